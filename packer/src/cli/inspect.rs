@@ -1,0 +1,10 @@
+//! `packer inspect`.
+
+use crate::Error;
+
+#[derive(clap::Args)]
+pub struct Args {}
+
+pub fn run(_args: Args) -> Result<(), Error> {
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! The command line: one file per subcommand, each turning arguments into a library call and the result into words.
+
+use clap::{Parser, Subcommand};
+
+use crate::Error;
+
+mod bundle;
+mod classify;
+mod completions;
+mod demo;
+mod eval;
+mod inspect;
+mod keygen;
+mod phantom;
+mod train;
+mod verify;
+
+/// Builds medical imaging models together without sharing images: train, evaluate, pack, verify, classify.
+#[derive(Parser)]
+#[command(name = "packer", version, about, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Keygen(keygen::Args),
+    Train(train::Args),
+    Eval(eval::Args),
+    Bundle(bundle::Args),
+    Verify(verify::Args),
+    Inspect(inspect::Args),
+    Classify(classify::Args),
+    Demo(demo::Args),
+    Phantom(phantom::Args),
+    Completions(completions::Args),
+}
+
+/// Runs what the command line asks for.
+pub fn run(cli: Cli) -> Result<(), Error> {
+    match cli.command {
+        Command::Keygen(args) => keygen::run(args),
+        Command::Train(args) => train::run(args),
+        Command::Eval(args) => eval::run(args),
+        Command::Bundle(args) => bundle::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Classify(args) => classify::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Phantom(args) => phantom::run(args),
+        Command::Completions(args) => completions::run(args),
+    }
+}

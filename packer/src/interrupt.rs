@@ -1,0 +1,27 @@
+//! Ctrl-C: a flag that long loops look at, so that they stop between two steps and leave nothing half-written.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::Error;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Installs the handler for Ctrl-C and the termination signals. A second signal ends the process at once.
+pub fn install() {
+    let installed = ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::SeqCst) {
+            std::process::exit(130);
+        }
+    });
+    if let Err(error) = installed {
+        log::warn!("Ctrl-C cannot be caught: {error}");
+    }
+}
+
+/// An error once a signal has arrived; call it between two steps of anything long.
+pub fn check() -> Result<(), Error> {
+    match STOP.load(Ordering::SeqCst) {
+        true => Err(Error::Interrupted { hint: String::new() }),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,21 @@
+//! MedForge's packer: trains LoRA modules on a frozen vision transformer, evaluates them and packs them into signed bundles.
+//!
+//! Layers, each knowing only those before it: device, tape, lora, base, train and eval, export, cli.
+#![deny(unsafe_code)]
+
+pub mod base;
+pub mod cli;
+pub mod cpu;
+pub mod data;
+pub mod device;
+pub mod error;
+pub mod eval;
+pub mod export;
+pub mod interrupt;
+pub mod lora;
+pub mod output;
+pub mod report;
+pub mod tape;
+pub mod train;
+
+pub use error::Error;

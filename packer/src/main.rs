@@ -1,0 +1,19 @@
+//! The `packer` program: reads the command line, runs it, prints one sentence on failure.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use medforge_packer::{cli, interrupt};
+
+fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("warn")).init();
+    interrupt::install();
+    match cli::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("packer: {error}");
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
