@@ -32,10 +32,8 @@ impl OutputDir {
             return Err(Error::OutputExists { path: target.to_owned() });
         }
         let parent = parent_of(target)?;
-        let temporary = tempfile::Builder::new()
-            .prefix(".packer-")
-            .tempdir_in(&parent)
-            .map_err(|e| Error::io(&parent, e))?;
+        let temporary =
+            tempfile::Builder::new().prefix(".packer-").tempdir_in(&parent).map_err(|e| Error::io(&parent, e))?;
         Ok(OutputDir { target: target.to_owned(), temporary, force })
     }
 

@@ -1,1 +1,357 @@
-//! To be written.
+//! The `cpu` device: gemm for products, rayon over rows, everything else written so that the compiler vectorises it
+//! for the processor it meets (AVX-512 where there is one).
+//!
+//! Generic over f32 and f64: f32 trains, f64 is what the gradient checks compare with.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use rayon::prelude::*;
+
+use crate::device::{Activation, AdamW, AttentionSize, Device, Form, PatchSize, Size};
+
+mod activation;
+mod attention;
+mod embed;
+mod loss;
+mod matmul;
+mod norm;
+mod real;
+
+pub use real::Real;
+
+/// Values handled by one task at least: below this, starting a task costs more than it saves.
+const GRAIN: usize = 16 * 1024;
+
+/// The processor as a device.
+#[derive(Clone)]
+pub struct Cpu<T: Real = f32> {
+    pool: Arc<Pool<T>>,
+}
+
+/// A buffer in memory that goes back to its device's pool when its last owner drops it.
+pub struct Chunk<T: Real> {
+    values: Vec<T>,
+    pool: Arc<Pool<T>>,
+}
+
+/// Freed buffers by length: a training step asks for the same lengths again and again, and fresh pages from the
+/// system cost more than many of the operations.
+struct Pool<T> {
+    free: Mutex<HashMap<usize, Vec<Vec<T>>>>,
+    poison: bool,
+}
+
+impl<T: Real> Cpu<T> {
+    pub fn new() -> Self {
+        Self::with_poison(false)
+    }
+
+    /// A device whose fresh buffers are full of NaN, so that a value left unwritten is seen. For tests.
+    pub fn poisoned() -> Self {
+        Self::with_poison(true)
+    }
+
+    fn with_poison(poison: bool) -> Self {
+        Cpu { pool: Arc::new(Pool { free: Mutex::new(HashMap::new()), poison }) }
+    }
+
+    /// The values of a buffer in this device's own precision.
+    pub fn values<'a>(&self, buffer: &'a Arc<Chunk<T>>) -> &'a [T] {
+        &buffer.values
+    }
+
+    /// Takes over `values` as a buffer.
+    pub fn wrap(&self, values: Vec<T>) -> Arc<Chunk<T>> {
+        Arc::new(Chunk { values, pool: self.pool.clone() })
+    }
+
+    /// A vector of `len` values of no particular content (NaN when poisoned).
+    fn take(&self, len: usize) -> Vec<T> {
+        let reused = self.pool.free.lock().unwrap_or_else(|e| e.into_inner()).get_mut(&len).and_then(Vec::pop);
+        let mut values = reused.unwrap_or_else(|| vec![T::ZERO; len]);
+        if self.pool.poison {
+            values.fill(T::NAN);
+        }
+        values
+    }
+
+    /// A new buffer filled row by row: `fill(first_row, rows)` sees whole rows of `columns` values, in parallel.
+    fn by_rows(&self, len: usize, columns: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Arc<Chunk<T>> {
+        let mut values = self.take(len);
+        rows_mut(&mut values, columns, fill);
+        self.wrap(values)
+    }
+}
+
+impl<T: Real> Default for Cpu<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T: Real> Drop for Chunk<T> {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.values);
+        let mut free = self.pool.free.lock().unwrap_or_else(|e| e.into_inner());
+        free.entry(values.len()).or_default().push(values);
+    }
+}
+
+impl<T: Real> Device for Cpu<T> {
+    type Buffer = Arc<Chunk<T>>;
+
+    fn upload(&self, values: &[f32]) -> Self::Buffer {
+        let mut buffer = self.take(values.len());
+        for (to, from) in buffer.iter_mut().zip(values) {
+            *to = T::from_f64(f64::from(*from));
+        }
+        self.wrap(buffer)
+    }
+
+    fn download(&self, buffer: &Self::Buffer) -> Vec<f32> {
+        buffer.values.iter().map(|v| v.to_f64() as f32).collect()
+    }
+
+    fn zeros(&self, len: usize) -> Self::Buffer {
+        let mut values = self.take(len);
+        values.fill(T::ZERO);
+        self.wrap(values)
+    }
+
+    fn matmul(&self, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer) -> Self::Buffer {
+        let mut c = self.take(size.m * size.n);
+        matmul::product(&mut c, false, form, size, T::from_f64(alpha), &a.values, &b.values);
+        self.wrap(c)
+    }
+
+    fn matmul_add(&self, c: &mut Self::Buffer, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer) {
+        let c = self.own(c);
+        matmul::product(c, true, form, size, T::from_f64(alpha), &a.values, &b.values);
+    }
+
+    fn accumulate(&self, into: &mut Self::Buffer, x: &Self::Buffer) {
+        let into = self.own(into);
+        assert_eq!(into.len(), x.values.len());
+        into.par_chunks_mut(GRAIN).zip(x.values.par_chunks(GRAIN)).for_each(|(into, x)| {
+            real::vectorised(|| {
+                for (into, x) in into.iter_mut().zip(x) {
+                    *into += *x;
+                }
+            })
+        });
+    }
+
+    fn repeat_row(&self, row: &Self::Buffer, rows: usize) -> Self::Buffer {
+        let columns = row.values.len();
+        self.by_rows(rows * columns, columns, |_, out| {
+            for out in out.chunks_exact_mut(columns) {
+                out.copy_from_slice(&row.values);
+            }
+        })
+    }
+
+    fn column_sum(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer {
+        self.reduce_rows(x.values.len(), columns, |row, sum| {
+            for (sum, x) in sum.iter_mut().zip(&x.values[row * columns..]) {
+                *sum += *x;
+            }
+        })
+    }
+
+    fn column_dot(&self, x: &Self::Buffer, y: &Self::Buffer, columns: usize) -> Self::Buffer {
+        assert_eq!(x.values.len(), y.values.len());
+        self.reduce_rows(x.values.len(), columns, |row, sum| {
+            let (x, y) = (&x.values[row * columns..], &y.values[row * columns..]);
+            for ((sum, x), y) in sum.iter_mut().zip(x).zip(y) {
+                *sum += *x * *y;
+            }
+        })
+    }
+
+    fn scale_columns(&self, x: &Self::Buffer, scale: &Self::Buffer) -> Self::Buffer {
+        let columns = scale.values.len();
+        self.by_rows(x.values.len(), columns, |first, out| {
+            let x = &x.values[first * columns..][..out.len()];
+            real::vectorised(|| {
+                for (out, x) in out.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
+                    for ((out, x), scale) in out.iter_mut().zip(x).zip(&scale.values) {
+                        *out = *x * *scale;
+                    }
+                }
+            })
+        })
+    }
+
+    fn residual(&self, x: &Self::Buffer, y: &Self::Buffer, scale: Option<&Self::Buffer>) -> Self::Buffer {
+        assert_eq!(x.values.len(), y.values.len());
+        let columns = scale.map_or(1, |s| s.values.len());
+        self.by_rows(x.values.len(), columns, |first, out| {
+            let x = &x.values[first * columns..][..out.len()];
+            let y = &y.values[first * columns..][..out.len()];
+            real::vectorised(|| match scale {
+                Some(scale) => {
+                    let rows = out.chunks_exact_mut(columns).zip(x.chunks_exact(columns)).zip(y.chunks_exact(columns));
+                    for ((out, x), y) in rows {
+                        for (((out, x), y), scale) in out.iter_mut().zip(x).zip(y).zip(&scale.values) {
+                            *out = *x + *y * *scale;
+                        }
+                    }
+                }
+                None => {
+                    for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
+                        *out = *x + *y;
+                    }
+                }
+            })
+        })
+    }
+
+    fn layer_norm(
+        &self,
+        x: &Self::Buffer,
+        gain: &Self::Buffer,
+        bias: &Self::Buffer,
+        epsilon: f64,
+    ) -> (Self::Buffer, Self::Buffer) {
+        norm::forward(self, &x.values, &gain.values, &bias.values, T::from_f64(epsilon))
+    }
+
+    fn layer_norm_backward(
+        &self,
+        dy: &Self::Buffer,
+        x: &Self::Buffer,
+        statistics: &Self::Buffer,
+        gain: &Self::Buffer,
+    ) -> Self::Buffer {
+        norm::backward(self, &dy.values, &x.values, &statistics.values, &gain.values)
+    }
+
+    fn normalised(&self, x: &Self::Buffer, statistics: &Self::Buffer) -> Self::Buffer {
+        norm::normalised(self, &x.values, &statistics.values)
+    }
+
+    fn activation(&self, kind: Activation, x: &Self::Buffer) -> Self::Buffer {
+        activation::forward(self, kind, &x.values)
+    }
+
+    fn activation_backward(&self, kind: Activation, dy: &Self::Buffer, x: &Self::Buffer) -> Self::Buffer {
+        activation::backward(self, kind, &dy.values, &x.values)
+    }
+
+    fn attention(
+        &self,
+        size: AttentionSize,
+        q: &Self::Buffer,
+        k: &Self::Buffer,
+        v: &Self::Buffer,
+    ) -> (Self::Buffer, Self::Buffer) {
+        attention::forward(self, size, &q.values, &k.values, &v.values)
+    }
+
+    fn attention_backward(
+        &self,
+        size: AttentionSize,
+        dy: &Self::Buffer,
+        q: &Self::Buffer,
+        k: &Self::Buffer,
+        v: &Self::Buffer,
+        softmax: &Self::Buffer,
+    ) -> [Self::Buffer; 3] {
+        attention::backward(self, size, &dy.values, [&q.values, &k.values, &v.values], &softmax.values)
+    }
+
+    fn patches(&self, size: PatchSize, images: &Self::Buffer) -> Self::Buffer {
+        embed::patches(self, size, &images.values)
+    }
+
+    fn patches_backward(&self, size: PatchSize, dy: &Self::Buffer) -> Self::Buffer {
+        embed::patches_backward(self, size, &dy.values)
+    }
+
+    fn tokens(&self, patches: &Self::Buffer, cls: &Self::Buffer, positions: &Self::Buffer) -> Self::Buffer {
+        embed::tokens(self, &patches.values, &cls.values, &positions.values)
+    }
+
+    fn tokens_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize) -> [Self::Buffer; 3] {
+        embed::tokens_backward(self, &dy.values, columns, tokens)
+    }
+
+    fn first_rows(&self, x: &Self::Buffer, columns: usize, tokens: usize) -> Self::Buffer {
+        embed::first_rows(self, &x.values, columns, tokens)
+    }
+
+    fn first_rows_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize) -> Self::Buffer {
+        embed::first_rows_backward(self, &dy.values, columns, tokens)
+    }
+
+    fn cross_entropy(&self, logits: &Self::Buffer, classes: usize, labels: &[u32]) -> (Self::Buffer, Self::Buffer) {
+        loss::cross_entropy(self, &logits.values, classes, labels)
+    }
+
+    fn cross_entropy_backward(
+        &self,
+        dy: &Self::Buffer,
+        softmax: &Self::Buffer,
+        classes: usize,
+        labels: &[u32],
+    ) -> Self::Buffer {
+        loss::cross_entropy_backward(self, dy.values[0], &softmax.values, classes, labels)
+    }
+
+    fn adamw(
+        &self,
+        settings: AdamW,
+        weight: &mut Self::Buffer,
+        gradient: &Self::Buffer,
+        first: &mut Self::Buffer,
+        second: &mut Self::Buffer,
+    ) {
+        loss::adamw(settings, self.own(weight), &gradient.values, self.own(first), self.own(second));
+    }
+}
+
+impl<T: Real> Cpu<T> {
+    /// The values of `buffer` for writing; copied first if somebody else holds them too.
+    fn own<'a>(&self, buffer: &'a mut Arc<Chunk<T>>) -> &'a mut Vec<T> {
+        if Arc::get_mut(buffer).is_none() {
+            let mut copy = self.take(buffer.values.len());
+            copy.copy_from_slice(&buffer.values);
+            *buffer = self.wrap(copy);
+        }
+        &mut Arc::get_mut(buffer).expect("just made, so nobody else holds it").values
+    }
+
+    /// Adds up rows with `add(row, sum)`; blocks of a fixed size, so that the result does not depend on the threads.
+    fn reduce_rows(&self, len: usize, columns: usize, add: impl Fn(usize, &mut [T]) + Sync) -> Arc<Chunk<T>> {
+        const BLOCK: usize = 256;
+        let rows = len / columns;
+        let partial: Vec<Vec<T>> = (0..rows.div_ceil(BLOCK))
+            .into_par_iter()
+            .map(|block| {
+                let mut sum = vec![T::ZERO; columns];
+                real::vectorised(|| {
+                    for row in block * BLOCK..rows.min((block + 1) * BLOCK) {
+                        add(row, &mut sum);
+                    }
+                });
+                sum
+            })
+            .collect();
+        let mut total = self.take(columns);
+        total.fill(T::ZERO);
+        for sum in partial {
+            for (total, sum) in total.iter_mut().zip(sum) {
+                *total += sum;
+            }
+        }
+        self.wrap(total)
+    }
+}
+
+/// Splits `values` into runs of whole rows and calls `fill(first_row, rows)` on each, in parallel.
+fn rows_mut<T: Send>(values: &mut [T], columns: usize, fill: impl Fn(usize, &mut [T]) + Sync) {
+    assert_eq!(values.len() % columns, 0);
+    let rows = (GRAIN / columns).max(1);
+    values.par_chunks_mut(rows * columns).enumerate().for_each(|(i, chunk)| fill(i * rows, chunk));
+}

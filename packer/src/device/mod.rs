@@ -1,1 +1,185 @@
-//! To be written.
+//! What a device must be able to compute: the tensor operations of a vision transformer, each with its backward.
+//!
+//! Buffers are row-major matrices whose sizes the caller keeps; a device checks lengths and panics on a mismatch,
+//! which is a bug in this crate, never a fault of the input. Every value written is computed from the arguments:
+//! an operation never leaves part of its output untouched, and a NaN that goes in comes out.
+
+/// Which side of a product is read transposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A[m,k] * B[k,n]
+    Nn,
+    /// A[m,k] * B[n,k]^T
+    Nt,
+    /// A[k,m]^T * B[k,n]
+    Tn,
+}
+
+/// The size of a product: C is m x n, the sum runs over k.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    pub m: usize,
+    pub n: usize,
+    pub k: usize,
+}
+
+/// The element-wise non-linearity of the MLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// x * Phi(x), with the error function (Hendrycks & Gimpel 2016).
+    Gelu,
+    /// x * sigmoid(1.702 x), as CLIP uses it.
+    QuickGelu,
+}
+
+/// The sizes of a multi-head self-attention: queries, keys and values are [batch*tokens, heads*width].
+#[derive(Clone, Copy, Debug)]
+pub struct AttentionSize {
+    pub batch: usize,
+    pub tokens: usize,
+    pub heads: usize,
+    pub width: usize,
+}
+
+/// The sizes of an image batch [batch, 3, height, width] cut into square patches.
+#[derive(Clone, Copy, Debug)]
+pub struct PatchSize {
+    pub batch: usize,
+    pub height: usize,
+    pub width: usize,
+    pub patch: usize,
+}
+
+impl PatchSize {
+    /// Patches per image, rows and columns.
+    pub fn grid(&self) -> (usize, usize) {
+        (self.height / self.patch, self.width / self.patch)
+    }
+
+    /// Patches in the batch.
+    pub fn rows(&self) -> usize {
+        let (rows, columns) = self.grid();
+        self.batch * rows * columns
+    }
+
+    /// Values per patch.
+    pub fn columns(&self) -> usize {
+        3 * self.patch * self.patch
+    }
+}
+
+/// The settings of one AdamW step (Loshchilov & Hutter 2019, algorithm 2, with decay scaled by the learning rate).
+#[derive(Clone, Copy, Debug)]
+pub struct AdamW {
+    pub learning_rate: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    pub weight_decay: f64,
+    /// 1 for the first step.
+    pub step: u64,
+}
+
+/// A place that stores buffers and computes on them.
+pub trait Device: Clone {
+    /// A reference-counted buffer; cloning it does not copy.
+    type Buffer: Clone;
+
+    fn upload(&self, values: &[f32]) -> Self::Buffer;
+    fn download(&self, buffer: &Self::Buffer) -> Vec<f32>;
+    fn zeros(&self, len: usize) -> Self::Buffer;
+
+    /// alpha * op(A) * op(B), m x n.
+    fn matmul(&self, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer) -> Self::Buffer;
+    /// C += alpha * op(A) * op(B).
+    fn matmul_add(&self, c: &mut Self::Buffer, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer);
+
+    /// into += x.
+    fn accumulate(&self, into: &mut Self::Buffer, x: &Self::Buffer);
+    /// `rows` copies of `row`.
+    fn repeat_row(&self, row: &Self::Buffer, rows: usize) -> Self::Buffer;
+    /// The sum over rows of x [rows, columns].
+    fn column_sum(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer;
+    /// The sum over rows of the element-wise product of x and y [rows, columns].
+    fn column_dot(&self, x: &Self::Buffer, y: &Self::Buffer, columns: usize) -> Self::Buffer;
+    /// x with column j multiplied by scale[j].
+    fn scale_columns(&self, x: &Self::Buffer, scale: &Self::Buffer) -> Self::Buffer;
+    /// x + y, or x + y with y's column j multiplied by scale[j] (LayerScale, Touvron et al. 2021).
+    fn residual(&self, x: &Self::Buffer, y: &Self::Buffer, scale: Option<&Self::Buffer>) -> Self::Buffer;
+
+    /// Layer normalisation of each row, and per row its mean and reciprocal standard deviation [rows, 2].
+    fn layer_norm(
+        &self,
+        x: &Self::Buffer,
+        gain: &Self::Buffer,
+        bias: &Self::Buffer,
+        epsilon: f64,
+    ) -> (Self::Buffer, Self::Buffer);
+    /// The gradient to x of [`Device::layer_norm`].
+    fn layer_norm_backward(
+        &self,
+        dy: &Self::Buffer,
+        x: &Self::Buffer,
+        statistics: &Self::Buffer,
+        gain: &Self::Buffer,
+    ) -> Self::Buffer;
+    /// The normalised rows before gain and bias, for the gradient to gain.
+    fn normalised(&self, x: &Self::Buffer, statistics: &Self::Buffer) -> Self::Buffer;
+
+    fn activation(&self, kind: Activation, x: &Self::Buffer) -> Self::Buffer;
+    fn activation_backward(&self, kind: Activation, dy: &Self::Buffer, x: &Self::Buffer) -> Self::Buffer;
+
+    /// softmax(Q K^T / sqrt(width)) V per head, and the softmax [batch, heads, tokens, tokens].
+    fn attention(
+        &self,
+        size: AttentionSize,
+        q: &Self::Buffer,
+        k: &Self::Buffer,
+        v: &Self::Buffer,
+    ) -> (Self::Buffer, Self::Buffer);
+    /// The gradients to Q, K and V.
+    fn attention_backward(
+        &self,
+        size: AttentionSize,
+        dy: &Self::Buffer,
+        q: &Self::Buffer,
+        k: &Self::Buffer,
+        v: &Self::Buffer,
+        softmax: &Self::Buffer,
+    ) -> [Self::Buffer; 3];
+
+    /// Images [batch, 3, height, width] as rows of patches [rows, 3*patch*patch], channel-major inside a patch.
+    fn patches(&self, size: PatchSize, images: &Self::Buffer) -> Self::Buffer;
+    /// The gradient to the images.
+    fn patches_backward(&self, size: PatchSize, dy: &Self::Buffer) -> Self::Buffer;
+    /// For each image the CLS row, then its patches [batch*(1+grid), columns], each plus its row of `positions`.
+    fn tokens(&self, patches: &Self::Buffer, cls: &Self::Buffer, positions: &Self::Buffer) -> Self::Buffer;
+    /// The gradients to patches, CLS row and positions.
+    fn tokens_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize) -> [Self::Buffer; 3];
+    /// The first row of each group of `tokens` rows.
+    fn first_rows(&self, x: &Self::Buffer, columns: usize, tokens: usize) -> Self::Buffer;
+    /// The gradient of [`Device::first_rows`]: dy in the first rows, zero elsewhere.
+    fn first_rows_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize) -> Self::Buffer;
+
+    /// The mean over rows of the negative log-likelihood of `labels` under softmax(logits), and the softmax.
+    fn cross_entropy(&self, logits: &Self::Buffer, classes: usize, labels: &[u32]) -> (Self::Buffer, Self::Buffer);
+    /// The gradient to the logits, times the one value in `dy`.
+    fn cross_entropy_backward(
+        &self,
+        dy: &Self::Buffer,
+        softmax: &Self::Buffer,
+        classes: usize,
+        labels: &[u32],
+    ) -> Self::Buffer;
+
+    /// One AdamW step on `weight`, with its gradient and its two moments.
+    fn adamw(
+        &self,
+        settings: AdamW,
+        weight: &mut Self::Buffer,
+        gradient: &Self::Buffer,
+        first: &mut Self::Buffer,
+        second: &mut Self::Buffer,
+    );
+}

@@ -1,1 +1,128 @@
-//! To be written.
+//! Reverse-mode automatic differentiation over a device. It knows operations, not models.
+//!
+//! Each operation computes its value at once and, if a gradient is wanted through it, leaves on the tape a closure that
+//! turns the gradient of its result into gradients of its operands. A value that no closure keeps is freed as soon as
+//! the last [`Var`] holding it goes, so frozen layers cost no memory beyond what their own backward needs.
+
+use std::cell::RefCell;
+
+use crate::device::Device;
+
+mod ops;
+pub use ops::LowRank;
+#[cfg(test)]
+mod tests;
+
+/// A row-major matrix on a device.
+#[derive(Clone)]
+pub struct Tensor<D: Device> {
+    pub buffer: D::Buffer,
+    pub rows: usize,
+    pub columns: usize,
+}
+
+/// A value in a computation: constant, or with a place on the tape.
+#[derive(Clone)]
+pub struct Var<D: Device> {
+    pub value: Tensor<D>,
+    node: Option<Node>,
+}
+
+/// The place of a variable on its tape.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node(usize);
+
+/// The record of one forward pass.
+pub struct Tape<D: Device> {
+    device: D,
+    backward: RefCell<Vec<Option<Backward<D>>>>,
+}
+
+/// Gradients by node, while they are being added up and after.
+pub struct Gradients<D: Device> {
+    device: D,
+    slots: Vec<Option<D::Buffer>>,
+}
+
+type Backward<D> = Box<dyn FnOnce(&D, &<D as Device>::Buffer, &mut Gradients<D>)>;
+
+impl<D: Device> Tensor<D> {
+    /// A matrix with `values` in row-major order.
+    pub fn new(device: &D, values: &[f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(values.len(), rows * columns);
+        Tensor { buffer: device.upload(values), rows, columns }
+    }
+}
+
+impl<D: Device> Var<D> {
+    /// A value that wants no gradient.
+    pub fn constant(value: Tensor<D>) -> Self {
+        Var { value, node: None }
+    }
+
+    fn needs_gradient(&self) -> bool {
+        self.node.is_some()
+    }
+}
+
+impl<D: Device + 'static> Tape<D> {
+    pub fn new(device: &D) -> Self {
+        Tape { device: device.clone(), backward: RefCell::new(Vec::new()) }
+    }
+
+    /// A value whose gradient is wanted.
+    pub fn parameter(&self, value: Tensor<D>) -> Var<D> {
+        Var { value, node: Some(self.push(None)) }
+    }
+
+    /// The gradients of `loss`, a single value, to every parameter it came from. The tape is used up.
+    pub fn backward(self, loss: &Var<D>) -> Gradients<D> {
+        assert_eq!((loss.value.rows, loss.value.columns), (1, 1), "a loss is one value");
+        let mut backward = self.backward.into_inner();
+        let mut gradients = Gradients { device: self.device.clone(), slots: vec![None; backward.len()] };
+        if let Some(Node(last)) = loss.node {
+            gradients.slots[last] = Some(self.device.upload(&[1.0]));
+            for i in (0..=last).rev() {
+                let Some(closure) = backward[i].take() else { continue };
+                if let Some(dy) = gradients.slots[i].take() {
+                    closure(&self.device, &dy, &mut gradients);
+                }
+            }
+        }
+        gradients
+    }
+
+    fn push(&self, backward: Option<Backward<D>>) -> Node {
+        let mut list = self.backward.borrow_mut();
+        list.push(backward);
+        Node(list.len() - 1)
+    }
+
+    /// Records a result of `operands`; the closure is kept only if one of them needs a gradient.
+    fn record(
+        &self,
+        value: Tensor<D>,
+        operands: &[&Var<D>],
+        backward: impl FnOnce(&D, &D::Buffer, &mut Gradients<D>) + 'static,
+    ) -> Var<D> {
+        let wanted = operands.iter().any(|v| v.needs_gradient());
+        Var { value, node: wanted.then(|| self.push(Some(Box::new(backward)))) }
+    }
+}
+
+impl<D: Device> Gradients<D> {
+    /// The gradient to a parameter; none if the loss does not depend on it.
+    pub fn of(&self, parameter: &Var<D>) -> Option<&D::Buffer> {
+        self.slots[parameter.node?.0].as_ref()
+    }
+
+    /// Adds to the gradient of `node`, if it is on the tape; `gradient` is computed only then.
+    fn add(&mut self, node: Option<Node>, gradient: impl FnOnce() -> D::Buffer) {
+        let Some(Node(i)) = node else { return };
+        let gradient = gradient();
+        match &mut self.slots[i] {
+            Some(sum) => self.device.accumulate(sum, &gradient),
+            empty => *empty = Some(gradient),
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! The operations of the tape: each with its value and its backward, in one place.
+
+use crate::device::{Activation, AttentionSize, Device, Form, PatchSize, Size};
+
+use super::{Tape, Tensor, Var};
+
+/// The low-rank branch of a linear layer (Hu et al. 2021): scale * x A^T B^T with A [rank, in] and B [out, rank].
+#[derive(Clone)]
+pub struct LowRank<D: Device> {
+    pub a: Var<D>,
+    pub b: Var<D>,
+    pub scale: f64,
+}
+
+impl<D: Device + 'static> Tape<D> {
+    /// x W^T + bias + the low-rank branch. x [rows, in], W [out, in], bias [1, out]; the result is [rows, out].
+    pub fn linear(&self, x: &Var<D>, w: &Var<D>, bias: Option<&Var<D>>, lora: Option<&LowRank<D>>) -> Var<D> {
+        let d = &self.device;
+        let (rows, inputs, outputs) = (x.value.rows, w.value.columns, w.value.rows);
+        assert_eq!(x.value.columns, inputs);
+        let size = Size { m: rows, n: outputs, k: inputs };
+        let mut y = match bias {
+            Some(bias) => {
+                let mut y = d.repeat_row(&bias.value.buffer, rows);
+                d.matmul_add(&mut y, Form::Nt, size, 1.0, &x.value.buffer, &w.value.buffer);
+                y
+            }
+            None => d.matmul(Form::Nt, size, 1.0, &x.value.buffer, &w.value.buffer),
+        };
+        let branch = lora.map(|l| {
+            let rank = l.a.value.rows;
+            assert_eq!((l.a.value.columns, l.b.value.rows, l.b.value.columns), (inputs, outputs, rank));
+            let low = d.matmul(Form::Nt, Size { m: rows, n: rank, k: inputs }, 1.0, &x.value.buffer, &l.a.value.buffer);
+            d.matmul_add(&mut y, Form::Nt, Size { m: rows, n: outputs, k: rank }, l.scale, &low, &l.b.value.buffer);
+            (l.clone(), low)
+        });
+        let mut operands = vec![x, w];
+        operands.extend(bias);
+        operands.extend(lora.iter().flat_map(|l| [&l.a, &l.b]));
+        let (w_node, bias_node, x_node) = (w.node, bias.and_then(|b| b.node), x.node);
+        let w = w.value.buffer.clone();
+        // The input is kept only where a gradient needs it.
+        let kept = (w_node.is_some() || lora.is_some()).then(|| x.value.buffer.clone());
+        self.record(Tensor { buffer: y, rows, columns: outputs }, &operands, move |d, dy, g| {
+            let low_gradient = branch.as_ref().map(|(l, _)| {
+                let size = Size { m: rows, n: l.a.value.rows, k: outputs };
+                d.matmul(Form::Nn, size, l.scale, dy, &l.b.value.buffer)
+            });
+            g.add(x_node, || {
+                let mut dx = d.matmul(Form::Nn, Size { m: rows, n: inputs, k: outputs }, 1.0, dy, &w);
+                if let (Some((l, _)), Some(dlow)) = (&branch, &low_gradient) {
+                    let size = Size { m: rows, n: inputs, k: l.a.value.rows };
+                    d.matmul_add(&mut dx, Form::Nn, size, 1.0, dlow, &l.a.value.buffer);
+                }
+                dx
+            });
+            g.add(bias_node, || d.column_sum(dy, outputs));
+            let Some(x) = kept else { return };
+            g.add(w_node, || d.matmul(Form::Tn, Size { m: outputs, n: inputs, k: rows }, 1.0, dy, &x));
+            if let (Some((l, low)), Some(dlow)) = (branch, low_gradient) {
+                let rank = l.a.value.rows;
+                g.add(l.b.node, || d.matmul(Form::Tn, Size { m: outputs, n: rank, k: rows }, l.scale, dy, &low));
+                g.add(l.a.node, || d.matmul(Form::Tn, Size { m: rank, n: inputs, k: rows }, 1.0, &dlow, &x));
+            }
+        })
+    }
+
+    /// x + y, or x + y with y's columns scaled by `scale` [1, columns].
+    pub fn residual(&self, x: &Var<D>, y: &Var<D>, scale: Option<&Var<D>>) -> Var<D> {
+        let value = self.device.residual(&x.value.buffer, &y.value.buffer, scale.map(|s| &s.value.buffer));
+        let columns = x.value.columns;
+        let mut operands = vec![x, y];
+        operands.extend(scale);
+        let (x_node, y_node) = (x.node, y.node);
+        let scale = scale.map(|s| (s.node, s.value.buffer.clone()));
+        let kept = scale.as_ref().and_then(|(node, _)| node.map(|_| y.value.buffer.clone()));
+        self.record(like(&x.value, value), &operands, move |d, dy, g| {
+            g.add(x_node, || dy.clone());
+            match scale {
+                Some((node, scale)) => {
+                    g.add(y_node, || d.scale_columns(dy, &scale));
+                    if let Some(y) = kept {
+                        g.add(node, || d.column_dot(dy, &y, columns));
+                    }
+                }
+                None => g.add(y_node, || dy.clone()),
+            }
+        })
+    }
+
+    /// Layer normalisation of each row; gain and bias [1, columns].
+    pub fn layer_norm(&self, x: &Var<D>, gain: &Var<D>, bias: &Var<D>, epsilon: f64) -> Var<D> {
+        let (y, statistics) = self.device.layer_norm(&x.value.buffer, &gain.value.buffer, &bias.value.buffer, epsilon);
+        let columns = x.value.columns;
+        let (x_node, gain_node, bias_node) = (x.node, gain.node, bias.node);
+        let (kept, gains) = (x.value.buffer.clone(), gain.value.buffer.clone());
+        self.record(like(&x.value, y), &[x, gain, bias], move |d, dy, g| {
+            g.add(x_node, || d.layer_norm_backward(dy, &kept, &statistics, &gains));
+            g.add(gain_node, || d.column_dot(dy, &d.normalised(&kept, &statistics), columns));
+            g.add(bias_node, || d.column_sum(dy, columns));
+        })
+    }
+
+    /// The non-linearity of the MLP, element by element.
+    pub fn activation(&self, kind: Activation, x: &Var<D>) -> Var<D> {
+        let y = self.device.activation(kind, &x.value.buffer);
+        let (node, kept) = (x.node, x.value.buffer.clone());
+        self.record(like(&x.value, y), &[x], move |d, dy, g| {
+            g.add(node, || d.activation_backward(kind, dy, &kept));
+        })
+    }
+
+    /// Multi-head self-attention; q, k and v are [batch*tokens, heads*width], and so is the result.
+    pub fn attention(&self, q: &Var<D>, k: &Var<D>, v: &Var<D>, size: AttentionSize) -> Var<D> {
+        let (y, softmax) = self.device.attention(size, &q.value.buffer, &k.value.buffer, &v.value.buffer);
+        let nodes = [q.node, k.node, v.node];
+        let [qb, kb, vb] = [q, k, v].map(|x| x.value.buffer.clone());
+        self.record(like(&q.value, y), &[q, k, v], move |d, dy, g| {
+            let gradients = d.attention_backward(size, dy, &qb, &kb, &vb, &softmax);
+            for (node, gradient) in nodes.into_iter().zip(gradients) {
+                g.add(node, || gradient);
+            }
+        })
+    }
+
+    /// Images [batch, 3*height*width] as rows of patches.
+    pub fn patches(&self, images: &Var<D>, size: PatchSize) -> Var<D> {
+        let y = self.device.patches(size, &images.value.buffer);
+        let node = images.node;
+        let value = Tensor { buffer: y, rows: size.rows(), columns: size.columns() };
+        self.record(value, &[images], move |d, dy, g| g.add(node, || d.patches_backward(size, dy)))
+    }
+
+    /// Per image the CLS token and the patches, plus positions [tokens, columns].
+    pub fn tokens(&self, patches: &Var<D>, cls: &Var<D>, positions: &Var<D>) -> Var<D> {
+        let y = self.device.tokens(&patches.value.buffer, &cls.value.buffer, &positions.value.buffer);
+        let (tokens, columns) = (positions.value.rows, positions.value.columns);
+        let rows = patches.value.rows / (tokens - 1) * tokens;
+        let nodes = [patches.node, cls.node, positions.node];
+        self.record(Tensor { buffer: y, rows, columns }, &[patches, cls, positions], move |d, dy, g| {
+            let gradients = d.tokens_backward(dy, columns, tokens);
+            for (node, gradient) in nodes.into_iter().zip(gradients) {
+                g.add(node, || gradient);
+            }
+        })
+    }
+
+    /// The first of each `tokens` rows: the CLS tokens.
+    pub fn first_rows(&self, x: &Var<D>, tokens: usize) -> Var<D> {
+        let (columns, node) = (x.value.columns, x.node);
+        let y = self.device.first_rows(&x.value.buffer, columns, tokens);
+        let value = Tensor { buffer: y, rows: x.value.rows / tokens, columns };
+        self.record(value, &[x], move |d, dy, g| g.add(node, || d.first_rows_backward(dy, columns, tokens)))
+    }
+
+    /// M x for a constant M [rows, x.rows]: resampling of position tables.
+    pub fn resample(&self, m: &Tensor<D>, x: &Var<D>) -> Var<D> {
+        assert_eq!(m.columns, x.value.rows);
+        let (rows, inner, columns) = (m.rows, m.columns, x.value.columns);
+        let y = self.device.matmul(Form::Nn, Size { m: rows, n: columns, k: inner }, 1.0, &m.buffer, &x.value.buffer);
+        let (node, m) = (x.node, m.buffer.clone());
+        self.record(Tensor { buffer: y, rows, columns }, &[x], move |d, dy, g| {
+            g.add(node, || d.matmul(Form::Tn, Size { m: inner, n: columns, k: rows }, 1.0, &m, dy));
+        })
+    }
+
+    /// The mean cross-entropy of logits [rows, classes] against one label a row; also softmax(logits).
+    pub fn cross_entropy(&self, logits: &Var<D>, labels: &[u32]) -> (Var<D>, Tensor<D>) {
+        let classes = logits.value.columns;
+        let (loss, softmax) = self.device.cross_entropy(&logits.value.buffer, classes, labels);
+        let (node, kept, labels) = (logits.node, softmax.clone(), labels.to_vec());
+        let loss = self.record(Tensor { buffer: loss, rows: 1, columns: 1 }, &[logits], move |d, dy, g| {
+            g.add(node, || d.cross_entropy_backward(dy, &kept, classes, &labels));
+        });
+        (loss, like(&logits.value, softmax))
+    }
+}
+
+/// `buffer` with the shape of `shape`.
+fn like<D: Device>(shape: &Tensor<D>, buffer: D::Buffer) -> Tensor<D> {
+    Tensor { buffer, rows: shape.rows, columns: shape.columns }
+}
