@@ -24,6 +24,9 @@ pub enum Error {
     Config { path: PathBuf, what: String },
     // --- data ---
     // --- eval ---
+    /// Predictions or features that cannot be evaluated.
+    #[error("cannot evaluate: {what}")]
+    Evaluation { what: String },
     // --- export, keys, bundle commands ---
 }
 
