@@ -17,7 +17,8 @@ use crate::Error;
 /// # Errors
 /// Features that are not finite or do not fit the labels; a class without a training image.
 pub fn linear_probe(train: &[f32], train_labels: &[usize], test: &[f32], classes: usize) -> Result<Vec<f32>, Error> {
-    floor("linear probe", train, train_labels, test, classes, 0.1, false)
+    let wide = |rows: &[f32]| rows.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+    floor("linear probe", &wide(train), train_labels, &wide(test), classes, 0.1, false)
 }
 
 /// The colour floor: probabilities [N, classes] of class-balanced logistic regression (C = 1) on the mean and standard deviation of R, G and B.
@@ -25,9 +26,9 @@ pub fn linear_probe(train: &[f32], train_labels: &[usize], test: &[f32], classes
 /// # Errors
 /// As [`linear_probe`].
 pub fn colour(
-    train: &[[f32; 6]],
+    train: &[[f64; 6]],
     train_labels: &[usize],
-    test: &[[f32; 6]],
+    test: &[[f64; 6]],
     classes: usize,
 ) -> Result<Vec<f32>, Error> {
     floor("colour statistics", train.as_flattened(), train_labels, test.as_flattened(), classes, 1.0, true)
@@ -40,9 +41,9 @@ const MEMORY: usize = 10;
 
 fn floor(
     name: &str,
-    train: &[f32],
+    train: &[f64],
     labels: &[usize],
-    test: &[f32],
+    test: &[f64],
     classes: usize,
     c: f64,
     balanced: bool,
@@ -63,8 +64,7 @@ fn floor(
     if let Some(place) = train.iter().chain(test).position(|v| !v.is_finite()) {
         return Err(refuse(format!("feature {} of image {} is not finite", place % width, place / width)));
     }
-    let matrix =
-        |rows: &[f32]| Array2::from_shape_fn((rows.len() / width, width), |(i, j)| f64::from(rows[i * width + j]));
+    let matrix = |rows: &[f64]| Array2::from_shape_fn((rows.len() / width, width), |(i, j)| rows[i * width + j]);
     let (mut train, mut test) = (matrix(train), matrix(test));
     standardise(&mut train, &mut test);
     let weights =
@@ -177,9 +177,9 @@ mod tests {
         classes: usize,
         c: f64,
         balanced: bool,
-        train: Vec<Vec<f32>>,
+        train: Vec<Vec<f64>>,
         labels: Vec<usize>,
-        test: Vec<Vec<f32>>,
+        test: Vec<Vec<f64>>,
         probabilities: Vec<Vec<f64>>,
     }
 

@@ -21,7 +21,7 @@ pub struct Subject<'a> {
     pub classes: &'a [String],
     pub labels: &'a [usize],
     /// The group (patient) of each image.
-    pub groups: &'a [String],
+    pub groups: &'a [usize],
     pub module: &'a [f32],
     /// From [`floors::linear_probe`].
     pub linear_probe: &'a [f32],
@@ -145,7 +145,7 @@ impl Evaluation {
             let beaten = difference.low.is_some_and(|low| low > 0.0);
             Floor { name, metrics: estimates(which), difference, beaten }
         };
-        let distinct: std::collections::BTreeSet<&String> = groups.iter().collect();
+        let distinct: std::collections::BTreeSet<&usize> = groups.iter().collect();
         Ok(Evaluation {
             n: labels.len(),
             groups: distinct.len(),
@@ -239,7 +239,7 @@ mod tests {
             .collect()
     }
 
-    fn evaluation(module: &[f32], groups: &[String]) -> Evaluation {
+    fn evaluation(module: &[f32], groups: &[usize]) -> Evaluation {
         let classes = ["benign".to_owned(), "malignant".to_owned()];
         let labels: Vec<usize> = (0..200).map(|i| i % 2).collect();
         let (probe, colour) = (guesses(7, 0), guesses(9, 3));
@@ -248,8 +248,8 @@ mod tests {
         Evaluation::new(&subject, 500, 0).unwrap()
     }
 
-    fn pairs() -> Vec<String> {
-        (0..200).map(|i| (i / 2).to_string()).collect()
+    fn pairs() -> Vec<usize> {
+        (0..200).map(|i| i / 2).collect()
     }
 
     #[test]
@@ -282,8 +282,7 @@ mod tests {
 
     #[test]
     fn groups_that_allow_no_interval_are_named() {
-        let groups: Vec<String> =
-            (0..200).map(|i| if i % 2 == 0 { (i / 4).to_string() } else { "one patient".to_owned() }).collect();
+        let groups: Vec<usize> = (0..200).map(|i| if i % 2 == 0 { i / 4 } else { 999 }).collect();
         let evaluation = evaluation(&guesses(9, 0), &groups);
         assert_eq!(evaluation.intervals.missing.as_deref(), Some("class malignant has images of one group only"));
         assert!(evaluation.metrics.iter().all(|e| e.low.is_none()) && evaluation.floors.iter().all(|f| !f.beaten));
