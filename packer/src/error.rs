@@ -22,6 +22,36 @@ pub enum Error {
     /// A configuration file that cannot be used.
     #[error("{}: {what}", path.display())]
     Config { path: PathBuf, what: String },
+    /// An input size that the base's patches do not fill.
+    #[error("an image size of {size} does not fit patches of {patch}; use a multiple, such as {suggestion}")]
+    ImageSize { size: usize, patch: usize, suggestion: usize },
+    /// A checkpoint without one of the base's parameters.
+    #[error("{}: tensor {tensor} is missing", path.display())]
+    TensorMissing { path: PathBuf, tensor: String },
+    /// A parameter of another shape than the configuration asks for.
+    #[error("{}: tensor {tensor} has shape {found:?} where the configuration asks for {expected:?}", path.display())]
+    TensorShape { path: PathBuf, tensor: String, found: Vec<usize>, expected: Vec<usize> },
+    /// Tensors that belong to nothing in the base.
+    #[error("{}: these tensors match no site of the base: {tensors}", path.display())]
+    TensorUnknown { path: PathBuf, tensors: String },
+    /// A module that was trained on another base.
+    #[error("{}: the module was trained on the base {module}, and this base is {base}; pass the base it was made with", path.display())]
+    OtherBase { path: PathBuf, module: String, base: String },
+    /// Targets that name no linear layer.
+    #[error("--targets: {what}; for example --targets q,v")]
+    Targets { what: String },
+    /// The loss stopped being a number.
+    #[error("the loss is not finite at step {step}: the training diverged; lower --lr (now {learning_rate})")]
+    Diverged { step: usize, learning_rate: f64 },
+    /// A checkpoint that cannot be gone on from.
+    #[error("checkpoint {what}")]
+    Checkpoint { what: String },
+    /// A checkpoint of an earlier run is in the way.
+    #[error("{} is left from a run that was stopped; pass --resume to go on with it, or --force to begin again", path.display())]
+    CheckpointExists { path: PathBuf },
+    /// A command-line option out of range.
+    #[error("{name} {what}")]
+    Option { name: &'static str, what: String },
     // --- data ---
     // --- eval ---
     /// Predictions or features that cannot be evaluated.

@@ -14,6 +14,8 @@ pub mod export;
 pub mod interrupt;
 pub mod lora;
 pub mod output;
+pub mod predict;
+pub mod random;
 pub mod report;
 pub mod tape;
 pub mod train;

@@ -18,6 +18,11 @@ pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     write_file_with(path, bytes, true)
 }
 
+/// The time now: RFC 3339, UTC, whole seconds.
+pub fn now() -> String {
+    jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap_or_default().to_string()
+}
+
 /// A folder being written: it appears at its place when [`OutputDir::commit`] is called, and leaves no trace otherwise.
 pub struct OutputDir {
     target: PathBuf,

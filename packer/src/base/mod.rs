@@ -1,1 +1,98 @@
-//! To be written.
+//! The base: a vision transformer read from a Hugging Face folder, and its forward pass on the tape.
+//!
+//! Families: `dinov2` (Dinov2Model, Dinov2ForImageClassification) and `vit` (ViTModel, ViTForImageClassification).
+//! Refused, with the file and the reason: other families, SwiGLU, other activations than GELU, missing or misshapen
+//! tensors, values that are not finite.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use medforge_runtime::preprocess::{Preprocessing, Resize, Size};
+use medforge_runtime::tensors::Tensor;
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+
+mod checkpoint;
+mod config;
+mod forward;
+mod init;
+pub mod positions;
+
+pub use checkpoint::{adapter_path, parameter_shapes, site_of_adapter_path};
+pub use config::{Family, VitConfig};
+pub use forward::{Weights, forward};
+
+/// A vision transformer on the host: what it is, how images are prepared for it, and its weights in f32.
+pub struct Vit {
+    pub config: VitConfig,
+    pub preprocessing: Preprocessing,
+    /// By internal name (`blocks.3.attn.q.weight`); each remembers the type it was stored in.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+impl Vit {
+    /// Reads `config.json`, `preprocessor_config.json` and `model.safetensors`.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let (config, preprocessing) = config::read(dir)?;
+        let tensors = checkpoint::read(&dir.join("model.safetensors"), &config)?;
+        Ok(Vit { config, preprocessing, tensors })
+    }
+
+    /// A transformer of the shape that `dir`'s configuration files describe, with random weights.
+    pub fn random(dir: &Path, seed: u64) -> Result<Self, Error> {
+        let (config, preprocessing) = config::read(dir)?;
+        let tensors = init::random(&config, seed);
+        Ok(Vit { config, preprocessing, tensors })
+    }
+
+    /// The three files of a Hugging Face folder, by name. Weights are stored in each tensor's own type.
+    pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+        let [config, preprocessor] = config::write(&self.config, &self.preprocessing);
+        Ok(vec![
+            ("config.json", config),
+            ("preprocessor_config.json", preprocessor),
+            ("model.safetensors", checkpoint::write(&self.config, &self.tensors)?),
+        ])
+    }
+
+    /// SHA-256 in hex over the configuration and every tensor as f32: the same weights stored in f16 or f32 are the
+    /// same base.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(b"medforge base 1\n");
+        hash.update(serde_json::to_vec(&self.config).expect("a configuration is plain data"));
+        for (name, tensor) in &self.tensors {
+            hash.update(format!("\n{name} {:?}\n", tensor.shape));
+            hash.update(little_endian(&tensor.data));
+        }
+        hex::encode(hash.finalize())
+    }
+
+    /// How images are prepared for an input of `size` x `size`: resize and crop of the base's preprocessor, both scaled
+    /// by the same factor.
+    pub fn preprocessing_for(&self, size: u32) -> Result<Preprocessing, Error> {
+        self.config.check_size(size)?;
+        let own = self.preprocessing.output_size();
+        let scale = |edge: u32, own: u32| {
+            let scaled = (f64::from(edge) * f64::from(size) / f64::from(own)).round() as u32;
+            scaled.max(size)
+        };
+        let resize = match self.preprocessing.resize {
+            Resize::ShortestEdge(edge) => Resize::ShortestEdge(scale(edge, own.height.min(own.width))),
+            Resize::Exact { height, width } => {
+                Resize::Exact { height: scale(height, own.height), width: scale(width, own.width) }
+            }
+        };
+        let crop = Some(Size { height: size, width: size });
+        Ok(Preprocessing { resize, crop, ..self.preprocessing.clone() })
+    }
+}
+
+/// The bytes of `values`, little-endian.
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,10 +1,38 @@
-//! `packer completions`.
+//! `packer completions` and `packer man`: what the shell and the manual need, made from the command line's own definition.
 
-use crate::Error;
+use std::path::PathBuf;
 
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use crate::{Error, output};
+
+/// Print shell completions, or write manual pages.
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = "Example:\n  packer completions bash > /etc/bash_completion.d/packer\n  packer completions --man man1")]
+pub struct Args {
+    /// Whose completions
+    #[arg(required_unless_present = "man")]
+    shell: Option<Shell>,
+    /// Write manual pages into this folder instead
+    #[arg(long, value_name = "DIR", conflicts_with = "shell")]
+    man: Option<PathBuf>,
+}
 
-pub fn run(_args: Args) -> Result<(), Error> {
+pub fn run(args: Args) -> Result<(), Error> {
+    let mut command = super::Cli::command();
+    if let Some(shell) = args.shell {
+        clap_complete::generate(shell, &mut command, "packer", &mut std::io::stdout());
+    }
+    if let Some(dir) = args.man {
+        command.build();
+        let pages = std::iter::once(&command).chain(command.get_subcommands().filter(|c| c.get_name() != "help"));
+        for page in pages {
+            let name = page.get_display_name().unwrap_or(page.get_name()).replace(' ', "-");
+            let mut bytes = Vec::new();
+            clap_mangen::Man::new(page.clone()).title(name.clone()).render(&mut bytes).map_err(|e| Error::io(&dir, e))?;
+            output::write_file(&dir.join(format!("{name}.1")), &bytes)?;
+        }
+    }
     Ok(())
 }

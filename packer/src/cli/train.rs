@@ -1,10 +1,333 @@
-//! `packer train`.
+//! `packer train`: images and a base in, a module out.
 
-use crate::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use crate::base::Vit;
+use crate::cpu::Cpu;
+use crate::data::{Augment, Dataset, Images, Split};
+use crate::lora::{Module, ModuleCard};
+use crate::output::OutputDir;
+use crate::train::{Checkpoint, Epoch, Method, Observer, Settings, Trained, train};
+use crate::{Error, output};
+
+/// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n\n\
+    DATA holds splits.csv (path,label,group,split) or one folder per class; only its training part is read.\n\
+    A run that was stopped goes on with the same command and --resume.")]
+pub struct Args {
+    /// The base: a Hugging Face folder of the family dinov2 or vit
+    #[arg(long, value_name = "DIR")]
+    base: PathBuf,
+    /// The images
+    #[arg(long, value_name = "DIR")]
+    data: PathBuf,
+    /// The task's name: lower-case letters, digits, '.', '_', '-'
+    #[arg(long)]
+    task: String,
+    /// Where the module goes
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Side of the input in pixels [default: what the base's preprocessor says]
+    #[arg(long)]
+    size: Option<u32>,
+    #[arg(long, default_value_t = 8)]
+    epochs: usize,
+    /// Images per step
+    #[arg(long, default_value_t = 32)]
+    batch: usize,
+    /// Highest learning rate
+    #[arg(long, default_value_t = 1e-3)]
+    lr: f64,
+    #[arg(long, default_value_t = 0.01)]
+    weight_decay: f64,
+    /// Share of the steps over which the learning rate rises
+    #[arg(long, default_value_t = 0.1)]
+    warm_up: f64,
+    /// Rank of the low-rank factors
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    rank: u32,
+    /// The module's change is scaled by alpha / rank
+    #[arg(long, default_value_t = 16.0)]
+    alpha: f64,
+    /// Linear layers to adapt, of q, k, v, o, fc1, fc2
+    #[arg(long, default_value = "q,v")]
+    targets: String,
+    /// Adapt only the last N blocks
+    #[arg(long, value_name = "N")]
+    last_layers: Option<usize>,
+    /// Train every weight of the base instead; --out is then a base with a module for it inside
+    #[arg(long, conflicts_with_all = ["rank", "alpha", "targets", "last_layers"])]
+    full: bool,
+    /// With --full: start from random weights; BASE needs only its two configuration files
+    #[arg(long, requires = "full")]
+    from_scratch: bool,
+    /// With --full: store the base's weights in f16
+    #[arg(long, requires = "full")]
+    half: bool,
+    /// Share of the training groups held out to choose the best epoch; 0 keeps the last epoch
+    #[arg(long, default_value_t = 0.0)]
+    validation: f64,
+    /// Random flips: both, horizontal, vertical or none
+    #[arg(long, default_value = "both", value_parser = ["both", "horizontal", "vertical", "none"])]
+    flips: String,
+    /// Random brightness, contrast and saturation, 0 to 1
+    #[arg(long, default_value_t = 0.0)]
+    colour_jitter: f32,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Who contributes the module
+    #[arg(long, default_value = "unnamed")]
+    contributor: String,
+    /// The module's licence
+    #[arg(long, default_value = "unspecified")]
+    licence: String,
+    /// Go on from the checkpoint of a run that was stopped
+    #[arg(long)]
+    resume: bool,
+    /// Replace --out, and forget a checkpoint
+    #[arg(long)]
+    force: bool,
+}
 
-pub fn run(_args: Args) -> Result<(), Error> {
+pub fn run(args: Args) -> Result<(), Error> {
+    let settings = args.settings()?;
+    check_task(&args.task)?;
+    if args.out.exists() && !args.force {
+        return Err(Error::OutputExists { path: args.out });
+    }
+    let checkpoint = beside(&args.out, ".checkpoint");
+    if checkpoint.exists() && !args.resume && !args.force {
+        return Err(Error::CheckpointExists { path: checkpoint });
+    }
+    let vit = match args.from_scratch {
+        true => Vit::random(&args.base, args.seed)?,
+        false => Vit::open(&args.base)?,
+    };
+    let size = args.size.unwrap_or(vit.preprocessing.output_size().height);
+    let settings = Settings { size: size as usize, ..settings };
+    let preprocessing = vit.preprocessing_for(size)?;
+    let data = Dataset::open(&args.data)?;
+    let (training, validation) = match args.validation > 0.0 {
+        true => data.hold_out(args.validation, args.seed)?,
+        false => (data.indices(Split::Train), Vec::new()),
+    };
+    let both: Vec<usize> = training.iter().chain(&validation).copied().collect();
+    let images = Images::load(&data, &both, &preprocessing)?;
+    let positions: Vec<usize> = (0..both.len()).collect();
+    let (training, validation) = positions.split_at(training.len());
+
+    let fingerprint = format!("{} {}", vit.digest(), fingerprint(&data, &both));
+    let resume = match args.resume && checkpoint.exists() {
+        true => Some(Checkpoint::open(&checkpoint, &settings, &fingerprint)?),
+        false => None,
+    };
+    let mut observer = Console::new(&checkpoint, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
+    let trained =
+        train(&Cpu::<f32>::new(), &vit, &data.classes, &images, (training, validation), &settings, resume, &mut observer);
+    observer.bar.finish_and_clear();
+    let trained = trained.map_err(|e| observer.explain(e))?;
+    save(&args, vit, &settings, size, trained)?;
+    if checkpoint.exists() {
+        fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
+    }
     Ok(())
+}
+
+impl Args {
+    /// The settings, with the size still to be filled in.
+    fn settings(&self) -> Result<Settings, Error> {
+        let within = |name: &'static str, value: f64, low: f64, high: f64| match (low..=high).contains(&value) {
+            true => Ok(()),
+            false => Err(Error::Option { name, what: format!("is {value}, outside {low} to {high}") }),
+        };
+        within("--epochs", self.epochs as f64, 1.0, 100_000.0)?;
+        within("--batch", self.batch as f64, 1.0, 4096.0)?;
+        within("--lr", self.lr, 1e-9, 1e3)?;
+        within("--weight-decay", self.weight_decay, 0.0, 10.0)?;
+        within("--warm-up", self.warm_up, 0.0, 1.0)?;
+        within("--alpha", self.alpha, 1e-6, 1e6)?;
+        within("--validation", self.validation, 0.0, 0.9)?;
+        within("--colour-jitter", f64::from(self.colour_jitter), 0.0, 1.0)?;
+        let method = match self.full {
+            true => Method::Full,
+            false => Method::Lora {
+                rank: self.rank as usize,
+                alpha: self.alpha,
+                targets: self.targets.parse::<crate::lora::Targets>().map_err(|what| Error::Targets { what })?.to_string(),
+                last_layers: self.last_layers,
+            },
+        };
+        Ok(Settings {
+            size: 0,
+            epochs: self.epochs,
+            batch: self.batch,
+            learning_rate: self.lr,
+            weight_decay: self.weight_decay,
+            warm_up: self.warm_up,
+            augment: Augment {
+                flip_horizontal: matches!(self.flips.as_str(), "both" | "horizontal"),
+                flip_vertical: matches!(self.flips.as_str(), "both" | "vertical"),
+                colour_jitter: self.colour_jitter,
+            },
+            seed: self.seed,
+            method,
+        })
+    }
+}
+
+/// Writes the module, and after full training the base around it.
+fn save(args: &Args, mut vit: Vit, settings: &Settings, size: u32, trained: Trained) -> Result<(), Error> {
+    let Trained { sites, head, base, epochs, kept_epoch, images_per_second, images_per_cpu_second } = trained;
+    let dir = OutputDir::begin(&args.out, args.force)?;
+    if let Some(mut tensors) = base {
+        if args.half {
+            tensors.values_mut().for_each(narrow);
+        }
+        vit.tensors = tensors;
+        for (name, bytes) in vit.files()? {
+            dir.write(name, &bytes)?;
+        }
+    }
+    let (rank, alpha) = match settings.method {
+        Method::Lora { rank, alpha, .. } => (rank, alpha),
+        Method::Full => (1, 1.0),
+    };
+    let card = ModuleCard {
+        format: ModuleCard::FORMAT.into(),
+        version: ModuleCard::VERSION,
+        task: args.task.clone(),
+        contributor: args.contributor.clone(),
+        licence: args.licence.clone(),
+        family: vit.config.family,
+        base_digest: vit.digest(),
+        image_size: size,
+        created: output::now(),
+        classes: head.classes.clone(),
+        training: json!({
+            "settings": settings,
+            "epochs": epochs,
+            "kept_epoch": kept_epoch,
+            "train_images_per_s": images_per_second,
+            "train_images_per_cpu_s": images_per_cpu_second,
+        }),
+        metrics: Vec::new(),
+    };
+    let module = Module { rank, alpha, sites, head, card };
+    for (name, bytes) in module.files()? {
+        dir.write(name, &bytes)?;
+    }
+    dir.commit()?;
+    let last = epochs.last().map_or(f64::NAN, |e| e.loss);
+    let speed = images_per_second.map_or(String::new(), |s| format!(", {s:.1} images/s"));
+    println!("{}: task {}, kept epoch {kept_epoch} of {}, last training loss {last:.4}{speed}", args.out.display(), args.task, settings.epochs);
+    Ok(())
+}
+
+/// The nearest f16 values, to be stored as such.
+fn narrow(tensor: &mut medforge_runtime::tensors::Tensor) {
+    tensor.dtype = medforge_runtime::tensors::Dtype::F16;
+    for value in &mut tensor.data {
+        *value = half::f16::from_f32(*value).to_f32();
+    }
+}
+
+/// The progress bar, and the checkpoint file.
+struct Console<'a> {
+    bar: ProgressBar,
+    path: &'a Path,
+    fingerprint: &'a str,
+    epochs: usize,
+    epoch: usize,
+    first_step: usize,
+    images: usize,
+    loss: f64,
+    start: Instant,
+    saved: Instant,
+}
+
+/// A checkpoint is made this often within an epoch.
+const CHECKPOINT: Duration = Duration::from_secs(30);
+
+impl<'a> Console<'a> {
+    fn new(path: &'a Path, fingerprint: &'a str, epochs: usize, first_step: usize) -> Self {
+        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {eta} left");
+        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let now = Instant::now();
+        Console { bar, path, fingerprint, epochs, epoch: 0, first_step, images: 0, loss: f64::NAN, start: now, saved: now }
+    }
+
+    /// An interruption, with what to do next.
+    fn explain(&self, error: Error) -> Error {
+        match error {
+            Error::Interrupted { .. } if self.path.exists() => {
+                Error::Interrupted { hint: format!("; {} is kept, go on with the same command and --resume", self.path.display()) }
+            }
+            other => other,
+        }
+    }
+}
+
+impl Observer for Console<'_> {
+    fn step(&mut self, done: usize, total: usize, images: usize, loss: Option<f64>) {
+        self.images += images;
+        self.loss = loss.unwrap_or(self.loss);
+        let speed = self.images as f64 / self.start.elapsed().as_secs_f64();
+        self.bar.set_length((total - self.first_step) as u64);
+        self.bar.set_position((done - self.first_step) as u64);
+        self.bar.set_message(format!("epoch {}/{}  loss {:.4}  {speed:.1} images/s", self.epoch + 1, self.epochs, self.loss));
+    }
+
+    fn epoch(&mut self, epoch: &Epoch) {
+        self.epoch = epoch.epoch;
+        let validation = epoch.validation.map_or(String::new(), |v| {
+            format!(", validation balanced accuracy {:.4}, loss {:.4}", v.balanced_accuracy, v.loss)
+        });
+        self.bar.println(format!("epoch {}: loss {:.4}{validation}", epoch.epoch, epoch.loss));
+    }
+
+    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        checkpoint.save(self.path, self.fingerprint)?;
+        self.saved = Instant::now();
+        Ok(())
+    }
+
+    fn wants_checkpoint(&mut self) -> bool {
+        self.saved.elapsed() > CHECKPOINT
+    }
+}
+
+/// Names go into file and entry names.
+fn check_task(task: &str) -> Result<(), Error> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    match !task.is_empty() && task.len() <= 64 && task.chars().all(fits) && !task.starts_with('.') {
+        true => Ok(()),
+        false => Err(Error::Option {
+            name: "--task",
+            what: format!("{task:?} is not 1 to 64 lower-case letters, digits, '.', '_' or '-', the first no '.'"),
+        }),
+    }
+}
+
+/// What the data are: paths, labels and groups, not pixels.
+fn fingerprint(data: &Dataset, indices: &[usize]) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    for &i in indices {
+        let item = &data.items[i];
+        hash.update(format!("{}\0{}\0{}\n", item.path.display(), data.classes[item.label], item.group));
+    }
+    hex::encode(hash.finalize())
+}
+
+/// `path` with something added to its last name.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }

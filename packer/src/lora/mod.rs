@@ -1,1 +1,172 @@
-//! To be written.
+//! LoRA modules (Hu et al. 2021): which sites they adapt, their factors, their head, and their files.
+//!
+//! A module is a folder: `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `head.safetensors`
+//! (`weight` [classes, features], `bias` [classes]) and `module.json`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use medforge_runtime::tensors::{self, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::base::{Family, Vit, VitConfig};
+
+mod peft;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use target::{Target, Targets};
+
+/// One contributor's work for one task: low-rank factors on a base's sites, and a linear head.
+#[derive(Clone, Debug)]
+pub struct Module {
+    pub rank: usize,
+    pub alpha: f64,
+    /// By site (`blocks.3.attn.q`). Empty where only the head was trained.
+    pub sites: BTreeMap<String, Factors>,
+    pub head: Head,
+    pub card: ModuleCard,
+}
+
+/// The two factors of a site: its weight changes by alpha/rank * B * A.
+#[derive(Clone, Debug)]
+pub struct Factors {
+    /// [rank, in]
+    pub a: Tensor,
+    /// [out, rank]
+    pub b: Tensor,
+}
+
+/// A linear classifier on the base's feature.
+#[derive(Clone, Debug)]
+pub struct Head {
+    pub classes: Vec<String>,
+    /// [classes, features]
+    pub weight: Tensor,
+    /// [classes]
+    pub bias: Tensor,
+}
+
+/// `module.json`: what a module is for and how it was made.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ModuleCard {
+    /// Always `medforge-module`.
+    pub format: String,
+    /// Always 1.
+    pub version: u32,
+    pub task: String,
+    pub contributor: String,
+    /// The licence of the module, as an SPDX expression or a name.
+    pub licence: String,
+    pub family: Family,
+    pub base_digest: String,
+    /// Side in pixels of the images that it was trained on.
+    pub image_size: u32,
+    /// RFC 3339, UTC, whole seconds.
+    pub created: String,
+    pub classes: Vec<String>,
+    /// The settings and the course of the training.
+    pub training: serde_json::Value,
+    /// Results recorded by `packer eval --record`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<RecordedMetric>,
+}
+
+/// One result on a test split, with its 95 % interval.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecordedMetric {
+    pub name: String,
+    pub value: f64,
+    pub low: f64,
+    pub high: f64,
+    /// Images that it was measured on.
+    pub n: usize,
+}
+
+impl ModuleCard {
+    pub const FORMAT: &str = "medforge-module";
+    pub const VERSION: u32 = 1;
+}
+
+impl Module {
+    /// alpha / rank.
+    pub fn scale(&self) -> f64 {
+        self.alpha / self.rank as f64
+    }
+
+    /// Reads a module's folder and checks that it belongs to `base`: digest, every site, every shape.
+    pub fn open(dir: &Path, base: &Vit) -> Result<Self, Error> {
+        let card = read_card(dir)?;
+        let digest = base.digest();
+        if card.base_digest != digest {
+            return Err(Error::OtherBase { path: dir.to_owned(), module: card.base_digest, base: digest });
+        }
+        let (rank, alpha, sites) = peft::read(dir, &base.config)?;
+        let head = read_head(&dir.join("head.safetensors"), &card.classes, base.config.hidden)?;
+        Ok(Module { rank, alpha, sites, head, card })
+    }
+
+    /// The files of the folder, by name.
+    pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+        let [config, model] = peft::write(self)?;
+        let head = [("bias", &self.head.bias), ("weight", &self.head.weight)];
+        Ok(vec![
+            ("adapter_config.json", config),
+            ("adapter_model.safetensors", model),
+            ("head.safetensors", tensors::write(head, &BTreeMap::new())?),
+            ("module.json", self.card_file()),
+        ])
+    }
+
+    /// `module.json` alone.
+    pub fn card_file(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(&self.card).expect("a card is plain data");
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+/// The shape (out, in) of the linear layer at `site`; none if the base has no such site.
+pub fn site_shape(config: &VitConfig, site: &str) -> Option<(usize, usize)> {
+    let (n, piece) = site.strip_prefix("blocks.")?.split_once('.')?;
+    let target = Target::ALL.into_iter().find(|t| t.piece() == piece)?;
+    let known = n.parse::<usize>().is_ok_and(|i| i < config.layers && i.to_string() == n);
+    known.then(|| target.shape(config))
+}
+
+fn read_card(dir: &Path) -> Result<ModuleCard, Error> {
+    let path = dir.join("module.json");
+    let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
+    let refuse = |what: String| Error::Config { path: path.clone(), what };
+    let card: ModuleCard = serde_json::from_slice(&bytes).map_err(|e| refuse(format!("is not a module card: {e}")))?;
+    if card.format != ModuleCard::FORMAT || card.version != ModuleCard::VERSION {
+        return Err(refuse(format!("is {} version {}, and packer reads medforge-module version 1", card.format, card.version)));
+    }
+    if card.classes.len() < 2 {
+        return Err(refuse("names fewer than two classes".into()));
+    }
+    Ok(card)
+}
+
+fn read_head(path: &Path, classes: &[String], features: usize) -> Result<Head, Error> {
+    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+    let mut tensors = tensors::read(&bytes, &path.display().to_string())?;
+    let mut take = |name: &str, expected: Vec<usize>| match tensors.remove(name) {
+        Some(tensor) if tensor.shape == expected => Ok(tensor),
+        Some(tensor) => {
+            Err(Error::TensorShape { path: path.to_owned(), tensor: name.into(), found: tensor.shape, expected })
+        }
+        None => Err(Error::TensorMissing { path: path.to_owned(), tensor: name.into() }),
+    };
+    let weight = take("weight", vec![classes.len(), features])?;
+    let bias = take("bias", vec![classes.len()])?;
+    match tensors.keys().next() {
+        Some(name) => Err(Error::TensorUnknown { path: path.to_owned(), tensors: name.clone() }),
+        None => Ok(Head { classes: classes.to_vec(), weight, bias }),
+    }
+}

@@ -1,1 +1,339 @@
-//! To be written.
+//! Training: a LoRA module and a linear head on a frozen base, or with `full` every weight of the base.
+//!
+//! One step is one batch on the tape, then AdamW. The state after any step can be written to a checkpoint and taken up
+//! again: batches and augmentation depend only on the seed, the epoch and the image, so a resumed run gives the same bytes.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use cpu_time::ProcessTime;
+use medforge_runtime::tensors::Tensor;
+use serde::{Deserialize, Serialize};
+
+use crate::base::{Vit, Weights, forward};
+use crate::data::{Augment, Draw, Images};
+use crate::device::{AdamW, Device};
+use crate::lora::{Factors, Head, Targets};
+use crate::predict;
+use crate::random::{Purpose, Stream};
+use crate::tape::{LowRank, Tape, Tensor as Matrix, Var};
+use crate::{Error, interrupt};
+
+mod checkpoint;
+mod parameters;
+#[cfg(test)]
+mod tests;
+
+pub use checkpoint::Checkpoint;
+pub use parameters::Parameters;
+
+/// How to train. Everything that changes the result is here and goes into the module card.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// Side of the input in pixels.
+    pub size: usize,
+    pub epochs: usize,
+    pub batch: usize,
+    /// The highest learning rate, reached after warm-up.
+    pub learning_rate: f64,
+    pub weight_decay: f64,
+    /// The share of all steps over which the learning rate rises from zero; it then falls along a cosine.
+    pub warm_up: f64,
+    pub augment: Augment,
+    pub seed: u64,
+    /// What is trained.
+    pub method: Method,
+}
+
+/// Which weights are trained beside the head.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Low-rank factors at the sites of `targets`, in the last `last_layers` blocks or in all.
+    Lora { rank: usize, alpha: f64, targets: String, last_layers: Option<usize> },
+    /// All weights of the base.
+    Full,
+}
+
+/// What one epoch came to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Counted from 1.
+    pub epoch: usize,
+    /// Mean training loss over the epoch's images.
+    pub loss: f64,
+    /// At the epoch's last step.
+    pub learning_rate: f64,
+    /// Balanced accuracy and loss on the validation part, if there is one.
+    pub validation: Option<Validation>,
+}
+
+/// How the validation part did after an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Validation {
+    pub balanced_accuracy: f64,
+    pub loss: f64,
+}
+
+/// The result of a training.
+pub struct Trained {
+    /// By site; empty after full training.
+    pub sites: BTreeMap<String, Factors>,
+    pub head: Head,
+    /// The base's weights by internal name; only after full training.
+    pub base: Option<BTreeMap<String, Tensor>>,
+    pub epochs: Vec<Epoch>,
+    /// The epoch whose weights these are, counted from 1: the best on the validation part, or the last.
+    pub kept_epoch: usize,
+    /// Training images per second of wall time and of processor time, loading and validation excluded; none if nothing was left to do.
+    pub images_per_second: Option<f64>,
+    pub images_per_cpu_second: Option<f64>,
+}
+
+/// What a caller sees while training goes on.
+pub trait Observer {
+    /// After each step: steps done and to do, images of the step, its loss where it was read back.
+    fn step(&mut self, _done: usize, _total: usize, _images: usize, _loss: Option<f64>) {}
+    /// After each epoch.
+    fn epoch(&mut self, _epoch: &Epoch) {}
+    /// When a checkpoint is due: after each epoch, when [`Observer::wants_checkpoint`] says so, and on interruption.
+    fn checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<(), Error> {
+        Ok(())
+    }
+    /// Whether to make a checkpoint now, between two steps of an epoch.
+    fn wants_checkpoint(&mut self) -> bool {
+        false
+    }
+}
+
+/// An observer that does not look.
+pub struct Unobserved;
+impl Observer for Unobserved {}
+
+/// Losses are read back every so many steps, so that a GPU is not waited for at each.
+const READ_BACK: usize = 8;
+
+/// Trains on the images `training` of `images`; keeps the best epoch on `validation` unless that is empty.
+/// `resume` goes on from a checkpoint that the same call made.
+pub fn train<D: Device + 'static>(
+    device: &D,
+    vit: &Vit,
+    classes: &[String],
+    images: &Images,
+    (training, validation): (&[usize], &[usize]),
+    settings: &Settings,
+    resume: Option<Checkpoint>,
+    observer: &mut dyn Observer,
+) -> Result<Trained, Error> {
+    let per_epoch = training.len().div_ceil(settings.batch);
+    let total = per_epoch * settings.epochs;
+    let mut run = Run::new(device, vit, classes.len(), settings)?;
+    let mut state = match resume {
+        Some(checkpoint) => {
+            run.parameters.restore(device, &checkpoint)?;
+            checkpoint.progress
+        }
+        None => checkpoint::Progress::default(),
+    };
+    let mut best = state.best.take();
+    let (mut wall, mut cpu, mut seen) = (0.0, 0.0, 0usize);
+    let mut pending: Vec<(D::Buffer, usize)> = Vec::new();
+    let mut pixels = Vec::new();
+    while state.step < total {
+        let epoch = state.step / per_epoch;
+        let order = shuffled(training, settings.seed, epoch);
+        let first = state.step % per_epoch;
+        for (i, batch) in order.chunks(settings.batch).enumerate().skip(first) {
+            let stopped = interrupt::check();
+            if stopped.is_err() || observer.wants_checkpoint() {
+                collect(device, &mut pending, &mut state, settings)?;
+                observer.checkpoint(&run.parameters.checkpoint(device, settings, &state, &best))?;
+                stopped?;
+            }
+            let (start, cpu_start) = (Instant::now(), ProcessTime::now());
+            let draw = Draw { seed: settings.seed, epoch: epoch as u64 };
+            images.batch(batch, Some((&settings.augment, draw)), &mut pixels)?;
+            let labels: Vec<u32> = batch.iter().map(|&i| images.labels()[i] as u32).collect();
+            let rate = learning_rate(settings, state.step, total);
+            pending.push((run.step(&pixels, &labels, rate, state.step as u64 + 1), batch.len()));
+            state.step += 1;
+            let mut loss = None;
+            if pending.len() == READ_BACK || i + 1 == per_epoch {
+                loss = Some(collect(device, &mut pending, &mut state, settings)?);
+            }
+            wall += start.elapsed().as_secs_f64();
+            cpu += cpu_start.elapsed().as_secs_f64();
+            seen += batch.len();
+            observer.step(state.step, total, batch.len(), loss);
+        }
+        let outcome = Epoch {
+            epoch: epoch + 1,
+            loss: std::mem::take(&mut state.loss_sum) / training.len() as f64,
+            learning_rate: learning_rate(settings, state.step - 1, total),
+            validation: match validation {
+                [] => None,
+                _ => Some(validate(device, &run, vit, images, validation, settings)?),
+            },
+        };
+        if let Some(now) = outcome.validation {
+            let better = best.as_ref().is_none_or(|b: &checkpoint::Best| {
+                (now.balanced_accuracy, -now.loss) > (b.validation.balanced_accuracy, -b.validation.loss)
+            });
+            if better {
+                best = Some(checkpoint::Best { epoch: epoch + 1, validation: now, weights: run.parameters.weights(device) });
+            }
+        }
+        observer.epoch(&outcome);
+        state.epochs.push(outcome);
+        observer.checkpoint(&run.parameters.checkpoint(device, settings, &state, &best))?;
+    }
+    let (kept_epoch, weights) = match best {
+        Some(best) => (best.epoch, best.weights),
+        None => (settings.epochs, run.parameters.weights(device)),
+    };
+    let (sites, head, base) = parameters::split(weights, classes, settings)?;
+    Ok(Trained {
+        sites,
+        head,
+        base,
+        epochs: state.epochs,
+        kept_epoch,
+        images_per_second: (seen > 0).then(|| seen as f64 / wall),
+        images_per_cpu_second: (seen > 0 && cpu > 0.0).then(|| seen as f64 / cpu),
+    })
+}
+
+/// The learning rate of a step counted from 0: linear warm-up times a cosine from 1 to 0.
+pub fn learning_rate(settings: &Settings, step: usize, total: usize) -> f64 {
+    let warm_up = (step + 1) as f64 / (settings.warm_up * total as f64).max(1.0);
+    let cosine = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / total as f64).cos());
+    settings.learning_rate * warm_up.min(1.0) * cosine
+}
+
+/// A training under way: the weights on the device.
+struct Run<'a, D: Device> {
+    device: &'a D,
+    vit: &'a Vit,
+    settings: &'a Settings,
+    frozen: Option<Weights<D>>,
+    parameters: Parameters<D>,
+}
+
+impl<'a, D: Device + 'static> Run<'a, D> {
+    fn new(device: &'a D, vit: &'a Vit, classes: usize, settings: &'a Settings) -> Result<Self, Error> {
+        let parameters = Parameters::new(device, vit, classes, settings)?;
+        let frozen = match settings.method {
+            Method::Lora { .. } => Some(Weights::frozen(device, vit, settings.size)),
+            Method::Full => None,
+        };
+        Ok(Run { device, vit, settings, frozen, parameters })
+    }
+
+    /// One batch: forward, backward, AdamW. The loss stays on the device.
+    fn step(&mut self, pixels: &[f32], labels: &[u32], rate: f64, step: u64) -> D::Buffer {
+        let tape = Tape::new(self.device);
+        let vars = self.parameters.variables(&tape);
+        let images = Matrix::new(self.device, pixels, labels.len(), pixels.len() / labels.len());
+        let logits = self.logits(&tape, &vars, &Var::constant(images));
+        let (loss, _) = tape.cross_entropy(&logits, labels);
+        drop(logits);
+        let gradients = tape.backward(&loss);
+        let settings = AdamW {
+            learning_rate: rate,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: self.settings.weight_decay,
+            step,
+        };
+        self.parameters.update(self.device, settings, vars, &gradients);
+        loss.value.buffer
+    }
+
+    fn logits(&self, tape: &Tape<D>, vars: &BTreeMap<String, Var<D>>, images: &Var<D>) -> Var<D> {
+        let trained;
+        let weights = match &self.frozen {
+            Some(weights) => weights,
+            None => {
+                trained = Weights::trained(self.vit.config.clone(), self.settings.size, vars.clone());
+                &trained
+            }
+        };
+        let feature = forward(tape, weights, &self.parameters.low_rank(vars), self.device, images);
+        tape.linear(&feature, &vars["head.weight"], Some(&vars["head.bias"]), None)
+    }
+}
+
+/// Reads pending losses back, adds them to the epoch's sum and returns their mean; refuses a loss that is not finite.
+fn collect<D: Device>(
+    device: &D,
+    pending: &mut Vec<(D::Buffer, usize)>,
+    state: &mut checkpoint::Progress,
+    settings: &Settings,
+) -> Result<f64, Error> {
+    let (mut sum, mut count) = (0.0, 0);
+    for (loss, images) in pending.drain(..) {
+        sum += f64::from(device.download(&loss)[0]) * images as f64;
+        count += images;
+    }
+    if !sum.is_finite() {
+        return Err(Error::Diverged { step: state.step, learning_rate: settings.learning_rate });
+    }
+    state.loss_sum += sum;
+    Ok(sum / count.max(1) as f64)
+}
+
+fn validate<D: Device + 'static>(
+    device: &D,
+    run: &Run<D>,
+    vit: &Vit,
+    images: &Images,
+    indices: &[usize],
+    settings: &Settings,
+) -> Result<Validation, Error> {
+    let classes = run.parameters.classes();
+    let (mut loss, mut right, mut count) = (0.0, vec![0usize; classes], vec![0usize; classes]);
+    let mut pixels = Vec::new();
+    debug_assert_eq!(vit.config, run.vit.config);
+    for batch in indices.chunks(predict::BATCH) {
+        interrupt::check()?;
+        images.batch(batch, None, &mut pixels)?;
+        let tape = Tape::new(device);
+        let vars = run.parameters.constants();
+        let input = Matrix::new(device, &pixels, batch.len(), 3 * settings.size * settings.size);
+        let logits = device.download(&run.logits(&tape, &vars, &Var::constant(input)).value.buffer);
+        for (row, &i) in logits.chunks_exact(classes).zip(batch) {
+            let label = images.labels()[i];
+            let p = predict::softmax(row);
+            loss -= p[label].max(1e-12).ln() / indices.len() as f64;
+            count[label] += 1;
+            right[label] += usize::from(predict::argmax(&p) == label);
+        }
+    }
+    let present = (0..classes).filter(|&c| count[c] > 0);
+    let recalls: Vec<f64> = present.map(|c| right[c] as f64 / count[c] as f64).collect();
+    Ok(Validation { balanced_accuracy: recalls.iter().sum::<f64>() / recalls.len() as f64, loss })
+}
+
+/// The order of an epoch.
+fn shuffled(training: &[usize], seed: u64, epoch: usize) -> Vec<usize> {
+    let mut order = training.to_vec();
+    Stream::at(seed, Purpose::Order, epoch as u64, 0).shuffle(&mut order);
+    order
+}
+
+/// The targets of a LoRA training, read again from the settings.
+fn targets(text: &str) -> Result<Targets, Error> {
+    text.parse().map_err(|what| Error::Targets { what })
+}
+
+/// Low-rank branches from the variables `SITE.lora_a` and `SITE.lora_b`.
+fn branches<D: Device>(vars: &BTreeMap<String, Var<D>>, scale: f64) -> BTreeMap<String, LowRank<D>> {
+    let sites = vars.keys().filter_map(|name| name.strip_suffix(".lora_a"));
+    sites
+        .map(|site| {
+            let [a, b] = ["lora_a", "lora_b"].map(|half| vars[&format!("{site}.{half}")].clone());
+            (site.to_owned(), LowRank { a, b, scale })
+        })
+        .collect()
+}

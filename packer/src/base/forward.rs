@@ -1,0 +1,96 @@
+//! The forward pass on the tape: images in, the CLS token after the last layer norm out.
+
+use std::collections::BTreeMap;
+
+use crate::device::{AttentionSize, Device, PatchSize};
+use crate::tape::{LowRank, Tape, Tensor, Var};
+
+use super::{Vit, VitConfig, positions};
+
+/// A base's weights on a device, frozen, for images of one size.
+pub struct Weights<D: Device> {
+    pub config: VitConfig,
+    pub image_size: usize,
+    vars: BTreeMap<String, Var<D>>,
+}
+
+impl<D: Device + 'static> Weights<D> {
+    /// Uploads the weights; positions are interpolated to `image_size` once.
+    pub fn frozen(device: &D, vit: &Vit, image_size: usize) -> Self {
+        let grid = |size: usize| size / vit.config.patch;
+        let vars = vit.tensors.iter().map(|(name, tensor)| {
+            let value = match name.as_str() {
+                "embed.positions" => {
+                    let table = positions::interpolate(&tensor.data, grid(vit.config.image_size), grid(image_size));
+                    Tensor::new(device, &table, vit.config.tokens(image_size), vit.config.hidden)
+                }
+                _ => upload(device, &tensor.shape, &tensor.data),
+            };
+            (name.clone(), Var::constant(value))
+        });
+        Weights { config: vit.config.clone(), image_size, vars: vars.collect() }
+    }
+
+    /// Weights that are all trained: `vars` holds every parameter, positions in the base's own grid.
+    pub fn trained(config: VitConfig, image_size: usize, vars: BTreeMap<String, Var<D>>) -> Self {
+        Weights { config, image_size, vars }
+    }
+
+    fn get(&self, name: &str) -> &Var<D> {
+        self.vars.get(name).unwrap_or_else(|| panic!("the base has no parameter {name}"))
+    }
+}
+
+/// A parameter as a matrix: the first dimension as rows; a vector as one row.
+pub fn upload<D: Device>(device: &D, shape: &[usize], data: &[f32]) -> Tensor<D> {
+    let rows = if shape.len() == 1 { 1 } else { shape[0] };
+    Tensor::new(device, data, rows, data.len() / rows)
+}
+
+/// The features [batch, hidden] of `images` [batch, 3*size*size] under `weights` and the low-rank branches of `sites`.
+pub fn forward<D: Device + 'static>(
+    tape: &Tape<D>,
+    weights: &Weights<D>,
+    sites: &BTreeMap<String, LowRank<D>>,
+    device: &D,
+    images: &Var<D>,
+) -> Var<D> {
+    let config = &weights.config;
+    let (batch, size) = (images.value.rows, weights.image_size);
+    let tokens = config.tokens(size);
+    let heads = AttentionSize { batch, tokens, heads: config.heads, width: config.hidden / config.heads };
+    let patches = tape.patches(images, PatchSize { batch, height: size, width: size, patch: config.patch });
+    let embedded = tape.linear(&patches, weights.get("embed.patch.weight"), Some(weights.get("embed.patch.bias")), None);
+    let table = weights.get("embed.positions");
+    let table = match table.value.rows == tokens {
+        true => table.clone(),
+        false => {
+            let (from, to) = (config.image_size / config.patch, size / config.patch);
+            let matrix = Tensor::new(device, &positions::matrix(from, to), tokens, table.value.rows);
+            tape.resample(&matrix, table)
+        }
+    };
+    let mut x = tape.tokens(&embedded, weights.get("embed.cls"), &table);
+    for n in 0..config.layers {
+        let get = |name: &str| weights.get(&format!("blocks.{n}.{name}"));
+        let linear = |x: &Var<D>, name: &str| {
+            let bias = weights.vars.get(&format!("blocks.{n}.{name}.bias"));
+            tape.linear(x, get(&format!("{name}.weight")), bias, sites.get(&format!("blocks.{n}.{name}")))
+        };
+        let norm = |x: &Var<D>, name: &str| {
+            tape.layer_norm(x, get(&format!("{name}.weight")), get(&format!("{name}.bias")), config.eps)
+        };
+        let scale = |name: &str| config.layer_scale.then(|| get(name));
+        let y = norm(&x, "norm1");
+        let (q, k, v) = (linear(&y, "attn.q"), linear(&y, "attn.k"), linear(&y, "attn.v"));
+        let mut y = tape.attention(&q, &k, &v, heads);
+        if n + 1 == config.layers {
+            // Only the CLS token leaves the last block: nothing after its attention mixes tokens.
+            (x, y) = (tape.first_rows(&x, tokens), tape.first_rows(&y, tokens));
+        }
+        x = tape.residual(&x, &linear(&y, "attn.o"), scale("scale1"));
+        let y = tape.activation(config.activation, &linear(&norm(&x, "norm2"), "mlp.fc1"));
+        x = tape.residual(&x, &linear(&y, "mlp.fc2"), scale("scale2"));
+    }
+    tape.layer_norm(&x, weights.get("norm.weight"), weights.get("norm.bias"), config.eps)
+}

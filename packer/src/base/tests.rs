@@ -1,0 +1,186 @@
+//! The reader against what transformers computes, and what it refuses.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use medforge_runtime::tensors;
+
+use crate::cpu::Cpu;
+use crate::device::Device;
+use crate::tape::{Tape, Tensor, Var};
+
+use super::*;
+
+/// The real base, where the machine has it.
+fn real_base() -> Option<PathBuf> {
+    let shared = std::env::var("MEDFORGE_SHARED").unwrap_or_else(|_| "../../shared".into());
+    let dir = PathBuf::from(shared).join("models/vits14");
+    dir.exists().then_some(dir)
+}
+
+/// A small folder with random weights.
+pub(crate) fn small(family: Family) -> Vit {
+    let dir = tempfile::tempdir().unwrap();
+    let more = match family {
+        Family::Dinov2 => r#""model_type":"dinov2","mlp_ratio":2"#,
+        Family::Vit => r#""model_type":"vit","intermediate_size":16"#,
+    };
+    let config = format!(
+        r#"{{{more},"hidden_size":8,"num_hidden_layers":2,"num_attention_heads":2,"image_size":8,"patch_size":4}}"#
+    );
+    std::fs::write(dir.path().join("config.json"), config).unwrap();
+    let processor = r#"{"size":{"height":8,"width":8},"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
+    std::fs::write(dir.path().join("preprocessor_config.json"), processor).unwrap();
+    Vit::random(dir.path(), 7).unwrap()
+}
+
+fn write(vit: &Vit) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in vit.files().unwrap() {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn golden_features_of_the_real_base() {
+    let Some(dir) = real_base() else { return };
+    let vit = Vit::open(&dir).unwrap();
+    let golden = tensors::read(&std::fs::read(dir.join("golden.safetensors")).unwrap(), "golden").unwrap();
+    let device = Cpu::<f32>::poisoned();
+    for size in [224usize, 112, 56] {
+        let pixels: Vec<f32> = (0..3 * size * size)
+            .map(|i| {
+                let (c, y, x) = (i / size / size, i / size % size, i % size);
+                (0.05 * (3 * y + 7 * x + 11 * c) as f64).sin() as f32
+            })
+            .collect();
+        let weights = Weights::frozen(&device, &vit, size);
+        let images = Var::constant(Tensor::new(&device, &pixels, 1, pixels.len()));
+        let feature = forward(&Tape::new(&device), &weights, &BTreeMap::new(), &device, &images);
+        let ours = device.download(&feature.value.buffer);
+        let theirs = &golden[&format!("cls_{size}")].data;
+        let error = distance(&ours, theirs);
+        assert!(error < 1e-4, "relative error {error:e} at {size} pixels");
+    }
+}
+
+/// ||a - b|| / ||b||
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let sum = |f: &dyn Fn(usize) -> f32| (0..a.len()).map(|i| f64::from(f(i)).powi(2)).sum::<f64>().sqrt();
+    sum(&|i| a[i] - b[i]) / sum(&|i| b[i])
+}
+
+#[test]
+fn a_written_folder_reads_back_the_same() {
+    for family in [Family::Dinov2, Family::Vit] {
+        let vit = small(family);
+        let read = Vit::open(write(&vit).path()).unwrap();
+        assert_eq!(read.config, vit.config);
+        assert_eq!(read.digest(), vit.digest());
+        assert_eq!(read.preprocessing, vit.preprocessing);
+    }
+}
+
+#[test]
+fn both_naming_schemes_give_the_same_base() {
+    for (family, prefix) in [(Family::Dinov2, "dinov2."), (Family::Vit, "vit.")] {
+        let vit = small(family);
+        let dir = write(&vit);
+        let path = dir.path().join("model.safetensors");
+        let old = tensors::read(&std::fs::read(&path).unwrap(), "old").unwrap();
+        let renamed: BTreeMap<String, _> = old
+            .into_iter()
+            .map(|(name, tensor)| {
+                let mut name = name
+                    .replace("attention.attention.query", "attention.q_proj")
+                    .replace("attention.attention.key", "attention.k_proj")
+                    .replace("attention.attention.value", "attention.v_proj")
+                    .replace("attention.output.dense", "attention.o_proj");
+                if family == Family::Vit {
+                    name = name.replace("encoder.layer.", "layers.").replace("intermediate.dense", "mlp.fc1");
+                    name = name.replace(".output.dense", ".mlp.fc2");
+                }
+                (format!("{prefix}{name}"), tensor)
+            })
+            .collect();
+        std::fs::write(&path, tensors::write(renamed.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap()).unwrap();
+        assert_eq!(Vit::open(dir.path()).unwrap().digest(), vit.digest());
+    }
+}
+
+#[test]
+fn trained_weights_compute_what_frozen_ones_do() {
+    let vit = small(Family::Dinov2);
+    let device = Cpu::<f32>::poisoned();
+    let pixels: Vec<f32> = (0..2 * 3 * 12 * 12).map(|i| (i as f32 * 0.7).sin()).collect();
+    let tape = Tape::new(&device);
+    let images = Var::constant(Tensor::new(&device, &pixels, 2, 3 * 12 * 12));
+    let upload = |(name, t): (&String, &tensors::Tensor)| {
+        (name.clone(), tape.parameter(super::forward::upload(&device, &t.shape, &t.data)))
+    };
+    let trained = Weights::trained(vit.config.clone(), 12, vit.tensors.iter().map(upload).collect());
+    let frozen = Weights::frozen(&device, &vit, 12);
+    let [a, b] = [trained, frozen].map(|w| {
+        let feature = forward(&tape, &w, &BTreeMap::new(), &device, &images);
+        device.download(&feature.value.buffer)
+    });
+    assert!(distance(&a, &b) < 1e-6);
+}
+
+/// What reading says after one change to a good folder.
+fn refusal(change: impl FnOnce(&std::path::Path)) -> String {
+    let dir = write(&small(Family::Vit));
+    change(dir.path());
+    Vit::open(dir.path()).err().expect("the folder is refused").to_string()
+}
+
+fn edit_config(dir: &std::path::Path, key: &str, value: serde_json::Value) {
+    let path = dir.join("config.json");
+    let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    config[key] = value;
+    std::fs::write(path, config.to_string()).unwrap();
+}
+
+#[test]
+fn refusals_name_the_file_and_the_reason() {
+    use serde_json::json;
+    let missing = refusal(|d| std::fs::remove_file(d.join("model.safetensors")).unwrap());
+    assert!(missing.contains("model.safetensors"), "{missing}");
+    let truncated = refusal(|d| {
+        let path = d.join("model.safetensors");
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(path, &bytes[..bytes.len() - 5]).unwrap();
+    });
+    assert!(truncated.contains("model.safetensors"), "{truncated}");
+    for (key, value, word) in [
+        ("model_type", json!("swin"), "swin"),
+        ("hidden_act", json!("relu"), "relu"),
+        ("hidden_size", json!(0), "hidden_size"),
+        ("hidden_size", json!(1e9), "hidden_size"),
+        ("num_attention_heads", json!(3), "heads"),
+        ("image_size", json!(9), "image_size"),
+        ("num_hidden_layers", json!(3), "encoder.layer.2"),
+        ("intermediate_size", json!(17), "shape"),
+    ] {
+        let said = refusal(|d| edit_config(d, key, value.clone()));
+        assert!(said.contains(word), "{key} = {value}: {said}");
+    }
+}
+
+#[test]
+fn adapter_paths_of_both_schemes_mean_the_same_site() {
+    assert_eq!(adapter_path(Family::Dinov2, "blocks.3.attn.q").unwrap(), "encoder.layer.3.attention.q_proj");
+    assert_eq!(adapter_path(Family::Vit, "blocks.3.mlp.fc2").unwrap(), "layers.3.mlp.fc2");
+    for (family, path, site) in [
+        (Family::Dinov2, "encoder.layer.3.attention.attention.query", "blocks.3.attn.q"),
+        (Family::Dinov2, "dinov2.encoder.layer.11.attention.o_proj", "blocks.11.attn.o"),
+        (Family::Vit, "vit.layers.0.mlp.fc1", "blocks.0.mlp.fc1"),
+        (Family::Vit, "encoder.layer.0.output.dense", "blocks.0.mlp.fc2"),
+        (Family::Vit, "encoder.layer.0.attention.output.dense", "blocks.0.attn.o"),
+    ] {
+        assert_eq!(site_of_adapter_path(family, path).as_deref(), Some(site));
+    }
+    assert_eq!(site_of_adapter_path(Family::Vit, "layers.0.layernorm_before"), None);
+}

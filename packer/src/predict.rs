@@ -1,0 +1,76 @@
+//! Features and class probabilities of images under a base and, if given, a module: what evaluation and golden vectors use.
+
+use std::collections::BTreeMap;
+
+use crate::base::{Vit, Weights, forward};
+use crate::data::Images;
+use crate::device::Device;
+use crate::lora::{Head, Module};
+use crate::tape::{LowRank, Tape, Tensor, Var};
+use crate::{Error, interrupt};
+
+/// Images per pass: enough for full products, little memory.
+pub const BATCH: usize = 32;
+
+/// A base on a device, with or without a module, ready for images of one size.
+pub struct Predictor<D: Device> {
+    device: D,
+    weights: Weights<D>,
+    sites: BTreeMap<String, LowRank<D>>,
+}
+
+impl<D: Device + 'static> Predictor<D> {
+    pub fn new(device: &D, vit: &Vit, module: Option<&Module>, size: usize) -> Self {
+        let weights = Weights::frozen(device, vit, size);
+        let upload = |t: &medforge_runtime::tensors::Tensor| {
+            Var::constant(Tensor::new(device, &t.data, t.shape[0], t.data.len() / t.shape[0]))
+        };
+        let branch = |m: &Module| {
+            let scale = m.scale();
+            let sites = m.sites.iter().map(|(site, f)| (site.clone(), LowRank { a: upload(&f.a), b: upload(&f.b), scale }));
+            sites.collect()
+        };
+        Predictor { device: device.clone(), weights, sites: module.map(branch).unwrap_or_default() }
+    }
+
+    /// The features [n, hidden] of normalised pixels [n, 3, size, size].
+    pub fn features(&self, pixels: &[f32]) -> Vec<f32> {
+        let each = 3 * self.weights.image_size * self.weights.image_size;
+        let images = Var::constant(Tensor::new(&self.device, pixels, pixels.len() / each, each));
+        let feature = forward(&Tape::new(&self.device), &self.weights, &self.sites, &self.device, &images);
+        self.device.download(&feature.value.buffer)
+    }
+
+    /// The features of images, one row each; `step` is told how many are done.
+    pub fn features_of(&self, images: &Images, indices: &[usize], mut step: impl FnMut(usize)) -> Result<Vec<Vec<f32>>, Error> {
+        let mut rows = Vec::with_capacity(indices.len());
+        let mut pixels = Vec::new();
+        for batch in indices.chunks(BATCH) {
+            interrupt::check()?;
+            images.batch(batch, None, &mut pixels)?;
+            rows.extend(self.features(&pixels).chunks_exact(self.weights.config.hidden).map(<[f32]>::to_vec));
+            step(rows.len());
+        }
+        Ok(rows)
+    }
+}
+
+/// The probabilities of each class for one feature.
+pub fn probabilities(head: &Head, feature: &[f32]) -> Vec<f64> {
+    let rows = head.weight.data.chunks_exact(feature.len()).zip(&head.bias.data);
+    let logits: Vec<f32> = rows.map(|(w, b)| w.iter().zip(feature).map(|(w, f)| w * f).sum::<f32>() + b).collect();
+    softmax(&logits)
+}
+
+/// softmax(logits).
+pub fn softmax(logits: &[f32]) -> Vec<f64> {
+    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let exp: Vec<f64> = logits.iter().map(|l| f64::from(l - max).exp()).collect();
+    let sum: f64 = exp.iter().sum();
+    exp.into_iter().map(|e| e / sum).collect()
+}
+
+/// The index of the largest value, the first of equals.
+pub fn argmax(values: &[f64]) -> usize {
+    (1..values.len()).fold(0, |best, i| if values[i] > values[best] { i } else { best })
+}

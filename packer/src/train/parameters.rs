@@ -1,0 +1,175 @@
+//! The weights being trained, with AdamW's moments: made, stepped, saved, restored, and split into module, head and base.
+
+use std::collections::BTreeMap;
+
+use medforge_runtime::tensors::{Dtype, Tensor};
+
+use crate::Error;
+use crate::base::Vit;
+use crate::device::{AdamW, Device};
+use crate::lora::{Factors, Head};
+use crate::random::{Purpose, Stream};
+use crate::tape::{Gradients, LowRank, Tape, Tensor as Matrix, Var};
+
+use super::checkpoint::{Best, Checkpoint, Progress};
+use super::{Method, Settings, branches, targets};
+
+/// Trained weights by name: `SITE.lora_a`, `SITE.lora_b`, the base's own names, `head.weight`, `head.bias`.
+pub struct Parameters<D: Device> {
+    list: BTreeMap<String, Parameter<D>>,
+    scale: f64,
+}
+
+struct Parameter<D: Device> {
+    shape: Vec<usize>,
+    /// None only while a step holds it.
+    weight: Option<D::Buffer>,
+    first: D::Buffer,
+    second: D::Buffer,
+}
+
+/// Weights on the host, by name.
+pub type Host = BTreeMap<String, Tensor>;
+
+impl<D: Device + 'static> Parameters<D> {
+    /// A starts uniform within 1/sqrt(in) (as PEFT starts it), B and the head at zero; full training starts from the base.
+    pub fn new(device: &D, vit: &Vit, classes: usize, settings: &Settings) -> Result<Self, Error> {
+        let mut host = Host::new();
+        let mut scale = 1.0;
+        match &settings.method {
+            Method::Lora { rank, alpha, targets: text, last_layers } => {
+                scale = alpha / *rank as f64;
+                let sites = targets(text)?.sites(&vit.config, *last_layers);
+                for (i, (site, target)) in sites.into_iter().enumerate() {
+                    let (out, inputs) = target.shape(&vit.config);
+                    let mut stream = Stream::at(settings.seed, Purpose::Initial, i as u64, 0);
+                    let bound = 1.0 / (inputs as f64).sqrt();
+                    let a = (0..rank * inputs).map(|_| stream.range(-bound, bound) as f32).collect();
+                    host.insert(format!("{site}.lora_a"), Tensor::f32(vec![*rank, inputs], a));
+                    host.insert(format!("{site}.lora_b"), Tensor::f32(vec![out, *rank], vec![0.0; out * rank]));
+                }
+            }
+            Method::Full => host.extend(vit.tensors.iter().map(|(n, t)| (n.clone(), t.clone()))),
+        }
+        let features = vit.config.hidden;
+        host.insert("head.weight".into(), Tensor::f32(vec![classes, features], vec![0.0; classes * features]));
+        host.insert("head.bias".into(), Tensor::f32(vec![classes], vec![0.0; classes]));
+        let list = host.into_iter().map(|(name, tensor)| {
+            let len = tensor.data.len();
+            let (first, second) = (device.zeros(len), device.zeros(len));
+            (name, Parameter { shape: tensor.shape, weight: Some(device.upload(&tensor.data)), first, second })
+        });
+        Ok(Parameters { list: list.collect(), scale })
+    }
+
+    /// Number of classes of the head.
+    pub fn classes(&self) -> usize {
+        self.list["head.weight"].shape[0]
+    }
+
+    /// Every weight as a variable of `tape`. The weights are on loan until [`Parameters::update`] takes them back.
+    pub fn variables(&mut self, tape: &Tape<D>) -> BTreeMap<String, Var<D>> {
+        let lend = |(name, p): (&String, &mut Parameter<D>)| {
+            let buffer = p.weight.take().expect("the last step gave its weights back");
+            (name.clone(), tape.parameter(matrix::<D>(&p.shape, buffer)))
+        };
+        self.list.iter_mut().map(lend).collect()
+    }
+
+    /// Every weight as a constant, for predictions.
+    pub fn constants(&self) -> BTreeMap<String, Var<D>> {
+        let constant = |(name, p): (&String, &Parameter<D>)| {
+            let buffer = p.weight.clone().expect("no step is under way");
+            (name.clone(), Var::constant(matrix::<D>(&p.shape, buffer)))
+        };
+        self.list.iter().map(constant).collect()
+    }
+
+    /// The low-rank branches among `vars`.
+    pub fn low_rank(&self, vars: &BTreeMap<String, Var<D>>) -> BTreeMap<String, LowRank<D>> {
+        branches(vars, self.scale)
+    }
+
+    /// One AdamW step on every weight that has a gradient.
+    pub fn update(&mut self, device: &D, settings: AdamW, vars: BTreeMap<String, Var<D>>, gradients: &Gradients<D>) {
+        for (name, var) in vars {
+            let gradient = gradients.of(&var).cloned();
+            let p = self.list.get_mut(&name).expect("variables come from these parameters");
+            let mut weight = var.value.buffer;
+            if let Some(gradient) = gradient {
+                device.adamw(settings, &mut weight, &gradient, &mut p.first, &mut p.second);
+            }
+            p.weight = Some(weight);
+        }
+    }
+
+    /// The weights on the host.
+    pub fn weights(&self, device: &D) -> Host {
+        let weight = |p: &Parameter<D>| p.weight.clone().expect("no step is under way");
+        self.list.iter().map(|(name, p)| (name.clone(), p.host(device, &weight(p)))).collect()
+    }
+
+    /// Everything that is needed to go on after `progress`.
+    pub fn checkpoint(&self, device: &D, settings: &Settings, progress: &Progress, best: &Option<Best>) -> Checkpoint {
+        let moments = |pick: fn(&Parameter<D>) -> &D::Buffer| {
+            self.list.iter().map(|(name, p)| (name.clone(), p.host(device, pick(p)))).collect()
+        };
+        Checkpoint {
+            settings: settings.clone(),
+            progress: Progress { best: best.clone(), ..progress.clone() },
+            weights: self.weights(device),
+            first: moments(|p| &p.first),
+            second: moments(|p| &p.second),
+        }
+    }
+
+    /// Takes over the weights and moments of a checkpoint of the same settings.
+    pub fn restore(&mut self, device: &D, checkpoint: &Checkpoint) -> Result<(), Error> {
+        for (name, p) in &mut self.list {
+            let take = |from: &Host| match from.get(name) {
+                Some(tensor) if tensor.shape == p.shape => Ok(device.upload(&tensor.data)),
+                _ => Err(Error::Checkpoint { what: format!("tensor {name} is missing or has another shape") }),
+            };
+            let (weight, first, second) =
+                (take(&checkpoint.weights)?, take(&checkpoint.first)?, take(&checkpoint.second)?);
+            (p.weight, p.first, p.second) = (Some(weight), first, second);
+        }
+        Ok(())
+    }
+}
+
+impl<D: Device> Parameter<D> {
+    fn host(&self, device: &D, buffer: &D::Buffer) -> Tensor {
+        Tensor { shape: self.shape.clone(), data: device.download(buffer), dtype: Dtype::F32 }
+    }
+}
+
+/// Trained weights as the factors of each site, the head, and after full training the base's weights.
+#[expect(clippy::type_complexity)]
+pub fn split(
+    mut weights: Host,
+    classes: &[String],
+    settings: &Settings,
+) -> Result<(BTreeMap<String, Factors>, Head, Option<Host>), Error> {
+    let mut take = |name: &str| {
+        let missing = || Error::Checkpoint { what: format!("tensor {name} is missing") };
+        weights.remove(name).ok_or_else(missing)
+    };
+    let head = Head { classes: classes.to_vec(), weight: take("head.weight")?, bias: take("head.bias")? };
+    if settings.method == Method::Full {
+        return Ok((BTreeMap::new(), head, Some(weights)));
+    }
+    let names: Vec<String> = weights.keys().filter_map(|n| n.strip_suffix(".lora_a").map(str::to_owned)).collect();
+    let mut sites = BTreeMap::new();
+    for site in names {
+        let mut half = |half: &str| weights.remove(&format!("{site}.{half}")).expect("both halves are made together");
+        let factors = Factors { a: half("lora_a"), b: half("lora_b") };
+        sites.insert(site, factors);
+    }
+    Ok((sites, head, None))
+}
+
+fn matrix<D: Device>(shape: &[usize], buffer: D::Buffer) -> Matrix<D> {
+    let rows = if shape.len() == 1 { 1 } else { shape[0] };
+    Matrix { buffer, rows, columns: shape.iter().product::<usize>() / rows }
+}
