@@ -53,6 +53,39 @@ pub enum Error {
     #[error("{name} {what}")]
     Option { name: &'static str, what: String },
     // --- data ---
+    /// A row of splits.csv that cannot be read; rows count from 1, the header being row 1.
+    #[error("{}, row {row}: {what}", file.display())]
+    SplitsRow { file: PathBuf, row: u64, what: String },
+    /// A folder that is neither a splits.csv nor a class-per-folder tree.
+    #[error("{}: {what}", path.display())]
+    DataFolder { path: PathBuf, what: String },
+    /// An image that is listed but is not there, or is no plain file.
+    #[error("{place}: {} is not there; correct the path or leave the row out", path.display())]
+    ImageMissing { place: String, path: PathBuf },
+    /// A path that is absolute, holds `..` or is a link out of the folder.
+    #[error("{place}: {} leaves the data folder; images must lie inside it", path.display())]
+    PathLeavesFolder { place: String, path: PathBuf },
+    /// The same file twice.
+    #[error("{second}: {} was named already by {first}; keep one of the two", path.display())]
+    DuplicatePath { path: PathBuf, first: String, second: String },
+    /// A class without a single image.
+    #[error("{}: class {class} has no image; add images (png, jpg, jpeg) or remove the class", path.display())]
+    EmptyClass { path: PathBuf, class: String },
+    /// A class that is tested on but was never trained on.
+    #[error("{place}: class {class} is in the test split but training never sees it; give it training images or remove it")]
+    UnknownTestClass { place: String, class: String },
+    /// A patient, case or slide on both sides.
+    #[error("group {group} is in training ({train}) and in test ({test}); a group must stay in one split")]
+    GroupStraddles { group: String, train: String, test: String },
+    /// No image to train on, or none to test on.
+    #[error("{}: the {split} split is empty; at least one image of each class must train and one must test", path.display())]
+    EmptySplit { path: PathBuf, split: &'static str },
+    /// A validation part that cannot be taken from the training groups.
+    #[error("no validation part can be held out: {what}")]
+    HoldOut { what: String },
+    /// More than fits the stated limits.
+    #[error("{}: {what}", path.display())]
+    TooLarge { path: PathBuf, what: String },
     // --- eval ---
     /// Predictions or features that cannot be evaluated.
     #[error("cannot evaluate: {what}")]

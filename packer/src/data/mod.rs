@@ -1,1 +1,16 @@
-//! To be written.
+//!
+//! Refused, each naming the file or the row: paths that leave the folder, files that are missing or do not decode, a file named
+//! twice, a class without images, a class that only the test split knows, and a group (patient) on both sides of a split.
+
+mod augment;
+mod dataset;
+mod hold_out;
+mod images;
+mod progress;
+pub mod random;
+mod splits;
+mod tree;
+
+pub use augment::{Augment, Draw};
+pub use dataset::{Dataset, Item, Split};
+pub use images::{Colour, Images};

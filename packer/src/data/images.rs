@@ -1,0 +1,167 @@
+//! Pixels of a data set's images, decoded, resized and cropped once, kept as bytes; batches are normalised when they are asked for.
+//!
+//! Refused: an image that does not decode, a file or image over the limits, more images than memory holds.
+
+use std::fs;
+use std::path::Path;
+
+use medforge_runtime::image::{self, RgbImage8};
+use medforge_runtime::preprocess::{Preprocessing, Size};
+use rayon::prelude::*;
+
+use super::augment::{Augment, Draw};
+use super::dataset::Dataset;
+use super::progress::Progress;
+use crate::{Error, interrupt};
+
+/// The largest image file that is read, in bytes.
+const MAX_FILE: u64 = 1 << 28;
+
+/// Mean and population standard deviation of R, G, B of one original image, in 0..1: what the colour-only floor sees.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Colour {
+    pub mean: [f64; 3],
+    pub sd: [f64; 3],
+}
+
+/// Images in memory, in the order they were asked for.
+pub struct Images {
+    preprocessing: Preprocessing,
+    size: Size,
+    pixels: Vec<u8>,
+    labels: Vec<usize>,
+    groups: Vec<usize>,
+    colours: Vec<Colour>,
+}
+
+impl Images {
+    /// Loads the items `indices` of `dataset`, in parallel, with a progress bar if that takes over two seconds.
+    pub fn load(dataset: &Dataset, indices: &[usize], preprocessing: &Preprocessing) -> Result<Images, Error> {
+        preprocessing.check()?;
+        let size = preprocessing.output_size();
+        let each = size.height as usize * size.width as usize * 3;
+        let mut pixels = Vec::new();
+        let bytes = each.checked_mul(indices.len());
+        if bytes.is_none_or(|bytes| pixels.try_reserve_exact(bytes).is_err()) {
+            let what = format!("{} images of {} x {} do not fit into memory", indices.len(), size.height, size.width);
+            return Err(Error::TooLarge { path: dataset.root.clone(), what });
+        }
+        pixels.resize(each * indices.len(), 0);
+
+        let progress = Progress::new("images", indices.len());
+        let slots = pixels.par_chunks_exact_mut(each).zip(indices);
+        let colours = slots
+            .map(|(slot, &index)| {
+                interrupt::check()?;
+                let original = decode(&dataset.root.join(&dataset.items[index].path))?;
+                slot.copy_from_slice(preprocessing.resized(&original.view())?.data());
+                progress.step();
+                Ok(Colour::of(original.data()))
+            })
+            .collect::<Result<Vec<Colour>, Error>>()?;
+
+        let mut names: Vec<&str> = indices.iter().map(|&i| dataset.items[i].group.as_str()).collect();
+        let group_of = |names: &[&str], name: &str| names.partition_point(|n| *n < name);
+        names.sort_unstable();
+        names.dedup();
+        Ok(Images {
+            preprocessing: preprocessing.clone(),
+            size,
+            pixels,
+            labels: indices.iter().map(|&i| dataset.items[i].label).collect(),
+            groups: indices.iter().map(|&i| group_of(&names, &dataset.items[i].group)).collect(),
+            colours,
+        })
+    }
+
+    /// Number of images.
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// Height and width after resize and crop.
+    pub fn size(&self) -> Size {
+        self.size
+    }
+
+    /// The class of each image, as an index into the data set's classes.
+    pub fn labels(&self) -> &[usize] {
+        &self.labels
+    }
+
+    /// The group of each image, numbered from 0 in the order of the groups' names.
+    pub fn groups(&self) -> &[usize] {
+        &self.groups
+    }
+
+    /// The colour statistics of each original image.
+    pub fn colours(&self) -> &[Colour] {
+        &self.colours
+    }
+
+    /// One image after resize and crop: height x width x RGB bytes.
+    pub fn pixels(&self, image: usize) -> &[u8] {
+        let each = self.each();
+        &self.pixels[image * each..][..each]
+    }
+
+    /// Fills `out` with the images `indices`, normalised, as [N, 3, height, width]; augmented if asked. Panics on an index that
+    /// is not below [`Images::len`].
+    pub fn batch(&self, indices: &[usize], augment: Option<(&Augment, Draw)>, out: &mut Vec<f32>) -> Result<(), Error> {
+        let each = self.each();
+        out.clear();
+        out.resize(each * indices.len(), 0.0);
+        out.par_chunks_exact_mut(each).zip(indices).try_for_each(|(slot, &index)| {
+            let mut pixels = self.pixels(index).to_vec();
+            if let Some((augment, draw)) = augment {
+                augment.apply(draw, index, &mut pixels, self.size.width as usize);
+            }
+            let image = RgbImage8::new(pixels, self.size.width, self.size.height)?;
+            Ok(self.preprocessing.normalise(&image, slot)?)
+        })
+    }
+
+    fn each(&self) -> usize {
+        self.size.height as usize * self.size.width as usize * 3
+    }
+}
+
+impl Colour {
+    /// The statistics of RGB bytes. An empty image has none: zeros.
+    pub fn of(rgb: &[u8]) -> Colour {
+        let (mut sum, mut square) = ([0u64; 3], [0u64; 3]);
+        for pixel in rgb.chunks_exact(3) {
+            for c in 0..3 {
+                let value = u64::from(pixel[c]);
+                sum[c] += value;
+                square[c] += value * value;
+            }
+        }
+        let count = (rgb.len() / 3).max(1) as f64;
+        let mean = sum.map(|s| s as f64 / count);
+        let sd = [0, 1, 2].map(|c| (square[c] as f64 / count - mean[c] * mean[c]).max(0.0).sqrt() / 255.0);
+        Colour { mean: mean.map(|m| m / 255.0), sd }
+    }
+
+    /// Mean R, G, B, then sd R, G, B.
+    pub fn features(&self) -> [f64; 6] {
+        let ([r, g, b], [sr, sg, sb]) = (self.mean, self.sd);
+        [r, g, b, sr, sg, sb]
+    }
+}
+
+/// The image in the file `path`, within the limits.
+fn decode(path: &Path) -> Result<RgbImage8, Error> {
+    let size = fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
+    if size > MAX_FILE {
+        let what = format!("an image file of {size} bytes is too large; the limit is {MAX_FILE}");
+        return Err(Error::TooLarge { path: path.to_owned(), what });
+    }
+    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+    Ok(image::decode(&bytes, &path.display().to_string())?)
+}
