@@ -1,1 +1,156 @@
-//! To be written.
+//! Pixels: 8-bit RGB images, borrowed and owned, and the decoding of PNG and JPEG files.
+//!
+//! Refused: files of another kind, damaged or cut off, over [`MAX_PIXELS`], of more than 8 bits a channel (which part
+//! of the range matters is not for a decoder to guess) or in CMYK. Transparency is dropped and EXIF orientation and
+//! colour profiles are not applied, as Pillow's `Image.open(...).convert("RGB")` does it.
+
+use std::io::Cursor;
+
+use image::{ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
+
+use crate::Error;
+
+/// The largest image that is decoded or resized, in pixels: 400 MB as RGB.
+pub const MAX_PIXELS: u64 = 1 << 27;
+
+/// Somebody else's 8-bit RGB pixels, checked to be there.
+#[derive(Debug, Clone, Copy)]
+pub struct RgbView<'a> {
+    data: &'a [u8],
+    width: u32,
+    height: u32,
+    stride: usize,
+}
+
+impl<'a> RgbView<'a> {
+    /// Pixels of `height` rows that begin `stride` bytes apart, each of `width` times R, G, B.
+    ///
+    /// # Errors
+    /// [`Error::Pixels`] if a side is zero, the image is over [`MAX_PIXELS`], a row does not fit the stride or `data`
+    /// ends before the last row does.
+    pub fn new(data: &'a [u8], width: u32, height: u32, stride: usize) -> Result<Self, Error> {
+        let refuse = |what: String| Err(Error::Pixels { what });
+        if width == 0 || height == 0 || u64::from(width) * u64::from(height) > MAX_PIXELS {
+            return refuse(format!("{width} x {height} is not between 1 and {MAX_PIXELS} pixels"));
+        }
+        let row = width as usize * 3;
+        if stride < row {
+            return refuse(format!("a stride of {stride} bytes is less than a row of {width} RGB pixels ({row} bytes)"));
+        }
+        let needed = stride.checked_mul(height as usize - 1).and_then(|rows| rows.checked_add(row));
+        match needed {
+            Some(needed) if needed <= data.len() => Ok(RgbView { data, width, height, stride }),
+            _ => refuse(format!(
+                "{} bytes do not hold {width} x {height} RGB pixels with a stride of {stride} bytes",
+                data.len()
+            )),
+        }
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The rows from the top, each `3 * width` bytes.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &'a [u8]> {
+        let (data, stride, row) = (self.data, self.stride, self.width as usize * 3);
+        (0..self.height as usize).map(move |y| &data[y * stride..][..row])
+    }
+}
+
+/// An 8-bit RGB image: `height` rows of `width` times R, G, B, without gaps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RgbImage8 {
+    data: Vec<u8>,
+    width: u32,
+    height: u32,
+}
+
+impl RgbImage8 {
+    /// An image of exactly `3 * width * height` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Pixels`] if the number of bytes is another, a side is zero or the image is over [`MAX_PIXELS`].
+    pub fn new(data: Vec<u8>, width: u32, height: u32) -> Result<Self, Error> {
+        RgbView::new(&data, width, height, width as usize * 3)?;
+        if data.len() != width as usize * height as usize * 3 {
+            return Err(Error::Pixels { what: format!("{} bytes are too many for {width} x {height}", data.len()) });
+        }
+        Ok(RgbImage8 { data, width, height })
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// All bytes, R, G, B of the top left pixel first.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// All bytes, given away.
+    pub fn into_data(self) -> Vec<u8> {
+        self.data
+    }
+
+    /// The same pixels, borrowed.
+    pub fn view(&self) -> RgbView<'_> {
+        RgbView { data: &self.data, width: self.width, height: self.height, stride: self.width as usize * 3 }
+    }
+}
+
+/// Decodes a PNG or JPEG file; `file` is what errors call it.
+///
+/// # Errors
+/// [`Error::Image`] for everything that the module's head says is refused.
+pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
+    let refuse = |what: String| Error::Image { file: file.to_owned(), what };
+    let undecodable = |error: image::ImageError| refuse(format!("the image does not decode ({error})"));
+    let format = match image::guess_format(bytes) {
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
+        _ => return Err(refuse("this is neither a PNG nor a JPEG image".into())),
+    };
+    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
+        return Err(refuse("the JPEG image is cut off; fetch it again".into()));
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MAX_PIXELS * 8);
+    reader.limits(limits);
+    let decoder = reader.into_decoder().map_err(undecodable)?;
+    let (width, height) = decoder.dimensions();
+    if u64::from(width) * u64::from(height) > MAX_PIXELS {
+        return Err(refuse(format!("{width} x {height} is more than {MAX_PIXELS} pixels; cut or scale the image")));
+    }
+    match decoder.original_color_type() {
+        ExtendedColorType::Cmyk8 => return Err(refuse("CMYK colours are not read; convert the image to RGB".into())),
+        colour if bits_per_channel(colour) > 8 => {
+            return Err(refuse("16 bits a channel are not read; window the image to 8 bits first".into()));
+        }
+        _ => {}
+    }
+    let decoded = image::DynamicImage::from_decoder(decoder).map_err(undecodable)?;
+    RgbImage8::new(decoded.into_rgb8().into_raw(), width, height)
+}
+
+fn bits_per_channel(colour: ExtendedColorType) -> u16 {
+    colour.bits_per_pixel() / u16::from(colour.channel_count().max(1))
+}
+
+/// Whether the end marker follows the last scan: the decoder fills what is missing with grey and does not say so.
+fn jpeg_is_whole(bytes: &[u8]) -> bool {
+    let after_scan = |at: usize| bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9]);
+    bytes.windows(2).rposition(|pair| pair == [0xff, 0xda]).is_some_and(after_scan)
+}

@@ -1,1 +1,210 @@
-//! To be written.
+//! From any RGB image to the base's input: resize, centre crop, rescale, normalise.
+//!
+//! The same code prepares images for training and for classification. Resizing equals Pillow's `Image.resize` to one
+//! grey level, sizes and crops are those of transformers' image processors.
+//!
+//! Refused: sizes of zero or over [`MAX_SIDE`], a crop larger than the resized image, an image so elongated that its
+//! resized form is over [`MAX_RESIZED_PIXELS`], and numbers that are not finite.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::image::{RgbImage8, RgbView};
+
+/// The longest side that a base takes, in pixels.
+pub const MAX_SIDE: u32 = 4096;
+/// The largest image between resize and crop, in pixels: 200 MB as RGB.
+pub const MAX_RESIZED_PIXELS: u64 = 1 << 26;
+
+/// What is done to an image before the base sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocessing {
+    /// The size that the whole image is brought to.
+    pub resize: Resize,
+    /// How pixels are interpolated.
+    pub filter: Filter,
+    /// The part that is cut from the centre, if not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<Size>,
+    /// The factor from 0..=255 to the range of `mean` and `std`, usually 1/255.
+    pub rescale: f64,
+    /// Subtracted from R, G, B after rescaling.
+    pub mean: [f64; 3],
+    /// R, G, B are divided by this last.
+    pub std: [f64; 3],
+}
+
+/// The size that the whole image is brought to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resize {
+    /// The shorter side becomes this long, the other `floor(edge * long / short)`; needs a crop.
+    ShortestEdge(u32),
+    /// This size, whatever the image's proportions.
+    Exact(Size),
+}
+
+/// Height and width in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Size {
+    /// Rows.
+    pub height: u32,
+    /// Columns.
+    pub width: u32,
+}
+
+/// Pillow's resampling filters. All but `Nearest` widen with the factor when they shrink an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Filter {
+    /// The nearest pixel.
+    Nearest,
+    /// A triangle, support 1.
+    Bilinear,
+    /// Catmull-Rom (a = -0.5), support 2.
+    Bicubic,
+    /// A sinc windowed by a sinc, support 3.
+    Lanczos,
+    /// The mean of the pixels under the target.
+    Box,
+    /// A sinc windowed by Hamming's window, support 1.
+    Hamming,
+}
+
+impl Preprocessing {
+    /// Whether every number can be used.
+    ///
+    /// # Errors
+    /// [`Error::Preprocessing`] naming the number.
+    pub fn check(&self) -> Result<(), Error> {
+        let refuse = |what: String| Err(Error::Preprocessing { what });
+        let resized = self.resized_to(1, 1);
+        let output = self.output_size();
+        for Size { height, width } in [resized, output] {
+            if height == 0 || width == 0 || height > MAX_SIDE || width > MAX_SIDE {
+                return refuse(format!("{height} x {width} is not between 1 and {MAX_SIDE} pixels a side"));
+            }
+        }
+        if output.height > resized.height || output.width > resized.width {
+            return refuse("the crop is larger than the resized image".into());
+        }
+        if self.crop.is_none() && matches!(self.resize, Resize::ShortestEdge(_)) {
+            return refuse("resizing by the shortest edge needs a crop, or images of other proportions do not fit".into());
+        }
+        if !self.rescale.is_finite() || self.mean.iter().any(|mean| !mean.is_finite()) {
+            return refuse("rescale and mean must be finite".into());
+        }
+        if self.std.iter().any(|std| !std.is_finite() || *std <= 0.0) {
+            return refuse("std must be finite and above zero".into());
+        }
+        Ok(())
+    }
+
+    /// The size of the base's input.
+    pub fn output_size(&self) -> Size {
+        self.crop.unwrap_or(self.resized_to(1, 1))
+    }
+
+    /// The image after resize and centre crop.
+    ///
+    /// # Errors
+    /// [`Error::Preprocessing`] as [`check`](Self::check), and [`Error::Pixels`] if the image is too elongated.
+    pub fn resized(&self, rgb: &RgbView) -> Result<RgbImage8, Error> {
+        self.check()?;
+        let size = self.resized_to(rgb.height(), rgb.width());
+        if u64::from(size.height) * u64::from(size.width) > MAX_RESIZED_PIXELS {
+            return Err(Error::Pixels {
+                what: format!("an image of {} x {} is too elongated to be resized; cut it", rgb.width(), rgb.height()),
+            });
+        }
+        let whole = resize(rgb, size, self.filter)?;
+        match self.crop {
+            Some(crop) if crop != size => centre(&whole, crop),
+            _ => Ok(whole),
+        }
+    }
+
+    /// Rescales and normalises `image` into `out`: planes R, G, B of height x width values each.
+    ///
+    /// # Errors
+    /// [`Error::Pixels`] if `out` is not three planes of the image's size.
+    pub fn normalise(&self, image: &RgbImage8, out: &mut [f32]) -> Result<(), Error> {
+        if out.len() != image.data().len() {
+            return Err(Error::Pixels {
+                what: format!("{} values do not hold {} x {} RGB pixels", out.len(), image.width(), image.height()),
+            });
+        }
+        let plane = out.len() / 3;
+        for (channel, values) in out.chunks_exact_mut(plane).enumerate() {
+            let table: [f32; 256] = std::array::from_fn(|level| {
+                ((level as f64 * self.rescale - self.mean[channel]) / self.std[channel]) as f32
+            });
+            for (value, pixel) in values.iter_mut().zip(image.data().chunks_exact(3)) {
+                *value = table[usize::from(pixel[channel])];
+            }
+        }
+        Ok(())
+    }
+
+    /// [`resized`](Self::resized), then [`normalise`](Self::normalise).
+    ///
+    /// # Errors
+    /// As these two.
+    pub fn apply(&self, rgb: &RgbView, out: &mut [f32]) -> Result<(), Error> {
+        self.normalise(&self.resized(rgb)?, out)
+    }
+
+    /// The size before the crop of an image of this size.
+    fn resized_to(&self, height: u32, width: u32) -> Size {
+        match self.resize {
+            Resize::Exact(size) => size,
+            Resize::ShortestEdge(edge) => {
+                let long = |long: u32, short: u32| {
+                    u32::try_from(u64::from(edge) * u64::from(long) / u64::from(short)).unwrap_or(u32::MAX)
+                };
+                if width <= height {
+                    Size { height: long(height, width), width: edge }
+                } else {
+                    Size { height: edge, width: long(width, height) }
+                }
+            }
+        }
+    }
+}
+
+/// Rows first, then columns, each rounded and clipped to 8 bits: Pillow's order, without which sharp edges differ.
+fn resize(rgb: &RgbView, size: Size, filter: Filter) -> Result<RgbImage8, Error> {
+    let algorithm = match filter {
+        Filter::Nearest => ResizeAlg::Nearest,
+        Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
+        Filter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
+        Filter::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
+        Filter::Box => ResizeAlg::Convolution(FilterType::Box),
+        Filter::Hamming => ResizeAlg::Convolution(FilterType::Hamming),
+    };
+    let options = ResizeOptions::new().resize_alg(algorithm);
+    let refuse = |what: String| Error::Pixels { what };
+    let packed = rgb.rows().collect::<Vec<_>>().concat();
+    let source = ImageRef::new(rgb.width(), rgb.height(), &packed, PixelType::U8x3)
+        .map_err(|error| refuse(error.to_string()))?;
+    let mut resizer = Resizer::new();
+    let mut rows = Image::new(size.width, rgb.height(), PixelType::U8x3);
+    resizer.resize(&source, &mut rows, &options).map_err(|error| refuse(error.to_string()))?;
+    let mut both = Image::new(size.width, size.height, PixelType::U8x3);
+    resizer.resize(&rows, &mut both, &options).map_err(|error| refuse(error.to_string()))?;
+    RgbImage8::new(both.into_vec(), size.width, size.height)
+}
+
+/// The central part: transformers' `center_crop`, where an odd margin is smaller above and left.
+fn centre(image: &RgbImage8, size: Size) -> Result<RgbImage8, Error> {
+    let top = (image.height() - size.height) as usize / 2;
+    let left = (image.width() - size.width) as usize / 2;
+    let row = size.width as usize * 3;
+    let rows = image.view().rows().skip(top).take(size.height as usize);
+    let data = rows.map(|pixels| &pixels[left * 3..][..row]).collect::<Vec<_>>().concat();
+    RgbImage8::new(data, size.width, size.height)
+}

@@ -1,1 +1,221 @@
-//! To be written.
+//! Tensor files (safetensors), read as hostile input and written in one byte form.
+//!
+//! Refused: files that the format's own rules refuse, duplicate keys anywhere in the header, a dimension of zero,
+//! shapes that overflow, NaN and infinite values, and any type but F32, F16 and BF16.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use half::{bf16, f16};
+use safetensors::SafeTensors;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+use crate::Error;
+
+/// How a tensor's values are stored in the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dtype {
+    /// IEEE 754 binary32.
+    F32,
+    /// IEEE 754 binary16.
+    F16,
+    /// The upper half of a binary32.
+    BF16,
+}
+
+/// A tensor in memory: row-major values widened to f32, and the type that the file has them in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tensor {
+    /// Dimensions, none of them zero; empty for a scalar.
+    pub shape: Vec<usize>,
+    /// As many values as the shape's product.
+    pub data: Vec<f32>,
+    /// The type in the file.
+    pub dtype: Dtype,
+}
+
+impl Tensor {
+    /// A tensor to be stored as F32.
+    pub fn f32(shape: Vec<usize>, data: Vec<f32>) -> Self {
+        Tensor { shape, data, dtype: Dtype::F32 }
+    }
+}
+
+/// Reads all tensors of the safetensors file `bytes`; `file` is what errors call it.
+///
+/// # Errors
+/// [`Error::TensorFile`] for the file as a whole, [`Error::Tensor`] for one tensor.
+pub fn read(bytes: &[u8], file: &str) -> Result<BTreeMap<String, Tensor>, Error> {
+    let refuse = |what: String| Error::TensorFile { file: file.to_owned(), what };
+    refuse_duplicate_keys(bytes).map_err(refuse)?;
+    let parsed = SafeTensors::deserialize(bytes)
+        .map_err(|error| refuse(format!("not a whole safetensors file ({error}); fetch or write it again")))?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in parsed.iter() {
+        let refuse = |what: String| Error::Tensor { file: file.to_owned(), tensor: name.to_owned(), what };
+        if view.shape().contains(&0) {
+            return Err(refuse(format!("shape {:?} has a dimension of zero", view.shape())));
+        }
+        let (dtype, data) = widen(view.dtype(), view.data()).map_err(refuse)?;
+        if let Some(place) = data.iter().position(|value| !value.is_finite()) {
+            return Err(refuse(format!("value {place} is {}; only finite values are read", data[place])));
+        }
+        tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data, dtype });
+    }
+    Ok(tensors)
+}
+
+/// The safetensors file of `tensors` and `metadata`: always the same bytes for the same content.
+///
+/// Tensors are laid out as the safetensors library does it, so that every value is aligned: F32 before the two-byte
+/// types, then by name. F16 and BF16 round to the nearest, ties to even.
+///
+/// # Errors
+/// [`Error::Tensor`] for a name given twice or reserved, a value that is not finite as stored, a dimension of zero or
+/// a shape that does not fit the number of values: what [`read`] would refuse is not written.
+pub fn write<'a>(
+    tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<Vec<u8>, Error> {
+    let mut tensors: Vec<_> = tensors.into_iter().collect();
+    tensors.sort_by_key(|(name, tensor)| (tensor.dtype != Dtype::F32, *name));
+    let mut header = Vec::new();
+    if !metadata.is_empty() {
+        header.push(format!("\"__metadata__\":{}", json(metadata)));
+    }
+    let mut names = BTreeSet::new();
+    let mut data = Vec::new();
+    for (name, tensor) in tensors {
+        let refuse =
+            |what: &str| Error::Tensor { file: "tensors to write".into(), tensor: name.into(), what: what.into() };
+        if name == "__metadata__" || !names.insert(name) {
+            return Err(refuse("the name is taken"));
+        }
+        let values = tensor.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+        if tensor.shape.contains(&0) || values != Some(tensor.data.len()) {
+            return Err(refuse(&format!("{} values do not fill shape {:?}", tensor.data.len(), tensor.shape)));
+        }
+        let start = data.len();
+        if !narrow(tensor, &mut data) {
+            return Err(refuse("a value is not finite (or too large for its type)"));
+        }
+        header.push(format!(
+            "{}:{{\"dtype\":\"{:?}\",\"shape\":{},\"data_offsets\":[{start},{}]}}",
+            json(name),
+            tensor.dtype,
+            json(&tensor.shape),
+            data.len()
+        ));
+    }
+    let mut header = format!("{{{}}}", header.join(","));
+    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    Ok([&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat())
+}
+
+/// The values as f32, or why the type is not read.
+fn widen(dtype: safetensors::Dtype, bytes: &[u8]) -> Result<(Dtype, Vec<f32>), String> {
+    let pairs = || bytes.as_chunks::<2>().0.iter();
+    match dtype {
+        safetensors::Dtype::F32 => {
+            Ok((Dtype::F32, bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()))
+        }
+        safetensors::Dtype::F16 => Ok((Dtype::F16, pairs().map(|&b| f16::from_le_bytes(b).to_f32()).collect())),
+        safetensors::Dtype::BF16 => Ok((Dtype::BF16, pairs().map(|&b| bf16::from_le_bytes(b).to_f32()).collect())),
+        other => Err(format!("type {other} is not read; convert it to F32, F16 or BF16")),
+    }
+}
+
+/// Appends the values as stored; false if one of them is not finite there.
+fn narrow(tensor: &Tensor, out: &mut Vec<u8>) -> bool {
+    tensor.data.iter().all(|&value| match tensor.dtype {
+        Dtype::F32 => {
+            out.extend(value.to_le_bytes());
+            value.is_finite()
+        }
+        Dtype::F16 => {
+            let value = f16::from_f32(value);
+            out.extend(value.to_le_bytes());
+            value.is_finite()
+        }
+        Dtype::BF16 => {
+            let value = bf16::from_f32(value);
+            out.extend(value.to_le_bytes());
+            value.is_finite()
+        }
+    })
+}
+
+fn json(value: &(impl serde::Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).expect("strings, numbers and maps of strings always serialise")
+}
+
+/// The safetensors library lets the last of two equal keys win; nothing that is malformed otherwise is judged here.
+fn refuse_duplicate_keys(bytes: &[u8]) -> Result<(), String> {
+    let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return Ok(()) };
+    let Some(header) = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|length| rest.get(..length)) else {
+        return Ok(());
+    };
+    let mut json = serde_json::Deserializer::from_slice(header);
+    match UniqueKeys::deserialize(&mut json) {
+        Err(error) if error.is_data() => Err(format!("the header has a {error}")),
+        _ => Ok(()),
+    }
+}
+
+/// Any JSON value in which no object has a key twice.
+#[derive(Clone, Copy)]
+struct UniqueKeys;
+
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UniqueKeys)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for UniqueKeys {
+    type Value = Self;
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueKeys {
+    type Value = Self;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut keys = BTreeSet::new();
+        while let Some(key) = map.next_key::<String>()? {
+            map.next_value_seed(self)?;
+            if let Some(key) = keys.replace(key) {
+                return Err(A::Error::custom(format!("duplicate key {key:?}")));
+            }
+        }
+        Ok(self)
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
+        while seq.next_element_seed(self)?.is_some() {}
+        Ok(self)
+    }
+    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
+        Ok(self)
+    }
+    fn visit_unit<E>(self) -> Result<Self, E> {
+        Ok(self)
+    }
+}

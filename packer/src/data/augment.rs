@@ -2,7 +2,7 @@
 //!
 //! The draw depends only on (seed, epoch, image), so that a resumed run sees the same pictures in any order of work.
 
-use super::random::{Purpose, Stream};
+use crate::random::{Purpose, Stream};
 
 /// What may happen to a training image. By default both flips, each with probability one half, and no jitter.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

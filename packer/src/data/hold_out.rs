@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::dataset::{Dataset, Split};
-use super::random::{Purpose, Stream};
+use crate::random::{Purpose, Stream};
 use crate::Error;
 
 impl Dataset {

@@ -7,7 +7,7 @@ mod dataset;
 mod hold_out;
 mod images;
 mod progress;
-pub mod random;
+
 mod splits;
 mod tree;
 

@@ -17,6 +17,8 @@ pub enum Purpose {
     Phantom = 5,
     Noise = 6,
     Splits = 7,
+    Order = 8,
+    Initial = 9,
 }
 
 /// One stream of random numbers.

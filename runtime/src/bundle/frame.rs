@@ -1,0 +1,252 @@
+//! The archive's frame: a ZIP file of which there is exactly one byte form for given entries.
+//!
+//! Reading parses the archive with the `zip` crate, writes the frame again from the names and data found, and refuses
+//! every byte that differs. So nothing can hide in it: no bytes before, between or after entries, no second entry of
+//! a name, no overlap, compression, comment, other extra field, ZIP64 record, other order, time or attribute.
+
+use std::io::Cursor;
+use std::ops::Range;
+
+use zip::ZipArchive;
+use zip::read::{ArchiveOffset, Config};
+
+use super::manifest::MANIFEST;
+use super::signature::SIGNATURES;
+use crate::Error;
+
+/// Every entry's data begins at a multiple of this many bytes, so that weights can be used in place.
+pub const ALIGNMENT: usize = 64;
+
+/// What is refused for its size alone, before it costs memory or time.
+pub struct Limits {
+    /// Bytes of the whole bundle. ZIP's 32-bit fields end here, and ZIP64 has second copies of them that can disagree.
+    pub bundle: usize,
+    /// Entries. Thousands of modules fit, and a listing of empty ones does not cost more than it should.
+    pub entries: usize,
+    /// Bytes of a name: `modules/`, 64 hex digits and `.safetensors` are 84.
+    pub name: usize,
+    /// Bytes of `manifest.json` and `signatures.json` each. They are parsed before the entries are checked.
+    pub json: usize,
+    /// Signatures. Each costs a curve operation before anybody is trusted.
+    pub signatures: usize,
+}
+
+/// The limits of format version 1.
+pub const LIMITS: Limits = Limits { bundle: u32::MAX as usize, entries: 4096, name: 128, json: 8 << 20, signatures: 64 };
+
+/// Whether an entry may have this name: `[a-z0-9._/-]`, no part between slashes empty or beginning with a dot.
+///
+/// # Errors
+/// [`Error::BundleName`].
+pub fn check_name(name: &str) -> Result<(), Error> {
+    let refuse = |what: &str| Err(Error::BundleName { name: name.into(), what: what.into() });
+    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'/' | b'-');
+    if !name.bytes().all(allowed) {
+        return refuse("names are made of a-z, 0-9 and ._/- only");
+    }
+    if name.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
+        return refuse("no part of a name is empty or begins with a dot");
+    }
+    if name.len() > LIMITS.name {
+        return refuse("the name is too long");
+    }
+    Ok(())
+}
+
+/// The archive of `entries` (name, data): `manifest.json`, `signatures.json`, then the payload sorted by name.
+///
+/// # Errors
+/// [`Error::BundleName`] for a name that is not allowed or out of order, [`Error::BundleLimit`].
+pub fn write(entries: &[(&str, &[u8])]) -> Result<Vec<u8>, Error> {
+    check_order(entries.iter().map(|(name, _)| *name))?;
+    let data: usize = entries.iter().map(|(_, data)| data.len()).sum();
+    let mut frame = Frame::default();
+    let mut archive = Vec::with_capacity(data.saturating_add(entries.len() * 512));
+    for (name, data) in entries {
+        archive.extend(frame.local(name, data)?);
+        archive.extend_from_slice(data);
+    }
+    archive.extend(frame.directory()?);
+    Ok(archive)
+}
+
+/// The entries of an archive in canonical form: name, and where the data is.
+///
+/// # Errors
+/// [`Error::NotABundle`], [`Error::BundleLimit`], [`Error::BundleName`], [`Error::BundleFrame`].
+pub fn parse(archive: &[u8]) -> Result<Vec<(String, Range<usize>)>, Error> {
+    let listed = list(archive)?;
+    check_order(listed.iter().map(|(name, _)| name.as_str()))?;
+    let mut frame = Frame::default();
+    let mut found = Vec::with_capacity(listed.len());
+    for (name, length) in listed {
+        let start = frame.data_start(&name);
+        let range = start..start.saturating_add(length);
+        let data = archive.get(range.clone()).ok_or_else(|| Error::BundleFrame {
+            offset: archive.len(),
+            part: format!("data of {name}"),
+            what: format!("{length} bytes from byte {start} on are not all there"),
+        })?;
+        let at = frame.end;
+        demand(archive, at, &frame.local(&name, data)?, &format!("header of {name}"))?;
+        found.push((name, range));
+    }
+    let at = frame.end;
+    let directory = frame.directory()?;
+    demand(archive, at, &directory, "central directory")?;
+    if archive.len() != at + directory.len() {
+        return Err(Error::BundleFrame {
+            offset: at + directory.len(),
+            part: "end".into(),
+            what: "there are bytes after the archive".into(),
+        });
+    }
+    Ok(found)
+}
+
+/// Name and length of each entry as the `zip` crate reads them. Nothing of this is believed before [`parse`] has
+/// written it again; the end record is looked at first so that the crate neither searches for another nor reads a long
+/// directory.
+fn list(archive: &[u8]) -> Result<Vec<(String, usize)>, Error> {
+    let refuse = |what: String| Error::NotABundle { what };
+    if archive.len() > LIMITS.bundle {
+        return Err(Error::BundleLimit { what: format!("it has more than {} bytes", LIMITS.bundle) });
+    }
+    if !archive.starts_with(b"PK\x03\x04") {
+        return Err(refuse("the file does not begin as a ZIP archive does".into()));
+    }
+    let end = match archive.last_chunk::<22>() {
+        Some(end) if end.starts_with(b"PK\x05\x06") => end,
+        _ => return Err(refuse("the file does not end as a bundle does; it is cut off or something follows it".into())),
+    };
+    let entries = usize::from(u16::from_le_bytes([end[10], end[11]]));
+    if entries > LIMITS.entries {
+        return Err(Error::BundleLimit { what: format!("it has {entries} entries, more than {}", LIMITS.entries) });
+    }
+    let field = |at: usize| u64::from(u32::from_le_bytes([end[at], end[at + 1], end[at + 2], end[at + 3]]));
+    if field(12) + field(16) + 22 != archive.len() as u64 {
+        return Err(refuse("its directory is not where its end says; it is cut off or something was put in".into()));
+    }
+    let unreadable = |error: zip::result::ZipError| refuse(format!("the archive cannot be read ({error})"));
+    let config = Config { archive_offset: ArchiveOffset::Known(0) };
+    let zip = ZipArchive::with_config(config, Cursor::new(archive)).map_err(unreadable)?;
+    let mut listed = Vec::with_capacity(zip.len());
+    for index in 0..zip.len() {
+        let entry = zip.by_index_data(index).map_err(unreadable)?;
+        let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
+        let length = usize::try_from(entry.size()).unwrap_or(usize::MAX);
+        listed.push((name, length));
+    }
+    Ok(listed)
+}
+
+fn check_order<'a>(mut names: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+    for first in [MANIFEST, SIGNATURES] {
+        if names.next() != Some(first) {
+            return Err(Error::BundleName { name: first.into(), what: "it is not in its place at the front".into() });
+        }
+    }
+    let mut before = "";
+    for name in names {
+        check_name(name)?;
+        if name <= before {
+            return Err(Error::BundleName { name: name.into(), what: "it is there twice or out of order".into() });
+        }
+        if name == MANIFEST || name == SIGNATURES {
+            return Err(Error::BundleName { name: name.into(), what: "it is there twice".into() });
+        }
+        before = name;
+    }
+    Ok(())
+}
+
+fn demand(archive: &[u8], at: usize, expected: &[u8], part: &str) -> Result<(), Error> {
+    let found = archive.get(at..).unwrap_or_default();
+    if found.starts_with(expected) {
+        return Ok(());
+    }
+    let same = expected.iter().zip(found).take_while(|(ours, theirs)| ours == theirs).count();
+    let show = |bytes: &[u8]| bytes.get(same).map_or("nothing".into(), |byte| format!("{byte:#04x}"));
+    let what = format!("{} stands where {} must", show(found), show(expected));
+    Err(Error::BundleFrame { offset: at + same, part: part.into(), what })
+}
+
+/// Writes the frame from the front: local headers one by one, then the directory and the end record.
+#[derive(Default)]
+struct Frame {
+    /// Where the next part begins.
+    end: usize,
+    entries: usize,
+    directory: Vec<u8>,
+}
+
+/// Length of a local header without name and extra field.
+const LOCAL: usize = 30;
+/// Shortest extra field: id, length, alignment (2 bytes each).
+const EXTRA: usize = 6;
+
+impl Frame {
+    /// Where the data of an entry `name` begins if it is the next.
+    fn data_start(&self, name: &str) -> usize {
+        (self.end + LOCAL + name.len() + EXTRA).next_multiple_of(ALIGNMENT)
+    }
+
+    /// The local header of the next entry, up to the first byte of its data.
+    fn local(&mut self, name: &str, data: &[u8]) -> Result<Vec<u8>, Error> {
+        self.entries += 1;
+        let (at, start) = (self.end, self.data_start(name));
+        self.end = start.saturating_add(data.len());
+        if self.entries > LIMITS.entries {
+            return Err(Error::BundleLimit { what: format!("it has more than {} entries", LIMITS.entries) });
+        }
+        let common = common_fields(name, narrow(data.len())?, crc32fast::hash(data));
+        let padding = start - at - LOCAL - name.len() - EXTRA;
+
+        let mut header = b"PK\x03\x04".to_vec();
+        header.extend(&common);
+        header.extend((padding as u16 + EXTRA as u16).to_le_bytes());
+        header.extend(name.as_bytes());
+        header.extend(0xa11e_u16.to_le_bytes()); // the extra field "data stream alignment"
+        header.extend((padding as u16 + 2).to_le_bytes());
+        header.extend((ALIGNMENT as u16).to_le_bytes());
+        header.resize(start - at, 0);
+
+        self.directory.extend(b"PK\x01\x02");
+        self.directory.extend(VERSION_NEEDED.to_le_bytes()); // made by: the same, attributes of MS-DOS
+        self.directory.extend(&common);
+        self.directory.extend([0; 14]); // no extra field, no comment, disk 0, no attributes
+        self.directory.extend(narrow(at)?.to_le_bytes());
+        self.directory.extend(name.as_bytes());
+        Ok(header)
+    }
+
+    /// The central directory and the end record.
+    fn directory(self) -> Result<Vec<u8>, Error> {
+        let mut directory = self.directory;
+        let length = directory.len();
+        directory.extend(b"PK\x05\x06\0\0\0\0");
+        directory.extend([(self.entries as u16).to_le_bytes(), (self.entries as u16).to_le_bytes()].concat());
+        directory.extend([narrow(length)?.to_le_bytes(), narrow(self.end)?.to_le_bytes()].concat());
+        directory.extend([0, 0]);
+        narrow(self.end + directory.len())?;
+        Ok(directory)
+    }
+}
+
+/// ZIP 1.0: nothing but stored files is needed to read a bundle.
+const VERSION_NEEDED: u16 = 10;
+
+/// The 24 bytes that a local header and a directory record share: version needed, flags, method, time, date, CRC-32,
+/// both lengths, length of the name.
+fn common_fields(name: &str, length: u32, crc32: u32) -> Vec<u8> {
+    let mut fields = VERSION_NEEDED.to_le_bytes().to_vec();
+    fields.extend([0, 0, 0, 0, 0, 0, 0x21, 0]); // no flags, stored, 00:00:00 on 1980-01-01
+    fields.extend([crc32, length, length].map(u32::to_le_bytes).concat());
+    fields.extend((name.len() as u16).to_le_bytes());
+    fields
+}
+
+fn narrow(value: usize) -> Result<u32, Error> {
+    let limit = || Error::BundleLimit { what: format!("it has more than {} bytes", LIMITS.bundle) };
+    u32::try_from(value).map_err(|_| limit())
+}

@@ -1,0 +1,233 @@
+//! `manifest.json`: what is in a bundle and what it is for.
+//!
+//! The canonical form is RFC 8785's; a manifest is refused if it is not in that form (which also refuses unknown and
+//! duplicate keys, spaces and other spellings of numbers) or if it contradicts itself (see [`check`](Manifest::check)).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+use crate::preprocess::Preprocessing;
+
+mod check;
+
+/// The name of the manifest's own entry.
+pub const MANIFEST: &str = "manifest.json";
+/// The one value of [`Manifest::format`].
+pub const FORMAT: &str = "medforge-bundle";
+/// The one value of [`Manifest::version`].
+pub const VERSION: u32 = 1;
+/// The payload entries that every bundle has, beside those of its modules and heads.
+pub const REQUIRED: [&str; 4] = ["base.onnx", "base.safetensors", "golden.safetensors", "model_card.md"];
+
+/// The signed description of a bundle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: String,
+    /// [`VERSION`].
+    pub version: u32,
+    /// What people call the bundle.
+    pub name: String,
+    /// Counts the releases of this name, so that an older one is known as such; below 2^53.
+    pub counter: u64,
+    /// UTC, to the second: `2026-01-31T23:59:59Z`.
+    pub created: String,
+    /// The id of the bundle that this one replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<String>,
+    /// The payload, sorted by name.
+    pub entries: Vec<Entry>,
+    /// The frozen vision transformer.
+    pub base: Base,
+    /// The LoRA modules.
+    pub modules: Vec<Module>,
+    /// One for each task.
+    pub heads: Vec<Head>,
+    /// One for each task: which modules take part by default, with which weights.
+    pub compositions: Vec<Composition>,
+    /// From an image to the base's input.
+    pub preprocessing: Preprocessing,
+    /// For whom and what the bundle is made.
+    pub intended_use: String,
+    /// Task -> its main result on images that training never saw.
+    pub metrics: BTreeMap<String, Metric>,
+    /// What packed the bundle.
+    pub tool: Tool,
+}
+
+/// One payload entry of the archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Entry {
+    /// The name in the archive.
+    pub name: String,
+    /// Bytes.
+    pub length: u64,
+    /// SHA-256 of the bytes, 64 lower-case hex digits.
+    pub sha256: String,
+}
+
+/// The frozen vision transformer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Base {
+    /// `dinov2` or `vit`.
+    pub family: String,
+    /// Identifies the weights: 64 lower-case hex digits.
+    pub digest: String,
+    /// Height and width of the input in pixels.
+    pub image_size: [u32; 2],
+    /// Values of the feature.
+    pub feature_size: u32,
+    /// Transformer blocks.
+    pub layers: u32,
+    /// Attention heads of a block.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heads: Option<u32>,
+    /// The licence of the weights.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licence: Option<String>,
+}
+
+/// A LoRA module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Module {
+    /// SHA-256 of the module's entry, 64 lower-case hex digits.
+    pub id: String,
+    /// Who made it.
+    pub contributor: String,
+    /// The task that it was trained for.
+    pub task: String,
+    /// The largest rank at any site.
+    pub rank: u32,
+    /// The sites that it adapts, sorted.
+    pub sites: Vec<String>,
+    /// The licence of the module.
+    pub licence: String,
+    /// `modules/ID.safetensors`.
+    pub entry: String,
+}
+
+/// The classification head of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    /// Letters a-z, digits and `._-`.
+    pub task: String,
+    /// `heads/TASK.safetensors`.
+    pub entry: String,
+    /// Class names in the order of the head's rows.
+    pub classes: Vec<String>,
+}
+
+/// Who takes part with which weight when a task is classified.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Composition {
+    /// The task.
+    pub task: String,
+    /// How the parts act together.
+    pub mode: Mode,
+    /// The modules, at least one.
+    pub parts: Vec<Part>,
+}
+
+/// How the parts of a composition act together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Ranks stacked, weights folded into B: one adapted forward pass.
+    Fusion,
+}
+
+/// One module's share in a composition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// The module's id.
+    pub module: String,
+    /// Finite; may be negative.
+    pub weight: f64,
+}
+
+/// A result with its 95 % interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metric {
+    /// For example `balanced_accuracy`.
+    pub name: String,
+    /// The estimate.
+    pub value: f64,
+    /// The interval's lower end.
+    pub low: f64,
+    /// The interval's upper end.
+    pub high: f64,
+    /// Images.
+    pub n: u64,
+}
+
+/// What packed the bundle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tool {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+impl Manifest {
+    /// The one byte form of this manifest; its SHA-256 is the bundle's id.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check): what would be refused is not written.
+    pub fn to_canonical(&self) -> Result<Vec<u8>, Error> {
+        self.check()?;
+        canonical(self, MANIFEST)
+    }
+
+    /// Reads a manifest from its one byte form.
+    ///
+    /// # Errors
+    /// [`Error::ManifestVersion`], [`Error::BundleJson`], [`Error::BundleJsonNotCanonical`], or as [`check`](Self::check).
+    pub fn from_canonical(bytes: &[u8]) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        struct Kind {
+            format: String,
+            version: u64,
+        }
+        let json = |error: serde_json::Error| Error::BundleJson { entry: MANIFEST.into(), what: error.to_string() };
+        let kind: Kind = serde_json::from_slice(bytes).map_err(json)?;
+        if kind.format != FORMAT || kind.version != u64::from(VERSION) {
+            return Err(Error::ManifestVersion { found: format!("{:?} version {}", kind.format, kind.version) });
+        }
+        let manifest: Manifest = from_canonical(bytes, MANIFEST)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+}
+
+/// RFC 8785's form of `value`.
+pub(super) fn canonical(value: &impl Serialize, entry: &str) -> Result<Vec<u8>, Error> {
+    serde_json_canonicalizer::to_vec(value)
+        .map_err(|error| Error::BundleJson { entry: entry.into(), what: error.to_string() })
+}
+
+/// A value from RFC 8785's form of it; no other bytes will do.
+pub(super) fn from_canonical<T>(bytes: &[u8], entry: &str) -> Result<T, Error>
+where
+    T: Serialize + for<'de> Deserialize<'de>,
+{
+    let value: T = serde_json::from_slice(bytes)
+        .map_err(|error| Error::BundleJson { entry: entry.into(), what: error.to_string() })?;
+    let again = canonical(&value, entry)?;
+    if again != bytes {
+        let offset = again.iter().zip(bytes).take_while(|(ours, theirs)| ours == theirs).count();
+        return Err(Error::BundleJsonNotCanonical { entry: entry.into(), offset });
+    }
+    Ok(value)
+}

@@ -1,0 +1,112 @@
+//! `signatures.json`: who vouches for the manifest.
+//!
+//! ```json
+//! {"payload_type":"application/vnd.medforge.manifest+json",
+//!  "signatures":[{"public_key":"64 hex digits","signature":"128 hex digits"}]}
+//! ```
+//! in RFC 8785's form (so without the spaces), signatures sorted by key, each key once. A signature is Ed25519
+//! (RFC 8032) over DSSE's pre-authenticated encoding of the payload type and the exact bytes of `manifest.json`.
+//! The key itself stands there, not a name for it: every signature can be checked, also those of strangers, so that no
+//! byte of the file goes unchecked. Whom to trust is decided elsewhere ([`Trust`](super::Trust)).
+//!
+//! Refused: weak (small-order) keys, signatures that RFC 8032 read strictly does not allow, a key given twice, none.
+
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+
+use super::frame::LIMITS;
+use super::manifest::{canonical, from_canonical};
+use crate::Error;
+
+/// The name of the signatures' own entry.
+pub const SIGNATURES: &str = "signatures.json";
+/// What the signed bytes are: a signature over something else of ours never passes for one over a manifest.
+pub const PAYLOAD_TYPE: &str = "application/vnd.medforge.manifest+json";
+
+/// `signatures.json` for the manifest's exact bytes.
+///
+/// # Errors
+/// [`Error::Signatures`] if there is no key, the same twice, or too many.
+pub fn sign(keys: &[SigningKey], manifest: &[u8]) -> Result<Vec<u8>, Error> {
+    let message = pre_authenticated(PAYLOAD_TYPE, manifest);
+    let mut signatures: Vec<_> = keys
+        .iter()
+        .map(|key| Signature {
+            public_key: key.verifying_key().to_bytes(),
+            signature: hex::encode(key.sign(&message).to_bytes()),
+        })
+        .collect();
+    signatures.sort_by_key(|signature| signature.public_key);
+    let file = File { payload_type: PAYLOAD_TYPE.into(), signatures };
+    file.check()?;
+    canonical(&file, SIGNATURES)
+}
+
+/// The keys that signed these bytes of a manifest, each once. Every signature in the file holds, or it is an error.
+///
+/// # Errors
+/// [`Error::Signatures`], [`Error::SignatureInvalid`], [`Error::BundleJson`], [`Error::BundleJsonNotCanonical`].
+pub fn verify(signatures: &[u8], manifest: &[u8]) -> Result<Vec<VerifyingKey>, Error> {
+    let file: File = from_canonical(signatures, SIGNATURES)?;
+    file.check()?;
+    let message = pre_authenticated(PAYLOAD_TYPE, manifest);
+    let mut keys = Vec::with_capacity(file.signatures.len());
+    for signature in &file.signatures {
+        let hex = hex::encode(signature.public_key);
+        let key = verifying_key(&signature.public_key)
+            .map_err(|what| Error::Signatures { what: format!("key {hex} {what}") })?;
+        let mut bytes = [0; 64];
+        hex::decode_to_slice(&signature.signature, &mut bytes)
+            .map_err(|_| Error::Signatures { what: format!("the signature by key {hex} is not 128 hex digits") })?;
+        key.verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&bytes))
+            .map_err(|_| Error::SignatureInvalid { key: hex })?;
+        keys.push(key);
+    }
+    Ok(keys)
+}
+
+/// A key fit for verification, or why it is not.
+pub(super) fn verifying_key(bytes: &[u8; 32]) -> Result<VerifyingKey, &'static str> {
+    let key = VerifyingKey::from_bytes(bytes).map_err(|_| "is not a point on the curve")?;
+    if key.is_weak() {
+        return Err("is weak: anybody can make a signature that seems to be its");
+    }
+    Ok(key)
+}
+
+/// DSSE v1's pre-authenticated encoding.
+fn pre_authenticated(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let head = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len());
+    [head.as_bytes(), payload].concat()
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    payload_type: String,
+    signatures: Vec<Signature>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Signature {
+    #[serde(with = "hex::serde")]
+    public_key: [u8; 32],
+    signature: String,
+}
+
+impl File {
+    fn check(&self) -> Result<(), Error> {
+        let refuse = |what: String| Err(Error::Signatures { what });
+        if self.payload_type != PAYLOAD_TYPE {
+            return refuse(format!("the payload type is {:?}, not {PAYLOAD_TYPE:?}", self.payload_type));
+        }
+        if self.signatures.is_empty() || self.signatures.len() > LIMITS.signatures {
+            return refuse(format!("{} signatures, not 1 to {}", self.signatures.len(), LIMITS.signatures));
+        }
+        if !self.signatures.is_sorted_by(|a, b| a.public_key < b.public_key) {
+            return refuse("the signatures are not sorted by key with each key once".into());
+        }
+        Ok(())
+    }
+}
