@@ -52,6 +52,9 @@ pub enum Error {
     /// A command-line option out of range.
     #[error("{name} {what}")]
     Option { name: &'static str, what: String },
+    /// Images of other classes than the module knows.
+    #[error("{}: the images' classes are {data}, and the module knows {module}", path.display())]
+    OtherClasses { path: PathBuf, data: String, module: String },
     // --- data ---
     /// A row of splits.csv that cannot be read; rows count from 1, the header being row 1.
     #[error("{}, row {row}: {what}", file.display())]
@@ -86,6 +89,9 @@ pub enum Error {
     /// More than fits the stated limits.
     #[error("{}: {what}", path.display())]
     TooLarge { path: PathBuf, what: String },
+    /// A phantom that cannot be drawn as asked.
+    #[error("phantom: {what}")]
+    Phantom { what: String },
     // --- eval ---
     /// Predictions or features that cannot be evaluated.
     #[error("cannot evaluate: {what}")]

@@ -12,13 +12,11 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 pub enum Purpose {
     Augment = 1,
     HoldOut = 2,
-    Hospital = 3,
-    Patient = 4,
-    Phantom = 5,
-    Noise = 6,
-    Splits = 7,
-    Order = 8,
-    Initial = 9,
+    Patient = 3,
+    Tissue = 4,
+    Camera = 5,
+    Order = 6,
+    Initial = 7,
 }
 
 /// One stream of random numbers.
@@ -37,6 +35,11 @@ impl Stream {
     /// Uniform in [0, 1), 53 bits.
     pub fn unit(&mut self) -> f64 {
         (self.0.next_u64() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// 64 random bits.
+    pub fn word(&mut self) -> u64 {
+        self.0.next_u64()
     }
 
     /// Uniform in [low, high).
@@ -91,7 +94,7 @@ mod tests {
 
     #[test]
     fn moments_are_those_of_their_distributions() {
-        let mut stream = Stream::at(0, Purpose::Noise, 0, 0);
+        let mut stream = Stream::at(0, Purpose::Camera, 0, 0);
         let n = 20_000;
         let (mut mean, mut square, mut uniform) = (0.0, 0.0, 0.0);
         for _ in 0..n {

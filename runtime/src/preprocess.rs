@@ -204,7 +204,8 @@ fn centre(image: &RgbImage8, size: Size) -> Result<RgbImage8, Error> {
     let top = (image.height() - size.height) as usize / 2;
     let left = (image.width() - size.width) as usize / 2;
     let row = size.width as usize * 3;
-    let rows = image.view().rows().skip(top).take(size.height as usize);
+    let view = image.view();
+    let rows = view.rows().skip(top).take(size.height as usize);
     let data = rows.map(|pixels| &pixels[left * 3..][..row]).collect::<Vec<_>>().concat();
     RgbImage8::new(data, size.width, size.height)
 }

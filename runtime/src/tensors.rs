@@ -157,7 +157,7 @@ fn refuse_duplicate_keys(bytes: &[u8]) -> Result<(), String> {
         return Ok(());
     };
     let mut json = serde_json::Deserializer::from_slice(header);
-    match UniqueKeys::deserialize(&mut json) {
+    match <UniqueKeys as Deserialize>::deserialize(&mut json) {
         Err(error) if error.is_data() => Err(format!("the header has a {error}")),
         _ => Ok(()),
     }

@@ -98,7 +98,7 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
     }
     let size = match preprocessing.resize {
         Resize::ShortestEdge(edge) => json!({ "shortest_edge": edge }),
-        Resize::Exact { height, width } => json!({ "height": height, "width": width }),
+        Resize::Exact(Size { height, width }) => json!({ "height": height, "width": width }),
     };
     let mut processor = json!({
         "image_processor_type": match config.family { Family::Dinov2 => "BitImageProcessor", Family::Vit => "ViTImageProcessor" },
@@ -175,10 +175,7 @@ fn preprocessing(file: &File) -> Result<Preprocessing, Error> {
         Value::Object(size) if size.contains_key("shortest_edge") => {
             Resize::ShortestEdge(file.side(&size["shortest_edge"], "size.shortest_edge")?)
         }
-        other => {
-            let Size { height, width } = file.sides(other, "size")?;
-            Resize::Exact { height, width }
-        }
+        other => Resize::Exact(file.sides(other, "size")?),
     };
     let crop = match file.flag("do_center_crop", false)? {
         true => Some(file.sides(file.get("crop_size")?, "crop_size")?),

@@ -6,7 +6,7 @@ use indicatif::ProgressBar;
 
 use crate::base::Vit;
 use crate::cpu::Cpu;
-use crate::data::{Dataset, Images, Split};
+use crate::data::{Colour, Dataset, Images, Split};
 use crate::eval::{self, Evaluation, Subject, floors};
 use crate::lora::{Module, RecordedMetric};
 use crate::predict::{Predictor, probabilities};
@@ -100,15 +100,14 @@ pub fn evaluate(vit: &Vit, module: &Module, data: &Dataset, split: Split, resamp
 
     let classes = data.classes.len();
     let probe = floors::linear_probe(&base_train.concat(), train_images.labels(), &base_test.concat(), classes)?;
-    let colours = |images: &Images| -> Vec<[f32; 6]> { images.colours().iter().map(|c| c.features().map(|v| v as f32)).collect() };
+    let colours = |images: &Images| -> Vec<[f64; 6]> { images.colours().iter().map(Colour::features).collect() };
     let colour = floors::colour(&colours(&train_images), train_images.labels(), &colours(&test_images), classes)?;
     let rows = adapted.iter().flat_map(|f| probabilities(&module.head, f));
     let probabilities: Vec<f32> = rows.map(|p| p as f32).collect();
-    let groups: Vec<String> = test.iter().map(|&i| data.items[i].group.clone()).collect();
     let subject = Subject {
         classes: &data.classes,
         labels: test_images.labels(),
-        groups: &groups,
+        groups: test_images.groups(),
         module: &probabilities,
         linear_probe: &probe,
         colour: &colour,

@@ -1,3 +1,4 @@
+//! Labelled images: a folder with its splits, decoded and resized pixels, augmentation, and synthetic tissue (phantoms).
 //!
 //! Refused, each naming the file or the row: paths that leave the folder, files that are missing or do not decode, a file named
 //! twice, a class without images, a class that only the test split knows, and a group (patient) on both sides of a split.
@@ -6,6 +7,7 @@ mod augment;
 mod dataset;
 mod hold_out;
 mod images;
+pub mod phantom;
 mod progress;
 
 mod splits;
@@ -14,3 +16,6 @@ mod tree;
 pub use augment::{Augment, Draw};
 pub use dataset::{Dataset, Item, Split};
 pub use images::{Colour, Images};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,79 @@
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+
+use super::super::{Colour, Dataset};
+use super::*;
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let mut seen = BTreeSet::new();
+    for hospital in &HOSPITALS {
+        let specimen = &specimens(hospital, 30).unwrap()[7];
+        let once = draw(specimen, 64, 1).unwrap();
+        assert_eq!(once, draw(specimen, 64, 1).unwrap());
+        assert_ne!(once, draw(specimen, 64, 2).unwrap());
+        seen.insert(hex::encode(Sha256::digest(once.data())));
+    }
+    assert_eq!(seen.len(), HOSPITALS.len(), "hospitals differ");
+}
+
+#[test]
+fn a_written_data_set_opens_and_its_patients_stay_on_one_side() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("phantom");
+    let hospitals: Vec<&'static Hospital> = HOSPITALS.iter().collect();
+    assert_eq!(write(&out, &hospitals, 50, 32, 0, false).unwrap(), 150);
+    let data = Dataset::open(&out).unwrap();
+    assert_eq!(data.classes, CLASSES);
+    assert_eq!(data.items.len(), 150);
+    for split in [Split::Train, Split::Test] {
+        assert!(data.class_counts(split).iter().all(|&n| n >= 10), "{:?}", data.class_counts(split));
+    }
+    assert!(matches!(write(&out, &hospitals, 50, 32, 0, false), Err(Error::OutputExists { .. })));
+}
+
+#[test]
+fn the_smallest_data_set_has_every_class_on_both_sides() {
+    let all = specimens(&HOSPITALS[0], *IMAGES.start()).unwrap();
+    let kinds: BTreeSet<(usize, Split)> = all.iter().map(|s| (s.label, s.split)).collect();
+    assert_eq!(kinds.len(), 6);
+    assert_eq!(all.len(), *IMAGES.start());
+}
+
+#[test]
+fn hospitals_differ_in_colour_and_classes_hardly_do() {
+    // Mean R, G, B of 40 images of each class at each hospital.
+    let mean = |hospital: &'static Hospital, label: usize| -> [f64; 3] {
+        let all = specimens(hospital, 120).unwrap();
+        let chosen: Vec<&Specimen> = all.iter().filter(|s| s.label == label).collect();
+        let mut sum = [0.0; 3];
+        for specimen in &chosen {
+            let colour = Colour::of(draw(specimen, 32, 3).unwrap().data());
+            (0..3).for_each(|c| sum[c] += colour.mean[c] / chosen.len() as f64);
+        }
+        sum
+    };
+    let means: Vec<Vec<[f64; 3]>> = HOSPITALS.iter().map(|h| (0..3).map(|label| mean(h, label)).collect()).collect();
+    let distance = |a: [f64; 3], b: [f64; 3]| (0..3).map(|c| (a[c] - b[c]).abs()).fold(0.0, f64::max);
+    for hospital in 0..3 {
+        let other = (hospital + 1) % 3;
+        for label in 0..3 {
+            let between_classes = distance(means[hospital][label], means[hospital][(label + 1) % 3]);
+            let between_hospitals = distance(means[hospital][label], means[other][label]);
+            assert!(between_classes < 0.06, "{between_classes}");
+            assert!(between_hospitals > 0.08, "{between_hospitals}");
+        }
+    }
+}
+
+#[test]
+fn sizes_and_numbers_out_of_range_are_refused() {
+    let specimen = &specimens(&HOSPITALS[0], 12).unwrap()[0];
+    for side in [0, 31, 1025, usize::MAX] {
+        assert!(matches!(draw(specimen, side, 0), Err(Error::Phantom { .. })));
+    }
+    for images in [0, 11, usize::MAX] {
+        assert!(matches!(specimens(&HOSPITALS[0], images), Err(Error::Phantom { .. })));
+    }
+}
