@@ -1,0 +1,234 @@
+"""Training speed and memory of `packer train` beside PyTorch + PEFT: same images, same recipe, same machine, taking turns.
+
+  cargo build --release
+  python3 benches/training.py --base BASE --data DATA            # BASE: a Hugging Face folder, family dinov2 or vit
+
+Needs Python 3.10 or later and the network once: PyTorch, transformers, PEFT and the rest go by pip into a scratch virtual
+environment (--venv, default target/peer-venv). Prints a table and writes --out as JSON.
+
+Images/s count the training loop alone, for both: loading, decoding and resizing come before the clock starts. The peer gets its
+images as normalised floats in memory beforehand, which is to its advantage. Peak memory is that of the whole process (maximum
+resident set), interpreter and libraries included. With --evaluate, the balanced accuracy on the test split is measured too.
+"""
+import argparse
+import csv
+import json
+import math
+import os
+import pathlib
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+PACKAGES = ["torch", "transformers", "peft", "safetensors", "pillow", "scikit-learn", "numpy"]
+
+
+def main():
+    options = arguments()
+    if options.peer:
+        return print(json.dumps(peer(options)))
+    packer = pathlib.Path(options.packer)
+    if not packer.is_file():
+        sys.exit(f"{packer} is not there: build it with `cargo build --release`, or say where it is with --packer")
+    python = environment(pathlib.Path(options.venv))
+    runs = {"packer": [], "peft": []}
+    for repeat in range(options.repeats):
+        turns = ["packer", "peft"] if repeat % 2 == 0 else ["peft", "packer"]
+        for who in turns:
+            run = run_packer(options, packer, repeat) if who == "packer" else run_peer(options, python, repeat)
+            print(f"repeat {repeat + 1} of {options.repeats}, {who}: {json.dumps(run)}", file=sys.stderr, flush=True)
+            runs[who].append(run)
+    report(options, runs)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--base", required=True)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--packer", default=str(ROOT / "target/release/packer"))
+    parser.add_argument("--venv", default=str(ROOT / "target/peer-venv"))
+    parser.add_argument("--out", default=str(ROOT / "target/training-bench.json"))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--size", type=int, default=112)
+    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=1e-3)
+    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--alpha", type=float, default=16)
+    parser.add_argument("--evaluate", action="store_true", help="also measure balanced accuracy on the test split")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first repeat; each next one takes the next seed")
+    parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def environment(folder):
+    """The virtual environment's interpreter; made and filled if it is not there."""
+    python = folder / "bin/python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    probe = "import torch, transformers, peft, safetensors, PIL, sklearn, numpy"
+    if subprocess.run([python, "-c", probe], stderr=subprocess.DEVNULL).returncode:
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True, stdout=sys.stderr)
+    return python
+
+
+def measured(command, **more):
+    """Runs a command; its standard output and its peak resident memory in MB."""
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, stdout=output, **more)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            sys.exit(f"{' '.join(map(str, command))} failed with exit code {process.returncode}")
+        output.seek(0)
+        return output.read(), usage.ru_maxrss / 1024
+
+
+def run_packer(options, packer, repeat):
+    seed = options.seed + repeat
+    with tempfile.TemporaryDirectory() as scratch:
+        module = pathlib.Path(scratch) / "module"
+        threads = {**os.environ, "RAYON_NUM_THREADS": str(options.threads)}
+        shared = ["--base", options.base, "--data", options.data]
+        recipe = ["--size", options.size, "--epochs", options.epochs, "--batch", options.batch, "--lr", options.lr,
+                  "--rank", options.rank, "--alpha", options.alpha, "--targets", "q,v", "--flips", "both", "--seed", seed]
+        command = [packer, "train", *shared, "--task", "bench", "--out", module, *recipe]
+        _, memory = measured(list(map(str, command)), env=threads)
+        training = json.loads((module / "module.json").read_text())["training"]
+        run = {"images_per_s": training["train_images_per_s"], "images_per_cpu_s": training["train_images_per_cpu_s"],
+               "peak_mb": memory, "seed": seed}
+        if options.evaluate:
+            text, _ = measured(list(map(str, [packer, "eval", *shared, "--module", module, "--json"])), env=threads)
+            metrics = {m["name"]: m["value"] for m in json.loads(text)["metrics"]}
+            run["balanced_accuracy"] = metrics["balanced_accuracy"]
+    return run
+
+
+def run_peer(options, python, repeat):
+    names = ["base", "data", "threads", "epochs", "size", "batch", "lr", "rank", "alpha"]
+    command = [python, __file__, "--peer", "--seed", options.seed + repeat]
+    for name in names:
+        command += [f"--{name}", getattr(options, name)]
+    command += ["--evaluate"] if options.evaluate else []
+    threads = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
+    text, memory = measured(list(map(str, command)), env=threads)
+    return {**json.loads(text.splitlines()[-1]), "peak_mb": memory}
+
+
+def report(options, runs):
+    names = ["images_per_s", "images_per_cpu_s", "peak_mb"] + (["balanced_accuracy"] if options.evaluate else [])
+    middle = {who: {n: statistics.median(r[n] for r in rs) for n in names} for who, rs in runs.items()}
+    ratio = {n: middle["packer"][n] / middle["peft"][n] for n in names}
+    print(f"{options.repeats} repeats, {options.threads} threads, {options.size} px, batch {options.batch}, {options.epochs} epochs; "
+          "median (lowest to highest)")
+    print(f"{'':<20}{'packer':>28}{'PyTorch + PEFT':>28}{'ratio':>8}")
+    for n in names:
+        cells = [f"{middle[w][n]:.3f} ({min(r[n] for r in runs[w]):.3f} to {max(r[n] for r in runs[w]):.3f})" for w in runs]
+        print(f"{n:<20}{cells[0]:>28}{cells[1]:>28}{ratio[n]:>8.2f}")
+    result = {"options": {k: v for k, v in vars(options).items() if k != "peer"}, "processor": processor(),
+              "runs": runs, "median": middle, "ratio": ratio}
+    out = pathlib.Path(options.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+def processor():
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
+
+
+# What runs inside the virtual environment.
+
+def peer(options):
+    import numpy as np
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from torch import nn
+    from transformers import AutoModel
+
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(options.seed)
+    random.seed(options.seed)
+    classes, training = split(options.data, "train")
+    pixels, labels = load(options, training)
+    pixels, labels = torch.from_numpy(pixels), torch.tensor(labels)
+
+    extra = {"add_pooling_layer": False} if json.loads(pathlib.Path(options.base, "config.json").read_text())["model_type"] == "vit" else {}
+    base = AutoModel.from_pretrained(options.base, dtype=torch.float32, **extra)
+    resized = {"interpolate_pos_encoding": True} if extra else {}
+    lora = LoraConfig(r=options.rank, lora_alpha=options.alpha, target_modules=["q_proj", "v_proj"], lora_dropout=0.0, bias="none")
+    model = get_peft_model(base, lora).train()
+    head = nn.Linear(base.config.hidden_size, len(classes))
+    nn.init.zeros_(head.weight)
+    nn.init.zeros_(head.bias)
+    trainable = [p for p in model.parameters() if p.requires_grad] + list(head.parameters())
+    optimiser = torch.optim.AdamW(trainable, lr=options.lr, weight_decay=0.01)
+    steps = options.epochs * math.ceil(len(labels) / options.batch)
+    rise = max(1, 0.1 * steps)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda t: min(1, (t + 1) / rise) * (1 + math.cos(math.pi * t / steps)) / 2)
+
+    def logits(batch):
+        return head(model(pixel_values=batch, **resized).last_hidden_state[:, 0])
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(options.epochs):
+        for batch in torch.randperm(len(labels)).split(options.batch):
+            x = pixels[batch]
+            for axis in (2, 3):
+                flip = torch.rand(len(batch)) < 0.5
+                x[flip] = x[flip].flip(axis)
+            optimiser.zero_grad(set_to_none=True)
+            nn.functional.cross_entropy(logits(x), labels[batch]).backward()
+            optimiser.step()
+            schedule.step()
+    seen = options.epochs * len(labels)
+    result = {"images_per_s": seen / (time.perf_counter() - wall), "images_per_cpu_s": seen / (time.process_time() - cpu), "seed": options.seed}
+    if options.evaluate:
+        from sklearn.metrics import balanced_accuracy_score
+        pixels, labels = load(options, split(options.data, "test")[1])
+        model.eval()
+        with torch.no_grad():
+            found = np.concatenate([logits(torch.from_numpy(pixels[i:i + 64])).argmax(1).numpy() for i in range(0, len(labels), 64)])
+        result["balanced_accuracy"] = balanced_accuracy_score(labels, found)
+    return result
+
+
+def split(data, name):
+    """The classes of DATA/splits.csv, and the (path, label) of one split."""
+    with open(pathlib.Path(data, "splits.csv"), newline="") as file:
+        rows = list(csv.DictReader(file))
+    classes = sorted({row["label"] for row in rows})
+    return classes, [(pathlib.Path(data, row["path"]), classes.index(row["label"])) for row in rows if row["split"] == name]
+
+
+def load(options, items):
+    """Normalised images [N, 3, size, size] and labels: short side to `size`, centre crop, the base's mean and standard deviation."""
+    import numpy as np
+    from PIL import Image
+    said = json.loads(pathlib.Path(options.base, "preprocessor_config.json").read_text())
+    mean, deviation = (np.array(said[k], np.float32) for k in ("image_mean", "image_std"))
+    out = np.empty((len(items), 3, options.size, options.size), np.float32)
+    for i, (path, _) in enumerate(items):
+        with Image.open(path) as image:
+            image = image.convert("RGB")
+            short, long = sorted(image.size)
+            far = int(options.size * long / short)
+            image = image.resize((options.size, far) if image.width <= image.height else (far, options.size), said.get("resample", 3))
+            left, top = (image.width - options.size) // 2, (image.height - options.size) // 2
+            image = image.crop((left, top, left + options.size, top + options.size))
+        out[i] = ((np.asarray(image, np.float32) / 255 - mean) / deviation).transpose(2, 0, 1)
+    return out, [label for _, label in items]
+
+
+if __name__ == "__main__":
+    main()
