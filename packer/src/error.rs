@@ -75,7 +75,9 @@ pub enum Error {
     #[error("{}: class {class} has no image; add images (png, jpg, jpeg) or remove the class", path.display())]
     EmptyClass { path: PathBuf, class: String },
     /// A class that is tested on but was never trained on.
-    #[error("{place}: class {class} is in the test split but training never sees it; give it training images or remove it")]
+    #[error(
+        "{place}: class {class} is in the test split but training never sees it; give it training images or remove it"
+    )]
     UnknownTestClass { place: String, class: String },
     /// A patient, case or slide on both sides.
     #[error("group {group} is in training ({train}) and in test ({test}); a group must stay in one split")]

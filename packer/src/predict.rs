@@ -27,7 +27,8 @@ impl<D: Device + 'static> Predictor<D> {
         };
         let branch = |m: &Module| {
             let scale = m.scale();
-            let sites = m.sites.iter().map(|(site, f)| (site.clone(), LowRank { a: upload(&f.a), b: upload(&f.b), scale }));
+            let sites =
+                m.sites.iter().map(|(site, f)| (site.clone(), LowRank { a: upload(&f.a), b: upload(&f.b), scale }));
             sites.collect()
         };
         Predictor { device: device.clone(), weights, sites: module.map(branch).unwrap_or_default() }
@@ -42,7 +43,12 @@ impl<D: Device + 'static> Predictor<D> {
     }
 
     /// The features of images, one row each; `step` is told how many are done.
-    pub fn features_of(&self, images: &Images, indices: &[usize], mut step: impl FnMut(usize)) -> Result<Vec<Vec<f32>>, Error> {
+    pub fn features_of(
+        &self,
+        images: &Images,
+        indices: &[usize],
+        mut step: impl FnMut(usize),
+    ) -> Result<Vec<Vec<f32>>, Error> {
         let mut rows = Vec::with_capacity(indices.len());
         let mut pixels = Vec::new();
         for batch in indices.chunks(BATCH) {

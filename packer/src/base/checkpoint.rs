@@ -73,9 +73,14 @@ pub fn parameter_shapes(config: &VitConfig) -> BTreeMap<String, Vec<usize>> {
             add(&format!("{norm}.weight"), &[d]);
             add(&format!("{norm}.bias"), &[d]);
         }
-        for (linear, out, inputs) in
-            [("attn.q", d, d), ("attn.k", d, d), ("attn.v", d, d), ("attn.o", d, d), ("mlp.fc1", m, d), ("mlp.fc2", d, m)]
-        {
+        for (linear, out, inputs) in [
+            ("attn.q", d, d),
+            ("attn.k", d, d),
+            ("attn.v", d, d),
+            ("attn.o", d, d),
+            ("mlp.fc1", m, d),
+            ("mlp.fc2", d, m),
+        ] {
             add(&format!("{linear}.weight"), &[out, inputs]);
             if config.qkv_bias || !matches!(linear, "attn.q" | "attn.k" | "attn.v") {
                 add(&format!("{linear}.bias"), &[out]);

@@ -281,7 +281,9 @@ impl File {
     fn sides(&self, value: &Value, key: &str) -> Result<Size, Error> {
         match value {
             Value::Object(o) => match (o.get("height"), o.get("width")) {
-                (Some(height), Some(width)) => Ok(Size { height: self.side(height, key)?, width: self.side(width, key)? }),
+                (Some(height), Some(width)) => {
+                    Ok(Size { height: self.side(height, key)?, width: self.side(width, key)? })
+                }
                 _ => self.refuse(format!("{key} has neither shortest_edge nor height and width")),
             },
             one => self.side(one, key).map(|side| Size { height: side, width: side }),

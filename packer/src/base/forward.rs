@@ -60,7 +60,8 @@ pub fn forward<D: Device + 'static>(
     let tokens = config.tokens(size);
     let heads = AttentionSize { batch, tokens, heads: config.heads, width: config.hidden / config.heads };
     let patches = tape.patches(images, PatchSize { batch, height: size, width: size, patch: config.patch });
-    let embedded = tape.linear(&patches, weights.get("embed.patch.weight"), Some(weights.get("embed.patch.bias")), None);
+    let embedded =
+        tape.linear(&patches, weights.get("embed.patch.weight"), Some(weights.get("embed.patch.bias")), None);
     let table = weights.get("embed.positions");
     let table = match table.value.rows == tokens {
         true => table.clone(),

@@ -80,10 +80,9 @@ impl Vit {
         };
         let resize = match self.preprocessing.resize {
             Resize::ShortestEdge(edge) => Resize::ShortestEdge(scale(edge, own.height.min(own.width))),
-            Resize::Exact(edges) => Resize::Exact(Size {
-                height: scale(edges.height, own.height),
-                width: scale(edges.width, own.width),
-            }),
+            Resize::Exact(edges) => {
+                Resize::Exact(Size { height: scale(edges.height, own.height), width: scale(edges.width, own.width) })
+            }
         };
         let crop = Some(Size { height: size, width: size });
         Ok(Preprocessing { resize, crop, ..self.preprocessing.clone() })

@@ -105,7 +105,8 @@ fn both_naming_schemes_give_the_same_base() {
                 (format!("{prefix}{name}"), tensor)
             })
             .collect();
-        std::fs::write(&path, tensors::write(renamed.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap()).unwrap();
+        std::fs::write(&path, tensors::write(renamed.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap())
+            .unwrap();
         assert_eq!(Vit::open(dir.path()).unwrap().digest(), vit.digest());
     }
 }

@@ -9,7 +9,9 @@ use crate::{Error, output};
 
 /// Print shell completions, or write manual pages.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer completions bash > /etc/bash_completion.d/packer\n  packer completions --man man1")]
+#[command(
+    after_help = "Example:\n  packer completions bash > /etc/bash_completion.d/packer\n  packer completions --man man1"
+)]
 pub struct Args {
     /// Whose completions
     #[arg(required_unless_present = "man")]
@@ -30,7 +32,10 @@ pub fn run(args: Args) -> Result<(), Error> {
         for page in pages {
             let name = page.get_display_name().unwrap_or(page.get_name()).replace(' ', "-");
             let mut bytes = Vec::new();
-            clap_mangen::Man::new(page.clone()).title(name.clone()).render(&mut bytes).map_err(|e| Error::io(&dir, e))?;
+            clap_mangen::Man::new(page.clone())
+                .title(name.clone())
+                .render(&mut bytes)
+                .map_err(|e| Error::io(&dir, e))?;
             output::write_file(&dir.join(format!("{name}.1")), &bytes)?;
         }
     }

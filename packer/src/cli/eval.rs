@@ -82,17 +82,26 @@ pub struct Results {
 }
 
 /// Evaluates `module` on a split of `data`; the floors are fitted on its training part.
-pub fn evaluate(vit: &Vit, module: &Module, data: &Dataset, split: Split, resamples: usize, seed: u64) -> Result<Results, Error> {
+pub fn evaluate(
+    vit: &Vit,
+    module: &Module,
+    data: &Dataset,
+    split: Split,
+    resamples: usize,
+    seed: u64,
+) -> Result<Results, Error> {
     let size = module.card.image_size;
     let preprocessing = vit.preprocessing_for(size)?;
     let (train, test) = (data.indices(Split::Train), data.indices(split));
-    let (train_images, test_images) = (Images::load(data, &train, &preprocessing)?, Images::load(data, &test, &preprocessing)?);
+    let (train_images, test_images) =
+        (Images::load(data, &train, &preprocessing)?, Images::load(data, &test, &preprocessing)?);
     let device = Cpu::<f32>::new();
     let bar = ProgressBar::new((train.len() + 2 * test.len()) as u64);
     let features = |module: Option<&Module>, images: &Images| {
         let done = bar.position();
         let all: Vec<usize> = (0..images.len()).collect();
-        Predictor::new(&device, vit, module, size as usize).features_of(images, &all, |n| bar.set_position(done + n as u64))
+        Predictor::new(&device, vit, module, size as usize)
+            .features_of(images, &all, |n| bar.set_position(done + n as u64))
     };
     let (base_train, base_test) = (features(None, &train_images)?, features(None, &test_images)?);
     let adapted = features(Some(module), &test_images)?;

@@ -17,9 +17,11 @@ use crate::{Error, output};
 
 /// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n\n\
+#[command(
+    after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n\n\
     DATA holds splits.csv (path,label,group,split) or one folder per class; only its training part is read.\n\
-    A run that was stopped goes on with the same command and --resume.")]
+    A run that was stopped goes on with the same command and --resume."
+)]
 pub struct Args {
     /// The base: a Hugging Face folder of the family dinov2 or vit
     #[arg(long, value_name = "DIR")]
@@ -127,9 +129,18 @@ pub fn run(args: Args) -> Result<(), Error> {
         true => Some(Checkpoint::open(&checkpoint, &settings, &fingerprint)?),
         false => None,
     };
-    let mut observer = Console::new(&checkpoint, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
-    let trained =
-        train(&Cpu::<f32>::new(), &vit, &data.classes, &images, (training, validation), &settings, resume, &mut observer);
+    let mut observer =
+        Console::new(&checkpoint, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
+    let trained = train(
+        &Cpu::<f32>::new(),
+        &vit,
+        &data.classes,
+        &images,
+        (training, validation),
+        &settings,
+        resume,
+        &mut observer,
+    );
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;
     save(&args, vit, &settings, size, trained)?;
@@ -159,7 +170,11 @@ impl Args {
             false => Method::Lora {
                 rank: self.rank as usize,
                 alpha: self.alpha,
-                targets: self.targets.parse::<crate::lora::Targets>().map_err(|what| Error::Targets { what })?.to_string(),
+                targets: self
+                    .targets
+                    .parse::<crate::lora::Targets>()
+                    .map_err(|what| Error::Targets { what })?
+                    .to_string(),
                 last_layers: self.last_layers,
             },
         };
@@ -225,7 +240,12 @@ fn save(args: &Args, mut vit: Vit, settings: &Settings, size: u32, trained: Trai
     dir.commit()?;
     let last = epochs.last().map_or(f64::NAN, |e| e.loss);
     let speed = images_per_second.map_or(String::new(), |s| format!(", {s:.1} images/s"));
-    println!("{}: task {}, kept epoch {kept_epoch} of {}, last training loss {last:.4}{speed}", args.out.display(), args.task, settings.epochs);
+    println!(
+        "{}: task {}, kept epoch {kept_epoch} of {}, last training loss {last:.4}{speed}",
+        args.out.display(),
+        args.task,
+        settings.epochs
+    );
     Ok(())
 }
 
@@ -259,15 +279,26 @@ impl<'a> Console<'a> {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {eta} left");
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let now = Instant::now();
-        Console { bar, path, fingerprint, epochs, epoch: 0, first_step, images: 0, loss: f64::NAN, start: now, saved: now }
+        Console {
+            bar,
+            path,
+            fingerprint,
+            epochs,
+            epoch: 0,
+            first_step,
+            images: 0,
+            loss: f64::NAN,
+            start: now,
+            saved: now,
+        }
     }
 
     /// An interruption, with what to do next.
     fn explain(&self, error: Error) -> Error {
         match error {
-            Error::Interrupted { .. } if self.path.exists() => {
-                Error::Interrupted { hint: format!("; {} is kept, go on with the same command and --resume", self.path.display()) }
-            }
+            Error::Interrupted { .. } if self.path.exists() => Error::Interrupted {
+                hint: format!("; {} is kept, go on with the same command and --resume", self.path.display()),
+            },
             other => other,
         }
     }
@@ -280,7 +311,12 @@ impl Observer for Console<'_> {
         let speed = self.images as f64 / self.start.elapsed().as_secs_f64();
         self.bar.set_length((total - self.first_step) as u64);
         self.bar.set_position((done - self.first_step) as u64);
-        self.bar.set_message(format!("epoch {}/{}  loss {:.4}  {speed:.1} images/s", self.epoch + 1, self.epochs, self.loss));
+        self.bar.set_message(format!(
+            "epoch {}/{}  loss {:.4}  {speed:.1} images/s",
+            self.epoch + 1,
+            self.epochs,
+            self.loss
+        ));
     }
 
     fn epoch(&mut self, epoch: &Epoch) {

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::dataset::{Dataset, Split};
-use crate::random::{Purpose, Stream};
 use crate::Error;
+use crate::random::{Purpose, Stream};
 
 impl Dataset {
     /// Splits the training items into (training, validation) indices, both in order. For each class, rarest first, groups in

@@ -145,7 +145,10 @@ fn read_card(dir: &Path) -> Result<ModuleCard, Error> {
     let refuse = |what: String| Error::Config { path: path.clone(), what };
     let card: ModuleCard = serde_json::from_slice(&bytes).map_err(|e| refuse(format!("is not a module card: {e}")))?;
     if card.format != ModuleCard::FORMAT || card.version != ModuleCard::VERSION {
-        return Err(refuse(format!("is {} version {}, and packer reads medforge-module version 1", card.format, card.version)));
+        return Err(refuse(format!(
+            "is {} version {}, and packer reads medforge-module version 1",
+            card.format, card.version
+        )));
     }
     if card.classes.len() < 2 {
         return Err(refuse("names fewer than two classes".into()));

@@ -22,7 +22,11 @@ fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Module {
         rank,
         alpha: 4.0,
         sites: targets.sites(&vit.config, last_layers).into_iter().enumerate().map(site).collect(),
-        head: Head { classes: classes.clone(), weight: numbers(vec![2, vit.config.hidden], 1), bias: numbers(vec![2], 2) },
+        head: Head {
+            classes: classes.clone(),
+            weight: numbers(vec![2, vit.config.hidden], 1),
+            bias: numbers(vec![2], 2),
+        },
         card: ModuleCard {
             format: ModuleCard::FORMAT.into(),
             version: 1,
@@ -108,7 +112,8 @@ fn every_unmatched_tensor_is_listed() {
         let renamed = tensors.remove("base_model.model.encoder.layer.0.attention.q_proj.lora_A.weight").unwrap();
         tensors.insert("base_model.model.encoder.layer.0.attention.qq.lora_A.weight".into(), renamed.clone());
         tensors.insert("base_model.model.encoder.layer.9.attention.q_proj.lora_A.weight".into(), renamed);
-        fs::write(&path, tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap()).unwrap();
+        fs::write(&path, tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap())
+            .unwrap();
     });
     assert!(said.contains("layer.0.attention.qq.lora_A") && said.contains("layer.9.attention.q_proj.lora_A"), "{said}");
 }
@@ -128,7 +133,8 @@ fn a_half_or_a_head_that_is_missing_or_misshapen_is_named() {
             let path = d.join(file);
             let mut tensors = tensors::read(&fs::read(&path).unwrap(), "x").unwrap();
             assert!(tensors.remove(name).is_some(), "{name}");
-            fs::write(&path, tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap()).unwrap();
+            fs::write(&path, tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap())
+                .unwrap();
         })
     };
     let said = without("adapter_model.safetensors", "base_model.model.encoder.layer.1.attention.v_proj.lora_B.weight");

@@ -67,7 +67,8 @@ impl Checkpoint {
         };
         let mut parts = vec![("weight", &self.weights), ("first", &self.first), ("second", &self.second)];
         parts.extend(self.progress.best.as_ref().map(|b| ("best", &b.weights)));
-        let named = parts.into_iter().flat_map(|(part, host)| host.iter().map(move |(n, t)| (format!("{part}/{n}"), t)));
+        let named =
+            parts.into_iter().flat_map(|(part, host)| host.iter().map(move |(n, t)| (format!("{part}/{n}"), t)));
         let named: Vec<_> = named.collect();
         let header = serde_json::to_string(&header).expect("a header is plain data");
         let metadata = BTreeMap::from([(HEADER.to_owned(), header)]);
@@ -86,7 +87,8 @@ impl Checkpoint {
         let found = tensors::read(&bytes, &path.display().to_string())?;
         let metadata = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, m)| m.metadata().clone());
         let header = metadata.as_ref().and_then(|m| m.get(HEADER)).ok_or_else(|| refuse("is not a checkpoint"))?;
-        let header: Header = serde_json::from_str(header).map_err(|_| refuse("was made by another version of packer"))?;
+        let header: Header =
+            serde_json::from_str(header).map_err(|_| refuse("was made by another version of packer"))?;
         if header.settings != *settings {
             return Err(refuse("was made with other settings; repeat them, or pass --force to begin again"));
         }

@@ -180,7 +180,11 @@ pub fn train<D: Device + 'static>(
                 (now.balanced_accuracy, -now.loss) > (b.validation.balanced_accuracy, -b.validation.loss)
             });
             if better {
-                best = Some(checkpoint::Best { epoch: epoch + 1, validation: now, weights: run.parameters.weights(device) });
+                best = Some(checkpoint::Best {
+                    epoch: epoch + 1,
+                    validation: now,
+                    weights: run.parameters.weights(device),
+                });
             }
         }
         observer.epoch(&outcome);

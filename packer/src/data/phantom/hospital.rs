@@ -2,9 +2,9 @@
 
 use medforge_runtime::image::RgbImage8;
 
-use crate::random::Stream;
 use super::sheet::{FIELD, Sheet};
 use crate::Error;
+use crate::random::Stream;
 
 /// A hospital's stains and scanner.
 #[derive(Clone, Debug, PartialEq)]

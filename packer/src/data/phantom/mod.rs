@@ -20,8 +20,8 @@ pub use hospital::{HOSPITALS, Hospital};
 
 use super::dataset::Split;
 use super::progress::Progress;
-use crate::random::{Purpose, Stream};
 use crate::output::OutputDir;
+use crate::random::{Purpose, Stream};
 use crate::{Error, interrupt};
 
 /// The classes, sorted as [`Dataset`](super::Dataset) sorts them.

@@ -3,8 +3,8 @@
 
 use std::f64::consts::{PI, TAU};
 
-use crate::random::Stream;
 use super::sheet::{Blob, FIELD, Noise, Paint, Sheet};
+use crate::random::Stream;
 
 /// A sheet of tissue of a grade, `side` pixels wide.
 pub fn tissue(grade: f64, side: usize, stream: &mut Stream) -> Sheet {
