@@ -35,7 +35,9 @@ impl<'a> RgbView<'a> {
         }
         let row = width as usize * 3;
         if stride < row {
-            return refuse(format!("a stride of {stride} bytes is less than a row of {width} RGB pixels ({row} bytes)"));
+            return refuse(format!(
+                "a stride of {stride} bytes is less than a row of {width} RGB pixels ({row} bytes)"
+            ));
         }
         let needed = stride.checked_mul(height as usize - 1).and_then(|rows| rows.checked_add(row));
         match needed {
@@ -58,7 +60,7 @@ impl<'a> RgbView<'a> {
     }
 
     /// The rows from the top, each `3 * width` bytes.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = &'a [u8]> {
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + use<'a> {
         let (data, stride, row) = (self.data, self.stride, self.width as usize * 3);
         (0..self.height as usize).map(move |y| &data[y * stride..][..row])
     }

@@ -93,7 +93,9 @@ impl Preprocessing {
             return refuse("the crop is larger than the resized image".into());
         }
         if self.crop.is_none() && matches!(self.resize, Resize::ShortestEdge(_)) {
-            return refuse("resizing by the shortest edge needs a crop, or images of other proportions do not fit".into());
+            return refuse(
+                "resizing by the shortest edge needs a crop, or images of other proportions do not fit".into(),
+            );
         }
         if !self.rescale.is_finite() || self.mean.iter().any(|mean| !mean.is_finite()) {
             return refuse("rescale and mean must be finite".into());
@@ -116,7 +118,8 @@ impl Preprocessing {
     pub fn resized(&self, rgb: &RgbView) -> Result<RgbImage8, Error> {
         self.check()?;
         let size = self.resized_to(rgb.height(), rgb.width());
-        if u64::from(size.height) * u64::from(size.width) > MAX_RESIZED_PIXELS {
+        let tallest = size.height.max(rgb.height());
+        if u64::from(tallest) * u64::from(size.width) > MAX_RESIZED_PIXELS {
             return Err(Error::Pixels {
                 what: format!("an image of {} x {} is too elongated to be resized; cut it", rgb.width(), rgb.height()),
             });

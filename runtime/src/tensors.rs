@@ -8,7 +8,6 @@ use std::fmt;
 
 use half::{bf16, f16};
 use safetensors::SafeTensors;
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use crate::Error;
@@ -157,7 +156,7 @@ fn refuse_duplicate_keys(bytes: &[u8]) -> Result<(), String> {
         return Ok(());
     };
     let mut json = serde_json::Deserializer::from_slice(header);
-    match <UniqueKeys as Deserialize>::deserialize(&mut json) {
+    match UniqueKeys.deserialize(&mut json) {
         Err(error) if error.is_data() => Err(format!("the header has a {error}")),
         _ => Ok(()),
     }
@@ -166,12 +165,6 @@ fn refuse_duplicate_keys(bytes: &[u8]) -> Result<(), String> {
 /// Any JSON value in which no object has a key twice.
 #[derive(Clone, Copy)]
 struct UniqueKeys;
-
-impl<'de> Deserialize<'de> for UniqueKeys {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(UniqueKeys)
-    }
-}
 
 impl<'de> DeserializeSeed<'de> for UniqueKeys {
     type Value = Self;

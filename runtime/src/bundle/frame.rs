@@ -32,7 +32,8 @@ pub struct Limits {
 }
 
 /// The limits of format version 1.
-pub const LIMITS: Limits = Limits { bundle: u32::MAX as usize, entries: 4096, name: 128, json: 8 << 20, signatures: 64 };
+pub const LIMITS: Limits =
+    Limits { bundle: u32::MAX as usize, entries: 4096, name: 128, json: 8 << 20, signatures: 64 };
 
 /// Whether an entry may have this name: `[a-z0-9._/-]`, no part between slashes empty or beginning with a dot.
 ///
@@ -117,7 +118,9 @@ fn list(archive: &[u8]) -> Result<Vec<(String, usize)>, Error> {
     }
     let end = match archive.last_chunk::<22>() {
         Some(end) if end.starts_with(b"PK\x05\x06") => end,
-        _ => return Err(refuse("the file does not end as a bundle does; it is cut off or something follows it".into())),
+        _ => {
+            return Err(refuse("the file does not end as a bundle does; it is cut off or something follows it".into()));
+        }
     };
     let entries = usize::from(u16::from_le_bytes([end[10], end[11]]));
     if entries > LIMITS.entries {

@@ -32,11 +32,11 @@ pub fn sign(keys: &[SigningKey], manifest: &[u8]) -> Result<Vec<u8>, Error> {
     let mut signatures: Vec<_> = keys
         .iter()
         .map(|key| Signature {
-            public_key: key.verifying_key().to_bytes(),
+            public_key: hex::encode(key.verifying_key().to_bytes()),
             signature: hex::encode(key.sign(&message).to_bytes()),
         })
         .collect();
-    signatures.sort_by_key(|signature| signature.public_key);
+    signatures.sort_by(|a, b| a.public_key.cmp(&b.public_key));
     let file = File { payload_type: PAYLOAD_TYPE.into(), signatures };
     file.check()?;
     canonical(&file, SIGNATURES)
@@ -51,15 +51,14 @@ pub fn verify(signatures: &[u8], manifest: &[u8]) -> Result<Vec<VerifyingKey>, E
     file.check()?;
     let message = pre_authenticated(PAYLOAD_TYPE, manifest);
     let mut keys = Vec::with_capacity(file.signatures.len());
-    for signature in &file.signatures {
-        let hex = hex::encode(signature.public_key);
-        let key = verifying_key(&signature.public_key)
-            .map_err(|what| Error::Signatures { what: format!("key {hex} {what}") })?;
-        let mut bytes = [0; 64];
-        hex::decode_to_slice(&signature.signature, &mut bytes)
-            .map_err(|_| Error::Signatures { what: format!("the signature by key {hex} is not 128 hex digits") })?;
-        key.verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&bytes))
-            .map_err(|_| Error::SignatureInvalid { key: hex })?;
+    for Signature { public_key, signature } in &file.signatures {
+        let refuse = |what: &str| Error::Signatures { what: format!("key {public_key:?} {what}") };
+        let key = decode::<32>(public_key).ok_or_else(|| refuse("is not 64 lower-case hex digits"))?;
+        let key = verifying_key(&key).map_err(refuse)?;
+        let signature =
+            decode::<64>(signature).ok_or_else(|| refuse("has no signature of 128 lower-case hex digits"))?;
+        key.verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&signature))
+            .map_err(|_| Error::SignatureInvalid { key: public_key.clone() })?;
         keys.push(key);
     }
     Ok(keys)
@@ -72,6 +71,13 @@ pub(super) fn verifying_key(bytes: &[u8; 32]) -> Result<VerifyingKey, &'static s
         return Err("is weak: anybody can make a signature that seems to be its");
     }
     Ok(key)
+}
+
+/// Lower case only: one value has one spelling.
+fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    hex::decode_to_slice(text, &mut bytes).ok()?;
+    (hex::encode(bytes) == text).then_some(bytes)
 }
 
 /// DSSE v1's pre-authenticated encoding.
@@ -90,8 +96,7 @@ struct File {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Signature {
-    #[serde(with = "hex::serde")]
-    public_key: [u8; 32],
+    public_key: String,
     signature: String,
 }
 

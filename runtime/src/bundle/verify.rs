@@ -55,8 +55,8 @@ impl Trust {
         let mut keys = Vec::new();
         for block in text.split(BEGIN).skip(1) {
             let body = block.split_once(END).map_or(block, |(body, _)| body);
-            let key = VerifyingKey::from_public_key_pem(&format!("{BEGIN}{body}{END}\n")).map_err(|_| Error::Trust {
-                what: format!("PUBLIC KEY block {} is not an Ed25519 key in SPKI PEM", keys.len() + 1),
+            let key = VerifyingKey::from_public_key_pem(&format!("{BEGIN}{body}{END}\n")).map_err(|_| {
+                Error::Trust { what: format!("PUBLIC KEY block {} is not an Ed25519 key in SPKI PEM", keys.len() + 1) }
             })?;
             keys.push(key);
         }

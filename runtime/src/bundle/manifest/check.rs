@@ -28,7 +28,9 @@ impl Manifest {
         }
         name("name", &self.name)?;
         require(self.counter <= MAX_COUNT, || format!("counter {} is over {MAX_COUNT}", self.counter))?;
-        require(is_utc_second(&self.created), || format!("created {:?} is not like 2026-01-31T23:59:59Z", self.created))?;
+        require(is_utc_second(&self.created), || {
+            format!("created {:?} is not like 2026-01-31T23:59:59Z", self.created)
+        })?;
         if let Some(id) = &self.predecessor {
             digest("predecessor", id)?;
         }
@@ -74,7 +76,9 @@ impl Manifest {
     /// Name -> digest of every entry.
     fn check_entries(&self) -> Result<BTreeMap<&str, &str>, Error> {
         for pair in self.entries.windows(2) {
-            require(pair[0].name < pair[1].name, || format!("entries {} and {} are out of order", pair[0].name, pair[1].name))?;
+            require(pair[0].name < pair[1].name, || {
+                format!("entries {} and {} are out of order", pair[0].name, pair[1].name)
+            })?;
         }
         for entry in &self.entries {
             frame::check_name(&entry.name)?;
@@ -88,18 +92,24 @@ impl Manifest {
         let mut modules = BTreeMap::new();
         for module in &self.modules {
             digest("module", &module.id)?;
-            require(modules.insert(module.id.as_str(), module).is_none(), || format!("module {} is there twice", module.id))?;
+            require(modules.insert(module.id.as_str(), module).is_none(), || {
+                format!("module {} is there twice", module.id)
+            })?;
             require(module.entry == format!("modules/{}.safetensors", module.id), || {
                 format!("module {} is in entry {:?}; it must be in modules/ID.safetensors", module.id, module.entry)
             })?;
             let found = entries
                 .remove(module.entry.as_str())
                 .ok_or_else(|| Error::BundleEntryMissing { entry: module.entry.clone() })?;
-            require(found == module.id, || format!("module {} has another digest than its entry ({found})", module.id))?;
+            require(found == module.id, || {
+                format!("module {} has another digest than its entry ({found})", module.id)
+            })?;
             name("contributor", &module.contributor)?;
             name("licence", &module.licence)?;
             task(&module.task)?;
-            require((1..=MAX_RANK).contains(&module.rank), || format!("module {} has rank {}", module.id, module.rank))?;
+            require((1..=MAX_RANK).contains(&module.rank), || {
+                format!("module {} has rank {}", module.id, module.rank)
+            })?;
             require(!module.sites.is_empty() && module.sites.is_sorted_by(|a, b| a < b), || {
                 format!("module {} needs sites, sorted and each once", module.id)
             })?;
