@@ -9,7 +9,6 @@ mod hold_out;
 mod images;
 pub mod phantom;
 mod progress;
-
 mod splits;
 mod tree;
 

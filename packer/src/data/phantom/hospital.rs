@@ -30,8 +30,8 @@ pub struct Hospital {
 pub const HOSPITALS: [Hospital; 3] = [
     Hospital {
         name: "a",
-        haematoxylin: [0.65, 0.70, 0.29],
-        eosin: [0.07, 0.99, 0.11],
+        haematoxylin: [0.66, 0.72, 0.32],
+        eosin: [0.09, 0.86, 0.32],
         lamp: [0.96, 0.95, 0.96],
         blur: 0.35,
         gamma: 1.0,
@@ -40,8 +40,8 @@ pub const HOSPITALS: [Hospital; 3] = [
     },
     Hospital {
         name: "b",
-        haematoxylin: [0.52, 0.80, 0.42],
-        eosin: [0.10, 1.05, 0.48],
+        haematoxylin: [0.55, 0.80, 0.48],
+        eosin: [0.12, 0.95, 0.62],
         lamp: [0.99, 0.93, 0.86],
         blur: 0.80,
         gamma: 0.85,
@@ -50,8 +50,8 @@ pub const HOSPITALS: [Hospital; 3] = [
     },
     Hospital {
         name: "c",
-        haematoxylin: [0.72, 0.52, 0.16],
-        eosin: [0.16, 0.62, 0.06],
+        haematoxylin: [0.85, 0.66, 0.22],
+        eosin: [0.26, 0.66, 0.16],
         lamp: [0.90, 0.95, 0.99],
         blur: 0.20,
         gamma: 1.15,

@@ -31,7 +31,7 @@ const GRADES: [f64; 3] = [0.50, 0.84, 0.16];
 /// Standard deviation of the grade between patients of a class, and between images of a patient.
 const GRADE_SPREAD: [f64; 2] = [0.06, 0.06];
 /// Standard deviation of the logarithm of each stain's strength between patients, and between images of a patient.
-const STAIN_SPREAD: [f64; 2] = [0.16, 0.12];
+const STAIN_SPREAD: [f64; 2] = [0.18, 0.14];
 const IMAGES_PER_PATIENT: usize = 8;
 /// The part of each class' patients that is tested on.
 const TEST_FRACTION: f64 = 0.3;

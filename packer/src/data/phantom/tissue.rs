@@ -11,25 +11,26 @@ pub fn tissue(grade: f64, side: usize, stream: &mut Stream) -> Sheet {
     let g = grade.clamp(0.0, 1.0);
     let mut sheet = stroma(side, stream);
     let glands = glands(g, stream);
+    let free = Free { glands: &glands };
+    bystanders(&free, &mut sheet, stream);
+    space(&free, &mut sheet, stream);
     let mut nuclei = Vec::new();
     for gland in &glands {
         gland.paint(&mut sheet, stream);
         gland.nuclei(g, &mut nuclei, stream);
     }
-    let free = Free { glands: &glands };
     detached(g, &free, &mut sheet, &mut nuclei, stream);
-    space(&free, &glands, &mut sheet, stream);
-
-    // The nuclei of the glands share an amount of haematoxylin that does not depend on the grade.
-    let amount = stream.range(0.11, 0.17) * FIELD * FIELD;
-    let area: f64 = nuclei.iter().map(Nucleus::area_inside).sum();
-    let density = (amount / area.max(1.0)).clamp(0.55, 1.5);
-    bystanders(&free, &mut sheet, stream);
+    let density = stream.range(0.60, 1.15);
     let chromatin = Noise::new(stream);
     for nucleus in &nuclei {
         nucleus.paint(density, &chromatin, &mut sheet);
     }
     sheet
+}
+
+/// Mean radius of the nuclei of epithelial cells.
+fn nuclear_size(g: f64) -> f64 {
+    blend(g, 2.15, 3.15)
 }
 
 fn blend(g: f64, low: f64, high: f64) -> f64 {
@@ -58,10 +59,10 @@ struct Gland {
     cytoplasm: [f64; 2],
 }
 
-/// Glands that do not overlap, over a part of the field that does not depend on the grade.
+/// Glands that do not overlap, over the less of the field the higher the grade, so that nuclei cover about the same part of it.
 fn glands(g: f64, stream: &mut Stream) -> Vec<Gland> {
     let mut glands: Vec<Gland> = Vec::new();
-    let target = stream.range(0.30, 0.55) * FIELD * FIELD;
+    let target = stream.range(0.8, 1.2) * blend(g, 0.62, 0.24) * FIELD * FIELD;
     let mut area = 0.0;
     for _ in 0..60 {
         if area > target {
@@ -114,10 +115,10 @@ impl Gland {
     /// Nuclei around the lumen: one even layer at the base if the grade is low, piled up and out of line if it is high.
     fn nuclei(&self, g: f64, nuclei: &mut Vec<Nucleus>, stream: &mut Stream) {
         let radius = self.outline.radius();
-        let size = blend(g, 2.05, 3.15);
+        let size = nuclear_size(g);
         let base = (1.0 - 1.35 * size / radius).max(self.lumen);
         let layers = 1.0 + blend(g, 0.0, 0.7) * stream.range(0.6, 1.4);
-        let count = (layers * TAU * radius * base / (2.35 * size)).round().max(1.0);
+        let count = (layers * TAU * radius * base / (blend(g, 1.85, 2.2) * size)).round().max(1.0);
         let start = stream.range(0.0, TAU);
         for i in 0..count as usize {
             let step = TAU / count;
@@ -162,7 +163,7 @@ fn detached(g: f64, free: &Free, sheet: &mut Sheet, nuclei: &mut Vec<Nucleus>, s
     let edge_of = sheet.edge();
     for _ in 0..nests {
         let centre = free.point(3.0, stream);
-        let size = blend(g, 2.05, 3.15);
+        let size = nuclear_size(g);
         let cells = 1 + stream.below(4);
         let axes = [size * (1.2 + 0.5 * cells as f64), size * (1.2 + 0.25 * cells as f64)];
         let angle = stream.range(0.0, PI);
@@ -182,21 +183,22 @@ fn detached(g: f64, free: &Free, sheet: &mut Sheet, nuclei: &mut Vec<Nucleus>, s
 }
 
 /// Empty space in the stroma (clefts and vacuoles), until empty space as a whole has a share that does not depend on the grade.
-fn space(free: &Free, glands: &[Gland], sheet: &mut Sheet, stream: &mut Stream) {
-    let wanted = stream.range(0.07, 0.16) * FIELD * FIELD;
+fn space(free: &Free, sheet: &mut Sheet, stream: &mut Stream) {
+    let wanted = stream.range(0.06, 0.18) * FIELD * FIELD;
     let inside = |gland: &&Gland| gland.outline.centre.iter().all(|c| (0.0..FIELD).contains(c));
-    let lumens = glands.iter().filter(inside).map(|l| PI * l.outline.axes[0] * l.outline.axes[1] * l.lumen * l.lumen);
+    let lumens =
+        free.glands.iter().filter(inside).map(|l| PI * l.outline.axes[0] * l.outline.axes[1] * l.lumen * l.lumen);
     let mut space: f64 = lumens.sum();
     let edge_of = sheet.edge();
     for _ in 0..30 {
         if space >= wanted {
             break;
         }
-        let long = stream.range(2.5, 8.0);
-        let axes = [long, long * stream.range(0.3, 0.9)];
+        let long = stream.range(3.0, 11.0);
+        let axes = [long, long * stream.range(0.2, 0.7)];
         let centre = free.point(axes[1], stream);
         let angle = stream.range(0.0, PI);
-        let hole = Blob::new(stream, centre, axes, angle, 0.18);
+        let hole = Blob::new(stream, centre, axes, angle, 0.10);
         sheet.paint(centre, hole.reach() + 1.0, |dx, dy| {
             let cover = edge_of((1.0 - hole.level(dx, dy)) * hole.radius());
             Paint { haematoxylin: 0.01, eosin: 0.02, cover }
@@ -239,18 +241,12 @@ impl Nucleus {
     fn new(g: f64, size: f64, centre: [f64; 2], angle: f64, stream: &mut Stream) -> Self {
         let spread = blend(g, 0.06, 0.26);
         let radius = size * libm::exp(spread * stream.normal().clamp(-2.0, 2.0));
-        let stretch = 1.25 + blend(g, 0.05, 0.35) * stream.normal().abs().min(2.0);
+        let stretch = blend(g, 1.5, 1.2) + blend(g, 0.05, 0.35) * stream.normal().abs().min(2.0);
         let axes = [radius * stretch.sqrt(), radius / stretch.sqrt()];
         let nucleolus = (stream.unit() < blend(g, 0.0, 0.7))
             .then(|| [(); 2].map(|()| 0.3 * radius * stream.normal().clamp(-1.5, 1.5)));
         let body = Blob::new(stream, centre, axes, angle, blend(g, 0.03, 0.13));
         Nucleus { body, rim: blend(g, 0.15, 0.5), mottle: blend(g, 0.10, 0.35), nucleolus }
-    }
-
-    /// Its area, if its centre is in the field.
-    fn area_inside(&self) -> f64 {
-        let inside = self.body.centre.iter().all(|c| (0.0..FIELD).contains(c));
-        if inside { PI * self.body.axes[0] * self.body.axes[1] } else { 0.0 }
     }
 
     fn paint(&self, density: f64, chromatin: &Noise, sheet: &mut Sheet) {
