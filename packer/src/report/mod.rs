@@ -1,1 +1,122 @@
-//! To be written.
+//! A report: one HTML page that holds everything it shows and asks nothing of any network.
+//!
+//! A page is a list of blocks (facts, line charts, tables of metrics, confusion matrices, picture galleries, notes). It follows the
+//! reader's light or dark setting, prints, and says in words what its colours say. Every text is escaped; a content
+//! security policy forbids scripts and anything from elsewhere, so that a class named `<script>` stays a name.
+
+mod chart;
+mod html;
+mod table;
+
+use std::path::Path;
+
+use crate::{Error, output};
+
+/// A page.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub title: String,
+    /// One or two sentences under the title.
+    pub summary: String,
+    pub blocks: Vec<Block>,
+}
+
+/// A piece of a page.
+#[derive(Clone, Debug)]
+pub enum Block {
+    /// Begins a section.
+    Heading(String),
+    Text(String),
+    /// A text that must not be missed.
+    Note(String),
+    /// Names and values, in two columns.
+    Facts(Vec<(String, String)>),
+    /// Charts that stand beside each other where there is room.
+    Charts(Vec<Chart>),
+    Metrics(Metrics),
+    /// Confusion matrices, beside each other where there is room.
+    Confusions(Vec<Confusion>),
+    Gallery(Gallery),
+}
+
+/// Lines over a common axis.
+#[derive(Clone, Debug)]
+pub struct Chart {
+    pub title: String,
+    pub x_label: String,
+    pub y_label: String,
+    /// The vertical range if it is given by nature, such as 0 to 1; else that of the values.
+    pub range: Option<(f64, f64)>,
+    pub lines: Vec<Line>,
+}
+
+/// One line of a chart. Points that are not finite are left out.
+#[derive(Clone, Debug)]
+pub struct Line {
+    pub name: String,
+    pub points: Vec<(f64, f64)>,
+}
+
+/// Values with their intervals: a row for each model, a column for each metric.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub caption: String,
+    pub columns: Vec<String>,
+    pub rows: Vec<(String, Vec<Option<Interval>>)>,
+}
+
+/// A value and, if it could be estimated, its 95 % interval.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Interval {
+    pub value: f64,
+    pub interval: Option<(f64, f64)>,
+}
+
+/// Numbers of images, `counts[truth][prediction]`.
+#[derive(Clone, Debug)]
+pub struct Confusion {
+    pub caption: String,
+    pub classes: Vec<String>,
+    pub counts: Vec<Vec<u64>>,
+}
+
+/// Pictures with what is known of them.
+#[derive(Clone, Debug)]
+pub struct Gallery {
+    pub caption: String,
+    pub pictures: Vec<Picture>,
+}
+
+/// One picture.
+#[derive(Clone, Debug)]
+pub struct Picture {
+    /// A PNG file's bytes.
+    pub png: Vec<u8>,
+    pub truth: Option<String>,
+    pub prediction: Option<Prediction>,
+    /// Where it comes from.
+    pub source: String,
+}
+
+/// What a model said.
+#[derive(Clone, Debug)]
+pub struct Prediction {
+    pub class: String,
+    /// 0 to 1.
+    pub probability: f64,
+}
+
+impl Report {
+    /// The page as HTML.
+    pub fn html(&self) -> String {
+        html::page(self)
+    }
+
+    /// Writes the page to `path`: whole or not at all.
+    pub fn write(&self, path: &Path) -> Result<(), Error> {
+        output::write_file(path, self.html().as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests;

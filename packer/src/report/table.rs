@@ -1,0 +1,48 @@
+//! Tables: metrics with their intervals, and confusion matrices whose cells are shaded by the share of their row.
+
+use super::html::escape;
+use super::{Confusion, Interval, Metrics};
+
+pub fn metrics(metrics: &Metrics) -> String {
+    let head: String = metrics.columns.iter().map(|c| format!("<th scope=\"col\">{}</th>", escape(c))).collect();
+    let mut rows = String::new();
+    for (name, values) in &metrics.rows {
+        let cells: String =
+            values.iter().map(|value| format!("<td>{}</td>", value.map_or("\u{2013}".into(), estimate))).collect();
+        rows += &format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escape(name));
+    }
+    let caption = escape(&metrics.caption);
+    format!(
+        "<div class=\"scroll\"><table class=\"metrics\">\n<caption>{caption}</caption>\n<thead><tr><td></td>{head}</tr></thead>\n\
+         <tbody>\n{rows}</tbody>\n</table></div>\n"
+    )
+}
+
+pub fn confusion(confusion: &Confusion) -> String {
+    let head: String = confusion.classes.iter().map(|c| format!("<th scope=\"col\">{}</th>", escape(c))).collect();
+    let mut rows = String::new();
+    for (truth, (class, counts)) in confusion.classes.iter().zip(&confusion.counts).enumerate() {
+        let total: u64 = counts.iter().sum();
+        rows += &format!("<tr><th scope=\"row\">{}</th>", escape(class));
+        for (prediction, count) in counts.iter().enumerate() {
+            let share = *count as f64 / total.max(1) as f64;
+            let right = if truth == prediction { " class=\"right\"" } else { "" };
+            rows += &format!(
+                "<td{right} style=\"--share:{share:.3}\"><span>{count}</span><small>{:.0}&nbsp;%</small></td>",
+                100.0 * share
+            );
+        }
+        rows += "</tr>\n";
+    }
+    let caption = escape(&confusion.caption);
+    format!(
+        "<div class=\"scroll\"><table class=\"confusion\">\n<caption>{caption}</caption>\n\
+         <thead><tr><td>truth \\ predicted</td>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n</table></div>\n"
+    )
+}
+
+fn estimate(estimate: Interval) -> String {
+    let Interval { value, interval } = estimate;
+    let range = interval.map_or(String::new(), |(low, high)| format!(" <small>{low:.3} to {high:.3}</small>"));
+    format!("<span>{value:.3}</span>{range}")
+}
