@@ -8,23 +8,47 @@ use super::real::vectorised;
 use super::{Chunk, Cpu, Real};
 
 pub fn forward<T: Real>(cpu: &Cpu<T>, kind: Activation, x: &[T]) -> Arc<Chunk<T>> {
-    map(cpu, x, x, |x, _| match kind {
-        Activation::Gelu => x * x.normal().0,
-        Activation::QuickGelu => x * sigmoid(x).0,
-    })
+    match kind {
+        Activation::Gelu => map(
+            cpu,
+            x,
+            x,
+            #[inline(always)]
+            |x, _| x * x.normal().0,
+        ),
+        Activation::QuickGelu => map(
+            cpu,
+            x,
+            x,
+            #[inline(always)]
+            |x, _| x * sigmoid(x).0,
+        ),
+    }
 }
 
 pub fn backward<T: Real>(cpu: &Cpu<T>, kind: Activation, dy: &[T], x: &[T]) -> Arc<Chunk<T>> {
-    map(cpu, dy, x, |dy, x| match kind {
-        Activation::Gelu => {
-            let (below, density) = x.normal();
-            dy * (below + x * density)
-        }
-        Activation::QuickGelu => {
-            let (s, slope) = sigmoid(x);
-            dy * (s + x * slope)
-        }
-    })
+    match kind {
+        Activation::Gelu => map(
+            cpu,
+            dy,
+            x,
+            #[inline(always)]
+            |dy, x| {
+                let (below, density) = x.normal();
+                dy * (below + x * density)
+            },
+        ),
+        Activation::QuickGelu => map(
+            cpu,
+            dy,
+            x,
+            #[inline(always)]
+            |dy, x| {
+                let (s, slope) = sigmoid(x);
+                dy * (s + x * slope)
+            },
+        ),
+    }
 }
 
 /// sigmoid(1.702 x) and its derivative.

@@ -24,7 +24,14 @@ pub fn forward<T: Real>(cpu: &Cpu<T>, size: AttentionSize, q: &[T], k: &[T], v: 
             let at = |x| View::rows(head(x, i * image + h * width), columns);
             let (q, k, v) = (at(q), at(k), at(v));
             product_in_place(p, tokens, false, Size { m: tokens, n: tokens, k: width }, scale, q, k.transposed());
-            vectorised(|| p.chunks_exact_mut(tokens).for_each(softmax));
+            vectorised(
+                #[inline(always)]
+                || {
+                    for row in p.chunks_exact_mut(tokens) {
+                        softmax(row);
+                    }
+                },
+            );
             let p = View::rows(p, tokens);
             product_in_place(
                 &mut y[h * width..],
@@ -74,14 +81,17 @@ pub fn backward<T: Real>(cpu: &Cpu<T>, size: AttentionSize, dy: &[T], qkv: [&[T]
                     dy,
                     v.transposed(),
                 );
-                vectorised(|| {
-                    for (ds, p) in ds.chunks_exact_mut(tokens).zip(p.chunks_exact(tokens)) {
-                        let mean = sum2(ds, p, |ds, p| ds * p);
-                        for (ds, p) in ds.iter_mut().zip(p) {
-                            *ds = *p * (*ds - mean) * scale;
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for (ds, p) in ds.chunks_exact_mut(tokens).zip(p.chunks_exact(tokens)) {
+                            let mean = sum2(ds, p, |ds, p| ds * p);
+                            for (ds, p) in ds.iter_mut().zip(p) {
+                                *ds = *p * (*ds - mean) * scale;
+                            }
                         }
-                    }
-                });
+                    },
+                );
                 let ds = View::rows(ds, tokens);
                 product_in_place(&mut dq[h * width..], columns, false, to_tokens, T::ONE, ds, k);
                 product_in_place(&mut dk[h * width..], columns, false, to_tokens, T::ONE, ds.transposed(), q);

@@ -56,12 +56,15 @@ pub fn adamw<T: Real>(settings: AdamW, weight: &mut [T], gradient: &[T], first: 
     let epsilon = number(epsilon);
     let moments = first.par_chunks_mut(GRAIN).zip(second.par_chunks_mut(GRAIN));
     weight.par_chunks_mut(GRAIN).zip(gradient.par_chunks(GRAIN)).zip(moments).for_each(|((w, g), (m, v))| {
-        vectorised(|| {
-            for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-                *m = *m * b1 + *g * rest1;
-                *v = *v * b2 + *g * *g * rest2;
-                *w = *w * keep - rate * *m / (v.sqrt() * unbias + epsilon);
-            }
-        })
+        vectorised(
+            #[inline(always)]
+            || {
+                for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
+                    *m = *m * b1 + *g * rest1;
+                    *v = *v * b2 + *g * *g * rest2;
+                    *w = *w * keep - rate * *m / (v.sqrt() * unbias + epsilon);
+                }
+            },
+        )
     });
 }

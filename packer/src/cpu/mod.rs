@@ -134,11 +134,14 @@ impl<T: Real> Device for Cpu<T> {
         let into = self.own(into);
         assert_eq!(into.len(), x.values.len());
         into.par_chunks_mut(GRAIN).zip(x.values.par_chunks(GRAIN)).for_each(|(into, x)| {
-            real::vectorised(|| {
-                for (into, x) in into.iter_mut().zip(x) {
-                    *into += *x;
-                }
-            })
+            real::vectorised(
+                #[inline(always)]
+                || {
+                    for (into, x) in into.iter_mut().zip(x) {
+                        *into += *x;
+                    }
+                },
+            )
         });
     }
 
@@ -173,13 +176,16 @@ impl<T: Real> Device for Cpu<T> {
         let columns = scale.values.len();
         self.by_rows(x.values.len(), columns, |first, out| {
             let x = &x.values[first * columns..][..out.len()];
-            real::vectorised(|| {
-                for (out, x) in out.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
-                    for ((out, x), scale) in out.iter_mut().zip(x).zip(&scale.values) {
-                        *out = *x * *scale;
+            real::vectorised(
+                #[inline(always)]
+                || {
+                    for (out, x) in out.chunks_exact_mut(columns).zip(x.chunks_exact(columns)) {
+                        for ((out, x), scale) in out.iter_mut().zip(x).zip(&scale.values) {
+                            *out = *x * *scale;
+                        }
                     }
-                }
-            })
+                },
+            )
         })
     }
 
@@ -189,21 +195,25 @@ impl<T: Real> Device for Cpu<T> {
         self.by_rows(x.values.len(), columns, |first, out| {
             let x = &x.values[first * columns..][..out.len()];
             let y = &y.values[first * columns..][..out.len()];
-            real::vectorised(|| match scale {
-                Some(scale) => {
-                    let rows = out.chunks_exact_mut(columns).zip(x.chunks_exact(columns)).zip(y.chunks_exact(columns));
-                    for ((out, x), y) in rows {
-                        for (((out, x), y), scale) in out.iter_mut().zip(x).zip(y).zip(&scale.values) {
-                            *out = *x + *y * *scale;
+            real::vectorised(
+                #[inline(always)]
+                || match scale {
+                    Some(scale) => {
+                        let rows =
+                            out.chunks_exact_mut(columns).zip(x.chunks_exact(columns)).zip(y.chunks_exact(columns));
+                        for ((out, x), y) in rows {
+                            for (((out, x), y), scale) in out.iter_mut().zip(x).zip(y).zip(&scale.values) {
+                                *out = *x + *y * *scale;
+                            }
                         }
                     }
-                }
-                None => {
-                    for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
-                        *out = *x + *y;
+                    None => {
+                        for ((out, x), y) in out.iter_mut().zip(x).zip(y) {
+                            *out = *x + *y;
+                        }
                     }
-                }
-            })
+                },
+            )
         })
     }
 
@@ -330,11 +340,14 @@ impl<T: Real> Cpu<T> {
             .into_par_iter()
             .map(|block| {
                 let mut sum = vec![T::ZERO; columns];
-                real::vectorised(|| {
-                    for row in block * BLOCK..rows.min((block + 1) * BLOCK) {
-                        add(row, &mut sum);
-                    }
-                });
+                real::vectorised(
+                    #[inline(always)]
+                    || {
+                        for row in block * BLOCK..rows.min((block + 1) * BLOCK) {
+                            add(row, &mut sum);
+                        }
+                    },
+                );
                 sum
             })
             .collect();

@@ -11,16 +11,19 @@ pub fn forward<T: Real>(cpu: &Cpu<T>, x: &[T], gain: &[T], bias: &[T], epsilon: 
     let columns = gain.len();
     let statistics = statistics(cpu, x, columns, epsilon);
     let y = cpu.by_rows(x.len(), columns, |first, out| {
-        vectorised(|| {
-            for (i, out) in out.chunks_exact_mut(columns).enumerate() {
-                let row = first + i;
-                let (mean, scale) = (statistics.values[2 * row], statistics.values[2 * row + 1]);
-                let x = &x[row * columns..][..columns];
-                for (((out, x), gain), bias) in out.iter_mut().zip(x).zip(gain).zip(bias) {
-                    *out = (*x - mean) * scale * *gain + *bias;
+        vectorised(
+            #[inline(always)]
+            || {
+                for (i, out) in out.chunks_exact_mut(columns).enumerate() {
+                    let row = first + i;
+                    let (mean, scale) = (statistics.values[2 * row], statistics.values[2 * row + 1]);
+                    let x = &x[row * columns..][..columns];
+                    for (((out, x), gain), bias) in out.iter_mut().zip(x).zip(gain).zip(bias) {
+                        *out = (*x - mean) * scale * *gain + *bias;
+                    }
                 }
-            }
-        })
+            },
+        )
     });
     (y, statistics)
 }
@@ -28,15 +31,18 @@ pub fn forward<T: Real>(cpu: &Cpu<T>, x: &[T], gain: &[T], bias: &[T], epsilon: 
 pub fn normalised<T: Real>(cpu: &Cpu<T>, x: &[T], statistics: &[T]) -> Buffer<T> {
     let columns = x.len() / (statistics.len() / 2);
     cpu.by_rows(x.len(), columns, |first, out| {
-        vectorised(|| {
-            for (i, out) in out.chunks_exact_mut(columns).enumerate() {
-                let row = first + i;
-                let (mean, scale) = (statistics[2 * row], statistics[2 * row + 1]);
-                for (out, x) in out.iter_mut().zip(&x[row * columns..][..columns]) {
-                    *out = (*x - mean) * scale;
+        vectorised(
+            #[inline(always)]
+            || {
+                for (i, out) in out.chunks_exact_mut(columns).enumerate() {
+                    let row = first + i;
+                    let (mean, scale) = (statistics[2 * row], statistics[2 * row + 1]);
+                    for (out, x) in out.iter_mut().zip(&x[row * columns..][..columns]) {
+                        *out = (*x - mean) * scale;
+                    }
                 }
-            }
-        })
+            },
+        )
     })
 }
 
@@ -45,21 +51,24 @@ pub fn backward<T: Real>(cpu: &Cpu<T>, dy: &[T], x: &[T], statistics: &[T], gain
     let columns = gain.len();
     let share = T::ONE / T::from_f64(columns as f64);
     cpu.by_rows(x.len(), columns, |first, out| {
-        vectorised(|| {
-            for (i, out) in out.chunks_exact_mut(columns).enumerate() {
-                let row = first + i;
-                let (mean, scale) = (statistics[2 * row], statistics[2 * row + 1]);
-                let (x, dy) = (&x[row * columns..][..columns], &dy[row * columns..][..columns]);
-                for ((out, dy), gain) in out.iter_mut().zip(dy).zip(gain) {
-                    *out = *dy * *gain;
+        vectorised(
+            #[inline(always)]
+            || {
+                for (i, out) in out.chunks_exact_mut(columns).enumerate() {
+                    let row = first + i;
+                    let (mean, scale) = (statistics[2 * row], statistics[2 * row + 1]);
+                    let (x, dy) = (&x[row * columns..][..columns], &dy[row * columns..][..columns]);
+                    for ((out, dy), gain) in out.iter_mut().zip(dy).zip(gain) {
+                        *out = *dy * *gain;
+                    }
+                    let mean_g = sum(out, |g| g) * share;
+                    let mean_gn = sum2(out, x, |g, x| g * ((x - mean) * scale)) * share;
+                    for (out, x) in out.iter_mut().zip(x) {
+                        *out = scale * (*out - mean_g - (*x - mean) * scale * mean_gn);
+                    }
                 }
-                let mean_g = sum(out, |g| g) * share;
-                let mean_gn = sum2(out, x, |g, x| g * ((x - mean) * scale)) * share;
-                for (out, x) in out.iter_mut().zip(x) {
-                    *out = scale * (*out - mean_g - (*x - mean) * scale * mean_gn);
-                }
-            }
-        })
+            },
+        )
     })
 }
 
@@ -68,15 +77,18 @@ fn statistics<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize, epsilon: T) -> Buf
     let share = T::ONE / T::from_f64(columns as f64);
     let mut values = cpu.take(x.len() / columns * 2);
     rows_mut(&mut values, 2, |first, out| {
-        vectorised(|| {
-            for (i, out) in out.chunks_exact_mut(2).enumerate() {
-                let x = &x[(first + i) * columns..][..columns];
-                let mean = sum(x, |x| x) * share;
-                let variance = sum(x, |x| (x - mean) * (x - mean)) * share;
-                out[0] = mean;
-                out[1] = T::ONE / (variance + epsilon).sqrt();
-            }
-        })
+        vectorised(
+            #[inline(always)]
+            || {
+                for (i, out) in out.chunks_exact_mut(2).enumerate() {
+                    let x = &x[(first + i) * columns..][..columns];
+                    let mean = sum(x, |x| x) * share;
+                    let variance = sum(x, |x| (x - mean) * (x - mean)) * share;
+                    out[0] = mean;
+                    out[1] = T::ONE / (variance + epsilon).sqrt();
+                }
+            },
+        )
     });
     cpu.wrap(values)
 }

@@ -71,7 +71,7 @@ impl Real for f32 {
     /// The error function by Abramowitz & Stegun, formula 7.1.26 (error 1.5e-7 before rounding): Phi is within 3e-7.
     #[inline(always)]
     fn normal(self) -> (Self, Self) {
-        let gauss = (-0.5 * self * self).exp();
+        let gauss = Real::exp(-0.5 * self * self);
         let t = 1.0 / (1.0 + 0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2 * self.abs());
         let poly = t * (0.254_829_6 + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152_1 + t * 1.061_405_4))));
         let upper = 0.5 * poly * gauss;

@@ -1,0 +1,37 @@
+//! From C pointers to references: NULL and text encoding are checked here, lengths are the caller's promise.
+
+use std::ffi::{CStr, c_char};
+
+use crate::last_error::Failure;
+use crate::status::Status;
+
+/// The text at `pointer`.
+///
+/// # Safety
+/// `pointer` is NULL or points to a NUL-terminated string that outlives `'a`.
+pub unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a str, Failure> {
+    if pointer.is_null() {
+        return Err(null(name));
+    }
+    // SAFETY: not NULL, and the caller promises a terminated string.
+    let text = unsafe { CStr::from_ptr(pointer) };
+    text.to_str().map_err(|_| Failure::new(Status::NotUtf8, format!("{name} is not UTF-8")))
+}
+
+/// The object at `pointer`.
+///
+/// # Safety
+/// `pointer` is NULL or came from this library and is still open.
+pub unsafe fn object<'a, T>(pointer: *const T, name: &str) -> Result<&'a T, Failure> {
+    // SAFETY: the caller's promise above.
+    unsafe { pointer.as_ref() }.ok_or_else(|| null(name))
+}
+
+/// Refuses a NULL output.
+pub fn output<T>(pointer: *mut T, name: &str) -> Result<*mut T, Failure> {
+    if pointer.is_null() { Err(null(name)) } else { Ok(pointer) }
+}
+
+fn null(name: &str) -> Failure {
+    Failure::new(Status::NullPointer, format!("{name} is NULL"))
+}

@@ -1,0 +1,39 @@
+//! `include/medforge.h` is what cbindgen makes of the sources, and every result code has its name.
+
+use std::path::Path;
+
+/// With MEDFORGE_UPDATE_HEADER set, the header is written anew instead.
+#[test]
+fn the_header_is_up_to_date() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).unwrap();
+    let mut made = Vec::new();
+    cbindgen::Builder::new()
+        .with_config(config)
+        .with_src(root.join("src/status.rs"))
+        .with_src(root.join("src/last_error.rs"))
+        .with_src(root.join("src/classifier.rs"))
+        .generate()
+        .unwrap()
+        .write(&mut made);
+    let path = root.join("include/medforge.h");
+    if std::env::var_os("MEDFORGE_UPDATE_HEADER").is_some() {
+        std::fs::write(&path, &made).unwrap();
+    }
+    let kept = std::fs::read(&path).unwrap_or_default();
+    assert!(kept == made, "include/medforge.h is out of date: run the tests once with MEDFORGE_UPDATE_HEADER=1 and commit it");
+}
+
+#[test]
+fn every_code_in_the_header_has_its_own_name() {
+    let header = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("include/medforge.h")).unwrap();
+    let mut codes = 0;
+    for line in header.lines().filter_map(|l| l.trim().strip_prefix("MEDFORGE_RESULT_")) {
+        let Some((name, number)) = line.trim_end_matches(',').split_once(" = ") else { continue };
+        // SAFETY: the function never returns NULL and its strings are static.
+        let ours = unsafe { std::ffi::CStr::from_ptr(medforge::medforge_result_name(number.parse().unwrap())) };
+        assert_eq!(ours.to_str().unwrap(), name);
+        codes += 1;
+    }
+    assert!(codes > 30, "only {codes} codes were found in the header");
+}
