@@ -116,8 +116,8 @@ def run_peer(options, python, repeat):
     for name in names:
         command += [f"--{name}", getattr(options, name)]
     command += ["--evaluate"] if options.evaluate else []
-    threads = {**os.environ, "OMP_NUM_THREADS": str(options.threads)}
-    text, memory = measured(list(map(str, command)), env=threads)
+    quiet = {"TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore"}
+    text, memory = measured(list(map(str, command)), env={**os.environ, **quiet, "OMP_NUM_THREADS": str(options.threads)})
     return {**json.loads(text.splitlines()[-1]), "peak_mb": memory}
 
 

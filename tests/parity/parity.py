@@ -6,7 +6,8 @@
 Run it in a virtual environment with torch, transformers, peft, safetensors, pillow and numpy (benches/training.py makes one).
 BASE is a Hugging Face folder (dinov2 or vit), DATA a folder with splits.csv. For several choices of sites it
  1. trains a module with packer, on a few images that already have the input's size, so that no resize stands between the two;
- 2. loads the folder with PEFT: no key missing, and probabilities equal to those of `packer eval --predictions`;
+ 2. loads the folder with PEFT: no key missing, and probabilities, through a head that spreads them wide, equal to those of
+    `packer eval --predictions`;
  3. lets PEFT write the folder anew, and packer read that: the same probabilities;
  4. packs a bundle: its golden features are those of transformers, to a relative 1e-4 (skipped with --no-bundle).
 Exits with 1 when any check fails.
@@ -14,6 +15,7 @@ Exits with 1 when any check fails.
 import argparse
 import csv
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -22,17 +24,20 @@ import tempfile
 import warnings
 import zipfile
 
+os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
+
 import numpy as np
 import torch
 from peft import PeftModel
 from PIL import Image
-from safetensors.torch import load, load_file
+from safetensors.torch import load, load_file, save_file
 from transformers import AutoModel
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TOLERANCE = 1e-4
-SITES = {"q and v": ["--targets", "q,v"], "all six, last two blocks": ["--targets", "q,k,v,o,fc1,fc2", "--last-layers", "2"],
-         "k and fc2, alpha 4": ["--targets", "k,fc2", "--alpha", "4"]}
+SITES = {"q and v": ["--targets", "q,v", "--alpha", "4"],
+         "all six, last two blocks": ["--targets", "q,k,v,o,fc1,fc2", "--last-layers", "2", "--alpha", "4"],
+         "k and fc2, alpha 6": ["--targets", "k,fc2", "--alpha", "6"]}
 
 
 def main():
@@ -42,6 +47,7 @@ def main():
     parser.add_argument("--packer", type=pathlib.Path, default=ROOT / "target/release/packer")
     parser.add_argument("--size", type=int, default=112)
     parser.add_argument("--images", type=int, default=12, help="images of each class and split")
+    parser.add_argument("--lr", type=float, default=1e-3, help="raise it for a base that was never trained")
     parser.add_argument("--no-bundle", action="store_true")
     options = parser.parse_args()
     failures = 0
@@ -52,7 +58,7 @@ def main():
         for number, (name, arguments) in enumerate(SITES.items()):
             module = scratch / f"module-{number}"
             run(options, "train", "--base", options.base, "--data", data, "--task", "parity", "--out", module, "--size", options.size,
-                "--epochs", 3, "--batch", 8, "--lr", 3e-3, "--rank", 4, *arguments)
+                "--epochs", 4, "--batch", 8, "--lr", options.lr, "--rank", 4, *arguments)
             checks = dict(check_module(options, base, data, module, scratch))
             if not options.no_bundle:
                 checks["golden feature"] = check_bundle(options, base, module, scratch / f"{number}.medforge", scratch)
@@ -121,17 +127,20 @@ def features(base, module, pixels):
 def check_module(options, base, data, module, scratch):
     said = json.loads((options.base / "preprocessor_config.json").read_text())
     mean, deviation = (np.array(said[k], np.float32) for k in ("image_mean", "image_std"))
-    ours, paths = predictions(options, data, module, scratch)
+    paths = predictions(options, data, module, scratch)[1]
     stack = [np.asarray(Image.open(data / p), np.float32) * np.float32(said.get("rescale_factor", 1 / 255)) for p in paths]
     pixels = torch.from_numpy(((np.stack(stack) - mean) / deviation).transpose(0, 3, 1, 2).copy())
     feature, rewritten = features(base, module, pixels)
-    head = load_file(module / "head.safetensors")
-    theirs = (feature @ head["weight"].T + head["bias"]).softmax(1).numpy()
-    if theirs.max(0).min() - theirs.min(0).max() < 0.05:
-        sys.exit("the module's predictions hardly vary: the comparison would show nothing")
     untrained = features_without(base, pixels)
     if (feature - untrained).norm() / untrained.norm() < 0.01:
         sys.exit("the module hardly changes the feature: the comparison would show nothing")
+    # A head that spreads these images' probabilities wide, so that a difference in the features shows.
+    weight = torch.randn(load_file(module / "head.safetensors")["weight"].shape, generator=torch.Generator().manual_seed(0))
+    weight *= 2 / (feature - feature.mean(0)).matmul(weight.T).std()
+    bias = -weight @ feature.mean(0)
+    save_file({"weight": weight, "bias": bias}, module / "head.safetensors")
+    theirs = (feature @ weight.T + bias).softmax(1).numpy()
+    ours = predictions(options, data, module, scratch)[0]
     yield "probability, PEFT reading packer's folder", float(np.abs(theirs - ours).max())
     for name in ("head.safetensors", "module.json"):
         shutil.copy(module / name, rewritten / name)
