@@ -6,7 +6,7 @@
 
 use std::io::Cursor;
 
-use image::{ExtendedColorType, ImageDecoder, ImageFormat, ImageReader};
+use image::{ImageDecoder, ImageFormat, ImageReader};
 
 use crate::Error;
 
@@ -124,8 +124,12 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
         _ => return Err(refuse("this is neither a PNG nor a JPEG image".into())),
     };
-    if format == ImageFormat::Jpeg && !jpeg_is_whole(bytes) {
-        return Err(refuse("the JPEG image is cut off; fetch it again".into()));
+    if format == ImageFormat::Jpeg {
+        match jpeg_components(bytes) {
+            None => return Err(refuse("the JPEG image is cut off or damaged; fetch it again".into())),
+            Some(4) => return Err(refuse("CMYK colours are not read; convert the image to RGB".into())),
+            Some(_) => {}
+        }
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = image::Limits::default();
@@ -136,23 +140,38 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(refuse(format!("{width} x {height} is more than {MAX_PIXELS} pixels; cut or scale the image")));
     }
-    match decoder.original_color_type() {
-        ExtendedColorType::Cmyk8 => return Err(refuse("CMYK colours are not read; convert the image to RGB".into())),
-        colour if bits_per_channel(colour) > 8 => {
-            return Err(refuse("16 bits a channel are not read; window the image to 8 bits first".into()));
-        }
-        _ => {}
+    let colour = decoder.original_color_type();
+    if colour.bits_per_pixel() > 8 * u16::from(colour.channel_count()) {
+        return Err(refuse("16 bits a channel are not read; window the image to 8 bits first".into()));
     }
     let decoded = image::DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     RgbImage8::new(decoded.into_rgb8().into_raw(), width, height)
 }
 
-fn bits_per_channel(colour: ExtendedColorType) -> u16 {
-    colour.bits_per_pixel() / u16::from(colour.channel_count().max(1))
+/// The number of colour components of a JPEG file that goes on to its end marker. The decoder fills what is missing
+/// with grey and does not say so, hence the walk from marker to marker (ITU-T T.81, annex B).
+fn jpeg_components(bytes: &[u8]) -> Option<u8> {
+    let mut components = None;
+    let mut at = 2;
+    loop {
+        let [0xff, marker] = *bytes.get(at..at + 2)? else {
+            at += 1; // between two markers is the compressed image
+            continue;
+        };
+        at += match marker {
+            0xd9 => return components,
+            0xff => 1,
+            0x00 | 0x01 | 0xd0..=0xd8 => 2,
+            _ => {
+                let [high, low] = *bytes.get(at + 2..at + 4)? else { return None };
+                if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
+                    components = Some(*bytes.get(at + 9)?);
+                }
+                2 + usize::from(u16::from_be_bytes([high, low])).max(2)
+            }
+        };
+    }
 }
 
-/// Whether the end marker follows the last scan: the decoder fills what is missing with grey and does not say so.
-fn jpeg_is_whole(bytes: &[u8]) -> bool {
-    let after_scan = |at: usize| bytes[at..].windows(2).any(|pair| pair == [0xff, 0xd9]);
-    bytes.windows(2).rposition(|pair| pair == [0xff, 0xda]).is_some_and(after_scan)
-}
+#[cfg(test)]
+mod tests;

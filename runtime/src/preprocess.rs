@@ -1,7 +1,8 @@
 //! From any RGB image to the base's input: resize, centre crop, rescale, normalise.
 //!
-//! The same code prepares images for training and for classification. Resizing equals Pillow's `Image.resize` to one
-//! grey level, sizes and crops are those of transformers' image processors.
+//! The same code prepares images for training and for classification. Resizing equals the `Image.resize` of Pillow 2.7
+//! to 12 to one grey level, sizes and crops are those of transformers' image processors. (Pillow 13 resizes columns
+//! first where that is cheaper, which shows where an overshoot at a hard edge is clipped.)
 //!
 //! Refused: sizes of zero or over [`MAX_SIDE`], a crop larger than the resized image, an image so elongated that its
 //! resized form is over [`MAX_RESIZED_PIXELS`], and numbers that are not finite.
@@ -212,3 +213,6 @@ fn centre(image: &RgbImage8, size: Size) -> Result<RgbImage8, Error> {
     let data = rows.map(|pixels| &pixels[left * 3..][..row]).collect::<Vec<_>>().concat();
     RgbImage8::new(data, size.width, size.height)
 }
+
+#[cfg(test)]
+mod tests;

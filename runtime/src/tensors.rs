@@ -212,3 +212,6 @@ impl<'de> Visitor<'de> for UniqueKeys {
         Ok(self)
     }
 }
+
+#[cfg(test)]
+mod tests;

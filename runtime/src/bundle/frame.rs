@@ -217,7 +217,7 @@ impl Frame {
         self.directory.extend(b"PK\x01\x02");
         self.directory.extend(VERSION_NEEDED.to_le_bytes()); // made by: the same, attributes of MS-DOS
         self.directory.extend(&common);
-        self.directory.extend([0; 14]); // no extra field, no comment, disk 0, no attributes
+        self.directory.extend([0; 12]); // no extra field, no comment, disk 0, no attributes
         self.directory.extend(narrow(at)?.to_le_bytes());
         self.directory.extend(name.as_bytes());
         Ok(header)
@@ -253,3 +253,6 @@ fn narrow(value: usize) -> Result<u32, Error> {
     let limit = || Error::BundleLimit { what: format!("it has more than {} bytes", LIMITS.bundle) };
     u32::try_from(value).map_err(|_| limit())
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -231,3 +231,6 @@ where
     }
     Ok(value)
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

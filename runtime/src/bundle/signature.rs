@@ -67,6 +67,9 @@ pub fn verify(signatures: &[u8], manifest: &[u8]) -> Result<Vec<VerifyingKey>, E
 /// A key fit for verification, or why it is not.
 pub(super) fn verifying_key(bytes: &[u8; 32]) -> Result<VerifyingKey, &'static str> {
     let key = VerifyingKey::from_bytes(bytes).map_err(|_| "is not a point on the curve")?;
+    if key.to_edwards().compress().as_bytes() != bytes {
+        return Err("is another spelling of a point on the curve");
+    }
     if key.is_weak() {
         return Err("is weak: anybody can make a signature that seems to be its");
     }
@@ -115,3 +118,6 @@ impl File {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

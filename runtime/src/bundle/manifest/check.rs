@@ -34,7 +34,7 @@ impl Manifest {
         if let Some(id) = &self.predecessor {
             digest("predecessor", id)?;
         }
-        text("intended_use", &self.intended_use, MAX_TEXT)?;
+        text("intended_use", &self.intended_use.replace('\n', " "), MAX_TEXT)?;
         name("tool.name", &self.tool.name)?;
         name("tool.version", &self.tool.version)?;
         self.check_base()?;
@@ -178,14 +178,15 @@ fn require(holds: bool, what: impl FnOnce() -> String) -> Result<(), Error> {
     if holds { Ok(()) } else { Err(Error::Manifest { what: what() }) }
 }
 
-/// A short text for people: nothing that moves the cursor or hides.
+/// A short text for people.
 fn name(field: &str, value: &str) -> Result<(), Error> {
     require(!value.trim().is_empty(), || format!("{field} is empty"))?;
-    require(!value.contains(char::is_control), || format!("{field} {value:?} has control characters"))?;
     text(field, value, MAX_NAME)
 }
 
+/// Nothing that moves a terminal's cursor or colours it.
 fn text(field: &str, value: &str, limit: usize) -> Result<(), Error> {
+    require(!value.contains(char::is_control), || format!("{field} has control characters"))?;
     require(value.len() <= limit, || format!("{field} has {} bytes, more than {limit}", value.len()))
 }
 

@@ -1,0 +1,221 @@
+//! An example of every field, attacks on the JSON, and a table of contradictions.
+
+use super::super::{list, sha256_hex};
+use super::*;
+use crate::preprocess::{Filter, Resize, Size};
+
+/// A payload that is whole for the manifest (its parts are not what their names say; loading is tested elsewhere).
+pub(crate) fn payload() -> BTreeMap<String, Vec<u8>> {
+    let module = b"module".to_vec();
+    BTreeMap::from([
+        ("base.onnx".into(), b"graph".to_vec()),
+        ("base.safetensors".into(), vec![7; 65]),
+        ("golden.safetensors".into(), b"g".to_vec()),
+        ("heads/breast.safetensors".into(), b"head".to_vec()),
+        ("model_card.md".into(), vec![]),
+        (format!("modules/{}.safetensors", sha256_hex(&module)), module),
+    ])
+}
+
+/// A manifest of [`payload`] with every optional field.
+pub(crate) fn example() -> Manifest {
+    let id = sha256_hex(b"module");
+    Manifest {
+        format: FORMAT.into(),
+        version: VERSION,
+        name: "breast é".into(),
+        counter: 3,
+        created: "2024-02-29T23:59:59Z".into(),
+        predecessor: Some(sha256_hex(b"before")),
+        entries: list(&payload()),
+        base: Base {
+            family: "dinov2".into(),
+            digest: sha256_hex(b"base"),
+            image_size: [112, 112],
+            feature_size: 384,
+            layers: 12,
+            heads: Some(6),
+            licence: Some("MIT".into()),
+        },
+        modules: vec![Module {
+            id: id.clone(),
+            contributor: "Hospital A".into(),
+            task: "breast".into(),
+            rank: 16,
+            sites: vec!["blocks.0.attn.q".into(), "blocks.0.attn.v".into()],
+            licence: "CC-BY-4.0".into(),
+            entry: format!("modules/{id}.safetensors"),
+        }],
+        heads: vec![Head {
+            task: "breast".into(),
+            entry: "heads/breast.safetensors".into(),
+            classes: vec!["benign".into(), "malignant".into()],
+        }],
+        compositions: vec![Composition {
+            task: "breast".into(),
+            mode: Mode::Fusion,
+            parts: vec![Part { module: id, weight: 0.1 }],
+        }],
+        preprocessing: Preprocessing {
+            resize: Resize::ShortestEdge(128),
+            filter: Filter::Bicubic,
+            crop: Some(Size { height: 112, width: 112 }),
+            rescale: 1.0 / 255.0,
+            mean: [0.485, 0.456, 0.406],
+            std: [0.229, 0.224, 0.225],
+        },
+        intended_use: "Research only.\nNot for diagnosis.".into(),
+        metrics: BTreeMap::from([(
+            "breast".into(),
+            Metric { name: "balanced_accuracy".into(), value: 0.9, low: 0.8, high: 1.0, n: 252 },
+        )]),
+        tool: Tool { name: "packer".into(), version: "0.1.0".into() },
+    }
+}
+
+fn text() -> String {
+    String::from_utf8(example().to_canonical().unwrap()).unwrap()
+}
+
+#[track_caller]
+fn assert_refused(json: &str, words: &str) {
+    let error = Manifest::from_canonical(json.as_bytes()).unwrap_err();
+    assert!(error.is_refusal() && error.to_string().contains(words), "{error}");
+}
+
+#[test]
+fn what_is_written_is_read() {
+    assert_eq!(Manifest::from_canonical(text().as_bytes()).unwrap(), example());
+    assert!(text().starts_with(r#"{"base":{"digest":""#), "keys are sorted: {}", text());
+    assert!(text().contains(r#""rescale":0.00392156862745098,"#), "numbers as ECMAScript writes them: {}", text());
+    assert!(text().contains("breast é"), "text stands as itself: {}", text());
+}
+
+#[test]
+fn absent_fields_are_left_out() {
+    let mut manifest = example();
+    manifest.predecessor = None;
+    (manifest.base.heads, manifest.base.licence) = (None, None);
+    let bytes = manifest.to_canonical().unwrap();
+    assert!(!String::from_utf8_lossy(&bytes).contains("null"));
+    assert_eq!(Manifest::from_canonical(&bytes).unwrap(), manifest);
+}
+
+#[test]
+fn attack_other_spellings_of_the_same() {
+    for (from, to) in [
+        ("{\"base\"", "{ \"base\""),
+        ("\"counter\":3", "\"counter\":3 "),
+        ("\"weight\":0.1", "\"weight\":0.10"),
+        ("\"weight\":0.1", "\"weight\":1e-1"),
+        ("\"high\":1,", "\"high\":1.0,"),
+        ("\"name\":\"packer\"", "\"name\":\"pack\\u0065r\""),
+        ("breast é", "breast \\u00e9"),
+        ("Research only.\\n", "Research only.\\u000a"),
+        ("\"format\":\"medforge-bundle\",", ""),
+        (
+            "\"tool\":{\"name\":\"packer\",\"version\":\"0.1.0\"}",
+            "\"tool\":{\"version\":\"0.1.0\",\"name\":\"packer\"}",
+        ),
+        ("\"predecessor\":", "\"predecessor\":null,\"predecessor\":"),
+    ] {
+        assert!(text().contains(from), "{from}");
+        let error = Manifest::from_canonical(text().replacen(from, to, 1).as_bytes()).unwrap_err();
+        assert!(error.is_refusal(), "{to}: {error}");
+    }
+    assert_refused(&format!("{}\n", text()), "canonical");
+    assert_refused(&text().replacen("\"counter\":3", "\"counter\":3 ", 1), "byte ");
+}
+
+#[test]
+fn attack_unknown_and_duplicate_keys() {
+    assert_refused(&text().replacen("\"counter\":3", "\"counter\":3,\"counter\":4", 1), "duplicate field");
+    assert_refused(&text().replacen("\"counter\":3", "\"counter\":3,\"cpunter\":4", 1), "unknown field");
+    assert_refused(&text().replacen("\"layers\":12", "\"layer\":1,\"layers\":12", 1), "unknown field");
+    assert_refused(
+        &text().replacen(
+            "\"breast\":{\"high\"",
+            "\"breast\":{\"high\":1,\"low\":0,\"n\":1,\"name\":\"x\",\"value\":1},\"breast\":{\"high\"",
+            1,
+        ),
+        "canonical",
+    );
+    assert_refused(&text().replacen("\"fusion\"", "\"routed\"", 1), "unknown variant");
+}
+
+#[test]
+fn attack_json_that_is_none() {
+    for json in ["", "{", "[]", "null", "\u{feff}{}", "{\"format\":1}"] {
+        assert_refused(json, "manifest.json");
+    }
+    assert_refused(&"[".repeat(1 << 20), "manifest.json");
+    assert_refused(&text().replacen("\"counter\":3", "\"counter\":1e400", 1), "manifest.json");
+    assert!(Manifest::from_canonical(b"\xff").unwrap_err().is_refusal());
+}
+
+#[test]
+fn other_versions_are_named() {
+    assert_refused(&text().replacen("\"version\":1}", "\"version\":2}", 1), "version 2, and this program reads");
+    assert_refused(&text().replacen("medforge-bundle", "medforge-bundlf", 1), "medforge-bundlf");
+}
+
+#[test]
+fn contradictions_are_refused() {
+    type Change = fn(&mut Manifest);
+    let table: &[(&str, Change)] = &[
+        ("version 2", |m| m.version = 2),
+        ("name is empty", |m| m.name = " ".into()),
+        ("control characters", |m| m.name = "\u{1b}[2J".into()),
+        ("control characters", |m| m.intended_use = "\u{1b}[2J".into()),
+        ("more than 256", |m| m.name = "x".repeat(257)),
+        ("counter", |m| m.counter = 1 << 53),
+        ("created", |m| m.created = "2023-02-29T00:00:00Z".into()),
+        ("created", |m| m.created = "2024-02-29T24:00:00Z".into()),
+        ("created", |m| m.created = "2024-02-29T00:00:00+00:00".into()),
+        ("created", |m| m.created = "2024-13-01T00:00:00Z".into()),
+        ("predecessor", |m| m.predecessor = Some("A".repeat(64))),
+        ("predecessor", |m| m.predecessor = Some("a".repeat(63))),
+        ("base.digest", |m| m.base.digest.clear()),
+        ("above zero", |m| m.base.layers = 0),
+        ("preprocessing makes 112 x 112", |m| m.base.image_size = [112, 224]),
+        ("std must be", |m| m.preprocessing.std[1] = 0.0),
+        ("out of order", |m| m.entries.swap(0, 1)),
+        ("out of order", |m| m.entries.insert(0, m.entries[0].clone())),
+        ("names are made of", |m| m.entries[0].name = "A".into()),
+        ("begins with a dot", |m| m.entries[0].name = "../a".into()),
+        ("SHA-256", |m| m.entries[0].sha256 = "0".into()),
+        ("too long", |m| m.entries[0].length = u64::MAX),
+        ("base.onnx is missing", |m| drop(m.entries.remove(0))),
+        ("belongs to no module", |m| m.entries.push(Entry { name: "z".into(), ..m.entries[0].clone() })),
+        ("belongs to no module", |m| m.modules.clear()),
+        ("is there twice", |m| m.modules.push(m.modules[0].clone())),
+        ("must be in modules/", |m| m.modules[0].entry = "base.onnx".into()),
+        ("another digest", |m| m.entries[5].sha256 = "0".repeat(64)),
+        ("rank 0", |m| m.modules[0].rank = 0),
+        ("needs sites", |m| m.modules[0].sites.clear()),
+        ("needs sites", |m| m.modules[0].sites.swap(0, 1)),
+        ("no head", |m| m.modules[0].task = "lung".into()),
+        ("slash", |m| m.modules[0].task = "a/b".into()),
+        ("no head", |m| m.heads.clear()),
+        ("two heads", |m| m.heads.push(m.heads[0].clone())),
+        ("must be in heads/", |m| m.heads[0].entry = "base.onnx".into()),
+        ("two classes", |m| m.heads[0].classes = vec!["a".into(), "a".into()]),
+        ("two classes", |m| m.heads[0].classes.truncate(1)),
+        ("exactly one composition", |m| m.compositions.clear()),
+        ("exactly one composition", |m| m.compositions.push(m.compositions[0].clone())),
+        ("no parts", |m| m.compositions[0].parts.clear()),
+        ("twice", |m| m.compositions[0].parts = vec![m.compositions[0].parts[0].clone(); 2]),
+        ("weight NaN", |m| m.compositions[0].parts[0].weight = f64::NAN),
+        ("not there for this task", |m| m.compositions[0].parts[0].module = "0".repeat(64)),
+        ("metrics name task", |m| m.metrics = BTreeMap::from([("lung".into(), m.metrics["breast"].clone())])),
+        ("within an interval", |m| m.metrics.get_mut("breast").unwrap().low = 2.0),
+        ("within an interval", |m| m.metrics.get_mut("breast").unwrap().value = f64::INFINITY),
+        ("tool.name", |m| m.tool.name.clear()),
+    ];
+    for (words, change) in table {
+        let mut manifest = example();
+        change(&mut manifest);
+        let error = manifest.to_canonical().unwrap_err();
+        assert!(error.is_refusal() && error.to_string().contains(words), "{words}: {error}");
+    }
+}

@@ -1,0 +1,148 @@
+//! Whole bundles: what is packed verifies, and no byte of it can change. The attacks on its parts are in their tests.
+
+use super::frame::tests::reframed;
+use super::manifest::tests::{example, payload};
+use super::*;
+
+pub(super) fn key(seed: u8) -> SigningKey {
+    SigningKey::from_bytes(&[seed; 32])
+}
+
+pub(super) fn trust(seed: u8) -> Trust {
+    Trust::new(vec![key(seed).verifying_key()], 1).unwrap()
+}
+
+pub(super) fn bundle() -> Vec<u8> {
+    assemble(&example(), &payload(), &[key(1)]).unwrap()
+}
+
+#[test]
+fn what_is_packed_verifies_and_is_handed_out() {
+    let verified = verify(bundle(), &trust(1)).unwrap();
+    assert_eq!(verified.manifest(), &example());
+    assert_eq!(verified.id(), sha256_hex(&example().to_canonical().unwrap()));
+    assert_eq!(verified.signers(), [key(1).verifying_key()]);
+    for (name, bytes) in payload() {
+        assert_eq!(verified.entry(&name).unwrap(), bytes);
+    }
+    assert!(matches!(verified.entry("manifest.json"), Err(Error::BundleEntryMissing { .. })));
+    let text = verified.tensors("base.onnx").unwrap_err();
+    assert!(text.is_refusal() && text.to_string().contains("base.onnx"), "{text}");
+    assert_eq!(bundle(), bundle(), "the same content gives the same bytes");
+}
+
+#[test]
+fn data_is_aligned_in_the_file() {
+    for (name, range) in frame::parse(&bundle()).unwrap() {
+        assert_eq!(range.start % frame::ALIGNMENT, 0, "{name}");
+    }
+}
+
+#[test]
+fn inspection_needs_no_trust() {
+    let inspected = inspect(bundle()).unwrap();
+    assert_eq!((inspected.manifest(), inspected.signers()), (&example(), [key(1).verifying_key()].as_slice()));
+    assert_eq!(inspected.id(), verify(bundle(), &trust(1)).unwrap().id());
+}
+
+#[test]
+fn nothing_is_packed_that_would_be_refused() {
+    assert!(matches!(assemble(&example(), &payload(), &[]), Err(Error::Signatures { .. })));
+    assert!(matches!(assemble(&example(), &payload(), &[key(1), key(1)]), Err(Error::Signatures { .. })));
+    let mut more = payload();
+    more.insert("extra".into(), vec![]);
+    assert!(matches!(assemble(&example(), &more, &[key(1)]), Err(Error::BundleEntryUnlisted { .. })));
+    let mut fewer = payload();
+    fewer.remove("base.onnx");
+    assert!(matches!(assemble(&example(), &fewer, &[key(1)]), Err(Error::BundleEntryMissing { .. })));
+}
+
+#[test]
+fn attack_every_flipped_bit_is_refused() {
+    let (good, trust) = (bundle(), trust(1));
+    for bit in 0..good.len() * 8 {
+        let mut bad = good.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        let error = verify(bad, &trust).err();
+        assert!(error.as_ref().is_some_and(Error::is_refusal), "bit {} of byte {}: {error:?}", bit % 8, bit / 8);
+    }
+}
+
+#[test]
+fn attack_every_flipped_bit_is_refused_in_a_frame_that_fits_it() {
+    let (good, trust) = (bundle(), trust(1));
+    let entries = frame::parse(&good).unwrap();
+    for (place, (name, range)) in entries.iter().enumerate() {
+        for bit in 0..range.len() * 8 {
+            let bad = reframed(&good, |data| data[place].1[bit / 8] ^= 1 << (bit % 8));
+            assert!(frame::parse(&bad).is_ok(), "the archive itself is in order");
+            let error = verify(bad, &trust).err();
+            assert!(error.as_ref().is_some_and(Error::is_refusal), "bit {bit} of {name}: {error:?}");
+        }
+    }
+}
+
+#[test]
+fn attack_cut_off_anywhere() {
+    let (good, trust) = (bundle(), trust(1));
+    for length in 0..good.len() {
+        assert!(verify(good[..length].to_vec(), &trust).is_err_and(|error| error.is_refusal()), "{length} bytes");
+    }
+}
+
+#[test]
+fn attack_a_byte_put_in_or_taken_out_anywhere() {
+    let (good, trust) = (bundle(), trust(1));
+    for at in 0..=good.len() {
+        for byte in [0, b'P', 0xff] {
+            let mut bad = good.clone();
+            bad.insert(at, byte);
+            assert!(verify(bad, &trust).is_err_and(|error| error.is_refusal()), "{byte} before byte {at}");
+        }
+    }
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad.remove(at);
+        assert!(verify(bad, &trust).is_err_and(|error| error.is_refusal()), "without byte {at}");
+    }
+}
+
+#[test]
+fn attack_entries_exchanged_lengthened_or_left_out() {
+    let (good, trust) = (bundle(), trust(1));
+    let refusal = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
+        verify(reframed(&good, |entries| change(entries)), &trust).unwrap_err()
+    };
+    let longer = refusal(&|entries| entries[3].1.push(0));
+    assert!(matches!(longer, Error::BundleEntryLength { .. }), "{longer}");
+    let shorter = refusal(&|entries| entries[3].1.truncate(1));
+    assert!(matches!(shorter, Error::BundleEntryLength { .. }), "{shorter}");
+    let changed = refusal(&|entries| entries[3].1[0] ^= 1);
+    assert!(matches!(changed, Error::BundleEntryDigest { .. }), "{changed}");
+    let missing = refusal(&|entries| drop(entries.remove(3)));
+    assert!(matches!(missing, Error::BundleEntryMissing { .. }), "{missing}");
+    let unlisted = refusal(&|entries| entries.push(("z".into(), vec![])));
+    assert!(matches!(unlisted, Error::BundleEntryUnlisted { .. }), "{unlisted}");
+    let exchanged = refusal(&|entries| {
+        let other = entries[2].1.clone();
+        entries[2].1 = std::mem::replace(&mut entries[3].1, other);
+    });
+    assert!(exchanged.is_refusal(), "{exchanged}");
+}
+
+#[test]
+fn attack_signed_manifest_of_another_bundle() {
+    let mut other = example();
+    other.counter += 1;
+    let other = assemble(&other, &payload(), &[key(1)]).unwrap();
+    let (ours, theirs) = (frame::parse(&bundle()).unwrap(), frame::parse(&other).unwrap());
+    let bad = reframed(&bundle(), |entries| entries[0].1 = other[theirs[0].1.clone()].to_vec());
+    assert!(matches!(verify(bad, &trust(1)), Err(Error::SignatureInvalid { .. })));
+    assert_eq!(ours.len(), theirs.len());
+}
+
+#[test]
+fn attack_manifest_too_long() {
+    let bad = reframed(&bundle(), |entries| entries[0].1 = vec![b' '; frame::LIMITS.json + 1]);
+    assert!(matches!(verify(bad, &trust(1)), Err(Error::BundleLimit { .. })));
+}

@@ -1,0 +1,120 @@
+//! Against Pillow (the fixture beside this file, made by `pillow.py`), against transformers' sizes, and bad values.
+
+use super::*;
+use crate::tensors;
+
+fn plain(resize: Resize, filter: Filter, crop: Option<Size>) -> Preprocessing {
+    Preprocessing { resize, filter, crop, rescale: 1.0 / 255.0, mean: [0.5; 3], std: [0.25; 3] }
+}
+
+fn exact(height: u32, width: u32) -> Resize {
+    Resize::Exact(Size { height, width })
+}
+
+fn filter(name: &str) -> Filter {
+    serde_json::from_str(&format!("{name:?}")).unwrap()
+}
+
+/// Tensors hold height x width x 3 grey levels; `bicubic.noise.11x16` is `source.noise` resized.
+#[test]
+fn resized_images_equal_pillows_to_one_grey_level() {
+    let fixture = tensors::read(include_bytes!("pillow.safetensors"), "pillow.safetensors").unwrap();
+    let image = |name: &str| {
+        let tensor = &fixture[name];
+        let data = tensor.data.iter().map(|&level| level as u8).collect();
+        RgbImage8::new(data, tensor.shape[1] as u32, tensor.shape[0] as u32).unwrap()
+    };
+    let mut compared = 0;
+    for name in fixture.keys().filter(|name| !name.starts_with("source")) {
+        let [kernel, source, _] = name.split('.').collect::<Vec<_>>()[..] else { panic!("{name}") };
+        let expected = image(name);
+        let preprocessing = plain(exact(expected.height(), expected.width()), filter(kernel), None);
+        let resized = preprocessing.resized(&image(&format!("source.{source}")).view()).unwrap();
+        let difference = resized.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(difference <= Some(1), "{name} differs by {difference:?}");
+        compared += 1;
+    }
+    assert_eq!(compared, 6 * 2 * 5);
+}
+
+#[test]
+fn the_shorter_side_leads_and_the_crop_is_central() {
+    let crop = Some(Size { height: 4, width: 3 });
+    let preprocessing = plain(Resize::ShortestEdge(5), Filter::Bilinear, crop);
+    assert_eq!(preprocessing.resized_to(7, 20), Size { height: 5, width: 14 });
+    assert_eq!(preprocessing.resized_to(20, 7), Size { height: 14, width: 5 });
+    assert_eq!(preprocessing.resized_to(9, 9), Size { height: 5, width: 5 });
+    let ramp: Vec<u8> = (0..5 * 8).flat_map(|place| [place, 0, 0]).collect();
+    let cropped = preprocessing.resized(&RgbView::new(&ramp, 8, 5, 24).unwrap()).unwrap();
+    let red: Vec<u8> = cropped.data().iter().step_by(3).copied().collect();
+    assert_eq!(red, [2, 3, 4, 10, 11, 12, 18, 19, 20, 26, 27, 28], "0 rows above, 2 columns to the left");
+}
+
+#[test]
+fn values_are_rescaled_and_normalised_into_planes() {
+    let preprocessing =
+        Preprocessing { mean: [0.1, 0.2, 0.3], std: [0.5, 0.25, 2.0], ..plain(exact(1, 2), Filter::Nearest, None) };
+    let mut out = [0.0; 6];
+    preprocessing.apply(&RgbView::new(&[0, 51, 255, 255, 0, 102], 2, 1, 6).unwrap(), &mut out).unwrap();
+    for (value, expected) in out.iter().zip([-0.2, 1.8, 0.0, -0.8, 0.35, 0.05]) {
+        assert!((value - expected).abs() < 1e-6, "{out:?}");
+    }
+    assert!(preprocessing.apply(&RgbView::new(&[0; 3], 1, 1, 3).unwrap(), &mut out[..5]).is_err());
+}
+
+#[test]
+fn a_stride_changes_nothing() {
+    let gapped: Vec<u8> = (0..6 * 20).collect();
+    let packed: Vec<u8> = gapped.chunks(20).flat_map(|row| row[..15].to_vec()).collect();
+    let preprocessing = plain(exact(4, 3), Filter::Lanczos, None);
+    let resized = |data: &[u8], stride| preprocessing.resized(&RgbView::new(data, 5, 6, stride).unwrap()).unwrap();
+    assert_eq!(resized(&gapped, 20), resized(&packed, 15));
+}
+
+#[test]
+fn bad_values_are_refused() {
+    let good = plain(exact(4, 4), Filter::Box, None);
+    good.check().unwrap();
+    let size = |height, width| Some(Size { height, width });
+    for bad in [
+        Preprocessing { resize: exact(0, 4), ..good.clone() },
+        Preprocessing { resize: exact(4, MAX_SIDE + 1), ..good.clone() },
+        Preprocessing { resize: Resize::ShortestEdge(0), crop: size(0, 0), ..good.clone() },
+        Preprocessing { resize: Resize::ShortestEdge(4), ..good.clone() },
+        Preprocessing { resize: Resize::ShortestEdge(4), crop: size(5, 4), ..good.clone() },
+        Preprocessing { crop: size(4, 0), ..good.clone() },
+        Preprocessing { rescale: f64::INFINITY, ..good.clone() },
+        Preprocessing { mean: [0.0, f64::NAN, 0.0], ..good.clone() },
+        Preprocessing { std: [1.0, 0.0, 1.0], ..good.clone() },
+        Preprocessing { std: [1.0, -1.0, 1.0], ..good.clone() },
+    ] {
+        assert!(matches!(bad.check(), Err(Error::Preprocessing { .. })), "{bad:?}");
+    }
+}
+
+#[test]
+fn attack_elongated_image() {
+    let data = vec![0; 3 << 20];
+    let crop = Some(Size { height: 224, width: 224 });
+    let column = RgbView::new(&data, 1, 1 << 20, 3).unwrap();
+    let row = RgbView::new(&data, 1 << 20, 1, 3 << 20).unwrap();
+    for preprocessing in
+        [plain(Resize::ShortestEdge(224), Filter::Bicubic, crop), plain(exact(224, 224), Filter::Bicubic, crop)]
+    {
+        let text = preprocessing.resized(&column).unwrap_err().to_string();
+        assert!(text.contains("too elongated"), "{text}");
+    }
+    assert!(plain(Resize::ShortestEdge(224), Filter::Bicubic, crop).resized(&row).is_err());
+}
+
+#[test]
+fn json_is_short_and_strict() {
+    let preprocessing = plain(Resize::ShortestEdge(256), Filter::Bicubic, Some(Size { height: 224, width: 224 }));
+    let json = serde_json::to_string(&preprocessing).unwrap();
+    assert!(
+        json.contains(r#""resize":{"shortest_edge":256},"filter":"bicubic","crop":{"height":224,"width":224}"#),
+        "{json}"
+    );
+    assert_eq!(serde_json::from_str::<Preprocessing>(&json).unwrap(), preprocessing);
+    assert!(serde_json::from_str::<Preprocessing>(&json.replace("\"crop\"", "\"crops\"")).is_err());
+}
