@@ -1,0 +1,294 @@
+//! The C API from C: the example is compiled with every warning an error and run; then what it must refuse.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString, c_char};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::ptr::{null, null_mut};
+
+use medforge::*;
+use medforge_packer::base::Vit;
+use medforge_packer::export::{self, keys};
+use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Targets};
+use medforge_packer::output;
+use medforge_runtime::bundle::{Trust, verify};
+use medforge_runtime::classify::Classifier as Reference;
+use medforge_runtime::image::RgbView;
+use medforge_runtime::tensors::Tensor;
+
+/// A folder with `b.medforge`, `k.pub` and `image.ppm`, from random weights.
+struct Fixture(tempfile::TempDir);
+
+const WIDTH: u32 = 21;
+const HEIGHT: u32 = 17;
+
+impl Fixture {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = r#"{"model_type":"vit","hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,
+            "intermediate_size":32,"image_size":16,"patch_size":4}"#;
+        let processor = r#"{"size":{"height":16,"width":16},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
+        std::fs::write(dir.path().join("config.json"), config).unwrap();
+        std::fs::write(dir.path().join("preprocessor_config.json"), processor).unwrap();
+        let vit = Vit::random(dir.path(), 1).unwrap();
+        let module = module(&vit);
+        let key = keys::generate().unwrap();
+        let options = export::Options {
+            name: "b".into(),
+            counter: 1,
+            predecessor: None,
+            intended_use: "tests".into(),
+        };
+        let pem = keys::to_pem(&key);
+        let bundle = export::build_bundle(&vit, &[module], &options, &[key]).unwrap();
+        output::write_file(&dir.path().join("b.medforge"), &bundle).unwrap();
+        output::write_file(&dir.path().join("k.pub"), pem.public.as_bytes()).unwrap();
+        let mut ppm = format!("P6\n{WIDTH} {HEIGHT}\n255\n").into_bytes();
+        ppm.extend(pixels());
+        output::write_file(&dir.path().join("image.ppm"), &ppm).unwrap();
+        Fixture(dir)
+    }
+
+    fn path(&self, name: &str) -> CString {
+        CString::new(self.0.path().join(name).to_str().unwrap()).unwrap()
+    }
+
+    fn open(&self) -> *mut Classifier {
+        let mut classifier = null_mut();
+        // SAFETY: both paths are strings, the output is a local.
+        let status = unsafe { medforge_open(self.path("b.medforge").as_ptr(), self.path("k.pub").as_ptr(), &mut classifier) };
+        assert_eq!(status, Status::Ok, "{}", last_error());
+        classifier
+    }
+
+    /// What the Rust library says of the same image.
+    fn expected(&self) -> Vec<f32> {
+        let read = |name: &str| std::fs::read(self.0.path().join(name)).unwrap();
+        let trust = Trust::from_pem(std::str::from_utf8(&read("k.pub")).unwrap()).unwrap();
+        let classifier = Reference::load(verify(read("b.medforge"), &trust).unwrap()).unwrap();
+        let pixels = pixels();
+        let view = RgbView::new(&pixels, WIDTH, HEIGHT, WIDTH as usize * 3).unwrap();
+        classifier.classify(view, None).unwrap().probabilities
+    }
+}
+
+fn module(vit: &Vit) -> Module {
+    let numbers = |shape: Vec<usize>, seed: usize| {
+        let data = (0..shape.iter().product()).map(|i: usize| ((i * 31 + seed * 17) % 23) as f32 / 23.0 - 0.5).collect();
+        Tensor::f32(shape, data)
+    };
+    let sites = "q,v".parse::<Targets>().unwrap().sites(&vit.config, None);
+    let site = |(i, (site, target)): (usize, (String, medforge_packer::lora::Target))| {
+        let (out, inputs) = target.shape(&vit.config);
+        (site, Factors { a: numbers(vec![2, inputs], i), b: numbers(vec![out, 2], i + 9) })
+    };
+    let classes = vec!["benign".to_owned(), "malignant".to_owned()];
+    Module {
+        rank: 2,
+        alpha: 2.0,
+        sites: sites.into_iter().enumerate().map(site).collect::<BTreeMap<_, _>>(),
+        head: Head { classes: classes.clone(), weight: numbers(vec![2, 16], 3), bias: numbers(vec![2], 4) },
+        card: ModuleCard {
+            format: ModuleCard::FORMAT.into(),
+            version: ModuleCard::VERSION,
+            task: "breast".into(),
+            contributor: "tests".into(),
+            licence: "CC0-1.0".into(),
+            family: vit.config.family,
+            base_digest: vit.digest(),
+            image_size: 16,
+            created: output::now(),
+            classes,
+            training: serde_json::json!({}),
+            metrics: vec![],
+        },
+    }
+}
+
+fn pixels() -> Vec<u8> {
+    (0..WIDTH * HEIGHT * 3).map(|i| (i * 7 % 251) as u8).collect()
+}
+
+fn last_error() -> String {
+    // SAFETY: never NULL, valid until this thread's next failure.
+    unsafe { CStr::from_ptr(medforge_last_error()) }.to_str().unwrap().to_owned()
+}
+
+/// The folder where cargo has put the shared library for this test.
+fn library() -> PathBuf {
+    let deps = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+    let name = format!("{}medforge{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    assert!(deps.join(&name).exists(), "{} has no {name}", deps.display());
+    deps
+}
+
+#[test]
+fn the_example_compiles_without_a_warning_and_classifies() {
+    let fixture = Fixture::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = fixture.0.path().join("classify");
+    let output = Command::new("cc")
+        .args(["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-I"])
+        .arg(root.join("include"))
+        .arg(root.join("../examples/c/classify.c"))
+        .arg("-L")
+        .arg(library())
+        .args(["-lmedforge", "-o"])
+        .arg(&program)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let run = |arguments: &[&str]| {
+        Command::new(&program).args(arguments).current_dir(fixture.0.path()).env("LD_LIBRARY_PATH", library()).output().unwrap()
+    };
+    let output = run(&["b.medforge", "k.pub", "image.ppm"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    let expected = fixture.expected();
+    let lines: Vec<(&str, f32)> =
+        said.lines().filter_map(|l| l.split_once(' ')).map(|(name, p)| (name, p.parse().unwrap())).collect();
+    assert_eq!(lines.iter().map(|l| l.0).collect::<Vec<_>>(), ["benign", "malignant"]);
+    for ((_, found), expected) in lines.iter().zip(&expected) {
+        assert!((found - expected).abs() < 1e-6, "{said} against {expected:?}");
+    }
+    let mut bytes = std::fs::read(fixture.0.path().join("b.medforge")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(fixture.0.path().join("changed"), bytes).unwrap();
+    let output = run(&["changed", "k.pub", "image.ppm"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("BUNDLE_ENTRY_DIGEST"), "{said}");
+    assert!(!run(&["b.medforge", "k.pub", "image.ppm", "none"]).status.success());
+}
+
+#[test]
+fn names_and_probabilities_are_those_of_the_rust_library() {
+    let fixture = Fixture::new();
+    let classifier = fixture.open();
+    let pixels = pixels();
+    let mut probabilities = [0.0f32; 3];
+    // SAFETY: the classifier is open until the end, every output is a local of the right size.
+    unsafe {
+        let text = |pointer: *const c_char| CStr::from_ptr(pointer).to_str().unwrap().to_owned();
+        let (mut count, mut name) = (0, null());
+        assert_eq!(medforge_task_count(classifier, &mut count), Status::Ok);
+        assert_eq!(count, 1);
+        assert_eq!(medforge_task_name(classifier, 0, &mut name), Status::Ok);
+        assert_eq!(text(name), "breast");
+        assert_eq!(medforge_class_count(classifier, c"breast".as_ptr(), &mut count), Status::Ok);
+        assert_eq!(count, 2);
+        assert_eq!(medforge_class_name(classifier, null(), 1, &mut name), Status::Ok);
+        assert_eq!(text(name), "malignant");
+        assert_eq!(medforge_bundle_id(classifier, &mut name), Status::Ok);
+        assert_eq!(text(name).len(), 64);
+        let stride = WIDTH as usize * 3;
+        let out = probabilities.as_mut_ptr();
+        assert_eq!(medforge_classify_rgb(classifier, null(), pixels.as_ptr(), WIDTH, HEIGHT, stride, 3, out), Status::Ok);
+        medforge_close(classifier);
+    }
+    assert_eq!(&probabilities[..2], &fixture.expected()[..]);
+    assert_eq!(probabilities[2], 0.0, "written past the classes");
+}
+
+#[test]
+fn rows_may_be_padded() {
+    let fixture = Fixture::new();
+    let classifier = fixture.open();
+    let (row, stride) = (WIDTH as usize * 3, WIDTH as usize * 3 + 5);
+    // The last row has no padding: not one byte past the last pixel may be read.
+    let mut padded = vec![0xEE; stride * (HEIGHT as usize - 1) + row];
+    for (y, line) in pixels().chunks_exact(row).enumerate() {
+        padded[y * stride..][..row].copy_from_slice(line);
+    }
+    let mut found = [0.0f32; 2];
+    // SAFETY: as many bytes as the call may read, room for two values.
+    unsafe {
+        let out = found.as_mut_ptr();
+        assert_eq!(medforge_classify_rgb(classifier, null(), padded.as_ptr(), WIDTH, HEIGHT, stride, 2, out), Status::Ok);
+        medforge_close(classifier);
+    }
+    assert_eq!(found, fixture.expected()[..]);
+}
+
+#[test]
+fn bad_arguments_are_codes_with_a_sentence_and_write_nothing() {
+    let fixture = Fixture::new();
+    let classifier = fixture.open();
+    let pixels = pixels();
+    let stride = WIDTH as usize * 3;
+    let mut out = [-1.0f32; 2];
+    let demand = |status: Status, expected: Status, word: &str| {
+        assert_eq!(status, expected, "{}", last_error());
+        assert!(last_error().contains(word), "{word}: {}", last_error());
+    };
+    // SAFETY: every pointer is NULL or valid; NULL is what is tried.
+    unsafe {
+        let (key, bundle) = (fixture.path("k.pub"), fixture.path("b.medforge"));
+        let mut other = null_mut();
+        demand(medforge_open(null(), key.as_ptr(), &mut other), Status::NullPointer, "bundle_path");
+        demand(medforge_open(bundle.as_ptr(), null(), &mut other), Status::NullPointer, "trust_path");
+        demand(medforge_open(bundle.as_ptr(), key.as_ptr(), null_mut()), Status::NullPointer, "classifier");
+        demand(medforge_open(c"absent".as_ptr(), key.as_ptr(), &mut other), Status::Io, "absent");
+        demand(medforge_open(c"\xff".as_ptr(), key.as_ptr(), &mut other), Status::NotUtf8, "bundle_path");
+        demand(medforge_open(bundle.as_ptr(), bundle.as_ptr(), &mut other), Status::Trust, "");
+        assert!(other.is_null(), "an output was written on failure");
+
+        let p = pixels.as_ptr();
+        let mut classify = |task: *const c_char, p: *const u8, w: u32, h: u32, stride: usize, room: usize| {
+            medforge_classify_rgb(classifier, task, p, w, h, stride, room, out.as_mut_ptr())
+        };
+        demand(classify(null(), null(), WIDTH, HEIGHT, stride, 2), Status::NullPointer, "pixels");
+        demand(classify(null(), p, 0, HEIGHT, stride, 2), Status::Pixels, "0 x");
+        demand(classify(null(), p, WIDTH, 0, stride, 2), Status::Pixels, "x 0");
+        demand(classify(null(), p, WIDTH, HEIGHT, stride - 1, 2), Status::Pixels, "rows");
+        demand(classify(null(), p, u32::MAX, u32::MAX, usize::MAX, 2), Status::Pixels, "rows");
+        demand(classify(null(), p, WIDTH, HEIGHT, stride, 1), Status::BufferTooSmall, "room for 1");
+        demand(classify(c"lung".as_ptr(), p, WIDTH, HEIGHT, stride, 2), Status::UnknownTask, "lung");
+        demand(
+            medforge_classify_rgb(null(), null(), p, WIDTH, HEIGHT, stride, 2, out.as_mut_ptr()),
+            Status::NullPointer,
+            "classifier",
+        );
+        demand(
+            medforge_classify_rgb(classifier, null(), p, WIDTH, HEIGHT, stride, 2, null_mut()),
+            Status::NullPointer,
+            "probabilities",
+        );
+        let mut name = null();
+        demand(medforge_task_name(classifier, 1, &mut name), Status::OutOfRange, "task 1");
+        demand(medforge_class_name(classifier, null(), 2, &mut name), Status::OutOfRange, "class 2");
+        assert!(name.is_null());
+        medforge_close(classifier);
+        medforge_close(null_mut());
+    }
+    assert_eq!(out, [-1.0; 2], "an output was written on failure");
+}
+
+/// The selection travels with the call and a classifier is immutable, so threads cannot disturb one another.
+#[test]
+fn threads_may_share_a_classifier() {
+    struct Shared(*mut Classifier);
+    // SAFETY: the library promises that a classifier may be used by several threads.
+    unsafe impl Sync for Shared {}
+    let fixture = Fixture::new();
+    let (shared, expected) = (&Shared(fixture.open()), &fixture.expected());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(move || {
+                let pixels = pixels();
+                for _ in 0..20 {
+                    let mut found = [0.0f32; 2];
+                    let (stride, out) = (WIDTH as usize * 3, found.as_mut_ptr());
+                    // SAFETY: open until the scope ends, outputs are locals.
+                    let status = unsafe {
+                        medforge_classify_rgb(shared.0, null(), pixels.as_ptr(), WIDTH, HEIGHT, stride, 2, out)
+                    };
+                    assert_eq!(status, Status::Ok);
+                    assert_eq!(found, expected[..]);
+                }
+            });
+        }
+    });
+    // SAFETY: every thread is done.
+    unsafe { medforge_close(shared.0) };
+}

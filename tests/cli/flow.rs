@@ -1,0 +1,110 @@
+//! The whole path: a folder of images to a classified picture.
+
+use serde_json::Value;
+
+use super::*;
+
+#[test]
+fn images_become_a_module_a_bundle_and_a_classification() {
+    let dir = with_bundle();
+    let at = dir.path();
+    let verdict = good(at, "verify b.medforge --trust k.pub");
+    assert!(verdict.contains("verified"), "{verdict}");
+    assert!(good(at, "inspect b.medforge").contains("tissue"));
+
+    // What a device says of each test image is what evaluation said of it.
+    let evaluation: Value = serde_json::from_str(&good(
+        at,
+        "eval --base base --module m --data data --split test --json --predictions p.csv --resamples 200",
+    ))
+    .unwrap();
+    let table = std::fs::read_to_string(at.join("p.csv")).unwrap();
+    let images = test_images(at);
+    assert_eq!(table.lines().count(), images.len() + 1);
+    let names: Vec<&str> = images.iter().map(|(path, _)| path.as_str()).collect();
+    let results: Value =
+        serde_json::from_str(&good(at, &format!("classify b.medforge --trust k.pub --json {}", names.join(" ")))).unwrap();
+    let mut right = 0;
+    for ((row, result), (path, label)) in table.lines().skip(1).zip(results.as_array().unwrap()).zip(&images) {
+        let expected: Vec<f64> = row.split(',').skip(4).map(|p| p.parse().unwrap()).collect();
+        let found = result["probabilities"].as_array().unwrap();
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            assert!((found["probability"].as_f64().unwrap() - expected).abs() < 1e-4, "{path}: {result} against {row}");
+        }
+        right += usize::from(result["class"] == label.as_str());
+    }
+    let accuracy = evaluation["metrics"].as_array().unwrap().iter().find(|m| m["name"] == "accuracy").unwrap();
+    assert!((accuracy["value"].as_f64().unwrap() - right as f64 / images.len() as f64).abs() < 1e-9);
+    assert!(accuracy["low"].as_f64() <= accuracy["value"].as_f64());
+    for floor in ["linear_probe", "colour"] {
+        assert!(evaluation["floors"].as_array().unwrap().iter().any(|f| f["name"] == floor), "no floor {floor}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_files() {
+    let dir = workshop();
+    for out in ["one", "two"] {
+        good(dir.path(), &format!("{TRAIN} --out {out}"));
+    }
+    for file in ["adapter_model.safetensors", "adapter_config.json", "head.safetensors"] {
+        let [one, two] = ["one", "two"].map(|out| std::fs::read(dir.path().join(out).join(file)).unwrap());
+        assert!(one == two, "{file} differs");
+    }
+}
+
+#[test]
+fn several_modules_share_a_bundle_and_a_task_is_chosen_by_name() {
+    let dir = with_bundle();
+    let at = dir.path();
+    good(at, &TRAIN.replace("--task tissue", "--task other --targets q,k,v,o,fc1,fc2 --last-layers 1 --out m2"));
+    good(at, "bundle --base base --module m --module m2 --key k.key --out two.medforge");
+    let image = &test_images(at)[0].0;
+    for task in ["tissue", "other"] {
+        let said = good(at, &format!("classify two.medforge --trust k.pub {image} --json --task {task}"));
+        assert!(said.contains(&format!("\"task\": \"{task}\"")), "{said}");
+    }
+    let alone: Value = serde_json::from_str(&good(at, &format!("classify b.medforge --trust k.pub {image} --json"))).unwrap();
+    let both = format!("classify two.medforge --trust k.pub {image} --json --task tissue");
+    let both: Value = serde_json::from_str(&good(at, &both)).unwrap();
+    assert_eq!(alone[0]["probabilities"], both[0]["probabilities"], "a second module changed the first one's result");
+    assert!(refused(at, 1, &format!("classify two.medforge --trust k.pub {image}")).contains("tissue"));
+    assert!(refused(at, 1, &format!("classify two.medforge --trust k.pub {image} --task none")).contains("other, tissue"));
+}
+
+#[test]
+fn results_are_recorded_in_the_card_and_travel_with_the_bundle() {
+    let dir = workshop();
+    let at = dir.path();
+    good(at, &format!("{TRAIN} --out m --contributor somewhere --licence CC-BY-4.0 --validation 0.3"));
+    good(at, "eval --base base --module m --data data --record --resamples 200");
+    good(at, "bundle --base base --module m --key k.key --out b.medforge");
+    let said = good(at, "inspect b.medforge");
+    for word in ["somewhere", "CC-BY-4.0", "balanced"] {
+        assert!(said.contains(word), "no {word} in: {said}");
+    }
+}
+
+#[test]
+fn completions_and_manual_pages_come_from_the_command_line_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(good(dir.path(), "completions bash").contains("classify"));
+    good(dir.path(), "completions --man man");
+    let page = std::fs::read_to_string(dir.path().join("man/packer-train.1")).unwrap();
+    assert!(page.contains("warm") && dir.path().join("man/packer.1").exists());
+}
+
+/// Every subcommand explains itself with an example.
+#[test]
+fn every_help_has_an_example() {
+    let dir = tempfile::tempdir().unwrap();
+    let help = good(dir.path(), "--help");
+    let commands = help.lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty());
+    let names: Vec<&str> = commands.filter_map(|l| l.split_whitespace().next()).filter(|n| *n != "help").collect();
+    assert!(names.len() >= 10, "{names:?}");
+    for name in names {
+        let help = good(dir.path(), &format!("{name} --help"));
+        assert!(help.contains("Example:") && help.contains(&format!("packer {name}")), "{name}: {help}");
+    }
+}
