@@ -51,7 +51,7 @@ impl VitConfig {
     /// Refuses an image size that patches do not fill, or that is out of range.
     pub fn check_size(&self, size: u32) -> Result<(), Error> {
         let (size, patch) = (size as usize, self.patch);
-        if size == 0 || size % patch != 0 || size > MAX_IMAGE_SIZE {
+        if size == 0 || !size.is_multiple_of(patch) || size > MAX_IMAGE_SIZE {
             let below = (size / patch * patch).clamp(patch, MAX_IMAGE_SIZE / patch * patch);
             return Err(Error::ImageSize { size, patch, suggestion: below });
         }
@@ -155,10 +155,10 @@ fn vit_config(file: &File) -> Result<VitConfig, Error> {
         layer_scale: family == Family::Dinov2,
         qkv_bias: file.flag("qkv_bias", true)?,
     };
-    if config.hidden % config.heads != 0 {
+    if !config.hidden.is_multiple_of(config.heads) {
         return file.refuse(format!("hidden_size {} is no multiple of {} heads", config.hidden, config.heads));
     }
-    if config.image_size % config.patch != 0 {
+    if !config.image_size.is_multiple_of(config.patch) {
         return file.refuse(format!("image_size {} is no multiple of patch_size {}", config.image_size, config.patch));
     }
     if config.mlp == 0 || config.mlp > 16 * MAX_HIDDEN || !(config.eps > 0.0 && config.eps < 1.0) {

@@ -115,7 +115,7 @@ pub fn vectorised<R>(work: impl FnOnce() -> R) -> R {
 
 const LANES: usize = 16;
 
-/// The sum of f(x[i], y[i]), in [`LANES`] partial sums.
+/// The sum of f over the pairs of x and y, in [`LANES`] partial sums.
 #[inline(always)]
 pub fn sum2<T: Real>(x: &[T], y: &[T], f: impl Fn(T, T) -> T) -> T {
     let mut lanes = [T::ZERO; LANES];
@@ -132,7 +132,7 @@ pub fn sum2<T: Real>(x: &[T], y: &[T], f: impl Fn(T, T) -> T) -> T {
     lanes.into_iter().sum::<T>() + rest
 }
 
-/// The sum of f(x[i]).
+/// The sum of f over x.
 #[inline(always)]
 pub fn sum<T: Real>(x: &[T], f: impl Fn(T) -> T) -> T {
     sum2(x, x, |x, _| f(x))

@@ -7,11 +7,11 @@
 /// Which side of a product is read transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// A[m,k] * B[k,n]
+    /// A * B with A m x k and B k x n
     Nn,
-    /// A[m,k] * B[n,k]^T
+    /// A * B^T with A m x k and B n x k
     Nt,
-    /// A[k,m]^T * B[k,n]
+    /// A^T * B with A k x m and B k x n
     Tn,
 }
 
