@@ -77,6 +77,29 @@ pub enum Error {
     #[error("trusted keys: {what}")]
     Trust { what: String },
     // --- classify ---
+    /// The base's graph is not one that runs here.
+    #[error("bundle refused: {entry} {what}; pack the bundle again with `packer bundle`")]
+    Graph { entry: String, what: String },
+    /// Tensors that do not fit the graph or the manifest: every one of them.
+    #[error("bundle refused: {entry}: {}; pack the bundle again with `packer bundle`", tensors.join("; "))]
+    Misfit { entry: String, tensors: Vec<String> },
+    /// This device computes something else than the packer did.
+    #[error(
+        "this device disagrees with the golden vectors of task {task} (relative error of the feature {feature:.1e}, largest error of a probability {probability:.1e}); do not use its results"
+    )]
+    GoldenMismatch { task: String, feature: f64, probability: f64 },
+    /// The computation failed.
+    #[error("this device cannot run the bundle: {what}")]
+    Device { what: String },
+    /// A task that the bundle has no head for.
+    #[error("the bundle has no task {task:?}; it has {known}")]
+    UnknownTask { task: String, known: String },
+    /// The bundle has several tasks and none was named.
+    #[error("the bundle has several tasks, so one must be named: {known}")]
+    TaskNeeded { known: String },
+    /// One image of a batch; the first is 0.
+    #[error("image {index} of the batch: {source}")]
+    InBatch { index: usize, source: Box<Error> },
 }
 
 impl Error {
@@ -100,6 +123,8 @@ impl Error {
                 | Error::SignatureInvalid { .. }
                 | Error::Signatures { .. }
                 | Error::NotTrusted { .. }
+                | Error::Graph { .. }
+                | Error::Misfit { .. }
         )
     }
 }

@@ -1,1 +1,217 @@
-//! To be written.
+//! From a verified bundle to class probabilities.
+//!
+//! ```no_run
+//! use medforge_runtime::{bundle, classify::Classifier, image};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let trust = bundle::Trust::from_pem(&std::fs::read_to_string("k.pub")?)?;
+//! let classifier = Classifier::load(bundle::verify(std::fs::read("breast.medforge")?, &trust)?)?;
+//! let picture = image::decode(&std::fs::read("slide.png")?, "slide.png")?;
+//! println!("{:?}", classifier.classify(picture.view(), None)?);
+//! # Ok(())
+//! # }
+//! ```
+//! A classifier is immutable and may be shared between threads; it starts none. Loading it runs the bundle's golden
+//! vectors. Refused: bundles whose graph, modules, heads and manifest do not fit one another, and devices that disagree
+//! with the golden vectors.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::Error;
+use crate::bundle::VerifiedBundle;
+use crate::bundle::manifest::Mode;
+use crate::image::RgbView;
+use crate::preprocess::Preprocessing;
+use base::{Adapter, Base};
+
+mod base;
+mod graph;
+mod parts;
+
+/// Largest relative error of a feature, `||ours - golden|| / ||golden||`, and largest absolute error of a probability,
+/// by which a device may differ from the golden vectors.
+pub const GOLDEN_TOLERANCE: f64 = 1e-3;
+
+/// A bundle ready to classify.
+pub struct Classifier {
+    base: Base,
+    bundle: Arc<str>,
+    preprocessing: Preprocessing,
+    tasks: BTreeMap<String, Task>,
+}
+
+/// What a classifier found in one image, and with what.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classification {
+    /// The task.
+    pub task: String,
+    /// Class names.
+    pub classes: Arc<[String]>,
+    /// As many as classes; they sum to 1.
+    pub probabilities: Vec<f32>,
+    /// The bundle's id.
+    pub bundle: Arc<str>,
+    /// The modules that took part.
+    pub modules: Arc<[Participant]>,
+}
+
+/// A module's part in a classification.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Participant {
+    /// The module's id.
+    pub id: String,
+    /// Its weight in the fusion.
+    pub weight: f64,
+}
+
+struct Task {
+    adapter: Adapter,
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    classes: Arc<[String]>,
+    modules: Arc<[Participant]>,
+}
+
+impl Classification {
+    /// Index, name and probability of the most probable class; the first of equals.
+    pub fn top(&self) -> (usize, &str, f32) {
+        let best = |best: usize, next: usize| if self.probabilities[next] > self.probabilities[best] { next } else { best };
+        let top = (1..self.probabilities.len()).fold(0, best);
+        (top, &self.classes[top], self.probabilities[top])
+    }
+}
+
+impl Classifier {
+    /// Prepares `bundle` to run on this device and checks the device against the golden vectors.
+    ///
+    /// # Errors
+    /// [`Error::Graph`] and [`Error::Misfit`] for a bundle that does not fit together, [`Error::BundleEntryContent`] for
+    /// a tensor file, [`Error::GoldenMismatch`] and [`Error::Device`] for a device that cannot run it.
+    pub fn load(bundle: VerifiedBundle) -> Result<Self, Error> {
+        let manifest = bundle.manifest().clone();
+        let modules = manifest.modules.iter().map(|m| bundle.tensors(&m.entry)).collect::<Result<Vec<_>, _>>()?;
+        let heads = manifest.heads.iter().map(|h| bundle.tensors(&h.entry)).collect::<Result<Vec<_>, _>>()?;
+        let golden = bundle.tensors("golden.safetensors")?;
+        let onnx = bundle.entry("base.onnx")?.to_vec();
+        let weights = bundle.tensors("base.safetensors")?;
+        let id: Arc<str> = bundle.id().into();
+        // The archive goes before tract's copies of the weights come.
+        drop(bundle);
+        let base = Base::load(&onnx, weights)?;
+        let (sites, feature, image) = (&base.signature.sites, base.signature.feature, base.signature.image);
+        let stated = (manifest.base.image_size.map(|side| side as usize), manifest.base.feature_size as usize);
+        if stated != (image, feature) {
+            return Err(graph::refuse(format!("is for {image:?} pixels and {feature} features, the manifest says {stated:?}")));
+        }
+        let golden = parts::golden(&manifest.heads, golden, image, feature)?;
+        let mut by_id = BTreeMap::new();
+        for (module, tensors) in manifest.modules.iter().zip(modules) {
+            by_id.insert(module.id.as_str(), parts::module(module, tensors, sites)?);
+        }
+        let mut tasks = BTreeMap::new();
+        for (head, tensors) in manifest.heads.iter().zip(heads) {
+            let (weight, bias) = parts::head(head, tensors, feature)?;
+            let composition = manifest.compositions.iter().filter(|c| c.task == head.task && c.mode == Mode::Fusion);
+            let stated = composition.flat_map(|composition| &composition.parts);
+            let known = stated.clone().filter_map(|part| Some((by_id.get(part.module.as_str())?, part.weight)));
+            let adapter = base.adapter(&parts::fused(&known.collect::<Vec<_>>(), sites))?;
+            let modules = stated.map(|part| Participant { id: part.module.clone(), weight: part.weight }).collect();
+            let classes = head.classes.clone().into();
+            tasks.insert(head.task.clone(), Task { adapter, weight, bias, classes, modules });
+        }
+        let classifier = Classifier { base, bundle: id, preprocessing: manifest.preprocessing, tasks };
+        classifier.check_golden(&golden)?;
+        Ok(classifier)
+    }
+
+    /// The tasks that can be asked for, sorted.
+    pub fn tasks(&self) -> impl Iterator<Item = &str> {
+        self.tasks.keys().map(String::as_str)
+    }
+
+    /// Class names of `task`; none if there is no such task.
+    pub fn classes(&self, task: &str) -> Option<&[String]> {
+        self.tasks.get(task).map(|task| &*task.classes)
+    }
+
+    /// The bundle's id.
+    pub fn bundle_id(&self) -> &str {
+        &self.bundle
+    }
+
+    /// Classifies one image of any size; `task` may be left out if the bundle has only one.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTask`], [`Error::TaskNeeded`], [`Error::Preprocessing`], [`Error::Device`].
+    pub fn classify(&self, image: RgbView, task: Option<&str>) -> Result<Classification, Error> {
+        let (name, task) = self.task(task)?;
+        let pixels = self.preprocessing.apply(&image)?;
+        let feature = self.base.feature(&pixels, &task.adapter)?;
+        Ok(Classification {
+            task: name.to_owned(),
+            classes: task.classes.clone(),
+            probabilities: task.probabilities(&feature)?,
+            bundle: self.bundle.clone(),
+            modules: task.modules.clone(),
+        })
+    }
+
+    /// Classifies several images, one after the other.
+    ///
+    /// # Errors
+    /// As [`classify`](Self::classify), in [`Error::InBatch`] saying which image; none is classified by halves.
+    pub fn classify_batch(&self, images: &[RgbView], task: Option<&str>) -> Result<Vec<Classification>, Error> {
+        self.task(task)?;
+        let one = |(index, image): (usize, &RgbView)| {
+            self.classify(*image, task).map_err(|source| Error::InBatch { index, source: Box::new(source) })
+        };
+        images.iter().enumerate().map(one).collect()
+    }
+
+    fn task(&self, name: Option<&str>) -> Result<(&str, &Task), Error> {
+        let known = || self.tasks().collect::<Vec<_>>().join(", ");
+        let found = match name {
+            Some(name) => self.tasks.get_key_value(name),
+            None if self.tasks.len() == 1 => self.tasks.first_key_value(),
+            None => return Err(Error::TaskNeeded { known: known() }),
+        };
+        let unknown = || Error::UnknownTask { task: name.unwrap_or_default().into(), known: known() };
+        found.map(|(name, task)| (name.as_str(), task)).ok_or_else(unknown)
+    }
+
+    fn check_golden(&self, golden: &parts::Golden) -> Result<(), Error> {
+        for (name, task) in &self.tasks {
+            let Some((expected_feature, expected)) = golden.by_task.get(name) else { continue };
+            let feature = self.base.feature(&golden.pixels, &task.adapter)?;
+            let probabilities = task.probabilities(&feature)?;
+            let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+            let pairs = feature.iter().zip(expected_feature).map(|(&ours, &theirs)| f64::from(ours) - f64::from(theirs));
+            let size = square(&mut expected_feature.iter().map(|&v| f64::from(v)));
+            let relative = square(&mut { pairs }) / size;
+            let differences = probabilities.iter().zip(expected).map(|(&ours, &theirs)| f64::from((ours - theirs).abs()));
+            let absolute = differences.fold(0.0, f64::max);
+            // Written so that a NaN (a golden feature of zeros) is refused.
+            if !(relative <= GOLDEN_TOLERANCE && absolute <= GOLDEN_TOLERANCE) {
+                return Err(Error::GoldenMismatch { task: name.clone(), feature: relative, probability: absolute });
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Task {
+    /// Softmax of the head's outputs, computed in f64.
+    fn probabilities(&self, feature: &[f32]) -> Result<Vec<f32>, Error> {
+        let rows = self.weight.chunks_exact(feature.len()).zip(&self.bias);
+        let logits: Vec<f64> = rows
+            .map(|(row, &bias)| f64::from(bias) + row.iter().zip(feature).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>())
+            .collect();
+        let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let shares: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+        let total: f64 = shares.iter().sum();
+        match total.is_finite() {
+            true => Ok(shares.iter().map(|share| (share / total) as f32).collect()),
+            false => Err(Error::Device { what: "the head gave probabilities that are not finite".into() }),
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! `base.onnx` before tract sees it: what it is made of, its inputs and output, and the weights moved into it.
+//!
+//! Refused: an operation or a structure that no base needs (loops, functions, files), inputs that are not `pixels` and
+//! pairs of LoRA factors, and weights that the graph asks for and `base.safetensors` lacks, has in another shape, or has
+//! beside it.
+
+use std::collections::BTreeMap;
+
+use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
+use tract_onnx::pb::tensor_shape_proto::dimension;
+use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
+use tract_onnx::prelude::Framework;
+
+use super::base::guarded;
+use crate::Error;
+use crate::tensors::Tensor;
+
+/// The entry that errors name.
+const ENTRY: &str = "base.onnx";
+
+/// What a base is made of.
+const OPERATIONS: [&str; 17] = [
+    "Add", "Concat", "Conv", "Div", "Erf", "Expand", "Gather", "Identity", "LayerNormalization", "MatMul", "Mul",
+    "Reshape", "Shape", "Sigmoid", "Slice", "Softmax", "Transpose",
+];
+
+/// Longest side of any input or output: a wider base is a mistake or an attack on memory.
+const MAX_WIDTH: i64 = 1 << 16;
+
+/// One linear layer that LoRA can adapt: its input and output widths.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Site {
+    pub inputs: usize,
+    pub outputs: usize,
+}
+
+/// One of the two factors of a site, as an input of the graph.
+#[derive(Debug, PartialEq)]
+pub(super) struct Factor {
+    pub site: String,
+    pub is_a: bool,
+}
+
+/// What goes into a graph and what comes out.
+#[derive(Debug)]
+pub(super) struct Signature {
+    /// Height and width of `pixels`, the first input.
+    pub image: [usize; 2],
+    /// The inputs after `pixels`, in order.
+    pub factors: Vec<Factor>,
+    /// The sites that the factors make up.
+    pub sites: BTreeMap<String, Site>,
+    /// Length of `feature`, the one output.
+    pub feature: usize,
+}
+
+/// Reads a graph and moves `weights` into the initialisers that it marks as external; both must be used up. The batch
+/// is set to one image: tract then picks faster kernels, and gains nothing from more (see `benches/`).
+pub(super) fn read(onnx: &[u8], weights: BTreeMap<String, Tensor>) -> Result<(ModelProto, Signature), Error> {
+    let mut model = guarded(|| tract_onnx::onnx().proto_model_for_read(&mut &*onnx))
+        .map_err(|what| refuse(format!("cannot be read: {what}")))?;
+    if !model.functions.is_empty() || !model.training_info.is_empty() {
+        return Err(refuse("holds functions or training information, which no base needs"));
+    }
+    let graph = model.graph.as_mut().ok_or_else(|| refuse("holds no graph"))?;
+    graph.node.iter().try_for_each(check_node)?;
+    if !graph.sparse_initializer.is_empty() {
+        return Err(refuse("holds sparse weights, which no base needs"));
+    }
+    let signature = signature(graph)?;
+    join(graph, weights)?;
+    for input in &mut graph.input {
+        if let Some(first) = shape_mut(input).and_then(|shape| shape.first_mut()) {
+            first.value = Some(dimension::Value::DimValue(1));
+        }
+    }
+    Ok((model, signature))
+}
+
+/// Something in the graph that is refused.
+pub(super) fn refuse(what: impl Into<String>) -> Error {
+    Error::Graph { entry: ENTRY.into(), what: what.into() }
+}
+
+fn check_node(node: &NodeProto) -> Result<(), Error> {
+    if !node.domain.is_empty() || !OPERATIONS.contains(&node.op_type.as_str()) {
+        return Err(refuse(format!("has the operation {:?}, which no base needs", node.op_type)));
+    }
+    match node.attribute.iter().any(|a| a.g.is_some() || !a.graphs.is_empty() || a.t.is_some() || !a.tensors.is_empty()) {
+        true => Err(refuse(format!("has a graph or a tensor inside of node {:?}", node.name))),
+        false => Ok(()),
+    }
+}
+
+fn signature(graph: &GraphProto) -> Result<Signature, Error> {
+    let wrong = |what: &str| refuse(format!("has {what}"));
+    let (pixels, rest) = graph.input.split_first().ok_or_else(|| wrong("no input"))?;
+    let image = match (pixels.name.as_str(), dims(pixels)?.as_slice()) {
+        ("pixels", &[None, Some(3), Some(height), Some(width)]) => [height, width],
+        _ => return Err(wrong("a first input other than `pixels` of shape [N, 3, height, width]")),
+    };
+    let feature = match graph.output.as_slice() {
+        [output] if output.name == "feature" => match dims(output)?.as_slice() {
+            &[None, Some(width)] => width,
+            _ => return Err(wrong("an output `feature` of another shape than [N, D]")),
+        },
+        _ => return Err(wrong("outputs other than `feature`")),
+    };
+    let mut widths: BTreeMap<&str, [Option<usize>; 2]> = BTreeMap::new();
+    let mut factors = Vec::with_capacity(rest.len());
+    for input in rest {
+        let wrong = |what: &str| refuse(format!("has an input {:?} that {what}", input.name));
+        let (site, half) = input.name.rsplit_once('.').unwrap_or_default();
+        let (is_a, width) = match (half, dims(input)?.as_slice()) {
+            ("lora_a", &[None, Some(width), None]) => (true, width),
+            ("lora_b", &[None, None, Some(width)]) => (false, width),
+            _ => return Err(wrong("is neither SITE.lora_a [N, in, R] nor SITE.lora_b [N, R, out]")),
+        };
+        if widths.entry(site).or_default()[usize::from(!is_a)].replace(width).is_some() {
+            return Err(wrong("is there twice"));
+        }
+        factors.push(Factor { site: site.to_owned(), is_a });
+    }
+    let sites = widths.into_iter().map(|(site, widths)| match widths {
+        [Some(inputs), Some(outputs)] => Ok((site.to_owned(), Site { inputs, outputs })),
+        _ => Err(wrong(&format!("only one of lora_a and lora_b at site {site}"))),
+    });
+    Ok(Signature { image, factors, sites: sites.collect::<Result<_, _>>()?, feature })
+}
+
+fn join(graph: &mut GraphProto, mut weights: BTreeMap<String, Tensor>) -> Result<(), Error> {
+    let joined = graph.initializer.iter_mut().map(|initialiser| join_one(initialiser, &mut weights));
+    let mut tensors: Vec<String> = joined.filter_map(Result::err).collect();
+    tensors.extend(weights.keys().map(|name| format!("{name} is not in {ENTRY}")));
+    match tensors.is_empty() {
+        true => Ok(()),
+        false => Err(Error::Misfit { entry: "base.safetensors".into(), tensors }),
+    }
+}
+
+fn join_one(initialiser: &mut TensorProto, weights: &mut BTreeMap<String, Tensor>) -> Result<(), String> {
+    let name = &initialiser.name;
+    let external = initialiser.data_location == Some(DataLocation::External as i32);
+    let tensor = match (external, weights.remove(name)) {
+        (true, Some(tensor)) => tensor,
+        (true, None) => return Err(format!("{name} is missing")),
+        (false, Some(_)) => return Err(format!("{name} has values in {ENTRY} already")),
+        (false, None) => return Ok(()),
+    };
+    let same = initialiser.dims.len() == tensor.shape.len()
+        && initialiser.dims.iter().zip(&tensor.shape).all(|(&dim, &size)| usize::try_from(dim) == Ok(size));
+    if !same || initialiser.data_type != DataType::Float as i32 {
+        return Err(format!("{name} has shape {:?}, the graph asks for {:?}", tensor.shape, initialiser.dims));
+    }
+    if !initialiser.external_data.is_empty() {
+        return Err(format!("{name} is said to be in another file"));
+    }
+    initialiser.data_location = None;
+    initialiser.raw_data = Vec::new();
+    initialiser.float_data = tensor.data;
+    Ok(())
+}
+
+/// The dimensions of an f32 input or output; `None` where one is symbolic.
+fn dims(info: &ValueInfoProto) -> Result<Vec<Option<usize>>, Error> {
+    let wrong = || refuse(format!("has no usable f32 shape for {:?}", info.name));
+    let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        return Err(wrong());
+    };
+    if tensor.elem_type != DataType::Float as i32 {
+        return Err(wrong());
+    }
+    let dims = tensor.shape.as_ref().ok_or_else(wrong)?.dim.iter().map(|dim| match &dim.value {
+        Some(dimension::Value::DimValue(size @ 1..=MAX_WIDTH)) => Ok(Some(*size as usize)),
+        Some(dimension::Value::DimParam(_)) => Ok(None),
+        _ => Err(wrong()),
+    });
+    dims.collect()
+}
+
+fn shape_mut(info: &mut ValueInfoProto) -> Option<&mut Vec<tract_onnx::pb::tensor_shape_proto::Dimension>> {
+    let type_proto::Value::TensorType(tensor) = info.r#type.as_mut()?.value.as_mut()?;
+    tensor.shape.as_mut().map(|shape| &mut shape.dim)
+}

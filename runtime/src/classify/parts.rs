@@ -1,0 +1,171 @@
+//! The bundle's small parts as the classifier needs them: modules, heads, golden vectors, and modules fused.
+//!
+//! Refused: tensors that are missing, misshapen or left over, all of them named at once: none is ever ignored.
+
+use std::collections::BTreeMap;
+
+use super::base::Factors;
+use super::graph::Site;
+use crate::Error;
+use crate::bundle::manifest;
+use crate::tensors::Tensor;
+
+/// The tensors of one entry, each taken once by name and shape; what goes wrong is gathered.
+struct Take {
+    entry: String,
+    tensors: BTreeMap<String, Tensor>,
+    wrong: Vec<String>,
+}
+
+/// The factors of a module by site, after checking that they are what the manifest says and fit `sites`.
+pub(super) fn module(
+    stated: &manifest::Module,
+    tensors: BTreeMap<String, Tensor>,
+    sites: &BTreeMap<String, Site>,
+) -> Result<BTreeMap<String, Factors>, Error> {
+    let mut take = Take { entry: stated.entry.clone(), tensors, wrong: Vec::new() };
+    let mut by_site = BTreeMap::new();
+    for name in &stated.sites {
+        let Some(site) = sites.get(name) else {
+            take.wrong.push(format!("site {name} is not in the base"));
+            continue;
+        };
+        let (lora_a, lora_b) = (format!("{name}.lora_a"), format!("{name}.lora_b"));
+        let rank = take.tensors.get(&lora_a).and_then(|tensor| tensor.shape.last()).copied().unwrap_or(0);
+        let a = take.tensor(&lora_a, &[site.inputs, rank]);
+        let b = take.tensor(&lora_b, &[rank, site.outputs]);
+        by_site.insert(name.clone(), Factors { rank, a, b });
+    }
+    let rank = by_site.values().map(|factors| factors.rank).max().unwrap_or(0);
+    if rank != stated.rank as usize {
+        take.wrong.push(format!("the largest rank is {rank} and the manifest says {}", stated.rank));
+    }
+    take.finish(by_site)
+}
+
+/// A head's `weight` `[classes, feature]` and `bias` `[classes]`.
+pub(super) fn head(
+    stated: &manifest::Head,
+    tensors: BTreeMap<String, Tensor>,
+    feature: usize,
+) -> Result<(Vec<f32>, Vec<f32>), Error> {
+    let mut take = Take { entry: stated.entry.clone(), tensors, wrong: Vec::new() };
+    let classes = stated.classes.len();
+    let parts = (take.tensor("weight", &[classes, feature]), take.tensor("bias", &[classes]));
+    take.finish(parts)
+}
+
+/// What the packer computed: the input, and for every task the feature and the probabilities.
+pub(super) struct Golden {
+    pub pixels: Vec<f32>,
+    pub by_task: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
+}
+
+/// The golden vectors for `heads`.
+pub(super) fn golden(
+    heads: &[manifest::Head],
+    tensors: BTreeMap<String, Tensor>,
+    image: [usize; 2],
+    feature: usize,
+) -> Result<Golden, Error> {
+    let mut take = Take { entry: "golden.safetensors".into(), tensors, wrong: Vec::new() };
+    let pixels = take.tensor("pixels", &[1, 3, image[0], image[1]]);
+    let by_task = heads.iter().map(|head| {
+        let expected = take.tensor(&format!("feature.{}", head.task), &[1, feature]);
+        let probabilities = take.tensor(&format!("probabilities.{}", head.task), &[1, head.classes.len()]);
+        (head.task.clone(), (expected, probabilities))
+    });
+    let by_task = by_task.collect();
+    take.finish(Golden { pixels, by_task })
+}
+
+/// Fusion: at every site the ranks of all parts side by side, each part's weight folded into its `b`, so that the
+/// branch computes the sum of `weight * (x A) B` over the parts.
+pub(super) fn fused(parts: &[(&BTreeMap<String, Factors>, f64)], sites: &BTreeMap<String, Site>) -> BTreeMap<String, Factors> {
+    let fuse = |(name, site): (&String, &Site)| {
+        let parts: Vec<(&Factors, f64)> = parts.iter().filter_map(|(m, weight)| Some((m.get(name)?, *weight))).collect();
+        let rows = |input: usize| parts.iter().flat_map(move |(f, _)| &f.a[input * f.rank..][..f.rank]);
+        let factors = Factors {
+            rank: parts.iter().map(|(factors, _)| factors.rank).sum(),
+            a: (0..site.inputs).flat_map(rows).copied().collect(),
+            b: parts.iter().flat_map(|(f, weight)| f.b.iter().map(|v| (f64::from(*v) * weight) as f32)).collect(),
+        };
+        (factors.rank > 0).then(|| (name.clone(), factors))
+    };
+    sites.iter().filter_map(fuse).collect()
+}
+
+impl Take {
+    fn tensor(&mut self, name: &str, shape: &[usize]) -> Vec<f32> {
+        match self.tensors.remove(name) {
+            None => self.wrong.push(format!("{name} is missing")),
+            Some(tensor) if tensor.shape != shape => {
+                self.wrong.push(format!("{name} has shape {:?}, not {shape:?}", tensor.shape));
+            }
+            Some(tensor) if tensor.data.iter().any(|value| !value.is_finite()) => {
+                self.wrong.push(format!("{name} has a value that is not finite"));
+            }
+            Some(tensor) => return tensor.data,
+        }
+        Vec::new()
+    }
+
+    fn finish<T>(mut self, parts: T) -> Result<T, Error> {
+        self.wrong.extend(self.tensors.keys().map(|name| format!("{name} is not in the manifest")));
+        match self.wrong.is_empty() {
+            true => Ok(parts),
+            false => Err(Error::Misfit { entry: self.entry, tensors: self.wrong }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn site() -> BTreeMap<String, Site> {
+        BTreeMap::from([("q".to_owned(), Site { inputs: 2, outputs: 3 })])
+    }
+
+    fn stated(rank: u32) -> manifest::Module {
+        manifest::Module {
+            id: "0".repeat(64),
+            contributor: "c".into(),
+            task: "t".into(),
+            rank,
+            sites: vec!["q".into()],
+            licence: "MIT".into(),
+            entry: "modules/m.safetensors".into(),
+        }
+    }
+
+    fn tensors(parts: &[(&str, &[usize])]) -> BTreeMap<String, Tensor> {
+        let fill = |shape: &[usize]| (1..=shape.iter().product::<usize>()).map(|v| v as f32).collect();
+        parts.iter().map(|(name, shape)| ((*name).to_owned(), Tensor::f32(shape.to_vec(), fill(shape)))).collect()
+    }
+
+    #[test]
+    fn every_tensor_that_does_not_fit_is_named() {
+        let wrong = tensors(&[("q.lora_a", &[5, 1]), ("k.lora_a", &[2, 1]), ("lora", &[1])]);
+        let error = module(&stated(1), wrong, &site()).unwrap_err().to_string();
+        for part in ["q.lora_a has shape [5, 1], not [2, 1]", "q.lora_b is missing", "k.lora_a is not", "lora is not"] {
+            assert!(error.contains(part), "{error} does not say: {part}");
+        }
+        let good = tensors(&[("q.lora_a", &[2, 1]), ("q.lora_b", &[1, 3])]);
+        assert!(module(&stated(2), good.clone(), &site()).unwrap_err().to_string().contains("largest rank is 1"));
+        assert!(module(&stated(1), good, &BTreeMap::new()).unwrap_err().to_string().contains("site q is not in the base"));
+    }
+
+    #[test]
+    fn fusion_is_the_weighted_sum_of_the_deltas() {
+        let one = BTreeMap::from([("q".to_owned(), Factors { rank: 1, a: vec![1., 2.], b: vec![3., 4., 5.] })]);
+        let two = BTreeMap::from([("q".to_owned(), Factors { rank: 2, a: vec![1., 0., 0., 1.], b: vec![1., 1., 1., 2., 2., 2.] })]);
+        let fused = fused(&[(&one, 0.5), (&two, -1.0)], &site());
+        let Factors { rank, a, b } = &fused["q"];
+        let delta = |i: usize, o: usize| (0..*rank).map(|r| a[i * rank + r] * b[r * 3 + o]).sum::<f32>();
+        for (i, o) in (0..2).flat_map(|i| (0..3).map(move |o| (i, o))) {
+            let expected = 0.5 * [1., 2.][i] * [3., 4., 5.][o] - [1., 2.][i];
+            assert_eq!(delta(i, o), expected, "at {i}, {o}");
+        }
+    }
+}
