@@ -99,6 +99,18 @@ pub enum Error {
     #[error("cannot evaluate: {what}")]
     Evaluation { what: String },
     // --- export, keys, bundle commands ---
+    /// A tensor of the base that is not there or is of another shape than the configuration says.
+    #[error("the base cannot be exported: tensor {tensor} {what}")]
+    BaseTensor { tensor: String, what: String },
+    /// Modules that cannot be in one bundle.
+    #[error("{what}")]
+    Bundle { what: String },
+    /// The operating system gave no random numbers.
+    #[error("no random numbers from the operating system ({what}), so no key was made")]
+    Random { what: String },
+    /// A key file that is not what it should be.
+    #[error("{}: {what}", path.display())]
+    Key { path: PathBuf, what: String },
 }
 
 impl Error {

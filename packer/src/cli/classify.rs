@@ -1,10 +1,100 @@
-//! `packer classify`.
+//! `packer classify`: a verified bundle and images in, class probabilities out.
 
-use crate::Error;
+use std::fs;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
 
+use indicatif::ProgressBar;
+use medforge_runtime::bundle::verify;
+use medforge_runtime::classify::{Classification, Classifier};
+use medforge_runtime::image;
+use rayon::prelude::*;
+use serde_json::{Value, json};
+
+use crate::export::keys;
+use crate::{Error, interrupt};
+
+/// Classify images with a verified bundle
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = "Example:\n  packer classify breast.medforge --trust k.pub slide1.png slide2.png --json")]
+pub struct Args {
+    #[arg(value_name = "BUNDLE")]
+    bundle: PathBuf,
+    /// Public keys in PEM; a signature by one of them is enough
+    #[arg(long, value_name = "FILE")]
+    trust: PathBuf,
+    /// PNG or JPEG files
+    #[arg(value_name = "IMAGE", required = true)]
+    images: Vec<PathBuf>,
+    /// Which task, if the bundle has several
+    #[arg(long)]
+    task: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    /// Images at the same time [default: one for each processor]
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+}
 
-pub fn run(_args: Args) -> Result<(), Error> {
+pub fn run(args: Args) -> Result<(), Error> {
+    let trust = keys::read_trust(&args.trust)?;
+    let bytes = fs::read(&args.bundle).map_err(|e| Error::io(&args.bundle, e))?;
+    let classifier = Classifier::load(verify(bytes, &trust)?)?;
+    let threads = args.threads.map_or(0, NonZeroUsize::get);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    let pool = pool.map_err(|error| Error::Option { name: "--threads", what: error.to_string() })?;
+    let bar = ProgressBar::new(args.images.len() as u64);
+    let one = |path: &PathBuf| {
+        interrupt::check()?;
+        let result = classify(&classifier, path, args.task.as_deref())?;
+        bar.inc(1);
+        Ok(result)
+    };
+    let results = pool.install(|| args.images.par_iter().map(one).collect::<Result<Vec<_>, Error>>())?;
+    bar.finish_and_clear();
+    match args.json {
+        true => println!("{:#}", args.images.iter().zip(&results).map(|(path, r)| json(path, r)).collect::<Value>()),
+        false => print!("{}", table(&args.images, &results)),
+    }
     Ok(())
+}
+
+fn classify(classifier: &Classifier, path: &Path, task: Option<&str>) -> Result<Classification, Error> {
+    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+    let picture = image::decode(&bytes, &path.display().to_string())?;
+    Ok(classifier.classify(picture.view(), task)?)
+}
+
+fn json(path: &Path, result: &Classification) -> Value {
+    let classes = result.classes.iter().zip(&result.probabilities);
+    json!({
+        "image": path.to_string_lossy(),
+        "task": result.task,
+        "class": result.top().1,
+        "probabilities": classes.map(|(class, probability)| json!({ "class": class, "probability": probability })).collect::<Value>(),
+        "bundle": &*result.bundle,
+        "modules": result.modules.iter().map(|m| json!({ "id": m.id, "weight": m.weight })).collect::<Value>(),
+    })
+}
+
+/// One row an image: its class, then the probability of every class.
+fn table(images: &[PathBuf], results: &[Classification]) -> String {
+    let Some(first) = results.first() else { return String::new() };
+    let mut rows = vec![vec!["image".to_owned(), "class".to_owned()]];
+    rows[0].extend(first.classes.iter().cloned());
+    for (path, result) in images.iter().zip(results) {
+        let mut row = vec![path.display().to_string(), result.top().1.to_owned()];
+        row.extend(result.probabilities.iter().map(|probability| format!("{probability:.3}")));
+        rows.push(row);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells: Vec<String> =
+            cells.map(|(i, (cell, &w))| if i < 2 { format!("{cell:<w$}") } else { format!("{cell:>w$}") }).collect();
+        format!("{}\n", cells.join("  ").trim_end())
+    };
+    rows.iter().map(line).collect()
 }

@@ -1,10 +1,39 @@
-//! `packer keygen`.
+//! `packer keygen`: a new key pair for signing bundles.
 
-use crate::Error;
+use std::path::{Path, PathBuf};
 
+use crate::export::keys;
+use crate::{Error, output};
+
+/// Make a key pair: NAME.key signs bundles and stays secret, NAME.pub is for those who verify them
 #[derive(clap::Args)]
-pub struct Args {}
+#[command(after_help = "Example:\n  packer keygen --out k\n\n\
+    k.key is PKCS#8 PEM, readable by its owner alone; k.pub is SPKI PEM. No key is ever replaced.")]
+pub struct Args {
+    /// Where the two files go, without the endings
+    #[arg(long, value_name = "NAME")]
+    out: PathBuf,
+}
 
-pub fn run(_args: Args) -> Result<(), Error> {
+pub fn run(args: Args) -> Result<(), Error> {
+    let (secret, public) = (with_ending(&args.out, ".key"), with_ending(&args.out, ".pub"));
+    for path in [&secret, &public] {
+        if path.exists() {
+            let what = "exists already and a key is never replaced; choose another --out".into();
+            return Err(Error::Key { path: path.clone(), what });
+        }
+    }
+    let pem = keys::to_pem(&keys::generate()?);
+    output::write_secret(&secret, pem.secret.as_bytes())?;
+    output::write_file(&public, pem.public.as_bytes())?;
+    println!("{}: keep it secret; it signs bundles", secret.display());
+    println!("{}: give it to those who verify them", public.display());
     Ok(())
+}
+
+/// `path` with `ending` after its last part, whatever dots that has.
+fn with_ending(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
 }

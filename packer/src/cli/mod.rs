@@ -9,6 +9,7 @@ mod classify;
 mod completions;
 mod demo;
 mod eval;
+mod export_onnx;
 mod inspect;
 mod keygen;
 mod phantom;
@@ -28,6 +29,7 @@ enum Command {
     Keygen(keygen::Args),
     Train(train::Args),
     Eval(eval::Args),
+    ExportOnnx(export_onnx::Args),
     Bundle(bundle::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
@@ -43,6 +45,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Keygen(args) => keygen::run(args),
         Command::Train(args) => train::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::ExportOnnx(args) => export_onnx::run(args),
         Command::Bundle(args) => bundle::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Inspect(args) => inspect::run(args),

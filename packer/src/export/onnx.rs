@@ -20,7 +20,8 @@ use tract_onnx::pb::{
 };
 
 use crate::Error;
-use crate::base::{Activation, Vit, positions};
+use crate::base::{Vit, positions};
+use crate::device::Activation;
 
 /// The operator set the graph is written in; LayerNormalization came with 17.
 const OPSET: i64 = 17;
@@ -34,14 +35,11 @@ pub struct Graph {
 
 impl Graph {
     /// Writes `vit` as a graph for square images of `size` pixels.
-    pub fn new(vit: &Vit, size: usize) -> Result<Self, Error> {
-        let config = &vit.config;
-        if size == 0 || !size.is_multiple_of(config.patch) {
-            let (patch, below) = (config.patch, (size / config.patch).max(1) * config.patch);
-            return Err(Error::Size { size, patch, nearest: below });
-        }
-        let mut writer = Writer { vit, grid: size / config.patch, graph: GraphProto::default(), tensors: BTreeMap::new() };
-        writer.write(size)?;
+    pub fn new(vit: &Vit, size: u32) -> Result<Self, Error> {
+        vit.config.check_size(size)?;
+        let grid = size as usize / vit.config.patch;
+        let mut writer = Writer { vit, grid, graph: GraphProto::default(), tensors: BTreeMap::new() };
+        writer.write(size as usize)?;
         let model = ModelProto {
             ir_version: 8,
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: OPSET }],
@@ -107,9 +105,6 @@ impl Writer<'_> {
         let mut x = self.embed()?;
         for block in 0..config.layers {
             x = self.block(&x, block, block + 1 == config.layers)?;
-        }
-        if config.layers == 0 {
-            x = self.cls_row(&x, "cls");
         }
         let x = self.node("Reshape", "cls.flat", &[&x, "shape.feature"], vec![]);
         let feature = self.layer_norm(&x, "norm")?;
@@ -246,10 +241,7 @@ impl Writer<'_> {
         let (name, hidden) = ("embed.positions", self.vit.config.hidden);
         let own = self.vit.config.image_size / self.vit.config.patch;
         let table = &self.tensor(name, &[1 + own * own, hidden])?.data;
-        let data = match own == self.grid {
-            true => table.clone(),
-            false => positions::interpolate(table, own, self.grid),
-        };
+        let data = positions::interpolate(table, own, self.grid);
         self.initialiser(name, vec![1, 1 + self.grid * self.grid, hidden], data);
         Ok(())
     }
@@ -357,6 +349,7 @@ fn float_attribute(name: &str, f: f32) -> AttributeProto {
     AttributeProto { name: name.into(), r#type: AttributeType::Float as i32, f, ..AttributeProto::default() }
 }
 
-fn transposed(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+/// A row-major matrix of `rows` x `columns`, columns first.
+pub(super) fn transposed(data: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|c| (0..rows).map(move |r| data[r * columns + c])).collect()
 }

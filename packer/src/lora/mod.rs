@@ -16,7 +16,7 @@ use crate::base::{Family, Vit, VitConfig};
 mod peft;
 mod target;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use target::{Target, Targets};
 

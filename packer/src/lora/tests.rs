@@ -6,7 +6,7 @@ use crate::base::tests::small;
 
 use super::*;
 
-fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Module {
+pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Module {
     let targets: Targets = targets.parse().unwrap();
     let numbers = |shape: Vec<usize>, seed: usize| {
         let data = (0..shape.iter().product()).map(|i| ((i * 7 + seed) % 13) as f32 / 13.0 - 0.5).collect();

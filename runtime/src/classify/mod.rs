@@ -145,7 +145,9 @@ impl Classifier {
     /// [`Error::UnknownTask`], [`Error::TaskNeeded`], [`Error::Preprocessing`], [`Error::Device`].
     pub fn classify(&self, image: RgbView, task: Option<&str>) -> Result<Classification, Error> {
         let (name, task) = self.task(task)?;
-        let pixels = self.preprocessing.apply(&image)?;
+        let [height, width] = self.base.signature.image;
+        let mut pixels = vec![0.0; 3 * height * width];
+        self.preprocessing.apply(&image, &mut pixels)?;
         let feature = self.base.feature(&pixels, &task.adapter)?;
         Ok(Classification {
             task: name.to_owned(),

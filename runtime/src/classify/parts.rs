@@ -88,7 +88,7 @@ pub(super) fn fused(parts: &[(&BTreeMap<String, Factors>, f64)], sites: &BTreeMa
         let factors = Factors {
             rank: parts.iter().map(|(factors, _)| factors.rank).sum(),
             a: (0..site.inputs).flat_map(rows).copied().collect(),
-            b: parts.iter().flat_map(|(f, weight)| f.b.iter().map(|v| (f64::from(*v) * weight) as f32)).collect(),
+            b: parts.iter().flat_map(|(f, weight)| f.b.iter().map(move |v| (f64::from(*v) * weight) as f32)).collect(),
         };
         (factors.rank > 0).then(|| (name.clone(), factors))
     };

@@ -1,0 +1,38 @@
+//! `packer export-onnx`: a base as a self-contained ONNX file for other runtimes.
+
+use std::path::PathBuf;
+
+use crate::base::Vit;
+use crate::export::onnx::Graph;
+use crate::{Error, output};
+
+/// Write a base as an ONNX file with its weights inside, for other runtimes
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  packer export-onnx --base vits14 --size 224 --out vits14.onnx\n\n\
+    Inputs: pixels [N, 3, S, S], normalised, and SITE.lora_a [N, in, R], SITE.lora_b [N, R, out] for every site;\n\
+    R = 0 leaves a site as it is. Output: feature [N, D].")]
+pub struct Args {
+    /// A Hugging Face folder of the family dinov2 or vit
+    #[arg(long, value_name = "DIR")]
+    base: PathBuf,
+    /// Side of the input in pixels [default: what the base's preprocessor says]
+    #[arg(long)]
+    size: Option<u32>,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Replace --out
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(args: Args) -> Result<(), Error> {
+    if args.out.exists() && !args.force {
+        return Err(Error::OutputExists { path: args.out });
+    }
+    let vit = Vit::open(&args.base)?;
+    let size = args.size.unwrap_or(vit.preprocessing.output_size().height);
+    output::write_file(&args.out, &Graph::new(&vit, size)?.self_contained())?;
+    println!("{}: ONNX graph for {size} x {size} pixels", args.out.display());
+    Ok(())
+}

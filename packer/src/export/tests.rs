@@ -1,0 +1,313 @@
+//! Bundles as a whole: tract against packer's own forward pass, and every way in which the parts can fail to fit.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::EncodePublicKey;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use medforge_runtime::Error as Refusal;
+use medforge_runtime::bundle::{Manifest, Trust, VerifiedBundle, assemble, list, verify};
+use medforge_runtime::classify::Classifier;
+use medforge_runtime::image::RgbImage8;
+use medforge_runtime::tensors::{self, Tensor};
+use prost::Message;
+use tract_onnx::pb::ModelProto;
+use tract_onnx::pb::tensor_proto::DataLocation;
+
+use super::*;
+use crate::Error;
+use crate::base::tests::small;
+use crate::base::{Family, Vit};
+use crate::cpu::Cpu;
+use crate::lora::Module;
+use crate::lora::tests::module;
+use crate::predict::{Predictor, probabilities};
+
+const ALL: &str = "q,k,v,o,fc1,fc2";
+
+fn key() -> SigningKey {
+    SigningKey::from_bytes(&[7; 32])
+}
+
+fn options() -> Options {
+    Options { name: "test".into(), counter: 1, predecessor: None, intended_use: "tests".into() }
+}
+
+fn verified(bytes: Vec<u8>) -> VerifiedBundle {
+    let pem = key().verifying_key().to_public_key_pem(LineEnding::LF).unwrap();
+    verify(bytes, &Trust::from_pem(&pem).unwrap()).unwrap()
+}
+
+fn load(bytes: Vec<u8>) -> Result<Classifier, Refusal> {
+    Classifier::load(verified(bytes))
+}
+
+fn picture(width: u32, height: u32) -> RgbImage8 {
+    let data = (0..width * height * 3).map(|i| (i * 37 % 251) as u8).collect();
+    RgbImage8::new(data, width, height).unwrap()
+}
+
+/// A head whose probabilities give the feature back, up to a constant.
+fn reveal(module: &mut Module, features: usize) {
+    let names: Vec<String> = (0..features).map(|i| format!("f{i}")).collect();
+    let diagonal = |i: usize| if i % (features + 1) == 0 { 1.0 } else { 0.0 };
+    module.head.weight = Tensor::f32(vec![features, features], (0..features * features).map(diagonal).collect());
+    module.head.bias = Tensor::f32(vec![features], vec![0.0; features]);
+    (module.head.classes, module.card.classes) = (names.clone(), names);
+}
+
+fn centred_logarithms(probabilities: impl Iterator<Item = f64>) -> Vec<f64> {
+    let logs: Vec<f64> = probabilities.map(f64::ln).collect();
+    let mean = logs.iter().sum::<f64>() / logs.len() as f64;
+    logs.into_iter().map(|log| log - mean).collect()
+}
+
+/// The relative difference of tract's feature and packer's own for one picture.
+fn difference(vit: &Vit, module: &Module) -> f64 {
+    let classifier = load(build_bundle(vit, std::slice::from_ref(module), &options(), &[key()]).unwrap()).unwrap();
+    let picture = picture(30, 41);
+    let theirs = classifier.classify(picture.view(), None).unwrap();
+    let size = module.card.image_size as usize;
+    let mut pixels = vec![0.0; 3 * size * size];
+    vit.preprocessing_for(module.card.image_size).unwrap().apply(&picture.view(), &mut pixels).unwrap();
+    let feature = Predictor::new(&Cpu::<f32>::new(), vit, Some(module), size).features(&pixels);
+    let ours = centred_logarithms(probabilities(&module.head, &feature).into_iter());
+    let theirs = centred_logarithms(theirs.probabilities.iter().map(|&p| f64::from(p)));
+    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    norm(&mut ours.iter().zip(&theirs).map(|(a, b)| a - b)) / norm(&mut ours.iter().copied())
+}
+
+#[test]
+fn tract_computes_what_packer_does() {
+    for family in [Family::Dinov2, Family::Vit] {
+        let vit = small(family);
+        for (targets, last, size) in [("q,v", None, 8), (ALL, None, 8), (ALL, Some(1), 12), ("fc1", None, 4)] {
+            let mut module = module(&vit, targets, last);
+            module.card.image_size = size;
+            reveal(&mut module, vit.config.hidden);
+            let difference = difference(&vit, &module);
+            assert!(difference < 1e-4, "{family:?} {targets} at {size}: {difference:.1e}");
+        }
+    }
+}
+
+#[test]
+fn tract_computes_what_packer_does_on_the_real_base() {
+    let shared = std::env::var("MEDFORGE_SHARED").unwrap_or_else(|_| "../../shared".into());
+    let dir = PathBuf::from(shared).join("models/vits14");
+    if !dir.exists() {
+        return;
+    }
+    let vit = Vit::open(&dir).unwrap();
+    let mut module = module(&vit, ALL, None);
+    module.alpha = 0.02;
+    module.card.image_size = 112;
+    reveal(&mut module, vit.config.hidden);
+    let difference = difference(&vit, &module);
+    assert!(difference < 1e-4, "{difference:.1e}");
+}
+
+#[test]
+fn the_module_makes_a_difference() {
+    let vit = small(Family::Dinov2);
+    let mut module = module(&vit, ALL, None);
+    reveal(&mut module, vit.config.hidden);
+    let classify = |module: &Module| {
+        let bytes = build_bundle(&vit, std::slice::from_ref(module), &options(), &[key()]).unwrap();
+        load(bytes).unwrap().classify(picture(9, 9).view(), None).unwrap().probabilities
+    };
+    let with = classify(&module);
+    module.alpha = 0.0;
+    assert_ne!(with, classify(&module));
+}
+
+#[test]
+fn each_task_runs_its_own_module_and_says_so() {
+    let vit = small(Family::Vit);
+    let (one, mut two) = (module(&vit, "q,v", None), module(&vit, "k,fc2", None));
+    two.card.task = "lung".into();
+    let both = load(build_bundle(&vit, &[one.clone(), two.clone()], &options(), &[key()]).unwrap()).unwrap();
+    assert_eq!(both.tasks().collect::<Vec<_>>(), ["breast", "lung"]);
+    let picture = picture(20, 20);
+    for module in [&one, &two] {
+        let bundle = build_bundle(&vit, std::slice::from_ref(module), &options(), &[key()]).unwrap();
+        let alone = load(bundle).unwrap().classify(picture.view(), None).unwrap();
+        let task = module.card.task.as_str();
+        let together = both.classify(picture.view(), Some(task)).unwrap();
+        assert_eq!((&together.probabilities, &together.modules), (&alone.probabilities, &alone.modules));
+        assert_eq!((together.task.as_str(), &*together.bundle), (task, both.bundle_id()));
+        assert!((together.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        let batch = both.classify_batch(&[picture.view(), picture.view()], Some(task)).unwrap();
+        assert_eq!(batch, [together.clone(), together]);
+    }
+    assert!(matches!(both.classify(picture.view(), None), Err(Refusal::TaskNeeded { .. })));
+    let error = both.classify_batch(&[picture.view()], Some("colon")).unwrap_err();
+    assert_eq!(error.to_string(), "the bundle has no task \"colon\"; it has breast, lung");
+}
+
+#[test]
+fn modules_that_cannot_be_together_are_refused() {
+    let vit = small(Family::Dinov2);
+    let module = module(&vit, "q", None);
+    let build = |modules: &[Module]| build_bundle(&vit, modules, &options(), &[key()]).unwrap_err().to_string();
+    assert!(build(&[]).contains("a bundle needs a module"));
+    assert!(build(&[module.clone(), module.clone()]).contains("two modules are for the task breast"));
+    let mut other = module.clone();
+    (other.card.task, other.card.image_size) = ("lung".into(), 12);
+    assert!(build(&[module.clone(), other]).contains("was trained at 12 pixels"));
+    let mut other = module.clone();
+    other.card.base_digest = "0".repeat(64);
+    assert!(build(&[other]).contains("trained on another base"));
+    let mut other = module.clone();
+    other.card.image_size = 9;
+    assert!(matches!(build_bundle(&vit, &[other], &options(), &[key()]), Err(Error::ImageSize { .. })));
+    let mut other = module;
+    other.sites.clear();
+    assert!(build(&[other]).contains("adapts no site"));
+}
+
+/// A bundle that is signed and whole, but in which `change` went over the payload before.
+fn forged(change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>, &mut Manifest)) -> Refusal {
+    let vit = small(Family::Dinov2);
+    let bundle = verified(build_bundle(&vit, &[module(&vit, "q,fc1", None)], &options(), &[key()]).unwrap());
+    let mut manifest = bundle.manifest().clone();
+    let entries = manifest.entries.iter().map(|e| (e.name.clone(), bundle.entry(&e.name).unwrap().to_vec()));
+    let mut payload: BTreeMap<_, _> = entries.collect();
+    change(&mut payload, &mut manifest);
+    let module = payload.iter().find(|(name, _)| name.starts_with("modules/")).map(|(name, bytes)| {
+        let id = medforge_runtime::bundle::sha256_hex(bytes);
+        (name.clone(), id)
+    });
+    if let Some((name, id)) = module {
+        let bytes = payload.remove(&name).unwrap();
+        manifest.modules[0].entry = format!("modules/{id}.safetensors");
+        payload.insert(manifest.modules[0].entry.clone(), bytes);
+        manifest.compositions[0].parts[0].module.clone_from(&id);
+        manifest.modules[0].id = id;
+    }
+    manifest.entries = list(&payload);
+    match load(assemble(&manifest, &payload, &[key()]).unwrap()) {
+        Ok(_) => panic!("the forged bundle was loaded"),
+        Err(error) => error,
+    }
+}
+
+fn change_tensors(bytes: &mut Vec<u8>, change: impl FnOnce(&mut BTreeMap<String, Tensor>)) {
+    let mut all = tensors::read(bytes, "forged").unwrap();
+    change(&mut all);
+    *bytes = tensors::write(all.iter().map(|(name, tensor)| (name.as_str(), tensor)), &BTreeMap::new()).unwrap();
+}
+
+#[test]
+fn a_device_that_disagrees_with_the_golden_vectors_is_refused() {
+    for name in ["feature.breast", "probabilities.breast"] {
+        let error = forged(|payload, _| {
+            change_tensors(payload.get_mut("golden.safetensors").unwrap(), |all| {
+                all.get_mut(name).unwrap().data[1] += 0.02;
+            });
+        });
+        assert!(matches!(error, Refusal::GoldenMismatch { .. }), "{name}: {error}");
+        assert!(!error.is_refusal(), "the device is refused, not the bundle");
+    }
+}
+
+#[test]
+fn tensors_that_do_not_fit_are_refused_by_name() {
+    let misshapen = |all: &mut BTreeMap<String, Tensor>, name: &str| {
+        let tensor = all.get_mut(name).unwrap();
+        tensor.shape = vec![1, tensor.data.len()];
+    };
+    for (entry, name) in [
+        ("base.safetensors", "blocks.1.mlp.fc2.weight"),
+        ("modules/", "blocks.0.attn.q.lora_b"),
+        ("modules/", "blocks.1.mlp.fc1.lora_a"),
+        ("heads/breast.safetensors", "weight"),
+        ("golden.safetensors", "feature.breast"),
+        ("golden.safetensors", "pixels"),
+    ] {
+        for kind in 0..3 {
+            let error = forged(|payload, _| {
+                let bytes = payload.iter_mut().find(|(n, _)| n.starts_with(entry)).unwrap().1;
+                change_tensors(bytes, |all| match kind {
+                    0 => drop(all.remove(name)),
+                    1 => misshapen(all, name),
+                    _ => drop(all.insert("stranger".into(), Tensor::f32(vec![1], vec![0.0]))),
+                });
+            });
+            let culprit = if kind == 2 { "stranger" } else { name };
+            assert!(matches!(error, Refusal::Misfit { .. }) && error.is_refusal(), "{entry} {name} {kind}: {error}");
+            assert!(error.to_string().contains(culprit), "{error} does not name {culprit}");
+        }
+    }
+    let rank = forged(|_, manifest| manifest.modules[0].rank = 3);
+    assert!(rank.to_string().contains("the largest rank is 2 and the manifest says 3"), "{rank}");
+    let site = forged(|_, manifest| manifest.modules[0].sites[0] = "blocks.0.attn.nothing".into());
+    assert!(site.to_string().contains("site blocks.0.attn.nothing is not in the base"), "{site}");
+    let size = forged(|_, manifest| manifest.base.feature_size = 9);
+    assert!(matches!(size, Refusal::Graph { .. }), "{size}");
+}
+
+#[test]
+fn graphs_that_are_no_base_are_refused() {
+    let forge = |change: &dyn Fn(&mut ModelProto)| {
+        forged(|payload, _| {
+            let bytes = payload.get_mut("base.onnx").unwrap();
+            let mut model = ModelProto::decode(bytes.as_slice()).unwrap();
+            change(&mut model);
+            *bytes = model.encode_to_vec();
+        })
+    };
+    fn graph(model: &mut ModelProto) -> &mut tract_onnx::pb::GraphProto {
+        model.graph.as_mut().unwrap()
+    }
+    let changes: [(&str, &dyn Fn(&mut ModelProto)); 10] = [
+        ("an operation of another kind", &|m| graph(m).node[0].op_type = "Loop".into()),
+        ("an operation of another domain", &|m| graph(m).node[0].domain = "com.example".into()),
+        ("a weight in another file", &|m| {
+            let weight = graph(m).initializer.iter_mut().find(|i| i.name == "norm.bias").unwrap();
+            weight.external_data.push(tract_onnx::pb::StringStringEntryProto { key: "location".into(), value: "/x".into() });
+        }),
+        ("a weight of another type", &|m| {
+            graph(m).initializer.iter_mut().find(|i| i.name == "norm.bias").unwrap().data_type = 7;
+        }),
+        ("a shape that is a weight", &|m| graph(m).initializer[0].data_location = Some(DataLocation::External as i32)),
+        ("no inputs", &|m| graph(m).input.clear()),
+        ("half a site", &|m| drop(graph(m).input.pop())),
+        ("an input with another name", &|m| graph(m).input[0].name = "image".into()),
+        ("no graph", &|m| m.graph = None),
+        ("nodes that nothing feeds", &|m| drop(graph(m).node.drain(..5))),
+    ];
+    for (what, change) in changes {
+        let error = forge(change);
+        assert!(error.is_refusal(), "{what}: {error}");
+        assert!(!error.to_string().contains('\n'), "{what}: {error}");
+    }
+    for length in [0, 1, 100] {
+        let error = forged(|payload, _| payload.get_mut("base.onnx").unwrap().truncate(length));
+        assert!(error.is_refusal(), "{length} bytes: {error}");
+    }
+}
+
+#[test]
+fn features_that_are_not_finite_are_an_error() {
+    let error = forged(|payload, _| {
+        change_tensors(payload.get_mut("base.safetensors").unwrap(), |all| {
+            let weight = all.get_mut("norm.weight").unwrap();
+            (weight.dtype, weight.data[0]) = (tensors::Dtype::F32, f32::MAX);
+            let bias = all.get_mut("norm.bias").unwrap();
+            (bias.dtype, bias.data[0]) = (tensors::Dtype::F32, f32::MAX);
+        });
+    });
+    assert!(matches!(error, Refusal::Device { .. } | Refusal::GoldenMismatch { .. }), "{error}");
+}
+
+#[test]
+fn weights_are_stored_in_half_only_where_that_is_exact() {
+    let mut vit = small(Family::Vit);
+    vit.tensors.get_mut("norm.bias").unwrap().data.fill(0.1);
+    vit.tensors.get_mut("norm.weight").unwrap().data.fill(0.5);
+    let graph = onnx::Graph::new(&vit, 8).unwrap();
+    assert_eq!(graph.tensors["norm.bias"].dtype, tensors::Dtype::F32);
+    assert_eq!(graph.tensors["norm.weight"].dtype, tensors::Dtype::F16);
+}
