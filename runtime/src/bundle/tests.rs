@@ -146,3 +146,34 @@ fn attack_manifest_too_long() {
     let bad = reframed(&bundle(), |entries| entries[0].1 = vec![b' '; frame::LIMITS.json + 1]);
     assert!(matches!(verify(bad, &trust(1)), Err(Error::BundleLimit { .. })));
 }
+
+/// `docs/threats.md` names every attack test of this crate, and no test that is nowhere in the workspace.
+#[test]
+fn the_page_of_threats_and_the_tests_agree() {
+    fn tests(folder: &std::path::Path, found: &mut Vec<String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                tests(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let code = std::fs::read_to_string(path).unwrap();
+                let names = code.split("#[test]\nfn ").skip(1).filter_map(|rest| rest.split_once("()"));
+                found.extend(names.map(|(name, _)| name.to_owned()));
+            }
+        }
+    }
+    let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let page = std::fs::read_to_string(workspace.join("docs/threats.md")).unwrap();
+    let mut found = Vec::new();
+    tests(&workspace.join("runtime/src"), &mut found);
+    let attacks: Vec<_> = found.iter().filter(|name| name.starts_with("attack_")).collect();
+    assert!(attacks.len() > 30, "{attacks:?}");
+    for attack in attacks {
+        assert!(page.contains(&format!("`{attack}`")), "{attack} is not in docs/threats.md");
+    }
+    ["ffi", "packer", "tests"].iter().for_each(|part| tests(&workspace.join(part), &mut found));
+    for row in page.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
+        let named = row.trim_end_matches(" |").rsplit(" | ").next().unwrap().trim_matches('`');
+        assert!(found.iter().any(|test| test == named), "docs/threats.md names {named}, which is no test");
+    }
+}
