@@ -28,6 +28,9 @@ pub(super) fn read(root: &Path) -> Result<Vec<Entry>, Error> {
     let entries = match given {
         [true, true] => {
             let mut entries = Vec::new();
+            for other in sorted(root)?.iter().filter(|p| p.is_dir() && !p.ends_with("train") && !p.ends_with("test")) {
+                log::warn!("{}: only train and test are read; this folder is ignored", other.display());
+            }
             for split in [Split::Train, Split::Test] {
                 for (class, files) in classes(&root.join(split.name()))? {
                     for file in files {

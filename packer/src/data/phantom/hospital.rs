@@ -77,10 +77,10 @@ impl Hospital {
         let mut light = vec![[0f64; 3]; side * side];
         for (at, pixel) in light.iter_mut().enumerate() {
             let (h, e) = (strength[0] * sheet.haematoxylin[at], strength[1] * sheet.eosin[at]);
-            for c in 0..3 {
+            *pixel = std::array::from_fn(|c| {
                 let density = h * self.haematoxylin[c] + e * self.eosin[c];
-                pixel[c] = self.lamp[c] * libm::exp(-std::f64::consts::LN_10 * density);
-            }
+                self.lamp[c] * libm::exp(-std::f64::consts::LN_10 * density)
+            });
         }
         blur(&mut light, side, self.blur * side as f64 / FIELD);
         let centre = [stream.range(0.4, 0.6), stream.range(0.4, 0.6)].map(|c| c * side as f64);
@@ -88,9 +88,8 @@ impl Hospital {
         for (at, pixel) in light.iter().enumerate() {
             let (dx, dy) = ((at % side) as f64 - centre[0], (at / side) as f64 - centre[1]);
             let fall = 1.0 - self.vignette * 2.0 * (dx * dx + dy * dy) / (side * side) as f64;
-            let grain = noise(stream);
-            for c in 0..3 {
-                let value = 255.0 * libm::pow((pixel[c] * fall).max(0.0), self.gamma) + self.noise * grain[c];
+            for (light, grain) in pixel.iter().zip(noise(stream)) {
+                let value = 255.0 * libm::pow((light * fall).max(0.0), self.gamma) + self.noise * grain;
                 bytes.push((value + 0.5).clamp(0.0, 255.0) as u8);
             }
         }
