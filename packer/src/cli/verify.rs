@@ -41,7 +41,8 @@ pub fn run(args: Args) -> Result<(), Error> {
     let manifest = bundle.manifest();
     if args.json {
         let (name, counter) = (&manifest.name, manifest.counter);
-        let verdict = json!({ "verified": true, "id": bundle.id(), "name": name, "counter": counter, "signers": signers });
+        let verdict =
+            json!({ "verified": true, "id": bundle.id(), "name": name, "counter": counter, "signers": signers });
         println!("{verdict:#}");
         return Ok(());
     }

@@ -80,7 +80,9 @@ fn check(modules: &[Module], digest: &str) -> Result<u32, Error> {
         }
         if card.image_size != size {
             let (own, first) = (card.image_size, &modules[0].card.task);
-            return refuse(format!("the module for {task} was trained at {own} pixels and the one for {first} at {size}"));
+            return refuse(format!(
+                "the module for {task} was trained at {own} pixels and the one for {first} at {size}"
+            ));
         }
         if module.sites.is_empty() {
             return refuse(format!("the module for {task} adapts no site; train it with --targets"));

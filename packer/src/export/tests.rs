@@ -216,7 +216,7 @@ fn a_device_that_disagrees_with_the_golden_vectors_is_refused() {
 fn tensors_that_do_not_fit_are_refused_by_name() {
     let misshapen = |all: &mut BTreeMap<String, Tensor>, name: &str| {
         let tensor = all.get_mut(name).unwrap();
-        tensor.shape = vec![1, tensor.data.len()];
+        tensor.shape = vec![tensor.data.len()];
     };
     for (entry, name) in [
         ("base.safetensors", "blocks.1.mlp.fc2.weight"),
@@ -266,7 +266,9 @@ fn graphs_that_are_no_base_are_refused() {
         ("an operation of another domain", &|m| graph(m).node[0].domain = "com.example".into()),
         ("a weight in another file", &|m| {
             let weight = graph(m).initializer.iter_mut().find(|i| i.name == "norm.bias").unwrap();
-            weight.external_data.push(tract_onnx::pb::StringStringEntryProto { key: "location".into(), value: "/x".into() });
+            weight
+                .external_data
+                .push(tract_onnx::pb::StringStringEntryProto { key: "location".into(), value: "/x".into() });
         }),
         ("a weight of another type", &|m| {
             graph(m).initializer.iter_mut().find(|i| i.name == "norm.bias").unwrap().data_type = 7;

@@ -20,8 +20,23 @@ const ENTRY: &str = "base.onnx";
 
 /// What a base is made of.
 const OPERATIONS: [&str; 17] = [
-    "Add", "Concat", "Conv", "Div", "Erf", "Expand", "Gather", "Identity", "LayerNormalization", "MatMul", "Mul",
-    "Reshape", "Shape", "Sigmoid", "Slice", "Softmax", "Transpose",
+    "Add",
+    "Concat",
+    "Conv",
+    "Div",
+    "Erf",
+    "Expand",
+    "Gather",
+    "Identity",
+    "LayerNormalization",
+    "MatMul",
+    "Mul",
+    "Reshape",
+    "Shape",
+    "Sigmoid",
+    "Slice",
+    "Softmax",
+    "Transpose",
 ];
 
 /// Longest side of any input or output: a wider base is a mistake or an attack on memory.
@@ -86,7 +101,8 @@ fn check_node(node: &NodeProto) -> Result<(), Error> {
     if !node.domain.is_empty() || !OPERATIONS.contains(&node.op_type.as_str()) {
         return Err(refuse(format!("has the operation {:?}, which no base needs", node.op_type)));
     }
-    match node.attribute.iter().any(|a| a.g.is_some() || !a.graphs.is_empty() || a.t.is_some() || !a.tensors.is_empty()) {
+    match node.attribute.iter().any(|a| a.g.is_some() || !a.graphs.is_empty() || a.t.is_some() || !a.tensors.is_empty())
+    {
         true => Err(refuse(format!("has a graph or a tensor inside of node {:?}", node.name))),
         false => Ok(()),
     }

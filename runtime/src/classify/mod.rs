@@ -75,7 +75,8 @@ struct Task {
 impl Classification {
     /// Index, name and probability of the most probable class; the first of equals.
     pub fn top(&self) -> (usize, &str, f32) {
-        let best = |best: usize, next: usize| if self.probabilities[next] > self.probabilities[best] { next } else { best };
+        let best =
+            |best: usize, next: usize| if self.probabilities[next] > self.probabilities[best] { next } else { best };
         let top = (1..self.probabilities.len()).fold(0, best);
         (top, &self.classes[top], self.probabilities[top])
     }
@@ -101,7 +102,9 @@ impl Classifier {
         let (sites, feature, image) = (&base.signature.sites, base.signature.feature, base.signature.image);
         let stated = (manifest.base.image_size.map(|side| side as usize), manifest.base.feature_size as usize);
         if stated != (image, feature) {
-            return Err(graph::refuse(format!("is for {image:?} pixels and {feature} features, the manifest says {stated:?}")));
+            return Err(graph::refuse(format!(
+                "is for {image:?} pixels and {feature} features, the manifest says {stated:?}"
+            )));
         }
         let golden = parts::golden(&manifest.heads, golden, image, feature)?;
         let mut by_id = BTreeMap::new();
@@ -187,10 +190,12 @@ impl Classifier {
             let feature = self.base.feature(&golden.pixels, &task.adapter)?;
             let probabilities = task.probabilities(&feature)?;
             let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-            let pairs = feature.iter().zip(expected_feature).map(|(&ours, &theirs)| f64::from(ours) - f64::from(theirs));
+            let pairs =
+                feature.iter().zip(expected_feature).map(|(&ours, &theirs)| f64::from(ours) - f64::from(theirs));
             let size = square(&mut expected_feature.iter().map(|&v| f64::from(v)));
             let relative = square(&mut { pairs }) / size;
-            let differences = probabilities.iter().zip(expected).map(|(&ours, &theirs)| f64::from((ours - theirs).abs()));
+            let differences =
+                probabilities.iter().zip(expected).map(|(&ours, &theirs)| f64::from((ours - theirs).abs()));
             let absolute = differences.fold(0.0, f64::max);
             // Written so that a NaN (a golden feature of zeros) is refused.
             if !(relative <= GOLDEN_TOLERANCE && absolute <= GOLDEN_TOLERANCE) {
@@ -206,7 +211,9 @@ impl Task {
     fn probabilities(&self, feature: &[f32]) -> Result<Vec<f32>, Error> {
         let rows = self.weight.chunks_exact(feature.len()).zip(&self.bias);
         let logits: Vec<f64> = rows
-            .map(|(row, &bias)| f64::from(bias) + row.iter().zip(feature).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>())
+            .map(|(row, &bias)| {
+                f64::from(bias) + row.iter().zip(feature).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>()
+            })
             .collect();
         let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let shares: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();

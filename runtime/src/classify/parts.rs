@@ -81,9 +81,13 @@ pub(super) fn golden(
 
 /// Fusion: at every site the ranks of all parts side by side, each part's weight folded into its `b`, so that the
 /// branch computes the sum of `weight * (x A) B` over the parts.
-pub(super) fn fused(parts: &[(&BTreeMap<String, Factors>, f64)], sites: &BTreeMap<String, Site>) -> BTreeMap<String, Factors> {
+pub(super) fn fused(
+    parts: &[(&BTreeMap<String, Factors>, f64)],
+    sites: &BTreeMap<String, Site>,
+) -> BTreeMap<String, Factors> {
     let fuse = |(name, site): (&String, &Site)| {
-        let parts: Vec<(&Factors, f64)> = parts.iter().filter_map(|(m, weight)| Some((m.get(name)?, *weight))).collect();
+        let parts: Vec<(&Factors, f64)> =
+            parts.iter().filter_map(|(m, weight)| Some((m.get(name)?, *weight))).collect();
         let rows = |input: usize| parts.iter().flat_map(move |(f, _)| &f.a[input * f.rank..][..f.rank]);
         let factors = Factors {
             rank: parts.iter().map(|(factors, _)| factors.rank).sum(),
@@ -153,13 +157,18 @@ mod tests {
         }
         let good = tensors(&[("q.lora_a", &[2, 1]), ("q.lora_b", &[1, 3])]);
         assert!(module(&stated(2), good.clone(), &site()).unwrap_err().to_string().contains("largest rank is 1"));
-        assert!(module(&stated(1), good, &BTreeMap::new()).unwrap_err().to_string().contains("site q is not in the base"));
+        assert!(
+            module(&stated(1), good, &BTreeMap::new()).unwrap_err().to_string().contains("site q is not in the base")
+        );
     }
 
     #[test]
     fn fusion_is_the_weighted_sum_of_the_deltas() {
         let one = BTreeMap::from([("q".to_owned(), Factors { rank: 1, a: vec![1., 2.], b: vec![3., 4., 5.] })]);
-        let two = BTreeMap::from([("q".to_owned(), Factors { rank: 2, a: vec![1., 0., 0., 1.], b: vec![1., 1., 1., 2., 2., 2.] })]);
+        let two = BTreeMap::from([(
+            "q".to_owned(),
+            Factors { rank: 2, a: vec![1., 0., 0., 1.], b: vec![1., 1., 1., 2., 2., 2.] },
+        )]);
         let fused = fused(&[(&one, 0.5), (&two, -1.0)], &site());
         let Factors { rank, a, b } = &fused["q"];
         let delta = |i: usize, o: usize| (0..*rank).map(|r| a[i * rank + r] * b[r * 3 + o]).sum::<f32>();
