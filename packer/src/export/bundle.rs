@@ -1,12 +1,14 @@
 //! Packs a base and modules into a signed bundle: graph, weights, factors, heads, golden vectors, card, manifest.
 //!
-//! Refused: modules of another base or input size, two modules for one task, and whatever the runtime would refuse.
+//! Refused: modules of another base or input size, two modules for one task, and whatever the runtime would refuse: a
+//! bundle is verified and loaded, golden vectors and all, before it is handed out.
 
 use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;
 use medforge_runtime::bundle::manifest::{self, Manifest, Mode};
-use medforge_runtime::bundle::{assemble, list, sha256_hex};
+use medforge_runtime::bundle::{Trust, assemble, list, sha256_hex, verify};
+use medforge_runtime::classify::Classifier;
 use medforge_runtime::tensors::{self, Tensor};
 
 use super::{card, onnx};
@@ -64,7 +66,11 @@ pub fn build_bundle(vit: &Vit, modules: &[Module], options: &Options, keys: &[Si
     }
     payload.insert("model_card.md".to_owned(), card::model_card(&manifest, modules).into_bytes());
     manifest.entries = list(&payload);
-    Ok(assemble(&manifest, &payload, keys)?)
+    let bytes = assemble(&manifest, &payload, keys)?;
+    drop(payload);
+    let trust = Trust::new(keys.iter().map(SigningKey::verifying_key).collect(), keys.len())?;
+    Classifier::load(verify(bytes.clone(), &trust)?)?;
+    Ok(bytes)
 }
 
 /// The input size that the modules agree on.
