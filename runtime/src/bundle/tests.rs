@@ -110,20 +110,19 @@ fn attack_a_byte_put_in_or_taken_out_anywhere() {
 #[test]
 fn attack_entries_exchanged_lengthened_or_left_out() {
     let (good, trust) = (bundle(), trust(1));
-    let refusal = |change: &dyn Fn(&mut Vec<(String, Vec<u8>)>)| {
-        verify(reframed(&good, |entries| change(entries)), &trust).unwrap_err()
-    };
-    let longer = refusal(&|entries| entries[3].1.push(0));
+    type Change = fn(&mut Vec<(String, Vec<u8>)>);
+    let refusal = |change: Change| verify(reframed(&good, change), &trust).unwrap_err();
+    let longer = refusal(|entries| entries[3].1.push(0));
     assert!(matches!(longer, Error::BundleEntryLength { .. }), "{longer}");
-    let shorter = refusal(&|entries| entries[3].1.truncate(1));
+    let shorter = refusal(|entries| entries[3].1.truncate(1));
     assert!(matches!(shorter, Error::BundleEntryLength { .. }), "{shorter}");
-    let changed = refusal(&|entries| entries[3].1[0] ^= 1);
+    let changed = refusal(|entries| entries[3].1[0] ^= 1);
     assert!(matches!(changed, Error::BundleEntryDigest { .. }), "{changed}");
-    let missing = refusal(&|entries| drop(entries.remove(3)));
+    let missing = refusal(|entries| drop(entries.remove(3)));
     assert!(matches!(missing, Error::BundleEntryMissing { .. }), "{missing}");
-    let unlisted = refusal(&|entries| entries.push(("z".into(), vec![])));
+    let unlisted = refusal(|entries| entries.push(("z".into(), vec![])));
     assert!(matches!(unlisted, Error::BundleEntryUnlisted { .. }), "{unlisted}");
-    let exchanged = refusal(&|entries| {
+    let exchanged = refusal(|entries| {
         let other = entries[2].1.clone();
         entries[2].1 = std::mem::replace(&mut entries[3].1, other);
     });

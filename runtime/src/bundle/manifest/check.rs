@@ -198,7 +198,7 @@ fn task(value: &str) -> Result<(), Error> {
 
 fn digest(of: &str, value: &str) -> Result<(), Error> {
     let hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-    require(value.len() == 64 && value.as_bytes().iter().all(|byte| hex(byte)), || {
+    require(value.len() == 64 && value.as_bytes().iter().all(hex), || {
         format!("{of}: {value:?} is not a SHA-256 of 64 lower-case hex digits")
     })
 }
