@@ -27,18 +27,14 @@ impl Fixture {
         let dir = tempfile::tempdir().unwrap();
         let config = r#"{"model_type":"vit","hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,
             "intermediate_size":32,"image_size":16,"patch_size":4}"#;
-        let processor = r#"{"size":{"height":16,"width":16},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
+        let processor =
+            r#"{"size":{"height":16,"width":16},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
         std::fs::write(dir.path().join("config.json"), config).unwrap();
         std::fs::write(dir.path().join("preprocessor_config.json"), processor).unwrap();
         let vit = Vit::random(dir.path(), 1).unwrap();
         let module = module(&vit);
         let key = keys::generate().unwrap();
-        let options = export::Options {
-            name: "b".into(),
-            counter: 1,
-            predecessor: None,
-            intended_use: "tests".into(),
-        };
+        let options = export::Options { name: "b".into(), counter: 1, predecessor: None, intended_use: "tests".into() };
         let pem = keys::to_pem(&key);
         let bundle = export::build_bundle(&vit, &[module], &options, &[key]).unwrap();
         output::write_file(&dir.path().join("b.medforge"), &bundle).unwrap();
@@ -56,7 +52,8 @@ impl Fixture {
     fn open(&self) -> *mut Classifier {
         let mut classifier = null_mut();
         // SAFETY: both paths are strings, the output is a local.
-        let status = unsafe { medforge_open(self.path("b.medforge").as_ptr(), self.path("k.pub").as_ptr(), &mut classifier) };
+        let status =
+            unsafe { medforge_open(self.path("b.medforge").as_ptr(), self.path("k.pub").as_ptr(), &mut classifier) };
         assert_eq!(status, Status::Ok, "{}", last_error());
         classifier
     }
@@ -74,7 +71,8 @@ impl Fixture {
 
 fn module(vit: &Vit) -> Module {
     let numbers = |shape: Vec<usize>, seed: usize| {
-        let data = (0..shape.iter().product()).map(|i: usize| ((i * 31 + seed * 17) % 23) as f32 / 23.0 - 0.5).collect();
+        let data =
+            (0..shape.iter().product()).map(|i: usize| ((i * 31 + seed * 17) % 23) as f32 / 23.0 - 0.5).collect();
         Tensor::f32(shape, data)
     };
     let sites = "q,v".parse::<Targets>().unwrap().sites(&vit.config, None);
@@ -139,7 +137,12 @@ fn the_example_compiles_without_a_warning_and_classifies() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let run = |arguments: &[&str]| {
-        Command::new(&program).args(arguments).current_dir(fixture.0.path()).env("LD_LIBRARY_PATH", library()).output().unwrap()
+        Command::new(&program)
+            .args(arguments)
+            .current_dir(fixture.0.path())
+            .env("LD_LIBRARY_PATH", library())
+            .output()
+            .unwrap()
     };
     let output = run(&["b.medforge", "k.pub", "image.ppm"]);
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -157,7 +160,7 @@ fn the_example_compiles_without_a_warning_and_classifies() {
     std::fs::write(fixture.0.path().join("changed"), bytes).unwrap();
     let output = run(&["changed", "k.pub", "image.ppm"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains("BUNDLE_ENTRY_DIGEST"), "{said}");
+    assert!(!output.status.success() && said.contains("BUNDLE_FRAME"), "{said}");
     assert!(!run(&["b.medforge", "k.pub", "image.ppm", "none"]).status.success());
 }
 
@@ -183,7 +186,10 @@ fn names_and_probabilities_are_those_of_the_rust_library() {
         assert_eq!(text(name).len(), 64);
         let stride = WIDTH as usize * 3;
         let out = probabilities.as_mut_ptr();
-        assert_eq!(medforge_classify_rgb(classifier, null(), pixels.as_ptr(), WIDTH, HEIGHT, stride, 3, out), Status::Ok);
+        assert_eq!(
+            medforge_classify_rgb(classifier, null(), pixels.as_ptr(), WIDTH, HEIGHT, stride, 3, out),
+            Status::Ok
+        );
         medforge_close(classifier);
     }
     assert_eq!(&probabilities[..2], &fixture.expected()[..]);
@@ -204,7 +210,10 @@ fn rows_may_be_padded() {
     // SAFETY: as many bytes as the call may read, room for two values.
     unsafe {
         let out = found.as_mut_ptr();
-        assert_eq!(medforge_classify_rgb(classifier, null(), padded.as_ptr(), WIDTH, HEIGHT, stride, 2, out), Status::Ok);
+        assert_eq!(
+            medforge_classify_rgb(classifier, null(), padded.as_ptr(), WIDTH, HEIGHT, stride, 2, out),
+            Status::Ok
+        );
         medforge_close(classifier);
     }
     assert_eq!(found, fixture.expected()[..]);

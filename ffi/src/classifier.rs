@@ -110,7 +110,8 @@ pub unsafe extern "C" fn medforge_task_name(
         // SAFETY: the caller's promise for each argument.
         unsafe {
             let classifier = object(classifier, "classifier")?;
-            let task = classifier.tasks.get(index).ok_or_else(|| out_of_range("task", index, classifier.tasks.len()))?;
+            let task =
+                classifier.tasks.get(index).ok_or_else(|| out_of_range("task", index, classifier.tasks.len()))?;
             output(name, "name")?.write(task.name.as_ptr());
         }
         Ok(())
@@ -219,9 +220,10 @@ impl Classifier {
         match (name, &self.tasks[..]) {
             (None, [only]) => Ok(only),
             (None, _) => Err(medforge_runtime::Error::TaskNeeded { known: known() }.into()),
-            (Some(name), tasks) => tasks.iter().find(|t| t.name.as_bytes() == name.as_bytes()).ok_or_else(|| {
-                medforge_runtime::Error::UnknownTask { task: name.to_owned(), known: known() }.into()
-            }),
+            (Some(name), tasks) => tasks
+                .iter()
+                .find(|t| t.name.as_bytes() == name.as_bytes())
+                .ok_or_else(|| medforge_runtime::Error::UnknownTask { task: name.to_owned(), known: known() }.into()),
         }
     }
 }

@@ -21,7 +21,10 @@ fn the_header_is_up_to_date() {
         std::fs::write(&path, &made).unwrap();
     }
     let kept = std::fs::read(&path).unwrap_or_default();
-    assert!(kept == made, "include/medforge.h is out of date: run the tests once with MEDFORGE_UPDATE_HEADER=1 and commit it");
+    assert!(
+        kept == made,
+        "include/medforge.h is out of date: run the tests once with MEDFORGE_UPDATE_HEADER=1 and commit it"
+    );
 }
 
 #[test]

@@ -23,7 +23,8 @@ fn images_become_a_module_a_bundle_and_a_classification() {
     assert_eq!(table.lines().count(), images.len() + 1);
     let names: Vec<&str> = images.iter().map(|(path, _)| path.as_str()).collect();
     let results: Value =
-        serde_json::from_str(&good(at, &format!("classify b.medforge --trust k.pub --json {}", names.join(" ")))).unwrap();
+        serde_json::from_str(&good(at, &format!("classify b.medforge --trust k.pub --json {}", names.join(" "))))
+            .unwrap();
     let mut right = 0;
     for ((row, result), (path, label)) in table.lines().skip(1).zip(results.as_array().unwrap()).zip(&images) {
         let expected: Vec<f64> = row.split(',').skip(4).map(|p| p.parse().unwrap()).collect();
@@ -65,12 +66,15 @@ fn several_modules_share_a_bundle_and_a_task_is_chosen_by_name() {
         let said = good(at, &format!("classify two.medforge --trust k.pub {image} --json --task {task}"));
         assert!(said.contains(&format!("\"task\": \"{task}\"")), "{said}");
     }
-    let alone: Value = serde_json::from_str(&good(at, &format!("classify b.medforge --trust k.pub {image} --json"))).unwrap();
+    let alone: Value =
+        serde_json::from_str(&good(at, &format!("classify b.medforge --trust k.pub {image} --json"))).unwrap();
     let both = format!("classify two.medforge --trust k.pub {image} --json --task tissue");
     let both: Value = serde_json::from_str(&good(at, &both)).unwrap();
     assert_eq!(alone[0]["probabilities"], both[0]["probabilities"], "a second module changed the first one's result");
     assert!(refused(at, 1, &format!("classify two.medforge --trust k.pub {image}")).contains("tissue"));
-    assert!(refused(at, 1, &format!("classify two.medforge --trust k.pub {image} --task none")).contains("other, tissue"));
+    assert!(
+        refused(at, 1, &format!("classify two.medforge --trust k.pub {image} --task none")).contains("other, tissue")
+    );
 }
 
 #[test]

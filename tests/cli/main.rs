@@ -28,7 +28,10 @@ fn refused(dir: &Path, code: i32, arguments: &str) -> String {
     let output = packer(dir, arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(code), "packer {arguments}: {}", said(&output));
     let sentence = said(&output);
-    assert!(sentence.starts_with("packer: ") && sentence.trim_end().lines().count() == 1, "packer {arguments}: {sentence}");
+    assert!(
+        sentence.starts_with("packer: ") && sentence.trim_end().lines().count() == 1,
+        "packer {arguments}: {sentence}"
+    );
     sentence
 }
 
@@ -47,9 +50,10 @@ fn workshop() -> tempfile::TempDir {
         let config = r#"{"model_type":"vit","hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,
             "intermediate_size":32,"image_size":16,"patch_size":4}"#;
         std::fs::write(at("shape/config.json"), config).unwrap();
-        let processor = r#"{"size":{"height":16,"width":16},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
+        let processor =
+            r#"{"size":{"height":16,"width":16},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
         std::fs::write(at("shape/preprocessor_config.json"), processor).unwrap();
-        good(dir.path(), "phantom --out data --hospital a --images 60 --size 32");
+        good(dir.path(), "phantom --out data --hospital a --images 120 --size 32");
         good(dir.path(), "train --full --from-scratch --base shape --data data --task all --out base --epochs 1");
         good(dir.path(), "keygen --out k");
         dir

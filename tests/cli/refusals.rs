@@ -22,7 +22,8 @@ fn a_broken_base_is_refused() {
     assert!(refused_training(at, TRAIN).contains("base/model.safetensors"));
     std::fs::write(&weights, &bytes).unwrap();
     let config = std::fs::read_to_string(at.join("base/config.json")).unwrap();
-    std::fs::write(at.join("base/config.json"), config.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3")).unwrap();
+    std::fs::write(at.join("base/config.json"), config.replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3"))
+        .unwrap();
     let sentence = refused_training(at, TRAIN);
     assert!(sentence.contains("layer.2") && sentence.contains("missing"), "{sentence}");
 }
@@ -33,7 +34,7 @@ fn broken_data_are_refused() {
     let at = dir.path();
     let table = at.join("data/splits.csv");
     let good_table = std::fs::read_to_string(&table).unwrap();
-    let first = good_table.lines().nth(1).unwrap().to_owned();
+    let first = good_table.lines().find(|l| l.ends_with(",train")).unwrap().to_owned();
     let image = at.join("data").join(first.split(',').next().unwrap());
     let pixels = std::fs::read(&image).unwrap();
     std::fs::write(&image, &pixels[..pixels.len() / 2]).unwrap();
@@ -43,8 +44,10 @@ fn broken_data_are_refused() {
     assert!(refused_training(at, TRAIN).contains(name));
     std::fs::write(&image, &pixels).unwrap();
 
-    // One image of a training patient moved to the other split.
-    let train = good_table.lines().find(|l| l.ends_with(",train")).unwrap();
+    // One of several images of a training patient moved to the other split.
+    let group_of = |row: &str| row.split(',').nth(2).map(str::to_owned);
+    let several = |row: &&str| good_table.lines().filter(|other| group_of(other) == group_of(row)).count() > 1;
+    let train = good_table.lines().filter(several).find(|l| l.ends_with(",train")).unwrap();
     let moved = good_table.replacen(train, &train.replace(",train", ",test"), 1);
     std::fs::write(&table, moved).unwrap();
     let group = train.split(',').nth(2).unwrap();

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::*;
 
 /// A training of a few seconds.
-const LONG: &str = "train --base base --data data --task tissue --epochs 60 --batch 4 --rank 2 --alpha 4 --lr 0.001 --out m";
+const LONG: &str =
+    "train --base base --data data --task tissue --epochs 60 --batch 4 --rank 2 --alpha 4 --lr 0.001 --out m";
 
 fn start(dir: &Path, arguments: &str) -> Child {
     packer(dir, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -28,7 +29,10 @@ fn wait_for_checkpoint(dir: &Path, child: &mut Child) -> bool {
 
 fn assert_same_module(a: &Path, b: &Path) {
     for file in ["adapter_model.safetensors", "head.safetensors"] {
-        assert!(std::fs::read(a.join("m").join(file)).unwrap() == std::fs::read(b.join("m").join(file)).unwrap(), "{file}");
+        assert!(
+            std::fs::read(a.join("m").join(file)).unwrap() == std::fs::read(b.join("m").join(file)).unwrap(),
+            "{file}"
+        );
     }
 }
 
@@ -43,7 +47,10 @@ fn a_killed_training_goes_on_with_resume_and_ends_with_the_same_bytes() {
     child.wait().unwrap();
     assert!(!at.join("m").exists());
     assert!(refused(at, 1, LONG).contains("--resume"), "a second start would forget the checkpoint");
-    assert!(refused(at, 1, &format!("{} --resume", LONG.replace("--seed 0", "").replace("0.001", "0.002"))).contains("settings"));
+    assert!(
+        refused(at, 1, &format!("{} --resume", LONG.replace("--seed 0", "").replace("0.001", "0.002")))
+            .contains("settings")
+    );
     good(at, &format!("{LONG} --resume"));
     assert!(!at.join("m.checkpoint").exists());
     assert_same_module(whole.path(), at);
@@ -78,9 +85,14 @@ fn a_full_disk_is_one_sentence_and_leaves_nothing() {
         [format!("{TRAIN} --out full"), "bundle --base base --module m --key k.key --out full.medforge".to_owned()]
     {
         let script = format!("trap '' XFSZ; ulimit -f 4; exec {} {arguments}", env!("CARGO_BIN_EXE_packer"));
-        let output = Command::new("sh").args(["-c", &script]).current_dir(at).env_remove("RUST_BACKTRACE").output().unwrap();
+        let output =
+            Command::new("sh").args(["-c", &script]).current_dir(at).env_remove("RUST_BACKTRACE").output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments}: {}", said(&output));
-        assert!(said(&output).starts_with("packer: ") && said(&output).trim_end().lines().count() == 1, "{}", said(&output));
+        assert!(
+            said(&output).starts_with("packer: ") && said(&output).trim_end().lines().count() == 1,
+            "{}",
+            said(&output)
+        );
         assert_eq!(listing(at), before, "{arguments} left files behind");
     }
 }
