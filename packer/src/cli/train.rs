@@ -12,7 +12,7 @@ use crate::cpu::Cpu;
 use crate::data::{Augment, Dataset, Images, Split};
 use crate::lora::{Module, ModuleCard};
 use crate::output::OutputDir;
-use crate::train::{Checkpoint, Epoch, Method, Observer, Settings, Trained, train};
+use crate::train::{Checkpoint, Epoch, Examples, Method, Observer, Settings, Trained, train};
 use crate::{Error, output};
 
 /// Train a LoRA module and its head on a folder of labelled images.
@@ -131,16 +131,8 @@ pub fn run(args: Args) -> Result<(), Error> {
     };
     let mut observer =
         Console::new(&checkpoint, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
-    let trained = train(
-        &Cpu::<f32>::new(),
-        &vit,
-        &data.classes,
-        &images,
-        (training, validation),
-        &settings,
-        resume,
-        &mut observer,
-    );
+    let examples = Examples { classes: &data.classes, images: &images, training, validation };
+    let trained = train(&Cpu::<f32>::new(), &vit, examples, &settings, resume, &mut observer);
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;
     save(&args, vit, &settings, size, trained)?;

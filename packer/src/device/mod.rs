@@ -103,9 +103,9 @@ pub trait Device: Clone {
     fn column_sum(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer;
     /// The sum over rows of the element-wise product of x and y [rows, columns].
     fn column_dot(&self, x: &Self::Buffer, y: &Self::Buffer, columns: usize) -> Self::Buffer;
-    /// x with column j multiplied by scale[j].
+    /// x with column j multiplied by `scale[j]`.
     fn scale_columns(&self, x: &Self::Buffer, scale: &Self::Buffer) -> Self::Buffer;
-    /// x + y, or x + y with y's column j multiplied by scale[j] (LayerScale, Touvron et al. 2021).
+    /// x + y, or x + y with y's column j multiplied by `scale[j]` (LayerScale, Touvron et al. 2021).
     fn residual(&self, x: &Self::Buffer, y: &Self::Buffer, scale: Option<&Self::Buffer>) -> Self::Buffer;
 
     /// Layer normalisation of each row, and per row its mean and reciprocal standard deviation [rows, 2].

@@ -1,7 +1,7 @@
 //! LoRA modules (Hu et al. 2021): which sites they adapt, their factors, their head, and their files.
 //!
 //! A module is a folder: `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `head.safetensors`
-//! (`weight` [classes, features], `bias` [classes]) and `module.json`.
+//! (`weight` of classes x features, `bias` of classes) and `module.json`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,7 +46,7 @@ pub struct Head {
     pub classes: Vec<String>,
     /// [classes, features]
     pub weight: Tensor,
-    /// [classes]
+    /// One value a class.
     pub bias: Tensor,
 }
 

@@ -55,6 +55,18 @@ pub enum Method {
     Full,
 }
 
+/// What to train on.
+#[derive(Clone, Copy)]
+pub struct Examples<'a> {
+    /// Class names, in the order of the images' labels.
+    pub classes: &'a [String],
+    pub images: &'a Images,
+    /// Indices into `images`.
+    pub training: &'a [usize],
+    /// Indices into `images`; the best epoch on these is kept, the last one if there are none.
+    pub validation: &'a [usize],
+}
+
 /// What one epoch came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Epoch {
@@ -113,18 +125,16 @@ impl Observer for Unobserved {}
 /// Losses are read back every so many steps, so that a GPU is not waited for at each.
 const READ_BACK: usize = 8;
 
-/// Trains on the images `training` of `images`; keeps the best epoch on `validation` unless that is empty.
-/// `resume` goes on from a checkpoint that the same call made.
+/// Trains on `examples`. `resume` goes on from a checkpoint that the same call made.
 pub fn train<D: Device + 'static>(
     device: &D,
     vit: &Vit,
-    classes: &[String],
-    images: &Images,
-    (training, validation): (&[usize], &[usize]),
+    examples: Examples,
     settings: &Settings,
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Trained, Error> {
+    let Examples { classes, images, training, validation } = examples;
     let per_epoch = training.len().div_ceil(settings.batch);
     let total = per_epoch * settings.epochs;
     let mut run = Run::new(device, vit, classes.len(), settings)?;
@@ -172,7 +182,7 @@ pub fn train<D: Device + 'static>(
             learning_rate: learning_rate(settings, state.step - 1, total),
             validation: match validation {
                 [] => None,
-                _ => Some(validate(device, &run, vit, images, validation, settings)?),
+                _ => Some(validate(&run, images, validation)?),
             },
         };
         if let Some(now) = outcome.validation {
@@ -287,24 +297,17 @@ fn collect<D: Device>(
     Ok(sum / count.max(1) as f64)
 }
 
-fn validate<D: Device + 'static>(
-    device: &D,
-    run: &Run<D>,
-    vit: &Vit,
-    images: &Images,
-    indices: &[usize],
-    settings: &Settings,
-) -> Result<Validation, Error> {
+fn validate<D: Device + 'static>(run: &Run<D>, images: &Images, indices: &[usize]) -> Result<Validation, Error> {
+    let (device, size) = (run.device, run.settings.size);
     let classes = run.parameters.classes();
     let (mut loss, mut right, mut count) = (0.0, vec![0usize; classes], vec![0usize; classes]);
     let mut pixels = Vec::new();
-    debug_assert_eq!(vit.config, run.vit.config);
     for batch in indices.chunks(predict::BATCH) {
         interrupt::check()?;
         images.batch(batch, None, &mut pixels)?;
         let tape = Tape::new(device);
         let vars = run.parameters.constants();
-        let input = Matrix::new(device, &pixels, batch.len(), 3 * settings.size * settings.size);
+        let input = Matrix::new(device, &pixels, batch.len(), 3 * size * size);
         let logits = device.download(&run.logits(&tape, &vars, &Var::constant(input)).value.buffer);
         for (row, &i) in logits.chunks_exact(classes).zip(batch) {
             let label = images.labels()[i];

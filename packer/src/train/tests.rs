@@ -77,16 +77,17 @@ fn run(settings: &Settings, validation: bool, stop: Option<usize>) -> Trained {
     let all: Vec<usize> = training.iter().chain(&held_out).copied().collect();
     let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
     let positions: Vec<usize> = (0..all.len()).collect();
-    let parts = positions.split_at(training.len());
+    let (training, validation) = positions.split_at(training.len());
+    let examples = Examples { classes: &dataset.classes, images: &images, training, validation };
     let device = Cpu::<f32>::poisoned();
     let mut stopper = Stopper { at: stop, done: 0, kept: None, dir: tempfile::tempdir().unwrap() };
-    let first = train(&device, &vit, &dataset.classes, &images, parts, settings, None, &mut stopper);
+    let first = train(&device, &vit, examples, settings, None, &mut stopper);
     match stop {
         None => first.unwrap(),
         Some(_) => {
             assert!(matches!(first, Err(Error::Interrupted { .. })));
             let kept = stopper.kept.expect("a checkpoint was made");
-            train(&device, &vit, &dataset.classes, &images, parts, settings, Some(kept), &mut Unobserved).unwrap()
+            train(&device, &vit, examples, settings, Some(kept), &mut Unobserved).unwrap()
         }
     }
 }
@@ -155,8 +156,8 @@ fn a_training_that_diverges_says_so() {
     let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
     let positions: Vec<usize> = (0..all.len()).collect();
     let settings = Settings { learning_rate: 1e30, epochs: 20, ..settings(Method::Full) };
-    let end =
-        train(&Cpu::<f32>::new(), &vit, &dataset.classes, &images, (&positions, &[]), &settings, None, &mut Unobserved);
+    let examples = Examples { classes: &dataset.classes, images: &images, training: &positions, validation: &[] };
+    let end = train(&Cpu::<f32>::new(), &vit, examples, &settings, None, &mut Unobserved);
     assert!(matches!(end, Err(Error::Diverged { .. })));
 }
 

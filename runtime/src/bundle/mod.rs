@@ -1,6 +1,6 @@
 //! The bundle, format version 1: one canonical byte form, signed, verified before anything in it is used.
 //!
-//! [`verify`] is the only way to a [`VerifiedBundle`], and the classifier takes nothing else. `docs/format.md` is the
+//! [`verify()`] is the only way to a [`VerifiedBundle`], and the classifier takes nothing else. `docs/format.md` is the
 //! format byte by byte, `docs/threats.md` says which attack meets which check and test.
 
 pub mod frame;
@@ -31,7 +31,7 @@ pub fn list(payload: &BTreeMap<String, Vec<u8>>) -> Vec<manifest::Entry> {
 /// The bundle of `manifest` and `payload`, signed by `keys`.
 ///
 /// # Errors
-/// Whatever [`verify`] would refuse: a manifest that contradicts itself or the payload, sizes over the limits, no key.
+/// Whatever [`verify()`] would refuse: a manifest that contradicts itself or the payload, sizes over the limits, no key.
 pub fn assemble(
     manifest: &Manifest,
     payload: &BTreeMap<String, Vec<u8>>,
