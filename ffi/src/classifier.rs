@@ -168,7 +168,6 @@ pub unsafe extern "C" fn medforge_class_name(
 /// `classifier` is open; `task` is NULL or a NUL-terminated string; `pixels` points to (height - 1) * stride + 3 * width
 /// readable bytes; `probabilities` points to `capacity` writable floats.
 #[unsafe(no_mangle)]
-#[expect(clippy::too_many_arguments)]
 pub unsafe extern "C" fn medforge_classify_rgb(
     classifier: *const Classifier,
     task: *const c_char,
