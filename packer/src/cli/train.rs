@@ -316,7 +316,11 @@ impl Observer for Console<'_> {
         let validation = epoch.validation.map_or(String::new(), |v| {
             format!(", validation balanced accuracy {:.4}, loss {:.4}", v.balanced_accuracy, v.loss)
         });
-        self.bar.println(format!("epoch {}: loss {:.4}{validation}", epoch.epoch, epoch.loss));
+        let line = format!("epoch {}: loss {:.4}{validation}", epoch.epoch, epoch.loss);
+        match self.bar.is_hidden() {
+            true => eprintln!("{line}"),
+            false => self.bar.println(line),
+        }
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
