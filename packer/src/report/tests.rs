@@ -1,3 +1,5 @@
+//! The page: nothing loaded from elsewhere, every text escaped, every chart with its words.
+
 use super::*;
 
 const HOSTILE: &str = "<script>alert('x')</script> & \"quoted\" \u{202e}drow";

@@ -1,3 +1,5 @@
+//! Phantoms: the same bytes for the same seed, classes that colour does not give away, folders that data sets are read from.
+
 use std::collections::BTreeSet;
 
 use sha2::{Digest, Sha256};
