@@ -1,14 +1,15 @@
 //! A classifier behind a handle: opened from a bundle's file, asked about tasks and classes, given pixels, closed.
 
 use std::ffi::{CString, c_char};
-use std::path::Path;
+use std::io::Read;
 
+use medforge_runtime::bundle::frame::LIMITS;
 use medforge_runtime::bundle::{self, Trust};
 use medforge_runtime::classify;
 use medforge_runtime::image::RgbView;
 
 use crate::last_error::{Failure, guard};
-use crate::pointer::{object, output, text};
+use crate::pointer::{input, object, output, text};
 use crate::status::Status;
 
 /// A bundle that was verified and is ready to classify.
@@ -180,8 +181,8 @@ pub unsafe extern "C" fn medforge_classify_rgb(
 ) -> Status {
     guard(|| {
         // SAFETY: the caller's promise for each argument.
-        let (classifier, task, pixels) =
-            unsafe { (object(classifier, "classifier")?, optional(task)?, object(pixels, "pixels")?) };
+        let (classifier, task) = unsafe { (object(classifier, "classifier")?, optional(task)?) };
+        let pixels = input(pixels, "pixels")?;
         let probabilities = output(probabilities, "probabilities")?;
         let classes = classifier.task(task)?.classes.len();
         if capacity < classes {
@@ -243,7 +244,12 @@ fn extent(width: u32, height: u32, stride: usize) -> Option<usize> {
 }
 
 fn read(path: &str) -> Result<Vec<u8>, Failure> {
-    std::fs::read(Path::new(path)).map_err(|e| Failure::new(Status::Io, format!("{path}: {e}")))
+    let failed = |e: std::io::Error| Failure::new(Status::Io, format!("{path}: {e}"));
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    // One byte more than any bundle may have, so that an endless file ends as a bundle that is too long.
+    file.take(LIMITS.bundle as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 fn out_of_range(what: &str, index: usize, count: usize) -> Failure {

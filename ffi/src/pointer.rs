@@ -27,6 +27,11 @@ pub unsafe fn object<'a, T>(pointer: *const T, name: &str) -> Result<&'a T, Fail
     unsafe { pointer.as_ref() }.ok_or_else(|| null(name))
 }
 
+/// Refuses a NULL input of several values; the pointer itself is handed back, so that it may reach all of them.
+pub fn input<T>(pointer: *const T, name: &str) -> Result<*const T, Failure> {
+    if pointer.is_null() { Err(null(name)) } else { Ok(pointer) }
+}
+
 /// Refuses a NULL output.
 pub fn output<T>(pointer: *mut T, name: &str) -> Result<*mut T, Failure> {
     if pointer.is_null() { Err(null(name)) } else { Ok(pointer) }

@@ -1,7 +1,8 @@
 //! Outputs that are whole or absent: written beside their place under a temporary name, flushed to disk, then renamed.
+//! Also standard output and bounded reading, so that no pipe, full disk or endless file ends in a panic.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempDir};
@@ -10,12 +11,36 @@ use crate::Error;
 
 /// Writes `bytes` to `path`, replacing what was there only once every byte is on disk.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    write_file_with(path, bytes, false)
+    let (file, parent) = staged(path, bytes, 0o666)?;
+    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    sync_folder(&parent)
 }
 
-/// As [`write_file`], readable and writable by the owner alone (mode 0600 on Unix).
+/// Writes a new file for its owner alone (mode 0600 on Unix); one that is there already is never replaced.
 pub fn write_secret(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    write_file_with(path, bytes, true)
+    let (file, parent) = staged(path, bytes, 0o600)?;
+    file.persist_noclobber(path).map_err(|e| Error::io(path, e.error))?;
+    sync_folder(&parent)
+}
+
+/// Prints to standard output. A reader that went away is no error; a full disk is.
+pub fn print(text: &str) -> Result<(), Error> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("standard output", error)),
+        _ => Ok(()),
+    }
+}
+
+/// The bytes of the file at `path`, unless there are more than `limit`.
+pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
+    match bytes.len() as u64 > limit {
+        true => Err(Error::TooLarge { path: path.to_owned(), what: format!("more than {limit} bytes") }),
+        false => Ok(bytes),
+    }
 }
 
 /// The time now: RFC 3339, UTC, whole seconds.
@@ -37,8 +62,7 @@ impl OutputDir {
             return Err(Error::OutputExists { path: target.to_owned() });
         }
         let parent = parent_of(target)?;
-        let temporary =
-            tempfile::Builder::new().prefix(".packer-").tempdir_in(&parent).map_err(|e| Error::io(&parent, e))?;
+        let temporary = temporary(0o777).tempdir_in(&parent).map_err(|e| Error::io(&parent, e))?;
         Ok(OutputDir { target: target.to_owned(), temporary, force })
     }
 
@@ -60,51 +84,61 @@ impl OutputDir {
     /// Moves the folder to its place. With `force` the old folder goes only once the new one is complete.
     pub fn commit(self) -> Result<(), Error> {
         let OutputDir { target, temporary, force } = self;
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            let mode = fs::Permissions::from_mode(0o755);
-            fs::set_permissions(temporary.path(), mode).map_err(|e| Error::io(temporary.path(), e))?;
-        }
         let parent = parent_of(&target)?;
+        if target.exists() && !force {
+            return Err(Error::OutputExists { path: target });
+        }
         let old = match target.exists() {
-            true if !force => return Err(Error::OutputExists { path: target }),
             true => {
-                let old = tempfile::Builder::new()
-                    .prefix(".packer-old-")
-                    .tempdir_in(&parent)
-                    .map_err(|e| Error::io(&parent, e))?;
-                fs::rename(&target, old.path().join("old")).map_err(|e| Error::io(&target, e))?;
-                Some(old)
+                let aside = unused_name(&parent)?;
+                fs::rename(&target, &aside).map_err(|e| Error::io(&target, e))?;
+                Some(aside)
             }
             false => None,
         };
         if let Err(error) = fs::rename(temporary.path(), &target) {
-            if let Some(old) = &old {
-                fs::rename(old.path().join("old"), &target).map_err(|e| Error::io(&target, e))?;
+            if let Some(aside) = old {
+                fs::rename(&aside, &target).map_err(|e| Error::io(&aside, e))?;
             }
             return Err(Error::io(&target, error));
         }
         let _moved_away = temporary.keep();
-        sync_folder(&parent)
+        sync_folder(&parent)?;
+        match old {
+            Some(aside) => fs::remove_dir_all(&aside).map_err(|e| Error::io(&aside, e)),
+            None => Ok(()),
+        }
     }
 }
 
-fn write_file_with(path: &Path, bytes: &[u8], secret: bool) -> Result<(), Error> {
+/// Flushes `bytes` to a temporary file beside `path`; who may read it is `mode`, less what the umask takes.
+fn staged(path: &Path, bytes: &[u8], mode: u32) -> Result<(NamedTempFile, PathBuf), Error> {
     let parent = parent_of(path)?;
-    let mut file = NamedTempFile::with_prefix_in(".packer-", &parent).map_err(|e| Error::io(&parent, e))?;
-    file.write_all(bytes).map_err(|e| Error::io(path, e))?;
+    let mut file = temporary(mode).tempfile_in(&parent).map_err(|e| Error::io(&parent, e))?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| Error::io(path, e))?;
+    Ok((file, parent))
+}
+
+/// Names for what is not finished, readable by whom `mode` and the umask let.
+fn temporary(mode: u32) -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".packer-");
     #[cfg(unix)]
-    if !secret {
+    {
         use std::os::unix::fs::PermissionsExt;
-        let mode = fs::Permissions::from_mode(0o644);
-        file.as_file().set_permissions(mode).map_err(|e| Error::io(path, e))?;
+        builder.permissions(fs::Permissions::from_mode(mode));
     }
     #[cfg(not(unix))]
-    let _ = secret;
-    file.as_file().sync_all().map_err(|e| Error::io(path, e))?;
-    file.persist(path).map_err(|e| Error::io(path, e.error))?;
-    sync_folder(&parent)
+    let _ = mode;
+    builder
+}
+
+/// A name in `parent` that nothing has.
+fn unused_name(parent: &Path) -> Result<PathBuf, Error> {
+    let place = temporary(0o777).tempdir_in(parent).map_err(|e| Error::io(parent, e))?;
+    let path = place.path().to_owned();
+    place.close().map_err(|e| Error::io(&path, e))?;
+    Ok(path)
 }
 
 /// The folder that holds `path`, made if need be.
@@ -160,6 +194,7 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let path = place.path().join("k");
         write_secret(&path, b"s").unwrap();
+        assert!(write_secret(&path, b"other").is_err() && fs::read(&path).unwrap() == b"s");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 }

@@ -25,15 +25,17 @@ pub fn interpolate(table: &[f32], from: usize, to: usize) -> Vec<f32> {
     if from == to {
         return table.to_vec();
     }
-    let (rows, inner) = (1 + to * to, 1 + from * from);
-    let columns = table.len() / inner;
-    let matrix = matrix(from, to);
-    let mut out = Vec::with_capacity(rows * columns);
-    for row in matrix.chunks_exact(inner) {
+    let columns = table.len() / (1 + from * from);
+    let taps: Vec<[(usize, f64); 4]> = (0..to).map(|i| taps(i, from, to)).collect();
+    let mut out = table[..columns].to_vec();
+    for i in 0..to * to {
         let mut sum = vec![0.0f64; columns];
-        for (weight, values) in row.iter().zip(table.chunks_exact(columns)).filter(|(w, _)| **w != 0.0) {
-            for (sum, value) in sum.iter_mut().zip(values) {
-                *sum += f64::from(*weight) * f64::from(*value);
+        for (from_y, weight_y) in taps[i / to] {
+            for (from_x, weight_x) in taps[i % to] {
+                let row = &table[(1 + from_y * from + from_x) * columns..][..columns];
+                for (sum, value) in sum.iter_mut().zip(row) {
+                    *sum += weight_y * weight_x * f64::from(*value);
+                }
             }
         }
         out.extend(sum.into_iter().map(|v| v as f32));
@@ -74,6 +76,19 @@ mod tests {
             for (i, row) in matrix(from, to).chunks_exact(1 + from * from).enumerate() {
                 let sum: f32 = row.iter().sum();
                 assert!((sum - 1.0).abs() < 1e-5, "{from} to {to}, row {i}: {sum}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_matrix_and_the_taps_agree() {
+        let (from, to, columns) = (5, 7, 3);
+        let table: Vec<f32> = (0..(1 + from * from) * columns).map(|i| (i as f32 * 0.7).sin()).collect();
+        let taps = interpolate(&table, from, to);
+        for (i, row) in matrix(from, to).chunks_exact(1 + from * from).enumerate() {
+            for c in 0..columns {
+                let product: f32 = row.iter().enumerate().map(|(j, w)| w * table[j * columns + c]).sum();
+                assert!((product - taps[i * columns + c]).abs() < 1e-5, "row {i}");
             }
         }
     }

@@ -13,8 +13,8 @@ use super::*;
 
 /// The real base, where the machine has it.
 fn real_base() -> Option<PathBuf> {
-    let shared = std::env::var("MEDFORGE_SHARED").unwrap_or_else(|_| "../../shared".into());
-    let dir = PathBuf::from(shared).join("models/vits14");
+    let shared = std::env::var("MEDFORGE_SHARED").unwrap_or_else(|_| "../shared".into());
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(shared).join("models/vits14");
     dir.exists().then_some(dir)
 }
 

@@ -57,6 +57,5 @@ pub fn run(args: Args) -> Result<(), Error> {
     let bytes = export::build_bundle(&vit, &modules, &options, &keys)?;
     output::write_file(&args.out, &bytes)?;
     let id = medforge_runtime::bundle::inspect(bytes)?.id().to_owned();
-    println!("{}: bundle {id}", args.out.display());
-    Ok(())
+    output::print(&format!("{}: bundle {id}\n", args.out.display()))
 }

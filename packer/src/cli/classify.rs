@@ -1,18 +1,19 @@
 //! `packer classify`: a verified bundle and images in, class probabilities out.
 
-use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
+use medforge_runtime::bundle::frame::LIMITS;
 use medforge_runtime::bundle::verify;
 use medforge_runtime::classify::{Classification, Classifier};
 use medforge_runtime::image;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use crate::data::MAX_FILE;
 use crate::export::keys;
-use crate::{Error, interrupt};
+use crate::{Error, interrupt, output};
 
 /// Classify images with a verified bundle
 #[derive(clap::Args)]
@@ -39,7 +40,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<(), Error> {
     let trust = keys::read_trust(&args.trust)?;
-    let bytes = fs::read(&args.bundle).map_err(|e| Error::io(&args.bundle, e))?;
+    let bytes = output::read_file(&args.bundle, LIMITS.bundle as u64)?;
     let classifier = Classifier::load(verify(bytes, &trust)?)?;
     let threads = args.threads.map_or(0, NonZeroUsize::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -54,14 +55,16 @@ pub fn run(args: Args) -> Result<(), Error> {
     let results = pool.install(|| args.images.par_iter().map(one).collect::<Result<Vec<_>, Error>>())?;
     bar.finish_and_clear();
     match args.json {
-        true => println!("{:#}", args.images.iter().zip(&results).map(|(path, r)| json(path, r)).collect::<Value>()),
-        false => print!("{}", table(&args.images, &results)),
+        true => {
+            let all: Value = args.images.iter().zip(&results).map(|(path, r)| json(path, r)).collect::<Value>();
+            output::print(&format!("{all:#}\n"))
+        }
+        false => output::print(&table(&args.images, &results)),
     }
-    Ok(())
 }
 
 fn classify(classifier: &Classifier, path: &Path, task: Option<&str>) -> Result<Classification, Error> {
-    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = output::read_file(path, MAX_FILE)?;
     let picture = image::decode(&bytes, &path.display().to_string())?;
     Ok(classifier.classify(picture.view(), task)?)
 }

@@ -24,7 +24,9 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Error> {
     let mut command = super::Cli::command();
     if let Some(shell) = args.shell {
-        clap_complete::generate(shell, &mut command, "packer", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut command, "packer", &mut script);
+        output::print(&String::from_utf8_lossy(&script))?;
     }
     if let Some(dir) = args.man {
         command.build();

@@ -33,6 +33,5 @@ pub fn run(args: Args) -> Result<(), Error> {
     let vit = Vit::open(&args.base)?;
     let size = args.size.unwrap_or(vit.preprocessing.output_size().height);
     output::write_file(&args.out, &Graph::new(&vit, size)?.self_contained())?;
-    println!("{}: ONNX graph for {size} x {size} pixels", args.out.display());
-    Ok(())
+    output::print(&format!("{}: ONNX graph for {size} x {size} pixels\n", args.out.display()))
 }

@@ -1,12 +1,12 @@
 //! `packer inspect`: what a bundle says of itself. Nothing is trusted, so nothing here is a promise.
 
-use std::fs;
 use std::path::PathBuf;
 
+use medforge_runtime::bundle::frame::LIMITS;
 use medforge_runtime::bundle::{Manifest, inspect};
 use serde_json::json;
 
-use crate::Error;
+use crate::{Error, output};
 
 /// Show what is in a bundle, without verifying who signed it
 #[derive(clap::Args)]
@@ -20,20 +20,21 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
-    let bytes = fs::read(&args.bundle).map_err(|e| Error::io(&args.bundle, e))?;
+    let bytes = output::read_file(&args.bundle, LIMITS.bundle as u64)?;
     let bundle = inspect(bytes)?;
     let signers: Vec<String> = bundle.signers().iter().map(|key| hex::encode(key.as_bytes())).collect();
     if args.json {
         let shown = json!({ "verified": false, "id": bundle.id(), "signers": signers, "manifest": bundle.manifest() });
-        println!("{shown:#}");
-        return Ok(());
+        return output::print(&format!("{shown:#}\n"));
     }
-    println!("NOT VERIFIED: whoever signed this bundle wrote what follows; `packer verify` checks the signature.\n");
-    print!("{}", description(bundle.manifest(), bundle.id()));
+    let mut text = String::from(
+        "NOT VERIFIED: whoever signed this bundle wrote what follows; `packer verify` checks the signature.\n\n",
+    );
+    text += &description(bundle.manifest(), bundle.id());
     for signer in signers {
-        println!("{:<14}{signer}", "signed by");
+        text += &format!("{:<14}{signer}\n", "signed by");
     }
-    Ok(())
+    output::print(&text)
 }
 
 fn description(manifest: &Manifest, id: &str) -> String {

@@ -24,11 +24,17 @@ pub fn run(args: Args) -> Result<(), Error> {
         }
     }
     let pem = keys::to_pem(&keys::generate()?);
-    output::write_secret(&secret, pem.secret.as_bytes())?;
     output::write_file(&public, pem.public.as_bytes())?;
-    println!("{}: keep it secret; it signs bundles", secret.display());
-    println!("{}: give it to those who verify them", public.display());
-    Ok(())
+    if let Err(error) = output::write_secret(&secret, pem.secret.as_bytes()) {
+        // A public key without its secret one is of no use, and would be in the way of the next try.
+        let _ = std::fs::remove_file(&public);
+        return Err(error);
+    }
+    output::print(&format!(
+        "{}: keep it secret; it signs bundles\n{}: give it to those who verify them\n",
+        secret.display(),
+        public.display()
+    ))
 }
 
 /// `path` with `ending` after its last part, whatever dots that has.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use crate::Error;
 use crate::data::phantom::{self, HOSPITALS, Hospital};
+use crate::{Error, output};
 
 /// Draws synthetic tissue images, for trying things out without any patient's data
 #[derive(clap::Args)]
@@ -47,6 +47,6 @@ pub fn run(args: Args) -> Result<(), Error> {
         Which::All => HOSPITALS.iter().collect(),
     };
     let count = phantom::write(&args.out, &hospitals, args.images, args.size, args.seed, args.force)?;
-    println!("{count} images of {} classes written to {}", phantom::CLASSES.len(), args.out.display());
-    Ok(())
+    let classes = phantom::CLASSES.len();
+    output::print(&format!("{count} images of {classes} classes written to {}\n", args.out.display()))
 }

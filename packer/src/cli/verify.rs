@@ -1,14 +1,14 @@
 //! `packer verify`: whether a bundle is whole and signed by a trusted key. Exit code 0 if so, 3 if it is refused, 1 if it
 //! could not be looked at.
 
-use std::fs;
 use std::path::PathBuf;
 
+use medforge_runtime::bundle::frame::LIMITS;
 use medforge_runtime::bundle::verify;
 use serde_json::json;
 
-use crate::Error;
 use crate::export::keys;
+use crate::{Error, output};
 
 /// Check that a bundle is whole and signed by a key you trust
 #[derive(clap::Args)]
@@ -27,12 +27,13 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<(), Error> {
     let trust = keys::read_trust(&args.trust)?;
-    let bytes = fs::read(&args.bundle).map_err(|e| Error::io(&args.bundle, e))?;
+    let bytes = output::read_file(&args.bundle, LIMITS.bundle as u64)?;
     let bundle = match verify(bytes, &trust) {
         Ok(bundle) => bundle,
         Err(error) => {
             if args.json {
-                println!("{:#}", json!({ "verified": false, "reason": error.to_string() }));
+                let verdict = json!({ "verified": false, "reason": error.to_string() });
+                output::print(&format!("{verdict:#}\n"))?;
             }
             return Err(error.into());
         }
@@ -43,13 +44,12 @@ pub fn run(args: Args) -> Result<(), Error> {
         let (name, counter) = (&manifest.name, manifest.counter);
         let verdict =
             json!({ "verified": true, "id": bundle.id(), "name": name, "counter": counter, "signers": signers });
-        println!("{verdict:#}");
-        return Ok(());
+        return output::print(&format!("{verdict:#}\n"));
     }
-    println!("verified   {}, version {}", manifest.name, manifest.counter);
-    println!("id         {}", bundle.id());
+    let mut text = format!("verified   {}, version {}\n", manifest.name, manifest.counter);
+    text += &format!("id         {}\n", bundle.id());
     for signer in signers {
-        println!("signed by  {signer}");
+        text += &format!("signed by  {signer}\n");
     }
-    Ok(())
+    output::print(&text)
 }

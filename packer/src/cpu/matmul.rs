@@ -22,7 +22,7 @@ pub fn product<T: Real>(c: &mut [T], add: bool, form: Form, size: Size, alpha: T
         Form::Nn | Form::Tn => View::rows(b, n),
         Form::Nt => View::rows(b, k).transposed(),
     };
-    let parallel = m * n * k > PARALLEL;
+    let parallel = m.saturating_mul(n).saturating_mul(k) > PARALLEL;
     run(c, n, add, size, alpha, a, b, parallel);
 }
 
@@ -45,12 +45,10 @@ impl<'a, T> View<'a, T> {
     }
 
     fn check(&self, rows: usize, columns: usize) {
-        let last = (rows - 1) * self.row + (columns - 1) * self.column;
-        assert!(
-            last < self.values.len(),
-            "operand of {rows} x {columns} reaches past its {} values",
-            self.values.len()
-        );
+        let last = (rows - 1).checked_mul(self.row).zip((columns - 1).checked_mul(self.column));
+        let last = last.and_then(|(row, column)| row.checked_add(column));
+        let inside = last.is_some_and(|last| last < self.values.len());
+        assert!(inside, "operand of {rows} x {columns} reaches past its {} values", self.values.len());
     }
 }
 
@@ -65,7 +63,12 @@ fn run<T: Real>(c: &mut [T], stride: usize, add: bool, size: Size, alpha: T, a: 
     if m == 0 || n == 0 {
         return;
     }
-    assert!(n <= stride && (m - 1) * stride + n <= c.len(), "result of {m} x {n} does not fit {} values", c.len());
+    let end = (m - 1).checked_mul(stride).and_then(|start| start.checked_add(n));
+    assert!(
+        n <= stride && end.is_some_and(|end| end <= c.len()),
+        "result of {m} x {n} does not fit {} values",
+        c.len()
+    );
     if k > 0 {
         a.check(m, k);
         b.check(k, n);

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use super::{splits, tree};
 use crate::Error;
 
+/// More classes than this are a column of free text, not labels.
+const MAX_CLASSES: usize = 1000;
+
 /// Which side of the split an image is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Split {
@@ -104,6 +107,10 @@ impl Dataset {
         let mut classes = BTreeMap::new();
         for entry in entries.iter().filter(|e| e.split == Split::Train) {
             classes.insert(entry.class.clone(), 0);
+        }
+        if classes.len() > MAX_CLASSES {
+            let what = format!("{} classes are more than the {MAX_CLASSES} that a head may have", classes.len());
+            return Err(Error::TooLarge { path: root.to_owned(), what });
         }
         for (index, slot) in classes.values_mut().enumerate() {
             *slot = index;

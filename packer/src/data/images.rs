@@ -2,7 +2,6 @@
 //!
 //! Refused: an image that does not decode, a file or image over the limits, more images than memory holds.
 
-use std::fs;
 use std::path::Path;
 
 use medforge_runtime::image::{self, RgbImage8};
@@ -12,10 +11,10 @@ use rayon::prelude::*;
 use super::augment::{Augment, Draw};
 use super::dataset::Dataset;
 use super::progress::Progress;
-use crate::{Error, interrupt};
+use crate::{Error, interrupt, output};
 
 /// The largest image file that is read, in bytes.
-const MAX_FILE: u64 = 1 << 28;
+pub const MAX_FILE: u64 = 1 << 28;
 
 /// Mean and population standard deviation of R, G, B of one original image, in 0..1: what the colour-only floor sees.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,8 +52,12 @@ impl Images {
         let colours = slots
             .map(|(slot, &index)| {
                 interrupt::check()?;
-                let original = decode(&dataset.root.join(&dataset.items[index].path))?;
-                slot.copy_from_slice(preprocessing.resized(&original.view())?.data());
+                let path = dataset.root.join(&dataset.items[index].path);
+                let original = decode(&path)?;
+                let resized = preprocessing
+                    .resized(&original.view())
+                    .map_err(|e| Error::TooLarge { path, what: e.to_string() })?;
+                slot.copy_from_slice(resized.data());
                 progress.step();
                 Ok(Colour::of(original.data()))
             })
@@ -157,11 +160,6 @@ impl Colour {
 
 /// The image in the file `path`, within the limits.
 fn decode(path: &Path) -> Result<RgbImage8, Error> {
-    let size = fs::metadata(path).map_err(|e| Error::io(path, e))?.len();
-    if size > MAX_FILE {
-        let what = format!("an image file of {size} bytes is too large; the limit is {MAX_FILE}");
-        return Err(Error::TooLarge { path: path.to_owned(), what });
-    }
-    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+    let bytes = output::read_file(path, MAX_FILE)?;
     Ok(image::decode(&bytes, &path.display().to_string())?)
 }

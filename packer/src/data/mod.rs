@@ -14,7 +14,7 @@ mod tree;
 
 pub use augment::{Augment, Draw};
 pub use dataset::{Dataset, Item, Split};
-pub use images::{Colour, Images};
+pub use images::{Colour, Images, MAX_FILE};
 
 #[cfg(test)]
 mod tests;

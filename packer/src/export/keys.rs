@@ -1,6 +1,5 @@
 //! Signing keys in PEM files: PKCS#8 for the secret one, SPKI for the public one (RFC 8410), as openssl has them.
 
-use std::fs;
 use std::path::Path;
 
 use ed25519_dalek::SigningKey;
@@ -8,7 +7,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, KeypairBytes};
 use medforge_runtime::bundle::Trust;
 
-use crate::Error;
+use crate::{Error, output};
 
 /// A key pair as text.
 pub struct Pem {
@@ -33,7 +32,7 @@ pub fn to_pem(key: &SigningKey) -> Pem {
 
 /// Reads a secret key.
 pub fn read_secret(path: &Path) -> Result<SigningKey, Error> {
-    let text = fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let text = read_text(path)?;
     SigningKey::from_pkcs8_pem(&text).map_err(|_| Error::Key {
         path: path.to_owned(),
         what: "is no Ed25519 secret key in PKCS#8 PEM; `packer keygen` makes one (NAME.key)".into(),
@@ -42,12 +41,20 @@ pub fn read_secret(path: &Path) -> Result<SigningKey, Error> {
 
 /// Reads whom to trust: one public key or several.
 pub fn read_trust(path: &Path) -> Result<Trust, Error> {
-    let text = fs::read_to_string(path).map_err(|e| Error::io(path, e))?;
+    let text = read_text(path)?;
     Trust::from_pem(&text).map_err(|error| Error::Key { path: path.to_owned(), what: error.to_string() })
+}
+
+/// A key file is a few lines.
+fn read_text(path: &Path) -> Result<String, Error> {
+    let refuse = |_| Error::Key { path: path.to_owned(), what: "is not text in PEM form".into() };
+    String::from_utf8(output::read_file(path, 1 << 20)?).map_err(refuse)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

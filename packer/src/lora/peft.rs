@@ -37,7 +37,9 @@ pub fn read(dir: &Path, config: &VitConfig) -> Result<(usize, f64, Sites), Error
         if tensor.shape != expected {
             return Err(Error::TensorShape { path, tensor: name, found: tensor.shape, expected });
         }
-        halves.entry(site).or_default()[half] = Some(tensor);
+        if halves.entry(site.clone()).or_default()[half].replace(tensor).is_some() {
+            return Err(Error::Config { path, what: format!("holds two tensors for {site}; one of them is {name}") });
+        }
     }
     if !unknown.is_empty() {
         return Err(Error::TensorUnknown { path, tensors: unknown.join(", ") });
@@ -103,12 +105,25 @@ fn read_config(path: &Path) -> Result<(usize, f64), Error> {
     if config.get("peft_type").and_then(Value::as_str) != Some("LORA") {
         return Err(refuse("peft_type is not LORA; packer reads LoRA adapters"));
     }
-    for key in
-        ["use_rslora", "use_dora", "rank_pattern", "alpha_pattern", "modules_to_save", "fan_in_fan_out", "lora_bias"]
-    {
+    for key in [
+        "use_rslora",
+        "use_dora",
+        "rank_pattern",
+        "alpha_pattern",
+        "modules_to_save",
+        "fan_in_fan_out",
+        "lora_bias",
+        "layer_replication",
+        "trainable_token_indices",
+    ] {
         if !plain(key) {
             return Err(refuse(&format!("{key} is set, which packer does not represent")));
         }
+    }
+    // PiSSA, OLoRA, CorDA and LoftQ change the base's own weights before they train.
+    let initial = config.get("init_lora_weights").and_then(Value::as_str);
+    if initial.is_some_and(|how| !["gaussian", "eva", "orthogonal"].contains(&how)) {
+        return Err(refuse("init_lora_weights names a method that changes the base, which packer does not represent"));
     }
     if config.get("bias").and_then(Value::as_str).is_some_and(|b| b != "none") {
         return Err(refuse("bias is not none; packer does not represent trained biases"));

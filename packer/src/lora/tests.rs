@@ -95,6 +95,8 @@ fn what_packer_does_not_represent_is_refused_by_name() {
         ("fan_in_fan_out", json!(true)),
         ("bias", json!("all")),
         ("peft_type", json!("IA3")),
+        ("init_lora_weights", json!("pissa")),
+        ("layer_replication", json!([[0, 1]])),
         ("r", json!(0)),
         ("lora_alpha", json!("x")),
     ] {
@@ -116,6 +118,21 @@ fn every_unmatched_tensor_is_listed() {
             .unwrap();
     });
     assert!(said.contains("layer.0.attention.qq.lora_A") && said.contains("layer.9.attention.q_proj.lora_A"), "{said}");
+}
+
+/// Which of two would win is nobody's guess.
+#[test]
+fn two_names_for_one_site_are_refused() {
+    let said = refusal(|d| {
+        let path = d.join("adapter_model.safetensors");
+        let mut tensors = tensors::read(&fs::read(&path).unwrap(), "x").unwrap();
+        let old = "base_model.model.encoder.layer.0.attention.attention.query.lora_A.weight";
+        let same = tensors["base_model.model.encoder.layer.0.attention.q_proj.lora_A.weight"].clone();
+        tensors.insert(old.into(), same);
+        fs::write(&path, tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap())
+            .unwrap();
+    });
+    assert!(said.contains("two tensors for blocks.0.attn.q"), "{said}");
 }
 
 #[test]

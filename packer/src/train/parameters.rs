@@ -125,6 +125,13 @@ impl<D: Device + 'static> Parameters<D> {
 
     /// Takes over the weights and moments of a checkpoint of the same settings.
     pub fn restore(&mut self, device: &D, checkpoint: &Checkpoint) -> Result<(), Error> {
+        let best = checkpoint.progress.best.as_ref().map(|b| &b.weights);
+        for weights in [Some(&checkpoint.weights), best].into_iter().flatten() {
+            if !weights.iter().map(|(n, t)| (n, &t.shape)).eq(self.list.iter().map(|(n, p)| (n, &p.shape))) {
+                let what = "holds other tensors than this training has; pass --force to begin again".into();
+                return Err(Error::Checkpoint { what });
+            }
+        }
         for (name, p) in &mut self.list {
             let take = |from: &Host| match from.get(name) {
                 Some(tensor) if tensor.shape == p.shape => Ok(device.upload(&tensor.data)),
