@@ -51,7 +51,7 @@ fn picture(width: u32, height: u32) -> RgbImage8 {
 /// A head whose probabilities give the feature back, up to a constant.
 fn reveal(module: &mut Module, features: usize) {
     let names: Vec<String> = (0..features).map(|i| format!("f{i}")).collect();
-    let diagonal = |i: usize| if i % (features + 1) == 0 { 1.0 } else { 0.0 };
+    let diagonal = |i: usize| if i.is_multiple_of(features + 1) { 1.0 } else { 0.0 };
     module.head.weight = Tensor::f32(vec![features, features], (0..features * features).map(diagonal).collect());
     module.head.bias = Tensor::f32(vec![features], vec![0.0; features]);
     (module.head.classes, module.card.classes) = (names.clone(), names);
@@ -261,7 +261,8 @@ fn graphs_that_are_no_base_are_refused() {
     fn graph(model: &mut ModelProto) -> &mut tract_onnx::pb::GraphProto {
         model.graph.as_mut().unwrap()
     }
-    let changes: [(&str, &dyn Fn(&mut ModelProto)); 10] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut ModelProto));
+    let changes: [Change; 10] = [
         ("an operation of another kind", &|m| graph(m).node[0].op_type = "Loop".into()),
         ("an operation of another domain", &|m| graph(m).node[0].domain = "com.example".into()),
         ("a weight in another file", &|m| {
