@@ -1,7 +1,6 @@
 //! `model.safetensors` of a Hugging Face folder: the names of transformers 4 and 5 to internal names and back.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use medforge_runtime::tensors::{self, Tensor};
@@ -95,10 +94,9 @@ pub fn parameter_shapes(config: &VitConfig) -> BTreeMap<String, Vec<usize>> {
 }
 
 /// Reads every parameter that `config` asks for; what else the file holds (heads, poolers, mask tokens) is left.
-pub fn read(path: &Path, config: &VitConfig) -> Result<BTreeMap<String, Tensor>, Error> {
-    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
-    let mut found = tensors::read(&bytes, &path.display().to_string())?;
-    drop(bytes);
+/// Messages name `path`.
+pub fn parse(bytes: &[u8], path: &Path, config: &VitConfig) -> Result<BTreeMap<String, Tensor>, Error> {
+    let mut found = tensors::read(bytes, &path.display().to_string())?;
     let prefix = match config.family {
         Family::Dinov2 => "dinov2.",
         Family::Vit => "vit.",

@@ -66,8 +66,17 @@ const MAX_LAYERS: usize = 128;
 
 /// Reads both configuration files of `dir`.
 pub fn read(dir: &Path) -> Result<(VitConfig, Preprocessing), Error> {
-    let config = File::open(dir.join("config.json"))?;
-    let preprocessor = File::open(dir.join("preprocessor_config.json"))?;
+    let [config, preprocessor] = ["config.json", "preprocessor_config.json"].map(|name| {
+        let path = dir.join(name);
+        fs::read(&path).map_err(|e| Error::io(path, e))
+    });
+    parse(dir, &config?, &preprocessor?)
+}
+
+/// Both configuration files from their bytes; messages name them as files of `dir`.
+pub fn parse(dir: &Path, config: &[u8], preprocessor: &[u8]) -> Result<(VitConfig, Preprocessing), Error> {
+    let config = File::parse(dir.join("config.json"), config)?;
+    let preprocessor = File::parse(dir.join("preprocessor_config.json"), preprocessor)?;
     Ok((vit_config(&config)?, preprocessing(&preprocessor)?))
 }
 
@@ -209,9 +218,8 @@ struct File {
 }
 
 impl File {
-    fn open(path: std::path::PathBuf) -> Result<Self, Error> {
-        let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
-        match serde_json::from_slice(&bytes) {
+    fn parse(path: std::path::PathBuf, bytes: &[u8]) -> Result<Self, Error> {
+        match serde_json::from_slice(bytes) {
             Ok(Value::Object(object)) => Ok(File { path, object }),
             Ok(_) => Err(Error::Config { path, what: "is not a JSON object".into() }),
             Err(e) => Err(Error::Config { path, what: format!("is not JSON: {e}") }),

@@ -5,6 +5,7 @@
 //! tensors, values that are not finite.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::Path;
 
 use medforge_runtime::preprocess::{Preprocessing, Resize, Size};
@@ -15,6 +16,7 @@ use crate::Error;
 
 mod checkpoint;
 mod config;
+pub mod embedded;
 mod forward;
 mod init;
 pub mod positions;
@@ -35,7 +37,9 @@ impl Vit {
     /// Reads `config.json`, `preprocessor_config.json` and `model.safetensors`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let (config, preprocessing) = config::read(dir)?;
-        let tensors = checkpoint::read(&dir.join("model.safetensors"), &config)?;
+        let path = dir.join("model.safetensors");
+        let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
+        let tensors = checkpoint::parse(&bytes, &path, &config)?;
         Ok(Vit { config, preprocessing, tensors })
     }
 
