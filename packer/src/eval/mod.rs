@@ -8,10 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+mod bench;
 pub mod bootstrap;
 pub mod floors;
 pub mod metrics;
 
+pub use bench::{Bench, Results, check_classes};
 use bootstrap::{Bootstrap, interval};
 pub use metrics::Metric;
 use metrics::Predictions;
@@ -76,7 +78,8 @@ pub enum FloorName {
 }
 
 impl FloorName {
-    fn title(self) -> &'static str {
+    /// Its words for people.
+    pub fn title(self) -> &'static str {
         match self {
             FloorName::LinearProbe => "linear probe",
             FloorName::Colour => "colour alone",
@@ -217,7 +220,8 @@ impl Estimate {
 }
 
 impl Floor {
-    fn sentence(&self) -> String {
+    /// Whether the module beats this floor, in a sentence and a line feed.
+    pub fn sentence(&self) -> String {
         let meaning = self.name.meaning();
         let difference =
             format!("balanced accuracy {:+.3}, 95 % interval {}", self.difference.value, self.difference.range("+"));
