@@ -5,15 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::json;
 
+use crate::Error;
 use crate::base::Vit;
 use crate::cpu::Cpu;
 use crate::data::{Augment, Dataset, Images, Split};
-use crate::lora::{Module, ModuleCard};
 use crate::output::OutputDir;
-use crate::train::{Checkpoint, Epoch, Examples, Method, Observer, Settings, Trained, train};
-use crate::{Error, output};
+use crate::train::{About, Checkpoint, Epoch, Examples, Method, Observer, Settings, Trained, train};
 
 /// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
@@ -135,7 +133,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let trained = train(&Cpu::<f32>::new(), &vit, examples, &settings, resume, &mut observer);
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;
-    save(&args, vit, &settings, size, trained)?;
+    save(&args, vit, &settings, trained)?;
     if checkpoint.exists() {
         fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
     }
@@ -189,10 +187,9 @@ impl Args {
 }
 
 /// Writes the module, and after full training the base around it.
-fn save(args: &Args, mut vit: Vit, settings: &Settings, size: u32, trained: Trained) -> Result<(), Error> {
-    let Trained { sites, head, base, epochs, kept_epoch, images_per_second, images_per_cpu_second } = trained;
+fn save(args: &Args, mut vit: Vit, settings: &Settings, mut trained: Trained) -> Result<(), Error> {
     let dir = OutputDir::begin(&args.out, args.force)?;
-    if let Some(mut tensors) = base {
+    if let Some(mut tensors) = trained.base.take() {
         if args.half {
             tensors.values_mut().for_each(narrow);
         }
@@ -201,37 +198,15 @@ fn save(args: &Args, mut vit: Vit, settings: &Settings, size: u32, trained: Trai
             dir.write(name, &bytes)?;
         }
     }
-    let (rank, alpha) = match settings.method {
-        Method::Lora { rank, alpha, .. } => (rank, alpha),
-        Method::Full => (1, 1.0),
-    };
-    let card = ModuleCard {
-        format: ModuleCard::FORMAT.into(),
-        version: ModuleCard::VERSION,
-        task: args.task.clone(),
-        contributor: args.contributor.clone(),
-        licence: args.licence.clone(),
-        family: vit.config.family,
-        base_digest: vit.digest(),
-        image_size: size,
-        created: output::now(),
-        classes: head.classes.clone(),
-        training: json!({
-            "settings": settings,
-            "epochs": epochs,
-            "kept_epoch": kept_epoch,
-            "train_images_per_s": images_per_second,
-            "train_images_per_cpu_s": images_per_cpu_second,
-        }),
-        metrics: Vec::new(),
-    };
-    let module = Module { rank, alpha, sites, head, card };
+    let last = trained.epochs.last().map_or(f64::NAN, |e| e.loss);
+    let speed = trained.images_per_second.map_or(String::new(), |s| format!(", {s:.1} images/s"));
+    let kept_epoch = trained.kept_epoch;
+    let about = About { task: args.task.clone(), contributor: args.contributor.clone(), licence: args.licence.clone() };
+    let module = trained.into_module(&vit, settings, about);
     for (name, bytes) in module.files()? {
         dir.write(name, &bytes)?;
     }
     dir.commit()?;
-    let last = epochs.last().map_or(f64::NAN, |e| e.loss);
-    let speed = images_per_second.map_or(String::new(), |s| format!(", {s:.1} images/s"));
     println!(
         "{}: task {}, kept epoch {kept_epoch} of {}, last training loss {last:.4}{speed}",
         args.out.display(),

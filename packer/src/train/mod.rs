@@ -20,11 +20,13 @@ use crate::tape::{LowRank, Tape, Tensor as Matrix, Var};
 use crate::{Error, interrupt};
 
 mod checkpoint;
+mod module;
 mod parameters;
 #[cfg(test)]
 mod tests;
 
 pub use checkpoint::Checkpoint;
+pub use module::About;
 pub use parameters::Parameters;
 
 /// How to train. Everything that changes the result is here and goes into the module card.
