@@ -111,6 +111,16 @@ pub enum Error {
     /// A key file that is not what it should be.
     #[error("{}: {what}", path.display())]
     Key { path: PathBuf, what: String },
+    // --- demo ---
+    /// The runtime and packer's evaluation differ.
+    #[error(
+        "{image}, task {task}: the runtime's probabilities differ from packer's by {difference:.1e}, more than {limit:.0e}; \
+         please report this with your processor's name"
+    )]
+    Disagreement { image: String, task: String, difference: f64, limit: f64 },
+    /// Verification let a changed bundle pass.
+    #[error("a bundle with byte {byte} changed was not refused; please report this")]
+    ChangedBundleAccepted { byte: usize },
 }
 
 impl Error {

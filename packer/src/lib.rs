@@ -1,12 +1,13 @@
 //! MedForge's packer: trains LoRA modules on a frozen vision transformer, evaluates them and packs them into signed bundles.
 //!
-//! Layers, each knowing only those before it: device, tape, lora, base, train and eval, export, cli.
+//! Layers, each knowing only those before it: device, tape, lora, base, train and eval, export, report, demo, cli.
 #![deny(unsafe_code)]
 
 pub mod base;
 pub mod cli;
 pub mod cpu;
 pub mod data;
+pub mod demo;
 pub mod device;
 pub mod error;
 pub mod eval;

@@ -1,0 +1,40 @@
+//! Which held-out pictures are shown: of each hospital the first of each class, and the one whose truth seemed least likely.
+
+use std::fs;
+
+use super::pack::Classified;
+use super::study::Study;
+use crate::Error;
+use crate::report::{Picture, Prediction};
+
+/// The pictures of all hospitals. Each one's source is its path in the demonstration's folder.
+pub fn choose(studies: &[Study], classified: &[Classified]) -> Result<Vec<Picture>, Error> {
+    let mut pictures = Vec::new();
+    for (study, classified) in studies.iter().zip(classified) {
+        let label = |row: usize| study.data.items[classified.indices[row]].label;
+        let rows = 0..classified.indices.len();
+        let mut chosen: Vec<usize> =
+            (0..study.data.classes.len()).filter_map(|class| rows.clone().find(|&row| label(row) == class)).collect();
+        let truth = |row: &usize| classified.results[*row].probabilities[label(*row)];
+        let hardest = rows.filter(|row| !chosen.contains(row)).min_by(|a, b| truth(a).total_cmp(&truth(b)));
+        chosen.extend(hardest);
+        for row in chosen {
+            pictures.push(picture(study, classified, row)?);
+        }
+    }
+    Ok(pictures)
+}
+
+fn picture(study: &Study, classified: &Classified, row: usize) -> Result<Picture, Error> {
+    let item = &study.data.items[classified.indices[row]];
+    let path = study.data.root.join(&item.path);
+    let png = fs::read(&path).map_err(|e| Error::io(&path, e))?;
+    let (_, class, probability) = classified.results[row].top();
+    let (truth, number) = (study.data.classes[item.label].clone(), item.path.file_stem().unwrap_or_default());
+    Ok(Picture {
+        png,
+        prediction: Some(Prediction { class: class.to_owned(), probability: f64::from(probability) }),
+        source: format!("images/{}-{truth}-{}.png", study.hospital.name, number.to_string_lossy()),
+        truth: Some(truth),
+    })
+}

@@ -1,0 +1,86 @@
+//! One hospital's part: its images, and the module that it trains on them.
+
+use std::path::Path;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::Options;
+use crate::Error;
+use crate::base::Vit;
+use crate::cpu::Cpu;
+use crate::data::phantom::{self, HOSPITALS, Hospital};
+use crate::data::{Augment, Dataset, Images, Split};
+use crate::lora::Module;
+use crate::train::{About, Epoch, Examples, Method, Observer, Settings, train};
+
+/// Side of the images in pixels.
+const SIZE: usize = 64;
+
+/// A hospital, its images and its module.
+pub struct Study {
+    pub hospital: &'static Hospital,
+    pub data: Dataset,
+    pub module: Module,
+    pub epochs: Vec<Epoch>,
+    pub images_per_second: Option<f64>,
+}
+
+/// Draws every hospital's images into a folder of its own under `place`.
+pub fn draw(place: &Path, options: &Options) -> Result<Vec<(&'static Hospital, Dataset)>, Error> {
+    let one = |hospital: &'static Hospital| {
+        let root = place.join(hospital.name);
+        phantom::write(&root, &[hospital], options.images, SIZE, options.seed, false)?;
+        Ok((hospital, Dataset::open(&root)?))
+    };
+    HOSPITALS.iter().map(one).collect()
+}
+
+impl Study {
+    /// Trains the hospital's module on its own training patients.
+    pub fn train(hospital: &'static Hospital, data: Dataset, vit: &Vit, options: &Options) -> Result<Self, Error> {
+        let settings = settings(hospital, options);
+        let images = Images::load(&data, &data.indices(Split::Train), &vit.preprocessing_for(SIZE as u32)?)?;
+        let training: Vec<usize> = (0..images.len()).collect();
+        let examples = Examples { classes: &data.classes, images: &images, training: &training, validation: &[] };
+        let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} steps, {eta} left");
+        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_message(format!("hospital {}", hospital.name));
+        let mut observer = Bar(bar);
+        let trained = train(&Cpu::<f32>::new(), vit, examples, &settings, None, &mut observer);
+        observer.0.finish_and_clear();
+        let trained = trained?;
+        let (epochs, images_per_second) = (trained.epochs.clone(), trained.images_per_second);
+        let about = About {
+            task: format!("tissue-{}", hospital.name),
+            contributor: format!("hospital {}", hospital.name),
+            licence: "CC0-1.0".into(),
+        };
+        let module = trained.into_module(vit, &settings, about);
+        Ok(Study { hospital, data, module, epochs, images_per_second })
+    }
+}
+
+/// Each hospital begins from random numbers of its own, as contributors do.
+fn settings(hospital: &Hospital, options: &Options) -> Settings {
+    let own = HOSPITALS.iter().position(|h| h.name == hospital.name).unwrap_or_default();
+    Settings {
+        size: SIZE,
+        epochs: options.epochs,
+        batch: 16,
+        learning_rate: 1e-3,
+        weight_decay: 0.01,
+        warm_up: 0.1,
+        augment: Augment { flip_horizontal: true, flip_vertical: true, colour_jitter: 0.0 },
+        seed: options.seed.wrapping_add(own as u64),
+        method: Method::Lora { rank: 8, alpha: 8.0, targets: "q,v".into(), last_layers: None },
+    }
+}
+
+struct Bar(ProgressBar);
+
+impl Observer for Bar {
+    fn step(&mut self, done: usize, total: usize, _images: usize, _loss: Option<f64>) {
+        self.0.set_length(total as u64);
+        self.0.set_position(done as u64);
+    }
+}
