@@ -95,6 +95,7 @@ fn module(vit: &Vit) -> Module {
             family: vit.config.family,
             base_digest: vit.digest(),
             image_size: 16,
+            preprocessing: vit.preprocessing_for(16).unwrap(),
             created: output::now(),
             classes,
             training: serde_json::json!({}),

@@ -25,6 +25,14 @@ pub enum Error {
     /// An input size that the base's patches do not fill.
     #[error("an image size of {size} does not fit patches of {patch}; use a multiple, such as {suggestion}")]
     ImageSize { size: usize, patch: usize, suggestion: usize },
+    /// An input size whose attention would not fit into memory.
+    #[error(
+        "an image size of {size} makes {tokens} tokens, more than this base can be run with here; choose a smaller one"
+    )]
+    TooManyTokens { size: usize, tokens: usize },
+    /// A batch that would not fit into memory.
+    #[error("--batch {batch} is too large for images of {size} pixels with this base; at most {most} fit")]
+    BatchTooLarge { batch: usize, size: usize, most: usize },
     /// A checkpoint without one of the base's parameters.
     #[error("{}: tensor {tensor} is missing", path.display())]
     TensorMissing { path: PathBuf, tensor: String },
@@ -55,6 +63,12 @@ pub enum Error {
     /// Images of other classes than the module knows.
     #[error("{}: the images' classes are {data}, and the module knows {module}", path.display())]
     OtherClasses { path: PathBuf, data: String, module: String },
+    /// A base whose images are prepared in another way than those that the module was trained on.
+    #[error("{}: the module was trained on images prepared in another way than this base's preprocessor_config.json says; restore that file", path.display())]
+    OtherPreprocessing { path: PathBuf },
+    /// A folder that packer did not make is not replaced.
+    #[error("{} holds no {marker}, so it is not something that --force replaces; choose another --out", path.display())]
+    NotReplaced { path: PathBuf, marker: &'static str },
     // --- data ---
     /// A row of splits.csv that cannot be read; rows count from 1, the header being row 1.
     #[error("{}, row {row}: {what}", file.display())]

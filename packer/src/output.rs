@@ -56,10 +56,14 @@ pub struct OutputDir {
 }
 
 impl OutputDir {
-    /// Begins a folder that will stand at `target`; an existing one is an error unless `force`.
-    pub fn begin(target: &Path, force: bool) -> Result<Self, Error> {
+    /// Begins a folder that will stand at `target`. An existing one is an error; with `force` only if it does not hold
+    /// the file `marker`, by which packer knows a folder of its own.
+    pub fn begin(target: &Path, force: bool, marker: &'static str) -> Result<Self, Error> {
         if target.exists() && !force {
             return Err(Error::OutputExists { path: target.to_owned() });
+        }
+        if target.exists() && !target.join(marker).exists() {
+            return Err(Error::NotReplaced { path: target.to_owned(), marker });
         }
         let parent = parent_of(target)?;
         let temporary = temporary(0o777).tempdir_in(&parent).map_err(|e| Error::io(&parent, e))?;
@@ -167,7 +171,7 @@ mod tests {
     fn a_dropped_folder_leaves_no_trace() {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("out");
-        let dir = OutputDir::begin(&target, false).unwrap();
+        let dir = OutputDir::begin(&target, false, "n").unwrap();
         dir.write("a/b.txt", b"x").unwrap();
         drop(dir);
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
@@ -178,12 +182,13 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let target = place.path().join("out");
         for (round, force) in [(0, false), (1, true)] {
-            let dir = OutputDir::begin(&target, force).unwrap();
+            let dir = OutputDir::begin(&target, force, "n").unwrap();
             dir.write("n", &[round]).unwrap();
             dir.commit().unwrap();
         }
-        assert!(matches!(OutputDir::begin(&target, false), Err(Error::OutputExists { .. })));
+        assert!(matches!(OutputDir::begin(&target, false, "n"), Err(Error::OutputExists { .. })));
         assert_eq!(fs::read(target.join("n")).unwrap(), [1]);
+        assert!(matches!(OutputDir::begin(&target, true, "other"), Err(Error::NotReplaced { .. })));
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
     }
 

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{Vit, Weights, forward};
+use crate::base::{Vit, VitConfig, Weights, forward};
 use crate::data::Images;
 use crate::device::Device;
 use crate::lora::{Head, Module};
 use crate::tape::{LowRank, Tape, Tensor, Var};
 use crate::{Error, interrupt};
 
-/// Images per pass: enough for full products, little memory.
-pub const BATCH: usize = 32;
+/// Images per pass, less where they are large: enough for full products, little memory.
+pub fn batch(config: &VitConfig, size: usize) -> usize {
+    config.images_per_pass(size).clamp(1, 32)
+}
 
 /// A base on a device, with or without a module, ready for images of one size.
 pub struct Predictor<D: Device> {
@@ -51,7 +53,7 @@ impl<D: Device + 'static> Predictor<D> {
     ) -> Result<Vec<Vec<f32>>, Error> {
         let mut rows = Vec::with_capacity(indices.len());
         let mut pixels = Vec::new();
-        for batch in indices.chunks(BATCH) {
+        for batch in indices.chunks(batch(&self.weights.config, self.weights.image_size)) {
             interrupt::check()?;
             images.batch(batch, None, &mut pixels)?;
             rows.extend(self.features(&pixels).chunks_exact(self.weights.config.hidden).map(<[f32]>::to_vec));

@@ -48,6 +48,12 @@ impl VitConfig {
         1 + (size / self.patch) * (size / self.patch)
     }
 
+    /// Images of `size` pixels for which one layer's attention stays within a bound; less than one for a size too large.
+    pub fn images_per_pass(&self, size: usize) -> usize {
+        let tokens = self.tokens(size);
+        MAX_PASS / (self.heads * tokens * tokens + tokens * self.mlp)
+    }
+
     /// Refuses an image size that patches do not fill, or that is out of range.
     pub fn check_size(&self, size: u32) -> Result<(), Error> {
         let (size, patch) = (size as usize, self.patch);
@@ -55,12 +61,21 @@ impl VitConfig {
             let below = (size / patch * patch).clamp(patch, MAX_IMAGE_SIZE / patch * patch);
             return Err(Error::ImageSize { size, patch, suggestion: below });
         }
+        if size / patch > MAX_GRID || self.images_per_pass(size) == 0 {
+            return Err(Error::TooManyTokens { size, tokens: self.tokens(size) });
+        }
         Ok(())
     }
 }
 
 /// Larger images than this are not what a vision transformer is used for; the bound keeps memory in bounds.
 const MAX_IMAGE_SIZE: usize = 2048;
+/// Patches along a side.
+const MAX_GRID: usize = 128;
+/// Values of one layer's attention and MLP for all images of a pass: 2 GiB in f32.
+const MAX_PASS: usize = 1 << 29;
+/// Weights of a base: 8 GiB in f32.
+const MAX_PARAMETERS: usize = 1 << 31;
 const MAX_HIDDEN: usize = 8192;
 const MAX_LAYERS: usize = 128;
 
@@ -96,7 +111,7 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
     let more = match config.family {
         Family::Dinov2 => json!({
             "model_type": "dinov2", "architectures": ["Dinov2Model"], "use_swiglu_ffn": false,
-            "mlp_ratio": config.mlp as f64 / config.hidden as f64, "layerscale_value": 1.0,
+            "mlp_ratio": mlp_ratio(config), "layerscale_value": 1.0,
         }),
         Family::Vit => json!({
             "model_type": "vit", "architectures": ["ViTModel"], "intermediate_size": config.mlp,
@@ -122,6 +137,15 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
     [out, processor].map(|v| serde_json::to_vec_pretty(&v).expect("a JSON value can be written"))
 }
 
+/// The ratio that `mlp_ratio * hidden`, cut to a whole number, turns into the MLP's width again.
+fn mlp_ratio(config: &VitConfig) -> f64 {
+    let exact = config.mlp as f64 / config.hidden as f64;
+    match (exact * config.hidden as f64) as usize == config.mlp {
+        true => exact,
+        false => (config.mlp as f64 + 0.5) / config.hidden as f64,
+    }
+}
+
 /// Pillow's numbers for its filters (PIL.Image.Resampling).
 const FILTERS: [Filter; 6] =
     [Filter::Nearest, Filter::Lanczos, Filter::Bilinear, Filter::Bicubic, Filter::Box, Filter::Hamming];
@@ -132,7 +156,7 @@ fn vit_config(file: &File) -> Result<VitConfig, Error> {
         "vit" => Family::Vit,
         other => return file.refuse(format!("model_type {other:?} is not read; packer reads dinov2 and vit")),
     };
-    let activation = match file.text("hidden_act").unwrap_or("gelu") {
+    let activation = match if file.has("hidden_act") { file.text("hidden_act")? } else { "gelu" } {
         "gelu" => Activation::Gelu,
         "quick_gelu" => Activation::QuickGelu,
         other => return file.refuse(format!("hidden_act {other:?} is not read; packer reads gelu and quick_gelu")),
@@ -170,6 +194,10 @@ fn vit_config(file: &File) -> Result<VitConfig, Error> {
     if !config.image_size.is_multiple_of(config.patch) {
         return file.refuse(format!("image_size {} is no multiple of patch_size {}", config.image_size, config.patch));
     }
+    let parameters: usize = super::parameter_shapes(&config).values().map(|s| s.iter().product::<usize>()).sum();
+    if config.image_size / config.patch > MAX_GRID || parameters > MAX_PARAMETERS {
+        return file.refuse(format!("describes a base of {parameters} weights; packer reads up to {MAX_PARAMETERS} and {MAX_GRID} x {MAX_GRID} patches"));
+    }
     if config.mlp == 0 || config.mlp > 16 * MAX_HIDDEN || !(config.eps > 0.0 && config.eps < 1.0) {
         return file.refuse("mlp_ratio or layer_norm_eps is out of range".into());
     }
@@ -180,13 +208,31 @@ fn preprocessing(file: &File) -> Result<Preprocessing, Error> {
     if !file.flag("do_resize", true)? {
         return file.refuse("do_resize is false; packer needs images of one size".into());
     }
+    // BitImageProcessor (DINOv2) and ViTImageProcessor leave out other values, and mean other things by a bare number.
+    let kind = ["image_processor_type", "feature_extractor_type"].iter().find(|key| file.has(key));
+    let bit = match kind.map(|key| file.text(key)).transpose()? {
+        None => false,
+        Some(name) => match name.trim_end_matches("Fast") {
+            "BitImageProcessor" => true,
+            "ViTImageProcessor" | "ViTFeatureExtractor" => false,
+            _ => {
+                return file
+                    .refuse(format!("{name} is not read; packer reads BitImageProcessor and ViTImageProcessor"));
+            }
+        },
+    };
     let resize = match file.get("size")? {
+        Value::Object(size) if size.contains_key("longest_edge") => {
+            return file
+                .refuse("size.longest_edge is not read; packer reads shortest_edge, or height and width".into());
+        }
         Value::Object(size) if size.contains_key("shortest_edge") => {
             Resize::ShortestEdge(file.side(&size["shortest_edge"], "size.shortest_edge")?)
         }
+        number if bit && number.is_number() => Resize::ShortestEdge(file.side(number, "size")?),
         other => Resize::Exact(file.sides(other, "size")?),
     };
-    let crop = match file.flag("do_center_crop", false)? {
+    let crop = match file.flag("do_center_crop", bit)? {
         true => Some(file.sides(file.get("crop_size")?, "crop_size")?),
         false => None,
     };
@@ -195,6 +241,7 @@ fn preprocessing(file: &File) -> Result<Preprocessing, Error> {
     }
     let filter = match file.has("resample") {
         true => FILTERS.get(file.index("resample")?).copied(),
+        false if bit => Some(Filter::Bicubic),
         false => Some(Filter::Bilinear),
     };
     let Some(filter) = filter else { return file.refuse("resample is not one of Pillow's filters (0 to 5)".into()) };

@@ -170,6 +170,43 @@ fn refusals_name_the_file_and_the_reason() {
     }
 }
 
+/// What is left out of a preprocessor's file, and what a bare number means, depends on its type.
+#[test]
+fn preprocessors_are_read_as_transformers_does() {
+    use medforge_runtime::preprocess::Filter;
+    let read = |processor: &str| {
+        let dir = write(&small(Family::Dinov2));
+        std::fs::write(dir.path().join("preprocessor_config.json"), processor).unwrap();
+        Vit::open(dir.path()).map(|vit| vit.preprocessing).map_err(|e| e.to_string())
+    };
+    let rest = r#""image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]"#;
+    let bit =
+        read(&format!(r#"{{"image_processor_type":"BitImageProcessor","size":10,"crop_size":8,{rest}}}"#)).unwrap();
+    assert_eq!((bit.resize, bit.filter), (Resize::ShortestEdge(10), Filter::Bicubic));
+    assert_eq!(bit.crop, Some(Size { height: 8, width: 8 }));
+    let vit = read(&format!(r#"{{"image_processor_type":"ViTImageProcessor","size":8,{rest}}}"#)).unwrap();
+    assert_eq!((vit.resize, vit.filter), (Resize::Exact(Size { height: 8, width: 8 }), Filter::Bilinear));
+    for (processor, word) in [
+        (format!(r#"{{"image_processor_type":"CLIPImageProcessor","size":8,{rest}}}"#), "CLIPImageProcessor"),
+        (format!(r#"{{"size":{{"longest_edge":8}},{rest}}}"#), "longest_edge"),
+        (r#"{"size":8}"#.to_owned(), "image_mean"),
+    ] {
+        let said = read(&processor).unwrap_err();
+        assert!(said.contains(word), "{said}");
+    }
+}
+
+#[test]
+fn the_width_of_the_mlp_survives_writing() {
+    for (hidden, mlp) in [(56, 488), (88, 120), (384, 1536)] {
+        let mut vit = small(Family::Dinov2);
+        (vit.config.hidden, vit.config.mlp) = (hidden, mlp);
+        let [written, _] = super::config::write(&vit.config, &vit.preprocessing);
+        let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        assert_eq!((written["mlp_ratio"].as_f64().unwrap() * hidden as f64) as usize, mlp);
+    }
+}
+
 #[test]
 fn adapter_paths_of_both_schemes_mean_the_same_site() {
     assert_eq!(adapter_path(Family::Dinov2, "blocks.3.attn.q").unwrap(), "encoder.layer.3.attention.q_proj");

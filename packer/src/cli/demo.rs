@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::Error;
 use crate::base::embedded::PHANTOM_SEED;
 use crate::demo::{self, Options};
+use crate::{Error, output};
 
 /// Try everything on synthetic images: three hospitals, three modules, one signed bundle, a report
 #[derive(clap::Args)]
@@ -34,18 +34,17 @@ pub fn run(args: Args) -> Result<(), Error> {
         eprintln!("{number}/{}  {what}", demo::STAGES);
     })?;
     let at = |name: &str| args.out.join(name).display().to_string();
-    println!("{}", demo.table());
-    println!("Report: {}\n\nTry next:", at("report.html"));
-    println!("  packer verify {} --trust {}", at("demo.medforge"), at("k.pub"));
-    println!("  packer inspect {}", at("demo.medforge"));
-    println!(
-        "  packer classify {} --trust {} --task tissue-a {}",
-        at("demo.medforge"),
-        at("k.pub"),
-        at("images/a-*.png")
-    );
     let other = (args.seed.wrapping_add(1)..).find(|&seed| seed != PHANTOM_SEED).unwrap_or_default();
-    println!("  packer phantom --out {} --hospital b --images 120 --size 64 --seed {other}", at("more"));
-    println!("  packer eval --base {} --module {} --data {}", at("base"), at("m/tissue-a"), at("more"));
-    Ok(())
+    let (bundle, key, more) = (at("demo.medforge"), at("k.pub"), at("more"));
+    output::print(&format!(
+        "{}\nReport: {}\n\nTry next:\n  packer verify {bundle} --trust {key}\n  packer inspect {bundle}\n  \
+         packer classify {bundle} --trust {key} --task tissue-a {}\n  \
+         packer phantom --out {more} --hospital b --images 120 --size 64 --seed {other}\n  \
+         packer eval --base {} --module {} --data {more}\n",
+        demo.table(),
+        at("report.html"),
+        at("images/a-*.png"),
+        at("base"),
+        at("m/tissue-a"),
+    ))
 }

@@ -26,8 +26,8 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Bootstrap resamples of whole groups
-    #[arg(long, default_value_t = eval::bootstrap::RESAMPLES)]
-    resamples: usize,
+    #[arg(long, default_value_t = eval::bootstrap::RESAMPLES as u32, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    resamples: u32,
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Also write each image's probabilities to a CSV file
@@ -48,7 +48,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         return Err(Error::Option { name: "--record", what: "takes results of the test split only".into() });
     }
     let bench = Bench::new(&vit, &data, split, module.card.image_size)?;
-    let results = bench.evaluate(&module, args.resamples, args.seed)?;
+    let results = bench.evaluate(&module, args.resamples as usize, args.seed)?;
     if let Some(path) = &args.predictions {
         output::write_file(path, results.csv(&data)?.as_bytes())?;
     }
@@ -57,8 +57,10 @@ pub fn run(args: Args) -> Result<(), Error> {
         output::write_file(&args.module.join("module.json"), &module.card_file())?;
     }
     match args.json {
-        true => println!("{}", serde_json::to_string_pretty(&results.evaluation).expect("an evaluation is plain data")),
-        false => print!("{}", results.evaluation.table()),
+        true => {
+            let json = serde_json::to_string_pretty(&results.evaluation).expect("an evaluation is plain data");
+            output::print(&format!("{json}\n"))
+        }
+        false => output::print(&results.evaluation.table()),
     }
-    Ok(())
 }

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::Error;
 use crate::base::Vit;
 use crate::cpu::Cpu;
 use crate::data::{Augment, Dataset, Images, Split};
 use crate::output::OutputDir;
 use crate::train::{About, Checkpoint, Epoch, Examples, Method, Observer, Settings, Trained, train};
+use crate::{Error, output};
 
 /// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
@@ -59,8 +59,8 @@ pub struct Args {
     #[arg(long, default_value = "q,v")]
     targets: String,
     /// Adapt only the last N blocks
-    #[arg(long, value_name = "N")]
-    last_layers: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    last_layers: Option<u16>,
     /// Train every weight of the base instead; --out is then a base with a module for it inside
     #[arg(long, conflicts_with_all = ["rank", "alpha", "targets", "last_layers"])]
     full: bool,
@@ -88,7 +88,7 @@ pub struct Args {
     #[arg(long, default_value = "unspecified")]
     licence: String,
     /// Go on from the checkpoint of a run that was stopped
-    #[arg(long)]
+    #[arg(long, conflicts_with = "force")]
     resume: bool,
     /// Replace --out, and forget a checkpoint
     #[arg(long)]
@@ -98,6 +98,8 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Error> {
     let settings = args.settings()?;
     check_task(&args.task)?;
+    check_text("--contributor", &args.contributor)?;
+    check_text("--licence", &args.licence)?;
     if args.out.exists() && !args.force {
         return Err(Error::OutputExists { path: args.out });
     }
@@ -122,7 +124,11 @@ pub fn run(args: Args) -> Result<(), Error> {
     let positions: Vec<usize> = (0..both.len()).collect();
     let (training, validation) = positions.split_at(training.len());
 
-    let fingerprint = format!("{} {}", vit.digest(), fingerprint(&data, &both));
+    if settings.batch > vit.config.images_per_pass(settings.size) {
+        let most = vit.config.images_per_pass(settings.size);
+        return Err(Error::BatchTooLarge { batch: settings.batch, size: settings.size, most });
+    }
+    let fingerprint = format!("{} {preprocessing:?} {} {}", vit.digest(), training.len(), fingerprint(&data, &both));
     let resume = match args.resume && checkpoint.exists() {
         true => Some(Checkpoint::open(&checkpoint, &settings, &fingerprint)?),
         false => None,
@@ -165,7 +171,7 @@ impl Args {
                     .parse::<crate::lora::Targets>()
                     .map_err(|what| Error::Targets { what })?
                     .to_string(),
-                last_layers: self.last_layers,
+                last_layers: self.last_layers.map(usize::from),
             },
         };
         Ok(Settings {
@@ -188,7 +194,7 @@ impl Args {
 
 /// Writes the module, and after full training the base around it.
 fn save(args: &Args, mut vit: Vit, settings: &Settings, mut trained: Trained) -> Result<(), Error> {
-    let dir = OutputDir::begin(&args.out, args.force)?;
+    let dir = OutputDir::begin(&args.out, args.force, "module.json")?;
     if let Some(mut tensors) = trained.base.take() {
         if args.half {
             tensors.values_mut().for_each(narrow);
@@ -202,18 +208,15 @@ fn save(args: &Args, mut vit: Vit, settings: &Settings, mut trained: Trained) ->
     let speed = trained.images_per_second.map_or(String::new(), |s| format!(", {s:.1} images/s"));
     let kept_epoch = trained.kept_epoch;
     let about = About { task: args.task.clone(), contributor: args.contributor.clone(), licence: args.licence.clone() };
-    let module = trained.into_module(&vit, settings, about);
+    let module = trained.into_module(&vit, settings, about)?;
     for (name, bytes) in module.files()? {
         dir.write(name, &bytes)?;
     }
     dir.commit()?;
-    println!(
-        "{}: task {}, kept epoch {kept_epoch} of {}, last training loss {last:.4}{speed}",
-        args.out.display(),
-        args.task,
-        settings.epochs
-    );
-    Ok(())
+    let (out, task, epochs) = (args.out.display(), &args.task, settings.epochs);
+    output::print(&format!(
+        "{out}: task {task}, kept epoch {kept_epoch} of {epochs}, last training loss {last:.4}{speed}\n"
+    ))
 }
 
 /// The nearest f16 values, to be stored as such.
@@ -318,6 +321,14 @@ fn check_task(task: &str) -> Result<(), Error> {
             name: "--task",
             what: format!("{task:?} is not 1 to 64 lower-case letters, digits, '.', '_' or '-', the first no '.'"),
         }),
+    }
+}
+
+/// What a bundle's manifest takes as a name.
+fn check_text(option: &'static str, text: &str) -> Result<(), Error> {
+    match !text.trim().is_empty() && text.len() <= 256 && !text.chars().any(char::is_control) {
+        true => Ok(()),
+        false => Err(Error::Option { name: option, what: format!("{text:?} is not 1 to 256 printable bytes") }),
     }
 }
 

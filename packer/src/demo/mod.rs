@@ -52,7 +52,7 @@ pub fn run(out: &Path, options: &Options, stage: impl FnMut(&str)) -> Result<Dem
         let what = format!("{} drew the images that the embedded base was trained on; choose another", options.seed);
         return Err(Error::Option { name: "--seed", what });
     }
-    let dir = OutputDir::begin(out, options.force)?;
+    let dir = OutputDir::begin(out, options.force, "report.html")?;
     let images = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
     let vit = embedded::open()?;
     let mut stages = Stages { announce: stage, done: Vec::new() };

@@ -55,7 +55,7 @@ impl Study {
             contributor: format!("hospital {}", hospital.name),
             licence: "CC0-1.0".into(),
         };
-        let module = trained.into_module(vit, &settings, about);
+        let module = trained.into_module(vit, &settings, about)?;
         Ok(Study { hospital, data, module, epochs, images_per_second })
     }
 }

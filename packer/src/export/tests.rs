@@ -94,8 +94,8 @@ fn tract_computes_what_packer_does() {
 
 #[test]
 fn tract_computes_what_packer_does_on_the_real_base() {
-    let shared = std::env::var("MEDFORGE_SHARED").unwrap_or_else(|_| "../../shared".into());
-    let dir = PathBuf::from(shared).join("models/vits14");
+    let shared = std::env::var("MEDFORGE_SHARED").unwrap_or_else(|_| "../shared".into());
+    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(shared).join("models/vits14");
     if !dir.exists() {
         return;
     }

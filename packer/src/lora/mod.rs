@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use medforge_runtime::preprocess::Preprocessing;
 use medforge_runtime::tensors::{self, Tensor};
 use serde::{Deserialize, Serialize};
 
@@ -66,6 +67,8 @@ pub struct ModuleCard {
     pub base_digest: String,
     /// Side in pixels of the images that it was trained on.
     pub image_size: u32,
+    /// How those images were brought to that size and normalised.
+    pub preprocessing: Preprocessing,
     /// RFC 3339, UTC, whole seconds.
     pub created: String,
     pub classes: Vec<String>,
@@ -105,6 +108,9 @@ impl Module {
         let digest = base.digest();
         if card.base_digest != digest {
             return Err(Error::OtherBase { path: dir.to_owned(), module: card.base_digest, base: digest });
+        }
+        if base.preprocessing_for(card.image_size)? != card.preprocessing {
+            return Err(Error::OtherPreprocessing { path: dir.to_owned() });
         }
         let (rank, alpha, sites) = peft::read(dir, &base.config)?;
         let head = read_head(&dir.join("head.safetensors"), &card.classes, base.config.hidden)?;

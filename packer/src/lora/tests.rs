@@ -13,6 +13,7 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
         Tensor::f32(shape, data)
     };
     let rank = 2;
+    let size = 2 * vit.config.patch as u32;
     let site = |(i, (site, target)): (usize, (String, Target))| {
         let (out, inputs) = target.shape(&vit.config);
         (site, Factors { a: numbers(vec![rank, inputs], i), b: numbers(vec![out, rank], i + 5) })
@@ -35,7 +36,8 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
             licence: "CC-BY-4.0".into(),
             family: vit.config.family,
             base_digest: vit.digest(),
-            image_size: 8,
+            image_size: size,
+            preprocessing: vit.preprocessing_for(size).unwrap(),
             created: "2026-01-01T00:00:00Z".into(),
             classes,
             training: serde_json::json!({}),
@@ -141,6 +143,15 @@ fn another_base_is_refused() {
     let mut other = small(Family::Dinov2);
     other.tensors.get_mut("norm.bias").unwrap().data[0] += 1.0;
     assert!(matches!(Module::open(dir.path(), &other), Err(Error::OtherBase { .. })));
+}
+
+/// The same weights under another normalisation would give wrong results in silence.
+#[test]
+fn another_preprocessing_is_refused() {
+    let mut vit = small(Family::Dinov2);
+    let dir = write(&module(&vit, "q,v", None));
+    vit.preprocessing.mean[1] += 0.01;
+    assert!(matches!(Module::open(dir.path(), &vit), Err(Error::OtherPreprocessing { .. })));
 }
 
 #[test]

@@ -304,7 +304,7 @@ fn validate<D: Device + 'static>(run: &Run<D>, images: &Images, indices: &[usize
     let classes = run.parameters.classes();
     let (mut loss, mut right, mut count) = (0.0, vec![0usize; classes], vec![0usize; classes]);
     let mut pixels = Vec::new();
-    for batch in indices.chunks(predict::BATCH) {
+    for batch in indices.chunks(predict::batch(&run.vit.config, size)) {
         interrupt::check()?;
         images.batch(batch, None, &mut pixels)?;
         let tape = Tape::new(device);

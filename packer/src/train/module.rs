@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{Method, Settings, Trained};
 use crate::base::Vit;
 use crate::lora::{Module, ModuleCard};
-use crate::output;
+use crate::{Error, output};
 
 /// Who gives a module, for what, under which licence.
 #[derive(Clone, Debug)]
@@ -18,11 +18,12 @@ pub struct About {
 
 impl Trained {
     /// The module for `vit`: the base that was frozen, or after full training the new one.
-    pub fn into_module(self, vit: &Vit, settings: &Settings, about: About) -> Module {
+    pub fn into_module(self, vit: &Vit, settings: &Settings, about: About) -> Result<Module, Error> {
         let (rank, alpha) = match settings.method {
             Method::Lora { rank, alpha, .. } => (rank, alpha),
             Method::Full => (1, 1.0),
         };
+        let image_size = u32::try_from(settings.size).unwrap_or(u32::MAX);
         let card = ModuleCard {
             format: ModuleCard::FORMAT.into(),
             version: ModuleCard::VERSION,
@@ -31,7 +32,8 @@ impl Trained {
             licence: about.licence,
             family: vit.config.family,
             base_digest: vit.digest(),
-            image_size: u32::try_from(settings.size).unwrap_or(u32::MAX),
+            image_size,
+            preprocessing: vit.preprocessing_for(image_size)?,
             created: output::now(),
             classes: self.head.classes.clone(),
             training: json!({
@@ -43,6 +45,6 @@ impl Trained {
             }),
             metrics: Vec::new(),
         };
-        Module { rank, alpha, sites: self.sites, head: self.head, card }
+        Ok(Module { rank, alpha, sites: self.sites, head: self.head, card })
     }
 }

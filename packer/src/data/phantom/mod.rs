@@ -106,7 +106,7 @@ pub fn write(
     seed: u64,
     force: bool,
 ) -> Result<usize, Error> {
-    let folder = OutputDir::begin(out, force)?;
+    let folder = OutputDir::begin(out, force, "splits.csv")?;
     let mut all = Vec::new();
     for hospital in hospitals {
         for class in CLASSES {
