@@ -5,24 +5,19 @@ use std::fs;
 use super::pack::Classified;
 use super::study::Study;
 use crate::Error;
-use crate::report::{Picture, Prediction};
+use crate::report::{Gallery, Picture, Prediction};
 
-/// The pictures of all hospitals. Each one's source is its path in the demonstration's folder.
-pub fn choose(studies: &[Study], classified: &[Classified]) -> Result<Vec<Picture>, Error> {
-    let mut pictures = Vec::new();
-    for (study, classified) in studies.iter().zip(classified) {
-        let label = |row: usize| study.data.items[classified.indices[row]].label;
-        let rows = 0..classified.indices.len();
-        let mut chosen: Vec<usize> =
-            (0..study.data.classes.len()).filter_map(|class| rows.clone().find(|&row| label(row) == class)).collect();
-        let truth = |row: &usize| classified.results[*row].probabilities[label(*row)];
-        let hardest = rows.filter(|row| !chosen.contains(row)).min_by(|a, b| truth(a).total_cmp(&truth(b)));
-        chosen.extend(hardest);
-        for row in chosen {
-            pictures.push(picture(study, classified, row)?);
-        }
-    }
-    Ok(pictures)
+/// A hospital's pictures. Each one's source is its path in the demonstration's folder.
+pub fn choose(study: &Study, classified: &Classified) -> Result<Gallery, Error> {
+    let label = |row: usize| study.data.items[classified.indices[row]].label;
+    let rows = 0..classified.indices.len();
+    let mut chosen: Vec<usize> =
+        (0..study.data.classes.len()).filter_map(|class| rows.clone().find(|&row| label(row) == class)).collect();
+    let truth = |row: &usize| classified.results[*row].probabilities[label(*row)];
+    let hardest = rows.filter(|row| !chosen.contains(row)).min_by(|a, b| truth(a).total_cmp(&truth(b)));
+    chosen.extend(hardest);
+    let pictures = chosen.into_iter().map(|row| picture(study, classified, row)).collect::<Result<_, Error>>()?;
+    Ok(Gallery { caption: format!("Hospital {}", study.hospital.name), pictures })
 }
 
 fn picture(study: &Study, classified: &Classified, row: usize) -> Result<Picture, Error> {

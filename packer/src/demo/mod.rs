@@ -73,7 +73,8 @@ pub fn run(out: &Path, options: &Options, stage: impl FnMut(&str)) -> Result<Dem
     })?;
 
     let demo = Demo { studies, results, packed, stages: stages.done };
-    let pictures = gallery::choose(&demo.studies, &classified)?;
+    let galleries = demo.studies.iter().zip(&classified).map(|(study, classified)| gallery::choose(study, classified));
+    let galleries = galleries.collect::<Result<Vec<_>, Error>>()?;
     for (name, bytes) in embedded::FILES {
         dir.write(&format!("base/{name}"), bytes)?;
     }
@@ -82,12 +83,12 @@ pub fn run(out: &Path, options: &Options, stage: impl FnMut(&str)) -> Result<Dem
             dir.write(&format!("m/{}/{name}", study.module.card.task), &bytes)?;
         }
     }
-    for picture in &pictures {
+    for picture in galleries.iter().flat_map(|gallery| &gallery.pictures) {
         dir.write(&picture.source, &picture.png)?;
     }
     dir.write("demo.medforge", &demo.packed.bytes)?;
     dir.write("k.pub", demo.packed.public.as_bytes())?;
-    let page = report::page(&demo, &vit, options, &classified, pictures);
+    let page = report::page(&demo, &vit, options, &classified, galleries);
     dir.write("report.html", page.html().as_bytes())?;
     interrupt::check()?;
     dir.commit()?;

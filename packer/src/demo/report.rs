@@ -5,9 +5,9 @@ use super::study::Study;
 use super::{Demo, Options};
 use crate::base::{Vit, embedded};
 use crate::eval::{Estimate, Evaluation, Metric, bootstrap};
-use crate::report::{Block, Chart, Confusion, Gallery, Interval, Line, Metrics, Picture, Report};
+use crate::report::{Block, Chart, Confusion, Gallery, Interval, Line, Metrics, Report};
 
-pub fn page(demo: &Demo, vit: &Vit, options: &Options, classified: &[Classified], pictures: Vec<Picture>) -> Report {
+pub fn page(demo: &Demo, vit: &Vit, options: &Options, classified: &[Classified], galleries: Vec<Gallery>) -> Report {
     let total: f64 = demo.stages.iter().map(|(_, time)| time.as_secs_f64()).sum();
     let mut blocks = vec![Block::Note(
         "Every image here is synthetic: a drawing of glands and nuclei by this program, of no person and no organ. The numbers show \
@@ -21,11 +21,11 @@ pub fn page(demo: &Demo, vit: &Vit, options: &Options, classified: &[Classified]
     blocks.extend(bundle(demo, classified));
     blocks.push(Block::Heading("Pictures that no training saw".into()));
     blocks.push(Block::Text(
-        "Of each hospital the first held-out picture of each class, then the remaining one whose true class got the lowest \
+        "Of each hospital the first held-out picture of each class, then, of the others, the one whose true class got the lowest \
          probability. Predicted by the runtime from the signed bundle."
             .into(),
     ));
-    blocks.push(Block::Gallery(Gallery { caption: "Held-out pictures".into(), pictures }));
+    blocks.extend(galleries.into_iter().map(Block::Gallery));
     Report {
         title: "MedForge demonstration".into(),
         summary: format!(
@@ -127,7 +127,10 @@ fn metrics(study: &Study, evaluation: &Evaluation) -> Metrics {
     let mut rows = vec![("module".to_owned(), row(&evaluation.metrics))];
     rows.extend(evaluation.floors.iter().map(|floor| (floor.name.title().to_owned(), row(&floor.metrics))));
     Metrics {
-        caption: format!("Hospital {}: {} images of {} patients", study.hospital.name, evaluation.n, evaluation.groups),
+        caption: format!(
+            "{} at hospital {}: {} images of {} patients",
+            study.module.card.task, study.hospital.name, evaluation.n, evaluation.groups
+        ),
         columns: Metric::ALL.iter().map(|m| m.title().to_owned()).collect(),
         rows,
     }
