@@ -13,7 +13,7 @@ fn the_demonstration_leaves_a_report_a_bundle_and_no_key() {
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).lines().any(|line| line.starts_with("5/5")), "{}", said(&output));
     #[cfg(unix)]
-    assert_eq!(listing(&scratch), [PathBuf::new(); 0]);
+    assert_eq!(listing(&scratch), Vec::<PathBuf>::new());
 
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();
     for outside in ["http:", "https:", "<script", "<link", "@import", "url("] {
@@ -54,7 +54,7 @@ fn the_demonstration_leaves_a_report_a_bundle_and_no_key() {
 fn the_seed_of_the_embedded_base_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     assert!(refused(dir.path(), 1, &format!("{SMALL} --seed 1000")).contains("trained on"));
-    assert_eq!(listing(dir.path()), [PathBuf::new(); 0]);
+    assert_eq!(listing(dir.path()), Vec::<PathBuf>::new());
 }
 
 /// The command with the one pattern `DIR/a-*.png` replaced by the files that it means.
