@@ -102,11 +102,6 @@ impl RgbImage8 {
         &self.data
     }
 
-    /// All bytes, given away.
-    pub fn into_data(self) -> Vec<u8> {
-        self.data
-    }
-
     /// The same pixels, borrowed.
     pub fn view(&self) -> RgbView<'_> {
         RgbView { data: &self.data, width: self.width, height: self.height, stride: self.width as usize * 3 }

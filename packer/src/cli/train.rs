@@ -233,7 +233,6 @@ struct Console<'a> {
     path: &'a Path,
     fingerprint: &'a str,
     epochs: usize,
-    epoch: usize,
     first_step: usize,
     images: usize,
     loss: f64,
@@ -249,18 +248,7 @@ impl<'a> Console<'a> {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {eta} left");
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let now = Instant::now();
-        Console {
-            bar,
-            path,
-            fingerprint,
-            epochs,
-            epoch: 0,
-            first_step,
-            images: 0,
-            loss: f64::NAN,
-            start: now,
-            saved: now,
-        }
+        Console { bar, path, fingerprint, epochs, first_step, images: 0, loss: f64::NAN, start: now, saved: now }
     }
 
     /// An interruption, with what to do next.
@@ -283,14 +271,13 @@ impl Observer for Console<'_> {
         self.bar.set_position((done - self.first_step) as u64);
         self.bar.set_message(format!(
             "epoch {}/{}  loss {:.4}  {speed:.1} images/s",
-            self.epoch + 1,
+            done.saturating_sub(1) * self.epochs / total + 1,
             self.epochs,
             self.loss
         ));
     }
 
     fn epoch(&mut self, epoch: &Epoch) {
-        self.epoch = epoch.epoch;
         let validation = epoch.validation.map_or(String::new(), |v| {
             format!(", validation balanced accuracy {:.4}, loss {:.4}", v.balanced_accuracy, v.loss)
         });

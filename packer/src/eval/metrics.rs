@@ -98,11 +98,6 @@ impl Predictions {
         Ok(Predictions { classes, labels: labels.to_vec(), predicted, confidence, curves })
     }
 
-    /// The number of images.
-    pub fn images(&self) -> usize {
-        self.labels.len()
-    }
-
     /// How often each true class (row) was taken for each class (column), every image counted `weights` times.
     pub fn confusion(&self, weights: &[u32]) -> Vec<Vec<u64>> {
         let mut counts = vec![vec![0; self.classes]; self.classes];
