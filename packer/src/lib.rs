@@ -5,7 +5,6 @@
 
 pub mod base;
 pub mod cli;
-pub mod cpu;
 pub mod data;
 pub mod demo;
 pub mod device;

@@ -37,7 +37,7 @@ impl<D: Device + 'static> Predictor<D> {
     }
 
     /// The features [n, hidden] of normalised pixels [n, 3, size, size].
-    pub fn features(&self, pixels: &[f32]) -> Vec<f32> {
+    pub fn features(&self, pixels: &[f32]) -> Result<Vec<f32>, Error> {
         let each = 3 * self.weights.image_size * self.weights.image_size;
         let images = Var::constant(Tensor::new(&self.device, pixels, pixels.len() / each, each));
         let feature = forward(&Tape::new(&self.device), &self.weights, &self.sites, &self.device, &images);
@@ -56,7 +56,7 @@ impl<D: Device + 'static> Predictor<D> {
         for batch in indices.chunks(batch(&self.weights.config, self.weights.image_size)) {
             interrupt::check()?;
             images.batch(batch, None, &mut pixels)?;
-            rows.extend(self.features(&pixels).chunks_exact(self.weights.config.hidden).map(<[f32]>::to_vec));
+            rows.extend(self.features(&pixels)?.chunks_exact(self.weights.config.hidden).map(<[f32]>::to_vec));
             step(rows.len());
         }
         Ok(rows)

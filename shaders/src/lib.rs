@@ -1,60 +1,128 @@
-//! The WGSL compute kernels, one file each; every file's header says what it computes, how it is bound and why its tile
-//! has the shape it has. Nothing is run here: packer's devices compile and dispatch them.
+//! The WGSL compute kernels, one file each; every file's header says what it computes, how it is bound, why its tile has
+//! the shape it has and how far it may be off. Nothing is run here: packer's `gpu` device compiles and dispatches them.
+//!
+//! A file is a template (Jinja syntax): element types, tile sizes and unrolled loops are filled in by [`specialise`].
+//! Conventions: settings in small letters; parameters in `var<immediate> params`; bindings of group 0 counted from 0, what is
+//! read before what is written; 64 invocations a group where a header says nothing else; in a kernel that goes over a list,
+//! invocation i = id.x + id.y * groups.x * 64, so that lists longer than one dimension of groups need no second kernel.
 #![forbid(unsafe_code)]
 
-/// A kernel's name and source.
-#[derive(Clone, Copy, Debug)]
+use std::collections::BTreeMap;
+use std::fmt;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Value;
+use minijinja::{Environment, UndefinedBehavior};
+
+#[cfg(test)]
+mod tests;
+
+/// A kernel's name and its template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernel {
     pub name: &'static str,
     pub source: &'static str,
 }
 
-/// C = A * B^T, the product of a linear layer.
-pub const MATMUL_NT: Kernel = Kernel { name: "matmul_nt", source: include_str!("kernels/matmul_nt.wgsl") };
+/// What a template is filled in with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Setting {
+    Number(u32),
+    Flag(bool),
+    /// The type of a buffer's elements; all sums are f32.
+    Element(Element),
+}
 
-/// x * Phi(x), element by element.
-pub const GELU: Kernel = Kernel { name: "gelu", source: include_str!("kernels/gelu.wgsl") };
+/// The type in which a buffer holds its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    F32,
+    F16,
+}
 
-/// Every kernel.
-pub const ALL: [Kernel; 2] = [MATMUL_NT, GELU];
+/// Names and values of settings.
+pub type Settings<'a> = &'a [(&'static str, Setting)];
 
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::process::Command;
-
-    use naga::valid::{Capabilities, ValidationFlags, Validator};
-
-    use super::*;
-
-    #[test]
-    fn naga_accepts_every_kernel() {
-        for kernel in ALL {
-            let module = naga::front::wgsl::parse_str(kernel.source)
-                .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(kernel.source)));
-            Validator::new(ValidationFlags::all(), Capabilities::empty())
-                .validate(&module)
-                .unwrap_or_else(|e| panic!("{}: {}", kernel.name, e.emit_to_string(kernel.source)));
-            assert_eq!(module.entry_points.len(), 1, "{}", kernel.name);
+impl Kernel {
+    /// The WGSL source with every setting filled in. Panics if the template asks for a setting that is not given: a bug
+    /// in the caller.
+    pub fn specialise(&self, settings: Settings) -> String {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        let mut syntax = SyntaxConfig::builder();
+        syntax.trim_blocks(true).lstrip_blocks(true);
+        environment.set_syntax(syntax.build().expect("these are Jinja's own options"));
+        let context = settings.iter().map(|(name, setting)| (*name, setting.value()));
+        let context = Value::from(context.collect::<BTreeMap<_, _>>());
+        let body = environment
+            .render_named_str(self.name, self.source, context)
+            .unwrap_or_else(|e| panic!("kernel {}: {e:#}", self.name));
+        match settings.iter().any(|(_, s)| *s == Setting::Element(Element::F16)) {
+            true => format!("enable f16;\n{body}"),
+            false => body,
         }
     }
+}
 
-    /// Tint refuses what naga lets pass (barriers in non-uniform control flow); run where the program is installed.
-    #[test]
-    fn tint_accepts_every_kernel() {
-        for kernel in ALL {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/kernels/{}.wgsl", kernel.name));
-            let Ok(output) = Command::new("tint").args(["--format", "wgsl"]).arg(path).output() else { return };
-            assert!(output.status.success(), "{}: {}", kernel.name, String::from_utf8_lossy(&output.stderr));
+impl Setting {
+    fn value(self) -> Value {
+        match self {
+            Setting::Number(n) => Value::from(n),
+            Setting::Flag(flag) => Value::from(flag),
+            Setting::Element(element) => Value::from(element.to_string()),
         }
     }
+}
 
-    #[test]
-    fn every_file_is_named_and_has_a_header() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kernels");
-        assert_eq!(std::fs::read_dir(folder).unwrap().count(), ALL.len());
-        for kernel in ALL {
-            assert!(kernel.source.starts_with("//"), "{} does not open with what it computes", kernel.name);
+impl Element {
+    /// Bytes per value.
+    pub fn size(self) -> usize {
+        match self {
+            Element::F32 => 4,
+            Element::F16 => 2,
         }
     }
+}
+
+impl fmt::Display for Element {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Element::F32 => "f32",
+            Element::F16 => "f16",
+        })
+    }
+}
+
+impl From<u32> for Setting {
+    fn from(number: u32) -> Self {
+        Setting::Number(number)
+    }
+}
+
+impl From<bool> for Setting {
+    fn from(flag: bool) -> Self {
+        Setting::Flag(flag)
+    }
+}
+
+impl From<Element> for Setting {
+    fn from(element: Element) -> Self {
+        Setting::Element(element)
+    }
+}
+
+macro_rules! kernels {
+    ($($constant:ident $name:literal),* $(,)?) => {
+        $(
+            #[doc = concat!("See `kernels/", $name, ".wgsl`.")]
+            pub const $constant: Kernel =
+                Kernel { name: $name, source: include_str!(concat!("kernels/", $name, ".wgsl")) };
+        )*
+        /// Every kernel.
+        pub const ALL: &[Kernel] = &[$($constant),*];
+    };
+}
+
+kernels! {
+    ACTIVATION "activation",
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use medforge_runtime::tensors;
 
-use crate::cpu::Cpu;
 use crate::device::Device;
+use crate::device::cpu::Cpu;
 use crate::tape::{Tape, Tensor, Var};
 
 use super::*;
@@ -58,7 +58,7 @@ fn golden_features_of_the_real_base() {
         let weights = Weights::frozen(&device, &vit, size);
         let images = Var::constant(Tensor::new(&device, &pixels, 1, pixels.len()));
         let feature = forward(&Tape::new(&device), &weights, &BTreeMap::new(), &device, &images);
-        let ours = device.download(&feature.value.buffer);
+        let ours = device.download(&feature.value.buffer).unwrap();
         let theirs = &golden[&format!("cls_{size}")].data;
         let error = distance(&ours, theirs);
         assert!(error < 1e-4, "relative error {error:e} at {size} pixels");
@@ -125,7 +125,7 @@ fn trained_weights_compute_what_frozen_ones_do() {
     let frozen = Weights::frozen(&device, &vit, 12);
     let [a, b] = [trained, frozen].map(|w| {
         let feature = forward(&tape, &w, &BTreeMap::new(), &device, &images);
-        device.download(&feature.value.buffer)
+        device.download(&feature.value.buffer).unwrap()
     });
     assert!(distance(&a, &b) < 1e-6);
 }

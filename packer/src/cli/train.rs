@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::base::Vit;
-use crate::cpu::Cpu;
 use crate::data::{Augment, Dataset, Images, Split};
+use crate::device::cpu::Cpu;
 use crate::output::OutputDir;
 use crate::train::{About, Checkpoint, Epoch, Examples, Method, Observer, Settings, Trained, train};
 use crate::{Error, output};

@@ -7,9 +7,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::Options;
 use crate::Error;
 use crate::base::Vit;
-use crate::cpu::Cpu;
 use crate::data::phantom::{self, HOSPITALS, Hospital};
 use crate::data::{Augment, Dataset, Images, Split};
+use crate::device::cpu::Cpu;
 use crate::lora::Module;
 use crate::train::{About, Epoch, Examples, Method, Observer, Settings, train};
 

@@ -2,7 +2,12 @@
 //!
 //! Buffers are row-major matrices whose sizes the caller keeps; a device checks lengths and panics on a mismatch,
 //! which is a bug in this crate, never a fault of the input. Every value written is computed from the arguments:
-//! an operation never leaves part of its output untouched, and a NaN that goes in comes out.
+//! an operation never leaves part of its output untouched, and a NaN that goes in comes out. A device may queue work:
+//! what goes wrong while it computes (memory, a driver that resets) is reported by [`Device::download`], never before.
+
+use crate::Error;
+
+pub mod cpu;
 
 /// Which side of a product is read transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +74,13 @@ impl PatchSize {
     }
 }
 
+/// A weight, its gradient, and the optimiser's state for it: N buffers of the weight's length, zero at the start.
+pub struct Update<'a, B, const N: usize> {
+    pub weight: &'a mut B,
+    pub gradient: &'a B,
+    pub state: [&'a mut B; N],
+}
+
 /// The settings of one AdamW step (Loshchilov & Hutter 2019, algorithm 2, with decay scaled by the learning rate).
 #[derive(Clone, Copy, Debug)]
 pub struct AdamW {
@@ -87,16 +99,52 @@ pub trait Device: Clone {
     type Buffer: Clone;
 
     fn upload(&self, values: &[f32]) -> Self::Buffer;
-    fn download(&self, buffer: &Self::Buffer) -> Vec<f32>;
+    /// Values that are never trained (frozen weights, images), in the device's lower precision where it has one.
+    fn upload_frozen(&self, values: &[f32]) -> Self::Buffer {
+        self.upload(values)
+    }
+    /// The values of a buffer. Errors: whatever went wrong since the last download.
+    fn download(&self, buffer: &Self::Buffer) -> Result<Vec<f32>, Error>;
     fn zeros(&self, len: usize) -> Self::Buffer;
+    /// Starts the work queued so far, at the end of a step; a device that computes at once does nothing.
+    fn submit(&self) {}
+    /// Values that one buffer holds at most.
+    fn largest_buffer(&self) -> usize {
+        usize::MAX
+    }
+    /// The gradient of a loss to itself: 1, or a power of two where gradients are kept in a narrow type. What comes of it
+    /// is scaled by the same factor until [`Device::adamw`] or [`Device::sgd`] takes it out again.
+    fn loss_gradient(&self) -> Self::Buffer {
+        self.upload(&[1.0])
+    }
 
     /// alpha * op(A) * op(B), m x n.
     fn matmul(&self, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer) -> Self::Buffer;
     /// C += alpha * op(A) * op(B).
     fn matmul_add(&self, c: &mut Self::Buffer, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer);
 
-    /// into += x.
-    fn accumulate(&self, into: &mut Self::Buffer, x: &Self::Buffer);
+    /// x W^T + bias: size.m rows of x, W [size.n, size.k].
+    fn linear(&self, size: Size, x: &Self::Buffer, w: &Self::Buffer, bias: &Self::Buffer) -> Self::Buffer {
+        let mut y = self.repeat_row(bias, size.m);
+        self.matmul_add(&mut y, Form::Nt, size, 1.0, x, w);
+        y
+    }
+    /// [`Device::linear`], before and after an activation.
+    fn linear_activation(
+        &self,
+        kind: Activation,
+        size: Size,
+        x: &Self::Buffer,
+        w: &Self::Buffer,
+        bias: &Self::Buffer,
+    ) -> (Self::Buffer, Self::Buffer) {
+        let before = self.linear(size, x, w, bias);
+        let after = self.activation(kind, &before);
+        (before, after)
+    }
+
+    /// into += alpha * x.
+    fn add_scaled(&self, into: &mut Self::Buffer, alpha: f64, x: &Self::Buffer);
     /// `rows` copies of `row`.
     fn repeat_row(&self, row: &Self::Buffer, rows: usize) -> Self::Buffer;
     /// The sum over rows of x [rows, columns].
@@ -130,7 +178,7 @@ pub trait Device: Clone {
     fn activation(&self, kind: Activation, x: &Self::Buffer) -> Self::Buffer;
     fn activation_backward(&self, kind: Activation, dy: &Self::Buffer, x: &Self::Buffer) -> Self::Buffer;
 
-    /// softmax(Q K^T / sqrt(width)) V per head, and the softmax [batch, heads, tokens, tokens].
+    /// softmax(Q K^T / sqrt(width)) V per head, and what the device wants back for the gradient.
     fn attention(
         &self,
         size: AttentionSize,
@@ -138,15 +186,14 @@ pub trait Device: Clone {
         k: &Self::Buffer,
         v: &Self::Buffer,
     ) -> (Self::Buffer, Self::Buffer);
-    /// The gradients to Q, K and V.
+    /// The gradients to Q, K and V, given the value y and what was saved beside it.
     fn attention_backward(
         &self,
         size: AttentionSize,
         dy: &Self::Buffer,
-        q: &Self::Buffer,
-        k: &Self::Buffer,
-        v: &Self::Buffer,
-        softmax: &Self::Buffer,
+        qkv: [&Self::Buffer; 3],
+        y: &Self::Buffer,
+        saved: &Self::Buffer,
     ) -> [Self::Buffer; 3];
 
     /// Images [batch, 3, height, width] as rows of patches [rows, 3*patch*patch], channel-major inside a patch.
@@ -173,13 +220,6 @@ pub trait Device: Clone {
         labels: &[u32],
     ) -> Self::Buffer;
 
-    /// One AdamW step on `weight`, with its gradient and its two moments.
-    fn adamw(
-        &self,
-        settings: AdamW,
-        weight: &mut Self::Buffer,
-        gradient: &Self::Buffer,
-        first: &mut Self::Buffer,
-        second: &mut Self::Buffer,
-    );
+    /// One AdamW step on each weight, its state being the two moments.
+    fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer, 2>>);
 }

@@ -6,8 +6,8 @@ use indicatif::ProgressBar;
 use super::{Evaluation, Subject, floors};
 use crate::Error;
 use crate::base::Vit;
-use crate::cpu::Cpu;
 use crate::data::{Colour, Dataset, Images, Split};
+use crate::device::cpu::Cpu;
 use crate::lora::{Module, RecordedMetric};
 use crate::predict::{Predictor, argmax, probabilities};
 

@@ -13,7 +13,7 @@ use medforge_runtime::tensors::{self, Tensor};
 
 use super::{card, onnx};
 use crate::base::{Family, Vit};
-use crate::cpu::Cpu;
+use crate::device::cpu::Cpu;
 use crate::lora::Module;
 use crate::predict::{Predictor, probabilities};
 use crate::{Error, output};
@@ -43,7 +43,7 @@ pub fn build_bundle(vit: &Vit, modules: &[Module], options: &Options, keys: &[Si
     payload.insert("base.onnx".to_owned(), graph.without_weights());
     payload.insert("base.safetensors".to_owned(), write(&graph.tensors)?);
     drop(graph);
-    payload.insert("golden.safetensors".to_owned(), write(&golden(vit, modules, size))?);
+    payload.insert("golden.safetensors".to_owned(), write(&golden(vit, modules, size)?)?);
     let mut manifest = Manifest {
         format: manifest::FORMAT.into(),
         version: manifest::VERSION,
@@ -148,7 +148,7 @@ fn transposed(matrix: &Tensor, scale: f64) -> Tensor {
 }
 
 /// An input in the range of normalised pixels, and what packer's own forward pass makes of it for every task.
-fn golden(vit: &Vit, modules: &[Module], size: u32) -> BTreeMap<String, Tensor> {
+fn golden(vit: &Vit, modules: &[Module], size: u32) -> Result<BTreeMap<String, Tensor>, Error> {
     let side = size as usize;
     let wave = |i: usize| (0.05 * (3 * (i / side % side) + 7 * (i % side) + 11 * (i / side / side)) as f64).sin();
     let pixels: Vec<f32> = (0..3 * side * side).map(|i| wave(i) as f32).collect();
@@ -156,13 +156,13 @@ fn golden(vit: &Vit, modules: &[Module], size: u32) -> BTreeMap<String, Tensor> 
     let mut tensors = BTreeMap::new();
     for module in modules {
         let task = &module.card.task;
-        let feature = Predictor::new(&device, vit, Some(module), side).features(&pixels);
+        let feature = Predictor::new(&device, vit, Some(module), side).features(&pixels)?;
         let shares = probabilities(&module.head, &feature).into_iter().map(|p| p as f32).collect::<Vec<_>>();
         tensors.insert(format!("probabilities.{task}"), Tensor::f32(vec![1, shares.len()], shares));
         tensors.insert(format!("feature.{task}"), Tensor::f32(vec![1, feature.len()], feature));
     }
     tensors.insert("pixels".into(), Tensor::f32(vec![1, 3, side, side], pixels));
-    tensors
+    Ok(tensors)
 }
 
 fn base(vit: &Vit, digest: String, size: u32) -> manifest::Base {

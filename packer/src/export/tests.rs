@@ -19,7 +19,7 @@ use super::*;
 use crate::Error;
 use crate::base::tests::small;
 use crate::base::{Family, Vit};
-use crate::cpu::Cpu;
+use crate::device::cpu::Cpu;
 use crate::lora::Module;
 use crate::lora::tests::module;
 use crate::predict::{Predictor, probabilities};
@@ -71,7 +71,7 @@ fn difference(vit: &Vit, module: &Module) -> f64 {
     let size = module.card.image_size as usize;
     let mut pixels = vec![0.0; 3 * size * size];
     vit.preprocessing_for(module.card.image_size).unwrap().apply(&picture.view(), &mut pixels).unwrap();
-    let feature = Predictor::new(&Cpu::<f32>::new(), vit, Some(module), size).features(&pixels);
+    let feature = Predictor::new(&Cpu::<f32>::new(), vit, Some(module), size).features(&pixels).unwrap();
     let ours = centred_logarithms(probabilities(&module.head, &feature).into_iter());
     let theirs = centred_logarithms(theirs.probabilities.iter().map(|&p| f64::from(p)));
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();

@@ -81,7 +81,7 @@ impl<D: Device + 'static> Tape<D> {
         let mut backward = self.backward.into_inner();
         let mut gradients = Gradients { device: self.device.clone(), slots: vec![None; backward.len()] };
         if let Some(Node(last)) = loss.node {
-            gradients.slots[last] = Some(self.device.upload(&[1.0]));
+            gradients.slots[last] = Some(self.device.loss_gradient());
             for i in (0..=last).rev() {
                 let Some(closure) = backward[i].take() else { continue };
                 if let Some(dy) = gradients.slots[i].take() {
@@ -121,7 +121,7 @@ impl<D: Device> Gradients<D> {
         let Some(Node(i)) = node else { return };
         let gradient = gradient();
         match &mut self.slots[i] {
-            Some(sum) => self.device.accumulate(sum, &gradient),
+            Some(sum) => self.device.add_scaled(sum, 1.0, &gradient),
             empty => *empty = Some(gradient),
         }
     }

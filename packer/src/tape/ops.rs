@@ -20,11 +20,7 @@ impl<D: Device + 'static> Tape<D> {
         assert_eq!(x.value.columns, inputs);
         let size = Size { m: rows, n: outputs, k: inputs };
         let mut y = match bias {
-            Some(bias) => {
-                let mut y = d.repeat_row(&bias.value.buffer, rows);
-                d.matmul_add(&mut y, Form::Nt, size, 1.0, &x.value.buffer, &w.value.buffer);
-                y
-            }
+            Some(bias) => d.linear(size, &x.value.buffer, &w.value.buffer, &bias.value.buffer),
             None => d.matmul(Form::Nt, size, 1.0, &x.value.buffer, &w.value.buffer),
         };
         let branch = lora.map(|l| {
@@ -112,11 +108,12 @@ impl<D: Device + 'static> Tape<D> {
 
     /// Multi-head self-attention; q, k and v are [batch*tokens, heads*width], and so is the result.
     pub fn attention(&self, q: &Var<D>, k: &Var<D>, v: &Var<D>, size: AttentionSize) -> Var<D> {
-        let (y, softmax) = self.device.attention(size, &q.value.buffer, &k.value.buffer, &v.value.buffer);
+        let (y, saved) = self.device.attention(size, &q.value.buffer, &k.value.buffer, &v.value.buffer);
         let nodes = [q.node, k.node, v.node];
         let [qb, kb, vb] = [q, k, v].map(|x| x.value.buffer.clone());
+        let kept = y.clone();
         self.record(like(&q.value, y), &[q, k, v], move |d, dy, g| {
-            let gradients = d.attention_backward(size, dy, &qb, &kb, &vb, &softmax);
+            let gradients = d.attention_backward(size, dy, [&qb, &kb, &vb], &kept, &saved);
             for (node, gradient) in nodes.into_iter().zip(gradients) {
                 g.add(node, || gradient);
             }

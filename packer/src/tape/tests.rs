@@ -1,7 +1,7 @@
 //! Every operation's gradient against central differences, in f64 on a device whose fresh memory is NaN.
 
-use crate::cpu::Cpu;
-use crate::device::{Activation, AttentionSize, Device, PatchSize};
+use crate::device::cpu::Cpu;
+use crate::device::{Activation, AttentionSize, Device, PatchSize, Update};
 
 use super::{LowRank, Tape, Tensor, Var};
 
@@ -173,7 +173,7 @@ fn f32_follows_f64() {
         let (x, gain, bias) = (d.upload(x), d.upload(gain), d.upload(bias));
         let (x, _) = d.layer_norm(&x, &gain, &bias, 1e-6);
         let (y, _) = d.attention(size, &x, &x, &x);
-        d.download(&d.activation(Activation::Gelu, &y))
+        d.download(&d.activation(Activation::Gelu, &y)).unwrap()
     }
     let exact = compute(&wide, &x, &gain, &bias, size);
     let ours = compute(&narrow, &x, &gain, &bias, size);
@@ -192,7 +192,9 @@ fn adamw_follows_the_paper() {
     for step in 1..=3u64 {
         let gradient = [0.25 * step as f32, -0.5];
         let settings = AdamW { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, step };
-        device.adamw(settings, &mut weight, &device.upload(&gradient), &mut m, &mut v);
+        let uploaded = device.upload(&gradient);
+        let update = Update { weight: &mut weight, gradient: &uploaded, state: [&mut m, &mut v] };
+        device.adamw(settings, vec![update]);
         for i in 0..2 {
             let g = f64::from(gradient[i]);
             first[i] = 0.9 * first[i] + 0.1 * g;

@@ -159,7 +159,7 @@ pub fn train<D: Device + 'static>(
             let stopped = interrupt::check();
             if stopped.is_err() || observer.wants_checkpoint() {
                 collect(device, &mut pending, &mut state, settings)?;
-                observer.checkpoint(&run.parameters.checkpoint(device, settings, &state, &best))?;
+                observer.checkpoint(&run.parameters.checkpoint(device, settings, &state, &best)?)?;
                 stopped?;
             }
             let (start, cpu_start) = (Instant::now(), ProcessTime::now());
@@ -195,17 +195,17 @@ pub fn train<D: Device + 'static>(
                 best = Some(checkpoint::Best {
                     epoch: epoch + 1,
                     validation: now,
-                    weights: run.parameters.weights(device),
+                    weights: run.parameters.weights(device)?,
                 });
             }
         }
         observer.epoch(&outcome);
         state.epochs.push(outcome);
-        observer.checkpoint(&run.parameters.checkpoint(device, settings, &state, &best))?;
+        observer.checkpoint(&run.parameters.checkpoint(device, settings, &state, &best)?)?;
     }
     let (kept_epoch, weights) = match best {
         Some(best) => (best.epoch, best.weights),
-        None => (settings.epochs, run.parameters.weights(device)),
+        None => (settings.epochs, run.parameters.weights(device)?),
     };
     let (sites, head, base) = parameters::split(weights, classes, settings)?;
     Ok(Trained {
@@ -289,7 +289,7 @@ fn collect<D: Device>(
 ) -> Result<f64, Error> {
     let (mut sum, mut count) = (0.0, 0);
     for (loss, images) in pending.drain(..) {
-        sum += f64::from(device.download(&loss)[0]) * images as f64;
+        sum += f64::from(device.download(&loss)?[0]) * images as f64;
         count += images;
     }
     if !sum.is_finite() {
@@ -310,7 +310,7 @@ fn validate<D: Device + 'static>(run: &Run<D>, images: &Images, indices: &[usize
         let tape = Tape::new(device);
         let vars = run.parameters.constants();
         let input = Matrix::new(device, &pixels, batch.len(), 3 * size * size);
-        let logits = device.download(&run.logits(&tape, &vars, &Var::constant(input)).value.buffer);
+        let logits = device.download(&run.logits(&tape, &vars, &Var::constant(input)).value.buffer)?;
         for (row, &i) in logits.chunks_exact(classes).zip(batch) {
             let label = images.labels()[i];
             let p = predict::softmax(row);

@@ -6,7 +6,7 @@ use medforge_runtime::tensors::{Dtype, Tensor};
 
 use crate::Error;
 use crate::base::Vit;
-use crate::device::{AdamW, Device};
+use crate::device::{AdamW, Device, Update};
 use crate::lora::{Factors, Head};
 use crate::random::{Purpose, Stream};
 use crate::tape::{Gradients, LowRank, Tape, Tensor as Matrix, Var};
@@ -91,36 +91,49 @@ impl<D: Device + 'static> Parameters<D> {
     }
 
     /// One AdamW step on every weight that has a gradient.
-    pub fn update(&mut self, device: &D, settings: AdamW, vars: BTreeMap<String, Var<D>>, gradients: &Gradients<D>) {
-        for (name, var) in vars {
-            let gradient = gradients.of(&var).cloned();
-            let p = self.list.get_mut(&name).expect("variables come from these parameters");
-            let mut weight = var.value.buffer;
+    pub fn update(
+        &mut self,
+        device: &D,
+        settings: AdamW,
+        mut vars: BTreeMap<String, Var<D>>,
+        gradients: &Gradients<D>,
+    ) {
+        let mut updates = Vec::new();
+        for (name, p) in &mut self.list {
+            let var = vars.remove(name).expect("variables come from these parameters");
+            let gradient = gradients.of(&var);
+            let weight = p.weight.insert(var.value.buffer);
             if let Some(gradient) = gradient {
-                device.adamw(settings, &mut weight, &gradient, &mut p.first, &mut p.second);
+                updates.push(Update { weight, gradient, state: [&mut p.first, &mut p.second] });
             }
-            p.weight = Some(weight);
         }
+        device.adamw(settings, updates);
     }
 
     /// The weights on the host.
-    pub fn weights(&self, device: &D) -> Host {
+    pub fn weights(&self, device: &D) -> Result<Host, Error> {
         let weight = |p: &Parameter<D>| p.weight.clone().expect("no step is under way");
-        self.list.iter().map(|(name, p)| (name.clone(), p.host(device, &weight(p)))).collect()
+        self.list.iter().map(|(name, p)| Ok((name.clone(), p.host(device, &weight(p))?))).collect()
     }
 
     /// Everything that is needed to go on after `progress`.
-    pub fn checkpoint(&self, device: &D, settings: &Settings, progress: &Progress, best: &Option<Best>) -> Checkpoint {
+    pub fn checkpoint(
+        &self,
+        device: &D,
+        settings: &Settings,
+        progress: &Progress,
+        best: &Option<Best>,
+    ) -> Result<Checkpoint, Error> {
         let moments = |pick: fn(&Parameter<D>) -> &D::Buffer| {
-            self.list.iter().map(|(name, p)| (name.clone(), p.host(device, pick(p)))).collect()
+            self.list.iter().map(|(name, p)| Ok((name.clone(), p.host(device, pick(p))?))).collect::<Result<_, Error>>()
         };
-        Checkpoint {
+        Ok(Checkpoint {
             settings: settings.clone(),
             progress: Progress { best: best.clone(), ..progress.clone() },
-            weights: self.weights(device),
-            first: moments(|p| &p.first),
-            second: moments(|p| &p.second),
-        }
+            weights: self.weights(device)?,
+            first: moments(|p| &p.first)?,
+            second: moments(|p| &p.second)?,
+        })
     }
 
     /// Takes over the weights and moments of a checkpoint of the same settings.
@@ -146,8 +159,8 @@ impl<D: Device + 'static> Parameters<D> {
 }
 
 impl<D: Device> Parameter<D> {
-    fn host(&self, device: &D, buffer: &D::Buffer) -> Tensor {
-        Tensor { shape: self.shape.clone(), data: device.download(buffer), dtype: Dtype::F32 }
+    fn host(&self, device: &D, buffer: &D::Buffer) -> Result<Tensor, Error> {
+        Ok(Tensor { shape: self.shape.clone(), data: device.download(buffer)?, dtype: Dtype::F32 })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::base::Family;
 use crate::base::tests::small;
-use crate::cpu::Cpu;
 use crate::data::Dataset;
+use crate::device::cpu::Cpu;
 
 use super::*;
 
@@ -169,7 +169,11 @@ fn a_checkpoint_of_other_settings_or_data_is_refused() {
     let vit = small(Family::Vit);
     let device = Cpu::<f32>::new();
     let parameters = Parameters::new(&device, &vit, 2, &settings).unwrap();
-    parameters.checkpoint(&device, &settings, &checkpoint::Progress::default(), &None).save(&path, "f").unwrap();
+    parameters
+        .checkpoint(&device, &settings, &checkpoint::Progress::default(), &None)
+        .unwrap()
+        .save(&path, "f")
+        .unwrap();
     assert!(Checkpoint::open(&path, &settings, "f").is_ok());
     let said = |s: &Settings, f: &str| Checkpoint::open(&path, s, f).err().expect("refused").to_string();
     assert!(said(&Settings { seed: 9, ..settings.clone() }, "f").contains("other settings"));

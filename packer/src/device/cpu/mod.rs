@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use rayon::prelude::*;
 
-use crate::device::{Activation, AdamW, AttentionSize, Device, Form, PatchSize, Size};
+use crate::Error;
+use crate::device::{Activation, AdamW, AttentionSize, Device, Form, PatchSize, Size, Update};
 
 mod activation;
 mod attention;
@@ -109,8 +110,8 @@ impl<T: Real> Device for Cpu<T> {
         self.wrap(buffer)
     }
 
-    fn download(&self, buffer: &Self::Buffer) -> Vec<f32> {
-        buffer.values.iter().map(|v| v.to_f64() as f32).collect()
+    fn download(&self, buffer: &Self::Buffer) -> Result<Vec<f32>, Error> {
+        Ok(buffer.values.iter().map(|v| v.to_f64() as f32).collect())
     }
 
     fn zeros(&self, len: usize) -> Self::Buffer {
@@ -130,15 +131,15 @@ impl<T: Real> Device for Cpu<T> {
         matmul::product(c, true, form, size, T::from_f64(alpha), &a.values, &b.values);
     }
 
-    fn accumulate(&self, into: &mut Self::Buffer, x: &Self::Buffer) {
-        let into = self.own(into);
+    fn add_scaled(&self, into: &mut Self::Buffer, alpha: f64, x: &Self::Buffer) {
+        let (into, alpha) = (self.own(into), T::from_f64(alpha));
         assert_eq!(into.len(), x.values.len());
         into.par_chunks_mut(GRAIN).zip(x.values.par_chunks(GRAIN)).for_each(|(into, x)| {
             real::vectorised(
                 #[inline(always)]
                 || {
                     for (into, x) in into.iter_mut().zip(x) {
-                        *into += *x;
+                        *into += alpha * *x;
                     }
                 },
             )
@@ -263,12 +264,11 @@ impl<T: Real> Device for Cpu<T> {
         &self,
         size: AttentionSize,
         dy: &Self::Buffer,
-        q: &Self::Buffer,
-        k: &Self::Buffer,
-        v: &Self::Buffer,
+        qkv: [&Self::Buffer; 3],
+        _y: &Self::Buffer,
         softmax: &Self::Buffer,
     ) -> [Self::Buffer; 3] {
-        attention::backward(self, size, &dy.values, [&q.values, &k.values, &v.values], &softmax.values)
+        attention::backward(self, size, &dy.values, qkv.map(|x| x.values.as_slice()), &softmax.values)
     }
 
     fn patches(&self, size: PatchSize, images: &Self::Buffer) -> Self::Buffer {
@@ -309,15 +309,10 @@ impl<T: Real> Device for Cpu<T> {
         loss::cross_entropy_backward(self, dy.values[0], &softmax.values, classes, labels)
     }
 
-    fn adamw(
-        &self,
-        settings: AdamW,
-        weight: &mut Self::Buffer,
-        gradient: &Self::Buffer,
-        first: &mut Self::Buffer,
-        second: &mut Self::Buffer,
-    ) {
-        loss::adamw(settings, self.own(weight), &gradient.values, self.own(first), self.own(second));
+    fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer, 2>>) {
+        for Update { weight, gradient, state: [first, second] } in updates {
+            loss::adamw(settings, self.own(weight), &gradient.values, self.own(first), self.own(second));
+        }
     }
 }
 
