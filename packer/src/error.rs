@@ -30,9 +30,6 @@ pub enum Error {
         "an image size of {size} makes {tokens} tokens, more than this base can be run with here; choose a smaller one"
     )]
     TooManyTokens { size: usize, tokens: usize },
-    /// A batch that would not fit into memory.
-    #[error("--batch {batch} is too large for images of {size} pixels with this base; at most {most} fit")]
-    BatchTooLarge { batch: usize, size: usize, most: usize },
     /// A checkpoint without one of the base's parameters.
     #[error("{}: tensor {tensor} is missing", path.display())]
     TensorMissing { path: PathBuf, tensor: String },
@@ -125,6 +122,30 @@ pub enum Error {
     /// A key file that is not what it should be.
     #[error("{}: {what}", path.display())]
     Key { path: PathBuf, what: String },
+    // --- gpu ---
+    /// No adapter, or none of that number.
+    #[error("--device {wanted}: {found}; install the GPU's driver (Vulkan, Metal or DX12), or use --device cpu")]
+    NoAdapter { wanted: String, found: String },
+    /// An adapter without what the kernels need.
+    #[error("the GPU {adapter} cannot be used: {what}; choose another (see `packer devices`), or use --device cpu")]
+    AdapterUnusable { adapter: String, what: String },
+    /// The adapter's memory is full.
+    #[error("the GPU's memory is full: {held} bytes are held and {wanted} more were asked for")]
+    GpuMemory { held: u64, wanted: u64 },
+    /// The adapter's memory was full while training; about so many images would have fit.
+    #[error(
+        "the GPU's memory was full at {held} bytes with --batch {batch}; about {fits} images fit: pass --batch {fits}, \
+         a smaller --size, or --device cpu"
+    )]
+    GpuBatch { held: u64, batch: usize, fits: usize },
+    /// The driver reset, or the device is gone.
+    #[error("the GPU was lost ({what}); begin again, or use --device cpu")]
+    GpuLost { what: String },
+    /// The driver or wgpu refused what packer asked for.
+    #[error(
+        "the GPU refused an operation ({what}); please report this with the GPU's name, and use --device cpu meanwhile"
+    )]
+    GpuInvalid { what: String },
     // --- demo ---
     /// The runtime and packer's evaluation differ.
     #[error(

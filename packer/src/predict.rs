@@ -9,9 +9,10 @@ use crate::lora::{Head, Module};
 use crate::tape::{LowRank, Tape, Tensor, Var};
 use crate::{Error, interrupt};
 
-/// Images per pass, less where they are large: enough for full products, little memory.
-pub fn batch(config: &VitConfig, size: usize) -> usize {
-    config.images_per_pass(size).clamp(1, 32)
+/// Images per pass, less where they are large: enough for full products, little memory, within the device's buffers.
+pub fn batch(device: &impl Device, config: &VitConfig, size: usize) -> usize {
+    let fit = device.largest_buffer() / config.largest_values(size);
+    config.images_per_pass(size).min(fit).clamp(1, 32)
 }
 
 /// A base on a device, with or without a module, ready for images of one size.
@@ -25,7 +26,7 @@ impl<D: Device + 'static> Predictor<D> {
     pub fn new(device: &D, vit: &Vit, module: Option<&Module>, size: usize) -> Self {
         let weights = Weights::frozen(device, vit, size);
         let upload = |t: &medforge_runtime::tensors::Tensor| {
-            Var::constant(Tensor::new(device, &t.data, t.shape[0], t.data.len() / t.shape[0]))
+            Var::constant(Tensor::frozen(device, &t.data, t.shape[0], t.data.len() / t.shape[0]))
         };
         let branch = |m: &Module| {
             let scale = m.scale();
@@ -39,7 +40,7 @@ impl<D: Device + 'static> Predictor<D> {
     /// The features [n, hidden] of normalised pixels [n, 3, size, size].
     pub fn features(&self, pixels: &[f32]) -> Result<Vec<f32>, Error> {
         let each = 3 * self.weights.image_size * self.weights.image_size;
-        let images = Var::constant(Tensor::new(&self.device, pixels, pixels.len() / each, each));
+        let images = Var::constant(Tensor::frozen(&self.device, pixels, pixels.len() / each, each));
         let feature = forward(&Tape::new(&self.device), &self.weights, &self.sites, &self.device, &images);
         self.device.download(&feature.value.buffer)
     }
@@ -53,7 +54,7 @@ impl<D: Device + 'static> Predictor<D> {
     ) -> Result<Vec<Vec<f32>>, Error> {
         let mut rows = Vec::with_capacity(indices.len());
         let mut pixels = Vec::new();
-        for batch in indices.chunks(batch(&self.weights.config, self.weights.image_size)) {
+        for batch in indices.chunks(batch(&self.device, &self.weights.config, self.weights.image_size)) {
             interrupt::check()?;
             images.batch(batch, None, &mut pixels)?;
             rows.extend(self.features(&pixels)?.chunks_exact(self.weights.config.hidden).map(<[f32]>::to_vec));

@@ -52,6 +52,9 @@ impl Kernel {
         let mut syntax = SyntaxConfig::builder();
         syntax.trim_blocks(true).lstrip_blocks(true);
         environment.set_syntax(syntax.build().expect("these are Jinja's own options"));
+        for (name, source) in PARTS {
+            environment.add_template(name, source).unwrap_or_else(|e| panic!("part {name}: {e:#}"));
+        }
         let context = settings.iter().map(|(name, setting)| (*name, setting.value()));
         let context = Value::from(context.collect::<BTreeMap<_, _>>());
         let body = environment
@@ -111,6 +114,14 @@ impl From<Element> for Setting {
     }
 }
 
+/// What several kernels include.
+const PARTS: [(&str, &str); 4] = [
+    ("activations", include_str!("parts/activations.wgsl")),
+    ("inside", include_str!("parts/inside.wgsl")),
+    ("row", include_str!("parts/row.wgsl")),
+    ("total", include_str!("parts/total.wgsl")),
+];
+
 macro_rules! kernels {
     ($($constant:ident $name:literal),* $(,)?) => {
         $(
@@ -125,4 +136,25 @@ macro_rules! kernels {
 
 kernels! {
     ACTIVATION "activation",
+    ADAMW "adamw",
+    ADD_SCALED "add_scaled",
+    ATTENTION "attention",
+    ATTENTION_BACKWARD_KV "attention_backward_kv",
+    ATTENTION_BACKWARD_Q "attention_backward_q",
+    COLUMN_SUM "column_sum",
+    CONVERT "convert",
+    CROSS_ENTROPY "cross_entropy",
+    CROSS_ENTROPY_BACKWARD "cross_entropy_backward",
+    FILL "fill",
+    FINITE "finite",
+    LAYER_NORM "layer_norm",
+    LAYER_NORM_BACKWARD "layer_norm_backward",
+    LOSS_SCALE "loss_scale",
+    MATMUL "matmul",
+    PATCHES "patches",
+    RESIDUAL "residual",
+    ROWS "rows",
+    SOFTMAX "softmax",
+    SOFTMAX_BACKWARD "softmax_backward",
+    TOKENS "tokens",
 }

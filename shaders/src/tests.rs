@@ -10,19 +10,85 @@ use super::*;
 
 type Case = Vec<(&'static str, Setting)>;
 
-const TYPES: [Element; 2] = [Element::F32, Element::F16];
-
 /// The specialisations of a kernel that are validated: every combination of its flags and types, and typical numbers.
 fn cases(kernel: &Kernel) -> Vec<Case> {
-    match kernel.name {
-        "activation" => product(&[
-            ("x", TYPES.map(Setting::from).into()),
-            ("y", TYPES.map(Setting::from).into()),
-            ("quick", flags()),
-            ("backward", flags()),
-        ]),
+    let numbers = |n: &[u32]| n.iter().map(|n| Setting::from(*n)).collect::<Vec<_>>();
+    let settings = match kernel.name {
+        "activation" => vec![("x", types()), ("y", types()), ("quick", flags()), ("backward", flags())],
+        "adamw" => vec![("scaled", flags())],
+        "attention" => vec![("x", types()), ("width", numbers(&[4, 32, 64])), ("keys", numbers(&[16, 32]))],
+        "attention_backward_kv" | "attention_backward_q" => {
+            vec![("x", types()), ("g", types()), ("width", numbers(&[4, 32, 64])), ("keys", numbers(&[16, 32]))]
+        }
+        "column_sum" => vec![("x", types()), ("y", types()), ("dot", flags())],
+        "cross_entropy" | "cross_entropy_backward" => vec![("x", types())],
+        "fill" => vec![("y", types())],
+        "finite" | "loss_scale" => vec![],
+        "layer_norm" => vec![
+            ("x", types()),
+            ("weight", types()),
+            ("y", types()),
+            ("affine", flags()),
+            ("vec", flags()),
+            ("lanes", numbers(&[1, 64])),
+        ],
+        "layer_norm_backward" => {
+            vec![("dy", types()), ("x", types()), ("gain", types()), ("vec", flags()), ("lanes", numbers(&[1, 64]))]
+        }
+        "matmul" => return matmul_cases(),
+        "add_scaled" | "convert" => vec![("x", types()), ("y", types())],
+        "patches" | "rows" => vec![("x", types()), ("y", types()), ("backward", flags())],
+        "residual" => vec![
+            ("x", types()),
+            ("y", types()),
+            ("z", types()),
+            ("scale", types()),
+            ("sum", flags()),
+            ("scaled", flags()),
+            ("vec", flags()),
+        ],
+        "softmax" => vec![("x", types()), ("y", types()), ("vec", flags()), ("lanes", numbers(&[1, 64]))],
+        "softmax_backward" => {
+            vec![("dy", types()), ("y", types()), ("dx", types()), ("vec", flags()), ("lanes", numbers(&[1, 64]))]
+        }
+        "tokens" => vec![("x", types()), ("weight", types()), ("y", types())],
         other => panic!("no specialisation of {other} is validated: name them here"),
-    }
+    };
+    product(&settings)
+}
+
+/// Every form and tile, with types, vec4 access and epilogue varied one after another.
+fn matmul_cases() -> Vec<Case> {
+    let numbers = |n: &[u32]| n.iter().map(|n| Setting::from(*n)).collect::<Vec<_>>();
+    let bases =
+        product(&[("form", numbers(&[0, 1, 2])), ("tile", numbers(&[0, 1, 2])), ("rows", numbers(&[8, 16, 32]))]);
+    let plain = [
+        ("a", Setting::Element(Element::F32)),
+        ("b", Setting::Element(Element::F32)),
+        ("c", Setting::Element(Element::F32)),
+        ("bias", Setting::Element(Element::F32)),
+        ("vec_a", true.into()),
+        ("vec_b", true.into()),
+        ("vec_c", true.into()),
+        ("accumulate", false.into()),
+        ("biased", false.into()),
+        ("activation", 0.into()),
+    ];
+    let mut changes: Vec<Vec<(&'static str, Setting)>> =
+        vec![vec![], vec![("biased", true.into()), ("activation", 1.into())]];
+    changes.extend(["a", "b", "c", "bias"].map(|t| vec![(t, Element::F16.into()), ("biased", true.into())]));
+    changes.extend(["vec_a", "vec_b", "vec_c"].map(|flag| {
+        vec![(flag, false.into()), ("accumulate", true.into()), ("biased", true.into()), ("activation", 2.into())]
+    }));
+    let with = |base: &Case, change: &Vec<(&'static str, Setting)>| {
+        let plain = plain.iter().filter(|(name, _)| change.iter().all(|(other, _)| other != name));
+        base.iter().chain(plain).chain(change).copied().collect::<Case>()
+    };
+    bases.iter().flat_map(|base| changes.iter().map(|change| with(base, change)).collect::<Vec<_>>()).collect()
+}
+
+fn types() -> Vec<Setting> {
+    [Element::F32, Element::F16].map(Setting::from).into()
 }
 
 fn flags() -> Vec<Setting> {

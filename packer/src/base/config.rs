@@ -54,6 +54,20 @@ impl VitConfig {
         MAX_PASS / (self.heads * tokens * tokens + tokens * self.mlp)
     }
 
+    /// Values of the largest buffer that a pass over one image of `size` pixels makes.
+    pub fn largest_values(&self, size: usize) -> usize {
+        let tokens = self.tokens(size);
+        let scores = self.heads * tokens * tokens.next_multiple_of(4);
+        (tokens * self.mlp.max(3 * self.patch * self.patch)).max(scores).max(3 * size * size)
+    }
+
+    /// Values that a training step keeps for one image of `size` pixels until its backward pass: per block about eleven
+    /// token widths, the MLP before and after its activation, and the softmax.
+    pub fn training_values(&self, size: usize) -> usize {
+        let tokens = self.tokens(size);
+        self.layers * tokens * (11 * self.hidden + 2 * self.mlp + self.heads * tokens)
+    }
+
     /// Refuses an image size that patches do not fill, or that is out of range.
     pub fn check_size(&self, size: u32) -> Result<(), Error> {
         let (size, patch) = (size as usize, self.patch);

@@ -22,9 +22,9 @@ impl<D: Device + 'static> Weights<D> {
             let value = match name.as_str() {
                 "embed.positions" => {
                     let table = positions::interpolate(&tensor.data, grid(vit.config.image_size), grid(image_size));
-                    Tensor::new(device, &table, vit.config.tokens(image_size), vit.config.hidden)
+                    Tensor::frozen(device, &table, vit.config.tokens(image_size), vit.config.hidden)
                 }
-                _ => upload(device, &tensor.shape, &tensor.data),
+                _ => matrix(device, &tensor.shape, &tensor.data, Tensor::frozen),
             };
             (name.clone(), Var::constant(value))
         });
@@ -41,10 +41,15 @@ impl<D: Device + 'static> Weights<D> {
     }
 }
 
-/// A parameter as a matrix: the first dimension as rows; a vector as one row.
-pub fn upload<D: Device>(device: &D, shape: &[usize], data: &[f32]) -> Tensor<D> {
+/// A parameter as a matrix, the first dimension as rows and a vector as one row, brought to the device by `upload`.
+pub fn matrix<D: Device>(
+    device: &D,
+    shape: &[usize],
+    data: &[f32],
+    upload: impl FnOnce(&D, &[f32], usize, usize) -> Tensor<D>,
+) -> Tensor<D> {
     let rows = if shape.len() == 1 { 1 } else { shape[0] };
-    Tensor::new(device, data, rows, data.len() / rows)
+    upload(device, data, rows, data.len() / rows)
 }
 
 /// The features [batch, hidden] of `images` [batch, 3*size*size] under `weights` and the low-rank branches of `sites`.
@@ -90,7 +95,10 @@ pub fn forward<D: Device + 'static>(
             (x, y) = (tape.first_rows(&x, tokens), tape.first_rows(&y, tokens));
         }
         x = tape.residual(&x, &linear(&y, "attn.o"), scale("scale1"));
-        let y = tape.activation(config.activation, &linear(&norm(&x, "norm2"), "mlp.fc1"));
+        let bias = weights.vars.get(&format!("blocks.{n}.mlp.fc1.bias"));
+        let lora = sites.get(&format!("blocks.{n}.mlp.fc1"));
+        let y = norm(&x, "norm2");
+        let y = tape.linear_activation(config.activation, &y, get("mlp.fc1.weight"), bias, lora);
         x = tape.residual(&x, &linear(&y, "mlp.fc2"), scale("scale2"));
     }
     tape.layer_norm(&x, weights.get("norm.weight"), weights.get("norm.bias"), config.eps)

@@ -119,7 +119,7 @@ fn trained_weights_compute_what_frozen_ones_do() {
     let tape = Tape::new(&device);
     let images = Var::constant(Tensor::new(&device, &pixels, 2, 3 * 12 * 12));
     let upload = |(name, t): (&String, &tensors::Tensor)| {
-        (name.clone(), tape.parameter(super::forward::upload(&device, &t.shape, &t.data)))
+        (name.clone(), tape.parameter(super::forward::matrix(&device, &t.shape, &t.data, Tensor::new)))
     };
     let trained = Weights::trained(vit.config.clone(), 12, vit.tensors.iter().map(upload).collect());
     let frozen = Weights::frozen(&device, &vit, 12);

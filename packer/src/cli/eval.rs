@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::device::{DeviceArg, on_device};
 use crate::base::Vit;
 use crate::data::{Dataset, Split};
 use crate::eval::{self, Bench};
@@ -36,6 +37,8 @@ pub struct Args {
     /// Record the results in the module's card, so that bundles carry them (test split only)
     #[arg(long)]
     record: bool,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
@@ -47,8 +50,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     if args.record && split == Split::Train {
         return Err(Error::Option { name: "--record", what: "takes results of the test split only".into() });
     }
-    let bench = Bench::new(&vit, &data, split, module.card.image_size)?;
-    let results = bench.evaluate(&module, args.resamples as usize, args.seed)?;
+    let (size, resamples) = (module.card.image_size, args.resamples as usize);
+    let results = on_device!(args.device.open(false)?, device => {
+        Bench::new(device, &vit, &data, split, size)?.evaluate(&module, resamples, args.seed)?
+    });
     if let Some(path) = &args.predictions {
         output::write_file(path, results.csv(&data)?.as_bytes())?;
     }

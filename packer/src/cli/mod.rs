@@ -8,11 +8,14 @@ mod bundle;
 mod classify;
 mod completions;
 mod demo;
+mod device;
+mod devices;
 mod eval;
 mod export_onnx;
 mod inspect;
 mod keygen;
 mod phantom;
+mod profile;
 mod train;
 mod verify;
 
@@ -35,6 +38,7 @@ enum Command {
     Inspect(inspect::Args),
     Classify(classify::Args),
     Demo(demo::Args),
+    Devices(devices::Args),
     Phantom(phantom::Args),
     Completions(completions::Args),
 }
@@ -51,6 +55,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Inspect(args) => inspect::run(args),
         Command::Classify(args) => classify::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Devices(args) => devices::run(args),
         Command::Phantom(args) => phantom::run(args),
         Command::Completions(args) => completions::run(args),
     }

@@ -6,9 +6,11 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::device::{DeviceArg, Opened, on_device};
+use super::profile;
 use crate::base::Vit;
 use crate::data::{Augment, Dataset, Images, Split};
-use crate::device::cpu::Cpu;
+use crate::device::gpu::Gpu;
 use crate::output::OutputDir;
 use crate::train::{About, Checkpoint, Epoch, Examples, Method, Observer, Settings, Trained, train};
 use crate::{Error, output};
@@ -87,6 +89,14 @@ pub struct Args {
     /// The module's licence
     #[arg(long, default_value = "unspecified")]
     licence: String,
+    #[command(flatten)]
+    device: DeviceArg,
+    /// The type of frozen weights and activations on a GPU; sums and what is trained stay f32
+    #[arg(long, default_value = "f32", value_parser = ["f32", "f16"])]
+    precision: String,
+    /// Count and time what the second step asks of the GPU, and print it
+    #[arg(long)]
+    profile: bool,
     /// Go on from the checkpoint of a run that was stopped
     #[arg(long, conflicts_with = "force")]
     resume: bool,
@@ -107,6 +117,20 @@ pub fn run(args: Args) -> Result<(), Error> {
     if checkpoint.exists() && !args.resume && !args.force {
         return Err(Error::CheckpointExists { path: checkpoint });
     }
+    let half = args.precision == "f16";
+    if half && args.full {
+        let what = "f16 is for frozen weights, and --full freezes none; leave it at f32".into();
+        return Err(Error::Option { name: "--precision", what });
+    }
+    let opened = args.device.open(half)?;
+    let gpu = match &opened {
+        Opened::Gpu(gpu) => args.profile.then(|| gpu.clone()),
+        Opened::Cpu(_) if args.profile => {
+            let what = "counts what is asked of a GPU; pass --device gpu".into();
+            return Err(Error::Option { name: "--profile", what });
+        }
+        Opened::Cpu(_) => None,
+    };
     let vit = match args.from_scratch {
         true => Vit::random(&args.base, args.seed)?,
         false => Vit::open(&args.base)?,
@@ -124,10 +148,6 @@ pub fn run(args: Args) -> Result<(), Error> {
     let positions: Vec<usize> = (0..both.len()).collect();
     let (training, validation) = positions.split_at(training.len());
 
-    if settings.batch > vit.config.images_per_pass(settings.size) {
-        let most = vit.config.images_per_pass(settings.size);
-        return Err(Error::BatchTooLarge { batch: settings.batch, size: settings.size, most });
-    }
     let fingerprint = format!("{} {preprocessing:?} {} {}", vit.digest(), training.len(), fingerprint(&data, &both));
     let resume = match args.resume && checkpoint.exists() {
         true => Some(Checkpoint::open(&checkpoint, &settings, &fingerprint)?),
@@ -136,10 +156,15 @@ pub fn run(args: Args) -> Result<(), Error> {
     let mut observer =
         Console::new(&checkpoint, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
     let examples = Examples { classes: &data.classes, images: &images, training, validation };
-    let trained = train(&Cpu::<f32>::new(), &vit, examples, &settings, resume, &mut observer);
+    observer.profile = gpu.map(Profiling::new);
+    let trained = on_device!(opened, device => train(device, &vit, examples, &settings, resume, &mut observer));
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;
+    let table = observer.profile.take().map(|p| p.table).transpose()?;
     save(&args, vit, &settings, trained)?;
+    if let Some(table) = table.flatten() {
+        output::print(&table)?;
+    }
     if checkpoint.exists() {
         fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
     }
@@ -238,6 +263,34 @@ struct Console<'a> {
     loss: f64,
     start: Instant,
     saved: Instant,
+    profile: Option<Profiling>,
+}
+
+/// The counting of the second step: the first one compiles the kernels.
+struct Profiling {
+    gpu: Gpu,
+    begun: Instant,
+    table: Result<Option<String>, Error>,
+}
+
+impl Profiling {
+    fn new(gpu: Gpu) -> Self {
+        Profiling { gpu, begun: Instant::now(), table: Ok(None) }
+    }
+
+    fn after(&mut self, steps: usize) {
+        match steps {
+            1 => {
+                self.gpu.engine().profile();
+                self.begun = Instant::now();
+            }
+            2 => {
+                let records = self.gpu.engine().take_profile();
+                self.table = records.map(|r| Some(profile::table(&r, self.begun.elapsed().as_secs_f64())));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// A checkpoint is made this often within an epoch.
@@ -248,7 +301,18 @@ impl<'a> Console<'a> {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {eta} left");
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let now = Instant::now();
-        Console { bar, path, fingerprint, epochs, first_step, images: 0, loss: f64::NAN, start: now, saved: now }
+        Console {
+            bar,
+            path,
+            fingerprint,
+            epochs,
+            first_step,
+            images: 0,
+            loss: f64::NAN,
+            start: now,
+            saved: now,
+            profile: None,
+        }
     }
 
     /// An interruption, with what to do next.
@@ -264,6 +328,9 @@ impl<'a> Console<'a> {
 
 impl Observer for Console<'_> {
     fn step(&mut self, done: usize, total: usize, images: usize, loss: Option<f64>) {
+        if let Some(profile) = &mut self.profile {
+            profile.after(done - self.first_step);
+        }
         self.images += images;
         self.loss = loss.unwrap_or(self.loss);
         let speed = self.images as f64 / self.start.elapsed().as_secs_f64();

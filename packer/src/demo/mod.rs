@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::base::{Vit, embedded};
 use crate::data::Split;
+use crate::device::cpu::Cpu;
 use crate::eval::{Bench, Results, bootstrap};
 use crate::output::OutputDir;
 use crate::{Error, interrupt};
@@ -118,7 +119,7 @@ impl Demo {
 fn evaluate(vit: &Vit, studies: &[Study], seed: u64) -> Result<Vec<Vec<Results>>, Error> {
     let mut results: Vec<Vec<Results>> = studies.iter().map(|_| Vec::new()).collect();
     for host in studies {
-        let bench = Bench::new(vit, &host.data, Split::Test, host.module.card.image_size)?;
+        let bench = Bench::new(&Cpu::<f32>::new(), vit, &host.data, Split::Test, host.module.card.image_size)?;
         for (guest, results) in studies.iter().zip(&mut results) {
             results.push(bench.evaluate(&guest.module, bootstrap::RESAMPLES, seed)?);
         }

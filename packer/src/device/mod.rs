@@ -8,6 +8,7 @@
 use crate::Error;
 
 pub mod cpu;
+pub mod gpu;
 
 /// Which side of a product is read transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +113,10 @@ pub trait Device: Clone {
     fn largest_buffer(&self) -> usize {
         usize::MAX
     }
+    /// Bytes of memory that are still free, where the device knows.
+    fn memory_left(&self) -> Option<u64> {
+        None
+    }
     /// The gradient of a loss to itself: 1, or a power of two where gradients are kept in a narrow type. What comes of it
     /// is scaled by the same factor until [`Device::adamw`] or [`Device::sgd`] takes it out again.
     fn loss_gradient(&self) -> Self::Buffer {
@@ -124,11 +129,7 @@ pub trait Device: Clone {
     fn matmul_add(&self, c: &mut Self::Buffer, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer);
 
     /// x W^T + bias: size.m rows of x, W [size.n, size.k].
-    fn linear(&self, size: Size, x: &Self::Buffer, w: &Self::Buffer, bias: &Self::Buffer) -> Self::Buffer {
-        let mut y = self.repeat_row(bias, size.m);
-        self.matmul_add(&mut y, Form::Nt, size, 1.0, x, w);
-        y
-    }
+    fn linear(&self, size: Size, x: &Self::Buffer, w: &Self::Buffer, bias: &Self::Buffer) -> Self::Buffer;
     /// [`Device::linear`], before and after an activation.
     fn linear_activation(
         &self,
@@ -145,8 +146,6 @@ pub trait Device: Clone {
 
     /// into += alpha * x.
     fn add_scaled(&self, into: &mut Self::Buffer, alpha: f64, x: &Self::Buffer);
-    /// `rows` copies of `row`.
-    fn repeat_row(&self, row: &Self::Buffer, rows: usize) -> Self::Buffer;
     /// The sum over rows of x [rows, columns].
     fn column_sum(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer;
     /// The sum over rows of the element-wise product of x and y [rows, columns].

@@ -7,12 +7,13 @@ use super::{Evaluation, Subject, floors};
 use crate::Error;
 use crate::base::Vit;
 use crate::data::{Colour, Dataset, Images, Split};
-use crate::device::cpu::Cpu;
+use crate::device::Device;
 use crate::lora::{Module, RecordedMetric};
 use crate::predict::{Predictor, argmax, probabilities};
 
 /// Images to evaluate on, and what the floors say of them.
-pub struct Bench<'a> {
+pub struct Bench<'a, D: Device> {
+    device: D,
     vit: &'a Vit,
     data: &'a Dataset,
     size: u32,
@@ -32,25 +33,25 @@ pub struct Results {
     pub probabilities: Vec<f32>,
 }
 
-impl<'a> Bench<'a> {
+impl<'a, D: Device + 'static> Bench<'a, D> {
     /// Loads the images of `split` at `size` pixels and fits the floors on the training part.
-    pub fn new(vit: &'a Vit, data: &'a Dataset, split: Split, size: u32) -> Result<Self, Error> {
+    pub fn new(device: &D, vit: &'a Vit, data: &'a Dataset, split: Split, size: u32) -> Result<Self, Error> {
         let preprocessing = vit.preprocessing_for(size)?;
         let (train, indices) = (data.indices(Split::Train), data.indices(split));
         let (train, images) =
             (Images::load(data, &train, &preprocessing)?, Images::load(data, &indices, &preprocessing)?);
         let classes = data.classes.len();
-        let [base_train, base_test] = [&train, &images].map(|images| features(vit, None, images, size));
+        let [base_train, base_test] = [&train, &images].map(|images| features(device, vit, None, images, size));
         let linear_probe = floors::linear_probe(&base_train?.concat(), train.labels(), &base_test?.concat(), classes)?;
         let colours = |images: &Images| -> Vec<[f64; 6]> { images.colours().iter().map(Colour::features).collect() };
         let colour = floors::colour(&colours(&train), train.labels(), &colours(&images), classes)?;
-        Ok(Bench { vit, data, size, images, indices, linear_probe, colour })
+        Ok(Bench { device: device.clone(), vit, data, size, images, indices, linear_probe, colour })
     }
 
     /// Evaluates `module`, which must be of the bench's size and classes.
     pub fn evaluate(&self, module: &Module, resamples: usize, seed: u64) -> Result<Results, Error> {
         check_classes(module, self.data)?;
-        let adapted = features(self.vit, Some(module), &self.images, self.size)?;
+        let adapted = features(&self.device, self.vit, Some(module), &self.images, self.size)?;
         let rows = adapted.iter().flat_map(|feature| probabilities(&module.head, feature));
         let probabilities: Vec<f32> = rows.map(|p| p as f32).collect();
         let subject = Subject {
@@ -115,12 +116,17 @@ impl Evaluation {
 }
 
 /// Features of all images, under a progress bar.
-fn features(vit: &Vit, module: Option<&Module>, images: &Images, size: u32) -> Result<Vec<Vec<f32>>, Error> {
-    let device = Cpu::<f32>::new();
+fn features<D: Device + 'static>(
+    device: &D,
+    vit: &Vit,
+    module: Option<&Module>,
+    images: &Images,
+    size: u32,
+) -> Result<Vec<Vec<f32>>, Error> {
     let bar = ProgressBar::new(images.len() as u64);
     let all: Vec<usize> = (0..images.len()).collect();
     let rows =
-        Predictor::new(&device, vit, module, size as usize).features_of(images, &all, |n| bar.set_position(n as u64));
+        Predictor::new(device, vit, module, size as usize).features_of(images, &all, |n| bar.set_position(n as u64));
     bar.finish_and_clear();
     rows
 }

@@ -52,6 +52,12 @@ impl<D: Device> Tensor<D> {
         assert_eq!(values.len(), rows * columns);
         Tensor { buffer: device.upload(values), rows, columns }
     }
+
+    /// A matrix that is never trained, in the device's lower precision where it has one.
+    pub fn frozen(device: &D, values: &[f32], rows: usize, columns: usize) -> Self {
+        assert_eq!(values.len(), rows * columns);
+        Tensor { buffer: device.upload_frozen(values), rows, columns }
+    }
 }
 
 impl<D: Device> Var<D> {

@@ -30,13 +30,45 @@ impl<D: Device + 'static> Tape<D> {
             d.matmul_add(&mut y, Form::Nt, Size { m: rows, n: outputs, k: rank }, l.scale, &low, &l.b.value.buffer);
             (l.clone(), low)
         });
+        self.record_linear(y, [x, w], bias, branch)
+    }
+
+    /// An activation of [`Tape::linear`], in one operation of the device where no low-rank branch comes between.
+    pub fn linear_activation(
+        &self,
+        kind: Activation,
+        x: &Var<D>,
+        w: &Var<D>,
+        bias: Option<&Var<D>>,
+        lora: Option<&LowRank<D>>,
+    ) -> Var<D> {
+        let (Some(bias), None) = (bias, lora) else {
+            return self.activation(kind, &self.linear(x, w, bias, lora));
+        };
+        let size = Size { m: x.value.rows, n: w.value.rows, k: w.value.columns };
+        let (before, after) =
+            self.device.linear_activation(kind, size, &x.value.buffer, &w.value.buffer, &bias.value.buffer);
+        let before = self.record_linear(before, [x, w], Some(bias), None);
+        self.record_activation(kind, &before, after)
+    }
+
+    /// Records `y`, the value of a linear layer of x and W, with its backward.
+    fn record_linear(
+        &self,
+        y: D::Buffer,
+        [x, w]: [&Var<D>; 2],
+        bias: Option<&Var<D>>,
+        branch: Option<(LowRank<D>, D::Buffer)>,
+    ) -> Var<D> {
+        let (rows, inputs, outputs) = (x.value.rows, w.value.columns, w.value.rows);
         let mut operands = vec![x, w];
         operands.extend(bias);
-        operands.extend(lora.iter().flat_map(|l| [&l.a, &l.b]));
+        let low_rank = branch.as_ref().map(|(l, _)| l.clone());
+        operands.extend(low_rank.iter().flat_map(|l| [&l.a, &l.b]));
         let (w_node, bias_node, x_node) = (w.node, bias.and_then(|b| b.node), x.node);
         let w = w.value.buffer.clone();
         // The input is kept only where a gradient needs it.
-        let kept = (w_node.is_some() || lora.is_some()).then(|| x.value.buffer.clone());
+        let kept = (w_node.is_some() || branch.is_some()).then(|| x.value.buffer.clone());
         self.record(Tensor { buffer: y, rows, columns: outputs }, &operands, move |d, dy, g| {
             let low_gradient = branch.as_ref().map(|(l, _)| {
                 let size = Size { m: rows, n: l.a.value.rows, k: outputs };
@@ -99,7 +131,10 @@ impl<D: Device + 'static> Tape<D> {
 
     /// The non-linearity of the MLP, element by element.
     pub fn activation(&self, kind: Activation, x: &Var<D>) -> Var<D> {
-        let y = self.device.activation(kind, &x.value.buffer);
+        self.record_activation(kind, x, self.device.activation(kind, &x.value.buffer))
+    }
+
+    fn record_activation(&self, kind: Activation, x: &Var<D>, y: D::Buffer) -> Var<D> {
         let (node, kept) = (x.node, x.value.buffer.clone());
         self.record(like(&x.value, y), &[x], move |d, dy, g| {
             g.add(node, || d.activation_backward(kind, dy, &kept));

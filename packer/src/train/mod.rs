@@ -10,7 +10,7 @@ use cpu_time::ProcessTime;
 use medforge_runtime::tensors::Tensor;
 use serde::{Deserialize, Serialize};
 
-use crate::base::{Vit, Weights, forward};
+use crate::base::{Vit, VitConfig, Weights, forward};
 use crate::data::{Augment, Draw, Images};
 use crate::device::{AdamW, Device};
 use crate::lora::{Factors, Head, Targets};
@@ -136,6 +136,29 @@ pub fn train<D: Device + 'static>(
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Trained, Error> {
+    run(device, vit, examples, settings, resume, observer).map_err(|error| match error {
+        Error::GpuMemory { held, .. } => {
+            let batch = settings.batch;
+            // What is not weights was there for the images of a batch, but the last one did not fit.
+            let weights = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
+            let fits = held.saturating_sub(weights) / (4 * vit.config.training_values(settings.size) as u64);
+            match usize::try_from(fits).unwrap_or(usize::MAX).min(batch - 1) {
+                0 => error,
+                fits => Error::GpuBatch { held, batch, fits },
+            }
+        }
+        other => other,
+    })
+}
+
+fn run<D: Device + 'static>(
+    device: &D,
+    vit: &Vit,
+    examples: Examples,
+    settings: &Settings,
+    resume: Option<Checkpoint>,
+    observer: &mut dyn Observer,
+) -> Result<Trained, Error> {
     let Examples { classes, images, training, validation } = examples;
     let per_epoch = training.len().div_ceil(settings.batch);
     let total = per_epoch * settings.epochs;
@@ -233,6 +256,8 @@ struct Run<'a, D: Device> {
     settings: &'a Settings,
     frozen: Option<Weights<D>>,
     parameters: Parameters<D>,
+    /// Images that fit the device at once.
+    per_pass: usize,
 }
 
 impl<'a, D: Device + 'static> Run<'a, D> {
@@ -242,18 +267,33 @@ impl<'a, D: Device + 'static> Run<'a, D> {
             Method::Lora { .. } => Some(Weights::frozen(device, vit, settings.size)),
             Method::Full => None,
         };
-        Ok(Run { device, vit, settings, frozen, parameters })
+        let per_pass = per_pass(device, &vit.config, settings);
+        Ok(Run { device, vit, settings, frozen, parameters, per_pass })
     }
 
-    /// One batch: forward, backward, AdamW. The loss stays on the device.
+    /// One batch: forward, backward, AdamW; in several passes where it does not fit the device. The loss stays on the device.
     fn step(&mut self, pixels: &[f32], labels: &[u32], rate: f64, step: u64) -> D::Buffer {
-        let tape = Tape::new(self.device);
-        let vars = self.parameters.variables(&tape);
-        let images = Matrix::new(self.device, pixels, labels.len(), pixels.len() / labels.len());
-        let logits = self.logits(&tape, &vars, &Var::constant(images));
-        let (loss, _) = tape.cross_entropy(&logits, labels);
-        drop(logits);
-        let gradients = tape.backward(&loss);
+        let image = pixels.len() / labels.len();
+        let mut sum: Option<(D::Buffer, BTreeMap<String, D::Buffer>)> = None;
+        for (pixels, part) in pixels.chunks(self.per_pass * image).zip(labels.chunks(self.per_pass)) {
+            let (loss, gradients) = self.gradients(pixels, part);
+            if part.len() == labels.len() {
+                sum = Some((loss, gradients));
+                break;
+            }
+            // Each part's means count by its share of the batch.
+            let share = part.len() as f64 / labels.len() as f64;
+            let add = |into: &mut D::Buffer, x| self.device.add_scaled(into, share, x);
+            let (total, totals) = sum.get_or_insert_with(|| {
+                let zeros = |(name, len): (&String, usize)| (name.clone(), self.device.zeros(len));
+                (self.device.zeros(1), self.parameters.lengths().map(zeros).collect())
+            });
+            add(total, &loss);
+            for (name, gradient) in &gradients {
+                add(totals.get_mut(name).expect("a gradient is of a parameter"), gradient);
+            }
+        }
+        let (loss, gradients) = sum.expect("a batch is not empty");
         let settings = AdamW {
             learning_rate: rate,
             beta1: 0.9,
@@ -262,8 +302,22 @@ impl<'a, D: Device + 'static> Run<'a, D> {
             weight_decay: self.settings.weight_decay,
             step,
         };
-        self.parameters.update(self.device, settings, vars, &gradients);
-        loss.value.buffer
+        self.parameters.update(self.device, settings, &gradients);
+        self.device.submit();
+        loss
+    }
+
+    /// The mean loss of images that fit one pass, and the gradient of every weight that it depends on.
+    fn gradients(&self, pixels: &[f32], labels: &[u32]) -> (D::Buffer, BTreeMap<String, D::Buffer>) {
+        let tape = Tape::new(self.device);
+        let vars = self.parameters.variables(&tape);
+        let images = Matrix::frozen(self.device, pixels, labels.len(), pixels.len() / labels.len());
+        let logits = self.logits(&tape, &vars, &Var::constant(images));
+        let (loss, _) = tape.cross_entropy(&logits, labels);
+        drop(logits);
+        let gradients = tape.backward(&loss);
+        let found = vars.into_iter().filter_map(|(name, var)| Some((name, gradients.of(&var)?.clone())));
+        (loss.value.buffer, found.collect())
     }
 
     fn logits(&self, tape: &Tape<D>, vars: &BTreeMap<String, Var<D>>, images: &Var<D>) -> Var<D> {
@@ -278,6 +332,15 @@ impl<'a, D: Device + 'static> Run<'a, D> {
         let feature = forward(tape, weights, &self.parameters.low_rank(vars), self.device, images);
         tape.linear(&feature, &vars["head.weight"], Some(&vars["head.bias"]), None)
     }
+}
+
+/// Images that a device's buffers and its memory, where it knows that, hold at once.
+fn per_pass(device: &impl Device, config: &VitConfig, settings: &Settings) -> usize {
+    let by_buffer = device.largest_buffer() / config.largest_values(settings.size);
+    let bytes = 4 * config.training_values(settings.size) as u64;
+    let by_memory = device.memory_left().map_or(u64::MAX, |left| left / bytes);
+    let by_memory = usize::try_from(by_memory).unwrap_or(usize::MAX);
+    by_buffer.min(by_memory).min(config.images_per_pass(settings.size)).clamp(1, settings.batch)
 }
 
 /// Reads pending losses back, adds them to the epoch's sum and returns their mean; refuses a loss that is not finite.
@@ -304,12 +367,12 @@ fn validate<D: Device + 'static>(run: &Run<D>, images: &Images, indices: &[usize
     let classes = run.parameters.classes();
     let (mut loss, mut right, mut count) = (0.0, vec![0usize; classes], vec![0usize; classes]);
     let mut pixels = Vec::new();
-    for batch in indices.chunks(predict::batch(&run.vit.config, size)) {
+    for batch in indices.chunks(predict::batch(device, &run.vit.config, size)) {
         interrupt::check()?;
         images.batch(batch, None, &mut pixels)?;
         let tape = Tape::new(device);
         let vars = run.parameters.constants();
-        let input = Matrix::new(device, &pixels, batch.len(), 3 * size * size);
+        let input = Matrix::frozen(device, &pixels, batch.len(), 3 * size * size);
         let logits = device.download(&run.logits(&tape, &vars, &Var::constant(input)).value.buffer)?;
         for (row, &i) in logits.chunks_exact(classes).zip(batch) {
             let label = images.labels()[i];

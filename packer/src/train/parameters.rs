@@ -9,7 +9,7 @@ use crate::base::Vit;
 use crate::device::{AdamW, Device, Update};
 use crate::lora::{Factors, Head};
 use crate::random::{Purpose, Stream};
-use crate::tape::{Gradients, LowRank, Tape, Tensor as Matrix, Var};
+use crate::tape::{LowRank, Tape, Tensor as Matrix, Var};
 
 use super::checkpoint::{Best, Checkpoint, Progress};
 use super::{Method, Settings, branches, targets};
@@ -22,8 +22,7 @@ pub struct Parameters<D: Device> {
 
 struct Parameter<D: Device> {
     shape: Vec<usize>,
-    /// None only while a step holds it.
-    weight: Option<D::Buffer>,
+    weight: D::Buffer,
     first: D::Buffer,
     second: D::Buffer,
 }
@@ -57,7 +56,7 @@ impl<D: Device + 'static> Parameters<D> {
         let list = host.into_iter().map(|(name, tensor)| {
             let len = tensor.data.len();
             let (first, second) = (device.zeros(len), device.zeros(len));
-            (name, Parameter { shape: tensor.shape, weight: Some(device.upload(&tensor.data)), first, second })
+            (name, Parameter { shape: tensor.shape, weight: device.upload(&tensor.data), first, second })
         });
         Ok(Parameters { list: list.collect(), scale })
     }
@@ -67,20 +66,23 @@ impl<D: Device + 'static> Parameters<D> {
         self.list["head.weight"].shape[0]
     }
 
-    /// Every weight as a variable of `tape`. The weights are on loan until [`Parameters::update`] takes them back.
-    pub fn variables(&mut self, tape: &Tape<D>) -> BTreeMap<String, Var<D>> {
-        let lend = |(name, p): (&String, &mut Parameter<D>)| {
-            let buffer = p.weight.take().expect("the last step gave its weights back");
-            (name.clone(), tape.parameter(matrix::<D>(&p.shape, buffer)))
+    /// The name of every weight and how many values it has.
+    pub fn lengths(&self) -> impl Iterator<Item = (&String, usize)> {
+        self.list.iter().map(|(name, p)| (name, p.shape.iter().product()))
+    }
+
+    /// Every weight as a variable of `tape`. [`Parameters::update`] copies weights that are still held this way.
+    pub fn variables(&self, tape: &Tape<D>) -> BTreeMap<String, Var<D>> {
+        let variable = |(name, p): (&String, &Parameter<D>)| {
+            (name.clone(), tape.parameter(matrix::<D>(&p.shape, p.weight.clone())))
         };
-        self.list.iter_mut().map(lend).collect()
+        self.list.iter().map(variable).collect()
     }
 
     /// Every weight as a constant, for predictions.
     pub fn constants(&self) -> BTreeMap<String, Var<D>> {
         let constant = |(name, p): (&String, &Parameter<D>)| {
-            let buffer = p.weight.clone().expect("no step is under way");
-            (name.clone(), Var::constant(matrix::<D>(&p.shape, buffer)))
+            (name.clone(), Var::constant(matrix::<D>(&p.shape, p.weight.clone())))
         };
         self.list.iter().map(constant).collect()
     }
@@ -91,20 +93,11 @@ impl<D: Device + 'static> Parameters<D> {
     }
 
     /// One AdamW step on every weight that has a gradient.
-    pub fn update(
-        &mut self,
-        device: &D,
-        settings: AdamW,
-        mut vars: BTreeMap<String, Var<D>>,
-        gradients: &Gradients<D>,
-    ) {
+    pub fn update(&mut self, device: &D, settings: AdamW, gradients: &BTreeMap<String, D::Buffer>) {
         let mut updates = Vec::new();
         for (name, p) in &mut self.list {
-            let var = vars.remove(name).expect("variables come from these parameters");
-            let gradient = gradients.of(&var);
-            let weight = p.weight.insert(var.value.buffer);
-            if let Some(gradient) = gradient {
-                updates.push(Update { weight, gradient, state: [&mut p.first, &mut p.second] });
+            if let Some(gradient) = gradients.get(name) {
+                updates.push(Update { weight: &mut p.weight, gradient, state: [&mut p.first, &mut p.second] });
             }
         }
         device.adamw(settings, updates);
@@ -112,8 +105,7 @@ impl<D: Device + 'static> Parameters<D> {
 
     /// The weights on the host.
     pub fn weights(&self, device: &D) -> Result<Host, Error> {
-        let weight = |p: &Parameter<D>| p.weight.clone().expect("no step is under way");
-        self.list.iter().map(|(name, p)| Ok((name.clone(), p.host(device, &weight(p))?))).collect()
+        self.list.iter().map(|(name, p)| Ok((name.clone(), p.host(device, &p.weight)?))).collect()
     }
 
     /// Everything that is needed to go on after `progress`.
@@ -152,7 +144,7 @@ impl<D: Device + 'static> Parameters<D> {
             };
             let (weight, first, second) =
                 (take(&checkpoint.weights)?, take(&checkpoint.first)?, take(&checkpoint.second)?);
-            (p.weight, p.first, p.second) = (Some(weight), first, second);
+            (p.weight, p.first, p.second) = (weight, first, second);
         }
         Ok(())
     }

@@ -131,6 +131,17 @@ impl<T: Real> Device for Cpu<T> {
         matmul::product(c, true, form, size, T::from_f64(alpha), &a.values, &b.values);
     }
 
+    fn linear(&self, size: Size, x: &Self::Buffer, w: &Self::Buffer, bias: &Self::Buffer) -> Self::Buffer {
+        let mut y = self.take(size.m * size.n);
+        rows_mut(&mut y, size.n, |_, rows| {
+            for row in rows.chunks_exact_mut(size.n) {
+                row.copy_from_slice(&bias.values);
+            }
+        });
+        matmul::product(&mut y, true, Form::Nt, size, T::ONE, &x.values, &w.values);
+        self.wrap(y)
+    }
+
     fn add_scaled(&self, into: &mut Self::Buffer, alpha: f64, x: &Self::Buffer) {
         let (into, alpha) = (self.own(into), T::from_f64(alpha));
         assert_eq!(into.len(), x.values.len());
@@ -144,15 +155,6 @@ impl<T: Real> Device for Cpu<T> {
                 },
             )
         });
-    }
-
-    fn repeat_row(&self, row: &Self::Buffer, rows: usize) -> Self::Buffer {
-        let columns = row.values.len();
-        self.by_rows(rows * columns, columns, |_, out| {
-            for out in out.chunks_exact_mut(columns) {
-                out.copy_from_slice(&row.values);
-            }
-        })
     }
 
     fn column_sum(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer {

@@ -1,0 +1,277 @@
+//! The `gpu` device: WGSL compute shaders through wgpu, on Vulkan, Metal or DX12.
+//!
+//! Work is recorded, not done: [`Device::submit`] hands it to the driver, [`Device::download`] waits for it and is where
+//! whatever went wrong is reported. With `Element::F16` frozen weights and activations are kept in f16; sums, statistics,
+//! trained weights, their gradients and moments stay f32, and losses are scaled so that small gradients survive.
+
+use std::sync::Arc;
+
+use medforge_shaders::Element;
+
+use crate::Error;
+
+use super::{Activation, AdamW, AttentionSize, Device, Form, PatchSize, Size, Update};
+
+pub mod adapter;
+mod attention;
+mod elementwise;
+mod embed;
+mod engine;
+mod matmul;
+mod memory;
+mod norm;
+mod optimiser;
+mod pool;
+mod profile;
+#[cfg(test)]
+pub(crate) mod tests;
+mod tuning;
+
+pub use engine::Engine;
+pub use pool::Chunk;
+pub use profile::Record;
+pub use tuning::{Tile, Tuning};
+
+use matmul::Matrix;
+
+type Buffer = Arc<Chunk>;
+
+/// An adapter as a device.
+#[derive(Clone)]
+pub struct Gpu {
+    engine: Arc<Engine>,
+    /// The loss scaler's state, with f16.
+    scaler: Option<Buffer>,
+}
+
+/// How to open an adapter.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The number in `packer devices`; the best one if there is none.
+    pub number: Option<usize>,
+    /// Frozen weights and activations in f16.
+    pub half: bool,
+    /// Bytes that may be used; all there are if there is none.
+    pub budget: Option<u64>,
+    /// Other forms of the kernels than the adapter would get.
+    pub tuning: Option<Tuning>,
+    /// Fresh buffers are full of NaN, so that a value left unwritten is seen. For tests.
+    pub poison: bool,
+}
+
+/// The loss scale to start with.
+const SCALE: f32 = 65536.0;
+
+impl Gpu {
+    pub fn open(options: Options) -> Result<Self, Error> {
+        let (description, adapter) = adapter::choose(options.number)?;
+        if options.half && !description.shader_f16 {
+            let what = "it has no f16 arithmetic in shaders; leave --precision at f32".into();
+            return Err(Error::AdapterUnusable { adapter: description.name, what });
+        }
+        let tuning = options.tuning.unwrap_or_else(|| Tuning::of(&description));
+        let precision = if options.half { Element::F16 } else { Element::F32 };
+        let budget = options.budget.or(description.memory);
+        let engine = Engine::open((description, adapter), tuning, precision, budget, options.poison)?;
+        let state = [SCALE.to_bits(), 0, 0, 0];
+        let scaler = options.half.then(|| engine.upload(bytemuck::cast_slice(&state), 4, Element::F32));
+        Ok(Gpu { engine, scaler })
+    }
+
+    /// The queue, its adapter and its counts.
+    pub fn engine(&self) -> &Arc<Engine> {
+        &self.engine
+    }
+
+    /// A buffer to write that nobody else holds: a copy where somebody does.
+    fn own<'a>(&self, buffer: &'a mut Buffer) -> &'a Chunk {
+        if Arc::get_mut(buffer).is_none() {
+            *buffer = self.engine.convert(buffer, buffer.element);
+        }
+        buffer
+    }
+
+    /// Indices or other four-byte values.
+    fn words<T: bytemuck::NoUninit>(&self, values: &[T]) -> Buffer {
+        self.engine.upload(bytemuck::cast_slice(values), std::mem::size_of_val(values) / 4, Element::F32)
+    }
+}
+
+impl Device for Gpu {
+    type Buffer = Buffer;
+
+    fn upload(&self, values: &[f32]) -> Buffer {
+        self.engine.upload(bytemuck::cast_slice(values), values.len(), Element::F32)
+    }
+
+    fn upload_frozen(&self, values: &[f32]) -> Buffer {
+        match self.engine.precision {
+            Element::F32 => self.upload(values),
+            Element::F16 => {
+                let narrow: Vec<half::f16> = values.iter().map(|v| half::f16::from_f32(*v)).collect();
+                self.engine.upload(bytemuck::cast_slice(&narrow), values.len(), Element::F16)
+            }
+        }
+    }
+
+    fn download(&self, buffer: &Buffer) -> Result<Vec<f32>, Error> {
+        let wide = match buffer.element {
+            Element::F32 => buffer.clone(),
+            Element::F16 => self.engine.convert(buffer, Element::F32),
+        };
+        let bytes = self.engine.read(&wide)?;
+        Ok(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+    }
+
+    fn zeros(&self, len: usize) -> Buffer {
+        let buffer = self.engine.allocate(len, Element::F32);
+        self.engine.fill(&buffer, 0.0);
+        buffer
+    }
+
+    fn submit(&self) {
+        self.engine.submit();
+    }
+
+    fn largest_buffer(&self) -> usize {
+        let adapter = &self.engine.adapter;
+        usize::try_from(adapter.largest_buffer.min(adapter.largest_binding) / 4).unwrap_or(usize::MAX)
+    }
+
+    fn memory_left(&self) -> Option<u64> {
+        self.engine.memory_left()
+    }
+
+    fn loss_gradient(&self) -> Buffer {
+        match &self.scaler {
+            // The state's first value is the scale.
+            Some(state) => self.rows(state, Element::F32, 1, 1, [1, 1, 0], false),
+            None => self.upload(&[1.0]),
+        }
+    }
+
+    fn matmul(&self, form: Form, size: Size, alpha: f64, a: &Buffer, b: &Buffer) -> Buffer {
+        self.product(form, size, alpha, a, b)
+    }
+
+    fn matmul_add(&self, c: &mut Buffer, form: Form, size: Size, alpha: f64, a: &Buffer, b: &Buffer) {
+        let c = self.own(c);
+        matmul::run(
+            &self.engine,
+            &matmul::Product {
+                a: Matrix::plain(a, form.stride_a(size)),
+                b: Matrix::plain(b, form.stride_b(size)),
+                accumulate: true,
+                ..matmul::Product::new(form, size, alpha, a, b, Matrix::plain(c, size.n))
+            },
+        );
+    }
+
+    fn linear(&self, size: Size, x: &Buffer, w: &Buffer, bias: &Buffer) -> Buffer {
+        self.linear_with(size, x, w, bias, None).0
+    }
+
+    fn linear_activation(
+        &self,
+        kind: Activation,
+        size: Size,
+        x: &Buffer,
+        w: &Buffer,
+        bias: &Buffer,
+    ) -> (Buffer, Buffer) {
+        let (before, after) = self.linear_with(size, x, w, bias, Some(kind));
+        (before, after.expect("an activation was asked for"))
+    }
+
+    fn add_scaled(&self, into: &mut Buffer, alpha: f64, x: &Buffer) {
+        let into = self.own(into);
+        self.engine.add_scaled(into, alpha as f32, x);
+    }
+
+    fn column_sum(&self, x: &Buffer, columns: usize) -> Buffer {
+        self.reduce_rows(x, None, columns)
+    }
+
+    fn column_dot(&self, x: &Buffer, y: &Buffer, columns: usize) -> Buffer {
+        self.reduce_rows(x, Some(y), columns)
+    }
+
+    fn scale_columns(&self, x: &Buffer, scale: &Buffer) -> Buffer {
+        self.sum_scaled(None, x, Some(scale))
+    }
+
+    fn residual(&self, x: &Buffer, y: &Buffer, scale: Option<&Buffer>) -> Buffer {
+        self.sum_scaled(Some(x), y, scale)
+    }
+
+    fn layer_norm(&self, x: &Buffer, gain: &Buffer, bias: &Buffer, epsilon: f64) -> (Buffer, Buffer) {
+        self.norm(x, gain, bias, epsilon)
+    }
+
+    fn layer_norm_backward(&self, dy: &Buffer, x: &Buffer, statistics: &Buffer, gain: &Buffer) -> Buffer {
+        self.norm_backward(dy, x, statistics, gain)
+    }
+
+    fn normalised(&self, x: &Buffer, statistics: &Buffer) -> Buffer {
+        self.norm_only(x, statistics)
+    }
+
+    fn activation(&self, kind: Activation, x: &Buffer) -> Buffer {
+        self.activate(kind, x, None)
+    }
+
+    fn activation_backward(&self, kind: Activation, dy: &Buffer, x: &Buffer) -> Buffer {
+        self.activate(kind, x, Some(dy))
+    }
+
+    fn attention(&self, size: AttentionSize, q: &Buffer, k: &Buffer, v: &Buffer) -> (Buffer, Buffer) {
+        attention::forward(self, size, [q, k, v])
+    }
+
+    fn attention_backward(
+        &self,
+        size: AttentionSize,
+        dy: &Buffer,
+        qkv: [&Buffer; 3],
+        y: &Buffer,
+        saved: &Buffer,
+    ) -> [Buffer; 3] {
+        attention::backward(self, size, dy, qkv, y, saved)
+    }
+
+    fn patches(&self, size: PatchSize, images: &Buffer) -> Buffer {
+        self.cut(size, images, false)
+    }
+
+    fn patches_backward(&self, size: PatchSize, dy: &Buffer) -> Buffer {
+        self.cut(size, dy, true)
+    }
+
+    fn tokens(&self, patches: &Buffer, cls: &Buffer, positions: &Buffer) -> Buffer {
+        self.embed(patches, cls, positions)
+    }
+
+    fn tokens_backward(&self, dy: &Buffer, columns: usize, tokens: usize) -> [Buffer; 3] {
+        self.embed_backward(dy, columns, tokens)
+    }
+
+    fn first_rows(&self, x: &Buffer, columns: usize, tokens: usize) -> Buffer {
+        self.rows(x, x.element, x.len / columns / tokens, columns, [1, tokens, 0], false)
+    }
+
+    fn first_rows_backward(&self, dy: &Buffer, columns: usize, tokens: usize) -> Buffer {
+        self.rows(dy, dy.element, dy.len / columns * tokens, columns, [1, tokens, 0], true)
+    }
+
+    fn cross_entropy(&self, logits: &Buffer, classes: usize, labels: &[u32]) -> (Buffer, Buffer) {
+        self.likelihood(logits, classes, labels)
+    }
+
+    fn cross_entropy_backward(&self, dy: &Buffer, softmax: &Buffer, classes: usize, labels: &[u32]) -> Buffer {
+        self.likelihood_backward(dy, softmax, classes, labels)
+    }
+
+    fn adamw(&self, settings: AdamW, updates: Vec<Update<Buffer, 2>>) {
+        optimiser::adamw(self, settings, updates);
+    }
+}

@@ -1,0 +1,117 @@
+//! Buffers on the adapter, and those that are free to be used again: a training step asks for the same sizes as the last one.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use medforge_shaders::Element;
+
+use super::engine::{Engine, lock};
+
+/// A buffer that goes back to its engine's pool when its last owner drops it. What was recorded with it has been queued
+/// before whatever its next owner records, so it may be written again at once.
+pub struct Chunk {
+    pub(super) buffer: Option<wgpu::Buffer>,
+    /// Number of values.
+    pub(super) len: usize,
+    pub(super) element: Element,
+    size: u64,
+    pooled: bool,
+    engine: Arc<Engine>,
+}
+
+/// Free buffers by size, and the count of bytes.
+pub struct Pool {
+    free: HashMap<u64, Vec<(wgpu::Buffer, u64)>>,
+    /// Bytes in use and free.
+    pub(super) held: u64,
+    pub(super) peak: u64,
+    unused: u64,
+    budget: Option<u64>,
+    /// Submissions so far.
+    clock: u64,
+}
+
+/// A buffer that was not wanted for so many submissions is given back.
+const KEPT: u64 = 24;
+
+impl Chunk {
+    pub fn new(
+        engine: Arc<Engine>,
+        buffer: Option<wgpu::Buffer>,
+        len: usize,
+        element: Element,
+        size: u64,
+        pooled: bool,
+    ) -> Self {
+        Chunk { buffer, len, element, size, pooled, engine }
+    }
+
+    /// The number of vec4s that hold the values.
+    pub fn quads(&self) -> u32 {
+        self.len.div_ceil(4) as u32
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let Some(buffer) = self.buffer.take() else { return };
+        let mut pool = lock(&self.engine.pool);
+        match self.pooled {
+            true => pool.give(self.size, buffer),
+            false => pool.held = pool.held.saturating_sub(self.size),
+        }
+    }
+}
+
+impl Pool {
+    pub fn new(budget: Option<u64>) -> Self {
+        Pool { free: HashMap::new(), held: 0, peak: 0, unused: 0, budget, clock: 0 }
+    }
+
+    /// A free buffer of exactly this size.
+    pub fn take(&mut self, size: u64) -> Option<wgpu::Buffer> {
+        let (buffer, _) = self.free.get_mut(&size)?.pop()?;
+        self.unused -= size;
+        Some(buffer)
+    }
+
+    /// Counts a new buffer; false if the budget does not allow it even after every free buffer is given back.
+    pub fn admit(&mut self, size: u64) -> bool {
+        if let Some(budget) = self.budget {
+            if self.held + size > budget {
+                self.free.clear();
+                self.held -= std::mem::take(&mut self.unused);
+            }
+            if self.held + size > budget {
+                return false;
+            }
+        }
+        self.held += size;
+        self.peak = self.peak.max(self.held);
+        true
+    }
+
+    /// Bytes of the budget that nothing uses.
+    pub fn left(&self) -> Option<u64> {
+        Some(self.budget?.saturating_sub(self.held - self.unused))
+    }
+
+    /// Gives back what has not been wanted for long.
+    pub fn age(&mut self) {
+        self.clock += 1;
+        let oldest = self.clock.saturating_sub(KEPT);
+        for (size, list) in &mut self.free {
+            let before = list.len();
+            list.retain(|(_, since)| *since >= oldest);
+            let gone = (before - list.len()) as u64 * size;
+            self.unused -= gone;
+            self.held -= gone;
+        }
+    }
+
+    fn give(&mut self, size: u64, buffer: wgpu::Buffer) {
+        self.unused += size;
+        let clock = self.clock;
+        self.free.entry(size).or_default().push((buffer, clock));
+    }
+}
