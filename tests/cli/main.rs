@@ -1,6 +1,7 @@
 //! The command line as a user meets it: every test runs the `packer` program in a folder of its own.
 
 mod demo;
+mod devices;
 mod flow;
 mod real_data;
 mod refusals;
@@ -14,6 +15,8 @@ use std::sync::OnceLock;
 fn packer(dir: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_packer"));
     command.current_dir(dir).args(arguments.split_whitespace()).env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+    // Where this is not set, Mesa's Vulkan layer says so on standard error.
+    command.env("XDG_RUNTIME_DIR", dir);
     command
 }
 

@@ -122,15 +122,6 @@ pub fn run(args: Args) -> Result<(), Error> {
         let what = "f16 is for frozen weights, and --full freezes none; leave it at f32".into();
         return Err(Error::Option { name: "--precision", what });
     }
-    let opened = args.device.open(half)?;
-    let gpu = match &opened {
-        Opened::Gpu(gpu) => args.profile.then(|| gpu.clone()),
-        Opened::Cpu(_) if args.profile => {
-            let what = "counts what is asked of a GPU; pass --device gpu".into();
-            return Err(Error::Option { name: "--profile", what });
-        }
-        Opened::Cpu(_) => None,
-    };
     let vit = match args.from_scratch {
         true => Vit::random(&args.base, args.seed)?,
         false => Vit::open(&args.base)?,
@@ -156,7 +147,15 @@ pub fn run(args: Args) -> Result<(), Error> {
     let mut observer =
         Console::new(&checkpoint, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
     let examples = Examples { classes: &data.classes, images: &images, training, validation };
-    observer.profile = gpu.map(Profiling::new);
+    let opened = args.device.open(half)?;
+    observer.profile = match &opened {
+        Opened::Gpu(gpu) => args.profile.then(|| Profiling::new(gpu.clone())),
+        Opened::Cpu(_) if args.profile => {
+            let what = "counts what is asked of a GPU; pass --device gpu".into();
+            return Err(Error::Option { name: "--profile", what });
+        }
+        Opened::Cpu(_) => None,
+    };
     let trained = on_device!(opened, device => train(device, &vit, examples, &settings, resume, &mut observer));
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;

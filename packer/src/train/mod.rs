@@ -20,6 +20,8 @@ use crate::tape::{LowRank, Tape, Tensor as Matrix, Var};
 use crate::{Error, interrupt};
 
 mod checkpoint;
+#[cfg(test)]
+mod gpu_tests;
 mod module;
 mod parameters;
 #[cfg(test)]
@@ -136,19 +138,7 @@ pub fn train<D: Device + 'static>(
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Trained, Error> {
-    run(device, vit, examples, settings, resume, observer).map_err(|error| match error {
-        Error::GpuMemory { held, .. } => {
-            let batch = settings.batch;
-            // What is not weights was there for the images of a batch, but the last one did not fit.
-            let weights = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
-            let fits = held.saturating_sub(weights) / (4 * vit.config.training_values(settings.size) as u64);
-            match usize::try_from(fits).unwrap_or(usize::MAX).min(batch - 1) {
-                0 => error,
-                fits => Error::GpuBatch { held, batch, fits },
-            }
-        }
-        other => other,
-    })
+    run(device, vit, examples, settings, resume, observer).map_err(|error| explain(error, vit, settings))
 }
 
 fn run<D: Device + 'static>(
@@ -249,6 +239,22 @@ pub fn learning_rate(settings: &Settings, step: usize, total: usize) -> f64 {
     settings.learning_rate * warm_up.min(1.0) * cosine
 }
 
+/// Steps of a training by hand, for benchmarks: no images, no epochs, no checkpoint.
+pub struct Stepper<'a, D: Device>(Run<'a, D>);
+
+impl<'a, D: Device + 'static> Stepper<'a, D> {
+    /// Fresh weights for a head of `classes` classes.
+    pub fn new(device: &'a D, vit: &'a Vit, classes: usize, settings: &'a Settings) -> Result<Self, Error> {
+        Ok(Stepper(Run::new(device, vit, classes, settings)?))
+    }
+
+    /// One step on normalised pixels [labels.len(), 3, size, size], counted from 1; its loss, once it is done.
+    pub fn step(&mut self, pixels: &[f32], labels: &[u32], rate: f64, step: u64) -> Result<f32, Error> {
+        let loss = self.0.step(pixels, labels, rate, step);
+        Ok(self.0.device.download(&loss)?[0])
+    }
+}
+
 /// A training under way: the weights on the device.
 struct Run<'a, D: Device> {
     device: &'a D,
@@ -331,6 +337,18 @@ impl<'a, D: Device + 'static> Run<'a, D> {
         };
         let feature = forward(tape, weights, &self.parameters.low_rank(vars), self.device, images);
         tape.linear(&feature, &vars["head.weight"], Some(&vars["head.bias"]), None)
+    }
+}
+
+/// What to do about a GPU's memory that was full in a training.
+fn explain(error: Error, vit: &Vit, settings: &Settings) -> Error {
+    let Error::GpuMemory { held, .. } = error else { return error };
+    // What is not weights was there for the images of a batch, and the last of them did not fit.
+    let weights = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
+    let fits = held.saturating_sub(weights) / (4 * vit.config.training_values(settings.size) as u64);
+    match usize::try_from(fits).unwrap_or(usize::MAX).min(settings.batch - 1) {
+        0 => error,
+        fits => Error::GpuBatch { held, batch: settings.batch, fits },
     }
 }
 

@@ -8,7 +8,7 @@ use crate::device::cpu::Cpu;
 use super::*;
 
 /// A folder of 8 x 8 pictures: bright ones and dark ones, four to a patient.
-fn data() -> (tempfile::TempDir, Dataset) {
+pub(super) fn data() -> (tempfile::TempDir, Dataset) {
     let dir = tempfile::tempdir().unwrap();
     let mut table = String::from("path,label,group,split\n");
     for i in 0..48u8 {
@@ -25,7 +25,7 @@ fn data() -> (tempfile::TempDir, Dataset) {
     (dir, dataset)
 }
 
-fn settings(method: Method) -> Settings {
+pub(super) fn settings(method: Method) -> Settings {
     Settings {
         size: 8,
         epochs: 4,
@@ -39,12 +39,21 @@ fn settings(method: Method) -> Settings {
     }
 }
 
-fn lora() -> Method {
+pub(super) fn lora() -> Method {
     Method::Lora { rank: 2, alpha: 4.0, targets: "q,v,fc1".into(), last_layers: None }
 }
 
 /// Trains; stops at step `stop` as a signal would and goes on from the checkpoint made there.
 fn run(settings: &Settings, validation: bool, stop: Option<usize>) -> Trained {
+    run_on(&Cpu::<f32>::poisoned(), settings, validation, stop).unwrap()
+}
+
+pub(super) fn run_on<D: Device + 'static>(
+    device: &D,
+    settings: &Settings,
+    validation: bool,
+    stop: Option<usize>,
+) -> Result<Trained, Error> {
     struct Stopper {
         at: Option<usize>,
         done: usize,
@@ -79,20 +88,19 @@ fn run(settings: &Settings, validation: bool, stop: Option<usize>) -> Trained {
     let positions: Vec<usize> = (0..all.len()).collect();
     let (training, validation) = positions.split_at(training.len());
     let examples = Examples { classes: &dataset.classes, images: &images, training, validation };
-    let device = Cpu::<f32>::poisoned();
     let mut stopper = Stopper { at: stop, done: 0, kept: None, dir: tempfile::tempdir().unwrap() };
-    let first = train(&device, &vit, examples, settings, None, &mut stopper);
+    let first = train(device, &vit, examples, settings, None, &mut stopper);
     match stop {
-        None => first.unwrap(),
+        None => first,
         Some(_) => {
             assert!(matches!(first, Err(Error::Interrupted { .. })));
             let kept = stopper.kept.expect("a checkpoint was made");
-            train(&device, &vit, examples, settings, Some(kept), &mut Unobserved).unwrap()
+            train(device, &vit, examples, settings, Some(kept), &mut Unobserved)
         }
     }
 }
 
-fn assert_same(a: &Trained, b: &Trained) {
+pub(super) fn assert_same(a: &Trained, b: &Trained) {
     assert_eq!(a.head.weight, b.head.weight);
     assert_eq!(a.head.bias, b.head.bias);
     for (site, factors) in &a.sites {

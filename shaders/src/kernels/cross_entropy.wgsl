@@ -15,14 +15,20 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) g
     let row = id.x + id.y * groups.x * 64u;
     if row >= params.rows { return; }
     let start = row * params.classes;
-    var largest = f32(x[start]);
-    for (var i = 1u; i < params.classes; i++) { largest = max(largest, f32(x[start + i])); }
+    var largest = -3.0e38;
+    // A logit that is no number, or 0: added at the end, since drivers may lose it in max, exp and log.
+    var broken = 0.0;
+    for (var i = 0u; i < params.classes; i++) {
+        let value = f32(x[start + i]);
+        largest = max(largest, value);
+        if (bitcast<u32>(value) & 0x7fffffffu) > 0x7f800000u { broken = value; }
+    }
     var sum = 0.0;
     for (var i = 0u; i < params.classes; i++) {
         let value = exp(f32(x[start + i]) - largest);
         p[start + i] = value;
         sum += value;
     }
-    for (var i = 0u; i < params.classes; i++) { p[start + i] /= sum; }
-    losses[row] = log(sum) + largest - f32(x[start + labels[row]]);
+    for (var i = 0u; i < params.classes; i++) { p[start + i] = p[start + i] / sum + broken; }
+    losses[row] = log(sum) + largest - f32(x[start + labels[row]]) + broken;
 }

@@ -61,6 +61,8 @@ type Key = (&'static str, Vec<(&'static str, Setting)>);
 struct Pipeline {
     pipeline: wgpu::ComputePipeline,
     layout: wgpu::BindGroupLayout,
+    #[cfg(test)]
+    source: String,
 }
 
 /// The command buffer being filled.
@@ -319,13 +321,10 @@ impl Engine {
     }
 
     /// Pipelines compiled so far, and the source of each.
+    #[cfg(test)]
     pub fn sources(&self) -> Vec<(String, String)> {
-        let known = medforge_shaders::ALL;
-        let source = |(name, settings): &Key| {
-            let kernel = known.iter().find(|k| k.name == *name).expect("pipelines are made of kernels");
-            (format!("{name} {settings:?}"), kernel.specialise(settings))
-        };
-        lock(&self.pipelines).keys().map(source).collect()
+        let named = |((name, settings), p): (&Key, &Arc<Pipeline>)| (format!("{name} {settings:?}"), p.source.clone());
+        lock(&self.pipelines).iter().map(named).collect()
     }
 
     /// Takes the device away, as a driver that resets does.
@@ -408,7 +407,7 @@ impl Engine {
             self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: name, entries: &entries });
         let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: name,
-            source: wgpu::ShaderSource::Wgsl(source.into()),
+            source: wgpu::ShaderSource::Wgsl(source.as_str().into()),
         });
         let whole = self.device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
             label: name,
@@ -427,7 +426,15 @@ impl Engine {
             },
             cache: None,
         });
-        pipelines.entry(key).or_insert(Arc::new(Pipeline { pipeline, layout })).clone()
+        pipelines
+            .entry(key)
+            .or_insert(Arc::new(Pipeline {
+                pipeline,
+                layout,
+                #[cfg(test)]
+                source,
+            }))
+            .clone()
     }
 }
 

@@ -27,7 +27,8 @@ mod profile;
 pub(crate) mod tests;
 mod tuning;
 
-pub use engine::Engine;
+pub use engine::{Call, Engine};
+pub use medforge_shaders::Kernel;
 pub use pool::Chunk;
 pub use profile::Record;
 pub use tuning::{Tile, Tuning};

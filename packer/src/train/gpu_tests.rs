@@ -1,0 +1,203 @@
+//! Training on a GPU: what the processor does, in parts where memory is short, and a clear end where the device fails.
+
+use std::process::{Command, Stdio};
+
+use crate::base::Family;
+use crate::base::tests::small;
+use crate::data::Split;
+use crate::device::cpu::Cpu;
+use crate::device::gpu::tests::variants;
+use crate::device::gpu::{Gpu, Options};
+
+use super::tests::{assert_same, data, lora, run_on, settings};
+use super::*;
+
+/// The same weights, a few steps into a training: the loss and the gradient of every weight.
+#[test]
+fn one_step_agrees_with_the_processor() {
+    let vit = small(Family::Dinov2);
+    let pixels: Vec<f32> = (0..6 * 192).map(|i| (i as f32 * 0.37).sin()).collect();
+    let labels = [0, 1, 0, 1, 1, 0];
+    for method in [lora(), Method::Full] {
+        let settings = settings(method.clone());
+        let exact = Cpu::<f64>::poisoned();
+        let mut run = Run::new(&exact, &vit, 2, &settings).unwrap();
+        for step in 1..=3 {
+            run.step(&pixels, &labels, 1e-2, step);
+        }
+        let reached = run.parameters.checkpoint(&exact, &settings, &checkpoint::Progress::default(), &None).unwrap();
+        let (loss, gradients) = run.gradients(&pixels, &labels);
+        for variant in variants() {
+            if variant.half && method == Method::Full {
+                continue;
+            }
+            let gpu = &variant.gpu;
+            let mut other = Run::new(gpu, &vit, 2, &settings).unwrap();
+            other.parameters.restore(gpu, &reached).unwrap();
+            let (found_loss, found) = other.gradients(&pixels, &labels);
+            let scale = gpu.download(&gpu.loss_gradient()).unwrap()[0];
+            assert!(found.keys().eq(gradients.keys()));
+            // Of f16's ten bits, sums of rounded activations keep about four.
+            let limit = if variant.half { 0.1 } else { 1e-3 };
+            let apart = gpu.download(&found_loss).unwrap()[0] / exact.download(&loss).unwrap()[0] - 1.0;
+            assert!(apart.abs() < limit, "{}, {method:?}: the loss is {apart:e} apart", variant.name);
+            for (name, gradient) in &gradients {
+                let (right, found) = (exact.download(gradient).unwrap(), gpu.download(&found[name]).unwrap());
+                let largest = right.iter().fold(0.0f32, |m, x| m.max(x.abs())).max(1e-6);
+                for (right, found) in right.iter().zip(found) {
+                    let apart = (found / scale - right).abs() / largest;
+                    assert!(apart < limit, "{}, {method:?}, {name}: {apart:e} apart", variant.name);
+                }
+            }
+        }
+    }
+}
+
+/// Weights are not compared here: AdamW divides by the size of a gradient, so where one is nothing but rounding, its steps are too.
+#[test]
+fn a_run_of_twenty_steps_agrees_with_the_processor() {
+    for method in [lora(), Method::Full] {
+        let settings = Settings { batch: 6, epochs: 5, learning_rate: 1e-2, ..settings(method.clone()) };
+        let exact = run_on(&Cpu::<f64>::poisoned(), &settings, true, None).unwrap();
+        assert!(exact.epochs[4].loss < 0.99 * exact.epochs[0].loss, "{method:?}: nothing was learnt");
+        for variant in variants() {
+            if variant.half && method == Method::Full {
+                continue;
+            }
+            let found = run_on(&variant.gpu, &settings, true, None).unwrap();
+            let limit = if variant.half { 2e-2 } else { 1e-3 };
+            let losses = |t: &Trained| -> Vec<f64> {
+                t.epochs.iter().flat_map(|e| [e.loss, e.validation.unwrap().loss]).collect()
+            };
+            for (found, exact) in losses(&found).into_iter().zip(losses(&exact)) {
+                let apart = (found / exact - 1.0).abs();
+                assert!(apart < limit, "{}, {method:?}: a loss is {apart:e} apart", variant.name);
+            }
+        }
+    }
+    what_was_compiled_is_accepted_by_tint();
+}
+
+/// Tint is stricter than naga; it reads the sources that trainings really used, where that program is installed.
+fn what_was_compiled_is_accepted_by_tint() {
+    if Command::new("tint").arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        return;
+    }
+    let file = tempfile::Builder::new().suffix(".wgsl").tempfile().unwrap();
+    let sources: BTreeMap<String, String> = variants().iter().flat_map(|v| v.gpu.engine().sources()).collect();
+    for (name, source) in sources {
+        let enable = if source.contains("subgroup") { "enable subgroups;\n" } else { "" };
+        std::fs::write(file.path(), format!("{enable}{source}")).unwrap();
+        let output = Command::new("tint").args(["--format", "wgsl"]).arg(file.path()).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+#[test]
+fn a_stopped_run_on_a_gpu_ends_with_the_same_bytes() {
+    for variant in variants().iter().filter(|v| !v.half).take(1) {
+        let settings = settings(lora());
+        let whole = run_on(&variant.gpu, &settings, true, None).unwrap();
+        for stop in [1, 7] {
+            assert_same(&whole, &run_on(&variant.gpu, &settings, true, Some(stop)).unwrap());
+        }
+    }
+}
+
+#[test]
+fn a_batch_that_does_not_fit_is_split() {
+    let settings = Settings { batch: 8, ..settings(lora()) };
+    let vit = small(Family::Dinov2);
+    let pixels: Vec<f32> = (0..8 * 192).map(|i| (i as f32 * 0.37).sin()).collect();
+    let labels = [0, 1, 0, 1, 1, 1, 0, 0];
+    for variant in variants().iter().filter(|v| !v.half).take(1) {
+        let number = Some(variant.gpu.engine().adapter.index);
+        let bytes = 4 * vit.config.training_values(8) as u64;
+        let weights: u64 = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
+        let small = Gpu::open(Options { number, budget: Some(weights + 3 * bytes), ..Options::default() }).unwrap();
+        assert!(per_pass(&small, &vit.config, &settings) < 8);
+        assert_eq!(Run::new(&variant.gpu, &vit, 2, &settings).unwrap().per_pass, 8);
+        for parts in [1, 3, 7] {
+            let mut runs = [parts, 8].map(|per_pass| {
+                let run = Run::new(&variant.gpu, &vit, 2, &settings).unwrap();
+                Run { per_pass, ..run }
+            });
+            for step in 1..=3 {
+                let losses = runs.each_mut().map(|run| {
+                    let loss = run.step(&pixels, &labels, 1e-3, step);
+                    variant.gpu.download(&loss).unwrap()[0]
+                });
+                assert!((losses[0] / losses[1] - 1.0).abs() < 1e-4, "{parts} at a time, step {step}: {losses:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn full_memory_names_the_batch_that_fits() {
+    let settings = Settings { batch: 24, ..settings(lora()) };
+    let vit = small(Family::Dinov2);
+    let weights: u64 = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
+    let bytes = 4 * vit.config.training_values(8) as u64;
+    for variant in variants().iter().filter(|v| !v.half).take(1) {
+        let number = Some(variant.gpu.engine().adapter.index);
+        // Too little even for the weights: nothing can be recommended but another device.
+        let tiny = Gpu::open(Options { number, budget: Some(2_000), ..Options::default() }).unwrap();
+        let error = run_on(&tiny, &settings, false, None).err().expect("it cannot fit").to_string();
+        assert!(error.contains("memory is full"), "{error}");
+        // Enough for a few images, as where a driver does not tell how much there is and nothing is split ahead.
+        let budget = Some(2 * weights + 4 * bytes);
+        let gpu = Gpu::open(Options { number, budget, ..Options::default() }).unwrap();
+        let mut run = Run { per_pass: 24, ..Run::new(&gpu, &vit, 2, &settings).unwrap() };
+        let loss = run.step(&vec![0.5; 24 * 192], &[1; 24], 1e-3, 1);
+        let error = explain(gpu.download(&loss).expect_err("it cannot fit"), &vit, &settings);
+        let Error::GpuBatch { fits, .. } = error else { panic!("{error}") };
+        assert!((1..24).contains(&fits), "{error}");
+        assert!(error.to_string().contains(&format!("--batch {fits}")), "{error}");
+    }
+}
+
+/// A driver that resets in the middle of a training: an error, and the last checkpoint stays what it was.
+#[test]
+fn a_lost_device_is_an_error_and_the_checkpoint_stays() {
+    struct Loser {
+        gpu: Gpu,
+        path: std::path::PathBuf,
+        saved: usize,
+    }
+    impl Observer for Loser {
+        fn step(&mut self, done: usize, _: usize, _: usize, _: Option<f64>) {
+            if done == 6 {
+                self.gpu.engine().destroy();
+            }
+        }
+        fn wants_checkpoint(&mut self) -> bool {
+            true
+        }
+        fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+            self.saved += 1;
+            checkpoint.save(&self.path, "f")
+        }
+    }
+    let (dir, dataset) = data();
+    let vit = small(Family::Dinov2);
+    let training = dataset.indices(Split::Train);
+    let images = Images::load(&dataset, &training, &vit.preprocessing_for(8).unwrap()).unwrap();
+    let positions: Vec<usize> = (0..training.len()).collect();
+    let examples = Examples { classes: &dataset.classes, images: &images, training: &positions, validation: &[] };
+    for variant in variants().iter().filter(|v| !v.half).take(1) {
+        let number = Some(variant.gpu.engine().adapter.index);
+        let gpu = Gpu::open(Options { number, ..Options::default() }).unwrap();
+        let path = dir.path().join("checkpoint");
+        let settings = settings(lora());
+        let mut loser = Loser { gpu: gpu.clone(), path: path.clone(), saved: 0 };
+        let error = train(&gpu, &vit, examples, &settings, None, &mut loser).err().expect("the device is gone");
+        assert!(matches!(error, Error::GpuLost { .. } | Error::GpuInvalid { .. }), "{error}");
+        assert_eq!(loser.saved, 6);
+        let kept = Checkpoint::open(&path, &settings, "f").unwrap();
+        assert_eq!(kept.step(), 5);
+        // Another device goes on from it.
+        let trained = train(&Cpu::<f32>::new(), &vit, examples, &settings, Some(kept), &mut Unobserved).unwrap();
+        assert_eq!(trained.epochs.len(), settings.epochs);
+    }
+}
