@@ -8,6 +8,11 @@
 use crate::Error;
 
 pub mod cpu;
+mod optimiser;
+#[cfg(test)]
+mod tests;
+
+pub use optimiser::{AdamW, Update};
 
 /// Which side of a product is read transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,25 +77,6 @@ impl PatchSize {
     pub fn columns(&self) -> usize {
         3 * self.patch * self.patch
     }
-}
-
-/// A weight, its gradient, and the optimiser's state for it: N buffers of the weight's length, zero at the start.
-pub struct Update<'a, B, const N: usize> {
-    pub weight: &'a mut B,
-    pub gradient: &'a B,
-    pub state: [&'a mut B; N],
-}
-
-/// The settings of one AdamW step (Loshchilov & Hutter 2019, algorithm 2, with decay scaled by the learning rate).
-#[derive(Clone, Copy, Debug)]
-pub struct AdamW {
-    pub learning_rate: f64,
-    pub beta1: f64,
-    pub beta2: f64,
-    pub epsilon: f64,
-    pub weight_decay: f64,
-    /// 1 for the first step.
-    pub step: u64,
 }
 
 /// A place that stores buffers and computes on them.
@@ -195,6 +181,22 @@ pub trait Device: Clone {
         y: &Self::Buffer,
         saved: &Self::Buffer,
     ) -> [Self::Buffer; 3];
+
+    /// softmax of each row of x [rows, columns].
+    fn softmax(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer;
+    /// The gradient to x of y = softmax(x).
+    fn softmax_backward(&self, dy: &Self::Buffer, y: &Self::Buffer, columns: usize) -> Self::Buffer;
+    /// Each row of x [rows, columns] divided by its Euclidean norm, or by `epsilon` if that is larger; and the divisors, one a
+    /// row.
+    fn l2_normalise(&self, x: &Self::Buffer, columns: usize, epsilon: f64) -> (Self::Buffer, Self::Buffer);
+    /// The gradient to x of [`Device::l2_normalise`]; where a row was divided by epsilon that is a constant.
+    fn l2_normalise_backward(
+        &self,
+        dy: &Self::Buffer,
+        y: &Self::Buffer,
+        divisors: &Self::Buffer,
+        epsilon: f64,
+    ) -> Self::Buffer;
 
     /// Images [batch, 3, height, width] as rows of patches [rows, 3*patch*patch], channel-major inside a patch.
     fn patches(&self, size: PatchSize, images: &Self::Buffer) -> Self::Buffer;

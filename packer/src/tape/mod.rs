@@ -52,6 +52,11 @@ impl<D: Device> Tensor<D> {
         assert_eq!(values.len(), rows * columns);
         Tensor { buffer: device.upload(values), rows, columns }
     }
+
+    /// `buffer` in the shape of this one.
+    fn like(&self, buffer: D::Buffer) -> Self {
+        Tensor { buffer, rows: self.rows, columns: self.columns }
+    }
 }
 
 impl<D: Device> Var<D> {

@@ -122,6 +122,21 @@ fn attention() {
 }
 
 #[test]
+fn softmax() {
+    for shape in [(1, 1), (1, 5), (7, 1), (3, 17), (2, 33)] {
+        check("softmax", &[shape], |t, v| t.softmax(&v[0]));
+    }
+}
+
+#[test]
+fn l2_normalise() {
+    for shape in [(1, 1), (1, 5), (7, 1), (3, 17), (2, 33)] {
+        check("l2 normalise", &[shape], |t, v| t.l2_normalise(&v[0], 1e-6));
+        check("l2 normalise by epsilon alone", &[shape], |t, v| t.l2_normalise(&v[0], 100.0));
+    }
+}
+
+#[test]
 fn patches() {
     for (batch, height, width, patch) in [(1, 2, 2, 2), (2, 4, 6, 2), (1, 7, 5, 3)] {
         let size = PatchSize { batch, height, width, patch };

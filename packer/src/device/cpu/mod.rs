@@ -17,6 +17,7 @@ mod embed;
 mod loss;
 mod matmul;
 mod norm;
+mod optimiser;
 mod real;
 
 pub use real::Real;
@@ -271,6 +272,28 @@ impl<T: Real> Device for Cpu<T> {
         attention::backward(self, size, &dy.values, qkv.map(|x| x.values.as_slice()), &softmax.values)
     }
 
+    fn softmax(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer {
+        loss::softmax(self, &x.values, columns)
+    }
+
+    fn softmax_backward(&self, dy: &Self::Buffer, y: &Self::Buffer, columns: usize) -> Self::Buffer {
+        loss::softmax_backward(self, &dy.values, &y.values, columns)
+    }
+
+    fn l2_normalise(&self, x: &Self::Buffer, columns: usize, epsilon: f64) -> (Self::Buffer, Self::Buffer) {
+        norm::l2(self, &x.values, columns, T::from_f64(epsilon))
+    }
+
+    fn l2_normalise_backward(
+        &self,
+        dy: &Self::Buffer,
+        y: &Self::Buffer,
+        divisors: &Self::Buffer,
+        epsilon: f64,
+    ) -> Self::Buffer {
+        norm::l2_backward(self, &dy.values, &y.values, &divisors.values, T::from_f64(epsilon))
+    }
+
     fn patches(&self, size: PatchSize, images: &Self::Buffer) -> Self::Buffer {
         embed::patches(self, size, &images.values)
     }
@@ -311,7 +334,7 @@ impl<T: Real> Device for Cpu<T> {
 
     fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer, 2>>) {
         for Update { weight, gradient, state: [first, second] } in updates {
-            loss::adamw(settings, self.own(weight), &gradient.values, self.own(first), self.own(second));
+            optimiser::adamw(settings, self.own(weight), &gradient.values, self.own(first), self.own(second));
         }
     }
 }
