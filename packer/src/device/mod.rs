@@ -8,10 +8,12 @@
 use crate::Error;
 
 pub mod cpu;
+mod image;
 mod optimiser;
 #[cfg(test)]
 mod tests;
 
+pub use image::{Affine, Colour, ImageSize, Rectangle};
 pub use optimiser::{AdamW, Update};
 
 /// Which side of a product is read transposed.
@@ -221,6 +223,18 @@ pub trait Device: Clone {
         classes: usize,
         labels: &[u32],
     ) -> Self::Buffer;
+
+    /// Images under affine maps, one each: bilinear between pixel centres, the source being surrounded by zeros. Every map
+    /// must be fit for it ([`ImageSize::check_maps`]).
+    fn warp(&self, size: ImageSize, images: &Self::Buffer, maps: &[Affine]) -> Self::Buffer;
+    /// The gradient to the images of [`Device::warp`].
+    fn warp_backward(&self, size: ImageSize, dy: &Self::Buffer, maps: &[Affine]) -> Self::Buffer;
+    /// Images with their colours changed, one change each.
+    fn colour(&self, size: ImageSize, images: &Self::Buffer, changes: &[Colour]) -> Self::Buffer;
+    /// The gradient to the images of [`Device::colour`].
+    fn colour_backward(&self, size: ImageSize, dy: &Self::Buffer, changes: &[Colour]) -> Self::Buffer;
+    /// Images with a rectangle set to zero, one each. The gradient is the same operation on dy.
+    fn cutout(&self, size: ImageSize, images: &Self::Buffer, cut: &[Rectangle]) -> Self::Buffer;
 
     /// One AdamW step on each weight, its state being the two moments.
     fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer, 2>>);

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 
 use crate::device::Device;
 
+mod image;
 mod ops;
 pub use ops::LowRank;
 #[cfg(test)]

@@ -5,6 +5,8 @@ use crate::device::{Activation, AttentionSize, Device, PatchSize, Update};
 
 use super::{LowRank, Tape, Tensor, Var};
 
+mod image;
+
 type D = Cpu<f64>;
 
 /// Differences are taken over +-STEP. Inputs are multiples of 2^-8, so that input +- STEP is exact in the f32 of `upload`.

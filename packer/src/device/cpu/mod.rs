@@ -9,16 +9,20 @@ use std::sync::{Arc, Mutex};
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::device::{Activation, AdamW, AttentionSize, Device, Form, PatchSize, Size, Update};
+use crate::device::{
+    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Size, Update,
+};
 
 mod activation;
 mod attention;
+mod colour;
 mod embed;
 mod loss;
 mod matmul;
 mod norm;
 mod optimiser;
 mod real;
+mod warp;
 
 pub use real::Real;
 
@@ -330,6 +334,26 @@ impl<T: Real> Device for Cpu<T> {
         labels: &[u32],
     ) -> Self::Buffer {
         loss::cross_entropy_backward(self, dy.values[0], &softmax.values, classes, labels)
+    }
+
+    fn warp(&self, size: ImageSize, images: &Self::Buffer, maps: &[Affine]) -> Self::Buffer {
+        warp::forward(self, size, &images.values, maps)
+    }
+
+    fn warp_backward(&self, size: ImageSize, dy: &Self::Buffer, maps: &[Affine]) -> Self::Buffer {
+        warp::backward(self, size, &dy.values, maps)
+    }
+
+    fn colour(&self, size: ImageSize, images: &Self::Buffer, changes: &[Colour]) -> Self::Buffer {
+        colour::forward(self, size, &images.values, changes)
+    }
+
+    fn colour_backward(&self, size: ImageSize, dy: &Self::Buffer, changes: &[Colour]) -> Self::Buffer {
+        colour::backward(self, size, &dy.values, changes)
+    }
+
+    fn cutout(&self, size: ImageSize, images: &Self::Buffer, cut: &[Rectangle]) -> Self::Buffer {
+        colour::cutout(self, size, &images.values, cut)
     }
 
     fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer, 2>>) {
