@@ -1,4 +1,4 @@
-//! What a step of training is told: a weight with its gradient and state, and the optimiser's settings.
+//! What a step of training is told: a weight with its gradient and state, and the optimisers' settings.
 
 /// A weight, its gradient, and the optimiser's state for it: N buffers of the weight's length, zero at the start.
 pub struct Update<'a, B, const N: usize> {
@@ -17,4 +17,13 @@ pub struct AdamW {
     pub weight_decay: f64,
     /// 1 for the first step.
     pub step: u64,
+}
+
+/// The settings of one step of gradient descent with momentum (Sutskever et al. 2013, in PyTorch's form):
+/// v = momentum v + gradient + weight_decay w; w -= learning_rate v.
+#[derive(Clone, Copy, Debug)]
+pub struct Sgd {
+    pub learning_rate: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
 }
