@@ -15,7 +15,7 @@ fn cases(kernel: &Kernel) -> Vec<Case> {
     let numbers = |n: &[u32]| n.iter().map(|n| Setting::from(*n)).collect::<Vec<_>>();
     let settings = match kernel.name {
         "activation" => vec![("x", types()), ("y", types()), ("quick", flags()), ("backward", flags())],
-        "adamw" => vec![("scaled", flags())],
+        "adamw" | "sgd" => vec![("scaled", flags())],
         "attention" => vec![("x", types()), ("width", numbers(&[4, 32, 64])), ("keys", numbers(&[16, 32]))],
         "attention_backward_kv" | "attention_backward_q" => {
             vec![("x", types()), ("g", types()), ("width", numbers(&[4, 32, 64])), ("keys", numbers(&[16, 32]))]
@@ -23,7 +23,12 @@ fn cases(kernel: &Kernel) -> Vec<Case> {
         "column_sum" => vec![("x", types()), ("y", types()), ("dot", flags())],
         "cross_entropy" | "cross_entropy_backward" => vec![("x", types())],
         "fill" => vec![("y", types())],
-        "finite" | "loss_scale" => vec![],
+        "agree" | "colour" | "cutout" | "finite" | "image_mean" | "loss_scale" | "share" | "trim" | "trim_count"
+        | "trim_select" => vec![],
+        "warp" => vec![("backward", flags())],
+        "l2_normalise" => {
+            vec![("x", types()), ("y", types()), ("vec", flags()), ("lanes", numbers(&[1, 64])), ("backward", flags())]
+        }
         "layer_norm" => vec![
             ("x", types()),
             ("weight", types()),

@@ -9,6 +9,13 @@ use crate::Error;
 
 pub mod cpu;
 pub mod gpu;
+mod image;
+mod optimiser;
+#[cfg(test)]
+mod tests;
+
+pub use image::{Affine, Colour, ImageSize, Rectangle};
+pub use optimiser::{AdamW, Sgd, Update};
 
 /// Which side of a product is read transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,25 +80,6 @@ impl PatchSize {
     pub fn columns(&self) -> usize {
         3 * self.patch * self.patch
     }
-}
-
-/// A weight, its gradient, and the optimiser's state for it: N buffers of the weight's length, zero at the start.
-pub struct Update<'a, B, const N: usize> {
-    pub weight: &'a mut B,
-    pub gradient: &'a B,
-    pub state: [&'a mut B; N],
-}
-
-/// The settings of one AdamW step (Loshchilov & Hutter 2019, algorithm 2, with decay scaled by the learning rate).
-#[derive(Clone, Copy, Debug)]
-pub struct AdamW {
-    pub learning_rate: f64,
-    pub beta1: f64,
-    pub beta2: f64,
-    pub epsilon: f64,
-    pub weight_decay: f64,
-    /// 1 for the first step.
-    pub step: u64,
 }
 
 /// A place that stores buffers and computes on them.
@@ -195,6 +183,22 @@ pub trait Device: Clone {
         saved: &Self::Buffer,
     ) -> [Self::Buffer; 3];
 
+    /// softmax of each row of x [rows, columns].
+    fn softmax(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer;
+    /// The gradient to x of y = softmax(x).
+    fn softmax_backward(&self, dy: &Self::Buffer, y: &Self::Buffer, columns: usize) -> Self::Buffer;
+    /// Each row of x [rows, columns] divided by its Euclidean norm, or by `epsilon` if that is larger; and the divisors, one a
+    /// row.
+    fn l2_normalise(&self, x: &Self::Buffer, columns: usize, epsilon: f64) -> (Self::Buffer, Self::Buffer);
+    /// The gradient to x of [`Device::l2_normalise`]; where a row was divided by epsilon that is a constant.
+    fn l2_normalise_backward(
+        &self,
+        dy: &Self::Buffer,
+        y: &Self::Buffer,
+        divisors: &Self::Buffer,
+        epsilon: f64,
+    ) -> Self::Buffer;
+
     /// Images [batch, 3, height, width] as rows of patches [rows, 3*patch*patch], channel-major inside a patch.
     fn patches(&self, size: PatchSize, images: &Self::Buffer) -> Self::Buffer;
     /// The gradient to the images.
@@ -219,6 +223,27 @@ pub trait Device: Clone {
         labels: &[u32],
     ) -> Self::Buffer;
 
+    /// Images under affine maps, one each: bilinear between pixel centres, the source being surrounded by zeros. Every map
+    /// must be fit for it ([`ImageSize::check_maps`]).
+    fn warp(&self, size: ImageSize, images: &Self::Buffer, maps: &[Affine]) -> Self::Buffer;
+    /// The gradient to the images of [`Device::warp`].
+    fn warp_backward(&self, size: ImageSize, dy: &Self::Buffer, maps: &[Affine]) -> Self::Buffer;
+    /// Images with their colours changed, one change each.
+    fn colour(&self, size: ImageSize, images: &Self::Buffer, changes: &[Colour]) -> Self::Buffer;
+    /// The gradient to the images of [`Device::colour`].
+    fn colour_backward(&self, size: ImageSize, dy: &Self::Buffer, changes: &[Colour]) -> Self::Buffer;
+    /// Images with a rectangle set to zero, one each. The gradient is the same operation on dy.
+    fn cutout(&self, size: ImageSize, images: &Self::Buffer, cut: &[Rectangle]) -> Self::Buffer;
+
     /// One AdamW step on each weight, its state being the two moments.
     fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer, 2>>);
+    /// One step of gradient descent on each weight, its state being the velocity.
+    fn sgd(&self, settings: Sgd, updates: Vec<Update<Self::Buffer, 1>>);
+
+    /// x with all but the `keep` values of largest magnitude set to zero; values as large as the smallest one kept stay too.
+    /// NaN is larger than every number, so it stays unless `keep` is 0.
+    fn trim(&self, x: &Self::Buffer, keep: usize) -> Self::Buffer;
+    /// Sign election and disjoint mean (TIES, Yadav et al. 2023, section 4.2): the sign of the weighted sum is elected value by
+    /// value; the weighted values that have it are added up and divided by their number. Zero where none has it.
+    fn elect(&self, deltas: &[(&Self::Buffer, f64)]) -> Self::Buffer;
 }

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 
 use crate::device::Device;
 
+mod image;
 mod ops;
 pub use ops::LowRank;
 #[cfg(test)]
@@ -57,6 +58,11 @@ impl<D: Device> Tensor<D> {
     pub fn frozen(device: &D, values: &[f32], rows: usize, columns: usize) -> Self {
         assert_eq!(values.len(), rows * columns);
         Tensor { buffer: device.upload_frozen(values), rows, columns }
+    }
+
+    /// `buffer` in the shape of this one.
+    fn like(&self, buffer: D::Buffer) -> Self {
+        Tensor { buffer, rows: self.rows, columns: self.columns }
     }
 }
 

@@ -102,7 +102,7 @@ impl<D: Device + 'static> Tape<D> {
         let (x_node, y_node) = (x.node, y.node);
         let scale = scale.map(|s| (s.node, s.value.buffer.clone()));
         let kept = scale.as_ref().and_then(|(node, _)| node.map(|_| y.value.buffer.clone()));
-        self.record(like(&x.value, value), &operands, move |d, dy, g| {
+        self.record(x.value.like(value), &operands, move |d, dy, g| {
             g.add(x_node, || dy.clone());
             match scale {
                 Some((node, scale)) => {
@@ -122,7 +122,7 @@ impl<D: Device + 'static> Tape<D> {
         let columns = x.value.columns;
         let (x_node, gain_node, bias_node) = (x.node, gain.node, bias.node);
         let (kept, gains) = (x.value.buffer.clone(), gain.value.buffer.clone());
-        self.record(like(&x.value, y), &[x, gain, bias], move |d, dy, g| {
+        self.record(x.value.like(y), &[x, gain, bias], move |d, dy, g| {
             g.add(x_node, || d.layer_norm_backward(dy, &kept, &statistics, &gains));
             g.add(gain_node, || d.column_dot(dy, &d.normalised(&kept, &statistics), columns));
             g.add(bias_node, || d.column_sum(dy, columns));
@@ -136,7 +136,7 @@ impl<D: Device + 'static> Tape<D> {
 
     fn record_activation(&self, kind: Activation, x: &Var<D>, y: D::Buffer) -> Var<D> {
         let (node, kept) = (x.node, x.value.buffer.clone());
-        self.record(like(&x.value, y), &[x], move |d, dy, g| {
+        self.record(x.value.like(y), &[x], move |d, dy, g| {
             g.add(node, || d.activation_backward(kind, dy, &kept));
         })
     }
@@ -147,11 +147,30 @@ impl<D: Device + 'static> Tape<D> {
         let nodes = [q.node, k.node, v.node];
         let [qb, kb, vb] = [q, k, v].map(|x| x.value.buffer.clone());
         let kept = y.clone();
-        self.record(like(&q.value, y), &[q, k, v], move |d, dy, g| {
+        self.record(q.value.like(y), &[q, k, v], move |d, dy, g| {
             let gradients = d.attention_backward(size, dy, [&qb, &kb, &vb], &kept, &saved);
             for (node, gradient) in nodes.into_iter().zip(gradients) {
                 g.add(node, || gradient);
             }
+        })
+    }
+
+    /// softmax of each row; the result has x's shape.
+    pub fn softmax(&self, x: &Var<D>) -> Var<D> {
+        let columns = x.value.columns;
+        let y = self.device.softmax(&x.value.buffer, columns);
+        let (node, kept) = (x.node, y.clone());
+        self.record(x.value.like(y), &[x], move |d, dy, g| {
+            g.add(node, || d.softmax_backward(dy, &kept, columns));
+        })
+    }
+
+    /// Each row divided by its Euclidean norm, or by `epsilon` if that is larger; the result has x's shape.
+    pub fn l2_normalise(&self, x: &Var<D>, epsilon: f64) -> Var<D> {
+        let (y, divisors) = self.device.l2_normalise(&x.value.buffer, x.value.columns, epsilon);
+        let (node, kept) = (x.node, y.clone());
+        self.record(x.value.like(y), &[x], move |d, dy, g| {
+            g.add(node, || d.l2_normalise_backward(dy, &kept, &divisors, epsilon));
         })
     }
 
@@ -204,11 +223,6 @@ impl<D: Device + 'static> Tape<D> {
         let loss = self.record(Tensor { buffer: loss, rows: 1, columns: 1 }, &[logits], move |d, dy, g| {
             g.add(node, || d.cross_entropy_backward(dy, &kept, classes, &labels));
         });
-        (loss, like(&logits.value, softmax))
+        (loss, logits.value.like(softmax))
     }
-}
-
-/// `buffer` with the shape of `shape`.
-fn like<D: Device>(shape: &Tensor<D>, buffer: D::Buffer) -> Tensor<D> {
-    Tensor { buffer, rows: shape.rows, columns: shape.columns }
 }

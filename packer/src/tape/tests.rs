@@ -5,6 +5,8 @@ use crate::device::{Activation, AttentionSize, Device, PatchSize, Update};
 
 use super::{LowRank, Tape, Tensor, Var};
 
+mod image;
+
 type D = Cpu<f64>;
 
 /// Differences are taken over +-STEP. Inputs are multiples of 2^-8, so that input +- STEP is exact in the f32 of `upload`.
@@ -118,6 +120,21 @@ fn attention() {
         check("attention", &[shape; 3], |t, v| {
             t.attention(&v[0], &v[1], &v[2], AttentionSize { batch, tokens, heads, width })
         });
+    }
+}
+
+#[test]
+fn softmax() {
+    for shape in [(1, 1), (1, 5), (7, 1), (3, 17), (2, 33)] {
+        check("softmax", &[shape], |t, v| t.softmax(&v[0]));
+    }
+}
+
+#[test]
+fn l2_normalise() {
+    for shape in [(1, 1), (1, 5), (7, 1), (3, 17), (2, 33)] {
+        check("l2 normalise", &[shape], |t, v| t.l2_normalise(&v[0], 1e-6));
+        check("l2 normalise by epsilon alone", &[shape], |t, v| t.l2_normalise(&v[0], 100.0));
     }
 }
 

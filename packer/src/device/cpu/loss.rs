@@ -1,15 +1,41 @@
-//! Cross-entropy over softmax, and the AdamW step.
+//! Softmax of rows, and the cross-entropy over it.
 
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
-use crate::device::AdamW;
-
-use super::real::{softmax, vectorised};
-use super::{Chunk, Cpu, GRAIN, Real};
+use super::real::{self, sum2, vectorised};
+use super::{Chunk, Cpu, Real};
 
 type Buffer<T> = Arc<Chunk<T>>;
+
+pub fn softmax<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize) -> Buffer<T> {
+    cpu.by_rows(x.len(), columns, |first, out| {
+        out.copy_from_slice(&x[first * columns..][..out.len()]);
+        vectorised(
+            #[inline(always)]
+            || out.chunks_exact_mut(columns).for_each(real::softmax),
+        )
+    })
+}
+
+/// dx = y * (dy - sum(dy * y)).
+pub fn softmax_backward<T: Real>(cpu: &Cpu<T>, dy: &[T], y: &[T], columns: usize) -> Buffer<T> {
+    assert_eq!(dy.len(), y.len());
+    cpu.by_rows(y.len(), columns, |first, out| {
+        let range = first * columns..first * columns + out.len();
+        let rows = dy[range.clone()].chunks_exact(columns).zip(y[range].chunks_exact(columns));
+        vectorised(
+            #[inline(always)]
+            || {
+                for (out, (dy, y)) in out.chunks_exact_mut(columns).zip(rows) {
+                    let mean = sum2(dy, y, |dy, y| dy * y);
+                    for ((out, dy), y) in out.iter_mut().zip(dy).zip(y) {
+                        *out = *y * (*dy - mean);
+                    }
+                }
+            },
+        )
+    })
+}
 
 pub fn cross_entropy<T: Real>(cpu: &Cpu<T>, logits: &[T], classes: usize, labels: &[u32]) -> (Buffer<T>, Buffer<T>) {
     assert_eq!(logits.len(), classes * labels.len());
@@ -17,7 +43,7 @@ pub fn cross_entropy<T: Real>(cpu: &Cpu<T>, logits: &[T], classes: usize, labels
     p.copy_from_slice(logits);
     let mut loss = 0.0;
     for ((p, logits), label) in p.chunks_exact_mut(classes).zip(logits.chunks_exact(classes)).zip(labels) {
-        softmax(p);
+        real::softmax(p);
         let max = logits.iter().map(|x| x.to_f64()).fold(f64::NEG_INFINITY, f64::max);
         let log_sum = logits.iter().map(|x| libm::exp(x.to_f64() - max)).sum::<f64>().ln() + max;
         loss += log_sum - logits[*label as usize].to_f64();
@@ -43,28 +69,4 @@ pub fn cross_entropy_backward<T: Real>(
         }
     }
     cpu.wrap(out)
-}
-
-pub fn adamw<T: Real>(settings: AdamW, weight: &mut [T], gradient: &[T], first: &mut [T], second: &mut [T]) {
-    assert!(weight.len() == gradient.len() && weight.len() == first.len() && weight.len() == second.len());
-    let AdamW { learning_rate, beta1, beta2, epsilon, weight_decay, step } = settings;
-    let number = T::from_f64;
-    let (b1, b2, rest1, rest2) = (number(beta1), number(beta2), number(1.0 - beta1), number(1.0 - beta2));
-    let keep = number(1.0 - learning_rate * weight_decay);
-    let rate = number(learning_rate / (1.0 - beta1.powf(step as f64)));
-    let unbias = number(1.0 / (1.0 - beta2.powf(step as f64)).sqrt());
-    let epsilon = number(epsilon);
-    let moments = first.par_chunks_mut(GRAIN).zip(second.par_chunks_mut(GRAIN));
-    weight.par_chunks_mut(GRAIN).zip(gradient.par_chunks(GRAIN)).zip(moments).for_each(|((w, g), (m, v))| {
-        vectorised(
-            #[inline(always)]
-            || {
-                for (((w, g), m), v) in w.iter_mut().zip(g).zip(m).zip(v) {
-                    *m = *m * b1 + *g * rest1;
-                    *v = *v * b2 + *g * *g * rest2;
-                    *w = *w * keep - rate * *m / (v.sqrt() * unbias + epsilon);
-                }
-            },
-        )
-    });
 }

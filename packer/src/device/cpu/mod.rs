@@ -9,15 +9,21 @@ use std::sync::{Arc, Mutex};
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::device::{Activation, AdamW, AttentionSize, Device, Form, PatchSize, Size, Update};
+use crate::device::{
+    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Sgd, Size, Update,
+};
 
 mod activation;
 mod attention;
+mod colour;
 mod embed;
 mod loss;
 mod matmul;
+mod merge;
 mod norm;
+mod optimiser;
 mod real;
+mod warp;
 
 pub use real::Real;
 
@@ -273,6 +279,28 @@ impl<T: Real> Device for Cpu<T> {
         attention::backward(self, size, &dy.values, qkv.map(|x| x.values.as_slice()), &softmax.values)
     }
 
+    fn softmax(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer {
+        loss::softmax(self, &x.values, columns)
+    }
+
+    fn softmax_backward(&self, dy: &Self::Buffer, y: &Self::Buffer, columns: usize) -> Self::Buffer {
+        loss::softmax_backward(self, &dy.values, &y.values, columns)
+    }
+
+    fn l2_normalise(&self, x: &Self::Buffer, columns: usize, epsilon: f64) -> (Self::Buffer, Self::Buffer) {
+        norm::l2(self, &x.values, columns, T::from_f64(epsilon))
+    }
+
+    fn l2_normalise_backward(
+        &self,
+        dy: &Self::Buffer,
+        y: &Self::Buffer,
+        divisors: &Self::Buffer,
+        epsilon: f64,
+    ) -> Self::Buffer {
+        norm::l2_backward(self, &dy.values, &y.values, &divisors.values, T::from_f64(epsilon))
+    }
+
     fn patches(&self, size: PatchSize, images: &Self::Buffer) -> Self::Buffer {
         embed::patches(self, size, &images.values)
     }
@@ -311,10 +339,45 @@ impl<T: Real> Device for Cpu<T> {
         loss::cross_entropy_backward(self, dy.values[0], &softmax.values, classes, labels)
     }
 
+    fn warp(&self, size: ImageSize, images: &Self::Buffer, maps: &[Affine]) -> Self::Buffer {
+        warp::forward(self, size, &images.values, maps)
+    }
+
+    fn warp_backward(&self, size: ImageSize, dy: &Self::Buffer, maps: &[Affine]) -> Self::Buffer {
+        warp::backward(self, size, &dy.values, maps)
+    }
+
+    fn colour(&self, size: ImageSize, images: &Self::Buffer, changes: &[Colour]) -> Self::Buffer {
+        colour::forward(self, size, &images.values, changes)
+    }
+
+    fn colour_backward(&self, size: ImageSize, dy: &Self::Buffer, changes: &[Colour]) -> Self::Buffer {
+        colour::backward(self, size, &dy.values, changes)
+    }
+
+    fn cutout(&self, size: ImageSize, images: &Self::Buffer, cut: &[Rectangle]) -> Self::Buffer {
+        colour::cutout(self, size, &images.values, cut)
+    }
+
     fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer, 2>>) {
         for Update { weight, gradient, state: [first, second] } in updates {
-            loss::adamw(settings, self.own(weight), &gradient.values, self.own(first), self.own(second));
+            optimiser::adamw(settings, self.own(weight), &gradient.values, self.own(first), self.own(second));
         }
+    }
+
+    fn sgd(&self, settings: Sgd, updates: Vec<Update<Self::Buffer, 1>>) {
+        for Update { weight, gradient, state: [velocity] } in updates {
+            optimiser::sgd(settings, self.own(weight), &gradient.values, self.own(velocity));
+        }
+    }
+
+    fn trim(&self, x: &Self::Buffer, keep: usize) -> Self::Buffer {
+        merge::trim(self, &x.values, keep)
+    }
+
+    fn elect(&self, deltas: &[(&Self::Buffer, f64)]) -> Self::Buffer {
+        let deltas: Vec<_> = deltas.iter().map(|(x, weight)| (x.values.as_slice(), T::from_f64(*weight))).collect();
+        merge::elect(self, &deltas)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Layer normalisation (Ba et al. 2016) over rows, forward and backward.
+//! Normalisation of rows, forward and backward: layer normalisation (Ba et al. 2016), and division by the Euclidean norm.
 
 use std::sync::Arc;
 
@@ -65,6 +65,51 @@ pub fn backward<T: Real>(cpu: &Cpu<T>, dy: &[T], x: &[T], statistics: &[T], gain
                     let mean_gn = sum2(out, x, |g, x| g * ((x - mean) * scale)) * share;
                     for (out, x) in out.iter_mut().zip(x) {
                         *out = scale * (*out - mean_g - (*x - mean) * scale * mean_gn);
+                    }
+                }
+            },
+        )
+    })
+}
+
+pub fn l2<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize, epsilon: T) -> (Buffer<T>, Buffer<T>) {
+    let divisors = cpu.by_rows(x.len() / columns, 1, |first, out| {
+        let rows = x[first * columns..].chunks_exact(columns);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (out, x) in out.iter_mut().zip(rows) {
+                    let norm = sum(x, |x| x * x).sqrt();
+                    *out = if norm < epsilon { epsilon } else { norm };
+                }
+            },
+        )
+    });
+    let y = cpu.by_rows(x.len(), columns, |first, out| {
+        let rows = x[first * columns..].chunks_exact(columns).zip(&divisors.values[first..]);
+        for (out, (x, divisor)) in out.chunks_exact_mut(columns).zip(rows) {
+            for (out, x) in out.iter_mut().zip(x) {
+                *out = *x / *divisor;
+            }
+        }
+    });
+    (y, divisors)
+}
+
+/// dx = (dy - y * sum(dy * y)) / d with d the row's norm, or dy / epsilon.
+pub fn l2_backward<T: Real>(cpu: &Cpu<T>, dy: &[T], y: &[T], divisors: &[T], epsilon: T) -> Buffer<T> {
+    assert_eq!(dy.len(), y.len());
+    let columns = y.len() / divisors.len();
+    cpu.by_rows(y.len(), columns, |first, out| {
+        let range = first * columns..first * columns + out.len();
+        let rows = dy[range.clone()].chunks_exact(columns).zip(y[range].chunks_exact(columns)).zip(&divisors[first..]);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (out, ((dy, y), divisor)) in out.chunks_exact_mut(columns).zip(rows) {
+                    let along = if *divisor > epsilon { sum2(dy, y, |dy, y| dy * y) } else { T::ZERO };
+                    for ((out, dy), y) in out.iter_mut().zip(dy).zip(y) {
+                        *out = (*dy - *y * along) / *divisor;
                     }
                 }
             },

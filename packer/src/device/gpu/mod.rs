@@ -10,15 +10,19 @@ use medforge_shaders::Element;
 
 use crate::Error;
 
-use super::{Activation, AdamW, AttentionSize, Device, Form, PatchSize, Size, Update};
+use super::{
+    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Sgd, Size, Update,
+};
 
 pub mod adapter;
 mod attention;
 mod elementwise;
 mod embed;
 mod engine;
+mod image;
 mod matmul;
 mod memory;
+mod merge;
 mod norm;
 mod optimiser;
 mod pool;
@@ -225,6 +229,26 @@ impl Device for Gpu {
         self.activate(kind, x, Some(dy))
     }
 
+    fn softmax(&self, x: &Buffer, columns: usize) -> Buffer {
+        let y = self.engine.allocate(x.len, x.element);
+        self.softmax_rows(x, &y, [x.len / columns, columns, columns]);
+        y
+    }
+
+    fn softmax_backward(&self, dy: &Buffer, y: &Buffer, columns: usize) -> Buffer {
+        let dx = self.engine.allocate(dy.len, dy.element);
+        self.softmax_rows_backward(dy, y, &dx, [dy.len / columns, columns, columns]);
+        dx
+    }
+
+    fn l2_normalise(&self, x: &Buffer, columns: usize, epsilon: f64) -> (Buffer, Buffer) {
+        self.l2(x, columns, epsilon)
+    }
+
+    fn l2_normalise_backward(&self, dy: &Buffer, y: &Buffer, divisors: &Buffer, epsilon: f64) -> Buffer {
+        self.l2_backward(dy, y, divisors, epsilon)
+    }
+
     fn attention(&self, size: AttentionSize, q: &Buffer, k: &Buffer, v: &Buffer) -> (Buffer, Buffer) {
         attention::forward(self, size, [q, k, v])
     }
@@ -272,7 +296,41 @@ impl Device for Gpu {
         self.likelihood_backward(dy, softmax, classes, labels)
     }
 
+    fn warp(&self, size: ImageSize, images: &Buffer, maps: &[Affine]) -> Buffer {
+        self.warped(size, images, maps, false)
+    }
+
+    fn warp_backward(&self, size: ImageSize, dy: &Buffer, maps: &[Affine]) -> Buffer {
+        self.warped(size, dy, maps, true)
+    }
+
+    fn colour(&self, size: ImageSize, images: &Buffer, changes: &[Colour]) -> Buffer {
+        self.recoloured(size, images, changes)
+    }
+
+    fn colour_backward(&self, size: ImageSize, dy: &Buffer, changes: &[Colour]) -> Buffer {
+        // Linear and symmetric but for the brightness: its own gradient without it.
+        let linear: Vec<_> = changes.iter().map(|c| Colour { brightness: 0.0, ..*c }).collect();
+        self.recoloured(size, dy, &linear)
+    }
+
+    fn cutout(&self, size: ImageSize, images: &Buffer, cut: &[Rectangle]) -> Buffer {
+        self.cut_out(size, images, cut)
+    }
+
     fn adamw(&self, settings: AdamW, updates: Vec<Update<Buffer, 2>>) {
         optimiser::adamw(self, settings, updates);
+    }
+
+    fn sgd(&self, settings: Sgd, updates: Vec<Update<Buffer, 1>>) {
+        optimiser::sgd(self, settings, updates);
+    }
+
+    fn trim(&self, x: &Buffer, keep: usize) -> Buffer {
+        self.trimmed(x, keep)
+    }
+
+    fn elect(&self, deltas: &[(&Buffer, f64)]) -> Buffer {
+        self.elected(deltas)
     }
 }

@@ -1,6 +1,6 @@
-//! Layer normalisation.
+//! Normalisation of rows: layer norm, Euclidean norm.
 
-use medforge_shaders::{Element, LAYER_NORM, LAYER_NORM_BACKWARD};
+use medforge_shaders::{Element, L2_NORMALISE, LAYER_NORM, LAYER_NORM_BACKWARD};
 
 use super::engine::Call;
 use super::{Buffer, Gpu};
@@ -69,6 +69,37 @@ impl Gpu {
             operations: 12 * x.len as u64,
         });
         dx
+    }
+
+    pub(super) fn l2(&self, x: &Buffer, columns: usize, epsilon: f64) -> (Buffer, Buffer) {
+        let y = self.engine.allocate(x.len, x.element);
+        let divisors = self.engine.allocate(x.len / columns, Element::F32);
+        self.l2_run(&[x, &y, &divisors], x.len, columns, epsilon, false);
+        (y, divisors)
+    }
+
+    pub(super) fn l2_backward(&self, dy: &Buffer, y: &Buffer, divisors: &Buffer, epsilon: f64) -> Buffer {
+        let dx = self.engine.allocate(dy.len, dy.element);
+        self.l2_run(&[dy, y, divisors, &dx], dy.len, dy.len / divisors.len, epsilon, true);
+        dx
+    }
+
+    fn l2_run(&self, buffers: &[&Buffer], len: usize, columns: usize, epsilon: f64, backward: bool) {
+        let rows = len / columns;
+        self.engine.run(Call {
+            kernel: &L2_NORMALISE,
+            settings: &[
+                ("x", buffers[0].element.into()),
+                ("y", buffers[1].element.into()),
+                ("vec", columns.is_multiple_of(4).into()),
+                ("lanes", self.engine.tuning.lanes.into()),
+                ("backward", backward.into()),
+            ],
+            params: &[rows as u32, columns as u32, (epsilon as f32).to_bits()],
+            buffers: &buffers.iter().map(|b| &***b).collect::<Vec<_>>(),
+            groups: self.per_row(rows),
+            operations: 4 * len as u64,
+        });
     }
 
     /// The groups of a kernel that takes rows: one a row, or 64 rows each.

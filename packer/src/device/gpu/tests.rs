@@ -7,7 +7,9 @@ use std::sync::OnceLock;
 use super::adapter::{self, Kind};
 use super::{Gpu, Options, Tile, Tuning};
 use crate::device::cpu::Cpu;
-use crate::device::{Activation, AdamW, AttentionSize, Device, Form, PatchSize, Size, Update};
+use crate::device::{
+    Activation, AdamW, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Sgd, Size, Update,
+};
 
 /// An adapter in one of its forms.
 pub struct Variant {
@@ -250,6 +252,124 @@ fn cross_entropy() {
 }
 
 #[test]
+fn softmax_and_euclidean_norm() {
+    for (rows, columns) in [(1, 1), (3, 5), (70, 12), (2, 130)] {
+        let (mut x, dy) = (numbers(rows * columns, 1), numbers(rows * columns, 2));
+        if rows > 2 {
+            x[columns..2 * columns].fill(0.0);
+        }
+        case!(format!("softmax and norm {rows} x {columns}"), 5e-6, |d| {
+            let (x, dy) = (d.upload_frozen(&x), d.upload_frozen(&dy));
+            let p = d.softmax(&x, columns);
+            let (n, divisors) = d.l2_normalise(&x, columns, 0.5);
+            let (dp, dn) = (d.softmax_backward(&dy, &p, columns), d.l2_normalise_backward(&dy, &n, &divisors, 0.5));
+            [p, dp, n, divisors, dn]
+        });
+    }
+}
+
+#[test]
+fn augmentations() {
+    let turn = |angle: f32, scale: f32, x: f32, y: f32| {
+        let (sin, cos) = angle.sin_cos();
+        [scale * cos, -scale * sin, x, scale * sin, scale * cos, y]
+    };
+    for (height, width) in [(1, 1), (5, 8), (16, 16), (30, 17)] {
+        let maps = [
+            turn(0.0, 1.0, 0.0, 0.0),
+            [-1.0, 0.0, 0.0, 0.0, 1.0, 0.0],
+            turn(0.7, 0.4, 1.25, -2.5),
+            turn(-2.0, 2.5, 0.3, 0.1),
+            [1.0, 0.3, -0.75, 0.2, -0.8, 1.5],
+        ];
+        let size = ImageSize { batch: maps.len(), height, width };
+        let (x, dy) = (numbers(size.values(), 1), numbers(size.values(), 2));
+        case!(format!("warp {height} x {width}"), 2e-4, |d| {
+            let (x, dy) = (d.upload_frozen(&x), d.upload_frozen(&dy));
+            [d.warp(size, &x, &maps), d.warp_backward(size, &dy, &maps)]
+        });
+        let changes: Vec<Colour> = (0..maps.len())
+            .map(|i| i as f32 / 4.0)
+            .map(|t| Colour { brightness: 0.5 - t, saturation: 2.0 * t, contrast: 0.5 + t })
+            .collect();
+        let cut: Vec<Rectangle> = (0..maps.len())
+            .map(|i| Rectangle { top: i, left: 2 * i, height: 3, width: if i == 4 { usize::MAX } else { i } })
+            .collect();
+        case!(format!("colour and cut-out {height} x {width}"), 1e-5, |d| {
+            let (x, dy) = (d.upload_frozen(&x), d.upload_frozen(&dy));
+            [d.colour(size, &x, &changes), d.colour_backward(size, &dy, &changes), d.cutout(size, &x, &cut)]
+        });
+    }
+}
+
+#[test]
+fn merging() {
+    for len in [1, 5, 1024, 70_001] {
+        let x: Vec<f32> = numbers(len, 1).iter().enumerate().map(|(i, v)| v * (1.0 + (i % 37) as f32)).collect();
+        for keep in [0, 1, len / 5, len / 2, len, len + 3] {
+            case!(format!("keep {keep} of {len}"), 0.0, |d| [d.trim(&d.upload(&x), keep)]);
+        }
+        let mut broken = x.clone();
+        broken[len / 2] = f32::NAN;
+        broken[len / 3] = -f32::NAN;
+        case!(format!("trim {len} with NaN"), 0.0, |d| [d.trim(&d.upload(&broken), 3)]);
+        let others = [2, 3, 4].map(|seed| numbers(len, seed));
+        case!(format!("sign election of {len}"), 2e-6, |d| {
+            let [a, b, c] = others.each_ref().map(|x| d.upload(x));
+            let broken = d.upload(&broken);
+            [
+                d.elect(&[(&a, 1.0)]),
+                d.elect(&[(&a, 0.5), (&b, -1.0), (&c, 0.25)]),
+                d.elect(&[(&a, 1.0), (&broken, 1.0)]),
+            ]
+        });
+    }
+}
+
+#[test]
+fn sgd() {
+    let len = 333;
+    let (w, g) = (numbers(len, 1), numbers(len, 2));
+    fn run<D: Device>(d: &D, w: &[f32], g: &[f32]) -> Vec<Vec<f32>> {
+        let (mut weight, mut velocity) = (d.upload(w), d.zeros(w.len()));
+        for _ in 0..3 {
+            // As it comes out of a backward pass: scaled where the device scales losses.
+            let scale = d.download(&d.loss_gradient()).unwrap()[0];
+            let gradient = d.upload(&g.iter().map(|g| g * scale).collect::<Vec<_>>());
+            let settings = Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.01 };
+            d.sgd(settings, vec![Update { weight: &mut weight, gradient: &gradient, state: [&mut velocity] }]);
+        }
+        [weight, velocity].iter().map(|b| d.download(b).unwrap()).collect()
+    }
+    let exact = run(&Cpu::<f64>::poisoned(), &w, &g);
+    for variant in variants() {
+        compare(&variant.name, false, 2e-6, &run(&variant.gpu, &w, &g), &exact);
+    }
+}
+
+/// In f16 a step whose gradient is not finite is left out, and the loss scale halved.
+#[test]
+fn a_gradient_that_is_not_finite_leaves_the_step_out() {
+    for variant in variants().iter().filter(|v| v.half) {
+        let number = Some(variant.gpu.engine.adapter.index);
+        let d = &Gpu::open(Options { number, half: true, poison: true, ..Options::default() }).unwrap();
+        let scale = || d.download(&d.loss_gradient()).unwrap()[0];
+        let (mut weight, mut m, mut v) = (d.upload(&[1.0, 2.0]), d.zeros(2), d.zeros(2));
+        let before = scale();
+        for (broken, left) in [(f32::INFINITY, 0.5), (f32::NAN, 0.25), (1.0, 0.25)] {
+            let gradient = d.upload(&[broken, 1.0]);
+            let settings =
+                AdamW { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, step: 1 };
+            let state = [&mut m, &mut v];
+            d.adamw(settings, vec![Update { weight: &mut weight, gradient: &gradient, state }]);
+            assert_eq!(scale() / before, left);
+            let moved = d.download(&weight).unwrap() != [1.0, 2.0];
+            assert_eq!(moved, broken.is_finite());
+        }
+    }
+}
+
+#[test]
 fn adamw() {
     let len = 333;
     let (w, g) = (numbers(len, 1), numbers(len, 2));
@@ -298,7 +418,6 @@ fn nan_comes_out() {
     });
 }
 
-/// Tint reads what was really compiled, where that program is installed.
 #[test]
 fn what_is_listed_can_be_chosen() {
     let list = adapter::list();
