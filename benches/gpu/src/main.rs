@@ -59,6 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut rows = Vec::new();
     for (n, k) in LAYERS {
         for form in [Form::Nn, Form::Nt] {
+            eprintln!("{form:?} {ROWS} x {n} x {k}");
             let row = product(&gpu, form, Size { m: ROWS, n, k }, args.turns)?;
             text += &format!(
                 "| {form:?} {ROWS} x {n} x {k} | {:.1} | {:.0} % | {:.1} | {:.1} | {:.1} | {:.2} ({:.2}, {:.2}) |\n",

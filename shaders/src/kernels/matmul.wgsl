@@ -70,6 +70,16 @@ fn read_b(start: u32, row: u32, column: u32, rows: u32, columns: u32) -> vec4<f3
 {% include "activations" %}
 
 {% endif %}
+// The tile of a group: eight rows of tiles at a time, column after column, so that their part of A stays in a cache while B
+// passes through it once for all eight.
+fn place(group: vec2<u32>, groups: vec2<u32>) -> vec2<u32> {
+    let number = group.x + group.y * groups.x;
+    let first = number / (8u * groups.x) * 8u;
+    let rows = min(8u, groups.y - first);
+    let within = number - first * groups.x;
+    return vec2<u32>(within / rows, first + within % rows);
+}
+
 // Finishes and writes four columns of a row of C.
 fn write(start: u32, row: u32, column: u32, sum: vec4<f32>) {
     if row >= params.m || column >= params.n { return; }
@@ -135,6 +145,7 @@ var<workgroup> slice_b: array<vec4<f32>, 256>;
 @compute @workgroup_size(8, 8)
 fn main(
     @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
     @builtin(local_invocation_id) local: vec3<u32>,
     @builtin(local_invocation_index) index: u32,
 ) {
@@ -145,8 +156,9 @@ fn main(
     let start_c = outer * params.c_outer + inner * params.c_inner;
     let first_k = select(0u, group_id.z * params.chunk, params.split == 1u);
     let to_k = min(params.k, first_k + params.chunk);
-    let top = group_id.y * 64u;
-    let left = group_id.x * 64u;
+    let tile = place(group_id.xy, groups.xy);
+    let top = tile.y * 64u;
+    let left = tile.x * 64u;
 {% for r in range(8) %}{% for q in range(2) %}
     var sum{{ r }}_{{ q }} = vec4<f32>();
 {% endfor %}{% endfor %}
@@ -173,14 +185,24 @@ fn main(
 {% set groups = rows // 8 %}
 {% if tile == 1 %}
 @compute @workgroup_size(8)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(subgroup_invocation_id) lane: u32) {
-    let top = group_id.y * {{ rows }}u;
-    let left = (group_id.x * 8u + lane) * 4u;
+fn main(
+    @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(subgroup_invocation_id) lane: u32,
+) {
+    let tile = place(group_id.xy, groups.xy);
+    let top = tile.y * {{ rows }}u;
+    let left = (tile.x * 8u + lane) * 4u;
 {% else %}
 @compute @workgroup_size(8, 8)
-fn main(@builtin(workgroup_id) group_id: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
-    let top = (group_id.y * 8u + local.y) * {{ rows }}u;
-    let left = (group_id.x * 8u + local.x) * 4u;
+fn main(
+    @builtin(workgroup_id) group_id: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_id) local: vec3<u32>,
+) {
+    let tile = place(group_id.xy, groups.xy);
+    let top = (tile.y * 8u + local.y) * {{ rows }}u;
+    let left = (tile.x * 8u + local.x) * 4u;
 {% endif %}
     let outer = group_id.z / params.inner;
     let inner = group_id.z % params.inner;
