@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use medforge_packer::device::gpu::{Call, Gpu, Kernel};
 use medforge_packer::device::Device;
+use medforge_packer::device::gpu::{Call, Gpu, Kernel};
 
 const PEAK: Kernel = Kernel { name: "peak", source: include_str!("peak.wgsl") };
 const STEPS: u32 = 4096;

@@ -107,22 +107,7 @@ fn found() -> Vec<(Adapter, wgpu::Adapter)> {
 
 fn describe(adapter: &wgpu::Adapter) -> Adapter {
     let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
-    let has = [
-        u64::from(limits.max_storage_buffers_per_shader_stage),
-        u64::from(limits.max_compute_workgroup_storage_size),
-        u64::from(limits.max_compute_invocations_per_workgroup),
-        u64::from(limits.max_immediate_size),
-        limits.max_storage_buffer_binding_size,
-    ];
-    let mut lacks: Vec<String> = NEEDED
-        .iter()
-        .zip(has)
-        .filter(|((_, needed), has)| has < needed)
-        .map(|((name, needed), has)| format!("{has} {name} where {needed} are needed"))
-        .collect();
-    if !features.contains(wgpu::Features::IMMEDIATES) {
-        lacks.push("no immediates".into());
-    }
+    let lacks = lacks(&limits, features);
     Adapter {
         index: 0,
         name: info.name,
@@ -146,6 +131,27 @@ fn describe(adapter: &wgpu::Adapter) -> Adapter {
         timestamps: features.contains(wgpu::Features::TIMESTAMP_QUERY),
         unusable: (!lacks.is_empty()).then(|| lacks.join(", ")),
     }
+}
+
+/// What the kernels need and an adapter does not have.
+fn lacks(limits: &wgpu::Limits, features: wgpu::Features) -> Vec<String> {
+    let has = [
+        u64::from(limits.max_storage_buffers_per_shader_stage),
+        u64::from(limits.max_compute_workgroup_storage_size),
+        u64::from(limits.max_compute_invocations_per_workgroup),
+        u64::from(limits.max_immediate_size),
+        limits.max_storage_buffer_binding_size,
+    ];
+    let mut lacks: Vec<String> = NEEDED
+        .iter()
+        .zip(has)
+        .filter(|((_, needed), has)| has < needed)
+        .map(|((name, needed), has)| format!("{has} {name} where {needed} are needed"))
+        .collect();
+    if !features.contains(wgpu::Features::IMMEDIATES) {
+        lacks.push("no immediates".into());
+    }
+    lacks
 }
 
 impl FromStr for Choice {
@@ -191,6 +197,16 @@ impl fmt::Display for Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_an_adapter_lacks_is_named() {
+        let enough = wgpu::Limits { max_immediate_size: 64, ..wgpu::Limits::defaults() };
+        assert_eq!(lacks(&enough, wgpu::Features::IMMEDIATES), Vec::<String>::new());
+        assert_eq!(lacks(&enough, wgpu::Features::empty()), ["no immediates"]);
+        let small = wgpu::Limits { max_compute_workgroup_storage_size: 4096, ..enough };
+        let lacks = lacks(&small, wgpu::Features::IMMEDIATES);
+        assert_eq!(lacks, ["4096 bytes of workgroup memory where 16384 are needed"]);
+    }
 
     #[test]
     fn device_names() {

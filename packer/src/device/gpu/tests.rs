@@ -430,3 +430,26 @@ fn what_is_listed_can_be_chosen() {
     let order: Vec<Kind> = list.iter().filter(|a| a.unusable.is_none()).map(|a| a.kind).collect();
     assert!(order.is_sorted(), "{order:?}");
 }
+
+/// What wgpu refuses becomes an error of the next read, and of every one after it; nothing panics.
+#[test]
+fn a_validation_error_is_reported_when_something_is_read() {
+    const BROKEN: medforge_shaders::Kernel =
+        medforge_shaders::Kernel { name: "broken", source: "@compute fn main( { this is not WGSL }" };
+    for variant in variants().iter().filter(|v| !v.half).take(1) {
+        let number = Some(variant.gpu.engine.adapter.index);
+        let gpu = Gpu::open(Options { number, ..Options::default() }).unwrap();
+        let x = gpu.upload(&[1.0, 2.0]);
+        assert_eq!(gpu.download(&x).unwrap(), [1.0, 2.0]);
+        let call =
+            super::Call { kernel: &BROKEN, settings: &[], params: &[], buffers: &[], groups: [1, 1, 1], operations: 0 };
+        gpu.engine.run(call);
+        for _ in 0..2 {
+            let error = gpu.download(&gpu.zeros(4)).unwrap_err();
+            assert!(matches!(error, crate::Error::GpuInvalid { .. }), "{error}");
+            assert!(!error.to_string().contains('\n'), "{error}");
+        }
+        let error = gpu.download(&x).unwrap_err();
+        assert!(matches!(error, crate::Error::GpuInvalid { .. }), "{error}");
+    }
+}
