@@ -239,6 +239,9 @@ pub fn learning_rate(settings: &Settings, step: usize, total: usize) -> f64 {
     settings.learning_rate * warm_up.min(1.0) * cosine
 }
 
+/// The loss of a batch and its gradients, by the weight's name.
+type Gradients<D> = (<D as Device>::Buffer, BTreeMap<String, <D as Device>::Buffer>);
+
 /// Steps of a training by hand, for benchmarks: no images, no epochs, no checkpoint.
 pub struct Stepper<'a, D: Device>(Run<'a, D>);
 
@@ -280,7 +283,7 @@ impl<'a, D: Device + 'static> Run<'a, D> {
     /// One batch: forward, backward, AdamW; in several passes where it does not fit the device. The loss stays on the device.
     fn step(&mut self, pixels: &[f32], labels: &[u32], rate: f64, step: u64) -> D::Buffer {
         let image = pixels.len() / labels.len();
-        let mut sum: Option<(D::Buffer, BTreeMap<String, D::Buffer>)> = None;
+        let mut sum: Option<Gradients<D>> = None;
         for (pixels, part) in pixels.chunks(self.per_pass * image).zip(labels.chunks(self.per_pass)) {
             let (loss, gradients) = self.gradients(pixels, part);
             if part.len() == labels.len() {
@@ -314,7 +317,7 @@ impl<'a, D: Device + 'static> Run<'a, D> {
     }
 
     /// The mean loss of images that fit one pass, and the gradient of every weight that it depends on.
-    fn gradients(&self, pixels: &[f32], labels: &[u32]) -> (D::Buffer, BTreeMap<String, D::Buffer>) {
+    fn gradients(&self, pixels: &[f32], labels: &[u32]) -> Gradients<D> {
         let tape = Tape::new(self.device);
         let vars = self.parameters.variables(&tape);
         let images = Matrix::frozen(self.device, pixels, labels.len(), pixels.len() / labels.len());
