@@ -115,9 +115,11 @@ impl From<Element> for Setting {
 }
 
 /// What several kernels include.
-const PARTS: [(&str, &str); 4] = [
+const PARTS: [(&str, &str); 6] = [
     ("activations", include_str!("parts/activations.wgsl")),
+    ("gradient", include_str!("parts/gradient.wgsl")),
     ("inside", include_str!("parts/inside.wgsl")),
+    ("list", include_str!("parts/list.wgsl")),
     ("row", include_str!("parts/row.wgsl")),
     ("total", include_str!("parts/total.wgsl")),
 ];

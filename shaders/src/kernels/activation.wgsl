@@ -16,9 +16,7 @@ var<immediate> params: Params;
 
 {% include "activations" %}
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 64u;
+{% include "list" %}
     if i >= params.quads { return; }
     let value = vec4<f32>(x[i]);
 {% if backward %}

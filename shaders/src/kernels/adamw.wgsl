@@ -19,16 +19,9 @@ var<immediate> params: Params;
 @group(0) @binding(4) var<storage, read_write> state: array<u32, 4>;
 {% endif %}
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 64u;
+{% include "list" %}
     if i >= params.quads { return; }
-{% if scaled %}
-    if state[2] != 0u { return; }
-    let gradient = g[i] / bitcast<f32>(state[0]);
-{% else %}
-    let gradient = g[i];
-{% endif %}
+{% include "gradient" %}
     m[i] = m[i] * params.beta1 + gradient * params.rest1;
     v[i] = v[i] * params.beta2 + gradient * gradient * params.rest2;
     w[i] = w[i] * params.keep - params.rate * m[i] / (sqrt(v[i]) * params.unbias + params.epsilon);

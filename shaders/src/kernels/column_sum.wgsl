@@ -2,7 +2,7 @@
 //
 // Settings: x, y the types; dot. The sums are f32. Bindings: x, y if dot, s.
 // Parameters: rows, columns, block (rows per block), width (columns handled side by side, at most 64).
-// Tile: a group of 64 lanes takes `width` columns of one block (group x: columns, group y: blocks); where columns are fewer
+// Tile: a group of 64 lanes takes `width` columns of one block (groups x and z: columns, group y: blocks); where columns are fewer
 // than 64, 64/width lanes share a column and are added up in workgroup memory. Run again over the blocks for the whole sum.
 // Tolerance: sums of `block` terms in a fixed order: 1e-6 of the sum of magnitudes.
 
@@ -17,8 +17,12 @@ var<immediate> params: Params;
 var<workgroup> partial: array<f32, 64>;
 
 @compute @workgroup_size(64)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-    let column = group.x * params.width + index % params.width;
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) index: u32,
+) {
+    let column = (group.x + group.z * groups.x) * params.width + index % params.width;
     let sharers = 64u / params.width;
     let sharer = index / params.width;
     var sum = 0.0;

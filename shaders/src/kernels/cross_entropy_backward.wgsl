@@ -10,9 +10,7 @@ var<immediate> params: Params;
 @group(0) @binding(2) var<storage, read> dy: array<f32>;
 @group(0) @binding(3) var<storage, read_write> dx: array<{{ x }}>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 64u;
+{% include "list" %}
     if i >= params.count { return; }
     let truth = select(0.0, 1.0, labels[i / params.classes] == i % params.classes);
     dx[i] = {{ x }}((p[i] - truth) * dy[0] / f32(params.rows));

@@ -9,9 +9,7 @@ var<immediate> params: Params;
 @group(0) @binding(1) var<storage, read> cut: array<vec4<u32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 64u;
+{% include "list" %}
     if i >= params.count { return; }
     let c = cut[i / (3u * params.height * params.width)];
     let row = i / params.width % params.height;

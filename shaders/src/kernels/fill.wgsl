@@ -7,8 +7,6 @@ struct Params { quads: u32, value: f32 }
 var<immediate> params: Params;
 @group(0) @binding(0) var<storage, read_write> y: array<vec4<{{ y }}>>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 64u;
+{% include "list" %}
     if i < params.quads { y[i] = vec4<{{ y }}>(vec4<f32>(params.value)); }
 }

@@ -8,9 +8,7 @@ var<immediate> params: Params;
 @group(0) @binding(0) var<storage, read> g: array<u32>;
 @group(0) @binding(1) var<storage, read_write> state: array<atomic<u32>, 4>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 64u;
+{% include "list" %}
     if i >= params.count { return; }
     // All bits of the exponent set: infinite or not a number.
     if (g[i] & 0x7f800000u) == 0x7f800000u { atomicStore(&state[2], 1u); }

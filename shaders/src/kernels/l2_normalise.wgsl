@@ -24,12 +24,6 @@ var<immediate> params: Params;
 
 {% include "inside" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) index: u32,
-) {
 {% include "row" %}
     let columns = params.columns{{ " / 4u" if vec }};
     let start = row * columns;

@@ -24,16 +24,8 @@ var<immediate> params: Params;
 
 {% include "total" %}
 
-fn sum(value: {{ f }}) -> f32 {
-    return {{ "dot(value, vec4<f32>(1.0))" if vec else "value" }};
-}
+{% include "inside" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) index: u32,
-) {
 {% include "row" %}
     let columns = params.columns{{ " / 4u" if vec }};
     let start = row * columns;

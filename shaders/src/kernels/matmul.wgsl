@@ -38,33 +38,23 @@ var<immediate> params: Params;
 @group(0) @binding({{ 4 if biased else 3 }}) var<storage, read_write> y: array<{{ quad_c }}>;
 {% endif %}
 
-// Four values of A from (row, column) on, along its rows; zero past its ends.
-fn read_a(start: u32, row: u32, column: u32, rows: u32, columns: u32) -> vec4<f32> {
-    let at = start + min(row, rows - 1u) * params.lda + column;
-{% if vec_a %}
-    return select(vec4<f32>(), vec4<f32>(a[at / 4u]), column < columns);
+{% macro read(name, vec) %}
+// Four values of {{ name|upper }} from (row, column) on, along its rows; zero past their end.
+fn read_{{ name }}(start: u32, row: u32, column: u32, rows: u32, columns: u32) -> vec4<f32> {
+    let at = start + min(row, rows - 1u) * params.ld{{ name }} + column;
+{% if vec %}
+    return select(vec4<f32>(), vec4<f32>({{ name }}[at / 4u]), column < columns);
 {% else %}
     var value = vec4<f32>();
     for (var i = 0u; i < 4u; i++) {
-        if column + i < columns { value[i] = f32(a[at + i]); }
+        if column + i < columns { value[i] = f32({{ name }}[at + i]); }
     }
     return value;
 {% endif %}
 }
-
-fn read_b(start: u32, row: u32, column: u32, rows: u32, columns: u32) -> vec4<f32> {
-    let at = start + min(row, rows - 1u) * params.ldb + column;
-{% if vec_b %}
-    return select(vec4<f32>(), vec4<f32>(b[at / 4u]), column < columns);
-{% else %}
-    var value = vec4<f32>();
-    for (var i = 0u; i < 4u; i++) {
-        if column + i < columns { value[i] = f32(b[at + i]); }
-    }
-    return value;
-{% endif %}
-}
-
+{% endmacro %}
+{{ read("a", vec_a) }}
+{{ read("b", vec_b) }}
 {% if activation %}
 {% set quick = activation == 2 %}
 {% include "activations" %}

@@ -9,9 +9,7 @@ var<immediate> params: Params;
 @group(0) @binding(0) var<storage, read> x: array<{{ x }}>;
 @group(0) @binding(1) var<storage, read_write> y: array<{{ y }}>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 64u;
+{% include "list" %}
     if i >= params.count { return; }
     let p = params.side;
     let across = params.width / p;

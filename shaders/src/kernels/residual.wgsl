@@ -17,9 +17,7 @@ var<immediate> params: Params;
 {% endif %}
 @group(0) @binding({{ 1 + sum|int + scaled|int }}) var<storage, read_write> z: array<{{ pack(z) }}>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 64u;
+{% include "list" %}
     if i >= params.count { return; }
     var value = {{ f }}(y[i]);
 {% if scaled %}

@@ -8,8 +8,6 @@ var<immediate> params: Params;
 @group(0) @binding(1) var<storage, read> count: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4<f32>>;
 
-@compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>) {
-    let i = id.x + id.y * groups.x * 64u;
+{% include "list" %}
     if i < params.quads { y[i] = total[i] / max(count[i], vec4<f32>(1.0)); }
 }

@@ -33,12 +33,6 @@ fn largest_of(value: f32, lane: u32) -> f32 {
 }
 {% endif %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) index: u32,
-) {
 {% include "row" %}
     let stride = params.stride{{ " / 4u" if vec }};
     let start = row * stride;

@@ -15,12 +15,6 @@ var<immediate> params: Params;
 
 {% include "inside" %}
 
-@compute @workgroup_size(64)
-fn main(
-    @builtin(workgroup_id) group: vec3<u32>,
-    @builtin(num_workgroups) groups: vec3<u32>,
-    @builtin(local_invocation_index) index: u32,
-) {
 {% include "row" %}
     let stride = params.stride{{ " / 4u" if vec }};
     let start = row * stride;

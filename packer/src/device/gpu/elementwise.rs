@@ -83,13 +83,14 @@ impl Gpu {
             }
             false => (BLOCK, blocks, sums),
         };
+        let [across, lines, _] = self.engine.spread(columns.div_ceil(width));
         let buffers: Vec<_> = [x].into_iter().chain(y).chain([&sums]).map(|b| &**b).collect();
         self.engine.run(Call {
             kernel: &COLUMN_SUM,
             settings: &settings,
             params: &[rows as u32, columns as u32, block as u32, width as u32],
             buffers: &buffers,
-            groups: [columns.div_ceil(width) as u32, blocks as u32, 1],
+            groups: [across, blocks as u32, lines],
             operations: x.len as u64 * if y.is_some() { 2 } else { 1 },
         });
         match blocks {

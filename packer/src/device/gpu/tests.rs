@@ -179,7 +179,7 @@ fn long_lists() {
         let mut sum = d.zeros(len);
         d.add_scaled(&mut sum, 2.0, &x);
         let tail = d.first_rows(&sum, 5, len / 5);
-        [d.column_sum(&x, 1), d.column_sum(&sum, 5), tail]
+        [d.column_sum(&x, 1), d.column_sum(&sum, 5), d.column_sum(&x, len), tail]
     });
 }
 
