@@ -117,6 +117,8 @@ fn a_batch_that_does_not_fit_is_split() {
         let small = Gpu::open(Options { number, budget: Some(weights + 3 * bytes), ..Options::default() }).unwrap();
         assert!(per_pass(&small, &vit.config, &settings) < 8);
         assert_eq!(Run::new(&variant.gpu, &vit, 2, &settings).unwrap().per_pass, 8);
+        let many_heads = VitConfig { heads: 20_000, ..vit.config.clone() };
+        assert_eq!(per_pass(&variant.gpu, &many_heads, &settings), 3);
         for parts in [1, 3, 7] {
             let mut runs = [parts, 8].map(|per_pass| {
                 let run = Run::new(&variant.gpu, &vit, 2, &settings).unwrap();

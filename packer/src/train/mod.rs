@@ -355,13 +355,17 @@ fn explain(error: Error, vit: &Vit, settings: &Settings) -> Error {
     }
 }
 
+/// Groups that a GPU counts in one dimension; attention has one for each image and head.
+const GROUPS: usize = 65_535;
+
 /// Images that a device's buffers and its memory, where it knows that, hold at once.
 fn per_pass(device: &impl Device, config: &VitConfig, settings: &Settings) -> usize {
     let by_buffer = device.largest_buffer() / config.largest_values(settings.size);
     let bytes = 4 * config.training_values(settings.size) as u64;
     let by_memory = device.memory_left().map_or(u64::MAX, |left| left / bytes);
     let by_memory = usize::try_from(by_memory).unwrap_or(usize::MAX);
-    by_buffer.min(by_memory).min(config.images_per_pass(settings.size)).clamp(1, settings.batch)
+    let by_groups = GROUPS / config.heads;
+    by_buffer.min(by_memory).min(by_groups).min(config.images_per_pass(settings.size)).clamp(1, settings.batch)
 }
 
 /// Reads pending losses back, adds them to the epoch's sum and returns their mean; refuses a loss that is not finite.
