@@ -209,7 +209,11 @@ impl Engine {
             return;
         }
         let buffers: Option<Vec<&wgpu::Buffer>> = call.buffers.iter().map(|b| b.buffer.as_ref()).collect();
-        let Some(buffers) = buffers else { return };
+        let Some(buffers) = buffers else {
+            // Its result would be whatever memory holds: never to be read.
+            lock(&self.fault).get_or_insert(Fault::Lost("a buffer could not be made or filled".into()));
+            return;
+        };
         let pipeline = self.pipeline(&call);
         let entries: Vec<_> = buffers
             .iter()
