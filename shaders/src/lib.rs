@@ -166,6 +166,7 @@ kernels! {
     SOFTMAX "softmax",
     SOFTMAX_BACKWARD "softmax_backward",
     TOKENS "tokens",
+    TOKEN_MOMENTS "token_moments",
     TRIM "trim",
     TRIM_COUNT "trim_count",
     TRIM_SELECT "trim_select",

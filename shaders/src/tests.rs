@@ -42,7 +42,7 @@ fn cases(kernel: &Kernel) -> Vec<Case> {
         }
         "matmul" => return matmul_cases(),
         "add_scaled" | "convert" => vec![("x", types()), ("y", types())],
-        "patches" | "rows" => vec![("x", types()), ("y", types()), ("backward", flags())],
+        "patches" | "rows" | "token_moments" => vec![("x", types()), ("y", types()), ("backward", flags())],
         "residual" => vec![
             ("x", types()),
             ("y", types()),

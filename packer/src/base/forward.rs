@@ -1,4 +1,4 @@
-//! The forward pass on the tape: images in, the CLS token after the last layer norm out.
+//! The forward pass on the tape: images in, the CLS token after the last layer norm out, and on request the tokens of any block.
 
 use std::collections::BTreeMap;
 
@@ -60,6 +60,18 @@ pub fn forward<D: Device + 'static>(
     device: &D,
     images: &Var<D>,
 ) -> Var<D> {
+    forward_with_tokens(tape, weights, sites, device, images, &[]).0
+}
+
+/// [`forward`], and all tokens [batch*tokens, hidden] as they leave each block of `blocks` (ascending, counted from 0).
+pub fn forward_with_tokens<D: Device + 'static>(
+    tape: &Tape<D>,
+    weights: &Weights<D>,
+    sites: &BTreeMap<String, LowRank<D>>,
+    device: &D,
+    images: &Var<D>,
+    blocks: &[usize],
+) -> (Var<D>, Vec<Var<D>>) {
     let config = &weights.config;
     let (batch, size) = (images.value.rows, weights.image_size);
     let tokens = config.tokens(size);
@@ -77,7 +89,10 @@ pub fn forward<D: Device + 'static>(
         }
     };
     let mut x = tape.tokens(&embedded, weights.get("embed.cls"), &table);
+    let mut seen = Vec::with_capacity(blocks.len());
     for n in 0..config.layers {
+        let last = n + 1 == config.layers;
+        let wanted = blocks.contains(&n);
         let get = |name: &str| weights.get(&format!("blocks.{n}.{name}"));
         let linear = |x: &Var<D>, name: &str| {
             let bias = weights.vars.get(&format!("blocks.{n}.{name}.bias"));
@@ -90,8 +105,8 @@ pub fn forward<D: Device + 'static>(
         let y = norm(&x, "norm1");
         let (q, k, v) = (linear(&y, "attn.q"), linear(&y, "attn.k"), linear(&y, "attn.v"));
         let mut y = tape.attention(&q, &k, &v, heads);
-        if n + 1 == config.layers {
-            // Only the CLS token leaves the last block: nothing after its attention mixes tokens.
+        if last && !wanted {
+            // Only the CLS token is asked of the last block: nothing after its attention mixes tokens.
             (x, y) = (tape.first_rows(&x, tokens), tape.first_rows(&y, tokens));
         }
         x = tape.residual(&x, &linear(&y, "attn.o"), scale("scale1"));
@@ -100,6 +115,12 @@ pub fn forward<D: Device + 'static>(
         let y = norm(&x, "norm2");
         let y = tape.linear_activation(config.activation, &y, get("mlp.fc1.weight"), bias, lora);
         x = tape.residual(&x, &linear(&y, "mlp.fc2"), scale("scale2"));
+        if wanted {
+            seen.push(x.clone());
+            if last {
+                x = tape.first_rows(&x, tokens);
+            }
+        }
     }
-    tape.layer_norm(&x, weights.get("norm.weight"), weights.get("norm.bias"), config.eps)
+    (tape.layer_norm(&x, weights.get("norm.weight"), weights.get("norm.bias"), config.eps), seen)
 }

@@ -211,6 +211,18 @@ pub trait Device: Clone {
     fn first_rows(&self, x: &Self::Buffer, columns: usize, tokens: usize) -> Self::Buffer;
     /// The gradient of [`Device::first_rows`]: dy in the first rows, zero elsewhere.
     fn first_rows_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize) -> Self::Buffer;
+    /// Of each group of `tokens` rows, at least two, the mean and then the standard deviation, sqrt(variance + epsilon), of all
+    /// rows but the first: [groups, 2 * columns].
+    fn token_moments(&self, x: &Self::Buffer, columns: usize, tokens: usize, epsilon: f64) -> Self::Buffer;
+    /// The gradient to x of y = token_moments(x): zero in the first rows.
+    fn token_moments_backward(
+        &self,
+        dy: &Self::Buffer,
+        x: &Self::Buffer,
+        y: &Self::Buffer,
+        columns: usize,
+        tokens: usize,
+    ) -> Self::Buffer;
 
     /// The mean over rows of the negative log-likelihood of `labels` under softmax(logits), and the softmax.
     fn cross_entropy(&self, logits: &Self::Buffer, classes: usize, labels: &[u32]) -> (Self::Buffer, Self::Buffer);

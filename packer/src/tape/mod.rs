@@ -90,15 +90,22 @@ impl<D: Device + 'static> Tape<D> {
     /// The gradients of `loss`, a single value, to every parameter it came from. The tape is used up.
     pub fn backward(self, loss: &Var<D>) -> Gradients<D> {
         assert_eq!((loss.value.rows, loss.value.columns), (1, 1), "a loss is one value");
+        let one = self.device.loss_gradient();
+        self.backward_from([(loss, one)])
+    }
+
+    /// The gradients to every parameter of a loss that was computed elsewhere from `results`, given its gradient to each of
+    /// these. The tape is used up.
+    pub fn backward_from<'a>(self, results: impl IntoIterator<Item = (&'a Var<D>, D::Buffer)>) -> Gradients<D> {
         let mut backward = self.backward.into_inner();
         let mut gradients = Gradients { device: self.device.clone(), slots: vec![None; backward.len()] };
-        if let Some(Node(last)) = loss.node {
-            gradients.slots[last] = Some(self.device.loss_gradient());
-            for i in (0..=last).rev() {
-                let Some(closure) = backward[i].take() else { continue };
-                if let Some(dy) = gradients.slots[i].take() {
-                    closure(&self.device, &dy, &mut gradients);
-                }
+        for (result, gradient) in results {
+            gradients.add(result.node, || gradient);
+        }
+        for (i, closure) in backward.iter_mut().enumerate().rev() {
+            let Some(closure) = closure.take() else { continue };
+            if let Some(dy) = gradients.slots[i].take() {
+                closure(&self.device, &dy, &mut gradients);
             }
         }
         gradients

@@ -204,6 +204,18 @@ impl<D: Device + 'static> Tape<D> {
         self.record(value, &[x], move |d, dy, g| g.add(node, || d.first_rows_backward(dy, columns, tokens)))
     }
 
+    /// Per group of `tokens` rows the mean and the standard deviation, sqrt(variance + epsilon), of all rows but the first (the
+    /// CLS token); the result is [groups, 2 * columns].
+    pub fn token_moments(&self, x: &Var<D>, tokens: usize, epsilon: f64) -> Var<D> {
+        let (columns, node, kept) = (x.value.columns, x.node, x.value.buffer.clone());
+        let y = self.device.token_moments(&kept, columns, tokens, epsilon);
+        let saved = y.clone();
+        let value = Tensor { buffer: y, rows: x.value.rows / tokens, columns: 2 * columns };
+        self.record(value, &[x], move |d, dy, g| {
+            g.add(node, || d.token_moments_backward(dy, &kept, &saved, columns, tokens));
+        })
+    }
+
     /// M x for a constant M [rows, x.rows]: resampling of position tables.
     pub fn resample(&self, m: &Tensor<D>, x: &Var<D>) -> Var<D> {
         assert_eq!(m.columns, x.value.rows);

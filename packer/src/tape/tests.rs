@@ -152,6 +152,7 @@ fn tokens() {
         let shapes = [(batch * grid, columns), (1, columns), (grid + 1, columns)];
         check("tokens", &shapes, |t, v| t.tokens(&v[0], &v[1], &v[2]));
         check("first rows", &[(batch * (grid + 1), columns)], |t, v| t.first_rows(&v[0], grid + 1));
+        check("token moments", &[(batch * (grid + 1), columns)], |t, v| t.token_moments(&v[0], grid + 1, 1e-2));
     }
 }
 

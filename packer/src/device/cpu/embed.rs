@@ -1,4 +1,4 @@
-//! From pixels to tokens and from tokens to the feature: patches, CLS token, positions, first rows.
+//! From pixels to tokens and from tokens to the feature: patches, CLS token, positions, first rows, moments over tokens.
 
 use std::sync::Arc;
 
@@ -105,4 +105,53 @@ fn pixel(size: PatchSize, row: usize, line: usize) -> usize {
     let (channel, y) = (line / size.patch, line % size.patch);
     let (top, left) = (row / across * size.patch, row % across * size.patch);
     ((image * 3 + channel) * size.height + top + y) * size.width + left
+}
+
+/// Two passes over an image's tokens: the variance of values far from zero keeps its digits.
+pub fn token_moments<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize, tokens: usize, epsilon: T) -> Buffer<T> {
+    let patches = T::from_f64((tokens - 1) as f64);
+    cpu.by_rows(x.len() / tokens * 2, 2 * columns, |first, out| {
+        for (i, out) in out.chunks_exact_mut(2 * columns).enumerate() {
+            let x = &x[((first + i) * tokens + 1) * columns..][..(tokens - 1) * columns];
+            out.fill(T::ZERO);
+            let (mean, deviation) = out.split_at_mut(columns);
+            for x in x.chunks_exact(columns) {
+                for (mean, x) in mean.iter_mut().zip(x) {
+                    *mean += *x / patches;
+                }
+            }
+            for x in x.chunks_exact(columns) {
+                for ((deviation, mean), x) in deviation.iter_mut().zip(&*mean).zip(x) {
+                    *deviation += (*x - *mean) * (*x - *mean) / patches;
+                }
+            }
+            for deviation in deviation {
+                *deviation = (*deviation + epsilon).sqrt();
+            }
+        }
+    })
+}
+
+pub fn token_moments_backward<T: Real>(
+    cpu: &Cpu<T>,
+    [dy, x, y]: [&[T]; 3],
+    columns: usize,
+    tokens: usize,
+) -> Buffer<T> {
+    let patches = T::from_f64((tokens - 1) as f64);
+    cpu.by_rows(x.len(), columns, |first, out| {
+        for (i, out) in out.chunks_exact_mut(columns).enumerate() {
+            let row = first + i;
+            if row % tokens == 0 {
+                out.fill(T::ZERO);
+                continue;
+            }
+            let image = row / tokens * 2 * columns;
+            let (dy, y) = (&dy[image..], &y[image..]);
+            for (j, (out, x)) in out.iter_mut().zip(&x[row * columns..]).enumerate() {
+                let slope = dy[columns + j] * (*x - y[j]) / y[columns + j];
+                *out = (dy[j] + slope) / patches;
+            }
+        }
+    })
 }

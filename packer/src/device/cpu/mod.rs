@@ -325,6 +325,21 @@ impl<T: Real> Device for Cpu<T> {
         embed::first_rows_backward(self, &dy.values, columns, tokens)
     }
 
+    fn token_moments(&self, x: &Self::Buffer, columns: usize, tokens: usize, epsilon: f64) -> Self::Buffer {
+        embed::token_moments(self, &x.values, columns, tokens, T::from_f64(epsilon))
+    }
+
+    fn token_moments_backward(
+        &self,
+        dy: &Self::Buffer,
+        x: &Self::Buffer,
+        y: &Self::Buffer,
+        columns: usize,
+        tokens: usize,
+    ) -> Self::Buffer {
+        embed::token_moments_backward(self, [&dy.values, &x.values, &y.values], columns, tokens)
+    }
+
     fn cross_entropy(&self, logits: &Self::Buffer, classes: usize, labels: &[u32]) -> (Self::Buffer, Self::Buffer) {
         loss::cross_entropy(self, &logits.values, classes, labels)
     }

@@ -1,6 +1,6 @@
 //! From pixels to tokens, rows taken and laid back, and the loss.
 
-use medforge_shaders::{CROSS_ENTROPY, CROSS_ENTROPY_BACKWARD, Element, PATCHES, ROWS, TOKENS};
+use medforge_shaders::{CROSS_ENTROPY, CROSS_ENTROPY_BACKWARD, Element, PATCHES, ROWS, TOKEN_MOMENTS, TOKENS};
 
 use crate::device::PatchSize;
 
@@ -71,6 +71,33 @@ impl Gpu {
             operations: 0,
         });
         y
+    }
+
+    pub(super) fn moments(&self, x: &Buffer, columns: usize, tokens: usize, epsilon: f64) -> Buffer {
+        let count = x.len / tokens;
+        let y = self.engine.allocate(2 * count, Element::F32);
+        self.engine.run(Call {
+            kernel: &TOKEN_MOMENTS,
+            settings: &[("x", x.element.into()), ("y", y.element.into()), ("backward", false.into())],
+            params: &[count as u32, columns as u32, tokens as u32, (epsilon as f32).to_bits()],
+            buffers: &[x, &y],
+            groups: self.engine.over(count),
+            operations: 4 * x.len as u64,
+        });
+        y
+    }
+
+    pub(super) fn moments_backward(&self, [dy, x, y]: [&Buffer; 3], columns: usize, tokens: usize) -> Buffer {
+        let dx = self.engine.allocate(x.len, x.element);
+        self.engine.run(Call {
+            kernel: &TOKEN_MOMENTS,
+            settings: &[("x", x.element.into()), ("y", dy.element.into()), ("backward", true.into())],
+            params: &[x.len as u32, columns as u32, tokens as u32, 0],
+            buffers: &[dy, x, y, &dx],
+            groups: self.engine.over(x.len),
+            operations: 5 * x.len as u64,
+        });
+        dx
     }
 
     pub(super) fn likelihood(&self, logits: &Buffer, classes: usize, labels: &[u32]) -> (Buffer, Buffer) {

@@ -288,6 +288,14 @@ impl Device for Gpu {
         self.rows(dy, dy.element, dy.len / columns * tokens, columns, [1, tokens, 0], true)
     }
 
+    fn token_moments(&self, x: &Buffer, columns: usize, tokens: usize, epsilon: f64) -> Buffer {
+        self.moments(x, columns, tokens, epsilon)
+    }
+
+    fn token_moments_backward(&self, dy: &Buffer, x: &Buffer, y: &Buffer, columns: usize, tokens: usize) -> Buffer {
+        self.moments_backward([dy, x, y], columns, tokens)
+    }
+
     fn cross_entropy(&self, logits: &Buffer, classes: usize, labels: &[u32]) -> (Buffer, Buffer) {
         self.likelihood(logits, classes, labels)
     }
