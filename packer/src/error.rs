@@ -105,6 +105,19 @@ pub enum Error {
     /// A phantom that cannot be drawn as asked.
     #[error("phantom: {what}")]
     Phantom { what: String },
+    // --- condense ---
+    /// A class with too few patients for a private release.
+    #[error(
+        "class {class} has {groups} groups (patients) in the training part, fewer than {least}: noise that hides one of so few \
+         would hide everything; leave --epsilon away, or lower --min-groups knowing that"
+    )]
+    TooFewGroups { class: String, groups: usize, least: usize },
+    /// Images that cannot be condensed.
+    #[error("cannot condense: {what}")]
+    Condense { what: String },
+    /// A condensed set that cannot be used.
+    #[error("{}: {what}", path.display())]
+    Condensed { path: PathBuf, what: String },
     // --- eval ---
     /// Predictions or features that cannot be evaluated.
     #[error("cannot evaluate: {what}")]
@@ -117,7 +130,7 @@ pub enum Error {
     #[error("{what}")]
     Bundle { what: String },
     /// The operating system gave no random numbers.
-    #[error("no random numbers from the operating system ({what}), so no key was made")]
+    #[error("no random numbers from the operating system ({what}), so nothing was made")]
     Random { what: String },
     /// A key file that is not what it should be.
     #[error("{}: {what}", path.display())]

@@ -9,6 +9,7 @@ use medforge_runtime::preprocess::{Preprocessing, Size};
 use rayon::prelude::*;
 
 use super::augment::{Augment, Draw};
+use super::condensed::Condensed;
 use super::dataset::Dataset;
 use super::progress::Progress;
 use crate::{Error, interrupt, output};
@@ -75,6 +76,19 @@ impl Images {
             groups: indices.iter().map(|&i| group_of(&names, &dataset.items[i].group)).collect(),
             colours,
         })
+    }
+
+    /// The images of a condensed set in 8 bits, each a group of its own, with its most probable class as label.
+    pub fn of(set: &Condensed) -> Images {
+        let pixels: Vec<Vec<u8>> = (0..set.len()).map(|i| set.rgb(i)).collect();
+        Images {
+            preprocessing: set.record.preprocessing.clone(),
+            size: set.record.preprocessing.output_size(),
+            colours: pixels.iter().map(|rgb| Colour::of(rgb)).collect(),
+            pixels: pixels.concat(),
+            labels: set.classes(),
+            groups: (0..set.len()).collect(),
+        }
     }
 
     /// Number of images.

@@ -4,6 +4,7 @@
 //! twice, a class without images, a class that only the test split knows, and a group (patient) on both sides of a split.
 
 mod augment;
+mod condensed;
 mod dataset;
 mod hold_out;
 mod images;
@@ -13,8 +14,11 @@ mod splits;
 mod tree;
 
 pub use augment::{Augment, Draw};
+pub use condensed::{Condensed, Labels, Record, Start};
 pub use dataset::{Dataset, Item, Split};
 pub use images::{Colour, Images, MAX_FILE};
 
+#[cfg(test)]
+pub(crate) use condensed::tests as condensed_tests;
 #[cfg(test)]
 mod tests;
