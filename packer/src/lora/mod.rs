@@ -10,15 +10,18 @@ use std::path::Path;
 use medforge_runtime::preprocess::Preprocessing;
 use medforge_runtime::tensors::{self, Tensor};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::Error;
 use crate::base::{Family, Vit, VitConfig};
 
 mod peft;
+mod stack;
 mod target;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use stack::stack;
 pub use target::{Target, Targets};
 
 /// One contributor's work for one task: low-rank factors on a base's sites, and a linear head.
@@ -115,6 +118,12 @@ impl Module {
         let (rank, alpha, sites) = peft::read(dir, &base.config)?;
         let head = read_head(&dir.join("head.safetensors"), &card.classes, base.config.hidden)?;
         Ok(Module { rank, alpha, sites, head, card })
+    }
+
+    /// SHA-256 in hex of the factors' file: which weights these are, whatever the card says.
+    pub fn factors_digest(&self) -> Result<String, Error> {
+        let [_, model] = peft::write(self)?;
+        Ok(hex::encode(Sha256::digest(model)))
     }
 
     /// The files of the folder, by name.
