@@ -21,6 +21,18 @@ pub fn linear_probe(train: &[f32], train_labels: &[usize], test: &[f32], classes
     floor("linear probe", &wide(train), train_labels, &wide(test), classes, 0.1, false)
 }
 
+/// As [`linear_probe`], with `targets` [images, classes], each row probabilities: what a condensed set's labels are.
+///
+/// # Errors
+/// As [`linear_probe`].
+pub fn linear_head(train: &[f32], targets: &[f32], test: &[f32], classes: usize) -> Result<Vec<f32>, Error> {
+    let wide = |rows: &[f32]| rows.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+    let targets = Array2::from_shape_vec((targets.len() / classes.max(1), classes), wide(targets));
+    let targets = targets.map_err(|e| Error::Evaluation { what: format!("linear head: {e}") })?;
+    let weights = Array1::ones(targets.nrows());
+    fit("linear head", &wide(train), targets, weights, &wide(test), 0.1)
+}
+
 /// The colour floor: probabilities [N, classes] of class-balanced logistic regression (C = 1) on the mean and standard deviation of R, G and B.
 ///
 /// # Errors
@@ -48,18 +60,33 @@ fn floor(
     c: f64,
     balanced: bool,
 ) -> Result<Vec<f32>, Error> {
-    let refuse = |what: String| Error::Evaluation { what: format!("{name}: {what}") };
     let counts = (0..classes).map(|class| labels.iter().filter(|&&l| l == class).count()).collect::<Vec<_>>();
-    if let Some(class) = counts.iter().position(|&n| n == 0) {
+    if counts.iter().sum::<usize>() != labels.len() {
+        return Err(Error::Evaluation { what: format!("{name}: a label is none of {classes} classes") });
+    }
+    let weights =
+        labels.iter().map(|&l| if balanced { labels.len() as f64 / (classes * counts[l]) as f64 } else { 1.0 });
+    let targets = Array2::from_shape_fn((labels.len(), classes), |(i, class)| f64::from(labels[i] == class));
+    fit(name, train, targets, weights.collect(), test, c)
+}
+
+/// Fits `targets` [images, classes] on `train` [images, features], each image counted by its weight; the probabilities of `test`.
+fn fit(
+    name: &str,
+    train: &[f64],
+    targets: Array2<f64>,
+    weights: Array1<f64>,
+    test: &[f64],
+    c: f64,
+) -> Result<Vec<f32>, Error> {
+    let refuse = |what: String| Error::Evaluation { what: format!("{name}: {what}") };
+    if let Some(class) = targets.columns().into_iter().position(|column| column.sum() == 0.0) {
         return Err(refuse(format!("class {class} has no training image")));
     }
-    let width = train.len() / labels.len().max(1);
-    if width == 0
-        || counts.iter().sum::<usize>() != labels.len()
-        || train.len() != width * labels.len()
-        || !test.len().is_multiple_of(width)
-    {
-        return Err(refuse(format!("{} and {} features do not fit {} labels", train.len(), test.len(), labels.len())));
+    let images = targets.nrows();
+    let width = train.len() / images.max(1);
+    if width == 0 || train.len() != width * images || !test.len().is_multiple_of(width) {
+        return Err(refuse(format!("{} and {} features do not fit {images} labels", train.len(), test.len())));
     }
     if let Some(place) = train.iter().chain(test).position(|v| !v.is_finite()) {
         return Err(refuse(format!("feature {} of image {} is not finite", place % width, place / width)));
@@ -67,9 +94,7 @@ fn floor(
     let matrix = |rows: &[f64]| Array2::from_shape_fn((rows.len() / width, width), |(i, j)| rows[i * width + j]);
     let (mut train, mut test) = (matrix(train), matrix(test));
     standardise(&mut train, &mut test);
-    let weights =
-        labels.iter().map(|&l| if balanced { labels.len() as f64 / (classes * counts[l]) as f64 } else { 1.0 });
-    let problem = Problem { rows: train, labels: labels.to_vec(), weights: weights.collect(), classes, c };
+    let problem = Problem { rows: train, targets, weights, c };
     let coefficients = problem.minimise().map_err(|e| refuse(format!("logistic regression failed ({e})")))?;
     Ok(probabilities(&problem.logits(&coefficients, test.view())).iter().map(|&p| p as f32).collect())
 }
@@ -86,16 +111,20 @@ fn standardise(train: &mut Array2<f64>, test: &mut Array2<f64>) {
 
 struct Problem {
     rows: Array2<f64>,
-    labels: Vec<usize>,
+    /// [rows, classes], each row probabilities.
+    targets: Array2<f64>,
     weights: Array1<f64>,
-    classes: usize,
     c: f64,
 }
 
 impl Problem {
+    fn classes(&self) -> usize {
+        self.targets.ncols()
+    }
+
     /// Logits to fit: for two classes that of class 1 alone.
     fn columns(&self) -> usize {
-        if self.classes == 2 { 1 } else { self.classes }
+        if self.classes() == 2 { 1 } else { self.classes() }
     }
 
     /// Coefficients [features + 1, columns] row by row, the intercepts last.
@@ -113,8 +142,8 @@ impl Problem {
         let split = features * columns;
         let slope = ArrayView2::from_shape((features, columns), &coefficients[..split]).expect("features by columns");
         let fitted = rows.dot(&slope) + ArrayView1::from(&coefficients[split..]);
-        let mut logits = Array2::zeros((rows.nrows(), self.classes));
-        logits.slice_mut(s![.., self.classes - columns..]).assign(&fitted);
+        let mut logits = Array2::zeros((rows.nrows(), self.classes()));
+        logits.slice_mut(s![.., self.classes() - columns..]).assign(&fitted);
         logits
     }
 }
@@ -125,9 +154,9 @@ impl CostFunction for &Problem {
 
     fn cost(&self, coefficients: &Vec<f64>) -> Result<f64, argmin::core::Error> {
         let logits = self.logits(coefficients, self.rows.view());
-        let loss =
-            |((row, &label), &weight): ((ArrayView1<f64>, &usize), &f64)| weight * (log_sum_exp(row) - row[label]);
-        let losses: f64 = logits.rows().into_iter().zip(&self.labels).zip(&self.weights).map(loss).sum();
+        let rows = logits.rows().into_iter().zip(self.targets.rows());
+        let losses: f64 =
+            rows.zip(&self.weights).map(|((row, t), weight)| weight * (log_sum_exp(row) - row.dot(&t))).sum();
         let slope = &coefficients[..self.rows.ncols() * self.columns()];
         Ok(0.5 * slope.iter().map(|v| v * v).sum::<f64>() + self.c * losses)
     }
@@ -139,11 +168,11 @@ impl Gradient for &Problem {
 
     fn gradient(&self, coefficients: &Vec<f64>) -> Result<Vec<f64>, argmin::core::Error> {
         let mut residual = probabilities(&self.logits(coefficients, self.rows.view()));
-        for ((mut row, &label), &weight) in residual.rows_mut().into_iter().zip(&self.labels).zip(&self.weights) {
-            row[label] -= 1.0;
+        residual -= &self.targets;
+        for (mut row, &weight) in residual.rows_mut().into_iter().zip(&self.weights) {
             row *= self.c * weight;
         }
-        let residual = residual.slice(s![.., self.classes - self.columns()..]);
+        let residual = residual.slice(s![.., self.classes() - self.columns()..]);
         let slope = self.rows.t().dot(&residual);
         let penalty = coefficients.iter().take(slope.len());
         let mut gradient: Vec<f64> = slope.iter().zip(penalty).map(|(g, w)| g + w).collect();
