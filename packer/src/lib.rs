@@ -5,6 +5,7 @@
 
 pub mod base;
 pub mod cli;
+pub mod condense;
 pub mod data;
 pub mod demo;
 pub mod device;

@@ -3,6 +3,7 @@
 //! Each address has its own ChaCha8 stream, so work may run in any order, on any number of threads, or resume half-way, and
 //! still draw the same numbers. Conversions are written out here because those of the `rand` crate may change with its version.
 
+use crate::Error;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -17,6 +18,11 @@ pub enum Purpose {
     Camera = 5,
     Order = 6,
     Initial = 7,
+    View = 8,
+    Noise = 9,
+    Cluster = 10,
+    Network = 11,
+    Subset = 12,
 }
 
 /// One stream of random numbers.
@@ -30,6 +36,13 @@ impl Stream {
             slot.copy_from_slice(&word.to_le_bytes());
         }
         Stream(ChaCha8Rng::from_seed(key))
+    }
+
+    /// A stream that nobody can draw again: its key comes from the operating system and is not kept.
+    pub fn from_system() -> Result<Self, Error> {
+        let mut key = [0u8; 32];
+        getrandom::fill(&mut key).map_err(|e| Error::Random { what: e.to_string() })?;
+        Ok(Stream(ChaCha8Rng::from_seed(key)))
     }
 
     /// Uniform in [0, 1), 53 bits.

@@ -25,7 +25,7 @@ mod gpu_tests;
 mod module;
 mod parameters;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use checkpoint::Checkpoint;
 pub use module::About;

@@ -8,7 +8,7 @@ use crate::device::cpu::Cpu;
 use super::*;
 
 /// A folder of 8 x 8 pictures: bright ones and dark ones, four to a patient.
-pub(super) fn data() -> (tempfile::TempDir, Dataset) {
+pub(crate) fn data() -> (tempfile::TempDir, Dataset) {
     let dir = tempfile::tempdir().unwrap();
     let mut table = String::from("path,label,group,split\n");
     for i in 0..48u8 {

@@ -1,0 +1,56 @@
+//! The contact sheet: every synthetic image, one row of tiles a class, as PNG.
+
+use std::io::Cursor;
+
+use image::{ImageFormat, Rgb, RgbImage};
+
+use crate::Error;
+use crate::data::Condensed;
+
+/// White pixels between two images.
+const GAP: u32 = 2;
+/// Images side by side at most.
+const ACROSS: usize = 10;
+
+/// The images by class, at most [`ACROSS`] in a row, on white.
+pub fn contact_sheet(set: &Condensed) -> Result<Vec<u8>, Error> {
+    let side = set.record.image_size;
+    let classes = set.classes();
+    let of_class = |class| (0..set.len()).filter(|&i| classes[i] == class).collect::<Vec<_>>();
+    let rows: Vec<Vec<usize>> = (0..set.record.classes.len())
+        .flat_map(|class| of_class(class).chunks(ACROSS).map(<[usize]>::to_vec).collect::<Vec<_>>())
+        .collect();
+    let across = rows.iter().map(Vec::len).max().unwrap_or(0) as u32;
+    let length = |tiles: u32| tiles * (side + GAP) + GAP;
+    let mut sheet = RgbImage::from_pixel(length(across), length(rows.len() as u32), Rgb([255; 3]));
+    for (y, row) in rows.iter().enumerate() {
+        for (x, &index) in row.iter().enumerate() {
+            let tile = RgbImage::from_raw(side, side, set.rgb(index)).expect("an image has side x side pixels");
+            image::imageops::replace(&mut sheet, &tile, length(x as u32).into(), length(y as u32).into());
+        }
+    }
+    let mut png = Cursor::new(Vec::new());
+    let failed = |e: image::ImageError| Error::Condense { what: format!("no contact sheet: {e}") };
+    sheet.write_to(&mut png, ImageFormat::Png).map_err(failed)?;
+    Ok(png.into_inner())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::data::condensed_tests::set;
+
+    #[test]
+    fn every_image_is_where_its_class_is() {
+        let set = set();
+        let sheet = image::load_from_memory(&super::contact_sheet(&set).unwrap()).unwrap().to_rgb8();
+        assert_eq!(sheet.dimensions(), (4 + 4, 2 * 6 + 2));
+        for (row, index) in [0usize, 1].into_iter().enumerate() {
+            let rgb = set.rgb(index);
+            for i in 0..16u32 {
+                let at = sheet.get_pixel(2 + i % 4, 2 + 6 * row as u32 + i / 4);
+                assert_eq!(at.0[..], rgb[3 * i as usize..][..3]);
+            }
+        }
+        assert_eq!(sheet.get_pixel(0, 0).0, [255; 3]);
+    }
+}

@@ -1,0 +1,108 @@
+//! What of an image is matched: its CLS feature and, at some blocks, mean and deviation of its tokens; and the bank of these
+//! that the real images have under every view, computed once.
+
+use std::collections::BTreeMap;
+
+use crate::base::{VitConfig, Weights, forward_with_tokens};
+use crate::data::Images;
+use crate::device::{Device, ImageSize};
+use crate::predict;
+use crate::tape::{LowRank, Tape, Tensor, Var};
+use crate::{Error, interrupt};
+
+use super::view::View;
+
+/// Added to the variance over tokens, so that the deviation of equal tokens has a gradient.
+const EPSILON: f64 = 1e-6;
+
+/// Where statistics are taken, and how a row of them is laid out: CLS, then per block the means and the deviations.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// Blocks whose tokens are looked at, ascending, counted from 0.
+    pub blocks: Vec<usize>,
+    pub hidden: usize,
+}
+
+/// A base with low-rank branches on a device.
+pub struct Network<'a, D: Device> {
+    pub weights: &'a Weights<D>,
+    pub sites: BTreeMap<String, LowRank<D>>,
+}
+
+impl Layout {
+    /// Of `count` blocks, evenly spread, the last among them.
+    pub fn spread(config: &VitConfig, count: usize) -> Layout {
+        let count = count.min(config.layers);
+        let blocks = (1..=count).map(|i| (i * config.layers).div_ceil(count) - 1).collect();
+        Layout { blocks, hidden: config.hidden }
+    }
+
+    /// Values of a row.
+    pub fn width(&self) -> usize {
+        self.hidden * (1 + 2 * self.blocks.len())
+    }
+}
+
+impl<D: Device + 'static> Network<'_, D> {
+    /// The results on `tape` that hold the statistics of `images` [n, 3*size*size] seen through `view`: CLS [n, hidden], then
+    /// per block [n, 2*hidden].
+    pub fn see(&self, device: &D, tape: &Tape<D>, images: &Var<D>, view: &View, layout: &Layout) -> Vec<Var<D>> {
+        let side = self.weights.image_size;
+        let size = ImageSize { batch: images.value.rows, height: side, width: side };
+        let seen = view.of(tape, images, size);
+        let (cls, tokens) = forward_with_tokens(tape, self.weights, &self.sites, device, &seen, &layout.blocks);
+        let count = self.weights.config.tokens(side);
+        let moments = tokens.iter().map(|x| tape.token_moments(x, count, EPSILON));
+        [cls].into_iter().chain(moments).collect()
+    }
+
+    /// The statistics of normalised pixels [n, 3, size, size] through `view`, row by row.
+    pub fn rows(&self, device: &D, pixels: &[f32], view: &View, layout: &Layout) -> Result<Vec<f32>, Error> {
+        let each = 3 * self.weights.image_size.pow(2);
+        let images = Var::constant(Tensor::new(device, pixels, pixels.len() / each, each));
+        let results = self.see(device, &Tape::new(device), &images, view, layout);
+        let parts = results.iter().map(|r| device.download(&r.value.buffer)).collect::<Result<Vec<_>, _>>()?;
+        Ok(interleave(&parts, pixels.len() / each))
+    }
+
+    /// The statistics of `images` through `view`, one row each.
+    pub fn rows_of(
+        &self,
+        device: &D,
+        images: &Images,
+        indices: &[usize],
+        view: &View,
+        layout: &Layout,
+    ) -> Result<Vec<f32>, Error> {
+        let mut rows = Vec::with_capacity(indices.len() * layout.width());
+        let mut pixels = Vec::new();
+        let batch = predict::batch(device, &self.weights.config, self.weights.image_size);
+        for indices in indices.chunks(batch) {
+            interrupt::check()?;
+            images.batch(indices, None, &mut pixels)?;
+            rows.extend(self.rows(device, &pixels, view, layout)?);
+        }
+        Ok(rows)
+    }
+}
+
+/// Rows [n, sum of widths] from matrices of n rows each.
+pub fn interleave(parts: &[Vec<f32>], n: usize) -> Vec<f32> {
+    let mut rows = Vec::with_capacity(parts.iter().map(Vec::len).sum());
+    for i in 0..n {
+        for part in parts {
+            let width = part.len() / n;
+            rows.extend_from_slice(&part[i * width..][..width]);
+        }
+    }
+    rows
+}
+
+/// The matrices that [`interleave`] made `rows` of: hidden columns, then 2*hidden for each block.
+pub fn separate(rows: &[f32], layout: &Layout) -> Vec<Vec<f32>> {
+    let cuts = (0..=layout.blocks.len()).map(|i| match i {
+        0 => 0..layout.hidden,
+        i => (2 * i - 1) * layout.hidden..(2 * i + 1) * layout.hidden,
+    });
+    cuts.map(|cut| rows.chunks_exact(layout.width()).flat_map(|row| &row[cut.clone()]).copied().collect()).collect()
+}
