@@ -7,11 +7,13 @@ use crate::Error;
 mod bundle;
 mod classify;
 mod completions;
+mod condense;
 mod demo;
 mod device;
 mod devices;
 mod eval;
 mod export_onnx;
+mod input;
 mod inspect;
 mod keygen;
 mod phantom;
@@ -31,6 +33,7 @@ pub struct Cli {
 enum Command {
     Keygen(keygen::Args),
     Train(train::Args),
+    Condense(condense::Args),
     Eval(eval::Args),
     ExportOnnx(export_onnx::Args),
     Bundle(bundle::Args),
@@ -48,6 +51,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
     match cli.command {
         Command::Keygen(args) => keygen::run(args),
         Command::Train(args) => train::run(args),
+        Command::Condense(args) => condense::run(args),
         Command::Eval(args) => eval::run(args),
         Command::ExportOnnx(args) => export_onnx::run(args),
         Command::Bundle(args) => bundle::run(args),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::device::{DeviceArg, Opened, on_device};
+use super::input::{beside, check_task, check_text, fingerprint, within};
 use super::profile;
 use crate::base::Vit;
 use crate::data::{Augment, Dataset, Images, Split};
@@ -173,10 +174,6 @@ pub fn run(args: Args) -> Result<(), Error> {
 impl Args {
     /// The settings, with the size still to be filled in.
     fn settings(&self) -> Result<Settings, Error> {
-        let within = |name: &'static str, value: f64, low: f64, high: f64| match (low..=high).contains(&value) {
-            true => Ok(()),
-            false => Err(Error::Option { name, what: format!("is {value}, outside {low} to {high}") }),
-        };
         within("--epochs", self.epochs as f64, 1.0, 100_000.0)?;
         within("--batch", self.batch as f64, 1.0, 4096.0)?;
         within("--lr", self.lr, 1e-9, 1e3)?;
@@ -363,42 +360,4 @@ impl Observer for Console<'_> {
     fn wants_checkpoint(&mut self) -> bool {
         self.saved.elapsed() > CHECKPOINT
     }
-}
-
-/// Names go into file and entry names.
-fn check_task(task: &str) -> Result<(), Error> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-    match !task.is_empty() && task.len() <= 64 && task.chars().all(fits) && !task.starts_with('.') {
-        true => Ok(()),
-        false => Err(Error::Option {
-            name: "--task",
-            what: format!("{task:?} is not 1 to 64 lower-case letters, digits, '.', '_' or '-', the first no '.'"),
-        }),
-    }
-}
-
-/// What a bundle's manifest takes as a name.
-fn check_text(option: &'static str, text: &str) -> Result<(), Error> {
-    match !text.trim().is_empty() && text.len() <= 256 && !text.chars().any(char::is_control) {
-        true => Ok(()),
-        false => Err(Error::Option { name: option, what: format!("{text:?} is not 1 to 256 printable bytes") }),
-    }
-}
-
-/// What the data are: paths, labels and groups, not pixels.
-fn fingerprint(data: &Dataset, indices: &[usize]) -> String {
-    use sha2::{Digest, Sha256};
-    let mut hash = Sha256::new();
-    for &i in indices {
-        let item = &data.items[i];
-        hash.update(format!("{}\0{}\0{}\n", item.path.display(), data.classes[item.label], item.group));
-    }
-    hex::encode(hash.finalize())
-}
-
-/// `path` with something added to its last name.
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    PathBuf::from(name)
 }

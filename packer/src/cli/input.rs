@@ -1,0 +1,52 @@
+//! What several commands check and name in the same way: options, and the files beside an output.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+use crate::data::Dataset;
+
+/// Refuses an option's value outside `low` to `high`.
+pub(super) fn within(name: &'static str, value: f64, low: f64, high: f64) -> Result<(), Error> {
+    match (low..=high).contains(&value) {
+        true => Ok(()),
+        false => Err(Error::Option { name, what: format!("is {value}, outside {low} to {high}") }),
+    }
+}
+
+/// Names go into file and entry names.
+pub(super) fn check_task(task: &str) -> Result<(), Error> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    match !task.is_empty() && task.len() <= 64 && task.chars().all(fits) && !task.starts_with('.') {
+        true => Ok(()),
+        false => Err(Error::Option {
+            name: "--task",
+            what: format!("{task:?} is not 1 to 64 lower-case letters, digits, '.', '_' or '-', the first no '.'"),
+        }),
+    }
+}
+
+/// What a bundle's manifest takes as a name.
+pub(super) fn check_text(option: &'static str, text: &str) -> Result<(), Error> {
+    match !text.trim().is_empty() && text.len() <= 256 && !text.chars().any(char::is_control) {
+        true => Ok(()),
+        false => Err(Error::Option { name: option, what: format!("{text:?} is not 1 to 256 printable bytes") }),
+    }
+}
+
+/// What the data are: paths, labels and groups, not pixels.
+pub(super) fn fingerprint(data: &Dataset, indices: &[usize]) -> String {
+    use sha2::{Digest, Sha256};
+    let mut hash = Sha256::new();
+    for &i in indices {
+        let item = &data.items[i];
+        hash.update(format!("{}\0{}\0{}\n", item.path.display(), data.classes[item.label], item.group));
+    }
+    hex::encode(hash.finalize())
+}
+
+/// `path` with something added to its last name.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
