@@ -78,24 +78,26 @@ impl Maker {
         let module = self.with_module.then_some(&task.module);
         let source = Source { vit: &task.base, classes: &task.classes, images: &task.train, module };
         let begun = Instant::now();
-        // A private release is made anew for each seed: its noise is part of the spread.
-        if self.bank.is_none() || self.budget.is_some() {
-            let bank = match self.budget {
-                None => Bank::measure(device, source, &self.settings, &mut Unobserved),
-                Some(budget) => Bank::released(device, source, &self.settings, budget, None, &mut Unobserved),
-            };
-            match bank {
+        if self.bank.is_none() {
+            self.bank = Some(match self.budget {
+                None => Bank::measure(device, source, &self.settings, &mut Unobserved)?,
+                Some(_) => Bank::private(device, source, &self.settings, None, &mut Unobserved)?,
+            });
+            println!("{}: bank in {:.0} s", task.name, begun.elapsed().as_secs_f64());
+        }
+        let bank = self.bank.as_mut().expect("the bank was just made");
+        let begun = Instant::now();
+        let members: Vec<usize> = (0..bank.labels().len()).collect();
+        if let Some(budget) = self.budget {
+            // Made anew for each seed: its noise is part of the spread.
+            match bank.release(&members, &task.classes, budget) {
                 Err(error @ Error::TooFewGroups { .. }) => {
                     println!("{}: refused: {error}", task.name);
                     return Ok(None);
                 }
-                bank => self.bank = Some(bank?),
+                released => released?,
             }
-            println!("{}: bank in {:.0} s", task.name, begun.elapsed().as_secs_f64());
         }
-        let bank = self.bank.as_ref().expect("the bank was just made");
-        let begun = Instant::now();
-        let members: Vec<usize> = (0..bank.labels().len()).collect();
         let set = condense_from(device, source, &task.name, &settings, bank, &members, None, &mut Unobserved)?;
         let (seconds, [first, last]) = (begun.elapsed().as_secs_f64(), set.record.loss);
         println!("{} {per_class} a class, seed {seed}: {seconds:.0} s, loss {first:.3} to {last:.3}", task.name);

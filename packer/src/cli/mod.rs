@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::Error;
 
+mod audit_privacy;
 mod bundle;
 mod classify;
 mod completions;
@@ -34,6 +35,7 @@ enum Command {
     Keygen(keygen::Args),
     Train(train::Args),
     Condense(condense::Args),
+    AuditPrivacy(audit_privacy::Args),
     Eval(eval::Args),
     ExportOnnx(export_onnx::Args),
     Bundle(bundle::Args),
@@ -52,6 +54,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Keygen(args) => keygen::run(args),
         Command::Train(args) => train::run(args),
         Command::Condense(args) => condense::run(args),
+        Command::AuditPrivacy(args) => audit_privacy::run(args),
         Command::Eval(args) => eval::run(args),
         Command::ExportOnnx(args) => export_onnx::run(args),
         Command::Bundle(args) => bundle::run(args),

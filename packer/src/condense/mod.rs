@@ -22,6 +22,7 @@ mod checkpoint;
 mod cluster;
 mod ensemble;
 mod objective;
+mod plan;
 pub mod privacy;
 mod sheet;
 mod statistics;
@@ -39,6 +40,7 @@ pub use sheet::contact_sheet;
 use canvas::Canvas;
 use ensemble::Ensemble;
 use objective::{Goal, Seen};
+use plan::Plan;
 use privacy::{Accounting, Budget};
 use statistics::{Layout, Network, separate};
 
@@ -139,11 +141,14 @@ pub fn condense<D: Device + 'static>(
 ) -> Result<Condensed, Error> {
     check(source, settings, budget)?;
     let released = resume.as_ref().and_then(|c| c.release.clone());
-    let bank = match budget {
+    let mut bank = match budget {
         None => Bank::measure(device, source, settings, observer)?,
-        Some(budget) => Bank::released(device, source, settings, budget, released, observer)?,
+        Some(_) => Bank::private(device, source, settings, released.clone(), observer)?,
     };
     let members: Vec<usize> = (0..bank.labels().len()).collect();
+    if let (Some(budget), None) = (budget, released) {
+        bank.release(&members, source.classes, budget)?;
+    }
     condense_from(device, source, task, settings, &bank, &members, resume, observer)
 }
 
@@ -163,11 +168,15 @@ pub fn condense_from<D: Device + 'static>(
     let Source { vit, classes, images, module } = source;
     let labels: Vec<usize> = (0..classes.len()).flat_map(|c| vec![c; settings.per_class]).collect();
     let plan = bank.plan(settings, members, classes)?;
-    let canvas = Canvas::new(settings.size, bank.palette().clone());
+    let palette = match bank.released() {
+        None => Palette::of(members.iter().map(|&m| images.pixels(bank.images()[m]))),
+        Some(_) => Palette::neutral(vit.preprocessing.mean),
+    };
+    let canvas = Canvas::new(settings.size, palette);
     let frozen = Weights::frozen(device, vit, settings.size);
     let mut state = match resume {
         Some(checkpoint) => checkpoint,
-        None => Checkpoint::begin(bank.release().cloned(), settings, start(&canvas, settings, &plan, images, bank)),
+        None => Checkpoint::begin(bank.released().cloned(), settings, start(&canvas, settings, &plan, images, bank)),
     };
     let each = canvas.values();
     let ensemble = Ensemble::new(vit, module, settings.perturbation, settings.seed);
@@ -278,7 +287,7 @@ fn chosen(n: usize, batch: usize, seed: u64, t: usize) -> Vec<usize> {
 }
 
 /// The first coefficients of every image.
-fn start(canvas: &Canvas, settings: &Settings, plan: &bank::Plan, images: &Images, bank: &Bank) -> Vec<f32> {
+fn start(canvas: &Canvas, settings: &Settings, plan: &Plan, images: &Images, bank: &Bank) -> Vec<f32> {
     let image = |i: usize| match settings.start {
         Start::Noise => canvas.noise(settings.seed, i),
         Start::Real => canvas.coefficients(&planar(images.pixels(bank.images()[plan.nearest[i]]))),
@@ -307,7 +316,7 @@ fn soft_labels(
     settings: &Settings,
     bank: &Bank,
     members: &[usize],
-    plan: &bank::Plan,
+    plan: &Plan,
     labels: &[usize],
 ) -> Vec<f32> {
     let one_hot = |label: usize| (0..classes.len()).map(move |c| f32::from(c == label)).collect::<Vec<_>>();
@@ -335,7 +344,7 @@ fn record(
     members: &[usize],
     loss: [f64; 2],
 ) -> Result<Record, Error> {
-    let accounting = bank.release().map(|r| &r.accounting);
+    let accounting = bank.released().map(|r| &r.accounting);
     let mut groups: Vec<usize> = members.iter().map(|&m| images.groups()[bank.images()[m]]).collect();
     groups.sort_unstable();
     groups.dedup();
@@ -381,7 +390,9 @@ fn check(source: Source, settings: &Settings, budget: Option<Budget>) -> Result<
     if settings.labels == Labels::Soft && module.is_none() {
         return refuse("soft labels are a module's probabilities; pass --module".into());
     }
-    if budget.is_some() {
+    if let Some(budget) = budget {
+        let members = images.labels().iter().copied().zip(images.groups().iter().copied());
+        privacy::enough_groups(members, classes, budget)?;
         let second = [
             (
                 module.is_some(),

@@ -119,7 +119,7 @@ fn look<D: Device + 'static>(device: &D, coefficients: &[f32]) -> (f64, Vec<f32>
     let bank = Bank::measure(&Cpu::<f64>::poisoned(), source, &settings, &mut Unobserved).unwrap();
     let members: Vec<usize> = (0..bank.labels().len()).collect();
     let plan = bank.plan(&settings, &members, &dataset.classes).unwrap();
-    let canvas = Canvas::new(8, bank.palette().clone());
+    let canvas = Canvas::new(8, Palette::of(members.iter().map(|&m| images.pixels(m))));
     let frozen = Weights::frozen(device, &vit, 8);
     let ensemble = Ensemble::new(&vit, None, settings.perturbation, settings.seed);
     let network = Network { weights: &frozen, sites: ensemble.sites(device, 2) };

@@ -17,6 +17,7 @@ pub use augment::{Augment, Draw};
 pub use condensed::{Condensed, Labels, Record, Start};
 pub use dataset::{Dataset, Item, Split};
 pub use images::{Colour, Images, MAX_FILE};
+pub(crate) use progress::Progress;
 
 #[cfg(test)]
 pub(crate) use condensed::tests as condensed_tests;

@@ -4,7 +4,7 @@
 //! never from a seed: whoever knows the seed could take it off again. Sums are exact (integers on a fixed grid), so that no
 //! rounding makes one patient count for more than the clip.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -97,13 +97,7 @@ pub fn release(images: &[Contribution], classes: &[String], clip: f64, budget: B
         sum.iter_mut().zip(image.row).for_each(|(s, v)| *s += f64::from(*v));
         *count += 1.0;
     }
-    let in_class = |class: usize| groups.values().filter(|g| g.contains_key(&class)).count();
-    for (class, name) in classes.iter().enumerate() {
-        let found = in_class(class);
-        if found < budget.least_groups {
-            return Err(Error::TooFewGroups { class: name.clone(), groups: found, least: budget.least_groups });
-        }
-    }
+    enough_groups(images.iter().map(|i| (i.class, i.group)), classes, budget)?;
     let multiplier = noise(budget.epsilon, budget.delta)?;
 
     let mut sums = vec![vec![0i64; width]; classes.len()];
@@ -146,6 +140,22 @@ pub fn release(images: &[Contribution], classes: &[String], clip: f64, budget: B
         statement: statement(budget),
     };
     Ok(Release { means, accounting })
+}
+
+/// Refuses images, given by class and group, of which a class has fewer groups than the budget asks for.
+pub fn enough_groups(
+    images: impl Iterator<Item = (usize, usize)>,
+    classes: &[String],
+    budget: Budget,
+) -> Result<(), Error> {
+    let members: BTreeSet<(usize, usize)> = images.collect();
+    for (class, name) in classes.iter().enumerate() {
+        let groups = members.range((class, 0)..(class + 1, 0)).count();
+        if groups < budget.least_groups {
+            return Err(Error::TooFewGroups { class: name.clone(), groups, least: budget.least_groups });
+        }
+    }
+    Ok(())
 }
 
 /// Adds `share` of a group's mean row, clipped, truncated to the grid towards zero so that its norm never grows.
