@@ -1,5 +1,6 @@
 //! The command line as a user meets it: every test runs the `packer` program in a folder of its own.
 
+mod condense;
 mod demo;
 mod devices;
 mod flow;

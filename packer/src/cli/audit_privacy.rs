@@ -52,7 +52,17 @@ struct Report {
     set: Option<Membership>,
     module: Option<Membership>,
     /// What the set's own accounting promises.
-    accounting: Option<Accounting>,
+    promise: Option<Promise>,
+}
+
+/// The budget of a set that was released with one.
+#[derive(Serialize)]
+struct Promise {
+    epsilon: f64,
+    delta: f64,
+    /// What no attack whatever exceeds at the two rates, for the membership of one group.
+    largest_tpr_at_1_percent: f64,
+    largest_tpr_at_01_percent: f64,
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
@@ -113,13 +123,18 @@ fn audit<D: crate::device::Device + 'static>(
     set: Option<&Condensed>,
     module: Option<&Module>,
 ) -> Result<Report, Error> {
-    let mut report = Report { distances: None, set: None, module: None, accounting: None };
+    let mut report = Report { distances: None, set: None, module: None, promise: None };
     let load = |split, size| Images::load(data, &data.indices(split), &vit.preprocessing_for(size)?);
     if let Some(set) = set {
         let training = load(Split::Train, set.record.image_size)?;
         let control = load(Split::Test, set.record.image_size)?;
         report.distances = Some(distances(device, vit, set, &training, &control, args.seed)?);
-        report.accounting = set.record.privacy.clone().and_then(|p| serde_json::from_value(p).ok());
+        let accounting = set.record.privacy.clone().and_then(|p| serde_json::from_value::<Accounting>(p).ok());
+        report.promise = accounting.map(|a| {
+            let bound = |rate: f64| (a.epsilon.exp() * rate + a.delta).min(1.0);
+            let (largest_tpr_at_1_percent, largest_tpr_at_01_percent) = (bound(0.01), bound(0.001));
+            Promise { epsilon: a.epsilon, delta: a.delta, largest_tpr_at_1_percent, largest_tpr_at_01_percent }
+        });
         if args.shadows > 0 {
             let used = if set.record.module.is_some() { module } else { None };
             let source = Source { vit, classes: &data.classes, images: &training, module: used };
@@ -169,13 +184,11 @@ impl Report {
                 show(m.auc)
             );
         }
-        if let Some(a) = &self.accounting {
-            let bound = |rate: f64| (a.epsilon.exp() * rate + a.delta).min(1.0);
+        if let Some(p) = &self.promise {
             text += &format!(
-                "The set's accounting: at these rates no attack whatever finds more than {:.3} and {:.3} of the members. {}\n",
-                bound(0.01),
-                bound(0.001),
-                a.statement
+                "The set was released with epsilon {} and delta {}: at these rates no attack whatever finds more than {:.3} and {:.3} \
+                 of the patients that were in.\n",
+                p.epsilon, p.delta, p.largest_tpr_at_1_percent, p.largest_tpr_at_01_percent
             );
         }
         text + "These are lower bounds: what these attacks do not find, others may. Intervals are 95 %, over patients.\n"

@@ -112,7 +112,7 @@ pub struct Source<'a> {
 pub trait Observer {
     /// After each step of a stage: what the stage is, steps done and to do, the loss where there is one.
     fn step(&mut self, _stage: &'static str, _done: usize, _total: usize, _loss: Option<f64>) {}
-    /// When a checkpoint is due: when [`Observer::wants_checkpoint`] says so, and on interruption.
+    /// When a checkpoint is due: before the first iteration, when [`Observer::wants_checkpoint`] says so, and on interruption.
     fn checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<(), Error> {
         Ok(())
     }
@@ -176,7 +176,13 @@ pub fn condense_from<D: Device + 'static>(
     let frozen = Weights::frozen(device, vit, settings.size);
     let mut state = match resume {
         Some(checkpoint) => checkpoint,
-        None => Checkpoint::begin(bank.released().cloned(), settings, start(&canvas, settings, &plan, images, bank)),
+        None => {
+            let coefficients = start(&canvas, settings, &plan, images, bank);
+            let state = Checkpoint::begin(bank.released().cloned(), settings, coefficients);
+            // A release is kept before it is used: a run that stops must not make a second one.
+            observer.checkpoint(&state)?;
+            state
+        }
     };
     let each = canvas.values();
     let ensemble = Ensemble::new(vit, module, settings.perturbation, settings.seed);
