@@ -59,6 +59,9 @@ struct Args {
     epsilon: Option<f64>,
     #[arg(long, default_value_t = 1e-5)]
     delta: f64,
+    /// Judge on 30 % of the training patients, held out, and leave the test split alone: for choosing settings
+    #[arg(long)]
+    validate: bool,
     #[arg(long)]
     table: bool,
     /// Given by cargo
@@ -80,7 +83,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let device = Cpu::<f32>::new();
     for name in &args.tasks {
-        let task = Task::open(&device, base, &args.data, modules, name)?;
+        let task = Task::open(&device, base, &args.data, modules, name, args.validate)?;
         let mut maker = Maker::new(&args.out, &args.name, args.settings()?, args.budget(), args.with_module);
         for &per_class in &args.per_class {
             for method in &args.methods {

@@ -47,12 +47,17 @@ impl Task {
         data: &Path,
         modules: &Path,
         name: &str,
+        validate: bool,
     ) -> Result<Self, Failure> {
         let vit = Vit::open(base)?;
         let data = Dataset::open(&data.join(name))?;
         let preprocessing = vit.preprocessing_for(SIZE as u32)?;
-        let load = |split| Images::load(&data, &data.indices(split), &preprocessing);
-        let (training, test) = (load(Split::Train)?, load(Split::Test)?);
+        let (training, test) = match validate {
+            true => data.hold_out(0.3, 1)?,
+            false => (data.indices(Split::Train), data.indices(Split::Test)),
+        };
+        let load = |indices: &[usize]| Images::load(&data, indices, &preprocessing);
+        let (training, test) = (load(&training)?, load(&test)?);
         let module = Module::open(&modules.join(name), &vit)?;
         let others: Vec<&str> = TASKS.into_iter().filter(|t| *t != name).collect();
         let others = others.iter().map(|t| Module::open(&modules.join(t), &vit)).collect::<Result<Vec<_>, _>>()?;

@@ -94,7 +94,7 @@ impl Bank {
         for (v, view) in bank.views.iter().enumerate() {
             interrupt::check()?;
             let network = Network { weights: &frozen, sites: ensemble.sites(device, v) };
-            let pictures: Vec<f32> = (0..REFERENCE).flat_map(|i| canvas.noise(REFERENCE_SEED, i)).collect();
+            let pictures: Vec<f32> = (0..REFERENCE).flat_map(|i| canvas.noise(REFERENCE_SEED, i, 0)).collect();
             let normalised = super::normalised(vit, &canvas.paint(&pictures), settings.size);
             let rows = network.rows(device, &normalised, view, &layout)?;
             let [centre, deviation] = moments(&rows, width);

@@ -31,13 +31,12 @@ mod tests;
 mod view;
 
 pub use bank::Bank;
-pub use canvas::Palette;
 pub use checkpoint::Checkpoint;
 pub use cluster::{k_means, medoids};
 pub use objective::Weights as Parts;
 pub use sheet::contact_sheet;
 
-use canvas::Canvas;
+use canvas::{Canvas, Palette, planar};
 use ensemble::Ensemble;
 use objective::{Goal, Seen};
 use plan::Plan;
@@ -168,16 +167,18 @@ pub fn condense_from<D: Device + 'static>(
     let Source { vit, classes, images, module } = source;
     let labels: Vec<usize> = (0..classes.len()).flat_map(|c| vec![c; settings.per_class]).collect();
     let plan = bank.plan(settings, members, classes)?;
-    let palette = match bank.released() {
-        None => Palette::of(members.iter().map(|&m| images.pixels(bank.images()[m]))),
-        Some(_) => Palette::neutral(vit.preprocessing.mean),
+    let canvas = match bank.released() {
+        None => {
+            let picture = |&m: &usize| (images.pixels(bank.images()[m]), bank.labels()[m]);
+            Canvas::of(settings.size, &members.iter().map(picture).collect::<Vec<_>>())
+        }
+        Some(_) => Canvas::new(settings.size, Palette::neutral(vit.preprocessing.mean)),
     };
-    let canvas = Canvas::new(settings.size, palette);
     let frozen = Weights::frozen(device, vit, settings.size);
     let mut state = match resume {
         Some(checkpoint) => checkpoint,
         None => {
-            let coefficients = start(&canvas, settings, &plan, images, bank);
+            let coefficients = start(&canvas, settings, &plan, &labels, images, bank);
             let state = Checkpoint::begin(bank.released().cloned(), settings, coefficients);
             // A release is kept before it is used: a run that stops must not make a second one.
             observer.checkpoint(&state)?;
@@ -293,12 +294,19 @@ fn chosen(n: usize, batch: usize, seed: u64, t: usize) -> Vec<usize> {
 }
 
 /// The first coefficients of every image.
-fn start(canvas: &Canvas, settings: &Settings, plan: &Plan, images: &Images, bank: &Bank) -> Vec<f32> {
+fn start(
+    canvas: &Canvas,
+    settings: &Settings,
+    plan: &Plan,
+    labels: &[usize],
+    images: &Images,
+    bank: &Bank,
+) -> Vec<f32> {
     let image = |i: usize| match settings.start {
-        Start::Noise => canvas.noise(settings.seed, i),
+        Start::Noise => canvas.noise(settings.seed, i, labels[i]),
         Start::Real => canvas.coefficients(&planar(images.pixels(bank.images()[plan.nearest[i]]))),
     };
-    (0..plan.of.len()).flat_map(image).collect()
+    (0..labels.len()).flat_map(image).collect()
 }
 
 /// RGB in 0..1 [n, 3, size, size], normalised for the base.
@@ -309,11 +317,6 @@ fn normalised(vit: &Vit, images: &[f32], size: usize) -> Vec<f32> {
         ((f64::from(*v) * 255.0 * p.rescale - p.mean[c]) / p.std[c]) as f32
     };
     images.iter().enumerate().map(value).collect()
-}
-
-/// Height x width x RGB bytes as [3, height, width] in 0..1.
-fn planar(rgb: &[u8]) -> Vec<f32> {
-    (0..3).flat_map(|c| rgb.iter().skip(c).step_by(3).map(|v| f32::from(*v) / 255.0)).collect()
 }
 
 /// One-hot rows, or the module's mean probabilities over the real images of each target.

@@ -119,7 +119,7 @@ fn look<D: Device + 'static>(device: &D, coefficients: &[f32]) -> (f64, Vec<f32>
     let bank = Bank::measure(&Cpu::<f64>::poisoned(), source, &settings, &mut Unobserved).unwrap();
     let members: Vec<usize> = (0..bank.labels().len()).collect();
     let plan = bank.plan(&settings, &members, &dataset.classes).unwrap();
-    let canvas = Canvas::new(8, Palette::of(members.iter().map(|&m| images.pixels(m))));
+    let canvas = Canvas::of(8, &members.iter().map(|&m| (images.pixels(m), bank.labels()[m])).collect::<Vec<_>>());
     let frozen = Weights::frozen(device, &vit, 8);
     let ensemble = Ensemble::new(&vit, None, settings.perturbation, settings.seed);
     let network = Network { weights: &frozen, sites: ensemble.sites(device, 2) };
@@ -160,7 +160,7 @@ fn the_gradient_to_the_coefficients_is_that_of_the_loss_on_every_device() {
 fn the_loss_falls_and_the_same_seed_gives_the_same_set() {
     let set = run(&settings(), None).unwrap();
     let [first, last] = set.record.loss;
-    assert!(last < 0.8 * first, "{first} to {last}");
+    assert!(last < 0.9 * first, "{first} to {last}");
     assert_eq!((set.len(), set.classes()), (6, vec![0, 0, 0, 1, 1, 1]));
     assert_eq!(set.images, run(&settings(), None).unwrap().images);
     assert_ne!(set.images, run(&Settings { seed: 6, ..settings() }, None).unwrap().images);
@@ -220,7 +220,7 @@ fn every_setting_condenses() {
         Settings { matching: Matching::Mean, target: Target::Class, ..settings() },
         Settings { augment: false, perturbation: 0.0, ..settings() },
         Settings { per_class: 1, ridge: 0.0, batch: 100, ..settings() },
-        Settings { per_class: 40, iterations: 60, ..settings() },
+        Settings { per_class: 40, batch: 80, ..settings() },
     ];
     for case in cases {
         let set = run(&case, None).unwrap();
@@ -296,7 +296,7 @@ fn images_that_cannot_be_condensed_are_refused() {
         let images = images(&dataset, &vit);
         let source = Source { vit: &vit, classes: &dataset.classes, images: &images, module: None };
         let result = condense(&Cpu::<f32>::poisoned(), source, "t", &settings, None, None, &mut Unobserved);
-        result.err().expect("it is refused").to_string()
+        result.expect_err("it is refused").to_string()
     };
     let varied = |i: usize, p: usize| ((i * 31 + p * 7) % 200) as u8;
     assert!(refused(&varied, &[0, 0, 0, 1], settings()).contains("class c1 has 1 image"));

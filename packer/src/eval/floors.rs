@@ -21,7 +21,9 @@ pub fn linear_probe(train: &[f32], train_labels: &[usize], test: &[f32], classes
     floor("linear probe", &wide(train), train_labels, &wide(test), classes, 0.1, false)
 }
 
-/// As [`linear_probe`], with `targets` [images, classes], each row probabilities: what a condensed set's labels are.
+/// A linear head for sets of few images: as [`linear_probe`], with `targets` [images, classes], each row probabilities, and one scale
+/// for all features together. Of two images each feature's own deviation is half their difference, and to divide by it would
+/// count what hardly differs as much as what differs most.
 ///
 /// # Errors
 /// As [`linear_probe`].
@@ -30,7 +32,7 @@ pub fn linear_head(train: &[f32], targets: &[f32], test: &[f32], classes: usize)
     let targets = Array2::from_shape_vec((targets.len() / classes.max(1), classes), wide(targets));
     let targets = targets.map_err(|e| Error::Evaluation { what: format!("linear head: {e}") })?;
     let weights = Array1::ones(targets.nrows());
-    fit("linear head", &wide(train), targets, weights, &wide(test), 0.1)
+    fit("linear head", &wide(train), targets, weights, &wide(test), 0.1, whole)
 }
 
 /// The colour floor: probabilities [N, classes] of class-balanced logistic regression (C = 1) on the mean and standard deviation of R, G and B.
@@ -67,7 +69,7 @@ fn floor(
     let weights =
         labels.iter().map(|&l| if balanced { labels.len() as f64 / (classes * counts[l]) as f64 } else { 1.0 });
     let targets = Array2::from_shape_fn((labels.len(), classes), |(i, class)| f64::from(labels[i] == class));
-    fit(name, train, targets, weights.collect(), test, c)
+    fit(name, train, targets, weights.collect(), test, c, each_column)
 }
 
 /// Fits `targets` [images, classes] on `train` [images, features], each image counted by its weight; the probabilities of `test`.
@@ -78,6 +80,7 @@ fn fit(
     weights: Array1<f64>,
     test: &[f64],
     c: f64,
+    deviation: impl Fn(&Array2<f64>) -> Array1<f64>,
 ) -> Result<Vec<f32>, Error> {
     let refuse = |what: String| Error::Evaluation { what: format!("{name}: {what}") };
     if let Some(class) = targets.columns().into_iter().position(|column| column.sum() == 0.0) {
@@ -93,20 +96,30 @@ fn fit(
     }
     let matrix = |rows: &[f64]| Array2::from_shape_fn((rows.len() / width, width), |(i, j)| rows[i * width + j]);
     let (mut train, mut test) = (matrix(train), matrix(test));
-    standardise(&mut train, &mut test);
+    standardise(&mut train, &mut test, deviation);
     let problem = Problem { rows: train, targets, weights, c };
     let coefficients = problem.minimise().map_err(|e| refuse(format!("logistic regression failed ({e})")))?;
     Ok(probabilities(&problem.logits(&coefficients, test.view())).iter().map(|&p| p as f32).collect())
 }
 
-/// Brings every column to mean 0 and standard deviation 1 over the training rows; a constant column becomes 0 there.
-fn standardise(train: &mut Array2<f64>, test: &mut Array2<f64>) {
+/// Brings every column to mean 0 over the training rows and divides it by its `deviation`; where that is 0 it stays.
+fn standardise(train: &mut Array2<f64>, test: &mut Array2<f64>, deviation: impl Fn(&Array2<f64>) -> Array1<f64>) {
     let mean = train.mean_axis(Axis(0)).unwrap_or_default();
-    let deviation = train.std_axis(Axis(0), 0.0).mapv(|sd| if sd > 1e-12 { sd } else { 1.0 });
+    let deviation = deviation(train).mapv(|sd| if sd > 1e-12 { sd } else { 1.0 });
     for rows in [train, test] {
         *rows -= &mean;
         *rows /= &deviation;
     }
+}
+
+fn each_column(rows: &Array2<f64>) -> Array1<f64> {
+    rows.std_axis(Axis(0), 0.0)
+}
+
+/// The root of the columns' mean variance, for every column.
+fn whole(rows: &Array2<f64>) -> Array1<f64> {
+    let variance = rows.var_axis(Axis(0), 0.0);
+    Array1::from_elem(rows.ncols(), variance.mean().unwrap_or(0.0).sqrt())
 }
 
 struct Problem {
