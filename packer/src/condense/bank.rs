@@ -42,6 +42,8 @@ struct Private {
     release: Option<Release>,
 }
 
+/// Views that only mirror, the plain one among them: what a head will see and what trainings draw.
+const MIRRORED: usize = 4;
 /// Random pictures that a private release is measured against.
 const REFERENCE: usize = 64;
 /// The largest norm of a group's row, in units of what random pictures have on average.
@@ -129,7 +131,10 @@ impl Bank {
 
     fn empty(Source { vit, images, .. }: Source, settings: &Settings, chosen: Vec<usize>) -> Bank {
         // The first view is the plain one, under the base itself.
-        let drawn = (1..settings.views).map(|v| View::draw(settings.seed, v, settings.size));
+        let drawn = (1..settings.views).map(|v| match v < MIRRORED {
+            true => View::mirrored(v),
+            false => View::draw(settings.seed, v, settings.size),
+        });
         let plain = (1..settings.views).map(|_| View::plain());
         let others: Vec<View> = if settings.augment { drawn.collect() } else { plain.collect() };
         Bank {
@@ -185,12 +190,18 @@ impl Bank {
         &self.rows[view][member * width..][..width]
     }
 
-    /// The view of iteration `t`: every view once in each round of a random order.
+    /// The view of iteration `t`: in turns a mirrored and a drawn one, each kind once in each round of a random order.
     pub(super) fn order(&self, seed: u64, t: usize) -> usize {
-        let n = self.views.len();
-        let mut order: Vec<usize> = (0..n).collect();
-        Stream::at(seed, Purpose::Subset, (t / n) as u64, 0).shuffle(&mut order);
-        order[t % n]
+        let mirrored = MIRRORED.min(self.views.len());
+        let drawn = self.views.len() - mirrored;
+        let (kind, n, turn) = match drawn {
+            0 => (0, mirrored, t),
+            _ if t % 2 == 1 => (mirrored, drawn, t / 2),
+            _ => (0, mirrored, t / 2),
+        };
+        let mut order: Vec<usize> = (kind..kind + n).collect();
+        Stream::at(seed, Purpose::Subset, (turn / n) as u64, kind as u64).shuffle(&mut order);
+        order[turn % n]
     }
 
     /// The real images, as indices into what they were measured from.

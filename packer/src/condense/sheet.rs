@@ -12,7 +12,7 @@ const GAP: u32 = 2;
 /// Images side by side at most.
 const ACROSS: usize = 10;
 
-/// The images by class, at most [`ACROSS`] in a row, on white.
+/// The images by class, at most `ACROSS` in a row, on white.
 pub fn contact_sheet(set: &Condensed) -> Result<Vec<u8>, Error> {
     let side = set.record.image_size;
     let classes = set.classes();

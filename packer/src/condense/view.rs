@@ -32,6 +32,12 @@ impl View {
         }
     }
 
+    /// The image as it is, or mirrored: the first is plain, then left to right, upside down, both.
+    pub fn mirrored(index: usize) -> View {
+        let sign = |bit: usize| if index & bit == 0 { 1.0 } else { -1.0 };
+        View { map: [sign(1), 0.0, 0.0, 0.0, sign(2), 0.0], ..View::plain() }
+    }
+
     /// The view number `index` of `seed`, for images of `size` x `size`: crop, zoom, rotation and flips as one map, then colour,
     /// then a square cut out.
     pub fn draw(seed: u64, index: usize, size: usize) -> View {
@@ -81,5 +87,15 @@ mod tests {
         assert_eq!(first, see(View::draw(1, 0, 16)));
         assert!(first != see(View::draw(1, 1, 16)) && first != see(View::draw(2, 0, 16)) && first != pixels);
         assert!(first.iter().all(|v| v.is_finite()));
+        // Mirrored twice is as it was.
+        for index in 0..4 {
+            let images = Var::constant(Tensor::new(&device, &pixels, 2, 3 * 256));
+            let tape = Tape::new(&device);
+            let once = View::mirrored(index).of(&tape, &images, size);
+            let twice = View::mirrored(index).of(&tape, &once, size);
+            let download = |v: &Var<_>| device.download(&v.value.buffer).unwrap();
+            assert!(download(&twice).iter().zip(&pixels).all(|(a, b)| (a - b).abs() < 1e-5), "{index}");
+            assert_eq!(index == 0, download(&once).iter().zip(&pixels).all(|(a, b)| (a - b).abs() < 1e-5));
+        }
     }
 }
