@@ -29,6 +29,13 @@ pub fn set_scores<D: Device + 'static>(
     let refuse = |what: String| Error::Evaluation { what };
     let settings: Settings = serde_json::from_value(set.record.settings.clone())
         .map_err(|e| refuse(format!("the set's settings are of another version of packer ({e})")))?;
+    settings.check()?;
+    if settings.size != set.record.image_size as usize {
+        return Err(refuse(format!(
+            "the set's images are of {} pixels, its settings of {}",
+            set.record.image_size, settings.size
+        )));
+    }
     let accounting = set.record.privacy.clone().map(serde_json::from_value::<Accounting>).transpose();
     let accounting = accounting.map_err(|e| refuse(format!("the set's accounting is not understood ({e})")))?;
     let mut bank = match accounting {

@@ -138,6 +138,7 @@ pub fn condense<D: Device + 'static>(
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Condensed, Error> {
+    settings.check()?;
     check(source, settings, budget)?;
     let released = resume.as_ref().and_then(|c| c.release.clone());
     let mut bank = match budget {
@@ -186,6 +187,10 @@ pub fn condense_from<D: Device + 'static>(
         }
     };
     let each = canvas.values();
+    if state.coefficients.len() != labels.len() * each {
+        let what = format!("the checkpoint is damaged: it holds {} values of images", state.coefficients.len());
+        return Err(Error::Checkpoint { what });
+    }
     let ensemble = Ensemble::new(vit, module, settings.perturbation, settings.seed);
     let parts = settings.parts();
     let batch = settings.batch.min(labels.len());
@@ -221,6 +226,34 @@ pub fn condense_from<D: Device + 'static>(
 }
 
 impl Settings {
+    /// Refuses what is out of range; settings may come from a file.
+    pub fn check(&self) -> Result<(), Error> {
+        let counts = [
+            ("size", self.size, 8192),
+            ("per_class", self.per_class, 10_000),
+            ("iterations", self.iterations, 1_000_000),
+            ("batch", self.batch, 4096),
+            ("views", self.views, 1000),
+            ("blocks", self.blocks, 1000),
+            ("real_per_class", self.real_per_class, 1_000_000),
+        ];
+        if let Some((name, value, most)) = counts.iter().find(|(_, value, most)| !(1..=*most).contains(value)) {
+            return Err(Error::Condense { what: format!("{name} is {value}, outside 1 to {most}") });
+        }
+        let numbers = [
+            ("learning_rate", self.learning_rate, 10.0),
+            ("momentum", self.momentum, 0.999),
+            ("perturbation", self.perturbation, 10.0),
+            ("ridge", self.ridge, 1e6),
+        ];
+        match numbers.iter().find(|(_, value, most)| !(0.0..=*most).contains(value)) {
+            Some((name, value, most)) => {
+                Err(Error::Condense { what: format!("{name} is {value}, outside 0 to {most}") })
+            }
+            None => Ok(()),
+        }
+    }
+
     fn parts(&self) -> Parts {
         let (means, deviations) = match self.matching {
             Matching::Feature => (0.0, 0.0),

@@ -28,6 +28,11 @@ impl Bank {
     pub(super) fn plan(&self, settings: &Settings, members: &[usize], classes: &[String]) -> Result<Plan, Error> {
         let mut of = Vec::new();
         if let (Some(release), Some(reference)) = (self.released(), self.reference()) {
+            let width = self.layout().width();
+            if release.means.len() != classes.len() || release.means.iter().any(|mean| mean.len() != width) {
+                let what = "the checkpoint is damaged: its release does not fit classes and layers".into();
+                return Err(Error::Checkpoint { what });
+            }
             of.extend((0..classes.len()).flat_map(|class| vec![class; settings.per_class]));
             let goals = reference.iter().map(|[centre, deviation]| {
                 let row = |mean: &Vec<f32>| (0..mean.len()).map(|j| centre[j] + deviation[j] * mean[j]).collect();

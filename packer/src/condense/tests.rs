@@ -207,6 +207,16 @@ fn a_stopped_condensation_goes_on_as_if_there_had_been_no_stop() {
             let whole = condense(&device, source, "t", &settings, budget, None, &mut Unobserved).unwrap();
             assert_eq!((&one.images, &one.record), (&whole.images, &whole.record));
         }
+        let mut short = open();
+        short.coefficients.truncate(100);
+        let damaged = condense(&device, source, "t", &settings, budget, Some(short), &mut Unobserved);
+        assert!(damaged.unwrap_err().to_string().contains("damaged"));
+        if budget.is_some() {
+            let mut narrow = open();
+            narrow.release.as_mut().unwrap().means[1].pop();
+            let damaged = condense(&device, source, "t", &settings, budget, Some(narrow), &mut Unobserved);
+            assert!(damaged.unwrap_err().to_string().contains("damaged"));
+        }
         let other = Settings { iterations: 41, ..settings.clone() };
         assert!(Checkpoint::open(&path, &other, "f").err().unwrap().to_string().contains("settings"));
         assert!(Checkpoint::open(&path, &settings, "g").err().unwrap().to_string().contains("data"));
@@ -302,6 +312,8 @@ fn images_that_cannot_be_condensed_are_refused() {
     assert!(refused(&varied, &[0, 0, 0, 1], settings()).contains("class c1 has 1 image"));
     assert!(refused(&|i, _| 10 * i as u8, &[0, 0, 1, 1], settings()).contains("of one colour"));
     assert!(refused(&|_, p| p as u8, &[0, 0, 1, 1], settings()).contains("the same picture"));
+    assert!(refused(&varied, &[0, 0, 1, 1], Settings { batch: 0, ..settings() }).contains("batch is 0"));
+    assert!(refused(&varied, &[0, 0, 1, 1], Settings { ridge: f64::NAN, ..settings() }).contains("ridge is NaN"));
     let soft = Settings { labels: Labels::Soft, ..settings() };
     assert!(refused(&varied, &[0, 0, 1, 1], soft).contains("--module"));
 }

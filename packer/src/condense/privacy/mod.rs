@@ -87,9 +87,13 @@ const COUNT_WEIGHT: f64 = 0.5;
 /// shares its clip among them: it adds 1 / sqrt(classes) of its row, and of a count, to each.
 ///
 /// # Errors
-/// [`Error::TooFewGroups`]; what [`noise`] refuses; no random numbers from the system.
+/// [`Error::TooFewGroups`]; a value that is not finite, which no clip bounds; what [`noise`] refuses; no random numbers from the
+/// system.
 pub fn release(images: &[Contribution], classes: &[String], clip: f64, budget: Budget) -> Result<Release, Error> {
     let width = images.first().map_or(0, |i| i.row.len());
+    if let Some(image) = images.iter().position(|i| i.row.iter().any(|v| !v.is_finite())) {
+        return Err(Error::Condense { what: format!("the feature of training image {image} is not finite") });
+    }
     let mut groups: BTreeMap<usize, BTreeMap<usize, (Vec<f64>, f64)>> = BTreeMap::new();
     for image in images {
         let empty = || (vec![0.0; width], 0.0);
@@ -110,7 +114,9 @@ pub fn release(images: &[Contribution], classes: &[String], clip: f64, budget: B
         }
     }
     let noised = budget.counts == Counts::Noised;
-    let sensitivity = if noised { clip * (1.0 + COUNT_WEIGHT * COUNT_WEIGHT).sqrt() } else { clip };
+    // Counts are rounded to the grid, which may add a part in 2^30.
+    let with_counts = clip * (1.0 + COUNT_WEIGHT * COUNT_WEIGHT).sqrt() * (1.0 + 1e-8);
+    let sensitivity = if noised { with_counts } else { clip };
     let sigma = multiplier * sensitivity;
     let mut stream = Stream::from_system()?;
     let unit = clip / GRID;
@@ -269,6 +275,15 @@ mod tests {
         for epsilon in [0.0, -1.0, f64::NAN] {
             assert!(release(&images, &names(2), 1.0, budget(epsilon, Counts::Public)).is_err());
         }
+    }
+
+    #[test]
+    fn a_value_that_no_clip_bounds_is_refused() {
+        let mut rows = rows(40);
+        rows[7].2[3] = f32::NAN;
+        let error =
+            release(&contributions(&rows), &names(2), 1.0, budget(1.0, Counts::Public)).unwrap_err().to_string();
+        assert!(error.contains("image 7"), "{error}");
     }
 
     #[test]
