@@ -5,8 +5,6 @@
 //! Refused: a class of one image, images that are all alike, settings out of range; with a privacy budget whatever would read
 //! patients a second time (a module, k-means, real colours, a start from real images, soft labels).
 
-use serde::{Deserialize, Serialize};
-
 use crate::base::{Vit, Weights};
 use crate::data::{Condensed, Images, Labels, Record, Start};
 use crate::device::Device;
@@ -24,6 +22,7 @@ mod ensemble;
 mod objective;
 mod plan;
 pub mod privacy;
+mod settings;
 mod sheet;
 mod statistics;
 #[cfg(test)]
@@ -33,7 +32,7 @@ mod view;
 pub use bank::Bank;
 pub use checkpoint::Checkpoint;
 pub use cluster::{k_means, medoids};
-pub use objective::Weights as Parts;
+pub use settings::{Matching, Settings, Target};
 pub use sheet::contact_sheet;
 
 use canvas::{Canvas, Palette, planar};
@@ -41,61 +40,7 @@ use ensemble::Ensemble;
 use objective::{Goal, Seen};
 use plan::Plan;
 use privacy::{Accounting, Budget};
-use statistics::{Layout, Network, separate};
-
-/// How to condense. Everything that changes the result is here and goes into the record.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
-    /// Side of the images in pixels.
-    pub size: usize,
-    /// Synthetic images of each class.
-    pub per_class: usize,
-    pub iterations: usize,
-    /// Synthetic images of an iteration; all if there are fewer.
-    pub batch: usize,
-    /// Step length at the start, as a share of the coefficients' standard deviation; it falls along a cosine.
-    pub learning_rate: f64,
-    pub momentum: f64,
-    /// Views in the bank.
-    pub views: usize,
-    /// Whether views are augmented; else there is the plain one only.
-    pub augment: bool,
-    /// Blocks whose tokens are matched.
-    pub blocks: usize,
-    pub matching: Matching,
-    pub target: Target,
-    /// How strongly networks are perturbed: the largest norm of a change, as a share of the weight's.
-    pub perturbation: f64,
-    /// The weight of the ridge classifier in the loss.
-    pub ridge: f64,
-    pub start: Start,
-    pub labels: Labels,
-    /// Real images of each class that the bank holds at most.
-    pub real_per_class: usize,
-    pub seed: u64,
-}
-
-/// Which statistics are matched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Matching {
-    /// The CLS feature alone: plain distribution matching.
-    Feature,
-    /// And the tokens' means at several blocks.
-    Mean,
-    /// And the tokens' deviations there.
-    Moments,
-}
-
-/// What a synthetic image is matched to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Target {
-    /// All images of a class together to the class's mean.
-    Class,
-    /// Each to the mean of a cluster of its class.
-    Cluster,
-}
+use statistics::{Network, separate};
 
 /// What is condensed.
 #[derive(Clone, Copy)]
@@ -225,51 +170,6 @@ pub fn condense_from<D: Device + 'static>(
     Ok(Condensed { record, images: painted, labels: soft }.rounded())
 }
 
-impl Settings {
-    /// Refuses what is out of range; settings may come from a file.
-    pub fn check(&self) -> Result<(), Error> {
-        let counts = [
-            ("size", self.size, 8192),
-            ("per_class", self.per_class, 10_000),
-            ("iterations", self.iterations, 1_000_000),
-            ("batch", self.batch, 4096),
-            ("views", self.views, 1000),
-            ("blocks", self.blocks, 1000),
-            ("real_per_class", self.real_per_class, 1_000_000),
-        ];
-        if let Some((name, value, most)) = counts.iter().find(|(_, value, most)| !(1..=*most).contains(value)) {
-            return Err(Error::Condense { what: format!("{name} is {value}, outside 1 to {most}") });
-        }
-        let numbers = [
-            ("learning_rate", self.learning_rate, 10.0),
-            ("momentum", self.momentum, 0.999),
-            ("perturbation", self.perturbation, 10.0),
-            ("ridge", self.ridge, 1e6),
-        ];
-        match numbers.iter().find(|(_, value, most)| !(0.0..=*most).contains(value)) {
-            Some((name, value, most)) => {
-                Err(Error::Condense { what: format!("{name} is {value}, outside 0 to {most}") })
-            }
-            None => Ok(()),
-        }
-    }
-
-    fn parts(&self) -> Parts {
-        let (means, deviations) = match self.matching {
-            Matching::Feature => (0.0, 0.0),
-            Matching::Mean => (1.0, 0.0),
-            Matching::Moments => (1.0, 1.0),
-        };
-        Parts { feature: 1.0, means, deviations, ridge: self.ridge }
-    }
-
-    /// The layout of a row of statistics.
-    fn layout(&self, vit: &Vit) -> Layout {
-        let blocks = if self.matching == Matching::Feature { 0 } else { self.blocks };
-        Layout::spread(&vit.config, blocks)
-    }
-}
-
 /// One look at synthetic images: through a view, under a network, with a goal.
 struct Look<'a, D: Device> {
     device: &'a D,
@@ -277,7 +177,7 @@ struct Look<'a, D: Device> {
     bank: &'a Bank,
     view: usize,
     goal: &'a Goal,
-    parts: Parts,
+    parts: objective::Weights,
     classes: usize,
 }
 

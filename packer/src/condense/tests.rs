@@ -9,6 +9,7 @@ use crate::tape::Var;
 use crate::train::tests::data;
 
 use super::privacy::Counts;
+use super::statistics::Layout;
 use super::view::View;
 use super::*;
 
