@@ -2,8 +2,9 @@
 //! are at hand, that a ridge classifier fitted on the synthetic features tells the real ones apart.
 //!
 //! Matching (distribution matching, Zhao & Bilen 2023): the mean over the images of a target of each statistic, in units of its
-//! deviation within the real classes; of each part's mean square distance the logarithm, so that a part that is far off (the first
-//! blocks of smooth pictures) does not drown one that is nearly met. Ridge: kernel ridge regression from the synthetic to the
+//! deviation within the real classes, and in the same way the mean over the images of a class of how far each is from its target: what
+//! all synthetic images of a class share would shift a classifier's threshold. Of each part's mean square distance the logarithm, so that
+//! a part that is far off (the first blocks of smooth pictures) does not drown one that is nearly met. Ridge: kernel ridge regression from the synthetic to the
 //! real images in closed form (FRePo, Zhou et al. 2022, section 3), differentiated by hand. All on the host, in f64: rows are few.
 
 use nalgebra::DMatrix;
@@ -64,10 +65,7 @@ pub fn loss(goal: &Goal, seen: &Seen, layout: &Layout, weights: Weights, classes
 }
 
 fn matching(goal: &Goal, seen: &Seen, layout: &Layout, weights: Weights, gradient: &mut [f32]) -> f64 {
-    let width = layout.width();
-    let mut present = seen.targets.to_vec();
-    present.sort_unstable();
-    present.dedup();
+    let (width, hidden) = (layout.width(), layout.hidden);
     let share = |part: usize| {
         let blocks = layout.blocks.len().max(1) as f64;
         match part {
@@ -76,29 +74,37 @@ fn matching(goal: &Goal, seen: &Seen, layout: &Layout, weights: Weights, gradien
             _ => weights.deviations / blocks,
         }
     };
-    let hidden = layout.hidden;
     let mut total = 0.0;
-    for &target in &present {
-        let members: Vec<usize> = (0..seen.targets.len()).filter(|&i| seen.targets[i] == target).collect();
-        let n = members.len() as f64;
-        for part in (0..width / hidden).filter(|&part| share(part) > 0.0) {
-            let columns = part * hidden..(part + 1) * hidden;
-            let off = |j: usize| {
-                let mean = members.iter().map(|&i| f64::from(seen.rows[i * width + j])).sum::<f64>() / n;
-                (mean - f64::from(goal.targets[target][j])) * f64::from(goal.precision[j])
-            };
-            let off: Vec<f64> = columns.clone().map(off).collect();
-            let square = off.iter().map(|o| o * o).sum::<f64>() / hidden as f64;
-            let (value, slope) = ((square / NEAR).ln_1p(), 1.0 / (NEAR + square));
-            let share = share(part) / present.len() as f64;
-            total += share * value;
-            for (j, off) in columns.zip(off) {
-                let slope = (share * slope * 2.0 / hidden as f64 * off * f64::from(goal.precision[j]) / n) as f32;
-                members.iter().for_each(|&i| gradient[i * width + j] += slope);
+    for by in [alike(seen.targets), alike(seen.labels)] {
+        for members in &by {
+            let n = members.len() as f64;
+            for part in (0..width / hidden).filter(|&part| share(part) > 0.0) {
+                let columns = part * hidden..(part + 1) * hidden;
+                let off = |j: usize| {
+                    let off = |&i: &usize| f64::from(seen.rows[i * width + j] - goal.targets[seen.targets[i]][j]);
+                    members.iter().map(off).sum::<f64>() / n * f64::from(goal.precision[j])
+                };
+                let off: Vec<f64> = columns.clone().map(off).collect();
+                let square = off.iter().map(|o| o * o).sum::<f64>() / hidden as f64;
+                let (value, slope) = ((square / NEAR).ln_1p(), 1.0 / (NEAR + square));
+                let share = share(part) / (2 * by.len()) as f64;
+                total += share * value;
+                for (j, off) in columns.zip(off) {
+                    let slope = (share * slope * 2.0 / hidden as f64 * off * f64::from(goal.precision[j]) / n) as f32;
+                    members.iter().for_each(|&i| gradient[i * width + j] += slope);
+                }
             }
         }
     }
     total
+}
+
+/// The images of each value that occurs.
+fn alike(values: &[usize]) -> Vec<Vec<usize>> {
+    let mut present = values.to_vec();
+    present.sort_unstable();
+    present.dedup();
+    present.iter().map(|v| (0..values.len()).filter(|&i| values[i] == *v).collect()).collect()
 }
 
 /// The mean squared error of the ridge classifier on the real images; its gradient, times `weight`, is added.
