@@ -7,10 +7,10 @@ use std::path::Path;
 use medforge_packer::base::Vit;
 use medforge_packer::data::{Augment, Dataset, Images, Split};
 use medforge_packer::device::Device;
+use medforge_packer::eval::Metric;
 use medforge_packer::eval::metrics::Predictions;
-use medforge_packer::eval::{Metric, floors};
 use medforge_packer::lora::Module;
-use medforge_packer::predict::{Predictor, argmax, probabilities};
+use medforge_packer::predict::{Predictor, argmax, linear_head, probabilities};
 use medforge_packer::train::{About, Examples, Method, Settings, Unobserved, train};
 
 use crate::SIZE;
@@ -152,7 +152,8 @@ impl Task {
                 (self.seen.borrow()[&key].clone(), set.labels.clone())
             }
         };
-        Ok(floors::linear_head(&rows, &labels, &test.concat(), classes)?)
+        let head = linear_head(&rows, &labels, &self.classes)?;
+        Ok(test.iter().flat_map(|row| probabilities(&head, row)).map(|p| p as f32).collect())
     }
 
     /// A LoRA module of the network.

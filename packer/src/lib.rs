@@ -14,6 +14,7 @@ pub mod error;
 pub mod eval;
 pub mod export;
 pub mod interrupt;
+pub mod logistic;
 pub mod lora;
 pub mod output;
 pub mod predict;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::base::{Vit, VitConfig, Weights, forward};
 use crate::data::Images;
 use crate::device::Device;
-use crate::lora::{Head, Module};
+use crate::logistic::{Examples, Fit, Scale};
+use crate::lora::{Factors, Head, Module};
 use crate::tape::{LowRank, Tape, Tensor, Var};
 use crate::{Error, interrupt};
 
@@ -24,17 +25,24 @@ pub struct Predictor<D: Device> {
 
 impl<D: Device + 'static> Predictor<D> {
     pub fn new(device: &D, vit: &Vit, module: Option<&Module>, size: usize) -> Self {
+        let none = BTreeMap::new();
+        let (sites, scale) = module.map_or((&none, 1.0), |m| (&m.sites, m.scale()));
+        Predictor::scaled(device, vit, sites, scale, size)
+    }
+
+    /// The base with the changes B * A at `sites`.
+    pub fn changed(device: &D, vit: &Vit, sites: &BTreeMap<String, Factors>, size: usize) -> Self {
+        Predictor::scaled(device, vit, sites, 1.0, size)
+    }
+
+    fn scaled(device: &D, vit: &Vit, sites: &BTreeMap<String, Factors>, scale: f64, size: usize) -> Self {
         let weights = Weights::frozen(device, vit, size);
         let upload = |t: &medforge_runtime::tensors::Tensor| {
             Var::constant(Tensor::frozen(device, &t.data, t.shape[0], t.data.len() / t.shape[0]))
         };
-        let branch = |m: &Module| {
-            let scale = m.scale();
-            let sites =
-                m.sites.iter().map(|(site, f)| (site.clone(), LowRank { a: upload(&f.a), b: upload(&f.b), scale }));
-            sites.collect()
-        };
-        Predictor { device: device.clone(), weights, sites: module.map(branch).unwrap_or_default() }
+        let branch = |f: &Factors| LowRank { a: upload(&f.a), b: upload(&f.b), scale };
+        let sites = sites.iter().map(|(site, f)| (site.clone(), branch(f))).collect();
+        Predictor { device: device.clone(), weights, sites }
     }
 
     /// The features [n, hidden] of normalised pixels [n, 3, size, size].
@@ -62,6 +70,28 @@ impl<D: Device + 'static> Predictor<D> {
         }
         Ok(rows)
     }
+}
+
+/// The constant C of [`linear_head`].
+const C: f64 = 0.1;
+
+/// A head for few images: logistic regression (C = 0.1, one scale for all features) of `labels` [n, classes], each row probabilities, on
+/// `features` [n, hidden].
+///
+/// # Errors
+/// [`Error::Evaluation`]: features that are not finite or do not fit the labels; a class without an image.
+pub fn linear_head(features: &[f32], labels: &[f32], classes: &[String]) -> Result<Head, Error> {
+    let wide = |rows: &[f32]| rows.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
+    let (features, targets, weights) = (wide(features), wide(labels), vec![1.0; labels.len() / classes.len().max(1)]);
+    let examples = Examples { features: &features, targets: &targets, weights: &weights, classes: classes.len() };
+    let fit = Fit::new("linear head", &examples, C, Scale::Whole)?;
+    let weight = fit.weight();
+    let width = weight.len() / classes.len();
+    Ok(Head {
+        classes: classes.to_vec(),
+        weight: medforge_runtime::tensors::Tensor::f32(vec![classes.len(), width], weight),
+        bias: medforge_runtime::tensors::Tensor::f32(vec![classes.len()], fit.bias()),
+    })
 }
 
 /// The probabilities of each class for one feature.

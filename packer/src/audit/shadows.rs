@@ -8,8 +8,7 @@ use crate::condense::privacy::{Accounting, Budget};
 use crate::condense::{self, Bank, Settings, Source, Unobserved, condense_from};
 use crate::data::{Condensed, Images};
 use crate::device::Device;
-use crate::eval::floors::linear_head;
-use crate::predict::{Predictor, probabilities};
+use crate::predict::{Predictor, linear_head, probabilities};
 use crate::random::{Purpose, Stream};
 use crate::train::{self, About, Examples, train};
 use crate::{Error, interrupt};
@@ -124,10 +123,9 @@ fn ask<D: Device + 'static>(
     interrupt::check()?;
     let synthetic = Images::of(set);
     let own = predictor.features_of(&synthetic, &(0..synthetic.len()).collect::<Vec<_>>(), |_| {})?;
-    let classes = set.record.classes.len();
-    let said = linear_head(&own.concat(), &set.labels, &features.concat(), classes)?;
+    let head = linear_head(&own.concat(), &set.labels, &set.record.classes)?;
     let labels = images.labels();
-    let sure = said.chunks_exact(classes).zip(labels).map(|(p, &label)| log_odds(f64::from(p[label]))).collect();
+    let sure = features.iter().zip(labels).map(|(row, &label)| log_odds(probabilities(&head, row)[label])).collect();
     let nearest = |distance: &dyn Fn(usize, usize) -> f64| -> Vec<f64> {
         let to = |i: usize| {
             let of_class = (0..synthetic.len()).filter(|&s| synthetic.labels()[s] == labels[i]);
