@@ -118,6 +118,10 @@ pub enum Error {
     /// A condensed set that cannot be used.
     #[error("{}: {what}", path.display())]
     Condensed { path: PathBuf, what: String },
+    // --- merge ---
+    /// Modules or weights that cannot be merged.
+    #[error("cannot merge: {what}")]
+    Merge { what: String },
     // --- eval ---
     /// Predictions or features that cannot be evaluated.
     #[error("cannot evaluate: {what}")]

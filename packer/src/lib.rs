@@ -16,6 +16,7 @@ pub mod export;
 pub mod interrupt;
 pub mod logistic;
 pub mod lora;
+pub mod merge;
 pub mod output;
 pub mod predict;
 pub mod random;

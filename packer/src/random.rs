@@ -23,6 +23,7 @@ pub enum Purpose {
     Cluster = 10,
     Network = 11,
     Subset = 12,
+    Search = 13,
 }
 
 /// One stream of random numbers.

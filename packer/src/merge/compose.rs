@@ -1,0 +1,150 @@
+//! From modules and condensed sets to a merged model: Fusion, Mixture and routed compositions, one contribution after another, and heads
+//! refitted on condensed sets.
+//!
+//! Refused: what [`super::judged`] refuses of condensed sets; heads to refit where several networks share them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use sha2::{Digest, Sha256};
+
+use super::judged::{self, Task};
+use super::mixture::{self, Said};
+use super::model::{Composition, Model};
+use super::routed::{Prototypes, Seen};
+use super::{Sites, fusion};
+use crate::base::Vit;
+use crate::device::Device;
+use crate::lora::{Factors, Head, Module, stack};
+use crate::predict::{Predictor, batch, linear_head, probabilities};
+use crate::{Error, interrupt};
+
+/// The change that a module makes.
+pub fn sites(module: &Module) -> Sites {
+    let scaled = |(site, f): (&String, &Factors)| (site.clone(), stack(&[(module.scale(), f)]));
+    module.sites.iter().map(scaled).collect()
+}
+
+/// The features of condensed sets under networks, each computed once.
+pub struct Judge<'a, D: Device> {
+    device: &'a D,
+    vit: &'a Vit,
+    base_digest: String,
+    known: RefCell<BTreeMap<[String; 2], Vec<f32>>>,
+}
+
+impl<'a, D: Device + 'static> Judge<'a, D> {
+    pub fn new(device: &'a D, vit: &'a Vit) -> Self {
+        Judge { device, vit, base_digest: vit.digest(), known: RefCell::default() }
+    }
+
+    /// The features [n, hidden] of a task's condensed images under the base changed by `sites`.
+    pub fn features(&self, sites: &Sites, task: &Task) -> Result<Vec<f32>, Error> {
+        let size = judged::check(std::slice::from_ref(task), &self.base_digest)?;
+        let key = [digest(sites), task.name.to_owned()];
+        if let Some(known) = self.known.borrow().get(&key) {
+            return Ok(known.clone());
+        }
+        let predictor = Predictor::changed(self.device, self.vit, sites, size);
+        let each = batch(self.device, &self.vit.config, size) * 3 * size * size;
+        let mut rows = Vec::new();
+        for pixels in task.set.normalised().chunks(each) {
+            interrupt::check()?;
+            rows.extend(predictor.features(pixels)?);
+        }
+        self.known.borrow_mut().insert(key, rows.clone());
+        Ok(rows)
+    }
+
+    /// The fusion of what was merged before (weight found anew) and a new part; the first part comes alone and stays as it is.
+    pub fn fuse(
+        &self,
+        before: Option<&Sites>,
+        new: Sites,
+        tasks: &[Task],
+        settings: &fusion::Settings,
+        step: impl FnMut(usize),
+    ) -> Result<(Sites, fusion::Found), Error> {
+        let Some(before) = before else {
+            return Ok((new, fusion::Found { weights: vec![1.0], loss: f64::NAN, trace: Vec::new() }));
+        };
+        let parts = [before.clone(), new];
+        let objective = fusion::Objective::new(self.device, self.vit, &parts, tasks, settings.level)?;
+        let found = fusion::search(&objective, settings, step)?;
+        Ok((objective.sum(&found.weights), found))
+    }
+
+    /// What every module says of every task's condensed images, through that task's head.
+    pub fn said(&self, modules: &[Sites], tasks: &[Task]) -> Result<Vec<Said>, Error> {
+        judged::check(tasks, &self.base_digest)?;
+        let of = |task: &Task| -> Result<Said, Error> {
+            let by = |sites: &Sites| -> Result<Vec<f64>, Error> {
+                let rows = self.features(sites, task)?;
+                let hidden = self.vit.config.hidden;
+                Ok(rows.chunks_exact(hidden).flat_map(|row| probabilities(task.head, row)).collect())
+            };
+            let probabilities = modules.iter().map(by).collect::<Result<Vec<_>, _>>()?;
+            Ok(Said { labels: task.set.labels.clone(), classes: task.head.classes.len(), probabilities })
+        };
+        tasks.iter().map(of).collect()
+    }
+
+    /// The mixture of `modules`, the last of them new: found together if `joint`, else with the weights `before` (by task) scaled.
+    pub fn mix(
+        &self,
+        before: &BTreeMap<String, Vec<f64>>,
+        modules: &[Sites],
+        tasks: &[Task],
+        settings: &mixture::Settings,
+        joint: bool,
+    ) -> Result<(BTreeMap<String, Vec<f64>>, mixture::Found), Error> {
+        let said = self.said(modules, tasks)?;
+        let found = match joint || modules.len() == 1 {
+            true => mixture::search(&said, settings)?,
+            false => {
+                let before: Vec<Vec<f64>> =
+                    tasks.iter().map(|t| before.get(t.name).cloned().unwrap_or_default()).collect();
+                mixture::extend(&said, &before, settings)?
+            }
+        };
+        let by_task = tasks.iter().zip(&found.weights).map(|(t, w)| (t.name.to_owned(), w.clone()));
+        Ok((by_task.collect(), found))
+    }
+
+    /// The prototypes of `tasks` under the frozen base.
+    pub fn prototypes(&self, tasks: &[Task]) -> Result<Prototypes, Error> {
+        let rows = tasks.iter().map(|t| self.features(&Sites::new(), t)).collect::<Result<Vec<_>, _>>()?;
+        let labels: Vec<Vec<usize>> = tasks.iter().map(|t| t.set.classes()).collect();
+        let seen = tasks.iter().zip(&rows).zip(&labels).map(|((task, features), labels)| Seen {
+            task: task.name,
+            classes: task.head.classes.len(),
+            features,
+            labels,
+        });
+        Prototypes::new(&seen.collect::<Vec<_>>())
+    }
+
+    /// A model's heads, fitted anew on condensed sets under its one network.
+    pub fn refit(&self, model: &Model, tasks: &[Task]) -> Result<BTreeMap<String, Head>, Error> {
+        let Composition::Fusion(sites) = &model.composition else {
+            let what = "heads are refitted under one network; a mixture or a routed model has several".into();
+            return Err(Error::Merge { what });
+        };
+        let mut heads = model.heads.clone();
+        for task in tasks {
+            let rows = self.features(sites, task)?;
+            heads.insert(task.name.to_owned(), linear_head(&rows, &task.set.labels, &task.head.classes)?);
+        }
+        Ok(heads)
+    }
+}
+
+/// Which changes these are.
+fn digest(sites: &Sites) -> String {
+    let mut hash = Sha256::new();
+    for (site, factors) in sites {
+        hash.update(format!("{site} {:?} {:?}\n", factors.a.shape, factors.b.shape));
+        factors.a.data.iter().chain(&factors.b.data).for_each(|v| hash.update(v.to_le_bytes()));
+    }
+    hex::encode(hash.finalize())
+}

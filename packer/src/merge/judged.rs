@@ -1,0 +1,60 @@
+//! Condensed sets as the judges of a merge: each task's images with the head that classifies them, ready for a device.
+//!
+//! Refused: sets of several image sizes or prepared in several ways, a set of another base, heads of other classes.
+
+use crate::Error;
+use crate::data::Condensed;
+use crate::lora::Head;
+use crate::predict::probabilities;
+
+/// One task's condensed images and the head that they are classified by.
+pub struct Task<'a> {
+    pub name: &'a str,
+    pub head: &'a Head,
+    pub set: &'a Condensed,
+}
+
+/// Probabilities are kept off zero by this much before their logarithm is taken.
+pub(super) const LEAST: f64 = 1e-12;
+
+/// Refuses tasks that cannot be judged together; their image size.
+pub(super) fn check(tasks: &[Task], base_digest: &str) -> Result<usize, Error> {
+    let refuse = |what: String| Err(Error::Merge { what });
+    let Some(first) = tasks.first() else {
+        return refuse("a search needs the condensed set of a task".into());
+    };
+    for Task { name, head, set } in tasks {
+        let record = &set.record;
+        if record.base_digest != base_digest {
+            return refuse(format!("the condensed set of {name} was made with another base ({})", record.base_digest));
+        }
+        if record.classes != head.classes {
+            let (set, head) = (record.classes.join(", "), head.classes.join(", "));
+            return refuse(format!("the condensed set of {name} has the classes {set}, and its head {head}"));
+        }
+        if record.preprocessing != first.set.record.preprocessing {
+            let (own, other) = (record.image_size, first.set.record.image_size);
+            return refuse(format!(
+                "the condensed set of {name} ({own} pixels) and that of {} ({other}) were prepared in different ways",
+                first.name
+            ));
+        }
+    }
+    Ok(first.set.record.image_size as usize)
+}
+
+/// The mean cross-entropy of `head` on `features` [n, hidden] with labels [n, classes]; its gradient to every feature.
+pub(super) fn cross_entropy(head: &Head, features: &[f32], labels: &[f32]) -> (f64, Vec<f64>) {
+    let (classes, hidden) = (head.weight.shape[0], head.weight.shape[1]);
+    let n = labels.len() / classes;
+    let mut loss = 0.0;
+    let mut gradient = Vec::with_capacity(features.len());
+    for (row, label) in features.chunks_exact(hidden).zip(labels.chunks_exact(classes)) {
+        let p = probabilities(head, row);
+        loss -= p.iter().zip(label).map(|(p, y)| f64::from(*y) * p.max(LEAST).ln()).sum::<f64>() / n as f64;
+        let off: Vec<f64> = p.iter().zip(label).map(|(p, y)| (p - f64::from(*y)) / n as f64).collect();
+        let to = |j: usize| (0..classes).map(|c| off[c] * f64::from(head.weight.data[c * hidden + j])).sum::<f64>();
+        gradient.extend((0..hidden).map(to));
+    }
+    (loss, gradient)
+}
