@@ -7,6 +7,8 @@
 //! DATA and MODULES hold a folder for each task. OUT keeps every condensed set and `results.jsonl`, one line a measurement with its
 //! predictions; what is there already is not done again. `--table` prints means and intervals in Markdown.
 
+#[path = "../figure.rs"]
+mod figure;
 mod networks;
 mod results;
 mod sets;
