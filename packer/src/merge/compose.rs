@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use medforge_runtime::tensors::Tensor;
 use sha2::{Digest, Sha256};
 
 use super::judged::{self, Task};
@@ -15,13 +16,16 @@ use super::routed::{Prototypes, Seen};
 use super::{Sites, fusion};
 use crate::base::Vit;
 use crate::device::Device;
-use crate::lora::{Factors, Head, Module, stack};
+use crate::lora::{Factors, Head, Module};
 use crate::predict::{Predictor, batch, linear_head, probabilities};
 use crate::{Error, interrupt};
 
 /// The change that a module makes.
 pub fn sites(module: &Module) -> Sites {
-    let scaled = |(site, f): (&String, &Factors)| (site.clone(), stack(&[(module.scale(), f)]));
+    let scaled = |(site, f): (&String, &Factors)| {
+        let b = f.b.data.iter().map(|v| (f64::from(*v) * module.scale()) as f32).collect();
+        (site.clone(), Factors { a: f.a.clone(), b: Tensor::f32(f.b.shape.clone(), b) })
+    };
     module.sites.iter().map(scaled).collect()
 }
 
@@ -139,8 +143,8 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
     }
 }
 
-/// Which changes these are.
-fn digest(sites: &Sites) -> String {
+/// Which changes these are: SHA-256 in hex.
+pub fn digest(sites: &Sites) -> String {
     let mut hash = Sha256::new();
     for (site, factors) in sites {
         hash.update(format!("{site} {:?} {:?}\n", factors.a.shape, factors.b.shape));

@@ -316,39 +316,10 @@ impl<F: FnMut(&[f64]) -> Result<(f64, Vec<f64>), Error>> Gradient for &Boxed<F> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::Family;
-    use crate::base::tests::small;
-    use crate::data::{Condensed, condensed_tests};
+    use crate::data::Condensed;
     use crate::device::cpu::Cpu;
     use crate::device::gpu::tests::variants;
-    use crate::lora::Module;
-    use crate::lora::tests::module;
-
-    /// Two modules of one base with different sites, and the condensed sets of their tasks.
-    fn setting() -> (Vit, [Module; 2], [Condensed; 2]) {
-        let vit = small(Family::Dinov2);
-        let modules = [module(&vit, "q,v", None), module(&vit, "v,fc1", Some(1))];
-        let set = |seed: usize| {
-            let mut set = condensed_tests::set();
-            set.record.classes = modules[0].head.classes.clone();
-            set.record.base_digest = vit.digest();
-            set.record.image_size = 8;
-            set.record.preprocessing = vit.preprocessing_for(8).unwrap();
-            set.images = (0..2 * 192).map(|i| ((i * 37 + seed * 101) % 256) as f32 / 256.0).collect();
-            set
-        };
-        let sets = [set(1), set(2)];
-        (vit, modules, sets)
-    }
-
-    fn tasks<'a>(modules: &'a [Module; 2], sets: &'a [Condensed; 2]) -> Vec<Task<'a>> {
-        let of = |(m, set): (&'a Module, &'a Condensed)| Task { name: &m.card.task, head: &m.head, set };
-        modules.iter().zip(sets).map(of).collect()
-    }
-
-    fn parts(modules: &[Module; 2]) -> Vec<Sites> {
-        modules.iter().map(|m| m.sites.iter().map(|(s, f)| (s.clone(), stack(&[(m.scale(), f)]))).collect()).collect()
-    }
+    use crate::merge::tests::{parts, setting, tasks};
 
     #[test]
     fn the_gradient_is_that_of_central_differences_on_every_device() {

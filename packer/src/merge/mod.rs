@@ -15,3 +15,6 @@ pub mod routed;
 /// By site, factors of a change B * A (scale 1).
 pub type Sites = BTreeMap<String, Factors>;
 pub use judged::Task;
+
+#[cfg(test)]
+pub(crate) mod tests;
