@@ -3,7 +3,7 @@
 //! Refused: modules of another base or input size, two modules for one task, and whatever the runtime would refuse: a
 //! bundle is verified and loaded, golden vectors and all, before it is handed out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::SigningKey;
 use medforge_runtime::bundle::manifest::{self, Manifest, Mode};
@@ -15,7 +15,10 @@ use super::{card, onnx};
 use crate::base::{Family, Vit};
 use crate::device::cpu::Cpu;
 use crate::lora::Module;
-use crate::predict::{Predictor, probabilities};
+use crate::merge::Sites;
+use crate::merge::compose::sites;
+use crate::merge::model::{Composition, Model};
+use crate::predict::Predictor;
 use crate::{Error, output};
 
 /// What people say about a bundle.
@@ -36,14 +39,51 @@ pub struct Options {
 /// # Errors
 /// [`Error::Bundle`] for modules that cannot be in it, [`Error::ImageSize`], [`Error::Runtime`].
 pub fn build_bundle(vit: &Vit, modules: &[Module], options: &Options, keys: &[SigningKey]) -> Result<Vec<u8>, Error> {
+    let alone = |t: usize| (0..modules.len()).map(|m| f64::from(u8::from(m == t))).collect::<Vec<_>>();
+    let weights = modules.iter().enumerate().map(|(t, m)| (m.card.task.clone(), alone(t)));
+    let composition = Composition::Mixture { modules: modules.iter().map(sites).collect(), weights: weights.collect() };
+    let heads = modules.iter().map(|m| (m.card.task.clone(), m.head.clone())).collect();
+    let results = modules.iter().filter_map(|m| Some((m.card.task.clone(), main_result(m)?)));
+    let packed = Packed { model: &Model { heads, composition }, members: modules, results: results.collect() };
+    pack(vit, packed, options, keys)
+}
+
+/// The bundle of a model merged from `members`, one for each task of it. What members recorded of themselves before the merge goes into the
+/// model card, not into the manifest: it does not hold of the merged model.
+///
+/// # Errors
+/// As [`build_bundle`].
+pub fn build_merged_bundle(
+    vit: &Vit,
+    model: &Model,
+    members: &[Module],
+    options: &Options,
+    keys: &[SigningKey],
+) -> Result<Vec<u8>, Error> {
+    if let Some(missing) = model.heads.keys().find(|task| !members.iter().any(|m| m.card.task == **task)) {
+        return Err(Error::Bundle { what: format!("no module is there for the merged model's task {missing}") });
+    }
+    pack(vit, Packed { model, members, results: BTreeMap::new() }, options, keys)
+}
+
+/// What goes into a bundle beside the base.
+struct Packed<'a> {
+    model: &'a Model,
+    members: &'a [Module],
+    /// By task, of the model as it is packed.
+    results: BTreeMap<String, manifest::Metric>,
+}
+
+fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Result<Vec<u8>, Error> {
     let digest = vit.digest();
-    let size = check(modules, &digest)?;
+    let size = check(packed.members, &digest)?;
     let graph = onnx::Graph::new(vit, size)?;
     let mut payload = BTreeMap::new();
     payload.insert("base.onnx".to_owned(), graph.without_weights());
     payload.insert("base.safetensors".to_owned(), write(&graph.tensors)?);
     drop(graph);
-    payload.insert("golden.safetensors".to_owned(), write(&golden(vit, modules, size)?)?);
+    let layout = Layout::new(packed.model, packed.members)?;
+    payload.insert("golden.safetensors".to_owned(), write(&golden(vit, packed.model, &layout, size)?)?);
     let mut manifest = Manifest {
         format: manifest::FORMAT.into(),
         version: manifest::VERSION,
@@ -55,16 +95,27 @@ pub fn build_bundle(vit: &Vit, modules: &[Module], options: &Options, keys: &[Si
         base: base(vit, digest, size),
         modules: Vec::new(),
         heads: Vec::new(),
-        compositions: Vec::new(),
+        compositions: layout.compositions,
+        routing: layout.routing,
         preprocessing: vit.preprocessing_for(size)?,
         intended_use: options.intended_use.clone(),
-        metrics: BTreeMap::new(),
+        metrics: packed.results,
         tool: manifest::Tool { name: "packer".into(), version: env!("CARGO_PKG_VERSION").into() },
     };
-    for module in modules {
-        add(module, &mut manifest, &mut payload)?;
+    for (module, factors) in layout.modules {
+        payload.insert(module.entry.clone(), factors);
+        manifest.modules.push(module);
     }
-    payload.insert("model_card.md".to_owned(), card::model_card(&manifest, modules).into_bytes());
+    if let Composition::Routed { prototypes, .. } = &packed.model.composition {
+        payload.insert(manifest::PROTOTYPES.into(), write(&prototypes.tasks)?);
+    }
+    for (task, head) in &packed.model.heads {
+        let entry = format!("heads/{task}.safetensors");
+        let tensors = [("weight", &head.weight), ("bias", &head.bias)];
+        payload.insert(entry.clone(), tensors::write(tensors, &BTreeMap::new())?);
+        manifest.heads.push(manifest::Head { task: task.clone(), entry, classes: head.classes.clone() });
+    }
+    payload.insert("model_card.md".to_owned(), card::model_card(&manifest, packed.members).into_bytes());
     manifest.entries = list(&payload);
     let bytes = assemble(&manifest, &payload, keys)?;
     drop(payload);
@@ -100,66 +151,145 @@ fn check(modules: &[Module], digest: &str) -> Result<u32, Error> {
     Ok(size)
 }
 
-/// Adds a module with its head, composition and main result.
-fn add(module: &Module, manifest: &mut Manifest, payload: &mut BTreeMap<String, Vec<u8>>) -> Result<(), Error> {
-    let task = module.card.task.clone();
-    let factors = write(&factors(module))?;
-    let id = sha256_hex(&factors);
-    let entry = format!("modules/{id}.safetensors");
-    payload.insert(entry.clone(), factors);
-    manifest.modules.push(manifest::Module {
-        id: id.clone(),
-        contributor: module.card.contributor.clone(),
-        task: task.clone(),
-        rank: u32::try_from(module.rank).unwrap_or(u32::MAX),
-        sites: module.sites.keys().cloned().collect(),
-        licence: module.card.licence.clone(),
-        entry,
-    });
-    let head = format!("heads/{task}.safetensors");
-    let tensors = [("weight", &module.head.weight), ("bias", &module.head.bias)];
-    payload.insert(head.clone(), tensors::write(tensors, &BTreeMap::new())?);
-    manifest.heads.push(manifest::Head { task: task.clone(), entry: head, classes: module.head.classes.clone() });
-    let parts = vec![manifest::Part { module: id, weight: 1.0 }];
-    manifest.compositions.push(manifest::Composition { task: task.clone(), mode: Mode::Fusion, parts });
+/// A module's main result on its own test images.
+fn main_result(module: &Module) -> Option<manifest::Metric> {
     let recorded = &module.card.metrics;
-    if let Some(m) = recorded.iter().find(|m| m.name == "balanced_accuracy").or(recorded.first()) {
-        let (name, n) = (m.name.clone(), m.n as u64);
-        manifest.metrics.insert(task, manifest::Metric { name, value: m.value, low: m.low, high: m.high, n });
-    }
-    Ok(())
+    let m = recorded.iter().find(|m| m.name == "balanced_accuracy").or(recorded.first())?;
+    Some(manifest::Metric { name: m.name.clone(), value: m.value, low: m.low, high: m.high, n: m.n as u64 })
 }
 
-/// The factors as the runtime takes them: `lora_a` `[in, rank]`, `lora_b` `[rank, out]`, alpha/rank folded into `lora_b`.
-fn factors(module: &Module) -> BTreeMap<String, Tensor> {
-    let sites = module.sites.iter().flat_map(|(site, factors)| {
-        let a = transposed(&factors.a, 1.0);
-        let b = transposed(&factors.b, module.scale());
-        [(format!("{site}.lora_a"), a), (format!("{site}.lora_b"), b)]
+/// The factors as the runtime takes them: `lora_a` `[in, rank]`, `lora_b` `[rank, out]`.
+fn factors(sites: &Sites) -> BTreeMap<String, Tensor> {
+    let sites = sites.iter().flat_map(|(site, factors)| {
+        [(format!("{site}.lora_a"), transposed(&factors.a)), (format!("{site}.lora_b"), transposed(&factors.b))]
     });
     sites.collect()
 }
 
-/// The transpose of a matrix, times `scale`.
-fn transposed(matrix: &Tensor, scale: f64) -> Tensor {
+/// The transpose of a matrix.
+fn transposed(matrix: &Tensor) -> Tensor {
     let (rows, columns) = (matrix.shape[0], matrix.shape[1]);
-    let data = onnx::transposed(&matrix.data, rows, columns);
-    Tensor::f32(vec![columns, rows], data.into_iter().map(|v| (f64::from(v) * scale) as f32).collect())
+    Tensor::f32(vec![columns, rows], onnx::transposed(&matrix.data, rows, columns))
+}
+
+/// The networks of a model as modules of a bundle, and who takes part in which task.
+struct Layout {
+    modules: Vec<(manifest::Module, Vec<u8>)>,
+    compositions: Vec<manifest::Composition>,
+    routing: Option<manifest::Routing>,
+    /// By task: the networks whose features its golden vectors hold, by their place among the model's.
+    networks: BTreeMap<String, Vec<usize>>,
+}
+
+impl Layout {
+    fn new(model: &Model, members: &[Module]) -> Result<Self, Error> {
+        let mut layout =
+            Layout { modules: Vec::new(), compositions: Vec::new(), routing: None, networks: BTreeMap::new() };
+        let of_task = |task: &String| members.iter().find(|m| m.card.task == *task);
+        match &model.composition {
+            Composition::Fusion(sites) => {
+                let joined = |of: &dyn Fn(&Module) -> &str| {
+                    let all: BTreeSet<&str> = members.iter().map(of).collect();
+                    all.into_iter().collect::<Vec<_>>().join(", ")
+                };
+                let (contributor, licence) = (joined(&|m| &m.card.contributor), joined(&|m| &m.card.licence));
+                let id = layout.add(sites, contributor, licence, "merged".into())?;
+                for task in model.heads.keys() {
+                    layout.compose(task, Mode::Fusion, vec![manifest::Part { module: id.clone(), weight: 1.0 }]);
+                    layout.networks.insert(task.clone(), vec![0]);
+                }
+            }
+            Composition::Mixture { modules, weights } => {
+                if modules.len() != members.len() {
+                    let what = format!("the mixture has {} modules, and {} are there", modules.len(), members.len());
+                    return Err(Error::Bundle { what });
+                }
+                let mut ids = BTreeMap::new();
+                for (task, weights) in weights {
+                    let mut taking: Vec<usize> = (0..weights.len()).filter(|&m| weights[m] != 0.0).collect();
+                    if taking.is_empty() {
+                        taking.push(0);
+                    }
+                    let mut parts = Vec::new();
+                    for &m in &taking {
+                        if !ids.contains_key(&m) {
+                            let card = members[m].card.clone();
+                            ids.insert(m, layout.add(&modules[m], card.contributor, card.licence, card.task)?);
+                        }
+                        // One module alone says the same whatever its weight, as long as that is positive.
+                        let weight = if taking.len() == 1 && weights[m] > 0.0 { 1.0 } else { weights[m] };
+                        // Two contributors may have sent the same module.
+                        match parts.iter_mut().find(|part: &&mut manifest::Part| part.module == ids[&m]) {
+                            Some(part) => part.weight += weight,
+                            None => parts.push(manifest::Part { module: ids[&m].clone(), weight }),
+                        }
+                    }
+                    let alone = parts.len() == 1 && parts[0].weight == 1.0;
+                    layout.compose(task, if alone { Mode::Fusion } else { Mode::Mixture }, parts);
+                    layout.networks.insert(task.clone(), taking);
+                }
+            }
+            Composition::Routed { modules, prototypes } => {
+                let mut parts = Vec::new();
+                for (sites, task) in modules.iter().zip(model.heads.keys()) {
+                    let card = of_task(task).map(|m| m.card.clone());
+                    let Some(card) = card else {
+                        return Err(Error::Bundle { what: format!("no module is there for the routed task {task}") });
+                    };
+                    let id = layout.add(sites, card.contributor, card.licence, task.clone())?;
+                    parts.push(manifest::Part { module: id, weight: 1.0 });
+                }
+                for task in model.heads.keys() {
+                    layout.compose(task, Mode::Routed, parts.clone());
+                    layout.networks.insert(task.clone(), (0..=modules.len()).collect());
+                }
+                let entry = manifest::PROTOTYPES.into();
+                layout.routing = Some(manifest::Routing { entry, variance: prototypes.variance });
+            }
+        }
+        Ok(layout)
+    }
+
+    /// Adds a module and gives its id.
+    fn add(&mut self, sites: &Sites, contributor: String, licence: String, task: String) -> Result<String, Error> {
+        let bytes = write(&factors(sites))?;
+        let id = sha256_hex(&bytes);
+        let rank = sites.values().map(|f| f.a.shape[0]).max().unwrap_or(0);
+        let module = manifest::Module {
+            id: id.clone(),
+            contributor,
+            task,
+            rank: u32::try_from(rank).unwrap_or(u32::MAX),
+            sites: sites.keys().cloned().collect(),
+            licence,
+            entry: format!("modules/{id}.safetensors"),
+        };
+        if !self.modules.iter().any(|(known, _)| known.id == id) {
+            self.modules.push((module, bytes));
+        }
+        Ok(id)
+    }
+
+    fn compose(&mut self, task: &str, mode: Mode, parts: Vec<manifest::Part>) {
+        self.compositions.push(manifest::Composition { task: task.to_owned(), mode, parts });
+    }
 }
 
 /// An input in the range of normalised pixels, and what packer's own forward pass makes of it for every task.
-fn golden(vit: &Vit, modules: &[Module], size: u32) -> Result<BTreeMap<String, Tensor>, Error> {
+fn golden(vit: &Vit, model: &Model, layout: &Layout, size: u32) -> Result<BTreeMap<String, Tensor>, Error> {
     let side = size as usize;
     let wave = |i: usize| (0.05 * (3 * (i / side % side) + 7 * (i % side) + 11 * (i / side / side)) as f64).sin();
     let pixels: Vec<f32> = (0..3 * side * side).map(|i| wave(i) as f32).collect();
     let device = Cpu::<f32>::new();
+    let feature = |sites: &Sites| Predictor::changed(&device, vit, sites, side).features(&pixels);
+    let features = model.networks().iter().map(feature).collect::<Result<Vec<_>, _>>()?;
+    let views: Vec<&[f32]> = features.iter().map(Vec::as_slice).collect();
     let mut tensors = BTreeMap::new();
-    for module in modules {
-        let task = &module.card.task;
-        let feature = Predictor::new(&device, vit, Some(module), side).features(&pixels)?;
-        let shares = probabilities(&module.head, &feature).into_iter().map(|p| p as f32).collect::<Vec<_>>();
+    for task in model.heads.keys() {
+        let shares: Vec<f32> = model.answer(&views, Some(task)).probabilities.iter().map(|p| *p as f32).collect();
         tensors.insert(format!("probabilities.{task}"), Tensor::f32(vec![1, shares.len()], shares));
-        tensors.insert(format!("feature.{task}"), Tensor::f32(vec![1, feature.len()], feature));
+        let rows: Vec<&[f32]> = layout.networks[task].iter().map(|n| views[*n]).collect();
+        tensors.insert(format!("feature.{task}"), Tensor::f32(vec![rows.len(), vit.config.hidden], rows.concat()));
     }
     tensors.insert("pixels".into(), Tensor::f32(vec![1, 3, side, side], pixels));
     Ok(tensors)

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use medforge_runtime::bundle::manifest::Manifest;
+use medforge_runtime::bundle::manifest::{Manifest, Mode};
 
 use crate::lora::Module;
 
@@ -18,18 +18,20 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
     line(format!("A frozen vision transformer of the family {}: {} layers,", base.family, base.layers));
     line(format!("{} features, input {height} x {width} pixels. Digest `{}`.\n", base.feature_size, base.digest));
     line("## Modules\n".into());
-    for (stated, module) in manifest.modules.iter().zip(modules) {
+    for module in modules {
         let trained = module.card.image_size;
-        line(format!("### {}\n", plain(&stated.task)));
-        line(format!("- contributor: {}", plain(&stated.contributor)));
-        line(format!("- licence: {}", plain(&stated.licence)));
-        line(format!("- id: `{}`", stated.id));
+        line(format!("### {}\n", plain(&module.card.task)));
+        line(format!("- contributor: {}", plain(&module.card.contributor)));
+        line(format!("- licence: {}", plain(&module.card.licence)));
         line(format!("- classes: {}", plain(&module.head.classes.join(", "))));
-        line(format!("- LoRA of rank {} at {} sites, trained at {trained} pixels", stated.rank, stated.sites.len()));
+        line(format!("- LoRA of rank {} at {} sites, trained at {trained} pixels", module.rank, module.sites.len()));
         line(format!("- trained: {}\n", plain(&module.card.created)));
         match module.card.metrics.is_empty() {
             true => line("No result was recorded (`packer eval --record` does).\n".into()),
             false => {
+                if !manifest.metrics.contains_key(&module.card.task) {
+                    line("Results of the module alone, before it was merged with others; they do not hold of this bundle:\n".into());
+                }
                 line("| metric | value | 95 % interval | images |\n|---|---|---|---|".into());
                 for m in &module.card.metrics {
                     line(format!("| {} | {:.3} | {:.3} to {:.3} | {} |", plain(&m.name), m.value, m.low, m.high, m.n));
@@ -38,6 +40,18 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
             }
         }
     }
+    line("## Who takes part\n\n| task | how | module | weight |\n|---|---|---|---|".into());
+    for composition in &manifest.compositions {
+        let how = match composition.mode {
+            Mode::Fusion => "fusion",
+            Mode::Mixture => "mixture",
+            Mode::Routed => "routed",
+        };
+        for part in &composition.parts {
+            line(format!("| {} | {how} | `{}` | {:.4} |", plain(&composition.task), part.module, part.weight));
+        }
+    }
+    line(String::new());
     line("## Limits\n".into());
     line("The results hold for images like those that they were measured on. Other scanners, stains and".into());
     line("patients can be worse: measure on your own images first. Probabilities are not calibrated.".into());

@@ -7,4 +7,4 @@ pub mod onnx;
 #[cfg(test)]
 mod tests;
 
-pub use bundle::{Options, build_bundle};
+pub use bundle::{Options, build_bundle, build_merged_bundle};

@@ -22,6 +22,9 @@ use crate::base::{Family, Vit};
 use crate::device::cpu::Cpu;
 use crate::lora::Module;
 use crate::lora::tests::module;
+use crate::merge::compose::sites;
+use crate::merge::model::{Composition, Model};
+use crate::merge::routed::{Prototypes, Seen};
 use crate::predict::{Predictor, probabilities};
 
 const ALL: &str = "q,k,v,o,fc1,fc2";
@@ -313,4 +316,126 @@ fn weights_are_stored_in_half_only_where_that_is_exact() {
     let graph = onnx::Graph::new(&vit, 8).unwrap();
     assert_eq!(graph.tensors["norm.bias"].dtype, tensors::Dtype::F32);
     assert_eq!(graph.tensors["norm.weight"].dtype, tensors::Dtype::F16);
+}
+
+/// Three modules of three tasks, each with a head of its own.
+fn three(vit: &Vit) -> [Module; 3] {
+    let mut all = [module(vit, "q,v", None), module(vit, "k,fc2", None), module(vit, "v,o", Some(1))];
+    for (i, (module, task)) in all.iter_mut().zip(["breast", "colon", "lung"]).enumerate() {
+        module.card.task = task.into();
+        module.head.bias.data[0] += 0.3 * i as f32;
+    }
+    all
+}
+
+/// What the runtime says of a picture with the task given (and not), against the model on packer's own features.
+fn agrees(
+    vit: &Vit,
+    modules: &[Module],
+    model: &Model,
+    task: Option<&str>,
+) -> medforge_runtime::classify::Classification {
+    let classifier = load(build_merged_bundle(vit, model, modules, &options(), &[key()]).unwrap()).unwrap();
+    let (picture, size) = (picture(20, 23), modules[0].card.image_size as usize);
+    let mut pixels = vec![0.0; 3 * size * size];
+    vit.preprocessing_for(size as u32).unwrap().apply(&picture.view(), &mut pixels).unwrap();
+    let device = Cpu::<f32>::new();
+    let features: Vec<Vec<f32>> = model
+        .networks()
+        .iter()
+        .map(|sites| Predictor::changed(&device, vit, sites, size).features(&pixels).unwrap())
+        .collect();
+    let views: Vec<&[f32]> = features.iter().map(Vec::as_slice).collect();
+    let ours = model.answer(&views, task);
+    let theirs = classifier.classify(picture.view(), task).unwrap();
+    assert_eq!(ours.task, theirs.task);
+    for (ours, theirs) in ours.probabilities.iter().zip(&theirs.probabilities) {
+        assert!((ours - f64::from(*theirs)).abs() < 1e-4, "{ours} {theirs}");
+    }
+    theirs
+}
+
+fn merged(modules: &[Module], composition: Composition) -> Model {
+    Model { heads: modules.iter().map(|m| (m.card.task.clone(), m.head.clone())).collect(), composition }
+}
+
+#[test]
+fn a_fusion_is_packed_as_one_module_of_all_contributors() {
+    let vit = small(Family::Dinov2);
+    let modules = three(&vit);
+    let sum: Vec<_> = modules.iter().map(sites).collect();
+    let mut fused = sum[0].clone();
+    fused.extend(sum[1].clone());
+    let model = merged(&modules, Composition::Fusion(fused));
+    for task in ["breast", "colon", "lung"] {
+        let said = agrees(&vit, &modules, &model, Some(task));
+        assert_eq!((said.modules.len(), said.modules[0].weight), (1, 1.0));
+    }
+    let bundle = verified(build_merged_bundle(&vit, &model, &modules, &options(), &[key()]).unwrap());
+    assert_eq!(bundle.manifest().modules[0].contributor, "someone");
+    assert!(bundle.manifest().metrics.is_empty());
+    assert!(build_merged_bundle(&vit, &model, &modules[..2], &options(), &[key()]).is_err());
+}
+
+#[test]
+fn a_mixture_runs_every_module_that_has_a_weight() {
+    let vit = small(Family::Dinov2);
+    let modules = three(&vit);
+    let weights = [("breast", [0.5, -0.2, 0.7]), ("colon", [0.0, 1.0, 0.0]), ("lung", [0.0, 0.4, 0.6])];
+    let weights = weights.iter().map(|(t, w)| ((*t).to_owned(), w.to_vec())).collect();
+    let model = merged(&modules, Composition::Mixture { modules: modules.iter().map(sites).collect(), weights });
+    let weights = |task: &str| -> Vec<f64> {
+        agrees(&vit, &modules, &model, Some(task)).modules.iter().map(|m| m.weight).collect()
+    };
+    assert_eq!(weights("breast"), [0.5, -0.2, 0.7]);
+    assert_eq!(weights("colon"), [1.0]);
+    assert_eq!(weights("lung"), [0.4, 0.6]);
+}
+
+#[test]
+fn a_routed_bundle_tells_the_task_and_weighs_modules_by_the_image() {
+    let vit = small(Family::Vit);
+    let modules = three(&vit);
+    let hidden = vit.config.hidden;
+    let features: Vec<Vec<f32>> =
+        (0..3).map(|t| (0..4 * hidden).map(|i| ((i * 31 + t * 57) % 17) as f32 / 17.0 - 0.5).collect()).collect();
+    let seen: Vec<Seen> = modules
+        .iter()
+        .zip(&features)
+        .map(|(m, features)| Seen { task: &m.card.task, classes: 2, features, labels: &[0, 0, 1, 1] })
+        .collect();
+    let mut prototypes = Prototypes::new(&seen).unwrap();
+    // Wide enough that no share is all of one.
+    prototypes.variance *= 10.0 * hidden as f64;
+    let modules_of = modules.iter().map(sites).collect();
+    let model = merged(&modules, Composition::Routed { modules: modules_of, prototypes });
+    let told = agrees(&vit, &modules, &model, Some("lung"));
+    assert!(told.modules.iter().all(|m| m.weight > 0.01), "{:?}", told.modules);
+    assert!((told.modules.iter().map(|m| m.weight).sum::<f64>() - 1.0).abs() < 1e-6);
+    let untold = agrees(&vit, &modules, &model, None);
+    let largest = untold.modules.iter().map(|m| m.weight).fold(0.0, f64::max);
+    let names = ["breast", "colon", "lung"];
+    let place = names.iter().position(|n| *n == untold.task).unwrap();
+    assert_eq!(untold.modules[place].weight, largest);
+
+    let mut damaged = prototypes_changed(&vit, &model, &modules, |all| drop(all.remove("lung")));
+    assert!(damaged.contains("lung is missing"), "{damaged}");
+    damaged = prototypes_changed(&vit, &model, &modules, |all| all.get_mut("lung").unwrap().shape = vec![hidden, 2]);
+    assert!(damaged.contains("lung has shape"), "{damaged}");
+}
+
+/// Why a bundle with other prototypes is refused.
+fn prototypes_changed(
+    vit: &Vit,
+    model: &Model,
+    modules: &[Module],
+    change: impl FnOnce(&mut BTreeMap<String, Tensor>),
+) -> String {
+    let bundle = verified(build_merged_bundle(vit, model, modules, &options(), &[key()]).unwrap());
+    let mut manifest = bundle.manifest().clone();
+    let mut payload: BTreeMap<String, Vec<u8>> =
+        manifest.entries.iter().map(|e| (e.name.clone(), bundle.entry(&e.name).unwrap().to_vec())).collect();
+    change_tensors(payload.get_mut("prototypes.safetensors").unwrap(), change);
+    manifest.entries = list(&payload);
+    load(assemble(&manifest, &payload, &[key()]).unwrap()).err().unwrap().to_string()
 }

@@ -48,6 +48,9 @@ pub struct Manifest {
     pub heads: Vec<Head>,
     /// One for each task: which modules take part by default, with which weights.
     pub compositions: Vec<Composition>,
+    /// How an image's task is told by its looks; there if and only if a composition is routed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub routing: Option<Routing>,
     /// From an image to the base's input.
     pub preprocessing: Preprocessing,
     /// For whom and what the bundle is made.
@@ -100,7 +103,7 @@ pub struct Module {
     pub id: String,
     /// Who made it.
     pub contributor: String,
-    /// The task that it was trained for.
+    /// The task that it was trained for; of a merged module any name.
     pub task: String,
     /// The largest rank at any site.
     pub rank: u32,
@@ -142,7 +145,24 @@ pub struct Composition {
 pub enum Mode {
     /// Ranks stacked, weights folded into B: one adapted forward pass.
     Fusion,
+    /// One forward pass a part; the weighted sum of the head's probabilities, negative sums counted as zero, brought to one.
+    Mixture,
+    /// As a mixture, each part's weight times the share that the image has of the task of the part's module.
+    Routed,
 }
+
+/// Shares of tasks: the posterior of Gaussians around prototypes, with one variance for all and tasks equally likely.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Routing {
+    /// `prototypes.safetensors`: for each task a tensor of its name, features of the frozen base, one a row.
+    pub entry: String,
+    /// The mean square distance of an image's feature from its prototype, above zero.
+    pub variance: f64,
+}
+
+/// The one value of [`Routing::entry`].
+pub const PROTOTYPES: &str = "prototypes.safetensors";
 
 /// One module's share in a composition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -19,14 +19,16 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::bundle::VerifiedBundle;
-use crate::bundle::manifest::Mode;
+use crate::bundle::manifest::{Composition, Mode};
 use crate::image::RgbView;
 use crate::preprocess::Preprocessing;
-use base::{Adapter, Base};
+use base::Base;
+use task::Task;
 
 mod base;
 mod graph;
 mod parts;
+mod task;
 
 /// Largest relative error of a feature, `||ours - golden|| / ||golden||`, and largest absolute error of a probability,
 /// by which a device may differ from the golden vectors.
@@ -38,6 +40,7 @@ pub struct Classifier {
     bundle: Arc<str>,
     preprocessing: Preprocessing,
     tasks: BTreeMap<String, Task>,
+    routing: Option<parts::Prototypes>,
 }
 
 /// What a classifier found in one image, and with what.
@@ -60,16 +63,8 @@ pub struct Classification {
 pub struct Participant {
     /// The module's id.
     pub id: String,
-    /// Its weight in the fusion.
+    /// Its weight in the composition, for this image.
     pub weight: f64,
-}
-
-struct Task {
-    adapter: Adapter,
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    classes: Arc<[String]>,
-    modules: Arc<[Participant]>,
 }
 
 impl Classification {
@@ -93,6 +88,7 @@ impl Classifier {
         let modules = manifest.modules.iter().map(|m| bundle.tensors(&m.entry)).collect::<Result<Vec<_>, _>>()?;
         let heads = manifest.heads.iter().map(|h| bundle.tensors(&h.entry)).collect::<Result<Vec<_>, _>>()?;
         let golden = bundle.tensors("golden.safetensors")?;
+        let prototypes = manifest.routing.as_ref().map(|r| bundle.tensors(&r.entry)).transpose()?;
         let onnx = bundle.entry("base.onnx")?.to_vec();
         let weights = bundle.tensors("base.safetensors")?;
         let id: Arc<str> = bundle.id().into();
@@ -106,23 +102,32 @@ impl Classifier {
                 "is for {image:?} pixels and {feature} features, the manifest says {stated:?}"
             )));
         }
-        let golden = parts::golden(&manifest.heads, golden, image, feature)?;
+        let composition = |task: &str| -> &Composition {
+            let of_task = |c: &&Composition| c.task == task;
+            manifest.compositions.iter().find(of_task).expect("a checked manifest has a composition for every task")
+        };
+        let networks = |c: &Composition| match c.mode {
+            Mode::Fusion => 1,
+            Mode::Mixture => c.parts.len(),
+            Mode::Routed => 1 + c.parts.len(),
+        };
+        let counted: Vec<_> = manifest.heads.iter().map(|h| (h, networks(composition(&h.task)))).collect();
+        let golden = parts::golden(&counted, golden, image, feature)?;
+        let routing = match (&manifest.routing, prototypes) {
+            (Some(routing), Some(tensors)) => Some(parts::prototypes(routing, &manifest.heads, tensors, feature)?),
+            _ => None,
+        };
         let mut by_id = BTreeMap::new();
         for (module, tensors) in manifest.modules.iter().zip(modules) {
-            by_id.insert(module.id.as_str(), parts::module(module, tensors, sites)?);
+            by_id.insert(module.id.as_str(), (module, parts::module(module, tensors, sites)?));
         }
         let mut tasks = BTreeMap::new();
         for (head, tensors) in manifest.heads.iter().zip(heads) {
             let (weight, bias) = parts::head(head, tensors, feature)?;
-            let composition = manifest.compositions.iter().filter(|c| c.task == head.task && c.mode == Mode::Fusion);
-            let stated = composition.flat_map(|composition| &composition.parts);
-            let known = stated.clone().filter_map(|part| Some((by_id.get(part.module.as_str())?, part.weight)));
-            let adapter = base.adapter(&parts::fused(&known.collect::<Vec<_>>(), sites))?;
-            let modules = stated.map(|part| Participant { id: part.module.clone(), weight: part.weight }).collect();
-            let classes = head.classes.clone().into();
-            tasks.insert(head.task.clone(), Task { adapter, weight, bias, classes, modules });
+            let task = Task::new(&base, composition(&head.task), &by_id, head.classes.clone(), weight, bias)?;
+            tasks.insert(head.task.clone(), task);
         }
-        let classifier = Classifier { base, bundle: id, preprocessing: manifest.preprocessing, tasks };
+        let classifier = Classifier { base, bundle: id, preprocessing: manifest.preprocessing, tasks, routing };
         classifier.check_golden(&golden)?;
         Ok(classifier)
     }
@@ -142,22 +147,38 @@ impl Classifier {
         &self.bundle
     }
 
-    /// Classifies one image of any size; `task` may be left out if the bundle has only one.
+    /// Classifies one image of any size; `task` may be left out if the bundle has only one, or tells tasks by their looks (routing): then
+    /// the image's likeliest task is taken, and named in the result.
     ///
     /// # Errors
     /// [`Error::UnknownTask`], [`Error::TaskNeeded`], [`Error::Preprocessing`], [`Error::Device`].
     pub fn classify(&self, image: RgbView, task: Option<&str>) -> Result<Classification, Error> {
-        let (name, task) = self.task(task)?;
         let [height, width] = self.base.signature.image;
         let mut pixels = vec![0.0; 3 * height * width];
+        let looks = task.is_none() && self.tasks.len() > 1;
+        let mut known = (!looks).then(|| self.task(task)).transpose()?;
+        if known.is_none() && self.routing.is_none() {
+            return Err(Error::TaskNeeded { known: self.names() });
+        }
         self.preprocessing.apply(&image, &mut pixels)?;
-        let feature = self.base.feature(&pixels, &task.adapter)?;
+        let mut shares = None;
+        if let Some(routing) = self.routing.as_ref().filter(|_| known.is_none_or(|(_, task)| task.routed())) {
+            let found = routing.shares(&self.base.feature(&pixels, &self.base.adapter(&BTreeMap::new())?)?);
+            let likelier = |a: &(&str, f64), b: &(&str, f64)| a.1.total_cmp(&b.1).then(b.0.cmp(a.0));
+            let likeliest = found.iter().map(|(name, share)| (*name, *share)).max_by(likelier);
+            known = known.or(likeliest.and_then(|(name, _)| self.task(Some(name)).ok()));
+            shares = Some(found);
+        }
+        let Some((name, task)) = known else { return Err(Error::TaskNeeded { known: self.names() }) };
+        let features = task.features(&self.base, &pixels)?;
+        let weights = task.weights(shares.as_ref());
+        let participants = task.modules.iter().zip(&weights);
         Ok(Classification {
             task: name.to_owned(),
             classes: task.classes.clone(),
-            probabilities: task.probabilities(&feature)?,
+            probabilities: task.probabilities(&features, &weights)?,
             bundle: self.bundle.clone(),
-            modules: task.modules.clone(),
+            modules: participants.map(|(id, weight)| Participant { id: id.clone(), weight: *weight }).collect(),
         })
     }
 
@@ -166,15 +187,21 @@ impl Classifier {
     /// # Errors
     /// As [`classify`](Self::classify), in [`Error::InBatch`] saying which image; none is classified by halves.
     pub fn classify_batch(&self, images: &[RgbView], task: Option<&str>) -> Result<Vec<Classification>, Error> {
-        self.task(task)?;
+        if let Some(name) = task {
+            self.task(Some(name))?;
+        }
         let one = |(index, image): (usize, &RgbView)| {
             self.classify(*image, task).map_err(|source| Error::InBatch { index, source: Box::new(source) })
         };
         images.iter().enumerate().map(one).collect()
     }
 
+    fn names(&self) -> String {
+        self.tasks().collect::<Vec<_>>().join(", ")
+    }
+
     fn task(&self, name: Option<&str>) -> Result<(&str, &Task), Error> {
-        let known = || self.tasks().collect::<Vec<_>>().join(", ");
+        let known = || self.names();
         let found = match name {
             Some(name) => self.tasks.get_key_value(name),
             None if self.tasks.len() == 1 => self.tasks.first_key_value(),
@@ -187,8 +214,16 @@ impl Classifier {
     fn check_golden(&self, golden: &parts::Golden) -> Result<(), Error> {
         for (name, task) in &self.tasks {
             let Some((expected_feature, expected)) = golden.by_task.get(name) else { continue };
-            let feature = self.base.feature(&golden.pixels, &task.adapter)?;
-            let probabilities = task.probabilities(&feature)?;
+            let mut features = task.features(&self.base, &golden.pixels)?;
+            let mut shares = None;
+            if let Some(routing) = self.routing.as_ref().filter(|_| task.routed()) {
+                let frozen = self.base.feature(&golden.pixels, &self.base.adapter(&BTreeMap::new())?)?;
+                shares = Some(routing.shares(&frozen));
+                features.insert(0, frozen);
+            }
+            let probabilities =
+                task.probabilities(&features[usize::from(task.routed())..], &task.weights(shares.as_ref()))?;
+            let feature = features.concat();
             let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
             let pairs =
                 feature.iter().zip(expected_feature).map(|(&ours, &theirs)| f64::from(ours) - f64::from(theirs));
@@ -203,24 +238,5 @@ impl Classifier {
             }
         }
         Ok(())
-    }
-}
-
-impl Task {
-    /// Softmax of the head's outputs, computed in f64.
-    fn probabilities(&self, feature: &[f32]) -> Result<Vec<f32>, Error> {
-        let rows = self.weight.chunks_exact(feature.len()).zip(&self.bias);
-        let logits: Vec<f64> = rows
-            .map(|(row, &bias)| {
-                f64::from(bias) + row.iter().zip(feature).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>()
-            })
-            .collect();
-        let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let shares: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-        let total: f64 = shares.iter().sum();
-        match total.is_finite() {
-            true => Ok(shares.iter().map(|share| (share / total) as f32).collect()),
-            false => Err(Error::Device { what: "the head gave probabilities that are not finite".into() }),
-        }
     }
 }

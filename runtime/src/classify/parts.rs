@@ -55,23 +55,66 @@ pub(super) fn head(
     take.finish(parts)
 }
 
-/// What the packer computed: the input, and for every task the feature and the probabilities.
+/// What tasks look like to the frozen base.
+pub(super) struct Prototypes {
+    /// By task, one feature a row.
+    by_task: BTreeMap<String, Vec<f32>>,
+    variance: f64,
+}
+
+impl Prototypes {
+    /// The share of each task in an image with this feature of the frozen base; they sum to one.
+    pub fn shares(&self, feature: &[f32]) -> BTreeMap<&str, f64> {
+        let nearness = |prototype: &[f32]| {
+            let square: f64 = prototype.iter().zip(feature).map(|(p, f)| f64::from(p - f).powi(2)).sum();
+            // The variance is that of a whole feature, of each of its numbers a part.
+            -square * feature.len() as f64 / (2.0 * self.variance)
+        };
+        let of = |rows: &Vec<f32>| {
+            let all: Vec<f64> = rows.chunks_exact(feature.len()).map(nearness).collect();
+            let top = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            top + (all.iter().map(|v| (v - top).exp()).sum::<f64>() / all.len() as f64).ln()
+        };
+        let logs: BTreeMap<&str, f64> = self.by_task.iter().map(|(task, rows)| (task.as_str(), of(rows))).collect();
+        let top = logs.values().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = logs.values().map(|v| (v - top).exp()).sum();
+        logs.into_iter().map(|(task, v)| (task, (v - top).exp() / total)).collect()
+    }
+}
+
+/// The prototypes of every head's task.
+pub(super) fn prototypes(
+    routing: &manifest::Routing,
+    heads: &[manifest::Head],
+    tensors: BTreeMap<String, Tensor>,
+    feature: usize,
+) -> Result<Prototypes, Error> {
+    let mut take = Take { entry: routing.entry.clone(), tensors, wrong: Vec::new() };
+    let by_task = heads.iter().map(|head| {
+        let rows = take.tensors.get(&head.task).and_then(|tensor| tensor.shape.first()).copied().unwrap_or(1);
+        (head.task.clone(), take.tensor(&head.task, &[rows, feature]))
+    });
+    let by_task = by_task.collect();
+    take.finish(Prototypes { by_task, variance: routing.variance })
+}
+
+/// What the packer computed: the input, and for every task the features under its networks and the probabilities.
 pub(super) struct Golden {
     pub pixels: Vec<f32>,
     pub by_task: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
 }
 
-/// The golden vectors for `heads`.
+/// The golden vectors for `heads`, each with the number of its networks.
 pub(super) fn golden(
-    heads: &[manifest::Head],
+    heads: &[(&manifest::Head, usize)],
     tensors: BTreeMap<String, Tensor>,
     image: [usize; 2],
     feature: usize,
 ) -> Result<Golden, Error> {
     let mut take = Take { entry: "golden.safetensors".into(), tensors, wrong: Vec::new() };
     let pixels = take.tensor("pixels", &[1, 3, image[0], image[1]]);
-    let by_task = heads.iter().map(|head| {
-        let expected = take.tensor(&format!("feature.{}", head.task), &[1, feature]);
+    let by_task = heads.iter().map(|(head, networks)| {
+        let expected = take.tensor(&format!("feature.{}", head.task), &[*networks, feature]);
         let probabilities = take.tensor(&format!("probabilities.{}", head.task), &[1, head.classes.len()]);
         (head.task.clone(), (expected, probabilities))
     });

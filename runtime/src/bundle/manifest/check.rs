@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{FORMAT, Manifest, Module, REQUIRED, VERSION};
+use super::{FORMAT, Manifest, Mode, Module, PROTOTYPES, REQUIRED, VERSION};
 use crate::Error;
 use crate::bundle::frame;
 use crate::preprocess::Size;
@@ -44,13 +44,9 @@ impl Manifest {
         }
         let modules = self.check_modules(&mut entries)?;
         let tasks = self.check_heads(&mut entries)?;
+        self.check_routing(&mut entries)?;
         if let Some(name) = entries.keys().next() {
-            return Err(Error::Manifest { what: format!("entry {name} belongs to no module and no head") });
-        }
-        for module in &self.modules {
-            require(tasks.contains(module.task.as_str()), || {
-                format!("module {} is for task {:?}, which has no head", module.id, module.task)
-            })?;
+            return Err(Error::Manifest { what: format!("entry {name} belongs to no module, no head and no routing") });
         }
         self.check_compositions(&modules, &tasks)?;
         self.check_metrics(&tasks)
@@ -152,13 +148,35 @@ impl Manifest {
             for part in &composition.parts {
                 require(seen.insert(&part.module), || format!("module {} takes part in {task} twice", part.module))?;
                 require(part.weight.is_finite(), || format!("module {} has weight {}", part.module, part.weight))?;
-                let module = modules.get(part.module.as_str());
-                require(module.is_some_and(|module| module.task == *task), || {
-                    format!("the composition of {task} names module {}, which is not there for this task", part.module)
+                let Some(module) = modules.get(part.module.as_str()) else {
+                    let what = format!("the composition of {task} names module {}, which is not there", part.module);
+                    return Err(Error::Manifest { what });
+                };
+                require(composition.mode != Mode::Routed || tasks.contains(module.task.as_str()), || {
+                    format!("the routed composition of {task} names a module for {:?}, which has no head", module.task)
                 })?;
             }
         }
-        Ok(())
+        let used = |id: &str| self.compositions.iter().flat_map(|c| &c.parts).any(|part| part.module == id);
+        match modules.keys().find(|id| !used(id)) {
+            Some(id) => Err(Error::Manifest { what: format!("module {id} takes part in no composition") }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_routing(&self, entries: &mut BTreeMap<&str, &str>) -> Result<(), Error> {
+        let routed = self.compositions.iter().any(|composition| composition.mode == Mode::Routed);
+        let Some(routing) = &self.routing else {
+            return require(!routed, || "a composition is routed, and there is no routing".into());
+        };
+        require(routed, || "there is routing, and no composition is routed".into())?;
+        require(routing.variance.is_finite() && routing.variance > 0.0, || {
+            format!("routing.variance is {}, not a number above zero", routing.variance)
+        })?;
+        require(routing.entry == PROTOTYPES, || {
+            format!("the prototypes are in entry {:?}; they must be in {PROTOTYPES}", routing.entry)
+        })?;
+        entries.remove(PROTOTYPES).map(drop).ok_or_else(|| Error::BundleEntryMissing { entry: PROTOTYPES.into() })
     }
 
     fn check_metrics(&self, tasks: &BTreeSet<&str>) -> Result<(), Error> {

@@ -56,6 +56,7 @@ pub(crate) fn example() -> Manifest {
             mode: Mode::Fusion,
             parts: vec![Part { module: id, weight: 0.1 }],
         }],
+        routing: None,
         preprocessing: Preprocessing {
             resize: Resize::ShortestEdge(128),
             filter: Filter::Bicubic,
@@ -71,6 +72,19 @@ pub(crate) fn example() -> Manifest {
         )]),
         tool: Tool { name: "packer".into(), version: "0.1.0".into() },
     }
+}
+
+fn routing(variance: f64) -> Routing {
+    Routing { entry: PROTOTYPES.into(), variance }
+}
+
+/// Adds a module with an entry of its own and gives its id.
+fn extra(manifest: &mut Manifest) -> String {
+    let id = "f".repeat(64);
+    let entry = format!("modules/{id}.safetensors");
+    manifest.entries.push(Entry { name: entry.clone(), length: 1, sha256: id.clone() });
+    manifest.modules.push(Module { id: id.clone(), entry, ..manifest.modules[0].clone() });
+    id
 }
 
 fn text() -> String {
@@ -140,7 +154,7 @@ fn attack_unknown_and_duplicate_keys() {
         ),
         "canonical",
     );
-    assert_refused(&text().replacen("\"fusion\"", "\"routed\"", 1), "unknown variant");
+    assert_refused(&text().replacen("\"fusion\"", "\"fission\"", 1), "unknown variant");
 }
 
 #[test]
@@ -194,7 +208,24 @@ fn contradictions_are_refused() {
         ("rank 0", |m| m.modules[0].rank = 0),
         ("needs sites", |m| m.modules[0].sites.clear()),
         ("needs sites", |m| m.modules[0].sites.swap(0, 1)),
-        ("no head", |m| m.modules[0].task = "lung".into()),
+        ("takes part in no composition", |m| m.compositions[0].parts[0].module = extra(m)),
+        ("and there is no routing", |m| m.compositions[0].mode = Mode::Routed),
+        ("no composition is routed", |m| m.routing = Some(routing(1.0))),
+        ("prototypes.safetensors is missing", |m| {
+            (m.compositions[0].mode, m.routing) = (Mode::Routed, Some(routing(1.0)));
+        }),
+        ("must be in prototypes.safetensors", |m| {
+            m.compositions[0].mode = Mode::Routed;
+            m.routing = Some(Routing { entry: "other".into(), ..routing(1.0) });
+        }),
+        ("routing.variance is 0", |m| {
+            (m.compositions[0].mode, m.routing) = (Mode::Routed, Some(routing(0.0)));
+        }),
+        ("a module for \"lung\", which has no head", |m| {
+            (m.compositions[0].mode, m.routing) = (Mode::Routed, Some(routing(1.0)));
+            m.entries.push(Entry { name: PROTOTYPES.into(), ..m.entries[0].clone() });
+            m.modules[0].task = "lung".into();
+        }),
         ("slash", |m| m.modules[0].task = "a/b".into()),
         ("no head", |m| m.heads.clear()),
         ("two heads", |m| m.heads.push(m.heads[0].clone())),
@@ -206,7 +237,7 @@ fn contradictions_are_refused() {
         ("no parts", |m| m.compositions[0].parts.clear()),
         ("twice", |m| m.compositions[0].parts = vec![m.compositions[0].parts[0].clone(); 2]),
         ("weight NaN", |m| m.compositions[0].parts[0].weight = f64::NAN),
-        ("not there for this task", |m| m.compositions[0].parts[0].module = "0".repeat(64)),
+        ("which is not there", |m| m.compositions[0].parts[0].module = "0".repeat(64)),
         ("metrics name task", |m| m.metrics = BTreeMap::from([("lung".into(), m.metrics["breast"].clone())])),
         ("within an interval", |m| m.metrics.get_mut("breast").unwrap().low = 2.0),
         ("within an interval", |m| m.metrics.get_mut("breast").unwrap().value = f64::INFINITY),
