@@ -119,7 +119,7 @@ pub enum Error {
     #[error("{}: {what}", path.display())]
     Condensed { path: PathBuf, what: String },
     // --- merge ---
-    /// Modules or weights that cannot be merged.
+    /// Modules, options or weights that cannot be merged.
     #[error("cannot merge: {what}")]
     Merge { what: String },
     // --- eval ---

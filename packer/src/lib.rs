@@ -1,6 +1,6 @@
 //! MedForge's packer: trains LoRA modules on a frozen vision transformer, evaluates them and packs them into signed bundles.
 //!
-//! Layers, each knowing only those before it: device, tape, lora, base, train and eval, condense, audit, export, report, demo, cli.
+//! Layers, each knowing only those before it: device, tape, lora, base, train and eval, condense, audit, merge, export, report, demo, cli.
 #![deny(unsafe_code)]
 
 pub mod audit;

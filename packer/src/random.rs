@@ -24,6 +24,7 @@ pub enum Purpose {
     Network = 11,
     Subset = 12,
     Search = 13,
+    Merge = 14,
 }
 
 /// One stream of random numbers.

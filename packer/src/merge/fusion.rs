@@ -319,7 +319,7 @@ mod tests {
     use crate::data::Condensed;
     use crate::device::cpu::Cpu;
     use crate::device::gpu::tests::variants;
-    use crate::merge::tests::{parts, setting, tasks};
+    use crate::merge::composition_tests::{parts, setting, tasks};
 
     #[test]
     fn the_gradient_is_that_of_central_differences_on_every_device() {

@@ -1,20 +1,149 @@
-//! Merging.
+//! Merging of LoRA modules: several modules of one base become one change of its weights, or a model of several networks.
+//!
+//! Without data, here and in a file for each method; with condensed sets in [`compose`] (fusion, mixture, routed).
+//!
+//! Every method without data works on the deltas s*B*A (s = alpha/rank) times the module's weight, site by site; a site that a module does not
+//! have is a zero delta. With [`Space::Factors`] A and B are merged apart, as PEFT does, for comparison with published figures.
+//! Modules are put in the order of their factors' digests first, so no merge depends on the order in which they are given.
+//! All of it is linear algebra on small matrices (rank x rank, hidden x hidden) in f64 and runs on the host, whatever the device.
+//!
+//! Refused, naming module and site: another base, image size or preprocessing, shapes that do not fit, values and weights that are
+//! not finite, numbers out of range.
 
 use std::collections::BTreeMap;
 
-use crate::lora::Factors;
+use medforge_runtime::tensors::Tensor;
+use rayon::prelude::*;
 
+use crate::Error;
+use crate::lora::{Factors, Head, Module, ModuleCard};
+
+mod average;
+mod breadcrumbs;
 pub mod cma_es;
 pub mod compose;
-pub mod fusion;
+#[cfg(test)]
+pub(crate) mod composition_tests;
+mod core_space;
+mod dare;
+mod della;
+mod delta;
+mod factors;
+mod iso_c;
 mod judged;
+mod knots;
 pub mod mixture;
 pub mod model;
+mod options;
+mod regmean;
 pub mod routed;
+mod site;
+mod svd;
+mod task_arithmetic;
+#[cfg(test)]
+mod tests;
+mod ties;
+mod tsv;
+
+pub use judged::Task;
+pub use options::{Method, Options, Rank, Space};
+
+use delta::Delta;
+use site::Site;
 
 /// By site, factors of a change B * A (scale 1).
 pub type Sites = BTreeMap<String, Factors>;
-pub use judged::Task;
 
-#[cfg(test)]
-pub(crate) mod tests;
+/// What a module's sites see, for RegMean: by site the mean over tokens of x x^T.
+#[derive(Clone, Debug)]
+pub struct Grams {
+    /// [in, in] each.
+    pub sites: BTreeMap<String, Tensor>,
+}
+
+/// A merged change of the base's weights.
+#[derive(Clone, Debug)]
+pub struct Merged {
+    /// By site; the delta is B * A, with no further scale. Ranks may differ from site to site.
+    pub sites: Sites,
+    /// The share of the deltas' squared norm that the rank kept.
+    pub kept: f64,
+}
+
+/// Merges `modules` of one base. `grams` are RegMean's, one for each module; the other methods do not read them.
+///
+/// # Errors
+/// [`Error::Merge`], naming the option or the module and the site.
+pub fn merge(modules: &[&Module], options: &Options, grams: &[&Grams]) -> Result<Merged, Error> {
+    let sites = site::gather(modules, options, grams)?;
+    let merged: Vec<_> = sites.par_iter().map(|site| at(site, options)?.keep(options.rank)).collect();
+    let mut result = Merged { sites: BTreeMap::new(), kept: 1.0 };
+    let (mut kept, mut total) = (0.0, 0.0);
+    for (site, merged) in sites.iter().zip(merged) {
+        let merged = merged.map_err(|what| Error::Merge { what: format!("site {}: {what}", site.name) })?;
+        kept += merged.kept;
+        total += merged.total;
+        result.sites.insert(site.name.to_owned(), merged.factors);
+    }
+    if total > 0.0 {
+        result.kept = kept / total;
+    }
+    Ok(result)
+}
+
+/// The merged delta of one site.
+fn at(site: &Site, options: &Options) -> Result<Delta, String> {
+    if options.space == Space::Factors {
+        return factors::merge(site, options);
+    }
+    match options.method {
+        Method::Average => average::merge(site),
+        Method::TaskArithmetic => task_arithmetic::merge(site),
+        Method::Ties => ties::merge(site, options),
+        Method::DareLinear => dare::linear(site, options),
+        Method::DareTies => dare::ties(site, options),
+        Method::Della => della::merge(site, options),
+        Method::Breadcrumbs => breadcrumbs::merge(site, options),
+        Method::Svd => svd::merge(site),
+        Method::Knots => knots::merge(site, options),
+        Method::CoreSpace => core_space::merge(site, options),
+        Method::Tsv => tsv::merge(site),
+        Method::IsoC => iso_c::merge(site),
+        Method::RegMean => regmean::merge(site, options),
+    }
+}
+
+impl Merged {
+    /// The largest rank of a site, at least 1.
+    pub fn rank(&self) -> usize {
+        self.sites.values().map(|f| f.a.shape[0]).max().unwrap_or(1)
+    }
+
+    /// The merge as a module with `head`: every site padded with zeros to one rank, alpha equal to it, so that its scale is 1.
+    ///
+    /// # Errors
+    /// [`Error::Merge`] if the rank is more than a module's file may have.
+    pub fn into_module(self, head: Head, card: ModuleCard) -> Result<Module, Error> {
+        let rank = self.rank();
+        if rank > options::MAX_RANK {
+            let most = options::MAX_RANK;
+            return Err(Error::Merge {
+                what: format!("the result has rank {rank}, more than {most}; merge to a --rank"),
+            });
+        }
+        let sites = self.sites.into_iter().map(|(site, factors)| (site, padded(factors, rank))).collect();
+        Ok(Module { rank, alpha: rank as f64, sites, head, card })
+    }
+}
+
+/// The same product with `rank` rows of A and columns of B.
+fn padded(factors: Factors, rank: usize) -> Factors {
+    let Factors { mut a, b } = factors;
+    let (own, inputs, outputs) = (a.shape[0], a.shape[1], b.shape[0]);
+    a.data.resize(rank * inputs, 0.0);
+    let mut wide = vec![0.0; outputs * rank];
+    for (to, from) in wide.chunks_exact_mut(rank).zip(b.data.chunks_exact(own)) {
+        to[..own].copy_from_slice(from);
+    }
+    Factors { a: Tensor::f32(vec![rank, inputs], a.data), b: Tensor::f32(vec![outputs, rank], wide) }
+}

@@ -1,117 +1,277 @@
-//! Merging on a small transformer: what the methods' own tests share, and compositions from modules to answers.
+//! What every method promises, in one table; values worked out by hand in `values`; what is refused in `refusals`.
 
+use crate::base::Family;
 use crate::base::tests::small;
-use crate::base::{Family, Vit};
-use crate::data::{Condensed, condensed_tests};
-use crate::device::cpu::Cpu;
-use crate::lora::Module;
 use crate::lora::tests::module;
-use crate::predict::{Predictor, linear_head, probabilities};
+use crate::random::{Purpose, Stream};
 
-use super::compose::{self, Judge};
-use super::model::{Composition, Model};
-use super::{Sites, Task, fusion, mixture};
+use super::*;
 
-/// Two modules of one base with different sites, and the condensed sets of their tasks.
-pub fn setting() -> (Vit, [Module; 2], [Condensed; 2]) {
-    let vit = small(Family::Dinov2);
-    let modules = [module(&vit, "q,v", None), module(&vit, "v,fc1", Some(1))];
-    let set = |seed: usize| {
-        let mut set = condensed_tests::set();
-        set.record.classes = modules[0].head.classes.clone();
-        set.record.base_digest = vit.digest();
-        set.record.image_size = 8;
-        set.record.preprocessing = vit.preprocessing_for(8).unwrap();
-        set.images = (0..2 * 192).map(|i| ((i * 37 + seed * 101) % 256) as f32 / 256.0).collect();
-        set
+mod refusals;
+mod values;
+
+/// A module with random factors, of a rank, alpha and sites of its own.
+fn random(seed: u64, rank: usize, alpha: f64, targets: &str, last: Option<usize>) -> Module {
+    let mut made = module(&small(Family::Dinov2), targets, last);
+    let mut stream = Stream::at(seed, Purpose::Merge, 1, 2);
+    let mut tensor = |shape: Vec<usize>| {
+        let data = (0..shape.iter().product()).map(|_| stream.normal() as f32).collect();
+        Tensor::f32(shape, data)
     };
-    let sets = [set(1), set(2)];
-    (vit, modules, sets)
+    for factors in made.sites.values_mut() {
+        let (inputs, outputs) = (factors.a.shape[1], factors.b.shape[0]);
+        *factors = Factors { a: tensor(vec![rank, inputs]), b: tensor(vec![outputs, rank]) };
+    }
+    (made.rank, made.alpha, made.card.task) = (rank, alpha, format!("task-{seed}"));
+    made
 }
 
-pub fn tasks<'a>(modules: &'a [Module; 2], sets: &'a [Condensed; 2]) -> Vec<Task<'a>> {
-    let of = |(m, set): (&'a Module, &'a Condensed)| Task { name: &m.card.task, head: &m.head, set };
-    modules.iter().zip(sets).map(of).collect()
+/// Three modules of unequal rank, alpha and sites.
+fn three() -> [Module; 3] {
+    [random(1, 2, 4.0, "q,v", None), random(2, 3, 3.0, "q,fc1", None), random(3, 1, 0.5, "q,v,fc2", Some(1))]
 }
 
-pub fn parts(modules: &[Module; 2]) -> Vec<Sites> {
-    modules.iter().map(compose::sites).collect()
+/// Gram matrices of random inputs for every site of `modules`.
+fn grams(modules: &[&Module], seed: u64) -> Grams {
+    let mut stream = Stream::at(seed, Purpose::Merge, 3, 4);
+    let mut sites = BTreeMap::new();
+    for (site, factors) in modules.iter().flat_map(|m| &m.sites) {
+        let inputs = factors.a.shape[1];
+        let seen: Vec<f64> = (0..40 * inputs).map(|_| stream.normal()).collect();
+        let at = |i: usize| seen.chunks_exact(inputs).map(|x| x[i / inputs] * x[i % inputs]).sum::<f64>() / 40.0;
+        let gram = (0..inputs * inputs).map(|i| at(i) as f32).collect();
+        sites.insert(site.clone(), Tensor::f32(vec![inputs, inputs], gram));
+    }
+    Grams { sites }
 }
 
-/// [`tasks`] under names of their own.
-fn named<'a>(modules: &'a [Module; 2], sets: &'a [Condensed; 2]) -> Vec<Task<'a>> {
-    let mut tasks = tasks(modules, sets);
-    (tasks[0].name, tasks[1].name) = ("first", "second");
-    tasks
+/// Merges with Gram matrices made for the modules.
+fn merged(modules: &[&Module], options: &Options) -> Merged {
+    let grams: Vec<Grams> = (0..modules.len()).map(|i| grams(modules, i as u64)).collect();
+    merge(modules, options, &grams.iter().collect::<Vec<_>>()).unwrap()
 }
 
-fn close(found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len());
-    assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-6), "{found:?} {expected:?}");
+/// A method that prunes nothing, with these weights.
+fn whole(method: Method, weights: &[f64]) -> Options {
+    Options { density: 1.0, weights: weights.to_vec(), ..Options::new(method) }
 }
 
+/// scale * B * A, row by row, in f64 and by the definition.
+fn product(factors: &Factors, scale: f64) -> Vec<f64> {
+    let (rank, inputs, outputs) = (factors.a.shape[0], factors.a.shape[1], factors.b.shape[0]);
+    let (a, b) = (&factors.a.data, &factors.b.data);
+    let at = |o: usize, i: usize| -> f64 {
+        (0..rank).map(|r| scale * f64::from(b[o * rank + r]) * f64::from(a[r * inputs + i])).sum()
+    };
+    (0..outputs * inputs).map(|n| at(n / inputs, n % inputs)).collect()
+}
+
+/// By site: the norm of the difference, as a share of the first one's.
+fn assert_near(expected: &BTreeMap<String, Vec<f64>>, found: &Merged, tolerance: f64, what: &str) {
+    assert_eq!(expected.keys().collect::<Vec<_>>(), found.sites.keys().collect::<Vec<_>>(), "{what}");
+    for (site, expected) in expected {
+        let found = product(&found.sites[site], 1.0);
+        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+        let apart =
+            norm(&mut expected.iter().zip(&found).map(|(x, y)| x - y)) / norm(&mut expected.iter().copied()).max(1e-30);
+        assert!(apart < tolerance, "{what}, {site}: {apart:e}");
+    }
+}
+
+fn deltas(module: &Module, weight: f64) -> BTreeMap<String, Vec<f64>> {
+    module.sites.iter().map(|(site, f)| (site.clone(), product(f, weight * module.scale()))).collect()
+}
+
+fn of(merged: &Merged) -> BTreeMap<String, Vec<f64>> {
+    merged.sites.iter().map(|(site, f)| (site.clone(), product(f, 1.0))).collect()
+}
+
+fn same_bytes(x: &Merged, y: &Merged) -> bool {
+    let bytes = |m: &Merged| m.sites.iter().map(|(s, f)| (s.clone(), f.a.clone(), f.b.clone())).collect::<Vec<_>>();
+    bytes(x) == bytes(y) && x.kept == y.kept
+}
+
+/// Iso-C evens the spectrum by design: it gives itself back once more.
 #[test]
-fn a_module_as_a_change_gives_its_own_features() {
-    let (vit, modules, sets) = setting();
-    let device = Cpu::<f32>::poisoned();
-    let judge = Judge::new(&device, &vit);
-    for (module, task) in modules.iter().zip(named(&modules, &sets)) {
-        let expected = Predictor::new(&device, &vit, Some(module), 8).features(&task.set.normalised()).unwrap();
-        let found = judge.features(&compose::sites(module), &task).unwrap();
-        assert!(found.iter().zip(&expected).all(|(f, e)| (f - e).abs() < 1e-5));
-        let base = judge.features(&Sites::new(), &task).unwrap();
-        assert!(base.iter().zip(&expected).any(|(f, e)| (f - e).abs() > 1e-3));
+fn one_module_with_weight_1_comes_back() {
+    for own in three() {
+        for method in Method::ALL {
+            let found = merged(&[&own], &whole(method, &[1.0]));
+            assert_eq!(found.kept, 1.0, "{method}");
+            if method != Method::IsoC {
+                assert_near(&deltas(&own, 1.0), &found, 1e-6, method.name());
+                continue;
+            }
+            let again = found.clone().into_module(own.head.clone(), own.card.clone()).unwrap();
+            assert_near(&of(&found), &merged(&[&again], &whole(method, &[1.0])), 1e-5, "iso-c");
+        }
+    }
+}
+
+/// Sums take a half of each copy, means a whole one; Iso-C sums.
+#[test]
+fn two_copies_come_back() {
+    let own = random(1, 3, 6.0, "q,fc1", None);
+    for method in Method::ALL {
+        let weight = match method {
+            Method::Average | Method::TaskArithmetic | Method::Svd | Method::IsoC => 0.5,
+            Method::DareLinear | Method::Breadcrumbs => 0.5,
+            _ => 1.0,
+        };
+        let expected = of(&merged(&[&own], &whole(method, &[1.0])));
+        assert_near(&expected, &merged(&[&own, &own], &whole(method, &[weight; 2])), 1e-6, method.name());
+    }
+    assert_near(&deltas(&own, 1.0), &merged(&[&own, &own], &Options::new(Method::Average)), 1e-6, "its own weights");
+}
+
+/// With every method's own density, and with all weights turned.
+#[test]
+fn weight_minus_1_negates() {
+    let modules = three();
+    for method in Method::ALL {
+        for options in [Options::new(method), whole(method, &[])] {
+            for count in [1, 3] {
+                let modules: Vec<&Module> = modules.iter().take(count).collect();
+                let with = |weight: f64| merged(&modules, &Options { weights: vec![weight; count], ..options.clone() });
+                let negated: BTreeMap<_, Vec<f64>> =
+                    of(&with(1.0)).into_iter().map(|(s, v)| (s, v.iter().map(|v| -v).collect())).collect();
+                assert_near(&negated, &with(-1.0), 1e-5, method.name());
+            }
+        }
+    }
+}
+
+/// Of all methods, bytes and all: also of those that draw random numbers.
+#[test]
+fn the_order_of_modules_does_not_matter() {
+    let [x, y, z] = three();
+    let all = [&x, &y, &z];
+    let grams: Vec<Grams> = (0..3).map(|i| grams(&all, i)).collect();
+    for method in Method::ALL {
+        let in_order = |order: [usize; 3]| {
+            let options =
+                Options { weights: order.map(|i| [0.5, 1.5, -1.0][i]).to_vec(), seed: 7, ..Options::new(method) };
+            merge(&order.map(|i| all[i]), &options, &order.map(|i| &grams[i])).unwrap()
+        };
+        assert!(same_bytes(&in_order([0, 1, 2]), &in_order([2, 0, 1])), "{method}");
     }
 }
 
 #[test]
-fn the_first_contribution_stays_as_it_is_and_the_second_is_weighed_with_it() {
-    let (vit, modules, sets) = setting();
-    let device = Cpu::<f32>::poisoned();
-    let (judge, tasks, parts) = (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
-    let settings =
-        fusion::Settings { level: fusion::Level::Whole, finder: fusion::Finder::CmaEs, evaluations: 10, seed: 0 };
-    let (first, found) = judge.fuse(None, parts[0].clone(), &tasks[..1], &settings, |_| ()).unwrap();
-    assert_eq!(found.weights, [1.0]);
-    let mut asked = 0;
-    let (both, found) = judge.fuse(Some(&first), parts[1].clone(), &tasks, &settings, |n| asked = n).unwrap();
-    assert_eq!((asked, found.weights.len()), (10, 2));
-    let objective = fusion::Objective::new(&device, &vit, &parts, &tasks, settings.level).unwrap();
-    for (site, factors) in objective.sum(&found.weights) {
-        assert_eq!((&factors.a.data, &factors.b.data), (&both[&site].a.data, &both[&site].b.data), "{site}");
+fn only_the_seed_decides_what_is_dropped() {
+    let modules = three();
+    let modules: Vec<&Module> = modules.iter().collect();
+    for method in Method::ALL {
+        let with = |seed: u64| merged(&modules, &Options { seed, ..Options::new(method) });
+        assert!(same_bytes(&with(1), &with(1)), "{method}");
+        let random = matches!(method, Method::DareLinear | Method::DareTies | Method::Della);
+        assert_eq!(same_bytes(&with(1), &with(2)), !random, "{method}");
+    }
+}
+
+/// A site that a module does not have counts as a zero delta.
+#[test]
+fn linear_methods_are_exact_delta_arithmetic() {
+    let modules = three();
+    let all: Vec<&Module> = modules.iter().collect();
+    let weights = [0.7, -1.3, 2.0];
+    for method in [Method::TaskArithmetic, Method::Svd, Method::Average, Method::DareLinear, Method::Breadcrumbs] {
+        let mut expected: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+        for (module, weight) in modules.iter().zip(weights) {
+            for (site, delta) in deltas(module, weight) {
+                let sum = expected.entry(site).or_insert_with(|| vec![0.0; delta.len()]);
+                sum.iter_mut().zip(delta).for_each(|(sum, delta)| *sum += delta);
+            }
+        }
+        assert_near(&expected, &merged(&all, &whole(method, &weights)), 1e-6, method.name());
+    }
+    let stacked = merged(&all, &whole(Method::TaskArithmetic, &weights));
+    assert_eq!(stacked.sites["blocks.1.attn.q"].a.shape[0], 6);
+    assert_eq!(stacked.sites["blocks.0.mlp.fc1"].a.shape[0], 3);
+}
+
+/// More ranks than the matrix has are no more directions than it has.
+#[test]
+fn many_modules_do_not_outgrow_the_matrix() {
+    let modules: Vec<Module> = (0..40).map(|i| random(i, 3, 3.0, "q", Some(1))).collect();
+    let all: Vec<&Module> = modules.iter().collect();
+    for method in Method::ALL {
+        let found = merged(&all, &Options::new(method));
+        let factors = &found.sites["blocks.1.attn.q"];
+        assert!(factors.a.shape[0] <= factors.a.shape[1].min(factors.b.shape[0]), "{method}: {:?}", factors.a.shape);
     }
 }
 
 #[test]
-fn a_mixture_is_the_weighted_sum_of_what_modules_say() {
-    let (vit, modules, sets) = setting();
-    let device = Cpu::<f32>::poisoned();
-    let (judge, tasks, parts) = (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
-    let settings = mixture::Settings { per_task: true, shares: true, evaluations: 0, seed: 0 };
-    let (alone, _) = judge.mix(&Default::default(), &parts[..1], &tasks[..1], &settings, false).unwrap();
-    assert_eq!(alone["first"], [1.0]);
-    let (weights, _) = judge.mix(&alone, &parts, &tasks, &settings, false).unwrap();
-    assert!(weights.values().all(|w| w.len() == 2 && (w.iter().sum::<f64>() - 1.0).abs() < 1e-9));
-    let heads = tasks.iter().map(|t| (t.name.to_owned(), t.head.clone())).collect();
-    let model = Model { heads, composition: Composition::Mixture { modules: parts.clone(), weights: weights.clone() } };
-    let rows: Vec<Vec<f32>> = parts.iter().map(|p| judge.features(p, &tasks[1]).unwrap()).collect();
-    let features: Vec<&[f32]> = rows.iter().map(|r| &r[..vit.config.hidden]).collect();
-    let said: Vec<Vec<f64>> = features.iter().map(|f| probabilities(tasks[1].head, f)).collect();
-    let expected = |c: usize| weights["second"][0] * said[0][c] + weights["second"][1] * said[1][c];
-    close(&model.answer(&features, Some("second")).probabilities, &[expected(0), expected(1)]);
+fn a_rank_keeps_the_most_it_can() {
+    let modules = three();
+    let all: Vec<&Module> = modules.iter().collect();
+    for method in Method::ALL {
+        let exact = merged(&all, &Options::new(method));
+        let cut = merged(&all, &Options { rank: Rank::AtMost(2), ..Options::new(method) });
+        assert!(cut.rank() <= 2 && exact.rank() > 2, "{method}");
+        assert!(cut.kept < 1.0 && cut.kept > 0.2, "{method}: {}", cut.kept);
+        if method == Method::IsoC {
+            continue;
+        }
+        // Orthogonal remainder: what is kept and what is lost add up to the whole.
+        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+        let (mut lost, mut total) = (0.0, 0.0);
+        for (site, whole) in of(&exact) {
+            let kept = product(&cut.sites[&site], 1.0);
+            lost += square(&mut whole.iter().zip(&kept).map(|(x, y)| x - y));
+            total += square(&mut whole.iter().copied());
+        }
+        assert!((1.0 - lost / total - cut.kept).abs() < 1e-5, "{method}");
+    }
 }
 
+/// PEFT's way: one module is itself, two are more than their sum.
 #[test]
-fn refitted_heads_are_those_of_the_merged_features() {
-    let (vit, modules, sets) = setting();
-    let device = Cpu::<f32>::poisoned();
-    let (judge, tasks, parts) = (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
-    let heads = tasks.iter().map(|t| (t.name.to_owned(), t.head.clone())).collect();
-    let mut model = Model { heads, composition: Composition::Fusion(parts[0].clone()) };
-    let refitted = judge.refit(&model, &tasks).unwrap();
-    let rows = judge.features(&parts[0], &tasks[1]).unwrap();
-    let expected = linear_head(&rows, &sets[1].labels, &modules[1].head.classes).unwrap();
-    assert_eq!(refitted["second"].weight.data, expected.weight.data);
-    model.composition = Composition::Mixture { modules: parts.clone(), weights: Default::default() };
-    assert!(judge.refit(&model, &tasks).unwrap_err().to_string().contains("under one network"));
+fn factors_apart_have_cross_terms() {
+    let (x, y) = (random(1, 2, 4.0, "q", None), random(2, 2, 6.0, "q", None));
+    for method in [Method::Average, Method::TaskArithmetic, Method::Ties, Method::DareLinear, Method::DareTies] {
+        let options = Options { space: Space::Factors, ..whole(method, &[1.0]) };
+        assert_near(&deltas(&x, 1.0), &merged(&[&x], &options), 1e-6, method.name());
+    }
+    let options = Options { space: Space::Factors, ..whole(Method::TaskArithmetic, &[0.5, -0.25]) };
+    let found = merged(&[&x, &y], &options);
+    // c = w alpha/rank: 0.5 * 2 and -0.25 * 3; the sign goes with A.
+    let (cx, cy) = (1.0f64, 0.75f64);
+    let at = |f: &Factors, g: &Factors, scale: f64| product(&Factors { a: g.a.clone(), b: f.b.clone() }, scale);
+    let expected = x.sites.keys().map(|site| {
+        let (fx, fy) = (&x.sites[site], &y.sites[site]);
+        let cross = (cx * cy).sqrt();
+        let terms = [at(fx, fx, cx), at(fy, fy, -cy), at(fy, fx, cross), at(fx, fy, -cross)];
+        (site.clone(), (0..terms[0].len()).map(|i| terms.iter().map(|t| t[i]).sum()).collect())
+    });
+    assert_near(&expected.collect(), &found, 1e-6, "cross terms");
+}
+
+/// Sites of smaller rank are padded; the scale is 1.
+#[test]
+fn a_merge_becomes_a_module_of_the_same_deltas() {
+    let modules = three();
+    let all: Vec<&Module> = modules.iter().collect();
+    let found = merged(&all, &Options::new(Method::TaskArithmetic));
+    let own = found.clone().into_module(modules[0].head.clone(), modules[0].card.clone()).unwrap();
+    assert_eq!((own.rank, own.alpha, own.scale()), (6, 6.0, 1.0));
+    assert!(own.sites.values().all(|f| f.a.shape[0] == 6 && f.b.shape[1] == 6));
+    assert_eq!(deltas(&own, 1.0), of(&found));
+}
+
+/// The trimming and the election are those of the devices.
+#[test]
+fn ties_does_what_the_devices_do() {
+    use crate::device::Device;
+    use crate::device::cpu::Cpu;
+    let cpu = Cpu::<f64>::new();
+    let mut stream = Stream::at(5, Purpose::Merge, 0, 0);
+    let mut parts: Vec<Vec<f64>> =
+        (0..3).map(|_| (0..60).map(|_| (8.0 * stream.normal()).round() / 8.0).collect()).collect();
+    let as_f32 = |p: &[f64]| p.iter().map(|v| *v as f32).collect::<Vec<_>>();
+    let uploaded: Vec<_> = parts.iter().map(|p| cpu.trim(&cpu.upload(&as_f32(p)), 18)).collect();
+    let elected = cpu.elect(&uploaded.iter().map(|p| (p, 1.0)).collect::<Vec<_>>());
+    parts.iter_mut().for_each(|p| ties::trim(p, 0.3));
+    assert_eq!(cpu.download(&elected).unwrap(), as_f32(&ties::elect(&parts)));
 }

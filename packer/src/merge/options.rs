@@ -1,0 +1,258 @@
+//! How to merge: the method and its numbers. Refused: what is out of range, whether it comes from options or from a file.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Error;
+
+/// The largest rank of a module's file.
+pub const MAX_RANK: usize = 1024;
+
+/// How to merge. Everything that changes the result is here and goes into the record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Options {
+    pub method: Method,
+    /// What each module's delta is multiplied with before the method sees it. Empty: 1/n each for `average`, else 1 each.
+    pub weights: Vec<f64>,
+    pub space: Space,
+    pub rank: Rank,
+    /// The share of values that `ties`, `dare-*`, `della`, `breadcrumbs`, `knots` and `core-space` keep, in (0, 1].
+    pub density: f64,
+    /// The share of values, the largest, that `breadcrumbs` drops.
+    pub outliers: f64,
+    /// How far apart `della`'s highest and lowest drop probability are.
+    pub window: f64,
+    /// What `regmean` multiplies the Gram matrices' off-diagonal values with, in [0, 1].
+    pub off_diagonal: f64,
+    pub seed: u64,
+}
+
+/// The methods; each has a file, which says what it computes and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Method {
+    Average,
+    TaskArithmetic,
+    Ties,
+    DareLinear,
+    DareTies,
+    Della,
+    Breadcrumbs,
+    Svd,
+    Knots,
+    CoreSpace,
+    Tsv,
+    IsoC,
+    RegMean,
+}
+
+/// What is merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Space {
+    /// The deltas s*B*A: exact.
+    Delta,
+    /// A and B apart, as PEFT does: squared weights and cross terms. Paper-compatible.
+    Factors,
+}
+
+/// The rank of the result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Rank {
+    /// What the method needs: the ranks added up where it sums, else the numerical rank.
+    Exact,
+    /// The best approximation of each site's delta of this rank.
+    AtMost(usize),
+}
+
+impl Options {
+    /// The method with the numbers of its paper, or of its authors' code: density 0.2 where TIES trims (Yadav et al.), 0.1 for DARE
+    /// (Yu et al. drop 0.9), 0.7 and a window of 0.14 for DELLA, 0.09 and 0.01 of outliers for Breadcrumbs, off-diagonals
+    /// times 0.9 for RegMean.
+    pub fn new(method: Method) -> Self {
+        let density = match method {
+            Method::DareLinear | Method::DareTies => 0.1,
+            Method::Della => 0.7,
+            Method::Breadcrumbs => 0.09,
+            _ => 0.2,
+        };
+        Options {
+            method,
+            weights: Vec::new(),
+            space: Space::Delta,
+            rank: Rank::Exact,
+            density,
+            outliers: 0.01,
+            window: 0.14,
+            off_diagonal: 0.9,
+            seed: 0,
+        }
+    }
+
+    /// The weights of `modules` modules: those given, or the method's own.
+    pub fn weights_of(&self, modules: usize) -> Vec<f64> {
+        match (self.weights.is_empty(), self.method) {
+            (false, _) => self.weights.clone(),
+            (true, Method::Average) => vec![1.0 / modules as f64; modules],
+            (true, _) => vec![1.0; modules],
+        }
+    }
+
+    /// Refuses what is out of range; options may come from a file.
+    pub fn check(&self, modules: usize) -> Result<(), Error> {
+        let refuse = |what: String| Err(Error::Merge { what });
+        if modules == 0 {
+            return refuse("there is no module to merge".into());
+        }
+        let weights = self.weights.len();
+        if weights != 0 && weights != modules {
+            return refuse(format!("{weights} weights were given for {modules} modules; give one for each, or none"));
+        }
+        if let Some(weight) = self.weights.iter().find(|w| !w.is_finite()) {
+            return refuse(format!("the weight {weight} is not a finite number"));
+        }
+        if !(self.density > 0.0 && self.density <= 1.0) {
+            return refuse(format!("the density is {}, outside (0, 1]", self.density));
+        }
+        let shares =
+            [("share of outliers", self.outliers), ("window", self.window), ("off-diagonal factor", self.off_diagonal)];
+        if let Some((name, value)) = shares.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+            return refuse(format!("the {name} is {value}, outside 0 to 1"));
+        }
+        // A hair's breadth for sums of decimal fractions.
+        if self.method == Method::Breadcrumbs && self.density < 1.0 && self.density + self.outliers > 1.0 + 1e-9 {
+            let (density, outliers) = (self.density, self.outliers);
+            return refuse(format!("a density of {density} and {outliers} of outliers are more than everything"));
+        }
+        let half = self.window / 2.0 - 1e-9;
+        if self.method == Method::Della && self.density < 1.0 && (self.density < half || self.density + half > 1.0) {
+            let (density, window) = (self.density, self.window);
+            return refuse(format!("a window of {window} around the density {density} leaves 0 to 1; narrow it"));
+        }
+        match self.rank {
+            Rank::AtMost(rank) if !(1..=MAX_RANK).contains(&rank) => {
+                refuse(format!("the rank is {rank}, outside 1 to {MAX_RANK}"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Method {
+    pub const ALL: [Method; 13] = [
+        Method::Average,
+        Method::TaskArithmetic,
+        Method::Ties,
+        Method::DareLinear,
+        Method::DareTies,
+        Method::Della,
+        Method::Breadcrumbs,
+        Method::Svd,
+        Method::Knots,
+        Method::CoreSpace,
+        Method::Tsv,
+        Method::IsoC,
+        Method::RegMean,
+    ];
+
+    /// As written on the command line and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Average => "average",
+            Method::TaskArithmetic => "task-arithmetic",
+            Method::Ties => "ties",
+            Method::DareLinear => "dare-linear",
+            Method::DareTies => "dare-ties",
+            Method::Della => "della",
+            Method::Breadcrumbs => "breadcrumbs",
+            Method::Svd => "svd",
+            Method::Knots => "knots",
+            Method::CoreSpace => "core-space",
+            Method::Tsv => "tsv",
+            Method::IsoC => "iso-c",
+            Method::RegMean => "regmean",
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for Method {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || Method::ALL.map(Method::name).join(", ");
+        Method::ALL.into_iter().find(|m| m.name() == text).ok_or_else(|| format!("{text:?} is none of {}", known()))
+    }
+}
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Space::Delta => "delta",
+            Space::Factors => "factors",
+        })
+    }
+}
+
+impl FromStr for Space {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "delta" => Ok(Space::Delta),
+            "factors" => Ok(Space::Factors),
+            _ => Err(format!("{text:?} is neither delta nor factors")),
+        }
+    }
+}
+
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rank::Exact => f.write_str("exact"),
+            Rank::AtMost(rank) => write!(f, "{rank}"),
+        }
+    }
+}
+
+impl FromStr for Rank {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text, text.parse()) {
+            ("exact", _) => Ok(Rank::Exact),
+            (_, Ok(rank)) if (1..=MAX_RANK).contains(&rank) => Ok(Rank::AtMost(rank)),
+            _ => Err(format!("{text:?} is neither exact nor a rank from 1 to {MAX_RANK}")),
+        }
+    }
+}
+
+/// Names in files are those of the command line.
+macro_rules! by_name {
+    ($($kind:ty),*) => {$(
+        impl TryFrom<String> for $kind {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+            }
+        }
+
+        impl From<$kind> for String {
+            fn from(value: $kind) -> String {
+                value.to_string()
+            }
+        }
+    )*};
+}
+
+by_name!(Method, Space, Rank);

@@ -1,0 +1,174 @@
+//! What a method sees: one site of every module, checked, in an order that does not depend on the caller's.
+
+use std::collections::BTreeMap;
+
+use faer::Mat;
+use medforge_runtime::tensors::Tensor;
+use sha2::{Digest, Sha256};
+
+use super::{Grams, Method, Options, delta};
+use crate::Error;
+use crate::base::adapter_path;
+use crate::lora::Module;
+use crate::random::{Purpose, Stream};
+
+/// One site of all modules.
+pub struct Site<'a> {
+    pub name: &'a str,
+    pub outputs: usize,
+    pub inputs: usize,
+    /// One for each module.
+    pub parts: Vec<Part>,
+    /// One for each module, for RegMean alone.
+    pub grams: Vec<&'a Tensor>,
+    seed: u64,
+}
+
+/// What one module does at a site: weight * B * A. The rank is 0 where it does nothing.
+pub struct Part {
+    /// The module's weight times its alpha/rank.
+    pub weight: f64,
+    /// [out, rank]
+    pub b: Mat<f64>,
+    /// [rank, in]
+    pub a: Mat<f64>,
+    /// The start of the digest of the module's factors.
+    key: u64,
+}
+
+impl Site<'_> {
+    /// The random numbers of a module at this site; they know the module by its factors and not by its place.
+    pub fn stream(&self, part: &Part, what: &str) -> Stream {
+        let digest = Sha256::digest(format!("{what} of {}", self.name));
+        Stream::at(self.seed, Purpose::Merge, part.key, first_word(&digest))
+    }
+
+    /// Each module's weighted delta, row by row.
+    pub fn dense(&self) -> Vec<Vec<f64>> {
+        self.parts.iter().map(|part| delta::values(&(part.scaled() * &part.a))).collect()
+    }
+}
+
+impl Part {
+    /// B times the weight.
+    pub fn scaled(&self) -> Mat<f64> {
+        faer::Scale(self.weight) * &self.b
+    }
+}
+
+/// All sites of `modules` by name, after every check that a merge needs.
+pub fn gather<'a>(modules: &[&'a Module], options: &Options, grams: &[&'a Grams]) -> Result<Vec<Site<'a>>, Error> {
+    options.check(modules.len())?;
+    let reads_grams = options.method == Method::RegMean;
+    if reads_grams && grams.len() != modules.len() {
+        let (given, wanted) = (grams.len(), modules.len());
+        let what = format!(
+            "regmean needs the Gram matrices of every module's inputs; {given} were given for {wanted} modules"
+        );
+        return Err(Error::Merge { what });
+    }
+    for (index, module) in modules.iter().enumerate() {
+        check(module, modules[0]).map_err(|what| refusal(index, module, &what))?;
+    }
+    let weights = options.weights_of(modules.len());
+    let mut order = Vec::new();
+    for (index, module) in modules.iter().enumerate() {
+        order.push((module.factors_digest()?, weights[index] * module.scale(), index));
+    }
+    order.sort_by(|x, y| x.0.cmp(&y.0).then(x.1.total_cmp(&y.1)));
+    let mut sites = BTreeMap::new();
+    for module in modules {
+        for (name, factors) in &module.sites {
+            sites.entry(name.as_str()).or_insert((factors.b.shape[0], factors.a.shape[1]));
+        }
+    }
+    let gather = |(name, (outputs, inputs))| {
+        let mut site = Site { name, outputs, inputs, parts: Vec::new(), grams: Vec::new(), seed: options.seed };
+        for (digest, weight, index) in &order {
+            let refuse = |what: String| refusal(*index, modules[*index], &format!("site {name}: {what}"));
+            site.parts.push(part(modules[*index], name, (outputs, inputs), digest, *weight).map_err(refuse)?);
+            if reads_grams {
+                site.grams.push(gram(grams[*index], name, inputs).map_err(refuse)?);
+            }
+        }
+        Ok(site)
+    };
+    sites.into_iter().map(gather).collect()
+}
+
+/// How errors name a module.
+fn refusal(index: usize, module: &Module, what: &str) -> Error {
+    let (number, task, contributor) = (index + 1, &module.card.task, &module.card.contributor);
+    Error::Merge { what: format!("module {number} (task {task}, from {contributor}) {what}") }
+}
+
+/// Whether a module is sound and of the same kind as the first.
+fn check(module: &Module, first: &Module) -> Result<(), String> {
+    let (own, other) = (&module.card, &first.card);
+    if own.base_digest != other.base_digest || own.family != other.family {
+        return Err(format!("was trained on the base {}, and the first on {}", own.base_digest, other.base_digest));
+    }
+    if own.image_size != other.image_size {
+        return Err(format!("was trained at {} pixels, and the first at {}", own.image_size, other.image_size));
+    }
+    if own.preprocessing != other.preprocessing {
+        return Err("was trained on images prepared in another way than the first one's".into());
+    }
+    if module.rank == 0 || !module.alpha.is_finite() {
+        return Err(format!("has rank {} and alpha {}", module.rank, module.alpha));
+    }
+    for (site, factors) in &module.sites {
+        if adapter_path(own.family, site).is_none() {
+            return Err(format!("site {site}: the base has no such site"));
+        }
+        for (name, tensor, side) in [("A", &factors.a, 0), ("B", &factors.b, 1)] {
+            let fits = tensor.shape.len() == 2
+                && tensor.shape[side] == module.rank
+                && tensor.shape[0].checked_mul(tensor.shape[1]) == Some(tensor.data.len())
+                && !tensor.data.is_empty();
+            if !fits {
+                return Err(format!(
+                    "site {site}: {name} has shape {:?}, which is not of rank {}",
+                    tensor.shape, module.rank
+                ));
+            }
+            if let Some(value) = tensor.data.iter().find(|v| !v.is_finite()) {
+                return Err(format!("site {site}: {name} holds {value}"));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn part(module: &Module, name: &str, shape: (usize, usize), digest: &str, weight: f64) -> Result<Part, String> {
+    let key = first_word(&hex::decode(digest).unwrap_or_default());
+    let Some(factors) = module.sites.get(name) else {
+        return Ok(Part { weight, b: Mat::zeros(shape.0, 0), a: Mat::zeros(0, shape.1), key });
+    };
+    let own = (factors.b.shape[0], factors.a.shape[1]);
+    if own != shape {
+        return Err(format!("has shape {own:?} (out, in) where another module has {shape:?}"));
+    }
+    Ok(Part { weight, b: widened(&factors.b), a: widened(&factors.a), key })
+}
+
+fn gram<'a>(grams: &'a Grams, name: &str, inputs: usize) -> Result<&'a Tensor, String> {
+    let gram = grams.sites.get(name).ok_or("its Gram matrix is missing")?;
+    if gram.shape != [inputs, inputs] || gram.data.len() != inputs * inputs {
+        return Err(format!("its Gram matrix has shape {:?} where {:?} is expected", gram.shape, [inputs, inputs]));
+    }
+    match gram.data.iter().find(|v| !v.is_finite()) {
+        Some(value) => Err(format!("its Gram matrix holds {value}")),
+        None => Ok(gram),
+    }
+}
+
+pub fn widened(tensor: &Tensor) -> Mat<f64> {
+    let columns = tensor.shape[1];
+    Mat::from_fn(tensor.shape[0], columns, |i, j| f64::from(tensor.data[i * columns + j]))
+}
+
+/// The first eight bytes as a number.
+fn first_word(digest: &[u8]) -> u64 {
+    digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
