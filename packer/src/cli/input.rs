@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::data::Dataset;
+use crate::lora::is_task_name;
 
 /// Refuses an option's value outside `low` to `high`.
 pub(super) fn within(name: &'static str, value: f64, low: f64, high: f64) -> Result<(), Error> {
@@ -15,8 +16,7 @@ pub(super) fn within(name: &'static str, value: f64, low: f64, high: f64) -> Res
 
 /// Names go into file and entry names.
 pub(super) fn check_task(task: &str) -> Result<(), Error> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
-    match !task.is_empty() && task.len() <= 64 && task.chars().all(fits) && !task.starts_with('.') {
+    match is_task_name(task) {
         true => Ok(()),
         false => Err(Error::Option {
             name: "--task",

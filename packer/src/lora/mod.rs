@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use crate::Error;
 use crate::base::{Family, Vit, VitConfig};
 
-mod peft;
+pub(crate) mod peft;
 mod stack;
 mod target;
 #[cfg(test)]
@@ -116,7 +116,7 @@ impl Module {
             return Err(Error::OtherPreprocessing { path: dir.to_owned() });
         }
         let (rank, alpha, sites) = peft::read(dir, &base.config)?;
-        let head = read_head(&dir.join("head.safetensors"), &card.classes, base.config.hidden)?;
+        let head = Head::read(&dir.join("head.safetensors"), &card.classes, base.config.hidden)?;
         Ok(Module { rank, alpha, sites, head, card })
     }
 
@@ -129,11 +129,10 @@ impl Module {
     /// The files of the folder, by name.
     pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
         let [config, model] = peft::write(self)?;
-        let head = [("bias", &self.head.bias), ("weight", &self.head.weight)];
         Ok(vec![
             ("adapter_config.json", config),
             ("adapter_model.safetensors", model),
-            ("head.safetensors", tensors::write(head, &BTreeMap::new())?),
+            ("head.safetensors", self.head.file()?),
             ("module.json", self.card_file()),
         ])
     }
@@ -144,6 +143,39 @@ impl Module {
         bytes.push(b'\n');
         bytes
     }
+}
+
+impl Head {
+    /// Reads a head's file and checks its shapes.
+    pub fn read(path: &Path, classes: &[String], features: usize) -> Result<Self, Error> {
+        let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+        let mut tensors = tensors::read(&bytes, &path.display().to_string())?;
+        let mut take = |name: &str, expected: Vec<usize>| match tensors.remove(name) {
+            Some(tensor) if tensor.shape == expected => Ok(tensor),
+            Some(tensor) => {
+                Err(Error::TensorShape { path: path.to_owned(), tensor: name.into(), found: tensor.shape, expected })
+            }
+            None => Err(Error::TensorMissing { path: path.to_owned(), tensor: name.into() }),
+        };
+        let weight = take("weight", vec![classes.len(), features])?;
+        let bias = take("bias", vec![classes.len()])?;
+        match tensors.keys().next() {
+            Some(name) => Err(Error::TensorUnknown { path: path.to_owned(), tensors: name.clone() }),
+            None => Ok(Head { classes: classes.to_vec(), weight, bias }),
+        }
+    }
+
+    /// The head's file.
+    pub fn file(&self) -> Result<Vec<u8>, Error> {
+        Ok(tensors::write([("bias", &self.bias), ("weight", &self.weight)], &BTreeMap::new())?)
+    }
+}
+
+/// Whether a task may have this name, which becomes part of file names: 1 to 64 lower-case letters, digits, '.', '_' or '-', the
+/// first no '.'.
+pub fn is_task_name(task: &str) -> bool {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    !task.is_empty() && task.len() <= 64 && task.chars().all(fits) && !task.starts_with('.')
 }
 
 /// The shape (out, in) of the linear layer at `site`; none if the base has no such site.
@@ -169,22 +201,4 @@ fn read_card(dir: &Path) -> Result<ModuleCard, Error> {
         return Err(refuse("names fewer than two classes".into()));
     }
     Ok(card)
-}
-
-fn read_head(path: &Path, classes: &[String], features: usize) -> Result<Head, Error> {
-    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
-    let mut tensors = tensors::read(&bytes, &path.display().to_string())?;
-    let mut take = |name: &str, expected: Vec<usize>| match tensors.remove(name) {
-        Some(tensor) if tensor.shape == expected => Ok(tensor),
-        Some(tensor) => {
-            Err(Error::TensorShape { path: path.to_owned(), tensor: name.into(), found: tensor.shape, expected })
-        }
-        None => Err(Error::TensorMissing { path: path.to_owned(), tensor: name.into() }),
-    };
-    let weight = take("weight", vec![classes.len(), features])?;
-    let bias = take("bias", vec![classes.len()])?;
-    match tensors.keys().next() {
-        Some(name) => Err(Error::TensorUnknown { path: path.to_owned(), tensors: name.clone() }),
-        None => Ok(Head { classes: classes.to_vec(), weight, bias }),
-    }
 }

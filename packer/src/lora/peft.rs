@@ -11,7 +11,7 @@ use medforge_runtime::tensors::{self, Tensor};
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::base::{VitConfig, adapter_path, site_of_adapter_path};
+use crate::base::{Family, VitConfig, adapter_path, site_of_adapter_path};
 
 use super::{Factors, Module, site_shape};
 
@@ -59,16 +59,20 @@ pub fn read(dir: &Path, config: &VitConfig) -> Result<(usize, f64, Sites), Error
 
 /// Both files; names as transformers 5 has its modules.
 pub fn write(module: &Module) -> Result<[Vec<u8>; 2], Error> {
-    let family = module.card.family;
+    write_factors(module.card.family, module.rank, module.alpha, &module.sites)
+}
+
+/// Both files of factors that have no head or card of their own.
+pub fn write_factors(family: Family, rank: usize, alpha: f64, sites: &Sites) -> Result<[Vec<u8>; 2], Error> {
     let path = |site: &str| adapter_path(family, site).expect("a module's sites belong to its family");
-    let targets: BTreeSet<String> = module.sites.keys().map(|site| path(site)).collect();
+    let targets: BTreeSet<String> = sites.keys().map(|site| path(site)).collect();
     let config = json!({
         "peft_type": "LORA",
         "task_type": null,
         "base_model_name_or_path": null,
         "inference_mode": true,
-        "r": module.rank,
-        "lora_alpha": module.alpha,
+        "r": rank,
+        "lora_alpha": alpha,
         "target_modules": targets,
         "lora_dropout": 0.0,
         "bias": "none",
@@ -82,7 +86,7 @@ pub fn write(module: &Module) -> Result<[Vec<u8>; 2], Error> {
     });
     let mut config = serde_json::to_vec_pretty(&config).expect("a JSON value can be written");
     config.push(b'\n');
-    let named = module.sites.iter().flat_map(|(site, factors)| {
+    let named = sites.iter().flat_map(|(site, factors)| {
         let prefix = format!("base_model.model.{}", path(site));
         [(format!("{prefix}.lora_A.weight"), &factors.a), (format!("{prefix}.lora_B.weight"), &factors.b)]
     });

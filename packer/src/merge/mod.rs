@@ -29,6 +29,7 @@ mod dare;
 mod della;
 mod delta;
 mod factors;
+pub mod folder;
 mod iso_c;
 mod judged;
 mod knots;

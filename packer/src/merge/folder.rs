@@ -1,0 +1,229 @@
+//! A merged model as a folder: one set of factors, a head for each task.
+//!
+//! `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `heads/TASK.safetensors` as a module's head, and
+//! `merge.json`: method and numbers, members, base. Refused when writing: two members for one task. When reading: whatever
+//! [`Module::open`] refuses, unknown keys, names that are no file names, factors that are not those of the record.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use medforge_runtime::preprocess::Preprocessing;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::{Merged, Options};
+use crate::base::{Family, Vit};
+use crate::lora::{Factors, Head, Module, ModuleCard, is_task_name, peft};
+use crate::{Error, output};
+
+/// The record's file, by which the folder is known.
+pub const RECORD: &str = "merge.json";
+
+/// More than any record needs.
+const RECORD_BYTES: u64 = 64 << 20;
+
+/// `merge.json`: what was merged and how.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Always `medforge-merge`.
+    pub format: String,
+    /// Always 1.
+    pub version: u32,
+    pub family: Family,
+    pub base_digest: String,
+    /// Side in pixels of the images.
+    pub image_size: u32,
+    pub preprocessing: Preprocessing,
+    /// RFC 3339, UTC, whole seconds.
+    pub created: String,
+    pub options: Options,
+    /// The share of the deltas' squared norm that the rank kept.
+    pub kept: f64,
+    /// SHA-256 in hex of `adapter_model.safetensors`.
+    pub factors: String,
+    /// One for each task.
+    pub members: Vec<Member>,
+}
+
+/// A module that was merged.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    pub task: String,
+    pub contributor: String,
+    pub licence: String,
+    /// SHA-256 in hex of the module's own factors.
+    pub factors: String,
+    pub weight: f64,
+    /// Of the task's head.
+    pub classes: Vec<String>,
+}
+
+/// A merged model, read from its folder or about to be written.
+#[derive(Clone, Debug)]
+pub struct MergedModel {
+    pub record: Record,
+    rank: usize,
+    alpha: f64,
+    sites: BTreeMap<String, Factors>,
+    heads: BTreeMap<String, Head>,
+}
+
+impl Record {
+    pub const FORMAT: &str = "medforge-merge";
+    pub const VERSION: u32 = 1;
+}
+
+impl MergedModel {
+    /// The model that `merged` makes of `modules`, each of which brings its task and its head.
+    pub fn new(merged: Merged, modules: &[&Module], options: &Options) -> Result<Self, Error> {
+        let Some(first) = modules.first() else {
+            return Err(Error::Merge { what: "there is no module to merge".into() });
+        };
+        let weights = options.weights_of(modules.len());
+        let (mut members, mut heads) = (Vec::new(), BTreeMap::new());
+        for (module, weight) in modules.iter().zip(weights) {
+            let card = &module.card;
+            if !is_task_name(&card.task) {
+                return Err(Error::Merge { what: format!("{:?} cannot be a task's name", card.task) });
+            }
+            if heads.insert(card.task.clone(), module.head.clone()).is_some() {
+                let what = format!("two modules are for the task {}; a merged model has one head for each", card.task);
+                return Err(Error::Merge { what });
+            }
+            members.push(Member {
+                task: card.task.clone(),
+                contributor: card.contributor.clone(),
+                licence: card.licence.clone(),
+                factors: module.factors_digest()?,
+                weight,
+                classes: module.head.classes.clone(),
+            });
+        }
+        let kept = merged.kept;
+        let whole = merged.into_module(first.head.clone(), first.card.clone())?;
+        let record = Record {
+            format: Record::FORMAT.into(),
+            version: Record::VERSION,
+            family: first.card.family,
+            base_digest: first.card.base_digest.clone(),
+            image_size: first.card.image_size,
+            preprocessing: first.card.preprocessing.clone(),
+            created: output::now(),
+            options: options.clone(),
+            kept,
+            factors: whole.factors_digest()?,
+            members,
+        };
+        Ok(MergedModel { record, rank: whole.rank, alpha: whole.alpha, sites: whole.sites, heads })
+    }
+
+    /// Reads a merged model's folder and checks that it belongs to `base`: digest, every site, every shape.
+    pub fn open(dir: &Path, base: &Vit) -> Result<Self, Error> {
+        let record = read_record(&dir.join(RECORD))?;
+        let digest = base.digest();
+        if record.base_digest != digest || record.family != base.config.family {
+            return Err(Error::OtherBase { path: dir.to_owned(), module: record.base_digest, base: digest });
+        }
+        if base.preprocessing_for(record.image_size)? != record.preprocessing {
+            return Err(Error::OtherPreprocessing { path: dir.to_owned() });
+        }
+        let (rank, alpha, sites) = peft::read(dir, &base.config)?;
+        let mut heads = BTreeMap::new();
+        for member in &record.members {
+            let path = dir.join("heads").join(format!("{}.safetensors", member.task));
+            heads.insert(member.task.clone(), Head::read(&path, &member.classes, base.config.hidden)?);
+        }
+        let model = MergedModel { record, rank, alpha, sites, heads };
+        if model.factors()? != model.record.factors {
+            let what = format!("holds other factors than {RECORD} says");
+            return Err(Error::Config { path: dir.join("adapter_model.safetensors"), what });
+        }
+        Ok(model)
+    }
+
+    /// The rank of every site.
+    pub fn rank(&self) -> usize {
+        self.rank
+    }
+
+    /// The tasks, in the order of the members.
+    pub fn tasks(&self) -> impl Iterator<Item = &str> {
+        self.record.members.iter().map(|member| member.task.as_str())
+    }
+
+    /// The model as a module for one of its tasks; none if it is not one of them.
+    pub fn module(&self, task: &str) -> Option<Module> {
+        let member = self.record.members.iter().find(|member| member.task == task)?;
+        let record = &self.record;
+        let licences: BTreeSet<&str> = record.members.iter().map(|m| m.licence.as_str()).collect();
+        let card = ModuleCard {
+            format: ModuleCard::FORMAT.into(),
+            version: ModuleCard::VERSION,
+            task: task.to_owned(),
+            contributor: member.contributor.clone(),
+            licence: licences.into_iter().collect::<Vec<_>>().join(" AND "),
+            family: record.family,
+            base_digest: record.base_digest.clone(),
+            image_size: record.image_size,
+            preprocessing: record.preprocessing.clone(),
+            created: record.created.clone(),
+            classes: member.classes.clone(),
+            training: serde_json::json!({ "merge": record }),
+            metrics: Vec::new(),
+        };
+        let head = self.heads[task].clone();
+        Some(Module { rank: self.rank, alpha: self.alpha, sites: self.sites.clone(), head, card })
+    }
+
+    /// The files of the folder, by name.
+    pub fn files(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let mut record = serde_json::to_vec_pretty(&self.record).expect("a record is plain data");
+        record.push(b'\n');
+        let [config, model] = peft::write_factors(self.record.family, self.rank, self.alpha, &self.sites)?;
+        let mut files = vec![
+            ("adapter_config.json".to_owned(), config),
+            ("adapter_model.safetensors".to_owned(), model),
+            (RECORD.to_owned(), record),
+        ];
+        for (task, head) in &self.heads {
+            files.push((format!("heads/{task}.safetensors"), head.file()?));
+        }
+        Ok(files)
+    }
+
+    /// The digest of the factors as they are written.
+    fn factors(&self) -> Result<String, Error> {
+        let [_, model] = peft::write_factors(self.record.family, self.rank, self.alpha, &self.sites)?;
+        Ok(hex::encode(Sha256::digest(model)))
+    }
+}
+
+fn read_record(path: &Path) -> Result<Record, Error> {
+    let bytes = output::read_file(path, RECORD_BYTES)?;
+    let refuse = |what: String| Error::Config { path: path.to_owned(), what };
+    let record: Record =
+        serde_json::from_slice(&bytes).map_err(|e| refuse(format!("is not the record of a merge: {e}")))?;
+    if record.format != Record::FORMAT || record.version != Record::VERSION {
+        let (format, version) = (&record.format, record.version);
+        return Err(refuse(format!("is {format} version {version}, and packer reads medforge-merge version 1")));
+    }
+    record.options.check(record.members.len()).map_err(|e| refuse(e.to_string()))?;
+    let mut tasks = BTreeSet::new();
+    for member in &record.members {
+        if !is_task_name(&member.task) {
+            return Err(refuse(format!("names the task {:?}, which is no task's name", member.task)));
+        }
+        if !tasks.insert(&member.task) {
+            return Err(refuse(format!("names the task {} twice", member.task)));
+        }
+        if member.classes.len() < 2 {
+            return Err(refuse(format!("names fewer than two classes for the task {}", member.task)));
+        }
+    }
+    Ok(record)
+}
+
+#[cfg(test)]
+mod tests;
