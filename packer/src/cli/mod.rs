@@ -17,6 +17,7 @@ mod export_onnx;
 mod input;
 mod inspect;
 mod keygen;
+mod merge;
 mod phantom;
 mod profile;
 mod train;
@@ -37,6 +38,7 @@ enum Command {
     Condense(condense::Args),
     AuditPrivacy(audit_privacy::Args),
     Eval(eval::Args),
+    Merge(merge::Args),
     ExportOnnx(export_onnx::Args),
     Bundle(bundle::Args),
     Verify(verify::Args),
@@ -56,6 +58,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Condense(args) => condense::run(args),
         Command::AuditPrivacy(args) => audit_privacy::run(args),
         Command::Eval(args) => eval::run(args),
+        Command::Merge(args) => merge::run(args),
         Command::ExportOnnx(args) => export_onnx::run(args),
         Command::Bundle(args) => bundle::run(args),
         Command::Verify(args) => verify::run(args),

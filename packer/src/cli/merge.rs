@@ -1,0 +1,100 @@
+//! `packer merge`: modules of one base in, one model for all their tasks out.
+
+use std::path::PathBuf;
+
+use crate::base::Vit;
+use crate::lora::Module;
+use crate::merge::folder::{MergedModel, RECORD};
+use crate::merge::{Method, Options, merge};
+use crate::output::OutputDir;
+use crate::{Error, output};
+
+/// Merge modules into one set of factors with a head for each task
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  packer merge --base vits14 --module m/breast --module m/lung --method ties --out merged\n\n\
+    Methods: average, task-arithmetic, ties, dare-linear, dare-ties, della, breadcrumbs, svd, knots, core-space, tsv, iso-c.\n\
+    OUT holds what PEFT loads, heads/TASK.safetensors, and merge.json: what was merged and how."
+)]
+pub struct Args {
+    /// The base that the modules were trained on
+    #[arg(long, value_name = "DIR")]
+    base: PathBuf,
+    /// A module; repeat it for more tasks
+    #[arg(long, value_name = "DIR", required = true)]
+    module: Vec<PathBuf>,
+    /// What the module's change is multiplied with, one for each --module [default: 1/n for average, else 1]
+    #[arg(long, allow_negative_numbers = true)]
+    weight: Vec<f64>,
+    /// How the modules are merged
+    #[arg(long)]
+    method: String,
+    /// Share of the values that a pruning method keeps [default: as the method's paper]
+    #[arg(long)]
+    density: Option<f64>,
+    /// Share of the largest values that breadcrumbs drops [default: 0.01]
+    #[arg(long)]
+    outliers: Option<f64>,
+    /// Distance of della's highest drop probability from its lowest [default: 0.14]
+    #[arg(long)]
+    window: Option<f64>,
+    /// Rank of the result: exact, or the best approximation of that rank
+    #[arg(long, default_value = "exact")]
+    rank: String,
+    /// What is merged: delta (exact), or factors (A and B apart, as PEFT does)
+    #[arg(long, default_value = "delta")]
+    space: String,
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where the merged model goes
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print the record as JSON
+    #[arg(long)]
+    json: bool,
+    /// Replace --out
+    #[arg(long)]
+    force: bool,
+}
+
+pub fn run(args: Args) -> Result<(), Error> {
+    let options = args.options()?;
+    options.check(args.module.len())?;
+    let dir = OutputDir::begin(&args.out, args.force, RECORD)?;
+    let vit = Vit::open(&args.base)?;
+    let modules = args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
+    let modules: Vec<&Module> = modules.iter().collect();
+    let model = MergedModel::new(merge(&modules, &options, &[])?, &modules, &options)?;
+    for (name, bytes) in model.files()? {
+        dir.write(&name, &bytes)?;
+    }
+    dir.commit()?;
+    if args.json {
+        let json = serde_json::to_string_pretty(&model.record).expect("a record is plain data");
+        return output::print(&format!("{json}\n"));
+    }
+    let (out, method, count) = (args.out.display(), options.method, modules.len());
+    let tasks = model.tasks().collect::<Vec<_>>().join(", ");
+    let (rank, kept) = (model.rank(), 100.0 * model.record.kept);
+    output::print(&format!(
+        "{out}: {count} modules merged by {method} (tasks {tasks}), rank {rank}, {kept:.2} % kept\n"
+    ))
+}
+
+impl Args {
+    fn options(&self) -> Result<Options, Error> {
+        let refuse = |name: &'static str| move |what: String| Error::Option { name, what };
+        let method: Method = self.method.parse().map_err(refuse("--method"))?;
+        let own = Options::new(method);
+        Ok(Options {
+            weights: self.weight.clone(),
+            space: self.space.parse().map_err(refuse("--space"))?,
+            rank: self.rank.parse().map_err(refuse("--rank"))?,
+            density: self.density.unwrap_or(own.density),
+            outliers: self.outliers.unwrap_or(own.outliers),
+            window: self.window.unwrap_or(own.window),
+            seed: self.seed,
+            ..own
+        })
+    }
+}

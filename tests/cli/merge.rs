@@ -1,0 +1,94 @@
+//! Merging from the command line: a folder that PEFT loads, its record, and refusals that leave nothing behind.
+
+use serde_json::Value;
+
+use super::*;
+
+/// A workshop with the modules `x` and `y`, of unequal rank, sites and alpha, for two tasks.
+fn with_modules() -> tempfile::TempDir {
+    static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let made = MADE.get_or_init(|| {
+        let dir = workshop();
+        good(dir.path(), &format!("{TRAIN} --out x --licence MIT"));
+        let other = TRAIN.replace("tissue", "other").replace("--rank 2 --alpha 4", "--rank 3 --alpha 3");
+        good(dir.path(), &format!("{other} --targets v,fc1 --seed 1 --out y --contributor elsewhere"));
+        dir
+    });
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(made.path(), copy.path());
+    copy
+}
+
+const MERGE: &str = "merge --base base --module x --module y --out merged";
+
+#[test]
+fn modules_become_one_model_with_a_head_for_each_task() {
+    let dir = with_modules();
+    let at = dir.path();
+    let said = good(at, &format!("{MERGE} --method task-arithmetic --weight 1 --weight=-0.5"));
+    assert!(said.contains("tissue, other") && said.contains("rank 5") && said.contains("100.00 %"), "{said}");
+    let names: Vec<String> = listing(&at.join("merged"))
+        .iter()
+        .map(|path| path.strip_prefix(at.join("merged")).unwrap().to_string_lossy().into_owned())
+        .collect();
+    let expected = "adapter_config.json adapter_model.safetensors heads heads/other.safetensors heads/tissue.safetensors merge.json";
+    assert_eq!(names.join(" "), expected);
+    for (task, module) in [("tissue", "x"), ("other", "y")] {
+        let [own, merged] = [format!("{module}/head.safetensors"), format!("merged/heads/{task}.safetensors")]
+            .map(|path| std::fs::read(at.join(path)).unwrap());
+        assert_eq!(own, merged, "{task}");
+    }
+    let record: Value = serde_json::from_slice(&std::fs::read(at.join("merged/merge.json")).unwrap()).unwrap();
+    assert_eq!((record["kept"].as_f64(), record["options"]["method"].as_str()), (Some(1.0), Some("task-arithmetic")));
+    let member = &record["members"][1];
+    for (key, value) in [("task", "other"), ("contributor", "elsewhere"), ("licence", "unspecified")] {
+        assert_eq!(member[key], value, "{key}");
+    }
+    assert_eq!(member["weight"], -0.5);
+
+    // Every method, cut to a rank, and the same bytes a second time.
+    let methods = "average task-arithmetic ties dare-linear dare-ties della breadcrumbs svd knots core-space tsv iso-c";
+    for method in methods.split(' ') {
+        let read = |_: u32| {
+            let json = good(at, &format!("{MERGE} --method {method} --rank 2 --seed 3 --json --force"));
+            let record: Value = serde_json::from_str(&json).unwrap();
+            assert!(record["kept"].as_f64().unwrap() <= 1.0 && record["options"]["seed"] == 3, "{record}");
+            std::fs::read(at.join("merged/adapter_model.safetensors")).unwrap()
+        };
+        assert_eq!(read(0), read(1), "{method}");
+    }
+}
+
+#[test]
+fn what_cannot_be_merged_is_refused_by_name() {
+    let dir = with_modules();
+    let at = dir.path();
+    good(at, "train --full --from-scratch --base shape --data data --task all --out base2 --epochs 1 --seed 5");
+    good(
+        at,
+        &TRAIN
+            .replace("--base base", "--base base2")
+            .replace("tissue", "third")
+            .replace("--epochs 2", "--epochs 1 --out z"),
+    );
+    let before = listing(at);
+    for (arguments, word) in [
+        ("merge --base base --module x --module z --method ties --out merged", "z: the module was trained on the base"),
+        ("merge --base base --module x --module x --method ties --out merged", "two modules are for the task tissue"),
+        (&format!("{MERGE} --method mean"), "--method \"mean\" is none of average"),
+        (&format!("{MERGE} --method ties --weight NaN --weight 1"), "weight NaN"),
+        (&format!("{MERGE} --method ties --weight 1"), "1 weights were given for 2 modules"),
+        (&format!("{MERGE} --method ties --density 0"), "density is 0"),
+        (&format!("{MERGE} --method ties --rank 0"), "--rank \"0\""),
+        (&format!("{MERGE} --method ties --space both"), "--space \"both\""),
+        (&format!("{MERGE} --method average --space factors"), "rank 2 and 3"),
+        (&format!("{MERGE} --method regmean"), "Gram matrices"),
+        ("merge --base base --module x --method ties --out y --force", "merge.json"),
+    ] {
+        let sentence = refused(at, 1, arguments);
+        assert!(sentence.contains(word), "{arguments}: {sentence}");
+        assert_eq!(listing(at), before, "{sentence} left files behind");
+    }
+    good(at, &format!("{MERGE} --method ties"));
+    assert!(refused(at, 1, &format!("{MERGE} --method ties")).contains("--force"));
+}
