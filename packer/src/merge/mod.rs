@@ -30,6 +30,7 @@ mod della;
 mod delta;
 mod factors;
 pub mod folder;
+pub mod fusion;
 mod iso_c;
 mod judged;
 mod knots;
