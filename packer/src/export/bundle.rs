@@ -3,6 +3,7 @@
 //! Refused: modules of another base or input size, two modules for one task, and whatever the runtime would refuse: a
 //! bundle is verified and loaded, golden vectors and all, before it is handed out.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::SigningKey;
@@ -212,9 +213,9 @@ impl Layout {
                     }
                     let mut parts = Vec::new();
                     for &m in &taking {
-                        if !ids.contains_key(&m) {
+                        if let Entry::Vacant(place) = ids.entry(m) {
                             let card = members[m].card.clone();
-                            ids.insert(m, layout.add(&modules[m], card.contributor, card.licence, card.task)?);
+                            place.insert(layout.add(&modules[m], card.contributor, card.licence, card.task)?);
                         }
                         // One module alone says the same whatever its weight, as long as that is positive.
                         let weight = if taking.len() == 1 && weights[m] > 0.0 { 1.0 } else { weights[m] };
