@@ -21,56 +21,55 @@ pub enum Error {
     #[error("preprocessing: {what}")]
     Preprocessing { what: String },
     // --- bundle ---
+    // Signed archives of every kind: bundles, and what else has a description of its own.
     /// Not a bundle at all, or one that was cut off or added to.
-    #[error("not a bundle: {what}")]
+    #[error("not a whole archive: {what}")]
     NotABundle { what: String },
     /// Larger than version 1 of the format allows, or than is safe to read.
-    #[error("bundle refused: {what}")]
+    #[error("refused: {what}")]
     BundleLimit { what: String },
     /// The archive's bytes are not the one canonical form.
-    #[error(
-        "bundle refused: byte {offset} ({part}) is not in canonical form: {what}; pack the bundle again with `packer bundle`"
-    )]
+    #[error("refused: byte {offset} ({part}) is not in canonical form: {what}; pack it again")]
     BundleFrame { offset: usize, part: String, what: String },
     /// An entry name that the format does not allow.
-    #[error("bundle refused: entry {name:?}: {what}")]
+    #[error("refused: entry {name:?}: {what}")]
     BundleName { name: String, what: String },
     /// The manifest names an entry that is not in the archive, or a needed entry is missing.
-    #[error("bundle refused: entry {entry} is missing")]
+    #[error("refused: entry {entry} is missing")]
     BundleEntryMissing { entry: String },
     /// The archive holds an entry that the manifest does not name.
-    #[error("bundle refused: entry {entry} is not in the manifest")]
+    #[error("refused: entry {entry} is not in the manifest")]
     BundleEntryUnlisted { entry: String },
     /// An entry is longer or shorter than the manifest says.
-    #[error("bundle refused: entry {entry} has {found} bytes where the manifest says {expected}")]
+    #[error("refused: entry {entry} has {found} bytes where the manifest says {expected}")]
     BundleEntryLength { entry: String, expected: u64, found: u64 },
     /// An entry's bytes are not those that were signed.
-    #[error("bundle refused: entry {entry} was changed: its SHA-256 is {found} where the manifest says {expected}")]
+    #[error("refused: entry {entry} was changed: its SHA-256 is {found} where the manifest says {expected}")]
     BundleEntryDigest { entry: String, expected: String, found: String },
     /// An entry is as signed but cannot be used.
-    #[error("bundle refused: entry {entry}: {source}")]
+    #[error("refused: entry {entry}: {source}")]
     BundleEntryContent { entry: String, source: Box<Error> },
     /// `manifest.json` is not of a format version that is read here.
-    #[error("bundle refused: manifest.json is {found}, and this program reads medforge-bundle version 1")]
-    ManifestVersion { found: String },
+    #[error("refused: manifest.json is {found}, and this program reads {expected}")]
+    ManifestVersion { found: String, expected: String },
     /// `manifest.json` or `signatures.json` is not JSON of the expected form.
-    #[error("bundle refused: {entry}: {what}")]
+    #[error("refused: {entry}: {what}")]
     BundleJson { entry: String, what: String },
     /// `manifest.json` or `signatures.json` says the right thing in other bytes than RFC 8785's.
-    #[error("bundle refused: {entry} is not in canonical JSON (RFC 8785): byte {offset} differs")]
+    #[error("refused: {entry} is not in canonical JSON (RFC 8785): byte {offset} differs")]
     BundleJsonNotCanonical { entry: String, offset: usize },
     /// `manifest.json` contradicts itself or holds a value out of range.
-    #[error("bundle refused: manifest.json: {what}")]
+    #[error("refused: manifest.json: {what}")]
     Manifest { what: String },
     /// `signatures.json` holds a signature that does not verify.
-    #[error("bundle refused: the signature by key {key} does not match manifest.json")]
+    #[error("refused: the signature by key {key} does not match manifest.json")]
     SignatureInvalid { key: String },
     /// `signatures.json` holds a key or a list that no signer makes.
-    #[error("bundle refused: signatures.json: {what}")]
+    #[error("refused: signatures.json: {what}")]
     Signatures { what: String },
     /// Fewer trusted keys have signed than the trust asks for.
     #[error(
-        "bundle refused: {trusted} of the trusted keys signed it and {threshold} must; it is signed by {signers}; pass the signer's public key with --trust if you trust it"
+        "refused: {trusted} of the trusted keys signed it and {threshold} must; it is signed by {signers}; pass the signer's public key with --trust if you trust it"
     )]
     NotTrusted { trusted: usize, threshold: usize, signers: String },
     /// A trusted key, or the number of them, that cannot be used.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Description;
 use crate::Error;
 use crate::preprocess::Preprocessing;
 
@@ -200,56 +201,18 @@ pub struct Tool {
     pub version: String,
 }
 
-impl Manifest {
-    /// The one byte form of this manifest; its SHA-256 is the bundle's id.
-    ///
-    /// # Errors
-    /// As [`check`](Self::check): what would be refused is not written.
-    pub fn to_canonical(&self) -> Result<Vec<u8>, Error> {
-        self.check()?;
-        canonical(self, MANIFEST)
+impl Description for Manifest {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.medforge.manifest+json";
+    const FORMAT: &'static str = FORMAT;
+    const VERSION: u32 = VERSION;
+
+    fn check(&self) -> Result<(), Error> {
+        self.check()
     }
 
-    /// Reads a manifest from its one byte form.
-    ///
-    /// # Errors
-    /// [`Error::ManifestVersion`], [`Error::BundleJson`], [`Error::BundleJsonNotCanonical`], or as [`check`](Self::check).
-    pub fn from_canonical(bytes: &[u8]) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct Kind {
-            format: String,
-            version: u64,
-        }
-        let json = |error: serde_json::Error| Error::BundleJson { entry: MANIFEST.into(), what: error.to_string() };
-        let kind: Kind = serde_json::from_slice(bytes).map_err(json)?;
-        if kind.format != FORMAT || kind.version != u64::from(VERSION) {
-            return Err(Error::ManifestVersion { found: format!("{:?} version {}", kind.format, kind.version) });
-        }
-        let manifest: Manifest = from_canonical(bytes, MANIFEST)?;
-        manifest.check()?;
-        Ok(manifest)
+    fn entries(&self) -> &[Entry] {
+        &self.entries
     }
-}
-
-/// RFC 8785's form of `value`.
-pub(super) fn canonical(value: &impl Serialize, entry: &str) -> Result<Vec<u8>, Error> {
-    serde_json_canonicalizer::to_vec(value)
-        .map_err(|error| Error::BundleJson { entry: entry.into(), what: error.to_string() })
-}
-
-/// A value from RFC 8785's form of it; no other bytes will do.
-pub(super) fn from_canonical<T>(bytes: &[u8], entry: &str) -> Result<T, Error>
-where
-    T: Serialize + for<'de> Deserialize<'de>,
-{
-    let value: T = serde_json::from_slice(bytes)
-        .map_err(|error| Error::BundleJson { entry: entry.into(), what: error.to_string() })?;
-    let again = canonical(&value, entry)?;
-    if again != bytes {
-        let offset = again.iter().zip(bytes).take_while(|(ours, theirs)| ours == theirs).count();
-        return Err(Error::BundleJsonNotCanonical { entry: entry.into(), offset });
-    }
-    Ok(value)
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! The bundle, format version 1: one canonical byte form, signed, verified before anything in it is used.
 //!
+//! The form is that of every signed archive ([`Description`] says of which kind); the bundle is the kind that runs on devices.
 //! [`verify()`] is the only way to a [`VerifiedBundle`], and the classifier takes nothing else. `docs/format.md` is the
 //! format byte by byte, `docs/threats.md` says which attack meets which check and test.
 
+pub mod description;
 pub mod frame;
 pub mod manifest;
 pub mod signature;
@@ -13,10 +15,32 @@ use std::collections::BTreeMap;
 use ed25519_dalek::SigningKey;
 use sha2::{Digest, Sha256};
 
+pub use description::Description;
 pub use manifest::Manifest;
-pub use verify::{Trust, UnverifiedBundle, VerifiedBundle, inspect, verify};
+pub use verify::{Signed, Trust, Unverified, Verified, open, open_envelope, open_unverified};
 
 use crate::Error;
+
+/// A bundle whose every byte was checked and whose manifest enough trusted keys have signed.
+pub type VerifiedBundle = Verified<Manifest>;
+/// A bundle that is whole, and signed by somebody: fit to be looked at, not to be used.
+pub type UnverifiedBundle = Unverified<Manifest>;
+
+/// Verifies the bundle `bytes`.
+///
+/// # Errors
+/// The first thing found wrong; [`Error::is_refusal`] holds for all of them.
+pub fn verify(bytes: Vec<u8>, trust: &Trust) -> Result<VerifiedBundle, Error> {
+    open(bytes, trust)
+}
+
+/// Checks all that [`verify()`] does but for the trust: whoever signed.
+///
+/// # Errors
+/// As [`verify()`], without [`Error::NotTrusted`].
+pub fn inspect(bytes: Vec<u8>) -> Result<UnverifiedBundle, Error> {
+    open_unverified(bytes)
+}
 
 /// The manifest's entries for `payload`, sorted and with their digests: what [`assemble`] expects to find there.
 pub fn list(payload: &BTreeMap<String, Vec<u8>>) -> Vec<manifest::Entry> {
@@ -28,19 +52,41 @@ pub fn list(payload: &BTreeMap<String, Vec<u8>>) -> Vec<manifest::Entry> {
     payload.iter().map(entry).collect()
 }
 
-/// The bundle of `manifest` and `payload`, signed by `keys`.
+/// The archive of `manifest` and `payload`, signed by `keys`.
 ///
 /// # Errors
-/// Whatever [`verify()`] would refuse: a manifest that contradicts itself or the payload, sizes over the limits, no key.
-pub fn assemble(
-    manifest: &Manifest,
+/// Whatever [`open`] would refuse: a manifest that contradicts itself or the payload, sizes over the limits, no key.
+pub fn assemble<D: Description>(
+    manifest: &D,
     payload: &BTreeMap<String, Vec<u8>>,
     keys: &[SigningKey],
 ) -> Result<Vec<u8>, Error> {
     let manifest_bytes = manifest.to_canonical()?;
-    verify::check_entries(manifest, &payload.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect())?;
-    let signatures = signature::sign(keys, &manifest_bytes)?;
+    let by_name = payload.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
+    verify::check_payload(manifest.entries(), &by_name.clone().collect())?;
+    let signatures = signature::sign(keys, D::PAYLOAD_TYPE, &manifest_bytes)?;
     let mut entries = vec![(manifest::MANIFEST, manifest_bytes.as_slice()), (signature::SIGNATURES, &signatures)];
+    entries.extend(by_name);
+    frame::write(&entries)
+}
+
+/// `archive` without its payload: the signed manifest and its signatures, in the same form. [`open_envelope`] verifies it.
+///
+/// # Errors
+/// As [`frame::parse`].
+pub fn envelope(archive: &[u8]) -> Result<Vec<u8>, Error> {
+    let entries = frame::parse(archive)?;
+    let front: Vec<_> = entries[..2].iter().map(|(name, range)| (name.as_str(), &archive[range.clone()])).collect();
+    frame::write(&front)
+}
+
+/// The archive that `envelope` was taken from, given its payload.
+///
+/// # Errors
+/// As [`frame::parse`] and [`frame::write`]; [`open`] verifies the rest.
+pub fn refill(envelope: &[u8], payload: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, Error> {
+    let front = frame::parse(envelope)?;
+    let mut entries: Vec<_> = front.iter().map(|(name, range)| (name.as_str(), &envelope[range.clone()])).collect();
     entries.extend(payload.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
     frame::write(&entries)
 }

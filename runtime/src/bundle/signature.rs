@@ -5,7 +5,8 @@
 //!  "signatures":[{"public_key":"64 hex digits","signature":"128 hex digits"}]}
 //! ```
 //! in RFC 8785's form (so without the spaces), signatures sorted by key, each key once. A signature is Ed25519
-//! (RFC 8032) over DSSE's pre-authenticated encoding of the payload type and the exact bytes of `manifest.json`.
+//! (RFC 8032) over DSSE's pre-authenticated encoding of the payload type and the exact bytes of `manifest.json`. Each kind of
+//! archive has a payload type of its own, so that a signature over one never passes for one over another.
 //! The key itself stands there, not a name for it: every signature can be checked, also those of strangers, so that no
 //! byte of the file goes unchecked. Whom to trust is decided elsewhere ([`Trust`](super::Trust)).
 //!
@@ -14,21 +15,19 @@
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
+use super::description::{canonical, from_canonical};
 use super::frame::LIMITS;
-use super::manifest::{canonical, from_canonical};
 use crate::Error;
 
 /// The name of the signatures' own entry.
 pub const SIGNATURES: &str = "signatures.json";
-/// What the signed bytes are: a signature over something else of ours never passes for one over a manifest.
-pub const PAYLOAD_TYPE: &str = "application/vnd.medforge.manifest+json";
 
-/// `signatures.json` for the manifest's exact bytes.
+/// `signatures.json` for the exact bytes of a manifest of this payload type.
 ///
 /// # Errors
 /// [`Error::Signatures`] if there is no key, the same twice, or too many.
-pub fn sign(keys: &[SigningKey], manifest: &[u8]) -> Result<Vec<u8>, Error> {
-    let message = pre_authenticated(PAYLOAD_TYPE, manifest);
+pub fn sign(keys: &[SigningKey], payload_type: &str, manifest: &[u8]) -> Result<Vec<u8>, Error> {
+    let message = pre_authenticated(payload_type, manifest);
     let mut signatures: Vec<_> = keys
         .iter()
         .map(|key| Signature {
@@ -37,19 +36,19 @@ pub fn sign(keys: &[SigningKey], manifest: &[u8]) -> Result<Vec<u8>, Error> {
         })
         .collect();
     signatures.sort_by(|a, b| a.public_key.cmp(&b.public_key));
-    let file = File { payload_type: PAYLOAD_TYPE.into(), signatures };
-    file.check()?;
+    let file = File { payload_type: payload_type.into(), signatures };
+    file.check(payload_type)?;
     canonical(&file, SIGNATURES)
 }
 
-/// The keys that signed these bytes of a manifest, each once. Every signature in the file holds, or it is an error.
+/// The keys that signed these bytes of a manifest of this payload type, each once. Every signature in the file holds, or it is an error.
 ///
 /// # Errors
 /// [`Error::Signatures`], [`Error::SignatureInvalid`], [`Error::BundleJson`], [`Error::BundleJsonNotCanonical`].
-pub fn verify(signatures: &[u8], manifest: &[u8]) -> Result<Vec<VerifyingKey>, Error> {
+pub fn verify(signatures: &[u8], payload_type: &str, manifest: &[u8]) -> Result<Vec<VerifyingKey>, Error> {
     let file: File = from_canonical(signatures, SIGNATURES)?;
-    file.check()?;
-    let message = pre_authenticated(PAYLOAD_TYPE, manifest);
+    file.check(payload_type)?;
+    let message = pre_authenticated(payload_type, manifest);
     let mut keys = Vec::with_capacity(file.signatures.len());
     for Signature { public_key, signature } in &file.signatures {
         let refuse = |what: &str| Error::Signatures { what: format!("key {public_key:?} {what}") };
@@ -104,10 +103,10 @@ struct Signature {
 }
 
 impl File {
-    fn check(&self) -> Result<(), Error> {
+    fn check(&self, payload_type: &str) -> Result<(), Error> {
         let refuse = |what: String| Err(Error::Signatures { what });
-        if self.payload_type != PAYLOAD_TYPE {
-            return refuse(format!("the payload type is {:?}, not {PAYLOAD_TYPE:?}", self.payload_type));
+        if self.payload_type != payload_type {
+            return refuse(format!("the payload type is {:?}, not {payload_type:?}", self.payload_type));
         }
         if self.signatures.is_empty() || self.signatures.len() > LIMITS.signatures {
             return refuse(format!("{} signatures, not 1 to {}", self.signatures.len(), LIMITS.signatures));

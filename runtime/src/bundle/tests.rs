@@ -146,6 +146,76 @@ fn attack_manifest_too_long() {
     assert!(matches!(verify(bad, &trust(1)), Err(Error::BundleLimit { .. })));
 }
 
+/// Another kind of archive, that only these tests know.
+#[derive(Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Letter {
+    format: String,
+    version: u32,
+    entries: Vec<manifest::Entry>,
+}
+
+impl Description for Letter {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.medforge.letter+json";
+    const FORMAT: &'static str = "medforge-letter";
+    const VERSION: u32 = 1;
+
+    fn check(&self) -> Result<(), Error> {
+        description::check_entries(&self.entries)
+    }
+
+    fn entries(&self) -> &[manifest::Entry] {
+        &self.entries
+    }
+}
+
+fn letter() -> (Letter, BTreeMap<String, Vec<u8>>) {
+    let payload = BTreeMap::from([("text".to_owned(), b"hello".to_vec())]);
+    (Letter { format: Letter::FORMAT.into(), version: 1, entries: list(&payload) }, payload)
+}
+
+#[test]
+fn other_kinds_of_archives_have_the_same_form_and_the_same_checks() {
+    let (letter, payload) = letter();
+    let bytes = assemble(&letter, &payload, &[key(1)]).unwrap();
+    let opened = open::<Letter>(bytes.clone(), &trust(1)).unwrap();
+    assert_eq!((opened.manifest(), opened.entry("text").unwrap()), (&letter, b"hello".as_slice()));
+    assert_eq!(opened.bytes(), bytes);
+    assert!(matches!(open::<Letter>(bytes, &trust(2)), Err(Error::NotTrusted { .. })));
+}
+
+#[test]
+fn an_envelope_is_the_archive_without_its_payload() {
+    let (letter, payload) = letter();
+    let bytes = assemble(&letter, &payload, &[key(1)]).unwrap();
+    let envelope = envelope(&bytes).unwrap();
+    let signed = open_envelope::<Letter>(&envelope, &trust(1)).unwrap();
+    assert_eq!((signed.description(), signed.signers()), (&letter, [key(1).verifying_key()].as_slice()));
+    assert_eq!(signed.id(), open::<Letter>(bytes.clone(), &trust(1)).unwrap().id());
+    assert_eq!(refill(&envelope, &payload).unwrap(), bytes);
+    assert!(matches!(open_envelope::<Letter>(&bytes, &trust(1)), Err(Error::BundleEntryUnlisted { .. })));
+    assert!(matches!(open_envelope::<Letter>(&envelope, &trust(2)), Err(Error::NotTrusted { .. })));
+    assert!(matches!(open::<Letter>(envelope, &trust(1)), Err(Error::BundleEntryMissing { .. })));
+}
+
+/// A signature over a description of one kind is none over one of another, whatever the bytes.
+#[test]
+fn attack_one_kind_of_archive_passed_for_another() {
+    let (letter, payload) = letter();
+    let bytes = assemble(&letter, &payload, &[key(1)]).unwrap();
+    let refused = verify(bytes.clone(), &trust(1)).unwrap_err();
+    assert!(matches!(&refused, Error::Signatures { what } if what.contains("payload type")), "{refused}");
+    let letters_signatures = letter.to_canonical().and_then(|m| signature::sign(&[key(1)], Letter::PAYLOAD_TYPE, &m));
+    let renamed = String::from_utf8(letters_signatures.unwrap()).unwrap().replace("letter+json", "manifest+json");
+    let bad = reframed(&bytes, |entries| entries[1].1 = renamed.into_bytes());
+    assert!(matches!(verify(bad, &trust(1)), Err(Error::SignatureInvalid { .. })));
+    // Signed as a bundle, but described as a letter.
+    let signed = letter.to_canonical().and_then(|m| signature::sign(&[key(1)], Manifest::PAYLOAD_TYPE, &m)).unwrap();
+    let bad = reframed(&bytes, |entries| entries[1].1 = signed);
+    let refused = verify(bad, &trust(1)).unwrap_err();
+    assert!(matches!(&refused, Error::ManifestVersion { found, .. } if found.contains("letter")), "{refused}");
+}
+
 /// `docs/threats.md` names every attack test of this crate, and no test that is nowhere in the workspace.
 #[test]
 fn the_page_of_threats_and_the_tests_agree() {

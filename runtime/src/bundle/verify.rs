@@ -1,4 +1,4 @@
-//! From a file's bytes to a bundle that may be used: frame, signatures, trust, manifest, entries, in this order.
+//! From a file's bytes to an archive that may be used: frame, signatures, trust, manifest, entries, in this order.
 //!
 //! Nothing is read out of the manifest before enough trusted keys have signed its bytes, and no entry is handed out
 //! before its digest was found in that manifest.
@@ -10,9 +10,9 @@ use ed25519_dalek::VerifyingKey;
 use ed25519_dalek::pkcs8::DecodePublicKey;
 
 use super::frame::{self, LIMITS};
-use super::manifest::MANIFEST;
+use super::manifest::{Entry, MANIFEST};
 use super::signature::{self, SIGNATURES};
-use super::{Manifest, sha256_hex};
+use super::{Description, sha256_hex};
 use crate::Error;
 use crate::tensors::{self, Tensor};
 
@@ -81,44 +81,65 @@ impl Trust {
     }
 }
 
-/// A bundle whose every byte was checked and whose manifest enough trusted keys have signed.
+/// A description that enough trusted keys have signed.
 #[derive(Debug)]
-pub struct VerifiedBundle(Opened);
+pub struct Signed<D> {
+    description: D,
+    id: String,
+    signers: Vec<VerifyingKey>,
+}
 
-/// A bundle that is whole, and signed by somebody: fit to be looked at, not to be used.
+/// An archive whose every byte was checked and whose description enough trusted keys have signed.
 #[derive(Debug)]
-pub struct UnverifiedBundle(Opened);
+pub struct Verified<D>(Opened<D>);
 
-/// Verifies the bundle `bytes`.
+/// An archive that is whole, and signed by somebody: fit to be looked at, not to be used.
+#[derive(Debug)]
+pub struct Unverified<D>(Opened<D>);
+
+/// Verifies the archive `bytes`.
 ///
 /// # Errors
 /// The first thing found wrong; [`Error::is_refusal`] holds for all of them.
-pub fn verify(bytes: Vec<u8>, trust: &Trust) -> Result<VerifiedBundle, Error> {
-    Opened::open(bytes, |signers| trust.accept(signers)).map(VerifiedBundle)
+pub fn open<D: Description>(bytes: Vec<u8>, trust: &Trust) -> Result<Verified<D>, Error> {
+    Opened::open(bytes, |signers| trust.accept(signers)).map(Verified)
 }
 
-/// Checks all that [`verify`] does but for the trust: whoever signed.
+/// Checks all that [`open`] does but for the trust: whoever signed.
 ///
 /// # Errors
-/// As [`verify`], without [`Error::NotTrusted`].
-pub fn inspect(bytes: Vec<u8>) -> Result<UnverifiedBundle, Error> {
-    Opened::open(bytes, Ok).map(UnverifiedBundle)
+/// As [`open`], without [`Error::NotTrusted`].
+pub fn open_unverified<D: Description>(bytes: Vec<u8>) -> Result<Unverified<D>, Error> {
+    Opened::open(bytes, Ok).map(Unverified)
 }
 
-impl VerifiedBundle {
+/// Verifies an [`envelope`](super::envelope): the description and its signatures, whatever its payload.
+///
+/// # Errors
+/// As [`open`], but that no payload is looked for and any is refused.
+pub fn open_envelope<D: Description>(bytes: &[u8], trust: &Trust) -> Result<Signed<D>, Error> {
+    let mut payload: BTreeMap<_, _> = frame::parse(bytes)?.into_iter().collect();
+    let signed = Signed::take(bytes, &mut payload, |signers| trust.accept(signers))?;
+    match payload.into_keys().next() {
+        Some(entry) => Err(Error::BundleEntryUnlisted { entry }),
+        None => Ok(signed),
+    }
+}
+
+impl<D> Verified<D> {
     /// The signed description.
-    pub fn manifest(&self) -> &Manifest {
-        &self.0.manifest
+    pub fn manifest(&self) -> &D {
+        &self.0.signed.description
     }
 
     /// SHA-256 of the manifest's exact bytes, in hex.
     pub fn id(&self) -> &str {
-        &self.0.id
+        &self.0.signed.id
     }
 
     /// The trusted keys that signed.
     pub fn signers(&self) -> &[VerifyingKey] {
-        &self.0.signers
+        &self.0.signed.signers
     }
 
     /// The bytes of a payload entry.
@@ -138,60 +159,90 @@ impl VerifiedBundle {
         tensors::read(self.entry(name)?, name)
             .map_err(|source| Error::BundleEntryContent { entry: name.into(), source: Box::new(source) })
     }
+
+    /// The whole archive.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
 }
 
-impl UnverifiedBundle {
+impl<D> Unverified<D> {
     /// The description, by whoever signed.
-    pub fn manifest(&self) -> &Manifest {
-        &self.0.manifest
+    pub fn manifest(&self) -> &D {
+        &self.0.signed.description
     }
 
     /// SHA-256 of the manifest's exact bytes, in hex.
     pub fn id(&self) -> &str {
-        &self.0.id
+        &self.0.signed.id
     }
 
     /// All keys that signed, trusted or not.
     pub fn signers(&self) -> &[VerifyingKey] {
-        &self.0.signers
+        &self.0.signed.signers
     }
 }
 
-#[derive(Debug)]
-struct Opened {
-    bytes: Vec<u8>,
-    manifest: Manifest,
-    id: String,
-    signers: Vec<VerifyingKey>,
-    payload: BTreeMap<String, Range<usize>>,
+impl<D> Signed<D> {
+    /// The signed description.
+    pub fn description(&self) -> &D {
+        &self.description
+    }
+
+    /// SHA-256 of the description's exact bytes, in hex.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// The trusted keys that signed.
+    pub fn signers(&self) -> &[VerifyingKey] {
+        &self.signers
+    }
 }
 
-impl Opened {
-    fn open(
-        bytes: Vec<u8>,
+impl<D: Description> Signed<D> {
+    /// Takes `manifest.json` and `signatures.json` out of an archive's entries.
+    fn take(
+        bytes: &[u8],
+        entries: &mut BTreeMap<String, Range<usize>>,
         accept: impl FnOnce(Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, Error>,
     ) -> Result<Self, Error> {
-        let mut payload: BTreeMap<_, _> = frame::parse(&bytes)?.into_iter().collect();
         let mut json = |name: &str| -> Result<&[u8], Error> {
-            let range = payload.remove(name).ok_or_else(|| Error::BundleEntryMissing { entry: name.into() })?;
+            let range = entries.remove(name).ok_or_else(|| Error::BundleEntryMissing { entry: name.into() })?;
             if range.len() > LIMITS.json {
                 return Err(Error::BundleLimit { what: format!("{name} has more than {} bytes", LIMITS.json) });
             }
             Ok(&bytes[range])
         };
-        let (manifest_bytes, signatures) = (json(MANIFEST)?, json(SIGNATURES)?);
-        let signers = accept(signature::verify(signatures, manifest_bytes)?)?;
-        let manifest = Manifest::from_canonical(manifest_bytes)?;
+        let (manifest, signatures) = (json(MANIFEST)?, json(SIGNATURES)?);
+        let signers = accept(signature::verify(signatures, D::PAYLOAD_TYPE, manifest)?)?;
+        Ok(Signed { description: D::from_canonical(manifest)?, id: sha256_hex(manifest), signers })
+    }
+}
+
+#[derive(Debug)]
+struct Opened<D> {
+    bytes: Vec<u8>,
+    signed: Signed<D>,
+    payload: BTreeMap<String, Range<usize>>,
+}
+
+impl<D: Description> Opened<D> {
+    fn open(
+        bytes: Vec<u8>,
+        accept: impl FnOnce(Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, Error>,
+    ) -> Result<Self, Error> {
+        let mut payload: BTreeMap<_, _> = frame::parse(&bytes)?.into_iter().collect();
+        let signed = Signed::<D>::take(&bytes, &mut payload, accept)?;
         let data = payload.iter().map(|(name, range)| (name.as_str(), &bytes[range.clone()]));
-        check_entries(&manifest, &data.collect())?;
-        let id = sha256_hex(manifest_bytes);
-        Ok(Opened { bytes, manifest, id, signers, payload })
+        check_payload(signed.description.entries(), &data.collect())?;
+        Ok(Opened { bytes, signed, payload })
     }
 }
 
 /// Whether the payload is what the manifest lists: the same names, lengths and digests.
-pub(super) fn check_entries(manifest: &Manifest, payload: &BTreeMap<&str, &[u8]>) -> Result<(), Error> {
-    for entry in &manifest.entries {
+pub(super) fn check_payload(entries: &[Entry], payload: &BTreeMap<&str, &[u8]>) -> Result<(), Error> {
+    for entry in entries {
         let name = || entry.name.clone();
         let data = payload.get(entry.name.as_str()).ok_or_else(|| Error::BundleEntryMissing { entry: name() })?;
         let (expected, found) = (entry.length, data.len() as u64);
@@ -203,7 +254,7 @@ pub(super) fn check_entries(manifest: &Manifest, payload: &BTreeMap<&str, &[u8]>
             return Err(Error::BundleEntryDigest { entry: name(), expected: entry.sha256.clone(), found });
         }
     }
-    let listed = |name: &str| manifest.entries.iter().any(|entry| entry.name == name);
+    let listed = |name: &str| entries.iter().any(|entry| entry.name == name);
     match payload.keys().find(|name| !listed(name)) {
         Some(name) => Err(Error::BundleEntryUnlisted { entry: (*name).into() }),
         None => Ok(()),

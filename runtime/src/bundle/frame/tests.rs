@@ -313,6 +313,6 @@ fn attack_lengths_beyond_the_file() {
 fn what_is_no_archive_says_so() {
     for bytes in [&b""[..], b"PK", b"PK\x03\x04", b"GIF89a", &[0; 1000]] {
         let error = parse(bytes).unwrap_err();
-        assert!(error.to_string().starts_with("not a bundle: "), "{error}");
+        assert!(error.to_string().starts_with("not a whole archive: "), "{error}");
     }
 }

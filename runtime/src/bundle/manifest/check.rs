@@ -2,15 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{FORMAT, Manifest, Mode, Module, PROTOTYPES, REQUIRED, VERSION};
+use super::{Manifest, Mode, Module, PROTOTYPES, REQUIRED};
 use crate::Error;
-use crate::bundle::frame;
+use crate::bundle::description::{
+    MAX_COUNT, check_classes, check_count, check_digest as digest, check_entries, check_length as text,
+    check_task as task, check_text as name, check_time, check_version, require,
+};
 use crate::preprocess::Size;
 
-/// The largest integer that every JSON reader keeps (RFC 8785, appendix D).
-const MAX_COUNT: u64 = (1 << 53) - 1;
-/// Longest name of a person, class or bundle, in bytes; longer ones are mistakes or attacks on a display.
-const MAX_NAME: usize = 256;
 /// Longest intended use, in bytes; more belongs in the model card.
 const MAX_TEXT: usize = 16 << 10;
 /// Above the rank of any full matrix in a base that is read here.
@@ -23,14 +22,10 @@ impl Manifest {
     /// # Errors
     /// [`Error::Manifest`] or [`Error::BundleName`] saying what is wrong, [`Error::BundleEntryMissing`].
     pub fn check(&self) -> Result<(), Error> {
-        if self.format != FORMAT || self.version != VERSION {
-            return Err(Error::ManifestVersion { found: format!("{:?} version {}", self.format, self.version) });
-        }
+        check_version::<Manifest>(&self.format, self.version.into())?;
         name("name", &self.name)?;
-        require(self.counter <= MAX_COUNT, || format!("counter {} is over {MAX_COUNT}", self.counter))?;
-        require(is_utc_second(&self.created), || {
-            format!("created {:?} is not like 2026-01-31T23:59:59Z", self.created)
-        })?;
+        check_count("counter", self.counter)?;
+        check_time("created", &self.created)?;
         if let Some(id) = &self.predecessor {
             digest("predecessor", id)?;
         }
@@ -71,16 +66,7 @@ impl Manifest {
 
     /// Name -> digest of every entry.
     fn check_entries(&self) -> Result<BTreeMap<&str, &str>, Error> {
-        for pair in self.entries.windows(2) {
-            require(pair[0].name < pair[1].name, || {
-                format!("entries {} and {} are out of order", pair[0].name, pair[1].name)
-            })?;
-        }
-        for entry in &self.entries {
-            frame::check_name(&entry.name)?;
-            digest(&entry.name, &entry.sha256)?;
-            require(entry.length <= MAX_COUNT, || format!("entry {} is too long", entry.name))?;
-        }
+        check_entries(&self.entries)?;
         Ok(self.entries.iter().map(|entry| (entry.name.as_str(), entry.sha256.as_str())).collect())
     }
 
@@ -127,11 +113,7 @@ impl Manifest {
             entries
                 .remove(head.entry.as_str())
                 .ok_or_else(|| Error::BundleEntryMissing { entry: head.entry.clone() })?;
-            let classes: BTreeSet<_> = head.classes.iter().collect();
-            require(classes.len() == head.classes.len() && classes.len() >= 2, || {
-                format!("task {} needs at least two classes of different names", head.task)
-            })?;
-            head.classes.iter().try_for_each(|class| name("class", class))?;
+            check_classes(&head.task, &head.classes)?;
         }
         Ok(tasks)
     }
@@ -190,51 +172,4 @@ impl Manifest {
         }
         Ok(())
     }
-}
-
-fn require(holds: bool, what: impl FnOnce() -> String) -> Result<(), Error> {
-    if holds { Ok(()) } else { Err(Error::Manifest { what: what() }) }
-}
-
-/// A short text for people.
-fn name(field: &str, value: &str) -> Result<(), Error> {
-    require(!value.trim().is_empty(), || format!("{field} is empty"))?;
-    text(field, value, MAX_NAME)
-}
-
-/// Nothing that moves a terminal's cursor or colours it.
-fn text(field: &str, value: &str, limit: usize) -> Result<(), Error> {
-    require(!value.contains(char::is_control), || format!("{field} has control characters"))?;
-    require(value.len() <= limit, || format!("{field} has {} bytes, more than {limit}", value.len()))
-}
-
-/// A task is part of an entry's name.
-fn task(value: &str) -> Result<(), Error> {
-    require(!value.contains('/'), || format!("task {value:?} has a slash"))?;
-    frame::check_name(value)
-}
-
-fn digest(of: &str, value: &str) -> Result<(), Error> {
-    let hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
-    require(value.len() == 64 && value.as_bytes().iter().all(hex), || {
-        format!("{of}: {value:?} is not a SHA-256 of 64 lower-case hex digits")
-    })
-}
-
-/// RFC 3339, UTC, to the second, with a day that exists; no leap seconds.
-fn is_utc_second(value: &str) -> bool {
-    let shape = value.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
-    if !shape.eq("0000-00-00T00:00:00Z".bytes()) {
-        return false;
-    }
-    let number = |at: usize, digits: usize| value[at..at + digits].parse::<u32>().unwrap_or(u32::MAX);
-    let (year, month, day) = (number(0, 4), number(5, 2), number(8, 2));
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let days = match month {
-        2 => 28 + u32::from(leap),
-        4 | 6 | 9 | 11 => 30,
-        1..=12 => 31,
-        _ => 0,
-    };
-    (1..=days).contains(&day) && number(11, 2) < 24 && number(14, 2) < 60 && number(17, 2) < 60
 }

@@ -5,15 +5,16 @@ use super::super::tests::{bundle, key, trust};
 use super::super::{Trust, verify as verify_bundle};
 use super::*;
 
+const PAYLOAD_TYPE: &str = <crate::bundle::Manifest as crate::bundle::Description>::PAYLOAD_TYPE;
 const MANIFEST: &[u8] = b"{\"any\":\"bytes\"}";
 
 fn text(keys: &[SigningKey]) -> String {
-    String::from_utf8(sign(keys, MANIFEST).unwrap()).unwrap()
+    String::from_utf8(sign(keys, PAYLOAD_TYPE, MANIFEST).unwrap()).unwrap()
 }
 
 #[track_caller]
 fn assert_refused(signatures: &str, words: &str) {
-    let error = verify(signatures.as_bytes(), MANIFEST).unwrap_err();
+    let error = verify(signatures.as_bytes(), PAYLOAD_TYPE, MANIFEST).unwrap_err();
     assert!(error.is_refusal() && error.to_string().contains(words), "{error}");
 }
 
@@ -25,7 +26,7 @@ fn the_encoding_is_dsse_version_1() {
 
 #[test]
 fn all_signers_are_found_in_any_order() {
-    let signers = verify(text(&[key(1), key(2), key(3)]).as_bytes(), MANIFEST).unwrap();
+    let signers = verify(text(&[key(1), key(2), key(3)]).as_bytes(), PAYLOAD_TYPE, MANIFEST).unwrap();
     assert_eq!(signers.len(), 3);
     assert_eq!(text(&[key(1), key(2), key(3)]), text(&[key(3), key(1), key(2)]));
 }
@@ -120,8 +121,8 @@ fn attack_other_spellings_of_the_file() {
 #[test]
 fn attack_many_signatures() {
     let keys: Vec<_> = (0..=LIMITS.signatures as u8).map(key).collect();
-    assert!(matches!(sign(&keys, MANIFEST), Err(Error::Signatures { .. })));
-    assert!(sign(&keys[1..], MANIFEST).is_ok());
+    assert!(matches!(sign(&keys, PAYLOAD_TYPE, MANIFEST), Err(Error::Signatures { .. })));
+    assert!(sign(&keys[1..], PAYLOAD_TYPE, MANIFEST).is_ok());
 }
 
 #[test]
