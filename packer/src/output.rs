@@ -43,6 +43,14 @@ pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     }
 }
 
+/// Reads the files of `dir` by name.
+pub fn folder(dir: &Path) -> impl Fn(&str) -> Result<Vec<u8>, Error> {
+    move |name| {
+        let path = dir.join(name);
+        fs::read(&path).map_err(|e| Error::io(path, e))
+    }
+}
+
 /// The time now: RFC 3339, UTC, whole seconds.
 pub fn now() -> String {
     jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap_or_default().to_string()

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Vit, checkpoint, config};
+use super::Vit;
 use crate::Error;
 
 /// Its three files, by the names of a Hugging Face folder.
@@ -18,10 +18,10 @@ pub const PHANTOM_SEED: u64 = 1000;
 /// The base, as [`Vit::open`] reads it from a folder.
 pub fn open() -> Result<Vit, Error> {
     let place = Path::new("the embedded base");
-    let [(_, config), (_, preprocessor), (name, weights)] = FILES;
-    let (config, preprocessing) = config::parse(place, config, preprocessor)?;
-    let tensors = checkpoint::parse(weights, &place.join(name), &config)?;
-    Ok(Vit { config, preprocessing, tensors })
+    Vit::read(place, |name| {
+        let found = FILES.iter().find(|(file, _)| *file == name);
+        Ok(found.map(|(_, bytes)| bytes.to_vec()).unwrap_or_default())
+    })
 }
 
 #[cfg(test)]

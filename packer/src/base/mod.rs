@@ -5,14 +5,13 @@
 //! tensors, values that are not finite.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use medforge_runtime::preprocess::{Preprocessing, Resize, Size};
 use medforge_runtime::tensors::Tensor;
 use sha2::{Digest, Sha256};
 
-use crate::Error;
+use crate::{Error, output};
 
 mod checkpoint;
 mod config;
@@ -33,13 +32,29 @@ pub struct Vit {
     pub tensors: BTreeMap<String, Tensor>,
 }
 
+/// What tells whether a module belongs to a base: all of the base but its weights, and their digest.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identity {
+    pub config: VitConfig,
+    pub preprocessing: Preprocessing,
+    /// As [`Vit::digest`].
+    pub digest: String,
+}
+
+/// The files of a base's folder: configuration, preprocessing, weights.
+pub const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", "model.safetensors"];
+
 impl Vit {
     /// Reads `config.json`, `preprocessor_config.json` and `model.safetensors`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let (config, preprocessing) = config::read(dir)?;
-        let path = dir.join("model.safetensors");
-        let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
-        let tensors = checkpoint::parse(&bytes, &path, &config)?;
+        Self::read(dir, output::folder(dir))
+    }
+
+    /// The same of a base whose [`FILES`] are given by name; messages name them as files of `place`.
+    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>) -> Result<Self, Error> {
+        let [config, preprocessor, weights] = FILES;
+        let (config, preprocessing) = config::parse(place, &file(config)?, &file(preprocessor)?)?;
+        let tensors = checkpoint::parse(&file(weights)?, &place.join(weights), &config)?;
         Ok(Vit { config, preprocessing, tensors })
     }
 
@@ -73,24 +88,48 @@ impl Vit {
         hex::encode(hash.finalize())
     }
 
+    /// All but the weights, and their digest.
+    pub fn identity(&self) -> Identity {
+        let (config, preprocessing) = (self.config.clone(), self.preprocessing.clone());
+        Identity { config, preprocessing, digest: self.digest() }
+    }
+
     /// How images are prepared for an input of `size` x `size`: resize and crop of the base's preprocessor, both scaled
     /// by the same factor.
     pub fn preprocessing_for(&self, size: u32) -> Result<Preprocessing, Error> {
-        self.config.check_size(size)?;
-        let own = self.preprocessing.output_size();
-        let scale = |edge: u32, own: u32| {
-            let scaled = (f64::from(edge) * f64::from(size) / f64::from(own)).round() as u32;
-            scaled.max(size)
-        };
-        let resize = match self.preprocessing.resize {
-            Resize::ShortestEdge(edge) => Resize::ShortestEdge(scale(edge, own.height.min(own.width))),
-            Resize::Exact(edges) => {
-                Resize::Exact(Size { height: scale(edges.height, own.height), width: scale(edges.width, own.width) })
-            }
-        };
-        let crop = Some(Size { height: size, width: size });
-        Ok(Preprocessing { resize, crop, ..self.preprocessing.clone() })
+        preprocessing_for(&self.config, &self.preprocessing, size)
     }
+}
+
+impl Identity {
+    /// What a base of this configuration, these image settings and weights of this digest is.
+    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>, digest: &str) -> Result<Self, Error> {
+        let [config, preprocessor, _] = FILES;
+        let (config, preprocessing) = config::parse(place, &file(config)?, &file(preprocessor)?)?;
+        Ok(Identity { config, preprocessing, digest: digest.to_owned() })
+    }
+
+    /// As [`Vit::preprocessing_for`].
+    pub fn preprocessing_for(&self, size: u32) -> Result<Preprocessing, Error> {
+        preprocessing_for(&self.config, &self.preprocessing, size)
+    }
+}
+
+fn preprocessing_for(config: &VitConfig, preprocessing: &Preprocessing, size: u32) -> Result<Preprocessing, Error> {
+    config.check_size(size)?;
+    let own = preprocessing.output_size();
+    let scale = |edge: u32, own: u32| {
+        let scaled = (f64::from(edge) * f64::from(size) / f64::from(own)).round() as u32;
+        scaled.max(size)
+    };
+    let resize = match preprocessing.resize {
+        Resize::ShortestEdge(edge) => Resize::ShortestEdge(scale(edge, own.height.min(own.width))),
+        Resize::Exact(edges) => {
+            Resize::Exact(Size { height: scale(edges.height, own.height), width: scale(edges.width, own.width) })
+        }
+    };
+    let crop = Some(Size { height: size, width: size });
+    Ok(Preprocessing { resize, crop, ..preprocessing.clone() })
 }
 
 /// The bytes of `values`, little-endian.

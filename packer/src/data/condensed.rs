@@ -80,7 +80,7 @@ impl Record {
 }
 
 /// The largest files that are read, in bytes.
-const MAX_RECORD: u64 = 1 << 20;
+const MAX_RECORD: usize = 1 << 20;
 const MAX_TENSORS: u64 = 1 << 30;
 
 impl Condensed {
@@ -141,9 +141,17 @@ impl Condensed {
 
     /// Reads a set's folder.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let path = dir.join(Self::MARKER);
+        Self::read(dir, |name| output::read_file(&dir.join(name), MAX_TENSORS))
+    }
+
+    /// The same of a set whose files are given by name; messages name them as files of `place`.
+    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>) -> Result<Self, Error> {
+        let path = place.join(Self::MARKER);
         let refuse = |what: String| Error::Condensed { path: path.clone(), what };
-        let bytes = output::read_file(&path, MAX_RECORD)?;
+        let bytes = file(Self::MARKER)?;
+        if bytes.len() > MAX_RECORD {
+            return Err(Error::TooLarge { path, what: format!("more than {MAX_RECORD} bytes") });
+        }
         let record: Record =
             serde_json::from_slice(&bytes).map_err(|e| refuse(format!("is no record of a condensed set: {e}")))?;
         if record.format != Record::FORMAT || record.version != Record::VERSION {
@@ -161,9 +169,9 @@ impl Condensed {
             return Err(refuse(format!("its preprocessing makes no images of {} pixels", record.image_size)));
         }
 
-        let path = dir.join("condensed.safetensors");
+        let path = place.join("condensed.safetensors");
         let refuse = |what: String| Error::Condensed { path: path.clone(), what };
-        let bytes = output::read_file(&path, MAX_TENSORS)?;
+        let bytes = file("condensed.safetensors")?;
         let mut tensors = tensors::read(&bytes, &path.display().to_string())?;
         let mut take = |name: &str| tensors.remove(name).ok_or_else(|| refuse(format!("tensor {name} is missing")));
         let (images, labels) = (take("images")?, take("labels")?);

@@ -4,7 +4,6 @@
 //! (`weight` of classes x features, `bias` of classes) and `module.json`.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use medforge_runtime::preprocess::Preprocessing;
@@ -12,8 +11,8 @@ use medforge_runtime::tensors::{self, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::Error;
-use crate::base::{Family, Vit, VitConfig};
+use crate::base::{Family, Identity, Vit, VitConfig};
+use crate::{Error, output};
 
 pub(crate) mod peft;
 mod stack;
@@ -107,16 +106,22 @@ impl Module {
 
     /// Reads a module's folder and checks that it belongs to `base`: digest, every site, every shape.
     pub fn open(dir: &Path, base: &Vit) -> Result<Self, Error> {
-        let card = read_card(dir)?;
-        let digest = base.digest();
-        if card.base_digest != digest {
-            return Err(Error::OtherBase { path: dir.to_owned(), module: card.base_digest, base: digest });
+        Self::read(dir, output::folder(dir), &base.identity())
+    }
+
+    /// The same of a module whose files are given by name; messages name them as files of `place`.
+    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>, base: &Identity) -> Result<Self, Error> {
+        let card = read_card(&place.join("module.json"), &file("module.json")?)?;
+        if card.base_digest != base.digest {
+            let (module, base) = (card.base_digest, base.digest.clone());
+            return Err(Error::OtherBase { path: place.to_owned(), module, base });
         }
         if base.preprocessing_for(card.image_size)? != card.preprocessing {
-            return Err(Error::OtherPreprocessing { path: dir.to_owned() });
+            return Err(Error::OtherPreprocessing { path: place.to_owned() });
         }
-        let (rank, alpha, sites) = peft::read(dir, &base.config)?;
-        let head = Head::read(&dir.join("head.safetensors"), &card.classes, base.config.hidden)?;
+        let (rank, alpha, sites) = peft::read(place, &file, &base.config)?;
+        let path = place.join("head.safetensors");
+        let head = Head::read(&path, &file("head.safetensors")?, &card.classes, base.config.hidden)?;
         Ok(Module { rank, alpha, sites, head, card })
     }
 
@@ -146,10 +151,9 @@ impl Module {
 }
 
 impl Head {
-    /// Reads a head's file and checks its shapes.
-    pub fn read(path: &Path, classes: &[String], features: usize) -> Result<Self, Error> {
-        let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
-        let mut tensors = tensors::read(&bytes, &path.display().to_string())?;
+    /// Reads the `bytes` of a head's file and checks its shapes; messages name it as `path`.
+    pub fn read(path: &Path, bytes: &[u8], classes: &[String], features: usize) -> Result<Self, Error> {
+        let mut tensors = tensors::read(bytes, &path.display().to_string())?;
         let mut take = |name: &str, expected: Vec<usize>| match tensors.remove(name) {
             Some(tensor) if tensor.shape == expected => Ok(tensor),
             Some(tensor) => {
@@ -186,11 +190,9 @@ pub fn site_shape(config: &VitConfig, site: &str) -> Option<(usize, usize)> {
     known.then(|| target.shape(config))
 }
 
-fn read_card(dir: &Path) -> Result<ModuleCard, Error> {
-    let path = dir.join("module.json");
-    let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
-    let refuse = |what: String| Error::Config { path: path.clone(), what };
-    let card: ModuleCard = serde_json::from_slice(&bytes).map_err(|e| refuse(format!("is not a module card: {e}")))?;
+fn read_card(path: &Path, bytes: &[u8]) -> Result<ModuleCard, Error> {
+    let refuse = |what: String| Error::Config { path: path.to_owned(), what };
+    let card: ModuleCard = serde_json::from_slice(bytes).map_err(|e| refuse(format!("is not a module card: {e}")))?;
     if card.format != ModuleCard::FORMAT || card.version != ModuleCard::VERSION {
         return Err(refuse(format!(
             "is {} version {}, and packer reads medforge-module version 1",

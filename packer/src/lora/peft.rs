@@ -4,7 +4,6 @@
 //! alpha patterns, trained biases, transposed layers, extra trained layers; and every tensor that matches no site.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 use medforge_runtime::tensors::{self, Tensor};
@@ -17,11 +16,15 @@ use super::{Factors, Module, site_shape};
 
 type Sites = BTreeMap<String, Factors>;
 
-/// Rank, alpha and factors.
-pub fn read(dir: &Path, config: &VitConfig) -> Result<(usize, f64, Sites), Error> {
-    let (rank, alpha) = read_config(&dir.join("adapter_config.json"))?;
-    let path = dir.join("adapter_model.safetensors");
-    let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
+/// Rank, alpha and factors of the two files, given by name; messages name them as files of `place`.
+pub fn read(
+    place: &Path,
+    file: impl Fn(&str) -> Result<Vec<u8>, Error>,
+    config: &VitConfig,
+) -> Result<(usize, f64, Sites), Error> {
+    let (rank, alpha) = read_config(&place.join("adapter_config.json"), &file("adapter_config.json")?)?;
+    let path = place.join("adapter_model.safetensors");
+    let bytes = file("adapter_model.safetensors")?;
     let mut halves: BTreeMap<String, [Option<Tensor>; 2]> = BTreeMap::new();
     let mut unknown = Vec::new();
     for (name, tensor) in tensors::read(&bytes, &path.display().to_string())? {
@@ -96,10 +99,9 @@ pub fn write_factors(family: Family, rank: usize, alpha: f64, sites: &Sites) -> 
     Ok([config, model])
 }
 
-fn read_config(path: &Path) -> Result<(usize, f64), Error> {
-    let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+fn read_config(path: &Path, bytes: &[u8]) -> Result<(usize, f64), Error> {
     let refuse = |what: &str| Error::Config { path: path.to_owned(), what: what.to_owned() };
-    let config: Value = serde_json::from_slice(&bytes).map_err(|e| refuse(&format!("is not JSON: {e}")))?;
+    let config: Value = serde_json::from_slice(bytes).map_err(|e| refuse(&format!("is not JSON: {e}")))?;
     let plain = |key: &str| match config.get(key) {
         None | Some(Value::Null | Value::Bool(false)) => true,
         Some(Value::Object(map)) => map.is_empty(),

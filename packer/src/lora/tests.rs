@@ -1,5 +1,7 @@
 //! Module folders: what is written reads back, what does not belong is refused.
 
+use std::fs;
+
 use medforge_runtime::tensors::Tensor;
 
 use crate::base::tests::small;

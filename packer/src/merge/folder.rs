@@ -129,11 +129,13 @@ impl MergedModel {
         if base.preprocessing_for(record.image_size)? != record.preprocessing {
             return Err(Error::OtherPreprocessing { path: dir.to_owned() });
         }
-        let (rank, alpha, sites) = peft::read(dir, &base.config)?;
+        let file = output::folder(dir);
+        let (rank, alpha, sites) = peft::read(dir, &file, &base.config)?;
         let mut heads = BTreeMap::new();
         for member in &record.members {
-            let path = dir.join("heads").join(format!("{}.safetensors", member.task));
-            heads.insert(member.task.clone(), Head::read(&path, &member.classes, base.config.hidden)?);
+            let name = format!("heads/{}.safetensors", member.task);
+            let head = Head::read(&dir.join(&name), &file(&name)?, &member.classes, base.config.hidden)?;
+            heads.insert(member.task.clone(), head);
         }
         let model = MergedModel { record, rank, alpha, sites, heads };
         if model.factors()? != model.record.factors {
