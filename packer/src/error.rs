@@ -139,6 +139,34 @@ pub enum Error {
     /// A key file that is not what it should be.
     #[error("{}: {what}", path.display())]
     Key { path: PathBuf, what: String },
+    // --- contribute ---
+    /// A contribution whose archive is not whole, not as it was signed, or not of this format.
+    #[error("{}: {source}", path.display())]
+    Contribution { path: PathBuf, source: medforge_runtime::Error },
+    /// A contribution that no contributor of the forge has signed.
+    #[error("{}: it is signed by {signers}, which is no contributor's key here", path.display())]
+    NotAContributor { path: PathBuf, signers: String },
+    /// A condensed set that is not to be given away.
+    #[error(
+        "the condensed set of {task} started from patients' images (`start` is `real`), which can still be seen in it; condense \
+         from noise, or pass --allow-real-start if you may give these images away"
+    )]
+    RealStart { task: String },
+    /// Two parts of a contribution that do not belong together.
+    #[error("{}: the module and the condensed set differ in {field}: {module} and {condensed}", path.display())]
+    Mismatch { path: PathBuf, field: &'static str, module: String, condensed: String },
+    /// A manifest that says something else than the parts.
+    #[error("{}: {field} in manifest.json is not what the module or the condensed set says", path.display())]
+    Misdescribed { path: PathBuf, field: &'static str },
+    /// A module of a head alone.
+    #[error("{}: the module adapts no site, so there is nothing to merge; train it with --targets", path.display())]
+    NoSites { path: PathBuf },
+    /// A card that is not text for people.
+    #[error("{} {what}", path.display())]
+    Card { path: PathBuf, what: String },
+    /// Gram matrices that are not the module's.
+    #[error("{} {what}", path.display())]
+    Grams { path: PathBuf, what: String },
     // --- gpu ---
     /// No adapter, or none of that number.
     #[error("--device {wanted}: {found}; install the GPU's driver (Vulkan, Metal or DX12), or use --device cpu")]
@@ -181,11 +209,12 @@ impl Error {
         Error::Io { path: path.into(), source }
     }
 
-    /// The process exit code: 130 interrupted, 3 bundle refused, 1 anything else.
+    /// The process exit code: 130 interrupted, 3 bundle or contribution refused, 1 anything else.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Interrupted { .. } => 130,
             Error::Runtime(error) if error.is_refusal() => 3,
+            Error::Contribution { .. } | Error::NotAContributor { .. } | Error::Misdescribed { .. } => 3,
             _ => 1,
         }
     }

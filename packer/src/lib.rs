@@ -7,6 +7,7 @@ pub mod audit;
 pub mod base;
 pub mod cli;
 pub mod condense;
+pub mod contribution;
 pub mod data;
 pub mod demo;
 pub mod device;

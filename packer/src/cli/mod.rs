@@ -9,6 +9,7 @@ mod bundle;
 mod classify;
 mod completions;
 mod condense;
+mod contribute;
 mod demo;
 mod device;
 mod devices;
@@ -37,6 +38,7 @@ enum Command {
     Train(train::Args),
     Condense(condense::Args),
     AuditPrivacy(audit_privacy::Args),
+    Contribute(contribute::Args),
     Eval(eval::Args),
     Merge(merge::Args),
     ExportOnnx(export_onnx::Args),
@@ -57,6 +59,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Train(args) => train::run(args),
         Command::Condense(args) => condense::run(args),
         Command::AuditPrivacy(args) => audit_privacy::run(args),
+        Command::Contribute(args) => contribute::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Merge(args) => merge::run(args),
         Command::ExportOnnx(args) => export_onnx::run(args),

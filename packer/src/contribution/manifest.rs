@@ -1,0 +1,126 @@
+//! A contribution's `manifest.json`: who gives what for which task, and what is known of it.
+//!
+//! The canonical form, signatures and digests are the bundle's. Refused: whatever contradicts itself, values out of range, and entries
+//! other than those that a contribution has.
+
+use medforge_runtime::Error as Refusal;
+use medforge_runtime::bundle::Description;
+use medforge_runtime::bundle::description::{
+    check_classes, check_count, check_digest, check_entries, check_numbers, check_task, check_text, check_time,
+    check_version, require,
+};
+use medforge_runtime::bundle::manifest::{Entry, Tool};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::lora::RecordedMetric;
+
+/// The one value of [`Manifest::format`].
+pub const FORMAT: &str = "medforge-contribution";
+/// The payload of every contribution, sorted.
+pub const REQUIRED: [&str; 7] = [
+    "adapter_config.json",
+    "adapter_model.safetensors",
+    "card.md",
+    "condensed.json",
+    "condensed.safetensors",
+    "head.safetensors",
+    "module.json",
+];
+/// For RegMean, where the contributor allows it.
+pub const GRAMS: &str = "grams.safetensors";
+
+/// The signed description of a contribution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// [`FORMAT`].
+    pub format: String,
+    /// 1.
+    pub version: u32,
+    /// `CONTRIBUTOR/TASK`.
+    pub name: String,
+    /// Counts the contributions of this name: a forge takes no older one after a newer one.
+    pub counter: u64,
+    pub contributor: String,
+    pub task: String,
+    /// In the order of the head's rows.
+    pub classes: Vec<String>,
+    /// Of the module and the condensed set.
+    pub licence: String,
+    /// UTC, to the second.
+    pub created: String,
+    pub base_digest: String,
+    /// Side in pixels of the images that the module was trained on.
+    pub image_size: u32,
+    /// On the contributor's own test split; empty if nothing was recorded.
+    pub metrics: Vec<RecordedMetric>,
+    /// Real training images that were condensed; left out where their number is protected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub images: Option<u64>,
+    /// Groups (patients) of those images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub groups: Option<u64>,
+    /// The accounting of a private condensed set, as in `condensed.json`. It does not cover the module.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub privacy: Option<Value>,
+    /// Whether the contributor gives away a set that started from patients' images.
+    pub real_start: bool,
+    pub entries: Vec<Entry>,
+    pub tool: Tool,
+}
+
+impl Manifest {
+    /// What a contribution of this contributor and task is called.
+    pub fn name_of(contributor: &str, task: &str) -> String {
+        format!("{contributor}/{task}")
+    }
+}
+
+impl Description for Manifest {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.medforge.contribution+json";
+    const FORMAT: &'static str = FORMAT;
+    const VERSION: u32 = 1;
+
+    fn check(&self) -> Result<(), Refusal> {
+        check_version::<Self>(&self.format, self.version.into())?;
+        check_text("contributor", &self.contributor)?;
+        check_task(&self.task)?;
+        let name = Self::name_of(&self.contributor, &self.task);
+        require(self.name == name, || format!("name is {:?}; it must be {name:?}", self.name))?;
+        check_count("counter", self.counter)?;
+        check_classes(&self.task, &self.classes)?;
+        check_text("licence", &self.licence)?;
+        check_time("created", &self.created)?;
+        check_digest("base_digest", &self.base_digest)?;
+        for metric in &self.metrics {
+            check_text("metric", &metric.name)?;
+            let finite = [metric.low, metric.value, metric.high].iter().all(|value| value.is_finite());
+            require(finite && metric.low <= metric.high, || {
+                format!("the metric {} is not a number within an interval", metric.name)
+            })?;
+            check_count("the images of a metric", metric.n as u64)?;
+        }
+        check_count("images", self.images.unwrap_or(0))?;
+        check_count("groups", self.groups.unwrap_or(0))?;
+        check_numbers("privacy", self.privacy.as_ref().unwrap_or(&Value::Null))?;
+        check_text("tool.name", &self.tool.name)?;
+        check_text("tool.version", &self.tool.version)?;
+        check_entries(&self.entries)?;
+        let mut names: Vec<_> = self.entries.iter().map(|e| e.name.as_str()).filter(|name| *name != GRAMS).collect();
+        names.sort_unstable();
+        match REQUIRED.iter().find(|required| !names.contains(required)) {
+            Some(missing) => Err(Refusal::BundleEntryMissing { entry: (*missing).into() }),
+            None => match names.iter().find(|name| !REQUIRED.contains(name)) {
+                Some(other) => {
+                    Err(Refusal::Manifest { what: format!("entry {other} is none that a contribution has") })
+                }
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+}

@@ -1,0 +1,247 @@
+//! The contribution: what leaves a hospital, one signed archive in the bundle's canonical form.
+//!
+//! It holds a module, the condensed set of the same task, a card for people and, where the contributor allows it, the Gram matrices of
+//! RegMean. Refused, when it is made and again whenever it is read: a set that started from patients' images unless the contributor
+//! says so, a module and a set of different base, task, classes, image size or preprocessing, a module that adapts no site, values that
+//! are not finite, and whatever the manifest says that the parts do not.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use medforge_runtime::Error as Refusal;
+use medforge_runtime::bundle::description::canonical;
+use medforge_runtime::bundle::{self, Description, Trust, Verified};
+use medforge_runtime::tensors::{self, Tensor};
+
+use crate::base::Identity;
+use crate::data::{Condensed, Start};
+use crate::lora::{Module, site_shape};
+use crate::{Error, output};
+
+mod manifest;
+#[cfg(test)]
+pub(crate) mod tests;
+
+pub use manifest::{FORMAT, GRAMS, Manifest, REQUIRED};
+
+/// What a contribution is made of.
+pub struct Parts {
+    pub module: Module,
+    pub condensed: Condensed,
+    /// For people, in Markdown.
+    pub card: String,
+    /// By site, [in, in]: the mean over tokens of x x^T.
+    pub grams: Option<BTreeMap<String, Tensor>>,
+}
+
+/// What the contributor decides.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Counts the contributions of this contributor and task.
+    pub counter: u64,
+    /// Give away a set that started from patients' images.
+    pub allow_real_start: bool,
+}
+
+/// A contribution of which everything was checked.
+#[derive(Debug)]
+pub struct Contribution {
+    archive: Verified<Manifest>,
+    pub module: Module,
+    pub condensed: Condensed,
+    pub grams: Option<BTreeMap<String, Tensor>>,
+}
+
+/// The card is a page or two.
+const MAX_CARD: usize = 1 << 20;
+
+/// The contribution of `parts` to a forge of `base`, signed by `key`.
+///
+/// # Errors
+/// Whatever [`Contribution::open`] would refuse, [`Error::RealStart`].
+pub fn build(parts: &Parts, options: Options, base: &Identity, key: &SigningKey) -> Result<Contribution, Error> {
+    let (card, record) = (&parts.module.card, &parts.condensed.record);
+    if record.start == Start::Real && !options.allow_real_start {
+        return Err(Error::RealStart { task: record.task.clone() });
+    }
+    let files = parts.module.files()?.into_iter().chain(parts.condensed.files()?);
+    let mut payload: BTreeMap<_, _> = files.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
+    payload.insert("card.md".into(), parts.card.clone().into_bytes());
+    if let Some(grams) = &parts.grams {
+        payload.insert(GRAMS.into(), tensors::write(grams.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new())?);
+    }
+    let manifest = Manifest {
+        format: FORMAT.into(),
+        version: Manifest::VERSION,
+        name: Manifest::name_of(&card.contributor, &card.task),
+        counter: options.counter,
+        contributor: card.contributor.clone(),
+        task: card.task.clone(),
+        classes: card.classes.clone(),
+        licence: card.licence.clone(),
+        created: output::now(),
+        base_digest: card.base_digest.clone(),
+        image_size: card.image_size,
+        metrics: card.metrics.clone(),
+        images: record.real_images.map(|n| n as u64),
+        groups: record.real_groups.map(|n| n as u64),
+        privacy: record.privacy.clone(),
+        real_start: record.start == Start::Real,
+        entries: bundle::list(&payload),
+        tool: tool(),
+    };
+    let bytes = bundle::assemble(&manifest, &payload, std::slice::from_ref(key))?;
+    let trust = Trust::new(vec![key.verifying_key()], 1)?;
+    Contribution::open(Path::new("the contribution"), bytes, &trust, base)
+}
+
+impl Contribution {
+    /// Verifies a contribution's bytes and checks all of its parts; messages name them as files of `place`.
+    ///
+    /// # Errors
+    /// [`Error::Contribution`] and [`Error::NotAContributor`] for the archive; [`Error::Mismatch`], [`Error::NoSites`],
+    /// [`Error::Card`], [`Error::Grams`] and what [`Module::read`] and [`Condensed::read`] refuse for the parts.
+    pub fn open(place: &Path, bytes: Vec<u8>, trust: &Trust, base: &Identity) -> Result<Self, Error> {
+        let archive = bundle::open::<Manifest>(bytes, trust).map_err(|source| match source {
+            Refusal::NotTrusted { signers, .. } => Error::NotAContributor { path: place.to_owned(), signers },
+            source => Error::Contribution { path: place.to_owned(), source },
+        })?;
+        let file = |name: &str| Ok(archive.entry(name)?.to_vec());
+        let module = Module::read(place, file, base)?;
+        let condensed = Condensed::read(place, file)?;
+        check_card(&place.join("card.md"), archive.entry("card.md")?)?;
+        let grams = archive.manifest().entries.iter().any(|entry| entry.name == GRAMS);
+        let grams = grams.then(|| read_grams(&place.join(GRAMS), archive.entry(GRAMS)?, &module, base)).transpose()?;
+        if module.sites.is_empty() {
+            return Err(Error::NoSites { path: place.to_owned() });
+        }
+        agree(place, archive.manifest(), &module, &condensed)?;
+        Ok(Contribution { archive, module, condensed, grams })
+    }
+
+    /// The signed description.
+    pub fn manifest(&self) -> &Manifest {
+        self.archive.manifest()
+    }
+
+    /// SHA-256 of the manifest's exact bytes, in hex.
+    pub fn id(&self) -> &str {
+        self.archive.id()
+    }
+
+    /// The trusted keys that signed.
+    pub fn signers(&self) -> &[VerifyingKey] {
+        self.archive.signers()
+    }
+
+    /// The archive's bytes.
+    pub fn bytes(&self) -> &[u8] {
+        self.archive.bytes()
+    }
+
+    /// The bytes of an entry.
+    ///
+    /// # Errors
+    /// If there is no such entry.
+    pub fn entry(&self, name: &str) -> Result<&[u8], Error> {
+        Ok(self.archive.entry(name)?)
+    }
+}
+
+/// Whether manifest, module and condensed set say the same.
+fn agree(place: &Path, manifest: &Manifest, module: &Module, condensed: &Condensed) -> Result<(), Error> {
+    let (card, set) = (&module.card, &condensed.record);
+    let same = |field: &'static str, module: String, condensed: String| match module == condensed {
+        true => Ok(()),
+        false => Err(Error::Mismatch { path: place.to_owned(), field, module, condensed }),
+    };
+    same("task", card.task.clone(), set.task.clone())?;
+    same("classes", card.classes.join(", "), set.classes.join(", "))?;
+    same("base", card.base_digest.clone(), set.base_digest.clone())?;
+    same("image size", card.image_size.to_string(), set.image_size.to_string())?;
+    same("preprocessing", format!("{:?}", card.preprocessing), format!("{:?}", set.preprocessing))?;
+
+    let says = |field: &'static str, holds: bool| match holds {
+        true => Ok(()),
+        false => Err(Error::Misdescribed { path: place.to_owned(), field }),
+    };
+    says("contributor", manifest.contributor == card.contributor)?;
+    says("task", manifest.task == card.task)?;
+    says("classes", manifest.classes == card.classes)?;
+    says("licence", manifest.licence == card.licence)?;
+    says("base_digest", manifest.base_digest == card.base_digest)?;
+    says("image_size", manifest.image_size == card.image_size)?;
+    says("metrics", manifest.metrics == card.metrics)?;
+    says("images", manifest.images == set.real_images.map(|n| n as u64))?;
+    says("groups", manifest.groups == set.real_groups.map(|n| n as u64))?;
+    // 8 and 8.0 are one number.
+    says("privacy", canonical(&manifest.privacy, "privacy")? == canonical(&set.privacy, "privacy")?)?;
+    says("real_start", manifest.real_start == (set.start == Start::Real))
+}
+
+/// Text for people, which cannot drive a terminal.
+fn check_card(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let refuse = |what: &str| Err(Error::Card { path: path.to_owned(), what: what.into() });
+    let Ok(text) = std::str::from_utf8(bytes) else { return refuse("is not UTF-8") };
+    if bytes.len() > MAX_CARD {
+        return refuse("is longer than 1 MiB");
+    }
+    if text.trim().is_empty() {
+        return refuse("is empty; say what the images are, where they come from and what the module is for");
+    }
+    match text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
+        true => refuse("has control characters"),
+        false => Ok(()),
+    }
+}
+
+/// A Gram matrix for each of the module's sites, and nothing else.
+pub(crate) fn read_grams(
+    path: &Path,
+    bytes: &[u8],
+    module: &Module,
+    base: &Identity,
+) -> Result<BTreeMap<String, Tensor>, Error> {
+    let refuse = |what: String| Error::Grams { path: path.to_owned(), what };
+    let grams = tensors::read(bytes, &path.display().to_string())?;
+    let (known, found): (BTreeSet<_>, BTreeSet<_>) = (module.sites.keys().collect(), grams.keys().collect());
+    if let Some(site) = known.symmetric_difference(&found).next() {
+        let which = if known.contains(site) {
+            "has no matrix for"
+        } else {
+            "has a matrix for a site that the module does not adapt,"
+        };
+        return Err(refuse(format!("{which} {site}")));
+    }
+    for (site, gram) in &grams {
+        let inputs = site_shape(&base.config, site).map_or(0, |(_, inputs)| inputs);
+        if gram.shape != [inputs, inputs] {
+            return Err(refuse(format!("{site} has shape {:?} where {:?} is right", gram.shape, [inputs, inputs])));
+        }
+    }
+    Ok(grams)
+}
+
+/// Reads what [`build`] takes: a module's folder, a condensed set's, the card and perhaps Gram matrices.
+pub fn read_parts(
+    base: &Identity,
+    module: &Path,
+    condensed: &Path,
+    card: &Path,
+    grams: Option<&Path>,
+) -> Result<Parts, Error> {
+    let module = Module::read(module, output::folder(module), base)?;
+    let condensed = Condensed::open(condensed)?;
+    let bytes = output::read_file(card, MAX_CARD as u64)?;
+    check_card(card, &bytes)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let matrices = |path: &Path| read_grams(path, &output::read_file(path, 1 << 32)?, &module, base);
+    let grams = grams.map(matrices).transpose()?;
+    Ok(Parts { module, condensed, card: text, grams })
+}
+
+/// What made a record.
+pub(crate) fn tool() -> bundle::manifest::Tool {
+    bundle::manifest::Tool { name: "packer".into(), version: env!("CARGO_PKG_VERSION").into() }
+}
