@@ -167,6 +167,67 @@ pub enum Error {
     /// Gram matrices that are not the module's.
     #[error("{} {what}", path.display())]
     Grams { path: PathBuf, what: String },
+    // --- forge ---
+    /// The store of a forge said no, or its address is none.
+    #[error("{place}: {what}")]
+    ForgeStore { place: String, what: String },
+    /// There is no forge.
+    #[error("{place} is no forge (it has no forge.zip); `packer forge init` makes one")]
+    NoForge { place: String },
+    /// There is one already.
+    #[error("{place} is a forge already; nothing was changed")]
+    ForgeExists { place: String },
+    /// A folder with other things in it.
+    #[error("{place} holds {name}, so no forge is made there; choose an empty folder")]
+    ForgeFolder { place: String, name: String },
+    /// A list of contributors that cannot be used.
+    #[error("{}: {what}", path.display())]
+    Contributors { path: PathBuf, what: String },
+    /// A contribution that cannot be taken, whatever is wrong with it.
+    #[error("{0}")]
+    Refused(Box<Error>),
+    /// A contribution by somebody whom the forge does not know.
+    #[error("{}: {contributor:?} is no contributor of this forge", path.display())]
+    UnknownContributor { path: PathBuf, contributor: String },
+    /// A contribution signed with another contributor's key.
+    #[error("{}: it names {contributor:?} and is not signed by that contributor's key", path.display())]
+    OthersKey { path: PathBuf, contributor: String },
+    /// An older contribution, or the same again.
+    #[error(
+        "{}: it is number {counter} of {name} and number {newest} was pushed already; sign a newer one with --counter {}",
+        path.display(), newest + 1
+    )]
+    Replayed { path: PathBuf, name: String, counter: u64, newest: u64 },
+    /// A task that another contributor holds.
+    #[error("{}: the task {task} is {holder:?}'s here; name yours otherwise", path.display())]
+    TaskTaken { path: PathBuf, task: String, holder: String },
+    /// A module for images of another size than the forge's.
+    #[error("{}: it was trained at {size} pixels and the forge's members at {others}", path.display())]
+    OtherImageSize { path: PathBuf, size: u32, others: u32 },
+    /// A key that does not sign for the forge.
+    #[error("--key is not this forge's key; its public key is {key}")]
+    ForgeKey { key: String },
+    /// A record of a forge that was changed, or is no record.
+    #[error("{name}: {source}")]
+    ForgeRecord { name: String, source: medforge_runtime::Error },
+    /// An object of a forge that is not there or was changed.
+    #[error("objects/{sha256} {what}")]
+    ForgeObject { sha256: String, what: String },
+    /// Records of a forge that contradict each other.
+    #[error("the forge's history is broken: {what}")]
+    ForgeHistory { what: String },
+    /// An item that is not there.
+    #[error("there is no v{number}; the newest item is v{newest}")]
+    NoItem { number: u64, newest: u64 },
+    /// An item whose contribution cannot leave.
+    #[error("v{number} cannot be reverted: {what}")]
+    NotAMember { number: u64, what: String },
+    /// An item that came out otherwise when it was made again.
+    #[error("v{number} made again has other bytes: it is not what its members and settings give")]
+    NotRebuilt { number: u64 },
+    /// An item made by a method that this packer does not know.
+    #[error("the method {settings} is not known here; use the packer that made the item")]
+    UnknownMethod { settings: String },
     // --- gpu ---
     /// No adapter, or none of that number.
     #[error("--device {wanted}: {found}; install the GPU's driver (Vulkan, Metal or DX12), or use --device cpu")]
@@ -209,12 +270,18 @@ impl Error {
         Error::Io { path: path.into(), source }
     }
 
-    /// The process exit code: 130 interrupted, 3 bundle or contribution refused, 1 anything else.
+    /// The process exit code: 130 interrupted, 3 bundle, contribution or forge refused, 1 anything else.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Interrupted { .. } => 130,
             Error::Runtime(error) if error.is_refusal() => 3,
             Error::Contribution { .. } | Error::NotAContributor { .. } | Error::Misdescribed { .. } => 3,
+            Error::Refused(_) | Error::UnknownContributor { .. } | Error::OthersKey { .. } | Error::Replayed { .. } => {
+                3
+            }
+            Error::TaskTaken { .. } | Error::OtherImageSize { .. } => 3,
+            Error::ForgeRecord { .. } | Error::ForgeObject { .. } | Error::ForgeHistory { .. } => 3,
+            Error::NotRebuilt { .. } => 3,
             _ => 1,
         }
     }

@@ -14,6 +14,7 @@ pub mod device;
 pub mod error;
 pub mod eval;
 pub mod export;
+pub mod forge;
 pub mod interrupt;
 pub mod logistic;
 pub mod lora;

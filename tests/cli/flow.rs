@@ -97,17 +97,22 @@ fn completions_and_manual_pages_come_from_the_command_line_itself() {
     good(dir.path(), "completions --man man");
     let page = std::fs::read_to_string(dir.path().join("man/packer-train.1")).unwrap();
     assert!(page.contains("warm") && dir.path().join("man/packer.1").exists());
+    assert!(dir.path().join("man/packer-forge-push.1").exists());
 }
 
 /// Every subcommand explains itself with an example.
 #[test]
 fn every_help_has_an_example() {
     let dir = tempfile::tempdir().unwrap();
-    let help = good(dir.path(), "--help");
-    let commands = help.lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty());
-    let names: Vec<&str> = commands.filter_map(|l| l.split_whitespace().next()).filter(|n| *n != "help").collect();
-    assert!(names.len() >= 10, "{names:?}");
-    for name in names {
+    let names = |command: &str| {
+        let help = good(dir.path(), &format!("{command} --help"));
+        let commands = help.lines().skip_while(|l| *l != "Commands:").skip(1).take_while(|l| !l.is_empty());
+        let names = commands.filter_map(|l| l.split_whitespace().next()).filter(|n| *n != "help");
+        names.map(|name| format!("{command} {name}").trim().to_owned()).collect::<Vec<_>>()
+    };
+    let (top, forge) = (names(""), names("forge"));
+    assert!(top.len() >= 10 && forge.len() >= 7, "{top:?} {forge:?}");
+    for name in top.iter().chain(&forge) {
         let help = good(dir.path(), &format!("{name} --help"));
         assert!(help.contains("Example:") && help.contains(&format!("packer {name}")), "{name}: {help}");
     }

@@ -4,6 +4,7 @@ mod condense;
 mod demo;
 mod devices;
 mod flow;
+mod forge;
 mod merge;
 mod real_data;
 mod refusals;

@@ -1,6 +1,6 @@
 //! `packer completions` and `packer man`: what the shell and the manual need, made from the command line's own definition.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::CommandFactory;
 use clap_complete::Shell;
@@ -30,16 +30,16 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
     if let Some(dir) = args.man {
         command.build();
-        let pages = std::iter::once(&command).chain(command.get_subcommands().filter(|c| c.get_name() != "help"));
-        for page in pages {
-            let name = page.get_display_name().unwrap_or(page.get_name()).replace(' ', "-");
-            let mut bytes = Vec::new();
-            clap_mangen::Man::new(page.clone())
-                .title(name.clone())
-                .render(&mut bytes)
-                .map_err(|e| Error::io(&dir, e))?;
-            output::write_file(&dir.join(format!("{name}.1")), &bytes)?;
-        }
+        manual(&command, &dir)?;
     }
     Ok(())
+}
+
+/// A page for the command and one for each below it.
+fn manual(command: &clap::Command, dir: &Path) -> Result<(), Error> {
+    let name = command.get_display_name().unwrap_or(command.get_name()).replace(' ', "-");
+    let mut bytes = Vec::new();
+    clap_mangen::Man::new(command.clone()).title(name.clone()).render(&mut bytes).map_err(|e| Error::io(dir, e))?;
+    output::write_file(&dir.join(format!("{name}.1")), &bytes)?;
+    command.get_subcommands().filter(|c| c.get_name() != "help").try_for_each(|command| manual(command, dir))
 }

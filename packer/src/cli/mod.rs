@@ -15,6 +15,7 @@ mod device;
 mod devices;
 mod eval;
 mod export_onnx;
+mod forge;
 mod input;
 mod inspect;
 mod keygen;
@@ -42,6 +43,8 @@ enum Command {
     Eval(eval::Args),
     Merge(merge::Args),
     ExportOnnx(export_onnx::Args),
+    #[command(subcommand)]
+    Forge(forge::Command),
     Bundle(bundle::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
@@ -63,6 +66,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Eval(args) => eval::run(args),
         Command::Merge(args) => merge::run(args),
         Command::ExportOnnx(args) => export_onnx::run(args),
+        Command::Forge(command) => forge::run(command),
         Command::Bundle(args) => bundle::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Inspect(args) => inspect::run(args),

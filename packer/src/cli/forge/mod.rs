@@ -1,0 +1,103 @@
+//! `packer forge`: contributions in, forge items out; one file per subcommand.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Subcommand, ValueEnum};
+use serde_json::Value;
+
+use crate::Error;
+use crate::export::keys;
+use crate::forge::average::Average;
+use crate::forge::{Forge, Merge};
+
+mod init;
+mod log;
+mod merge;
+mod push;
+mod revert;
+mod show;
+mod verify;
+
+/// Merge contributions one after another into the next forge item, with a history that anybody can verify
+#[derive(Subcommand)]
+#[command(after_help = "Example:\n  \
+    packer forge init F --base vits14 --trust contributors.toml --key forge.key\n  \
+    packer forge push F breast.contribution\n  \
+    packer forge merge F --key forge.key\n  \
+    packer forge log F\n\n\
+    F is a folder, or s3://BUCKET/PATH, gs://... or az://... where packer was built for it (--features s3).")]
+pub enum Command {
+    Init(init::Args),
+    Push(push::Args),
+    Merge(merge::Args),
+    Log(log::Args),
+    Show(show::Args),
+    Revert(revert::Args),
+    Verify(verify::Args),
+}
+
+pub fn run(command: Command) -> Result<(), Error> {
+    match command {
+        Command::Init(args) => init::run(args),
+        Command::Push(args) => push::run(args),
+        Command::Merge(args) => merge::run(args),
+        Command::Log(args) => log::run(args),
+        Command::Show(args) => show::run(args),
+        Command::Revert(args) => revert::run(args),
+        Command::Verify(args) => verify::run(args),
+    }
+}
+
+/// Which forge, and by whom.
+#[derive(clap::Args)]
+struct At {
+    /// The forge: a folder or an address
+    #[arg(value_name = "F")]
+    forge: String,
+    /// The forge's public key as you got it from its keeper; without it, the one that the forge names is believed
+    #[arg(long, value_name = "FILE")]
+    trust: Option<PathBuf>,
+}
+
+impl At {
+    fn open(&self) -> Result<Forge, Error> {
+        let trust = self.trust.as_deref().map(keys::read_trust).transpose()?;
+        Forge::open(&self.forge, trust.as_ref())
+    }
+}
+
+/// How contributions are merged.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Method {
+    /// The mean of the members' changes
+    Average,
+}
+
+impl Method {
+    fn merge(self) -> Box<dyn Merge> {
+        match self {
+            Method::Average => Box::new(Average),
+        }
+    }
+}
+
+/// The method that an item records.
+fn method_of(settings: &Value) -> Result<Box<dyn Merge>, Error> {
+    let known =
+        Method::value_variants().iter().map(|method| method.merge()).find(|method| method.settings() == *settings);
+    known.ok_or_else(|| Error::UnknownMethod { settings: settings.to_string() })
+}
+
+/// `v2` as 2.
+#[derive(Clone, Copy)]
+struct Version(u64);
+
+impl FromStr for Version {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = text.strip_prefix('v').and_then(|number| number.parse().ok()).filter(|number| *number > 0);
+        number.map(Version).ok_or_else(|| format!("{text:?} is not like v2"))
+    }
+}

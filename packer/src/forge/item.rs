@@ -1,0 +1,158 @@
+//! The forge item: one step of a forge's history, and what it holds.
+//!
+//! The item itself is small and signed; it names its content by digest: the members in order, the merge's record (weights, search
+//! trace) and the model's files. So the history reads fast however many members there are.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use medforge_runtime::Error as Refusal;
+use medforge_runtime::bundle::description::{
+    check_count, check_digest, check_numbers, check_text, check_time, check_version, require,
+};
+use medforge_runtime::bundle::manifest::{Entry, Tool};
+use medforge_runtime::bundle::{Description, frame, sha256_hex};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// A signed step of the history.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Item {
+    /// `medforge-forge-item`.
+    pub format: String,
+    /// 1.
+    pub version: u32,
+    /// 1 for v1.
+    pub number: u64,
+    /// The id of the item before; of the first, none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub predecessor: Option<String>,
+    pub kind: Kind,
+    /// The contribution that a merge adds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub added: Option<Member>,
+    /// The contribution that a revert takes out, or the older one of the same name that a merge replaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Member>,
+    /// All pushes up to this number have been merged, in this item or before.
+    pub push: u64,
+    /// How many members it has.
+    pub members: u64,
+    /// The method and its settings, seed included.
+    pub settings: Value,
+    /// The [`Content`].
+    pub content: Object,
+    /// UTC, to the second.
+    pub created: String,
+    pub tool: Tool,
+}
+
+/// What an item came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    Merge,
+    Revert,
+}
+
+/// A contribution that takes part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// `CONTRIBUTOR/TASK`.
+    pub name: String,
+    /// The contribution's id.
+    pub contribution: String,
+    /// The number of its push.
+    pub push: u64,
+}
+
+/// Bytes of the store, by what they are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Object {
+    pub length: u64,
+    pub sha256: String,
+}
+
+/// What an item holds, in canonical JSON an object of the store.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Content {
+    /// In the order in which they came.
+    pub members: Vec<Member>,
+    /// What the method says of its result: weights, search trace.
+    pub record: Value,
+    /// The model, by file name.
+    pub files: BTreeMap<String, Object>,
+}
+
+impl Object {
+    /// What `bytes` are called.
+    pub fn of(bytes: &[u8]) -> Self {
+        Object { length: bytes.len() as u64, sha256: sha256_hex(bytes) }
+    }
+
+    fn check(&self, of: &str) -> Result<(), Refusal> {
+        check_digest(of, &self.sha256)?;
+        check_count(of, self.length)
+    }
+}
+
+impl Member {
+    fn check(&self) -> Result<(), Refusal> {
+        check_text("the name of a member", &self.name)?;
+        check_digest(&self.name, &self.contribution)?;
+        check_count("push", self.push)
+    }
+}
+
+impl Content {
+    /// Whether it agrees with itself.
+    ///
+    /// # Errors
+    /// A refusal that says what is wrong.
+    pub fn check(&self) -> Result<(), Refusal> {
+        let mut names = BTreeSet::new();
+        for member in &self.members {
+            member.check()?;
+            require(names.insert(&member.name), || format!("{} is a member twice", member.name))?;
+        }
+        for (name, object) in &self.files {
+            frame::check_name(name)?;
+            object.check(name)?;
+        }
+        check_numbers("record", &self.record)
+    }
+}
+
+impl Description for Item {
+    const PAYLOAD_TYPE: &'static str = "application/vnd.medforge.forge-item+json";
+    const FORMAT: &'static str = "medforge-forge-item";
+    const VERSION: u32 = 1;
+
+    fn check(&self) -> Result<(), Refusal> {
+        check_version::<Self>(&self.format, self.version.into())?;
+        for (field, value) in [("number", self.number), ("push", self.push), ("members", self.members)] {
+            check_count(field, value)?;
+        }
+        require(self.number > 0 && (self.number == 1) == self.predecessor.is_none(), || {
+            "every item but the first, which is 1, has a predecessor".into()
+        })?;
+        if let Some(id) = &self.predecessor {
+            check_digest("predecessor", id)?;
+        }
+        require(self.added.is_some() == (self.kind == Kind::Merge), || "a merge, and no revert, adds a member".into())?;
+        require(self.removed.is_some() || self.kind == Kind::Merge, || "a revert removes a member".into())?;
+        self.added.iter().chain(&self.removed).try_for_each(Member::check)?;
+        check_numbers("settings", &self.settings)?;
+        self.content.check("content")?;
+        check_time("created", &self.created)?;
+        check_text("tool.name", &self.tool.name)?;
+        check_text("tool.version", &self.tool.version)
+    }
+
+    fn entries(&self) -> &[Entry] {
+        &[]
+    }
+}

@@ -1,0 +1,161 @@
+//! The steps of a forge's history: a merge takes the next contribution that was pushed, a revert takes a member out.
+//!
+//! A merge goes on from the model of the newest item. Where a member leaves (a revert, or a newer contribution of the same name), the
+//! model is made again from the contributions that stay: no model in which the leaving one took part is used.
+
+use ed25519_dalek::SigningKey;
+use medforge_runtime::bundle::description::canonical;
+use medforge_runtime::bundle::{self, Description, Verified};
+use serde_json::Value;
+
+use super::{Content, Forge, ITEMS, Item, Kind, MAX_NUMBER, Made, Member, Merge, Pushed, numbered, put};
+use crate::contribution::tool;
+use crate::{Error, interrupt, output};
+
+/// Makes a method again from the settings that an item records.
+pub type Methods<'a> = &'a dyn Fn(&Value) -> Result<Box<dyn Merge>, Error>;
+
+/// What a step changes.
+pub(super) struct Change {
+    pub kind: Kind,
+    pub added: Option<Member>,
+    pub removed: Option<Member>,
+    pub push: u64,
+    pub members: Vec<Member>,
+}
+
+/// Where a step begins: the newest item and what it holds.
+type Head = Option<(Verified<Item>, Content)>;
+
+impl Forge {
+    /// Merges the next contribution that was pushed and not merged yet; none if there is none.
+    ///
+    /// # Errors
+    /// [`Error::ForgeKey`], whatever `method` says, and damage to the store.
+    pub fn merge(&self, method: &dyn Merge, key: &SigningKey) -> Result<Option<Verified<Item>>, Error> {
+        self.check_key(key)?;
+        loop {
+            let head = self.head_and_content()?;
+            let merged = head.as_ref().map_or(0, |(item, _)| item.manifest().push);
+            if merged == self.newest(super::PUSHES)? {
+                return Ok(None);
+            }
+            let pushed = self.pushed(merged + 1)?;
+            let members = head.as_ref().map(|(_, content)| content.members.as_slice()).unwrap_or_default();
+            let change = Change::merge(members, &pushed);
+            let before = match &head {
+                Some((_, content)) if method.sequential() && change.removed.is_none() && !members.is_empty() => {
+                    Some(self.made(content)?)
+                }
+                _ => None,
+            };
+            let made = self.model(method, &change.members, before)?;
+            if let Some(item) = self.add(head, change, method.settings(), made, key)? {
+                return Ok(Some(item));
+            }
+        }
+    }
+
+    /// Takes out the contribution that item `number` added.
+    ///
+    /// # Errors
+    /// [`Error::ForgeKey`], [`Error::NoItem`], [`Error::NotAMember`], whatever the method says, and damage to the store.
+    pub fn revert(&self, number: u64, methods: Methods, key: &SigningKey) -> Result<Verified<Item>, Error> {
+        self.check_key(key)?;
+        let Some(leaving) = self.item(number)?.manifest().added.clone() else {
+            return Err(Error::NotAMember { number, what: "it is itself a revert and added no contribution".into() });
+        };
+        loop {
+            let Some((head, content)) = self.head_and_content()? else {
+                return Err(Error::NoItem { number, newest: 0 });
+            };
+            let Some(change) = Change::revert(&content.members, &leaving, head.manifest().push) else {
+                let what =
+                    format!("its contribution, {}, is no member of v{} any more", leaving.name, head.manifest().number);
+                return Err(Error::NotAMember { number, what });
+            };
+            let settings = head.manifest().settings.clone();
+            let made = self.model(&*methods(&settings)?, &change.members, None)?;
+            if let Some(item) = self.add(Some((head, content)), change, settings, made, key)? {
+                return Ok(item);
+            }
+        }
+    }
+
+    fn head_and_content(&self) -> Result<Head, Error> {
+        let Some(head) = self.head()? else { return Ok(None) };
+        let content = self.content(head.manifest())?;
+        Ok(Some((head, content)))
+    }
+
+    /// Stores an item after `head`; none if somebody else was first.
+    fn add(
+        &self,
+        head: Head,
+        change: Change,
+        settings: Value,
+        made: Made,
+        key: &SigningKey,
+    ) -> Result<Option<Verified<Item>>, Error> {
+        interrupt::check()?;
+        let number = head.as_ref().map_or(0, |(item, _)| item.manifest().number) + 1;
+        if number > MAX_NUMBER {
+            return Err(Error::ForgeHistory { what: format!("{MAX_NUMBER} items are all that a forge takes") });
+        }
+        let content = content_of(&change.members, &made);
+        content.check()?;
+        let bytes = canonical(&content, "the content")?;
+        let item = Item {
+            format: Item::FORMAT.into(),
+            version: Item::VERSION,
+            number,
+            predecessor: head.map(|(item, _)| item.id().to_owned()),
+            kind: change.kind,
+            added: change.added,
+            removed: change.removed,
+            push: change.push,
+            members: change.members.len() as u64,
+            settings,
+            content: super::Object::of(&bytes),
+            created: output::now(),
+            tool: tool(),
+        };
+        let signed = bundle::assemble(&item, &Default::default(), std::slice::from_ref(key))?;
+        for file in made.files.into_values() {
+            put(&self.store, file)?;
+        }
+        put(&self.store, bytes)?;
+        let name = numbered(ITEMS, number);
+        let created = self.store.create(&name, signed.clone())?;
+        // A bucket may have taken it although its answer was lost.
+        if !created && self.store.read(&name, super::MAX_RECORD)?.as_ref() != Some(&signed) {
+            return Ok(None);
+        }
+        self.parse_item(number, Some(signed)).map(Some)
+    }
+}
+
+/// What an item of `members` and this model holds.
+pub(super) fn content_of(members: &[Member], made: &Made) -> Content {
+    let files = made.files.iter().map(|(name, bytes)| (name.clone(), super::Object::of(bytes)));
+    Content { members: members.to_vec(), record: made.record.clone(), files: files.collect() }
+}
+
+impl Change {
+    /// The contribution `pushed` comes to `members`, in place of an older one of its name.
+    pub fn merge(members: &[Member], pushed: &Pushed) -> Self {
+        let (name, contribution) = (pushed.signed.description().name.clone(), pushed.signed.id().to_owned());
+        let added = Member { name, contribution, push: pushed.number };
+        let removed = members.iter().find(|member| member.name == added.name).cloned();
+        let mut members: Vec<_> = members.iter().filter(|member| member.name != added.name).cloned().collect();
+        members.push(added.clone());
+        Change { kind: Kind::Merge, added: Some(added), removed, push: pushed.number, members }
+    }
+
+    /// The contribution `leaving` goes; none if it is no member.
+    pub fn revert(members: &[Member], leaving: &Member, push: u64) -> Option<Self> {
+        let left: Vec<_> = members.iter().filter(|member| *member != leaving).cloned().collect();
+        let change = Change { kind: Kind::Revert, added: None, removed: Some(leaving.clone()), push, members: left };
+        (change.members.len() < members.len()).then_some(change)
+    }
+}

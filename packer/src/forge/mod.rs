@@ -1,0 +1,363 @@
+//! The forge: where contributions come together, one after another, into forge items v1, v2, ...
+//!
+//! A forge is a store (a folder or a bucket) in which nothing is ever changed:
+//!
+//! ```text
+//! forge.zip            the base, who may contribute, the forge's key; signed by it
+//! objects/<sha256>     bytes by what they are
+//! pushes/000001.zip    a contribution's signed manifest; its entries are objects
+//! items/000001.zip     a forge item, signed by the forge's key; its content is an object
+//! ```
+//!
+//! Writing stores objects first, then creates the next number. Of several who create the same number one succeeds; the others read what
+//! is new, check again and take the next. So a process may stop at any point, and any number of them may run at once.
+//!
+//! The method that merges is handed in ([`Merge`]): the forge is store and history.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use ed25519_dalek::{SigningKey, VerifyingKey};
+use medforge_runtime::bundle::description::from_canonical;
+use medforge_runtime::bundle::{self, Description, Signed, Trust, Verified};
+use medforge_runtime::tensors::Tensor;
+use serde_json::Value;
+
+use crate::base::{Identity, Vit};
+use crate::contribution::{Manifest, tool};
+use crate::data::Condensed;
+use crate::lora::Module;
+use crate::{Error, output};
+
+pub mod average;
+mod item;
+mod members;
+mod merge;
+mod push;
+mod root;
+mod store;
+#[cfg(test)]
+mod tests;
+mod verify;
+
+pub use item::{Content, Item, Kind, Member, Object};
+pub use merge::Methods;
+pub use root::{Root, read_contributors};
+pub use store::Store;
+pub use verify::Report;
+
+/// A method that merges the members of a forge item. What it gives depends on nothing but its settings, the previous model and the
+/// members: the same bytes every time, on every machine that rebuilds the item.
+pub trait Merge {
+    /// The method's name and all of its settings, seed included. Recorded with the item, from which the method is made again.
+    fn settings(&self) -> Value;
+
+    /// Whether a merge goes on from the previous item's model. If not, `previous` is never given, and no model in between is made when
+    /// members leave.
+    fn sequential(&self) -> bool {
+        true
+    }
+
+    /// The model of all `members`, of which the last is new, given the model of those before it. At least one member.
+    fn merge(&self, previous: Option<&Made>, members: &dyn Members) -> Result<Made, Error>;
+}
+
+/// The members of an item to be made, read from the store when asked for.
+pub trait Members {
+    fn len(&self) -> usize;
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// `CONTRIBUTOR/TASK`.
+    fn name(&self, i: usize) -> &str;
+    /// The contribution's id.
+    fn digest(&self, i: usize) -> &str;
+    fn module(&self, i: usize) -> Result<Module, Error>;
+    fn condensed(&self, i: usize) -> Result<Condensed, Error>;
+    /// By site, where the contributor gave them.
+    fn grams(&self, i: usize) -> Result<Option<BTreeMap<String, Tensor>>, Error>;
+}
+
+/// What a method makes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Made {
+    /// Weights, search trace and whatever else explains the result.
+    pub record: Value,
+    /// The model, by file name (`a-z 0-9 . _ / -`).
+    pub files: BTreeMap<String, Vec<u8>>,
+}
+
+/// An open forge.
+pub struct Forge {
+    store: Store,
+    root: Root,
+    /// What its items are verified with.
+    key: Trust,
+    /// What its contributions are verified with: any contributor's key.
+    contributors: Trust,
+    base: Identity,
+}
+
+/// A contribution that was pushed: its signed manifest.
+pub struct Pushed {
+    pub number: u64,
+    pub signed: Signed<Manifest>,
+    envelope: Vec<u8>,
+}
+
+/// Records are descriptions with their signatures.
+const MAX_RECORD: u64 = 1 << 24;
+/// Numbers have six digits.
+const MAX_NUMBER: u64 = 999_999;
+const ROOT: &str = "forge.zip";
+const PUSHES: &str = "pushes";
+const ITEMS: &str = "items";
+const OBJECTS: &str = "objects";
+
+impl Forge {
+    /// Makes a forge for `base` at `place`, to which `contributors` may push and whose items `key` signs.
+    ///
+    /// # Errors
+    /// [`Error::ForgeExists`], [`Error::ForgeFolder`], [`Error::ForgeStore`].
+    pub fn init(
+        place: &str,
+        base: &Vit,
+        contributors: &BTreeMap<String, VerifyingKey>,
+        key: &SigningKey,
+    ) -> Result<Self, Error> {
+        let store = Store::open(place, true)?;
+        let top = store.top()?;
+        if top.contains(ROOT) {
+            return Err(Error::ForgeExists { place: place.to_owned() });
+        }
+        if let Some(name) = top.iter().find(|name| *name != OBJECTS) {
+            return Err(Error::ForgeFolder { place: place.to_owned(), name: name.clone() });
+        }
+        let mut files = BTreeMap::new();
+        for (name, bytes) in base.files()? {
+            files.insert(name.to_owned(), bytes);
+        }
+        let root = Root {
+            format: Root::FORMAT.into(),
+            version: Root::VERSION,
+            created: output::now(),
+            base_digest: base.digest(),
+            base: bundle::list(&files),
+            contributors: contributors.iter().map(|(name, key)| (name.clone(), hex::encode(key.as_bytes()))).collect(),
+            key: hex::encode(key.verifying_key().as_bytes()),
+            tool: tool(),
+        };
+        let signed = bundle::assemble(&root, &BTreeMap::new(), std::slice::from_ref(key))?;
+        for bytes in files.into_values() {
+            put(&store, bytes)?;
+        }
+        match store.create(ROOT, signed)? {
+            true => Self::open(place, None),
+            false => Err(Error::ForgeExists { place: place.to_owned() }),
+        }
+    }
+
+    /// Opens the forge at `place`. Without `trust`, its key is the one that it names itself; with it, one of those.
+    ///
+    /// # Errors
+    /// [`Error::NoForge`], [`Error::ForgeRecord`], [`Error::ForgeStore`].
+    pub fn open(place: &str, trust: Option<&Trust>) -> Result<Self, Error> {
+        let store = Store::open(place, false)?;
+        let bytes = store.read(ROOT, MAX_RECORD)?.ok_or_else(|| Error::NoForge { place: place.to_owned() })?;
+        let refuse = |source| Error::ForgeRecord { name: ROOT.into(), source };
+        if let Some(trust) = trust {
+            bundle::open::<Root>(bytes.clone(), trust).map_err(refuse)?;
+        }
+        let opened = bundle::open_unverified::<Root>(bytes).map_err(refuse)?;
+        let root = opened.manifest().clone();
+        let trusted = |hex: &String| {
+            let refuse = || Error::ForgeHistory { what: format!("{ROOT} holds {hex}, which is no key") };
+            root::key_of(hex).ok_or_else(refuse)
+        };
+        let key = trusted(&root.key)?;
+        if !opened.signers().contains(&key) {
+            return Err(Error::ForgeHistory { what: format!("{ROOT} is not signed by the key that it names") });
+        }
+        let contributors = root.contributors.values().map(trusted).collect::<Result<Vec<_>, _>>()?;
+        let file = |name: &str| match root.base.iter().find(|entry| entry.name == name) {
+            Some(entry) => object(&store, &entry.sha256, entry.length),
+            None => Err(Error::ForgeHistory { what: format!("{ROOT} lists no {name}") }),
+        };
+        let base = Identity::read(Path::new("the forge's base"), file, &root.base_digest)?;
+        let (key, contributors) = (Trust::new(vec![key], 1)?, Trust::new(contributors, 1)?);
+        Ok(Forge { store, root, key, contributors, base })
+    }
+
+    /// What the forge says of itself.
+    pub fn root(&self) -> &Root {
+        &self.root
+    }
+
+    /// What tells whether a module belongs to the forge's base.
+    pub fn identity(&self) -> &Identity {
+        &self.base
+    }
+
+    /// The base, with its weights.
+    pub fn base(&self) -> Result<Vit, Error> {
+        let place = Path::new("the forge's base");
+        let file = |name: &str| match self.root.base.iter().find(|entry| entry.name == name) {
+            Some(entry) => object(&self.store, &entry.sha256, entry.length),
+            None => Err(Error::ForgeHistory { what: format!("{ROOT} lists no {name}") }),
+        };
+        let base = Vit::read(place, file)?;
+        let (found, named) = (base.digest(), &self.root.base_digest);
+        match found == *named {
+            true => Ok(base),
+            false => Err(Error::OtherBase { path: place.into(), module: named.clone(), base: found }),
+        }
+    }
+
+    /// All items, the first first.
+    pub fn items(&self) -> Result<Vec<Verified<Item>>, Error> {
+        let newest = self.newest(ITEMS)?;
+        let names: Vec<_> = (1..=newest).map(|number| numbered(ITEMS, number)).collect();
+        let records = self.store.read_all(&names, MAX_RECORD)?;
+        (1..).zip(records).map(|(number, bytes)| self.parse_item(number, bytes)).collect()
+    }
+
+    /// The newest item, if there is one.
+    pub fn head(&self) -> Result<Option<Verified<Item>>, Error> {
+        match self.newest(ITEMS)? {
+            0 => Ok(None),
+            number => self.item(number).map(Some),
+        }
+    }
+
+    /// The item `number`.
+    ///
+    /// # Errors
+    /// [`Error::NoItem`], [`Error::ForgeRecord`].
+    pub fn item(&self, number: u64) -> Result<Verified<Item>, Error> {
+        let bytes = self.store.read(&numbered(ITEMS, number), MAX_RECORD)?;
+        if bytes.is_none() {
+            let newest = self.newest(ITEMS)?;
+            if number == 0 || number > newest {
+                return Err(Error::NoItem { number, newest });
+            }
+        }
+        self.parse_item(number, bytes)
+    }
+
+    /// What an item holds.
+    pub fn content(&self, item: &Item) -> Result<Content, Error> {
+        let name = format!("the content of v{}", item.number);
+        let bytes = self.object(&item.content)?;
+        let content: Content = from_canonical(&bytes, &name)?;
+        content.check()?;
+        match content.members.len() as u64 == item.members {
+            true => Ok(content),
+            false => Err(Error::ForgeHistory {
+                what: format!("{name} has not the number of members that v{} says", item.number),
+            }),
+        }
+    }
+
+    /// The model of an item.
+    pub fn made(&self, content: &Content) -> Result<Made, Error> {
+        let files = content.files.iter().map(|(name, file)| Ok((name.clone(), self.object(file)?)));
+        Ok(Made { record: content.record.clone(), files: files.collect::<Result<_, Error>>()? })
+    }
+
+    /// All contributions that were pushed, the first first; of each its signed manifest alone.
+    pub fn pushes(&self) -> Result<Vec<Pushed>, Error> {
+        self.pushes_after(0)
+    }
+
+    /// Those after the push `number`.
+    pub fn pushes_after(&self, number: u64) -> Result<Vec<Pushed>, Error> {
+        let numbers = number + 1..=self.newest(PUSHES)?;
+        let names: Vec<_> = numbers.clone().map(|number| numbered(PUSHES, number)).collect();
+        let records = self.store.read_all(&names, MAX_RECORD)?;
+        numbers.zip(records).map(|(number, bytes)| self.parse_push(number, bytes)).collect()
+    }
+
+    /// The contribution that was pushed as `number`: its signed manifest alone.
+    pub fn pushed(&self, number: u64) -> Result<Pushed, Error> {
+        self.parse_push(number, self.store.read(&numbered(PUSHES, number), MAX_RECORD)?)
+    }
+
+    /// The bytes of an object of the store.
+    pub fn object(&self, of: &Object) -> Result<Vec<u8>, Error> {
+        object(&self.store, &of.sha256, of.length)
+    }
+
+    fn parse_item(&self, number: u64, bytes: Option<Vec<u8>>) -> Result<Verified<Item>, Error> {
+        let name = numbered(ITEMS, number);
+        let bytes = bytes.ok_or_else(|| Error::ForgeHistory { what: format!("{name} is missing") })?;
+        let item = bundle::open::<Item>(bytes, &self.key).map_err(|source| Error::ForgeRecord { name, source })?;
+        match item.manifest().number == number {
+            true => Ok(item),
+            false => {
+                Err(Error::ForgeHistory { what: format!("item {number} says that it is v{}", item.manifest().number) })
+            }
+        }
+    }
+
+    fn parse_push(&self, number: u64, bytes: Option<Vec<u8>>) -> Result<Pushed, Error> {
+        let name = numbered(PUSHES, number);
+        let envelope = bytes.ok_or_else(|| Error::ForgeHistory { what: format!("{name} is missing") })?;
+        let signed = bundle::open_envelope::<Manifest>(&envelope, &self.contributors);
+        let signed = signed.map_err(|source| Error::ForgeRecord { name: name.clone(), source })?;
+        self.check_signer(Path::new(&name), signed.description(), signed.signers())?;
+        Ok(Pushed { number, signed, envelope })
+    }
+
+    /// Whether the contributor that a contribution names is one of the forge's, and has signed it.
+    fn check_signer(&self, path: &Path, manifest: &Manifest, signers: &[VerifyingKey]) -> Result<(), Error> {
+        let contributor = &manifest.contributor;
+        let Some(key) = self.root.contributors.get(contributor) else {
+            return Err(Error::UnknownContributor { path: path.to_owned(), contributor: contributor.clone() });
+        };
+        match signers.iter().any(|signer| hex::encode(signer.as_bytes()) == *key) {
+            true => Ok(()),
+            false => Err(Error::OthersKey { path: path.to_owned(), contributor: contributor.clone() }),
+        }
+    }
+
+    /// Refuses a key that is not the forge's.
+    fn check_key(&self, key: &SigningKey) -> Result<(), Error> {
+        match hex::encode(key.verifying_key().as_bytes()) == self.root.key {
+            true => Ok(()),
+            false => Err(Error::ForgeKey { key: self.root.key.clone() }),
+        }
+    }
+
+    /// The largest number of a folder, 0 if there is none.
+    fn newest(&self, folder: &str) -> Result<u64, Error> {
+        let names = self.store.list(folder)?;
+        let number = |name: &String| {
+            name.strip_suffix(".zip")?.parse::<u64>().ok().filter(|n| numbered("", *n) == format!("/{name}"))
+        };
+        match names.iter().find(|name| number(name).is_none()) {
+            Some(name) => Err(Error::ForgeHistory { what: format!("{folder}/{name} is not one of the forge's") }),
+            None => Ok(names.iter().filter_map(number).max().unwrap_or(0)),
+        }
+    }
+}
+
+/// The name of a numbered record.
+fn numbered(folder: &str, number: u64) -> String {
+    format!("{folder}/{number:06}.zip")
+}
+
+fn put(store: &Store, bytes: Vec<u8>) -> Result<Object, Error> {
+    let object = Object::of(&bytes);
+    store.create(&format!("{OBJECTS}/{}", object.sha256), bytes)?;
+    Ok(object)
+}
+
+fn object(store: &Store, sha256: &str, length: u64) -> Result<Vec<u8>, Error> {
+    let refuse = |what: String| Error::ForgeObject { sha256: sha256.to_owned(), what };
+    let bytes = store.read(&format!("{OBJECTS}/{sha256}"), length)?.ok_or_else(|| refuse("is missing".into()))?;
+    let found = Object::of(&bytes);
+    match found.sha256 == sha256 && found.length == length {
+        true => Ok(bytes),
+        false => Err(refuse(format!("was changed: its SHA-256 is {}", found.sha256))),
+    }
+}

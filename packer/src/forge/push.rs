@@ -1,0 +1,77 @@
+//! Pushing a contribution: everything is checked, then its entries become objects, then its signed manifest the next push.
+//!
+//! Refused, and the forge left as it was: what [`Contribution::open`] refuses, a signature by another than the contributor that is
+//! named, a counter that is not above all pushed under this name, a task that another contributor holds, another image size than the
+//! members have. No module that was pushed before is read.
+
+use std::path::Path;
+
+use super::{Forge, MAX_NUMBER, PUSHES, Pushed, numbered, put};
+use crate::contribution::{Contribution, Manifest};
+use crate::{Error, interrupt};
+use medforge_runtime::bundle;
+
+impl Forge {
+    /// Takes the contribution `bytes`; messages name it `path`. Gives the number of its push.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with what [`Contribution::open`] says, [`Error::UnknownContributor`], [`Error::OthersKey`], [`Error::Replayed`],
+    /// [`Error::TaskTaken`], [`Error::OtherImageSize`], [`Error::ForgeStore`].
+    pub fn push(&self, path: &Path, bytes: Vec<u8>) -> Result<(u64, Contribution), Error> {
+        let contribution = Contribution::open(path, bytes, &self.contributors, &self.base);
+        let contribution = contribution.map_err(|error| Error::Refused(Box::new(error)))?;
+        let manifest = contribution.manifest();
+        self.check_signer(path, manifest, contribution.signers())?;
+        let mut pushed = self.pushes()?;
+        self.admit(path, manifest, &pushed)?;
+        for entry in &manifest.entries {
+            put(&self.store, contribution.entry(&entry.name)?.to_vec())?;
+        }
+        let envelope = bundle::envelope(contribution.bytes())?;
+        loop {
+            interrupt::check()?;
+            let number = pushed.len() as u64 + 1;
+            if number > MAX_NUMBER {
+                return Err(Error::ForgeHistory {
+                    what: format!("{MAX_NUMBER} contributions are all that a forge takes"),
+                });
+            }
+            if self.store.create(&numbered(PUSHES, number), envelope.clone())? {
+                return Ok((number, contribution));
+            }
+            let newer = self.pushes_after(pushed.len() as u64)?;
+            // A bucket may have taken it although its answer was lost.
+            if let Some(own) = newer.iter().find(|newer| newer.envelope == envelope) {
+                return Ok((own.number, contribution));
+            }
+            pushed.extend(newer);
+            self.admit(path, manifest, &pushed)?;
+        }
+    }
+
+    /// Whether the forge's rules let `new` in after all of `pushed`.
+    fn admit(&self, path: &Path, new: &Manifest, pushed: &[Pushed]) -> Result<(), Error> {
+        let (path, name) = (path.to_owned(), new.name.clone());
+        let earlier = pushed.iter().map(|p| p.signed.description());
+        let newest = earlier.filter(|old| old.name == new.name).map(|old| old.counter).max();
+        if let Some(newest) = newest.filter(|newest| new.counter <= *newest) {
+            return Err(Error::Replayed { path, name, counter: new.counter, newest });
+        }
+        let (members, merged) = match self.head()? {
+            Some(head) => (self.content(head.manifest())?.members, head.manifest().push),
+            None => (Vec::new(), 0),
+        };
+        let lives = |p: &&Pushed| p.number > merged || members.iter().any(|member| member.push == p.number);
+        for old in pushed.iter().filter(lives).map(|p| p.signed.description()).filter(|old| old.name != new.name) {
+            if old.task == new.task {
+                let (task, holder) = (new.task.clone(), old.contributor.clone());
+                return Err(Error::TaskTaken { path, task, holder });
+            }
+            if old.image_size != new.image_size {
+                let (size, others) = (new.image_size, old.image_size);
+                return Err(Error::OtherImageSize { path, size, others });
+            }
+        }
+        Ok(())
+    }
+}

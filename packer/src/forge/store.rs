@@ -1,0 +1,165 @@
+//! Where a forge lies: a folder, or a bucket of a cloud (`s3://`, `gs://`, `az://`) where packer was built for it.
+//!
+//! Things are created under a name and never changed: of two who create the same name at once, exactly one succeeds. In a folder a
+//! thing is written beside its place, flushed to disk, and linked to it; in a bucket the put is conditional.
+//!
+//! Refused: other addresses, and things larger than the caller expects.
+
+use std::collections::BTreeSet;
+use std::path::Path as FilePath;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt, PutMode};
+use tokio::runtime::{Builder, Runtime};
+use url::Url;
+
+use crate::Error;
+
+/// An open store.
+pub struct Store {
+    place: String,
+    store: Box<dyn ObjectStore>,
+    root: Path,
+    runtime: Runtime,
+}
+
+/// Reads under way at once, which hides a bucket's latency.
+const PARALLEL: usize = 16;
+
+impl Store {
+    /// Opens `place`; a folder that is not there is made if `make`.
+    pub fn open(place: &str, make: bool) -> Result<Self, Error> {
+        let refuse = |what: String| Error::ForgeStore { place: place.to_owned(), what };
+        let (store, root) = match place.contains("://") {
+            true => bucket(place)?,
+            false => {
+                if make {
+                    std::fs::create_dir_all(place).map_err(|e| Error::io(place, e))?;
+                } else if !FilePath::new(place).is_dir() {
+                    return Err(Error::NoForge { place: place.to_owned() });
+                }
+                let folder = LocalFileSystem::new_with_prefix(place).map_err(|e| refuse(words(&e)))?;
+                (Box::new(folder.with_fsync(true)) as Box<dyn ObjectStore>, Path::default())
+            }
+        };
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(|e| refuse(e.to_string()))?;
+        Ok(Store { place: place.to_owned(), store, root, runtime })
+    }
+
+    /// The address that it was opened by.
+    pub fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// Creates `name`; false if it is there already, which is then left as it is.
+    pub fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Error> {
+        let path = self.path(name)?;
+        let put = self.store.put_opts(&path, bytes.into(), PutMode::Create.into());
+        match self.runtime.block_on(put) {
+            Ok(_) => Ok(true),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(error) => Err(self.refuse(name, &error)),
+        }
+    }
+
+    /// The bytes of `name`, if it is there.
+    pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+        self.runtime.block_on(self.get(name, limit))
+    }
+
+    /// The bytes of each of `names`, in their order.
+    pub fn read_all(&self, names: &[String], limit: u64) -> Result<Vec<Option<Vec<u8>>>, Error> {
+        let reads = stream::iter(names).map(|name| self.get(name, limit)).buffered(PARALLEL);
+        self.runtime.block_on(reads.try_collect())
+    }
+
+    /// The names in `folder`, without it.
+    pub fn list(&self, folder: &str) -> Result<BTreeSet<String>, Error> {
+        let path = self.path(folder)?;
+        let names =
+            self.store.list(Some(&path)).map_ok(|found| found.location.filename().unwrap_or_default().to_owned());
+        self.runtime.block_on(names.try_collect()).map_err(|e| self.refuse(folder, &e))
+    }
+
+    /// The names at the top, of folders too.
+    pub fn top(&self) -> Result<BTreeSet<String>, Error> {
+        let listed = self.runtime.block_on(self.store.list_with_delimiter(Some(&self.root)));
+        let listed = listed.map_err(|e| self.refuse("", &e))?;
+        let files = listed.objects.into_iter().map(|found| found.location);
+        let names = files.chain(listed.common_prefixes).filter_map(|path| path.filename().map(str::to_owned));
+        Ok(names.collect())
+    }
+
+    async fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
+        let path = self.path(name)?;
+        let found = match self.store.get(&path).await {
+            Ok(found) => found,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(self.refuse(name, &error)),
+        };
+        if found.meta.size > limit {
+            let what = format!("{name} has {} bytes where at most {limit} are expected", found.meta.size);
+            return Err(Error::ForgeStore { place: self.place.clone(), what });
+        }
+        let bytes = found.bytes().await.map_err(|e| self.refuse(name, &e))?;
+        Ok(Some(bytes.into()))
+    }
+
+    fn path(&self, name: &str) -> Result<Path, Error> {
+        let whole =
+            [self.root.as_ref(), name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
+        Path::parse(whole).map_err(|e| Error::ForgeStore { place: self.place.clone(), what: e.to_string() })
+    }
+
+    fn refuse(&self, name: &str, error: &object_store::Error) -> Error {
+        Error::ForgeStore { place: self.place.clone(), what: format!("{name}: {}", words(error)) }
+    }
+}
+
+/// A bucket, with whatever the environment says of how to reach it (`AWS_...`, `GOOGLE_...`, `AZURE_...`).
+fn bucket(place: &str) -> Result<(Box<dyn ObjectStore>, Path), Error> {
+    let refuse = |what: String| Error::ForgeStore { place: place.to_owned(), what };
+    check_scheme(place)?;
+    let url = Url::parse(place).map_err(|e| refuse(e.to_string()))?;
+    let settings = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?.to_ascii_lowercase(), value.into_string().ok()?)))
+        .filter(|(name, _)| ["aws_", "google_", "azure_"].iter().any(|prefix| name.starts_with(prefix)));
+    object_store::parse_url_opts(&url, settings).map_err(|e| refuse(words(&e)))
+}
+
+/// Refuses schemes that packer does not know or was not built for.
+fn check_scheme(place: &str) -> Result<(), Error> {
+    let scheme = place.split("://").next().unwrap_or_default();
+    let built = match scheme {
+        "s3" => cfg!(feature = "s3"),
+        "gs" => cfg!(feature = "gs"),
+        "az" => cfg!(feature = "az"),
+        _ => {
+            let what = "is neither a folder nor an address that begins with s3://, gs:// or az://".to_owned();
+            return Err(Error::ForgeStore { place: place.to_owned(), what });
+        }
+    };
+    if built {
+        return Ok(());
+    }
+    let what = format!(
+        "this packer was built without {scheme}://; build it with `cargo install --path packer --features {scheme}`"
+    );
+    Err(Error::ForgeStore { place: place.to_owned(), what })
+}
+
+/// The error and what is behind it, on one line.
+fn words(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut behind = error.source();
+    while let Some(error) = behind {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        behind = error.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

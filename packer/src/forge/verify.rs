@@ -1,0 +1,136 @@
+//! Verifying a whole forge: every signature, the chain of items, every contribution, the digest of every object that any of them names.
+//! With a way to make the methods again, every model is made anew from the contributions and must have the same bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use medforge_runtime::bundle::{self, Verified};
+use serde::Serialize;
+
+use super::merge::{Change, content_of};
+use super::{Content, Forge, Item, Kind, Methods, OBJECTS, Object, Pushed};
+use crate::contribution::Contribution;
+use crate::{Error, interrupt};
+
+/// What was verified.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Report {
+    pub items: u64,
+    pub contributions: u64,
+    /// Contributions that no item has merged yet.
+    pub waiting: u64,
+    pub objects: u64,
+    /// Objects that nothing names: left by processes that were stopped. They do no harm.
+    pub unnamed: u64,
+    /// Items whose model was made anew with the same bytes.
+    pub rebuilt: u64,
+}
+
+impl Forge {
+    /// Verifies everything; with `methods` every item is made again and compared.
+    ///
+    /// # Errors
+    /// The first thing found wrong: [`Error::ForgeHistory`], [`Error::ForgeRecord`], [`Error::ForgeObject`], what
+    /// [`Contribution::open`] refuses, [`Error::NotRebuilt`].
+    pub fn verify(&self, methods: Option<Methods>) -> Result<Report, Error> {
+        let mut report = Report::default();
+        let mut named: BTreeSet<String> = self.root.base.iter().map(|entry| entry.sha256.clone()).collect();
+        self.base()?;
+
+        // Items first: what they merged was pushed before.
+        let items = self.items()?;
+        let pushes = self.pushes()?;
+        let mut newest = BTreeMap::new();
+        for pushed in &pushes {
+            self.verify_push(pushed)?;
+            let manifest = pushed.signed.description();
+            let before = newest.insert(&manifest.name, manifest.counter);
+            if before.is_some_and(|before| manifest.counter <= before) {
+                let what = format!(
+                    "push {} is {} number {}, after a newer one",
+                    pushed.number, manifest.name, manifest.counter
+                );
+                return Err(Error::ForgeHistory { what });
+            }
+            named.extend(manifest.entries.iter().map(|entry| entry.sha256.clone()));
+        }
+        report.contributions = pushes.len() as u64;
+
+        let mut before: Option<(Verified<Item>, Content)> = None;
+        for item in items {
+            let content = self.content(item.manifest())?;
+            follows(&item, &content, before.as_ref(), &pushes)?;
+            named.insert(item.manifest().content.sha256.clone());
+            for file in content.files.values() {
+                interrupt::check()?;
+                if named.insert(file.sha256.clone()) {
+                    self.object(file)?;
+                }
+            }
+            if let Some(methods) = methods {
+                self.rebuild(item.manifest(), &content, before.as_ref().map(|(_, content)| content), methods)?;
+                report.rebuilt += 1;
+            }
+            report.items += 1;
+            before = Some((item, content));
+        }
+        report.waiting = report.contributions - before.map_or(0, |(item, _)| item.manifest().push);
+        report.objects = named.len() as u64;
+        report.unnamed = self.store.list(OBJECTS)?.iter().filter(|name| !named.contains(*name)).count() as u64;
+        Ok(report)
+    }
+
+    /// Puts a contribution's archive together again and checks all that was checked when it came.
+    pub fn verify_push(&self, pushed: &Pushed) -> Result<(), Error> {
+        interrupt::check()?;
+        let entries = &pushed.signed.description().entries;
+        let payload = entries.iter().map(|entry| {
+            let object = Object { length: entry.length, sha256: entry.sha256.clone() };
+            Ok((entry.name.clone(), self.object(&object)?))
+        });
+        let archive = bundle::refill(&pushed.envelope, &payload.collect::<Result<_, Error>>()?)?;
+        let place = format!("push {}", pushed.number);
+        let opened = Contribution::open(Path::new(&place), archive, &self.contributors, &self.base);
+        opened.map(drop).map_err(|error| Error::Refused(Box::new(error)))
+    }
+
+    /// Makes an item's model again.
+    fn rebuild(&self, item: &Item, content: &Content, before: Option<&Content>, methods: Methods) -> Result<(), Error> {
+        let method = methods(&item.settings)?;
+        let goes_on = method.sequential() && item.removed.is_none();
+        let before = before.filter(|before| goes_on && !before.members.is_empty());
+        let before = before.map(|before| self.made(before)).transpose()?;
+        let made = self.model(&*method, &content.members, before)?;
+        match content_of(&content.members, &made) == *content {
+            true => Ok(()),
+            false => Err(Error::NotRebuilt { number: item.number }),
+        }
+    }
+}
+
+/// Whether an item is what comes of the one before and the pushes.
+fn follows(
+    item: &Verified<Item>,
+    content: &Content,
+    before: Option<&(Verified<Item>, Content)>,
+    pushes: &[Pushed],
+) -> Result<(), Error> {
+    let (id, item) = (item.id(), item.manifest());
+    let refuse = |what: &str| Error::ForgeHistory { what: format!("v{} ({id}) {what}", item.number) };
+    if item.predecessor.as_deref() != before.map(|(item, _)| item.id()) {
+        return Err(refuse("does not name the item before it"));
+    }
+    let members = before.map(|(_, content)| content.members.as_slice()).unwrap_or_default();
+    let merged = before.map_or(0, |(item, _)| item.manifest().push);
+    let change = match (item.kind, &item.removed) {
+        (Kind::Merge, _) => pushes.get(merged as usize).map(|pushed| Change::merge(members, pushed)),
+        (Kind::Revert, Some(leaving)) => Change::revert(members, leaving, merged),
+        (Kind::Revert, None) => None,
+    };
+    let change = change.ok_or_else(|| refuse("merges or reverts a contribution that is not there"))?;
+    let same = (&change.added, &change.removed, change.push) == (&item.added, &item.removed, item.push);
+    match same && change.members == content.members {
+        true => Ok(()),
+        false => Err(refuse("has other members than the item before it and the pushes make")),
+    }
+}
