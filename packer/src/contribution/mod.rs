@@ -5,24 +5,26 @@
 //! says so, a module and a set of different base, task, classes, image size or preprocessing, a module that adapts no site, values that
 //! are not finite, and whatever the manifest says that the parts do not.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use medforge_runtime::Error as Refusal;
-use medforge_runtime::bundle::description::canonical;
 use medforge_runtime::bundle::{self, Description, Trust, Verified};
 use medforge_runtime::tensors::{self, Tensor};
 
 use crate::base::Identity;
 use crate::data::{Condensed, Start};
-use crate::lora::{Module, site_shape};
+use crate::lora::Module;
 use crate::{Error, output};
 
+mod check;
 mod manifest;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use check::read_grams;
+use check::{MAX_CARD, agree, check_card};
 pub use manifest::{FORMAT, GRAMS, Manifest, REQUIRED};
 
 /// What a contribution is made of.
@@ -53,8 +55,23 @@ pub struct Contribution {
     pub grams: Option<BTreeMap<String, Tensor>>,
 }
 
-/// The card is a page or two.
-const MAX_CARD: usize = 1 << 20;
+/// Reads what [`build`] takes: a module's folder, a condensed set's, the card and perhaps Gram matrices.
+pub fn read_parts(
+    base: &Identity,
+    module: &Path,
+    condensed: &Path,
+    card: &Path,
+    grams: Option<&Path>,
+) -> Result<Parts, Error> {
+    let module = Module::read(module, output::folder(module), base)?;
+    let condensed = Condensed::open(condensed)?;
+    let bytes = output::read_file(card, MAX_CARD as u64)?;
+    check_card(card, &bytes)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let matrices = |path: &Path| read_grams(path, &output::read_file(path, 1 << 32)?, &module, base);
+    let grams = grams.map(matrices).transpose()?;
+    Ok(Parts { module, condensed, card: text, grams })
+}
 
 /// The contribution of `parts` to a forge of `base`, signed by `key`.
 ///
@@ -147,98 +164,6 @@ impl Contribution {
     pub fn entry(&self, name: &str) -> Result<&[u8], Error> {
         Ok(self.archive.entry(name)?)
     }
-}
-
-/// Whether manifest, module and condensed set say the same.
-fn agree(place: &Path, manifest: &Manifest, module: &Module, condensed: &Condensed) -> Result<(), Error> {
-    let (card, set) = (&module.card, &condensed.record);
-    let same = |field: &'static str, module: String, condensed: String| match module == condensed {
-        true => Ok(()),
-        false => Err(Error::Mismatch { path: place.to_owned(), field, module, condensed }),
-    };
-    same("task", card.task.clone(), set.task.clone())?;
-    same("classes", card.classes.join(", "), set.classes.join(", "))?;
-    same("base", card.base_digest.clone(), set.base_digest.clone())?;
-    same("image size", card.image_size.to_string(), set.image_size.to_string())?;
-    same("preprocessing", format!("{:?}", card.preprocessing), format!("{:?}", set.preprocessing))?;
-
-    let says = |field: &'static str, holds: bool| match holds {
-        true => Ok(()),
-        false => Err(Error::Misdescribed { path: place.to_owned(), field }),
-    };
-    says("contributor", manifest.contributor == card.contributor)?;
-    says("task", manifest.task == card.task)?;
-    says("classes", manifest.classes == card.classes)?;
-    says("licence", manifest.licence == card.licence)?;
-    says("base_digest", manifest.base_digest == card.base_digest)?;
-    says("image_size", manifest.image_size == card.image_size)?;
-    says("metrics", manifest.metrics == card.metrics)?;
-    says("images", manifest.images == set.real_images.map(|n| n as u64))?;
-    says("groups", manifest.groups == set.real_groups.map(|n| n as u64))?;
-    // 8 and 8.0 are one number.
-    says("privacy", canonical(&manifest.privacy, "privacy")? == canonical(&set.privacy, "privacy")?)?;
-    says("real_start", manifest.real_start == (set.start == Start::Real))
-}
-
-/// Text for people, which cannot drive a terminal.
-fn check_card(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    let refuse = |what: &str| Err(Error::Card { path: path.to_owned(), what: what.into() });
-    let Ok(text) = std::str::from_utf8(bytes) else { return refuse("is not UTF-8") };
-    if bytes.len() > MAX_CARD {
-        return refuse("is longer than 1 MiB");
-    }
-    if text.trim().is_empty() {
-        return refuse("is empty; say what the images are, where they come from and what the module is for");
-    }
-    match text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        true => refuse("has control characters"),
-        false => Ok(()),
-    }
-}
-
-/// A Gram matrix for each of the module's sites, and nothing else.
-pub(crate) fn read_grams(
-    path: &Path,
-    bytes: &[u8],
-    module: &Module,
-    base: &Identity,
-) -> Result<BTreeMap<String, Tensor>, Error> {
-    let refuse = |what: String| Error::Grams { path: path.to_owned(), what };
-    let grams = tensors::read(bytes, &path.display().to_string())?;
-    let (known, found): (BTreeSet<_>, BTreeSet<_>) = (module.sites.keys().collect(), grams.keys().collect());
-    if let Some(site) = known.symmetric_difference(&found).next() {
-        let which = if known.contains(site) {
-            "has no matrix for"
-        } else {
-            "has a matrix for a site that the module does not adapt,"
-        };
-        return Err(refuse(format!("{which} {site}")));
-    }
-    for (site, gram) in &grams {
-        let inputs = site_shape(&base.config, site).map_or(0, |(_, inputs)| inputs);
-        if gram.shape != [inputs, inputs] {
-            return Err(refuse(format!("{site} has shape {:?} where {:?} is right", gram.shape, [inputs, inputs])));
-        }
-    }
-    Ok(grams)
-}
-
-/// Reads what [`build`] takes: a module's folder, a condensed set's, the card and perhaps Gram matrices.
-pub fn read_parts(
-    base: &Identity,
-    module: &Path,
-    condensed: &Path,
-    card: &Path,
-    grams: Option<&Path>,
-) -> Result<Parts, Error> {
-    let module = Module::read(module, output::folder(module), base)?;
-    let condensed = Condensed::open(condensed)?;
-    let bytes = output::read_file(card, MAX_CARD as u64)?;
-    check_card(card, &bytes)?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    let matrices = |path: &Path| read_grams(path, &output::read_file(path, 1 << 32)?, &module, base);
-    let grams = grams.map(matrices).transpose()?;
-    Ok(Parts { module, condensed, card: text, grams })
 }
 
 /// What made a record.

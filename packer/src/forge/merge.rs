@@ -8,7 +8,10 @@ use medforge_runtime::bundle::description::canonical;
 use medforge_runtime::bundle::{self, Description, Verified};
 use serde_json::Value;
 
-use super::{Content, Forge, ITEMS, Item, Kind, MAX_NUMBER, Made, Member, Merge, Pushed, numbered, put};
+use super::{
+    Content, Forge, ITEMS, Item, Kind, MAX_NUMBER, MAX_RECORD, Made, Member, Merge, Object, PUSHES, Pushed, numbered,
+    put,
+};
 use crate::contribution::tool;
 use crate::{Error, interrupt, output};
 
@@ -37,7 +40,7 @@ impl Forge {
         loop {
             let head = self.head_and_content()?;
             let merged = head.as_ref().map_or(0, |(item, _)| item.manifest().push);
-            if merged == self.newest(super::PUSHES)? {
+            if merged == self.newest(PUSHES)? {
                 return Ok(None);
             }
             let pushed = self.pushed(merged + 1)?;
@@ -116,7 +119,7 @@ impl Forge {
             push: change.push,
             members: change.members.len() as u64,
             settings,
-            content: super::Object::of(&bytes),
+            content: Object::of(&bytes),
             created: output::now(),
             tool: tool(),
         };
@@ -128,7 +131,7 @@ impl Forge {
         let name = numbered(ITEMS, number);
         let created = self.store.create(&name, signed.clone())?;
         // A bucket may have taken it although its answer was lost.
-        if !created && self.store.read(&name, super::MAX_RECORD)?.as_ref() != Some(&signed) {
+        if !created && self.store.read(&name, MAX_RECORD)?.as_ref() != Some(&signed) {
             return Ok(None);
         }
         self.parse_item(number, Some(signed)).map(Some)
@@ -137,7 +140,7 @@ impl Forge {
 
 /// What an item of `members` and this model holds.
 pub(super) fn content_of(members: &[Member], made: &Made) -> Content {
-    let files = made.files.iter().map(|(name, bytes)| (name.clone(), super::Object::of(bytes)));
+    let files = made.files.iter().map(|(name, bytes)| (name.clone(), Object::of(bytes)));
     Content { members: members.to_vec(), record: made.record.clone(), files: files.collect() }
 }
 

@@ -1,0 +1,126 @@
+//! Reading a forge: items, contents, pushes. Nothing is handed out before its signature or digest was found right.
+
+use std::path::Path;
+
+use medforge_runtime::bundle::description::from_canonical;
+use medforge_runtime::bundle::{self, Verified};
+
+use super::{Content, Forge, ITEMS, Item, Made, Manifest, Object, PUSHES, Pushed, object};
+use crate::Error;
+
+/// Records are descriptions with their signatures.
+pub(super) const MAX_RECORD: u64 = 1 << 24;
+
+impl Forge {
+    /// All items, the first first.
+    pub fn items(&self) -> Result<Vec<Verified<Item>>, Error> {
+        let newest = self.newest(ITEMS)?;
+        let names: Vec<_> = (1..=newest).map(|number| numbered(ITEMS, number)).collect();
+        let records = self.store.read_all(&names, MAX_RECORD)?;
+        (1..).zip(records).map(|(number, bytes)| self.parse_item(number, bytes)).collect()
+    }
+
+    /// The newest item, if there is one.
+    pub fn head(&self) -> Result<Option<Verified<Item>>, Error> {
+        match self.newest(ITEMS)? {
+            0 => Ok(None),
+            number => self.item(number).map(Some),
+        }
+    }
+
+    /// The item `number`.
+    ///
+    /// # Errors
+    /// [`Error::NoItem`], [`Error::ForgeRecord`].
+    pub fn item(&self, number: u64) -> Result<Verified<Item>, Error> {
+        let bytes = self.store.read(&numbered(ITEMS, number), MAX_RECORD)?;
+        if bytes.is_none() {
+            let newest = self.newest(ITEMS)?;
+            if number == 0 || number > newest {
+                return Err(Error::NoItem { number, newest });
+            }
+        }
+        self.parse_item(number, bytes)
+    }
+
+    /// What an item holds.
+    pub fn content(&self, item: &Item) -> Result<Content, Error> {
+        let name = format!("the content of v{}", item.number);
+        let bytes = self.object(&item.content)?;
+        let content: Content = from_canonical(&bytes, &name)?;
+        content.check()?;
+        match content.members.len() as u64 == item.members {
+            true => Ok(content),
+            false => Err(Error::ForgeHistory {
+                what: format!("{name} has not the number of members that v{} says", item.number),
+            }),
+        }
+    }
+
+    /// The model of an item.
+    pub fn made(&self, content: &Content) -> Result<Made, Error> {
+        let files = content.files.iter().map(|(name, file)| Ok((name.clone(), self.object(file)?)));
+        Ok(Made { record: content.record.clone(), files: files.collect::<Result<_, Error>>()? })
+    }
+
+    /// All contributions that were pushed, the first first; of each its signed manifest alone.
+    pub fn pushes(&self) -> Result<Vec<Pushed>, Error> {
+        self.pushes_after(0)
+    }
+
+    /// Those after the push `number`.
+    pub fn pushes_after(&self, number: u64) -> Result<Vec<Pushed>, Error> {
+        let numbers = number + 1..=self.newest(PUSHES)?;
+        let names: Vec<_> = numbers.clone().map(|number| numbered(PUSHES, number)).collect();
+        let records = self.store.read_all(&names, MAX_RECORD)?;
+        numbers.zip(records).map(|(number, bytes)| self.parse_push(number, bytes)).collect()
+    }
+
+    /// The contribution that was pushed as `number`: its signed manifest alone.
+    pub fn pushed(&self, number: u64) -> Result<Pushed, Error> {
+        self.parse_push(number, self.store.read(&numbered(PUSHES, number), MAX_RECORD)?)
+    }
+
+    /// The bytes of an object of the store.
+    pub fn object(&self, of: &Object) -> Result<Vec<u8>, Error> {
+        object(&self.store, &of.sha256, of.length)
+    }
+
+    pub(super) fn parse_item(&self, number: u64, bytes: Option<Vec<u8>>) -> Result<Verified<Item>, Error> {
+        let name = numbered(ITEMS, number);
+        let bytes = bytes.ok_or_else(|| Error::ForgeHistory { what: format!("{name} is missing") })?;
+        let item = bundle::open::<Item>(bytes, &self.key).map_err(|source| Error::ForgeRecord { name, source })?;
+        match item.manifest().number == number {
+            true => Ok(item),
+            false => {
+                Err(Error::ForgeHistory { what: format!("item {number} says that it is v{}", item.manifest().number) })
+            }
+        }
+    }
+
+    fn parse_push(&self, number: u64, bytes: Option<Vec<u8>>) -> Result<Pushed, Error> {
+        let name = numbered(PUSHES, number);
+        let envelope = bytes.ok_or_else(|| Error::ForgeHistory { what: format!("{name} is missing") })?;
+        let signed = bundle::open_envelope::<Manifest>(&envelope, &self.contributors);
+        let signed = signed.map_err(|source| Error::ForgeRecord { name: name.clone(), source })?;
+        self.check_signer(Path::new(&name), signed.description(), signed.signers())?;
+        Ok(Pushed { number, signed, envelope })
+    }
+
+    /// The largest number of a folder, 0 if there is none.
+    pub(super) fn newest(&self, folder: &str) -> Result<u64, Error> {
+        let names = self.store.list(folder)?;
+        let number = |name: &String| {
+            name.strip_suffix(".zip")?.parse::<u64>().ok().filter(|n| numbered("", *n) == format!("/{name}"))
+        };
+        match names.iter().find(|name| number(name).is_none()) {
+            Some(name) => Err(Error::ForgeHistory { what: format!("{folder}/{name} is not one of the forge's") }),
+            None => Ok(names.iter().filter_map(number).max().unwrap_or(0)),
+        }
+    }
+}
+
+/// The name of a numbered record.
+pub(super) fn numbered(folder: &str, number: u64) -> String {
+    format!("{folder}/{number:06}.zip")
+}
