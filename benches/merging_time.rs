@@ -1,6 +1,6 @@
 //! How long each data-free method takes on random modules of a transformer's size.
 //!
-//!     cargo bench --workspace --bench merging -- --modules 3 --width 384 --layers 12 --rank 16
+//!     cargo bench --workspace --bench merging_time -- --modules 3 --width 384 --layers 12 --rank 16
 
 use std::collections::BTreeMap;
 use std::time::Instant;
