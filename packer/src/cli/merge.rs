@@ -29,23 +29,8 @@ pub struct Args {
     /// How the modules are merged
     #[arg(long)]
     method: String,
-    /// Share of the values that a pruning method keeps [default: as the method's paper]
-    #[arg(long)]
-    density: Option<f64>,
-    /// Share of the largest values that breadcrumbs drops [default: 0.01]
-    #[arg(long)]
-    outliers: Option<f64>,
-    /// Distance of della's highest drop probability from its lowest [default: 0.14]
-    #[arg(long)]
-    window: Option<f64>,
-    /// Rank of the result: exact, or the best approximation of that rank
-    #[arg(long, default_value = "exact")]
-    rank: String,
-    /// What is merged: delta (exact), or factors (A and B apart, as PEFT does)
-    #[arg(long, default_value = "delta")]
-    space: String,
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
+    #[command(flatten)]
+    numbers: Numbers,
     /// Where the merged model goes
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -57,8 +42,30 @@ pub struct Args {
     force: bool,
 }
 
+/// The numbers of the methods without data.
+#[derive(clap::Args)]
+pub(super) struct Numbers {
+    /// Share of the values that a pruning method keeps [default: as the method's paper]
+    #[arg(long)]
+    density: Option<f64>,
+    /// Share of the largest values that breadcrumbs drops [default: 0.01]
+    #[arg(long)]
+    outliers: Option<f64>,
+    /// Distance of della's highest drop probability from its lowest [default: 0.14]
+    #[arg(long)]
+    window: Option<f64>,
+    /// Rank of the result: exact, or the best approximation of that rank [default: exact]
+    #[arg(long)]
+    rank: Option<String>,
+    /// What is merged: delta (exact), or factors (A and B apart, as PEFT does) [default: delta]
+    #[arg(long)]
+    space: Option<String>,
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
 pub fn run(args: Args) -> Result<(), Error> {
-    let options = args.options()?;
+    let options = Options { weights: args.weight.clone(), ..args.numbers.options(&args.method)? };
     options.check(args.module.len())?;
     let dir = OutputDir::begin(&args.out, args.force, RECORD)?;
     let vit = Vit::open(&args.base)?;
@@ -81,20 +88,34 @@ pub fn run(args: Args) -> Result<(), Error> {
     ))
 }
 
-impl Args {
-    fn options(&self) -> Result<Options, Error> {
+impl Numbers {
+    /// The options of `method` with these numbers.
+    pub fn options(&self, method: &str) -> Result<Options, Error> {
         let refuse = |name: &'static str| move |what: String| Error::Option { name, what };
-        let method: Method = self.method.parse().map_err(refuse("--method"))?;
+        let method: Method = method.parse().map_err(refuse("--method"))?;
         let own = Options::new(method);
+        let space = self.space.as_deref().map_or(Ok(own.space), str::parse).map_err(refuse("--space"))?;
+        let rank = self.rank.as_deref().map_or(Ok(own.rank), str::parse).map_err(refuse("--rank"))?;
         Ok(Options {
-            weights: self.weight.clone(),
-            space: self.space.parse().map_err(refuse("--space"))?,
-            rank: self.rank.parse().map_err(refuse("--rank"))?,
+            space,
+            rank,
             density: self.density.unwrap_or(own.density),
             outliers: self.outliers.unwrap_or(own.outliers),
             window: self.window.unwrap_or(own.window),
             seed: self.seed,
             ..own
         })
+    }
+
+    /// The first that was given, but for the seed.
+    pub fn given(&self) -> Option<&'static str> {
+        let all = [
+            ("--density", self.density.is_some()),
+            ("--outliers", self.outliers.is_some()),
+            ("--window", self.window.is_some()),
+            ("--rank", self.rank.is_some()),
+            ("--space", self.space.is_some()),
+        ];
+        all.into_iter().find(|(_, given)| *given).map(|(name, _)| name)
     }
 }

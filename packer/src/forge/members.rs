@@ -1,34 +1,32 @@
 //! The members of a forge item as merging sees them: each part read from the store when it is asked for, and checked.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use medforge_runtime::bundle::description::{canonical, from_canonical};
 use medforge_runtime::tensors::Tensor;
 
-use super::{Forge, Made, Member, Members, Merge, Object, Pushed};
+use super::{Content, Forge, Known, Made, Member, Members, Merge, Object, PUSHES, Pushed};
 use crate::contribution::{self, GRAMS};
 use crate::data::Condensed;
-use crate::lora::Module;
+use crate::lora::{Head, Module};
 use crate::{Error, interrupt};
 
-/// Some members of a forge.
+/// The members of an item, or of one on the way to it.
 pub(super) struct Shelf<'a> {
-    pub forge: &'a Forge,
-    pub members: &'a [Member],
+    forge: &'a Forge,
+    members: &'a [Member],
+    /// The item's members that are still to come.
+    after: &'a [Member],
+    /// All pushes up to this number have been merged.
+    push: u64,
 }
 
 impl Shelf<'_> {
     /// A member's signed manifest, and what its files are called in messages.
     fn pushed(&self, i: usize) -> Result<(Pushed, PathBuf), Error> {
         let member = &self.members[i];
-        let pushed = self.forge.pushed(member.push)?;
-        match pushed.signed.id() == member.contribution {
-            true => Ok((pushed, PathBuf::from(&member.name))),
-            false => Err(Error::ForgeHistory {
-                what: format!("push {} is not the contribution {}", member.push, member.contribution),
-            }),
-        }
+        Ok((self.forge.pushed_by(member)?, PathBuf::from(&member.name)))
     }
 }
 
@@ -52,9 +50,30 @@ impl Members for Shelf<'_> {
     }
 
     fn condensed(&self, i: usize) -> Result<Condensed, Error> {
-        interrupt::check()?;
-        let (pushed, place) = self.pushed(i)?;
-        Condensed::read(&place, |name| self.forge.entry(&pushed, name))
+        self.forge.condensed(&self.pushed(i)?.0)
+    }
+
+    fn head(&self, i: usize) -> Result<Head, Error> {
+        self.forge.head_of(&self.pushed(i)?.0)
+    }
+
+    fn later(&self, until: u64) -> Result<Vec<Known>, Error> {
+        let to_come = self.after.iter().map(|member| self.forge.pushed_by(member));
+        let numbers = self.push + 1..=until.min(self.forge.newest(PUSHES)?);
+        let not_merged = numbers.map(|number| self.forge.pushed(number));
+        let mut newest: BTreeMap<String, Pushed> = BTreeMap::new();
+        for pushed in to_come.chain(not_merged) {
+            let pushed = pushed?;
+            let name = pushed.signed.description().name.clone();
+            if !self.members.iter().any(|member| member.name == name) {
+                newest.insert(name, pushed);
+            }
+        }
+        let known = |pushed: Pushed| {
+            let (id, task) = (pushed.signed.id().to_owned(), pushed.signed.description().task.clone());
+            Ok(Known { id, task, head: self.forge.head_of(&pushed)?, set: self.forge.condensed(&pushed)? })
+        };
+        newest.into_values().map(known).collect()
     }
 
     fn grams(&self, i: usize) -> Result<Option<BTreeMap<String, Tensor>>, Error> {
@@ -78,12 +97,46 @@ impl Forge {
         }
     }
 
-    /// The model of `members`. `before` is the model of all but the last, if that is at hand; without it a sequential method makes the
+    /// The members that an item's content names.
+    pub(super) fn shelf<'a>(&'a self, content: &'a Content) -> Shelf<'a> {
+        Shelf { forge: self, members: &content.members, after: &[], push: 0 }
+    }
+
+    /// The contribution that a member is.
+    fn pushed_by(&self, member: &Member) -> Result<Pushed, Error> {
+        let pushed = self.pushed(member.push)?;
+        match pushed.signed.id() == member.contribution {
+            true => Ok(pushed),
+            false => Err(Error::ForgeHistory {
+                what: format!("push {} is not the contribution {}", member.push, member.contribution),
+            }),
+        }
+    }
+
+    fn condensed(&self, pushed: &Pushed) -> Result<Condensed, Error> {
+        interrupt::check()?;
+        Condensed::read(Path::new(&pushed.signed.description().name), |name| self.entry(pushed, name))
+    }
+
+    fn head_of(&self, pushed: &Pushed) -> Result<Head, Error> {
+        let (manifest, name) = (pushed.signed.description(), "head.safetensors");
+        let path = Path::new(&manifest.name).join(name);
+        Head::read(&path, &self.entry(pushed, name)?, &manifest.classes, self.base.config.hidden)
+    }
+
+    /// The model of `members` once everything up to `push` is merged. `before` is the model of all but the last, if that is at hand; without it a sequential method makes the
     /// models in between anew.
-    pub(super) fn model(&self, method: &dyn Merge, members: &[Member], before: Option<Made>) -> Result<Made, Error> {
+    pub(super) fn model(
+        &self,
+        method: &dyn Merge,
+        members: &[Member],
+        push: u64,
+        before: Option<Made>,
+    ) -> Result<Made, Error> {
         let merge = |before: Option<&Made>, count: usize| {
             interrupt::check()?;
-            let made = method.merge(before, &Shelf { forge: self, members: &members[..count] })?;
+            let made = method
+                .merge(before, &Shelf { forge: self, members: &members[..count], after: &members[count..], push })?;
             // As a reader of the store will see it: 1 and 1.0 are one number.
             let record = from_canonical(&canonical(&made.record, "record")?, "record")?;
             Ok(Made { record, ..made })

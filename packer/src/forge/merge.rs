@@ -16,7 +16,7 @@ use crate::contribution::tool;
 use crate::{Error, interrupt, output};
 
 /// Makes a method again from the settings that an item records.
-pub type Methods<'a> = &'a dyn Fn(&Value) -> Result<Box<dyn Merge>, Error>;
+pub type Methods<'a> = &'a dyn Fn(&Value) -> Result<Box<dyn Merge + 'a>, Error>;
 
 /// What a step changes.
 pub(super) struct Change {
@@ -47,12 +47,16 @@ impl Forge {
             let members = head.as_ref().map(|(_, content)| content.members.as_slice()).unwrap_or_default();
             let change = Change::merge(members, &pushed);
             let before = match &head {
-                Some((_, content)) if method.sequential() && change.removed.is_none() && !members.is_empty() => {
+                Some((item, content))
+                    if method.goes_on_from(&item.manifest().settings)
+                        && change.removed.is_none()
+                        && !members.is_empty() =>
+                {
                     Some(self.made(content)?)
                 }
                 _ => None,
             };
-            let made = self.model(method, &change.members, before)?;
+            let made = self.model(method, &change.members, change.push, before)?;
             if let Some(item) = self.add(head, change, method.settings(), made, key)? {
                 return Ok(Some(item));
             }
@@ -78,7 +82,7 @@ impl Forge {
                 return Err(Error::NotAMember { number, what });
             };
             let settings = head.manifest().settings.clone();
-            let made = self.model(&*methods(&settings)?, &change.members, None)?;
+            let made = self.model(&*methods(&settings)?, &change.members, change.push, None)?;
             if let Some(item) = self.add(Some((head, content)), change, settings, made, key)? {
                 return Ok(item);
             }

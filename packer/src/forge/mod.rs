@@ -25,14 +25,14 @@ use serde_json::Value;
 use crate::base::{Identity, Vit};
 use crate::contribution::{Manifest, tool};
 use crate::data::Condensed;
-use crate::lora::Module;
+use crate::lora::{Head, Module};
 use crate::{Error, output};
 
-pub mod average;
 mod item;
 mod members;
 mod merge;
 mod push;
+pub mod recipe;
 mod records;
 mod root;
 mod store;
@@ -59,6 +59,12 @@ pub trait Merge {
         true
     }
 
+    /// Whether it goes on from a model that was made with `settings`; else the models in between are made anew.
+    fn goes_on_from(&self, settings: &Value) -> bool {
+        let _ = settings;
+        self.sequential()
+    }
+
     /// The model of all `members`, of which the last is new, given the model of those before it. At least one member.
     fn merge(&self, previous: Option<&Made>, members: &dyn Members) -> Result<Made, Error>;
 }
@@ -75,8 +81,21 @@ pub trait Members {
     fn digest(&self, i: usize) -> &str;
     fn module(&self, i: usize) -> Result<Module, Error>;
     fn condensed(&self, i: usize) -> Result<Condensed, Error>;
+    /// The module's head alone.
+    fn head(&self, i: usize) -> Result<Head, Error>;
+    /// What was pushed up to the number `until` and is no member yet, one a task; of several of one name the newest.
+    fn later(&self, until: u64) -> Result<Vec<Known>, Error>;
     /// By site, where the contributor gave them.
     fn grams(&self, i: usize) -> Result<Option<BTreeMap<String, Tensor>>, Error>;
+}
+
+/// A task with its head and its condensed set.
+pub struct Known {
+    /// The contribution's id.
+    pub id: String,
+    pub task: String,
+    pub head: Head,
+    pub set: Condensed,
 }
 
 /// What a method makes.

@@ -4,11 +4,12 @@ use std::path::PathBuf;
 
 use serde_json::json;
 
-use super::average::Average;
+use super::recipe::{Method, Recipe, Recipes, Seen, Settings};
 use super::*;
 use crate::base::adapter_path;
 use crate::contribution::tests::{OPTIONS, base, key, parts};
 use crate::contribution::{self, Options, Parts};
+use crate::merge;
 
 /// Forgets nothing: its file holds the previous file and the name of the new member. So the order and every model in between count.
 struct Chain(u64);
@@ -26,18 +27,28 @@ impl Merge for Chain {
     }
 }
 
-fn methods(settings: &Value) -> Result<Box<dyn Merge>, Error> {
-    match settings["method"].as_str() {
-        Some("average") => Ok(Box::new(Average)),
-        Some("chain") => Ok(Box::new(Chain(settings["seed"].as_u64().unwrap()))),
-        _ => Err(Error::UnknownMethod { settings: settings.to_string() }),
-    }
+/// Methods of a forge; they live as long as the test.
+pub fn recipes(forge: &Forge) -> &Recipes<'_> {
+    Box::leak(Box::new(Recipes::new(forge, &|_, _| ())))
 }
 
-const FORGE: u8 = 9;
+fn average(forge: &Forge) -> Recipe<'_> {
+    let method = Method::Free(merge::Options::new(merge::Method::Average));
+    recipes(forge).method(Settings { method, condensed: Seen::SoFar, refit_heads: false }).unwrap()
+}
+
+fn methods(forge: &Forge) -> Methods<'_> {
+    let recipes = recipes(forge);
+    Box::leak(Box::new(move |settings: &Value| match settings["method"].as_str() {
+        Some("chain") => Ok(Box::new(Chain(settings["seed"].as_u64().unwrap())) as Box<dyn Merge>),
+        _ => recipes.recorded(settings),
+    }))
+}
+
+pub const FORGE: u8 = 9;
 
 /// A forge of hospitals 1, 2, 3, whose keys are those of these numbers.
-fn forge() -> (tempfile::TempDir, Forge) {
+pub fn forge() -> (tempfile::TempDir, Forge) {
     let dir = tempfile::tempdir().unwrap();
     let contributors = (1..=3).map(|n| (format!("hospital {n}"), key(n).verifying_key())).collect();
     let forge = Forge::init(dir.path().to_str().unwrap(), &base(), &contributors, &key(FORGE)).unwrap();
@@ -55,7 +66,7 @@ fn push(forge: &Forge, hospital: u8, task: &str, counter: u64) -> Result<u64, Er
     forge.push(Path::new("x.contribution"), bytes).map(|(number, _)| number)
 }
 
-fn merge(forge: &Forge, method: &dyn Merge) -> u64 {
+pub fn merge(forge: &Forge, method: &dyn Merge) -> u64 {
     forge.merge(method, &key(FORGE)).unwrap().unwrap().manifest().number
 }
 
@@ -81,18 +92,18 @@ fn everything(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn what_is_pushed_is_merged_in_order_and_verifies() {
     let (dir, forge) = forge();
     assert_eq!(forge.base().unwrap().digest(), base().digest());
-    assert!(forge.merge(&Average, &key(FORGE)).unwrap().is_none(), "nothing was pushed yet");
+    assert!(forge.merge(&average(&forge), &key(FORGE)).unwrap().is_none(), "nothing was pushed yet");
     assert_eq!((push(&forge, 1, "breast", 1).unwrap(), push(&forge, 2, "lung", 1).unwrap()), (1, 2));
-    assert_eq!((merge(&forge, &Average), merge(&forge, &Average)), (1, 2));
+    assert_eq!((merge(&forge, &average(&forge)), merge(&forge, &average(&forge))), (1, 2));
     assert_eq!(push(&forge, 3, "colon", 7).unwrap(), 3);
-    let report = forge.verify(Some(&methods)).unwrap();
+    let report = forge.verify(Some(methods(&forge))).unwrap();
     assert_eq!((report.items, report.contributions, report.waiting, report.rebuilt, report.unnamed), (2, 3, 1, 2, 0));
-    assert_eq!(merge(&forge, &Average), 3);
-    assert!(forge.merge(&Average, &key(FORGE)).unwrap().is_none());
+    assert_eq!(merge(&forge, &average(&forge)), 3);
+    assert!(forge.merge(&average(&forge), &key(FORGE)).unwrap().is_none());
     assert_eq!(members(&forge, 3), ["hospital 1/breast", "hospital 2/lung", "hospital 3/colon"]);
     let [second, third] = [2, 3].map(|number| forge.item(number).unwrap());
     assert_eq!(third.manifest().predecessor.as_deref(), Some(second.id()));
-    let report = forge.verify(Some(&methods)).unwrap();
+    let report = forge.verify(Some(methods(&forge))).unwrap();
     assert_eq!((report.items, report.waiting, report.rebuilt), (3, 0, 3));
     // Opened again, with the right key, the wrong key, and elsewhere.
     let place = dir.path().to_str().unwrap();
@@ -107,8 +118,8 @@ fn the_average_is_the_mean_of_the_changes() {
     let (_dir, forge) = forge();
     push(&forge, 1, "breast", 1).unwrap();
     push(&forge, 2, "lung", 1).unwrap();
-    merge(&forge, &Average);
-    merge(&forge, &Average);
+    merge(&forge, &average(&forge));
+    merge(&forge, &average(&forge));
     let made = forge.made(&forge.content(forge.item(2).unwrap().manifest()).unwrap()).unwrap();
     let tensors = medforge_runtime::tensors::read(&made.files["adapter_model.safetensors"], "merged").unwrap();
     let modules = [parts(&base(), "hospital 1", "breast", 2).module, parts(&base(), "hospital 2", "lung", 3).module];
@@ -134,7 +145,7 @@ fn the_average_is_the_mean_of_the_changes() {
 fn what_may_not_be_pushed_is_refused_by_name_and_changes_nothing() {
     let (dir, forge) = forge();
     push(&forge, 1, "breast", 5).unwrap();
-    merge(&forge, &Average);
+    merge(&forge, &average(&forge));
     push(&forge, 2, "lung", 5).unwrap();
     let before = everything(dir.path());
     let path = Path::new("x.contribution");
@@ -200,7 +211,7 @@ fn a_newer_contribution_takes_the_place_of_the_older_one() {
     let lines = String::from_utf8(made.files["chain"].clone()).unwrap();
     let names: Vec<_> = lines.lines().map(|line| line.split(':').nth(1).unwrap()).collect();
     assert_eq!(names, ["hospital 2/lung", "hospital 1/breast"]);
-    assert_eq!(forge.verify(Some(&methods)).unwrap().rebuilt, 3);
+    assert_eq!(forge.verify(Some(methods(&forge))).unwrap().rebuilt, 3);
 }
 
 #[test]
@@ -216,13 +227,13 @@ fn a_contributor_leaves_and_the_history_stays() {
         text.lines().map(|line| line.rsplit_once(':').unwrap().0.to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(lines(3), ["1:hospital 1/breast", "2:hospital 2/lung", "3:hospital 3/colon"]);
-    assert_eq!(forge.revert(2, &methods, &key(FORGE)).unwrap().manifest().number, 4);
+    assert_eq!(forge.revert(2, methods(&forge), &key(FORGE)).unwrap().manifest().number, 4);
     // Made again with the newest item's settings: no model in which hospital 2 took part was used.
     assert_eq!(lines(4), ["3:hospital 1/breast", "3:hospital 3/colon"]);
     assert_eq!(lines(3).len(), 3, "the history is kept");
-    assert!(matches!(forge.revert(2, &methods, &key(FORGE)), Err(Error::NotAMember { .. })));
-    assert!(matches!(forge.revert(4, &methods, &key(FORGE)), Err(Error::NotAMember { .. })));
-    assert!(matches!(forge.revert(9, &methods, &key(FORGE)), Err(Error::NoItem { number: 9, newest: 4 })));
+    assert!(matches!(forge.revert(2, methods(&forge), &key(FORGE)), Err(Error::NotAMember { .. })));
+    assert!(matches!(forge.revert(4, methods(&forge), &key(FORGE)), Err(Error::NotAMember { .. })));
+    assert!(matches!(forge.revert(9, methods(&forge), &key(FORGE)), Err(Error::NoItem { number: 9, newest: 4 })));
     // What left does not come back by itself; its task is free, its counter is not.
     assert!(forge.merge(&Chain(1), &key(FORGE)).unwrap().is_none());
     assert!(matches!(push(&forge, 2, "lung", 1), Err(Error::Replayed { .. })));
@@ -230,13 +241,13 @@ fn a_contributor_leaves_and_the_history_stays() {
     merge(&forge, &Chain(7));
     assert_eq!(lines(5), ["3:hospital 1/breast", "3:hospital 3/colon", "7:hospital 1/lung"]);
     for number in [1, 3, 5] {
-        forge.revert(number, &methods, &key(FORGE)).unwrap();
+        forge.revert(number, methods(&forge), &key(FORGE)).unwrap();
     }
     assert_eq!((members(&forge, 8).len(), lines(8).len()), (0, 0));
     push(&forge, 3, "colon", 2).unwrap();
     merge(&forge, &Chain(8));
     assert_eq!(lines(9), ["8:hospital 3/colon"]);
-    let report = forge.verify(Some(&methods)).unwrap();
+    let report = forge.verify(Some(methods(&forge))).unwrap();
     assert_eq!((report.items, report.rebuilt), (9, 9));
 }
 
@@ -245,8 +256,8 @@ fn only_the_forges_key_makes_items() {
     let (dir, forge) = forge();
     push(&forge, 1, "breast", 1).unwrap();
     let before = everything(dir.path());
-    assert!(matches!(forge.merge(&Average, &key(1)), Err(Error::ForgeKey { .. })));
-    assert!(matches!(forge.revert(1, &methods, &key(1)), Err(Error::ForgeKey { .. })));
+    assert!(matches!(forge.merge(&average(&forge), &key(1)), Err(Error::ForgeKey { .. })));
+    assert!(matches!(forge.revert(1, methods(&forge), &key(1)), Err(Error::ForgeKey { .. })));
     assert!(everything(dir.path()) == before);
 }
 
@@ -274,9 +285,9 @@ fn damage_anywhere_is_found() {
     let (dir, forge) = forge();
     for (hospital, task) in [(1, "breast"), (2, "lung")] {
         push(&forge, hospital, task, 1).unwrap();
-        merge(&forge, &Average);
+        merge(&forge, &average(&forge));
     }
-    forge.revert(1, &methods, &key(FORGE)).unwrap();
+    forge.revert(1, methods(&forge), &key(FORGE)).unwrap();
     let place = dir.path().to_str().unwrap();
     let verify = || Forge::open(place, Some(&contribution::tests::trust(FORGE))).and_then(|forge| forge.verify(None));
     assert_eq!(verify().unwrap().unnamed, 0);
@@ -308,22 +319,25 @@ fn damage_anywhere_is_found() {
 /// The keeper of the forge's key signs a model that the members do not give.
 #[test]
 fn a_model_that_its_members_do_not_give_is_found_by_rebuilding() {
-    struct Liar;
-    impl Merge for Liar {
+    struct Liar<'a>(Recipe<'a>);
+    impl Merge for Liar<'_> {
         fn settings(&self) -> Value {
-            Average.settings()
+            self.0.settings()
+        }
+        fn sequential(&self) -> bool {
+            false
         }
         fn merge(&self, _: Option<&Made>, members: &dyn Members) -> Result<Made, Error> {
-            let mut made = Average.merge(None, members)?;
+            let mut made = self.0.merge(None, members)?;
             made.record = json!({"weights": {}});
             Ok(made)
         }
     }
     let (_dir, forge) = forge();
     push(&forge, 1, "breast", 1).unwrap();
-    merge(&forge, &Liar);
+    merge(&forge, &Liar(average(&forge)));
     assert!(forge.verify(None).is_ok());
-    assert!(matches!(forge.verify(Some(&methods)), Err(Error::NotRebuilt { number: 1 })));
+    assert!(matches!(forge.verify(Some(methods(&forge))), Err(Error::NotRebuilt { number: 1 })));
 }
 
 #[test]

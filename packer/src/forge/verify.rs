@@ -68,7 +68,7 @@ impl Forge {
                 }
             }
             if let Some(methods) = methods {
-                self.rebuild(item.manifest(), &content, before.as_ref().map(|(_, content)| content), methods)?;
+                self.rebuild(item.manifest(), &content, before.as_ref(), methods)?;
                 report.rebuilt += 1;
             }
             report.items += 1;
@@ -95,12 +95,18 @@ impl Forge {
     }
 
     /// Makes an item's model again.
-    fn rebuild(&self, item: &Item, content: &Content, before: Option<&Content>, methods: Methods) -> Result<(), Error> {
+    fn rebuild(
+        &self,
+        item: &Item,
+        content: &Content,
+        before: Option<&(Verified<Item>, Content)>,
+        methods: Methods,
+    ) -> Result<(), Error> {
         let method = methods(&item.settings)?;
-        let goes_on = method.sequential() && item.removed.is_none();
-        let before = before.filter(|before| goes_on && !before.members.is_empty());
-        let before = before.map(|before| self.made(before)).transpose()?;
-        let made = self.model(&*method, &content.members, before)?;
+        let goes_on = |settings| method.goes_on_from(settings) && item.removed.is_none();
+        let before = before.filter(|(item, content)| goes_on(&item.manifest().settings) && !content.members.is_empty());
+        let before = before.map(|(_, content)| self.made(content)).transpose()?;
+        let made = self.model(&*method, &content.members, item.push, before)?;
         match content_of(&content.members, &made) == *content {
             true => Ok(()),
             false => Err(Error::NotRebuilt { number: item.number }),

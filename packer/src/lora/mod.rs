@@ -20,7 +20,7 @@ mod target;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use stack::stack;
+pub use stack::{compact, stack};
 pub use target::{Target, Targets};
 
 /// One contributor's work for one task: low-rank factors on a base's sites, and a linear head.

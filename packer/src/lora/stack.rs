@@ -1,6 +1,7 @@
-//! Sums of low-rank changes, exact: their factors side by side.
+//! Sums of low-rank changes: their factors side by side, exact; or the change itself once that is smaller.
 
 use medforge_runtime::tensors::Tensor;
+use rayon::prelude::*;
 
 use super::Factors;
 
@@ -16,6 +17,29 @@ pub fn stack(parts: &[(f64, &Factors)]) -> Factors {
     Factors { a: Tensor::f32(vec![rank, inputs], a), b: Tensor::f32(vec![outputs, rank], b) }
 }
 
+/// The same change, of a rank no larger than its smaller side: beyond that, one factor is the identity and the other the change.
+pub fn compact(factors: Factors) -> Factors {
+    let (rank, inputs, outputs) = (factors.a.shape[0], factors.a.shape[1], factors.b.shape[0]);
+    let smaller = inputs.min(outputs);
+    if rank <= smaller {
+        return factors;
+    }
+    let mut change = vec![0f32; outputs * inputs];
+    change.par_chunks_mut(inputs).zip(factors.b.data.par_chunks(rank)).for_each(|(change, b)| {
+        let mut row = vec![0f64; inputs];
+        for (b, a) in b.iter().zip(factors.a.data.chunks_exact(inputs)) {
+            row.iter_mut().zip(a).for_each(|(sum, a)| *sum += f64::from(*b) * f64::from(*a));
+        }
+        change.iter_mut().zip(row).for_each(|(to, from)| *to = from as f32);
+    });
+    let identity = (0..smaller * smaller).map(|i| f32::from(u8::from(i / smaller == i % smaller))).collect();
+    let (change, identity) = (Tensor::f32(vec![outputs, inputs], change), Tensor::f32(vec![smaller; 2], identity));
+    match outputs <= inputs {
+        true => Factors { a: change, b: identity },
+        false => Factors { a: identity, b: change },
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -26,6 +50,24 @@ mod tests {
             (0..rank).map(|r| f64::from(f.b.data[o * rank + r]) * f64::from(f.a.data[r * inputs + i])).sum()
         };
         (0..outputs * inputs).map(|at_| at(at_ / inputs, at_ % inputs)).collect()
+    }
+
+    #[test]
+    fn a_rank_beyond_the_sides_goes_and_the_change_stays() {
+        for (inputs, outputs) in [(3, 4), (4, 3)] {
+            let values = |n: usize, s: usize| (0..n).map(|i| ((i * 7 + s) % 13) as f32 / 6.0 - 1.0).collect();
+            let of = |rank: usize| Factors {
+                a: Tensor::f32(vec![rank, inputs], values(rank * inputs, 1)),
+                b: Tensor::f32(vec![outputs, rank], values(outputs * rank, 4)),
+            };
+            let small = compact(of(3));
+            assert_eq!((&small.a.data, &small.b.data), (&of(3).a.data, &of(3).b.data));
+            let large = compact(of(9));
+            assert_eq!((&large.a.shape[..], &large.b.shape[..]), (&[3, inputs][..], &[outputs, 3][..]));
+            for (found, expected) in product(&large).iter().zip(product(&of(9))) {
+                assert!((found - expected).abs() < 1e-6);
+            }
+        }
     }
 
     #[test]

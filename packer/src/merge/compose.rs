@@ -1,7 +1,8 @@
 //! From modules and condensed sets to a merged model: Fusion, Mixture and routed compositions, one contribution after another, and heads
 //! refitted on condensed sets.
 //!
-//! Refused: what [`super::judged`] refuses of condensed sets; heads to refit where several networks share them.
+//! Refused: condensed sets of another base, of other classes than the head's or prepared in several ways; heads to refit where several
+//! networks share them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ use super::routed::{Prototypes, Seen};
 use super::{Sites, fusion};
 use crate::base::Vit;
 use crate::device::Device;
-use crate::lora::{Factors, Head, Module};
+use crate::lora::{Factors, Head, Module, compact};
 use crate::predict::{Predictor, batch, linear_head, probabilities};
 use crate::{Error, interrupt};
 
@@ -75,7 +76,8 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
         let parts = [before.clone(), new];
         let objective = fusion::Objective::new(self.device, self.vit, &parts, tasks, settings.level)?;
         let found = fusion::search(&objective, settings, step)?;
-        Ok((objective.sum(&found.weights), found))
+        let sum = objective.sum(&found.weights);
+        Ok((sum.into_iter().map(|(site, factors)| (site, compact(factors))).collect(), found))
     }
 
     /// What every module says of every task's condensed images, through that task's head.
@@ -106,8 +108,9 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
         let found = match joint || modules.len() == 1 {
             true => mixture::search(&said, settings)?,
             false => {
-                let before: Vec<Vec<f64>> =
-                    tasks.iter().map(|t| before.get(t.name).cloned().unwrap_or_default()).collect();
+                let common = before.values().next().filter(|_| !settings.per_task);
+                let of = |task: &Task| before.get(task.name).or(common).cloned().unwrap_or_default();
+                let before: Vec<Vec<f64>> = tasks.iter().map(of).collect();
                 mixture::extend(&said, &before, settings)?
             }
         };

@@ -43,6 +43,7 @@ pub enum Finder {
 
 /// How to search.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     pub level: Level,
     pub finder: Finder,

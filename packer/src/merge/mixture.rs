@@ -13,6 +13,7 @@ use crate::Error;
 
 /// How weights are found.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Settings {
     /// One weight vector for each task, else one for all.
     pub per_task: bool,

@@ -16,7 +16,7 @@ use medforge_runtime::tensors::Tensor;
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::lora::{Factors, Head, Module, ModuleCard};
+use crate::lora::{Factors, Head, Module, ModuleCard, compact};
 
 mod average;
 mod breadcrumbs;
@@ -85,7 +85,7 @@ pub fn merge(modules: &[&Module], options: &Options, grams: &[&Grams]) -> Result
         let merged = merged.map_err(|what| Error::Merge { what: format!("site {}: {what}", site.name) })?;
         kept += merged.kept;
         total += merged.total;
-        result.sites.insert(site.name.to_owned(), merged.factors);
+        result.sites.insert(site.name.to_owned(), compact(merged.factors));
     }
     if total > 0.0 {
         result.kept = kept / total;
@@ -126,16 +126,22 @@ impl Merged {
     /// # Errors
     /// [`Error::Merge`] if the rank is more than a module's file may have.
     pub fn into_module(self, head: Head, card: ModuleCard) -> Result<Module, Error> {
-        let rank = self.rank();
-        if rank > options::MAX_RANK {
-            let most = options::MAX_RANK;
-            return Err(Error::Merge {
-                what: format!("the result has rank {rank}, more than {most}; merge to a --rank"),
-            });
-        }
-        let sites = self.sites.into_iter().map(|(site, factors)| (site, padded(factors, rank))).collect();
+        let (rank, sites) = one_rank(self.sites)?;
         Ok(Module { rank, alpha: rank as f64, sites, head, card })
     }
+}
+
+/// The same changes with one rank for all sites, as a file has it: that of the largest, padded with zeros.
+///
+/// # Errors
+/// [`Error::Merge`] if it is more than a file may have.
+pub fn one_rank(sites: Sites) -> Result<(usize, Sites), Error> {
+    let rank = sites.values().map(|f| f.a.shape[0]).max().unwrap_or(1);
+    if rank > options::MAX_RANK {
+        let most = options::MAX_RANK;
+        return Err(Error::Merge { what: format!("the result has rank {rank}, more than {most}; merge to a --rank") });
+    }
+    Ok((rank, sites.into_iter().map(|(site, factors)| (site, padded(factors, rank))).collect()))
 }
 
 /// The same product with `rank` rows of A and columns of B.

@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{At, Method};
+use super::At;
+use super::method::{How, bar};
 use crate::export::keys;
+use crate::forge::recipe::Recipes;
 use crate::{Error, output};
 
 /// Merge what was pushed and is not merged yet, one contribution at a time, each giving the next forge item
@@ -15,16 +17,23 @@ pub struct Args {
     /// The forge's key
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    #[arg(long, value_enum, default_value = "average")]
-    method: Method,
+    #[command(flatten)]
+    how: How,
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
     let key = keys::read_secret(&args.key)?;
     let forge = args.at.open()?;
-    let method = args.method.merge();
+    let bar = bar();
+    let step = |done: usize, of: usize| {
+        bar.set_length(of as u64);
+        bar.set_position(done as u64);
+    };
+    let recipes = Recipes::new(&forge, &step);
+    let method = recipes.method(args.how.settings(&forge)?)?;
     let mut merged = false;
-    while let Some(item) = forge.merge(&*method, &key)? {
+    while let Some(item) = forge.merge(&method, &key)? {
+        bar.reset();
         merged = true;
         let (number, members) = (item.manifest().number, item.manifest().members);
         let name = item.manifest().added.as_ref().map_or("", |member| &member.name);

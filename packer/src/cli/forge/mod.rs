@@ -3,17 +3,16 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use clap::{Subcommand, ValueEnum};
-use serde_json::Value;
+use clap::Subcommand;
 
 use crate::Error;
 use crate::export::keys;
-use crate::forge::average::Average;
-use crate::forge::{Forge, Merge};
+use crate::forge::Forge;
 
 mod init;
 mod log;
 mod merge;
+mod method;
 mod push;
 mod revert;
 mod show;
@@ -65,28 +64,6 @@ impl At {
         let trust = self.trust.as_deref().map(keys::read_trust).transpose()?;
         Forge::open(&self.forge, trust.as_ref())
     }
-}
-
-/// How contributions are merged.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Method {
-    /// The mean of the members' changes
-    Average,
-}
-
-impl Method {
-    fn merge(self) -> Box<dyn Merge> {
-        match self {
-            Method::Average => Box::new(Average),
-        }
-    }
-}
-
-/// The method that an item records.
-fn method_of(settings: &Value) -> Result<Box<dyn Merge>, Error> {
-    let known =
-        Method::value_variants().iter().map(|method| method.merge()).find(|method| method.settings() == *settings);
-    known.ok_or_else(|| Error::UnknownMethod { settings: settings.to_string() })
 }
 
 /// `v2` as 2.

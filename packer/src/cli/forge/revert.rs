@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use super::{At, Version, method_of};
+use super::{At, Version};
 use crate::export::keys;
+use crate::forge::recipe::Recipes;
 use crate::{Error, output};
 
 /// Take out the contribution that an item added: the next item is made again from those that stay. The history is kept
@@ -23,7 +24,9 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<(), Error> {
     let key = keys::read_secret(&args.key)?;
-    let item = args.at.open()?.revert(args.item.0, &method_of, &key)?;
+    let forge = args.at.open()?;
+    let recipes = Recipes::new(&forge, &|_, _| ());
+    let item = forge.revert(args.item.0, &|settings| recipes.recorded(settings), &key)?;
     let name = item.manifest().removed.as_ref().map_or("", |member| &member.name);
     let (number, members) = (item.manifest().number, item.manifest().members);
     output::print(&format!("v{number}: {name} left, {members} members, {}\n", item.id()))

@@ -1,7 +1,8 @@
 //! `packer forge verify`: whether everything in a forge is as it was signed. Exit code 0 if so, 3 if not.
 
-use super::{At, method_of};
+use super::At;
 use crate::forge::Methods;
+use crate::forge::recipe::Recipes;
 use crate::{Error, output};
 
 /// Verify a whole forge: signatures, history, every contribution, every object
@@ -22,7 +23,8 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<(), Error> {
     let forge = args.at.open()?;
-    let methods: Methods = &method_of;
+    let recipes = Recipes::new(&forge, &|_, _| ());
+    let methods: Methods = &|settings| recipes.recorded(settings);
     let report = forge.verify(args.rebuild.then_some(methods))?;
     if args.json {
         let shown = serde_json::to_string_pretty(&report).expect("a report is plain data");

@@ -1,0 +1,33 @@
+//! Merges without data: all members at once, so that no order matters.
+
+use serde_json::{Value, json};
+
+use super::files;
+use super::{Recipe, judged, task};
+use crate::Error;
+use crate::forge::{Made, Members};
+use crate::merge::{self, Grams, Options};
+
+pub fn merge(recipe: &Recipe, options: &Options, members: &dyn Members) -> Result<Made, Error> {
+    let count = members.len();
+    let modules = (0..count).map(|i| members.module(i)).collect::<Result<Vec<_>, _>>()?;
+    let mut grams = Vec::new();
+    if options.method == merge::Method::RegMean {
+        for i in 0..count {
+            let without = || Error::Merge {
+                what: format!("{} gave no Gram matrices, which regmean needs; take another method", members.name(i)),
+            };
+            grams.push(Grams { sites: members.grams(i)?.ok_or_else(without)? });
+        }
+    }
+    let merged = merge::merge(&modules.iter().collect::<Vec<_>>(), options, &grams.iter().collect::<Vec<_>>())?;
+    let known = match recipe.settings.refit_heads {
+        true => recipe.known(members)?,
+        false => Vec::new(),
+    };
+    let heads = modules.into_iter().enumerate().map(|(i, module)| (task(members, i).to_owned(), module.head)).collect();
+    let made = files::of_fusion(recipe, merged.sites, heads, &judged(&known))?;
+    let weights = options.weights_of(count).into_iter().enumerate().map(|(i, w)| (members.name(i).to_owned(), w));
+    let weights: serde_json::Map<_, _> = weights.map(|(name, weight)| (name, Value::from(weight))).collect();
+    Ok(Made { record: json!({ "weights": weights, "kept": merged.kept }), ..made })
+}
