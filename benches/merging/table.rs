@@ -1,0 +1,91 @@
+//! Tables in Markdown: balanced accuracies over seeds with 95 % intervals, by method, with the task given and unknown; AUC with the smallest
+//! and largest of its seeds and orders; for methods that depend on the order of arrival, the mean over orders and the worst one. The
+//! difference is to each task's own module with the task given, paired over patients and seeds.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use crate::figure::{Figure, Judge, average, difference, show};
+use crate::methods::ALONE;
+use crate::results::{Measurement, Results};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// Number of tasks, whether the task is given, method, condensed sets, heads.
+type Row<'a> = (usize, bool, &'a str, &'a str, &'a str);
+
+pub fn print(data: &Path, results: &Results) -> Result<(), Failure> {
+    let measured = results.measured.borrow();
+    let tasks: BTreeSet<&str> = measured.iter().map(|m| m.task.as_str()).collect();
+    let mut rows: BTreeMap<Row, Vec<&Measurement>> = BTreeMap::new();
+    for m in measured.iter() {
+        let count = if m.order.is_empty() { tasks.len() } else { m.order.split(',').count() };
+        rows.entry((count, !m.given, &m.method, &m.condensed, &m.heads)).or_default().push(m);
+    }
+    let judges: BTreeMap<&str, Judge> =
+        tasks.iter().map(|t| Ok((*t, Judge::open(&data.join(t))?))).collect::<Result<_, Failure>>()?;
+    let alone = by_order(measured.iter().filter(|m| m.method == ALONE && m.given), &judges);
+    let names = tasks.iter().copied().collect::<Vec<_>>().join(" | ");
+    println!(
+        "| tasks | task | method | condensed sets | heads | {names} | mean | less own modules | share | AUC | worst order | seeds |"
+    );
+    println!("|{}", "---|".repeat(11 + tasks.len()));
+    for ((count, unknown, method, condensed, heads), of_row) in &rows {
+        let figures = by_order(of_row.iter().copied(), &judges);
+        let mean_of = |by_task: &BTreeMap<&str, Figure>| average(&by_task.values().collect::<Vec<_>>());
+        let single = |t: &&str| match figures.values().filter_map(|by_task| by_task.get(t)).collect::<Vec<_>>() {
+            of_task if of_task.is_empty() => "-".into(),
+            of_task => show(&average(&of_task)),
+        };
+        let singles = tasks.iter().map(single).collect::<Vec<_>>().join(" | ");
+        let means: Vec<Figure> = figures.values().map(mean_of).collect();
+        let mean = average(&means.iter().collect::<Vec<_>>());
+        let present: BTreeSet<&str> = figures.values().flat_map(|by_task| by_task.keys().copied()).collect();
+        let own: Vec<&Figure> =
+            alone.values().flat_map(|f| f.iter().filter(|(t, _)| present.contains(*t))).map(|(_, f)| f).collect();
+        let [less, share] = match own.is_empty() {
+            true => ["-".into(), "-".into()],
+            false => [show(&difference(&mean, &average(&own))), format!("{:.3}", mean.value / average(&own).value)],
+        };
+        let worst = means.iter().map(|m| m.value).fold(f64::INFINITY, f64::min);
+        let worst = if means.len() > 1 { format!("{worst:.3}") } else { "-".into() };
+        let (task, mean_shown, auc, seeds) =
+            (if *unknown { "unknown" } else { "given" }, show(&mean), auc(of_row), mean.seeds);
+        println!(
+            "| {count} | {task} | {method} | {condensed} | {heads} | {singles} | {mean_shown} | {less} | {share} | {auc} | {worst} | {seeds} |"
+        );
+    }
+    Ok(())
+}
+
+/// By order of arrival, then task: what all seeds said.
+fn by_order<'a>(
+    measured: impl Iterator<Item = &'a Measurement>,
+    judges: &BTreeMap<&str, Judge>,
+) -> BTreeMap<&'a str, BTreeMap<&'a str, Figure>> {
+    let mut said: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
+    for m in measured {
+        said.entry(&m.order).or_default().entry(&m.task).or_default().push(&m.predicted);
+    }
+    let figures = |by_task: BTreeMap<&'a str, Vec<&str>>| {
+        by_task.into_iter().map(|(task, said)| (task, judges[task].figure(&said))).collect()
+    };
+    said.into_iter().map(|(order, by_task)| (order, figures(by_task))).collect()
+}
+
+/// The mean over tasks, with the smallest and the largest of seeds and orders.
+fn auc(measured: &[&Measurement]) -> String {
+    let mut by_run: BTreeMap<(&str, u64), Vec<f64>> = BTreeMap::new();
+    for m in measured {
+        if let Some(auc) = m.auc {
+            by_run.entry((&m.order, m.seed)).or_default().push(auc);
+        }
+    }
+    let means: Vec<f64> =
+        by_run.values().map(|of_tasks| of_tasks.iter().sum::<f64>() / of_tasks.len() as f64).collect();
+    let (low, high) = means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    match means.is_empty() {
+        true => "-".into(),
+        false => format!("{:.3} ({low:.3} to {high:.3})", means.iter().sum::<f64>() / means.len() as f64),
+    }
+}
