@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use ed25519_dalek::SigningKey;
+
 use crate::base::Vit;
 use crate::export::{self, Options, keys};
 use crate::lora::Module;
@@ -17,6 +19,16 @@ pub struct Args {
     /// A module; repeat it for more tasks
     #[arg(long, value_name = "DIR", required = true)]
     module: Vec<PathBuf>,
+    #[command(flatten)]
+    release: Release,
+    /// Counts the releases of this name
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    counter: u64,
+}
+
+/// What every bundle is given: signers, a place, and what people say about it.
+#[derive(clap::Args)]
+pub(super) struct Release {
     /// The key that signs; repeat it for more signatures
     #[arg(long, value_name = "FILE", required = true)]
     key: Vec<PathBuf>,
@@ -26,9 +38,6 @@ pub struct Args {
     /// What people call the bundle [default: --out's name without its ending]
     #[arg(long)]
     name: Option<String>,
-    /// Counts the releases of this name
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    counter: u64,
     /// The id of the bundle that this one replaces
     #[arg(long, value_name = "ID")]
     predecessor: Option<String>,
@@ -41,21 +50,34 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
-    if args.out.exists() && !args.force {
-        return Err(Error::OutputExists { path: args.out });
+    args.release.write(args.counter, |options, keys| {
+        let vit = Vit::open(&args.base)?;
+        let modules = args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
+        export::build_bundle(&vit, &modules, options, keys)
+    })
+}
+
+impl Release {
+    /// Writes the bundle that `build` makes.
+    pub fn write(
+        &self,
+        counter: u64,
+        build: impl FnOnce(&Options, &[SigningKey]) -> Result<Vec<u8>, Error>,
+    ) -> Result<(), Error> {
+        if self.out.exists() && !self.force {
+            return Err(Error::OutputExists { path: self.out.clone() });
+        }
+        let keys = self.key.iter().map(|path| keys::read_secret(path)).collect::<Result<Vec<_>, _>>()?;
+        let stem = || self.out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let options = Options {
+            name: self.name.clone().unwrap_or_else(stem),
+            counter,
+            predecessor: self.predecessor.clone(),
+            intended_use: self.intended_use.clone(),
+        };
+        let bytes = build(&options, &keys)?;
+        output::write_file(&self.out, &bytes)?;
+        let id = medforge_runtime::bundle::inspect(bytes)?.id().to_owned();
+        output::print(&format!("{}: bundle {id}\n", self.out.display()))
     }
-    let keys = args.key.iter().map(|path| keys::read_secret(path)).collect::<Result<Vec<_>, _>>()?;
-    let vit = Vit::open(&args.base)?;
-    let modules = args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
-    let stem = || args.out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    let options = Options {
-        name: args.name.unwrap_or_else(stem),
-        counter: args.counter,
-        predecessor: args.predecessor,
-        intended_use: args.intended_use,
-    };
-    let bytes = export::build_bundle(&vit, &modules, &options, &keys)?;
-    output::write_file(&args.out, &bytes)?;
-    let id = medforge_runtime::bundle::inspect(bytes)?.id().to_owned();
-    output::print(&format!("{}: bundle {id}\n", args.out.display()))
 }

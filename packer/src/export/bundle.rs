@@ -211,7 +211,7 @@ impl Layout {
                     if taking.is_empty() {
                         taking.push(0);
                     }
-                    let mut parts = Vec::new();
+                    let (mut parts, mut networks) = (Vec::new(), Vec::new());
                     for &m in &taking {
                         if let Entry::Vacant(place) = ids.entry(m) {
                             let card = members[m].card.clone();
@@ -222,12 +222,15 @@ impl Layout {
                         // Two contributors may have sent the same module.
                         match parts.iter_mut().find(|part: &&mut manifest::Part| part.module == ids[&m]) {
                             Some(part) => part.weight += weight,
-                            None => parts.push(manifest::Part { module: ids[&m].clone(), weight }),
+                            None => {
+                                parts.push(manifest::Part { module: ids[&m].clone(), weight });
+                                networks.push(m);
+                            }
                         }
                     }
                     let alone = parts.len() == 1 && parts[0].weight == 1.0;
                     layout.compose(task, if alone { Mode::Fusion } else { Mode::Mixture }, parts);
-                    layout.networks.insert(task.clone(), taking);
+                    layout.networks.insert(task.clone(), networks);
                 }
             }
             Composition::Routed { modules, prototypes } => {

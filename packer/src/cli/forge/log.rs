@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::At;
+use crate::forge::recipe::Settings;
 use crate::forge::{Item, Member};
 use crate::{Error, output};
 
@@ -36,7 +37,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let mut text = String::new();
     for item in &items {
         let (id, item) = (&item.id()[..12], item.manifest());
-        let method = item.settings["method"].as_str().unwrap_or("?");
+        let method = Settings::method_name(&item.settings);
         text += &format!(
             "v{:<5} {id}  {}  {:>4} members  {method:<12} {}\n",
             item.number,

@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::Subcommand;
+use medforge_runtime::bundle::Verified;
 
 use crate::Error;
 use crate::export::keys;
-use crate::forge::Forge;
+use crate::forge::{Forge, Item};
 
+mod bundle;
 mod init;
 mod log;
 mod merge;
@@ -34,6 +36,7 @@ pub enum Command {
     Show(show::Args),
     Revert(revert::Args),
     Verify(verify::Args),
+    Bundle(bundle::Args),
 }
 
 pub fn run(command: Command) -> Result<(), Error> {
@@ -45,6 +48,7 @@ pub fn run(command: Command) -> Result<(), Error> {
         Command::Show(args) => show::run(args),
         Command::Revert(args) => revert::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Bundle(args) => bundle::run(args),
     }
 }
 
@@ -63,6 +67,14 @@ impl At {
     fn open(&self) -> Result<Forge, Error> {
         let trust = self.trust.as_deref().map(keys::read_trust).transpose()?;
         Forge::open(&self.forge, trust.as_ref())
+    }
+}
+
+/// The item that was asked for, or the newest.
+fn item(forge: &Forge, version: Option<Version>) -> Result<Verified<Item>, Error> {
+    match version {
+        Some(version) => forge.item(version.0),
+        None => forge.head()?.ok_or(Error::NoItem { number: 1, newest: 0 }),
     }
 }
 

@@ -25,10 +25,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<(), Error> {
     let forge = args.at.open()?;
-    let item = match args.item {
-        Some(version) => forge.item(version.0)?,
-        None => forge.head()?.ok_or(Error::NoItem { number: 1, newest: 0 })?,
-    };
+    let item = super::item(&forge, args.item)?;
     let content = forge.content(item.manifest())?;
     let parts = content.members.iter().map(|member| {
         let pushed = forge.pushed(member.push)?;

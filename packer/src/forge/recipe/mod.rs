@@ -89,6 +89,17 @@ pub struct Recipe<'a> {
 }
 
 impl Settings {
+    /// The method's name, of the settings that an item records; `?` for those of an unknown method.
+    pub fn method_name(recorded: &Value) -> &'static str {
+        match serde_json::from_value::<Settings>(recorded.clone()).map(|known| known.method) {
+            Ok(Method::Free(options)) => options.method.name(),
+            Ok(Method::Fusion(_)) => "fusion",
+            Ok(Method::Mixture(_)) => "mixture",
+            Ok(Method::Routed) => "routed",
+            Err(_) => "?",
+        }
+    }
+
     /// Refuses numbers out of range and combinations without meaning.
     fn check(&self) -> Result<(), Error> {
         let refuse = |what: &str| Err(Error::Merge { what: what.into() });
