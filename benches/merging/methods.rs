@@ -60,15 +60,25 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
         self.judged(&base, &everyone, ["frozen base", "", "all", "refitted"])
     }
 
-    /// Merges that need no data, of three and of all modules.
+    /// Merges without condensed sets, of three and of all modules.
     pub fn free(&self) -> Result<(), Failure> {
         for count in [3, self.tasks.len()] {
             let tasks: Vec<&Task> = self.tasks[..count].iter().collect();
             let modules: Vec<_> = tasks.iter().map(|t| &t.module).collect();
-            for method in Method::ALL.into_iter().filter(|m| *m != Method::RegMean) {
+            for method in Method::ALL {
+                let known = [&method.to_string(), &names(&tasks), "-", "refitted"];
+                if self.results.has(known, self.seed) {
+                    continue;
+                }
                 let options = Options { seed: self.seed, ..Options::new(method) };
+                let grams = match method {
+                    Method::RegMean => {
+                        tasks.iter().map(|t| t.grams(self.device, self.vit)).collect::<Result<_, _>>()?
+                    }
+                    _ => Vec::new(),
+                };
                 let begun = Instant::now();
-                let merged = merge::merge(&modules, &options, &[])?;
+                let merged = merge::merge(&modules, &options, &grams.iter().collect::<Vec<_>>())?;
                 let seconds = begun.elapsed().as_secs_f64();
                 println!("{method} of {count}: {seconds:.2} s, {:.4} of the norm kept", merged.kept);
                 self.with_both_heads(Composition::Fusion(merged.sites), &tasks, [&method.to_string(), "-"])?;

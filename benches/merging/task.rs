@@ -12,7 +12,7 @@ use medforge_packer::eval::metrics::Predictions;
 use medforge_packer::lora::{Head, Module};
 use medforge_packer::merge::compose::digest;
 use medforge_packer::merge::model::Model;
-use medforge_packer::merge::{Sites, Task as Judge};
+use medforge_packer::merge::{Grams, Sites, Task as Judge};
 use medforge_packer::predict::{Predictor, argmax};
 
 use crate::SIZE;
@@ -53,6 +53,11 @@ impl Task {
         let one_hot = |&label: &usize| (0..classes.len()).map(|c| f32::from(c == label)).collect::<Vec<_>>();
         let labels: Vec<f32> = self.train.labels().iter().flat_map(one_hot).collect();
         Ok(medforge_packer::predict::linear_head(&rows.concat(), &labels, classes)?)
+    }
+
+    /// RegMean's matrices on the training images.
+    pub fn grams<D: Device + 'static>(&self, device: &D, vit: &Vit) -> Result<Grams, Failure> {
+        Ok(Grams::measure(device, vit, &self.module, &self.train, || ())?)
     }
 
     /// What `model` says of the test images, with the task given and not.

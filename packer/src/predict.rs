@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{Vit, VitConfig, Weights, forward};
+use crate::base::{Vit, VitConfig, Weights, forward_observed};
 use crate::data::Images;
 use crate::device::Device;
 use crate::logistic::{Examples, Fit, Scale};
@@ -47,9 +47,15 @@ impl<D: Device + 'static> Predictor<D> {
 
     /// The features [n, hidden] of normalised pixels [n, 3, size, size].
     pub fn features(&self, pixels: &[f32]) -> Result<Vec<f32>, Error> {
+        self.features_observed(pixels, &|_, _| ())
+    }
+
+    /// [`Predictor::features`]; `observe` is shown what goes into the linear layer at each site, as [`forward_observed`] says.
+    pub fn features_observed(&self, pixels: &[f32], observe: &dyn Fn(&str, &Var<D>)) -> Result<Vec<f32>, Error> {
         let each = 3 * self.weights.image_size * self.weights.image_size;
         let images = Var::constant(Tensor::frozen(&self.device, pixels, pixels.len() / each, each));
-        let feature = forward(&Tape::new(&self.device), &self.weights, &self.sites, &self.device, &images);
+        let tape = Tape::new(&self.device);
+        let (feature, _) = forward_observed(&tape, &self.weights, &self.sites, &self.device, &images, &[], observe);
         self.device.download(&feature.value.buffer)
     }
 

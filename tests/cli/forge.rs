@@ -155,12 +155,17 @@ fn every_kind_of_merge_becomes_a_bundle_that_classifies() {
         ("--method mixture --refit-heads", "--refit-heads means nothing"),
         ("--method average --condensed all", "--condensed means nothing"),
         ("--method best", "is none of average, task-arithmetic"),
-        ("--method regmean", "gave no Gram matrices"),
+        ("--method regmean", "hospital a/one gave no Gram matrices"),
     ] {
         contribution_waits(at);
         let said = refused(at, 1, &format!("{MERGE} {options}"));
         assert!(said.contains(words), "{options}: {said}");
     }
+    let with = "contribute --base base --module m-a-one --condensed c-a-one --card card.md --key a.key --counter 2 --grams data";
+    assert!(good(at, &format!("{with} --out g.contribution")).contains("second moments of patients' features"));
+    good(at, "forge init G --base base --trust contributors.toml --key forge.key");
+    good(at, "forge push G g.contribution");
+    assert!(good(at, "forge merge G --key forge.key --method regmean").contains("one merged"));
     assert!(good(at, "forge bundle F v2 --key a.key --out second.medforge").contains("second.medforge"));
     assert!(refused(at, 1, "forge bundle F v9 --key a.key --out no.medforge").contains("newest item is v6"));
 }

@@ -72,6 +72,20 @@ pub fn forward_with_tokens<D: Device + 'static>(
     images: &Var<D>,
     blocks: &[usize],
 ) -> (Var<D>, Vec<Var<D>>) {
+    forward_observed(tape, weights, sites, device, images, blocks, &|_, _| ())
+}
+
+/// [`forward_with_tokens`]; `observe` is shown what goes into the linear layer at each site. Of the last block's layers after its attention
+/// that is one row an image, unless the block's tokens are wanted.
+pub fn forward_observed<D: Device + 'static>(
+    tape: &Tape<D>,
+    weights: &Weights<D>,
+    sites: &BTreeMap<String, LowRank<D>>,
+    device: &D,
+    images: &Var<D>,
+    blocks: &[usize],
+    observe: &dyn Fn(&str, &Var<D>),
+) -> (Var<D>, Vec<Var<D>>) {
     let config = &weights.config;
     let (batch, size) = (images.value.rows, weights.image_size);
     let tokens = config.tokens(size);
@@ -95,8 +109,10 @@ pub fn forward_with_tokens<D: Device + 'static>(
         let wanted = blocks.contains(&n);
         let get = |name: &str| weights.get(&format!("blocks.{n}.{name}"));
         let linear = |x: &Var<D>, name: &str| {
-            let bias = weights.vars.get(&format!("blocks.{n}.{name}.bias"));
-            tape.linear(x, get(&format!("{name}.weight")), bias, sites.get(&format!("blocks.{n}.{name}")))
+            let site = format!("blocks.{n}.{name}");
+            observe(&site, x);
+            let bias = weights.vars.get(&format!("{site}.bias"));
+            tape.linear(x, get(&format!("{name}.weight")), bias, sites.get(&site))
         };
         let norm = |x: &Var<D>, name: &str| {
             tape.layer_norm(x, get(&format!("{name}.weight")), get(&format!("{name}.bias")), config.eps)
@@ -110,10 +126,11 @@ pub fn forward_with_tokens<D: Device + 'static>(
             (x, y) = (tape.first_rows(&x, tokens), tape.first_rows(&y, tokens));
         }
         x = tape.residual(&x, &linear(&y, "attn.o"), scale("scale1"));
-        let bias = weights.vars.get(&format!("blocks.{n}.mlp.fc1.bias"));
-        let lora = sites.get(&format!("blocks.{n}.mlp.fc1"));
+        let site = format!("blocks.{n}.mlp.fc1");
+        let bias = weights.vars.get(&format!("{site}.bias"));
         let y = norm(&x, "norm2");
-        let y = tape.linear_activation(config.activation, &y, get("mlp.fc1.weight"), bias, lora);
+        observe(&site, &y);
+        let y = tape.linear_activation(config.activation, &y, get("mlp.fc1.weight"), bias, sites.get(&site));
         x = tape.residual(&x, &linear(&y, "mlp.fc2"), scale("scale2"));
         if wanted {
             seen.push(x.clone());

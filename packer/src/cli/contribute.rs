@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use crate::base::Vit;
 use crate::contribution::{self, Contribution, Options};
+use crate::data::{Dataset, Images, Progress, Split};
+use crate::device::cpu::Cpu;
+use crate::eval::check_classes;
 use crate::export::keys;
+use crate::merge::Grams;
 use crate::{Error, output};
 
 /// Sign a module and its condensed set as a contribution to a forge
@@ -30,8 +34,8 @@ pub struct Args {
     /// The key that the forge knows you by
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Gram matrices of the sites' inputs, for merging by regmean
-    #[arg(long, value_name = "FILE")]
+    /// Give away, for merging by regmean, the Gram matrices of what goes into the module's sites on these images' training split
+    #[arg(long, value_name = "DATA")]
     grams: Option<PathBuf>,
     /// Counts your contributions for this task; a forge takes none that is not newer than the last
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -52,8 +56,18 @@ pub fn run(args: Args) -> Result<(), Error> {
         return Err(Error::OutputExists { path: args.out });
     }
     let key = keys::read_secret(&args.key)?;
-    let base = Vit::open(&args.base)?.identity();
-    let parts = contribution::read_parts(&base, &args.module, &args.condensed, &args.card, args.grams.as_deref())?;
+    let vit = Vit::open(&args.base)?;
+    let base = vit.identity();
+    let mut parts = contribution::read_parts(&base, &args.module, &args.condensed, &args.card)?;
+    if let Some(data) = &args.grams {
+        let data = Dataset::open(data)?;
+        let module = &parts.module;
+        check_classes(module, &data)?;
+        let images = Images::load(&data, &data.indices(Split::Train), &module.card.preprocessing)?;
+        let progress = Progress::new("images seen", images.len());
+        let grams = Grams::measure(&Cpu::<f32>::new(), &vit, module, &images, || progress.step())?;
+        parts.grams = Some(grams.sites);
+    }
     let options = Options { counter: args.counter, allow_real_start: args.allow_real_start };
     let made = contribution::build(&parts, options, &base, &key)?;
     output::write_file(&args.out, made.bytes())?;
@@ -77,6 +91,9 @@ fn describe(out: &str, made: &Contribution) -> String {
         (Some(images), Some(groups)) => format!("condensed from {images} images of {groups} groups\n"),
         _ => "condensed from images whose number is protected\n".into(),
     };
+    if m.entries.iter().any(|entry| entry.name == contribution::GRAMS) {
+        text += "Gram matrices for regmean: second moments of patients' features, of which nothing is promised\n";
+    }
     if m.privacy.is_none() {
         text += "no privacy budget: nothing is promised of what it gives away\n";
     }

@@ -55,22 +55,14 @@ pub struct Contribution {
     pub grams: Option<BTreeMap<String, Tensor>>,
 }
 
-/// Reads what [`build`] takes: a module's folder, a condensed set's, the card and perhaps Gram matrices.
-pub fn read_parts(
-    base: &Identity,
-    module: &Path,
-    condensed: &Path,
-    card: &Path,
-    grams: Option<&Path>,
-) -> Result<Parts, Error> {
+/// Reads what [`build`] takes: a module's folder, a condensed set's and the card.
+pub fn read_parts(base: &Identity, module: &Path, condensed: &Path, card: &Path) -> Result<Parts, Error> {
     let module = Module::read(module, output::folder(module), base)?;
     let condensed = Condensed::open(condensed)?;
     let bytes = output::read_file(card, MAX_CARD as u64)?;
     check_card(card, &bytes)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    let matrices = |path: &Path| read_grams(path, &output::read_file(path, 1 << 32)?, &module, base);
-    let grams = grams.map(matrices).transpose()?;
-    Ok(Parts { module, condensed, card: text, grams })
+    Ok(Parts { module, condensed, card: text, grams: None })
 }
 
 /// The contribution of `parts` to a forge of `base`, signed by `key`.

@@ -31,6 +31,7 @@ mod delta;
 mod factors;
 pub mod folder;
 pub mod fusion;
+mod grams;
 mod iso_c;
 mod judged;
 mod knots;
@@ -47,6 +48,7 @@ mod tests;
 mod ties;
 mod tsv;
 
+pub use grams::Grams;
 pub use judged::Task;
 pub use options::{Method, Options, Rank, Space};
 
@@ -55,13 +57,6 @@ use site::Site;
 
 /// By site, factors of a change B * A (scale 1).
 pub type Sites = BTreeMap<String, Factors>;
-
-/// What a module's sites see, for RegMean: by site the mean over tokens of x x^T.
-#[derive(Clone, Debug)]
-pub struct Grams {
-    /// [in, in] each.
-    pub sites: BTreeMap<String, Tensor>,
-}
 
 /// A merged change of the base's weights.
 #[derive(Clone, Debug)]
