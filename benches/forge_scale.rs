@@ -1,10 +1,12 @@
-//! How a forge grows: time and peak memory of one more push, of the log, and of making the next item, with 10, 100 and 1,000
-//! contributions in it. Modules have the size of ViT-S (rank 16 at q and v of 12 blocks) and random factors.
+//! How a forge grows: time and peak memory of one more push, of the log, of making the next item, of Fusion's weighted sum and of Mixture's
+//! search, with 10, 100 and 1,000 contributions in it. Modules have the size of ViT-S (rank 16 at q and v of 12 blocks) and random
+//! factors.
 //!
 //!     cargo bench --workspace --bench forge_scale [-- --sizes 10,100,1000 --out DIR]
 //!
-//! Each measurement is a process of its own, so that its peak memory is its own (Linux). The merge makes no model: what methods cost is
-//! measured with them. Prints a table in Markdown.
+//! Each measurement is a process of its own, so that its peak memory is its own (Linux). The next item is made without a model; Fusion's sum
+//! is of the previous model (whose rank grows until it is the width) and a new module; Mixture's search is for the weight of a new
+//! module beside the old ones, on 20 condensed images of each task whose probabilities are known. Prints a table in Markdown.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -18,7 +20,9 @@ use medforge_packer::base::{Identity, Vit};
 use medforge_packer::contribution::{Options, Parts, build};
 use medforge_packer::data::{Condensed, Labels, Record, Start};
 use medforge_packer::forge::{Forge, Made, Members, Merge};
-use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Targets};
+use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Target, Targets, compact, peft, stack};
+use medforge_packer::merge::mixture::{self, Said};
+use medforge_packer::merge::{Sites, one_rank};
 use medforge_packer::random::{Purpose, Stream};
 use medforge_runtime::tensors::Tensor;
 use serde_json::{Value, json};
@@ -30,7 +34,7 @@ struct Args {
     /// Where the forge is made and removed again
     #[arg(long)]
     out: Option<PathBuf>,
-    /// One measurement in this process: push FILE, log or merge
+    /// One measurement in this process: push, log, merge, fusion or mixture
     #[arg(long, hide = true)]
     measure: Option<String>,
     /// Given by cargo
@@ -40,13 +44,22 @@ struct Args {
 
 /// Side of the images in pixels.
 const SIZE: u32 = 112;
+/// What is measured.
+const KINDS: [(&str, &str); 5] = [
+    ("push", "one more push"),
+    ("log", "log"),
+    ("merge", "next item"),
+    ("fusion", "Fusion's sum"),
+    ("mixture", "Mixture's search"),
+];
+const SEARCH: mixture::Settings = mixture::Settings { per_task: false, shares: false, evaluations: 40, seed: 0 };
 /// Measurements of which the median is printed.
 const REPEATS: usize = 5;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
     if let (Some(what), Some(out)) = (&args.measure, &args.out) {
-        return measure(what, out);
+        return measure(what, out, args.sizes[0]);
     }
     let scratch = tempfile::tempdir()?;
     let out = args.out.as_deref().unwrap_or(scratch.path());
@@ -59,8 +72,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let options = Options { counter: 1, allow_real_start: false };
         Ok(build(&parts(&identity, task)?, options, &identity, &contributor)?.bytes().to_vec())
     };
-    println!("| contributions | one more push, s | peak, MB | log, s | peak, MB | next item, s | peak, MB |");
-    println!("|---|---|---|---|---|---|---|");
+    let titles = KINDS.map(|(_, title)| format!(" {title}, s | peak, MB |")).concat();
+    println!("| contributions |{titles}\n|{}", "---|".repeat(1 + 2 * KINDS.len()));
     let mut task = 0;
     for size in &args.sizes {
         while task < *size {
@@ -72,16 +85,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         for _ in 0..REPEATS {
             std::fs::write(out.join("next"), contribution(task)?)?;
             task += 1;
-            for what in ["push", "log", "merge"] {
-                rows.entry(what).or_default().push(apart(what, out)?);
+            for (what, _) in KINDS {
+                rows.entry(what).or_default().push(apart(what, out, *size)?);
             }
         }
         let median = |what: &str| {
             let mut values = rows[what].clone();
             values.sort_by(|a, b| a.0.total_cmp(&b.0));
-            format!("{:.3} | {:.0}", values[REPEATS / 2].0, values[REPEATS / 2].1)
+            format!(" {:.3} | {:.0} |", values[REPEATS / 2].0, values[REPEATS / 2].1)
         };
-        println!("| {size} | {} | {} | {} |", median("push"), median("log"), median("merge"));
+        println!("| {size} |{}", KINDS.map(|(what, _)| median(what)).concat());
     }
     if args.out.is_some() {
         std::fs::remove_dir_all(place)?;
@@ -90,8 +103,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 }
 
 /// A measurement in a process of its own: seconds and the peak of resident memory in MB.
-fn apart(what: &str, out: &Path) -> Result<(f64, f64), Box<dyn std::error::Error>> {
-    let output = Command::new(std::env::current_exe()?).arg("--measure").arg(what).arg("--out").arg(out).output()?;
+fn apart(what: &str, out: &Path, size: u64) -> Result<(f64, f64), Box<dyn std::error::Error>> {
+    let mut command = Command::new(std::env::current_exe()?);
+    let output = command.args(["--measure", what, "--sizes", &size.to_string(), "--out"]).arg(out).output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
@@ -100,10 +114,20 @@ fn apart(what: &str, out: &Path) -> Result<(f64, f64), Box<dyn std::error::Error
     Ok((seconds.parse()?, peak.parse()?))
 }
 
-fn measure(what: &str, out: &Path) -> Result<(), Box<dyn std::error::Error>> {
+fn measure(what: &str, out: &Path, size: u64) -> Result<(), Box<dyn std::error::Error>> {
+    let previous = if what == "fusion" { factors(out, 16 * size as usize, 0)? } else { Sites::new() };
+    let new = if what == "fusion" { factors(out, 16, 1)? } else { Sites::new() };
+    let said: Vec<Said> = (0..if what == "mixture" { size } else { 0 }).map(probabilities).collect();
     let begun = Instant::now();
     let forge = Forge::open(&out.join("F").display().to_string(), None)?;
     match what {
+        "fusion" => {
+            let sum =
+                |(site, old): (&String, &Factors)| (site.clone(), compact(stack(&[(0.5, old), (0.5, &new[site])])));
+            let (rank, sites) = one_rank(previous.iter().map(sum).collect())?;
+            drop(peft::write_factors(forge.identity().config.family, rank, rank as f64, &sites)?);
+        }
+        "mixture" => drop(mixture::search(&said, &SEARCH)?),
         "push" => drop(forge.push(Path::new("next"), std::fs::read(out.join("next"))?)?),
         "log" => drop((forge.items()?, forge.pushes_after(0)?.len())),
         _ => drop(forge.merge(&Nothing, &key(0))?.ok_or("nothing was merged")?),
@@ -114,6 +138,36 @@ fn measure(what: &str, out: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let kilobytes: f64 = peak.trim().trim_end_matches(" kB").parse()?;
     println!("{seconds} {}", kilobytes / 1000.0);
     Ok(())
+}
+
+/// Random factors of `rank`, at most the width, at every site.
+fn factors(out: &Path, rank: usize, seed: u64) -> Result<Sites, Box<dyn std::error::Error>> {
+    let identity = base(out)?.identity();
+    let rank = rank.min(identity.config.hidden);
+    let mut stream = Stream::at(seed, Purpose::Initial, 0, 0);
+    Ok(random_sites(&identity, rank, &mut stream))
+}
+
+/// What the mixture so far and a new module say of 20 condensed images.
+fn probabilities(task: u64) -> Said {
+    const IMAGES: usize = 20;
+    let mut stream = Stream::at(task, Purpose::Initial, 1, 0);
+    let mut rows = || (0..IMAGES).map(|_| stream.range(0.0, 1.0)).flat_map(|p| [p, 1.0 - p]).collect();
+    let probabilities = vec![rows(), rows()];
+    Said { labels: [1.0, 0.0, 0.0, 1.0].repeat(IMAGES / 2), classes: 2, probabilities }
+}
+
+fn random_sites(base: &Identity, rank: usize, stream: &mut Stream) -> Sites {
+    let mut numbers = |shape: [usize; 2]| {
+        let data = (0..shape[0] * shape[1]).map(|_| stream.range(-0.05, 0.05) as f32).collect();
+        Tensor::f32(shape.to_vec(), data)
+    };
+    let targets: Targets = "q,v".parse().expect("both are targets");
+    let factors = |(site, target): (String, Target)| {
+        let (out, inputs) = target.shape(&base.config);
+        (site, Factors { a: numbers([rank, inputs]), b: numbers([out, rank]) })
+    };
+    targets.sites(&base.config, None).into_iter().map(factors).collect()
 }
 
 /// A method that makes no model.
@@ -154,19 +208,10 @@ fn base(out: &Path) -> Result<Vit, Box<dyn std::error::Error>> {
 /// A module with random factors, and one grey image for each of its two classes.
 fn parts(base: &Identity, number: u64) -> Result<Parts, Error> {
     const RANK: usize = 16;
-    let mut stream = Stream::at(number, Purpose::Initial, 0, 0);
-    let mut numbers = |shape: [usize; 2]| {
-        let data = (0..shape[0] * shape[1]).map(|_| stream.range(-0.05, 0.05) as f32).collect();
-        Tensor::f32(shape.to_vec(), data)
-    };
-    let targets: Targets = "q,v".parse().expect("both are targets");
-    let sites = targets.sites(&base.config, None).into_iter().map(|(site, target)| {
-        let (out, inputs) = target.shape(&base.config);
-        (site, Factors { a: numbers([RANK, inputs]), b: numbers([out, RANK]) })
-    });
-    let sites = sites.collect();
+    let sites = random_sites(base, RANK, &mut Stream::at(number, Purpose::Initial, 0, 0));
     let (task, classes) = (format!("task{number}"), vec!["benign".to_owned(), "malignant".to_owned()]);
-    let (weight, bias) = (numbers([2, base.config.hidden]), Tensor::f32(vec![2], vec![0.0; 2]));
+    let weight = (0..2 * base.config.hidden).map(|i| (i as f32).sin() / 20.0).collect();
+    let (weight, bias) = (Tensor::f32(vec![2, base.config.hidden], weight), Tensor::f32(vec![2], vec![0.0; 2]));
     let card = ModuleCard {
         format: ModuleCard::FORMAT.into(),
         version: ModuleCard::VERSION,

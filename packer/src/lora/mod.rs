@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::base::{Family, Identity, Vit, VitConfig};
 use crate::{Error, output};
 
-pub(crate) mod peft;
+pub mod peft;
 mod stack;
 mod target;
 #[cfg(test)]
