@@ -171,7 +171,7 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
             }
             let mut before = None;
             for (k, task) in order.iter().enumerate() {
-                let seen = if all { &order[..] } else { &order[..=k] };
+                let seen = if all { order } else { &order[..=k] };
                 let judged: Vec<Judged> = seen.iter().map(|t| t.judge()).collect();
                 let begun = Instant::now();
                 let (sites, found) =
