@@ -163,10 +163,11 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
         for (order, (level, finder, evaluations), all) in products(self.orders(), variants) {
             let settings = fusion::Settings { level, finder, evaluations, seed: self.seed };
             let name = format!("fusion, {level:?}, {finder:?}").to_lowercase();
-            // The fourth comes after the first order only. The other orders are for one weight a side, found with gradients on the sets so
-            // far: every model that is judged costs a pass over all test images.
+            // The fourth comes after the first order only. The other orders, and all sets, are for one weight a side found with
+            // gradients: every model that is judged costs a pass over all test images.
             let order = if names(&order) == first { &order[..] } else { &order[..3] };
-            let left_out = order.len() == 3 && (level != whole || finder == fusion::Finder::CmaEs || all);
+            let plain = level == whole && finder == fusion::Finder::Gradient;
+            let left_out = !plain && (order.len() == 3 || all) || order.len() == 3 && all;
             if left_out || self.results.has([&name, &names(order), word(all), "own"], self.seed) {
                 continue;
             }

@@ -1,6 +1,7 @@
 //! Tables in Markdown: balanced accuracies over seeds with 95 % intervals, by method, with the task given and unknown; AUC with the smallest
 //! and largest of its seeds and orders; for methods that depend on the order of arrival, the mean over orders and the worst one. The
-//! difference is to each task's own module with the task given, paired over patients and seeds.
+//! difference is to each task's own module with the task given, paired over patients and seeds. Then what old tasks lose when one more
+//! arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -55,7 +56,35 @@ pub fn print(data: &Path, results: &Results) -> Result<(), Failure> {
             "| {count} | {task} | {method} | {condensed} | {heads} | {singles} | {mean_shown} | {less} | {share} | {auc} | {worst} | {seeds} |"
         );
     }
+    forgetting(&rows, &judges);
     Ok(())
+}
+
+/// What the tasks that were there before lose when one more arrives: the same method one arrival apart, paired.
+fn forgetting(rows: &BTreeMap<Row, Vec<&Measurement>>, judges: &BTreeMap<&str, Judge>) {
+    println!(
+        "\n| method | condensed sets | heads | task | old tasks before | after one more | change |\n|---|---|---|---|---|---|---|"
+    );
+    for ((count, unknown, method, condensed, heads), after) in rows {
+        let Some(before) = rows.get(&(count - 1, *unknown, *method, *condensed, *heads)) else { continue };
+        let seeds: BTreeSet<u64> = after.iter().map(|m| m.seed).collect();
+        let (before, after) = (
+            by_order(before.iter().filter(|m| seeds.contains(&m.seed)).copied(), judges),
+            by_order(after.iter().copied(), judges),
+        );
+        let (mut old, mut new) = (Vec::new(), Vec::new());
+        for (order, figures) in &after {
+            let Some((earlier, _)) = order.rsplit_once(',') else { continue };
+            let Some(of_earlier) = before.get(earlier) else { continue };
+            old.extend(of_earlier.values());
+            new.extend(figures.iter().filter(|(task, _)| of_earlier.contains_key(*task)).map(|(_, figure)| figure));
+        }
+        if !old.is_empty() {
+            let (old, new) = (average(&old), average(&new));
+            let (task, change) = (if *unknown { "unknown" } else { "given" }, show(&difference(&new, &old)));
+            println!("| {method} | {condensed} | {heads} | {task} | {} | {} | {change} |", show(&old), show(&new));
+        }
+    }
 }
 
 /// By order of arrival, then task: what all seeds said.

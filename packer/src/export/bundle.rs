@@ -233,7 +233,7 @@ impl Layout {
                     layout.networks.insert(task.clone(), networks);
                 }
             }
-            Composition::Routed { modules, prototypes } => {
+            Composition::Routed { modules, .. } => {
                 let mut parts = Vec::new();
                 for (sites, task) in modules.iter().zip(model.heads.keys()) {
                     let card = of_task(task).map(|m| m.card.clone());
@@ -248,7 +248,7 @@ impl Layout {
                     layout.networks.insert(task.clone(), (0..=modules.len()).collect());
                 }
                 let entry = manifest::PROTOTYPES.into();
-                layout.routing = Some(manifest::Routing { entry, variance: prototypes.variance });
+                layout.routing = Some(manifest::Routing { entry });
             }
         }
         Ok(layout)

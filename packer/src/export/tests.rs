@@ -406,7 +406,9 @@ fn a_routed_bundle_tells_the_task_and_weighs_modules_by_the_image() {
         .collect();
     let mut prototypes = Prototypes::new(&seen).unwrap();
     // Wide enough that no share is all of one.
-    prototypes.variance *= 10.0 * hidden as f64;
+    for tensor in prototypes.tasks.values_mut() {
+        tensor.data.iter_mut().for_each(|v| *v *= 1e-3);
+    }
     let modules_of = modules.iter().map(sites).collect();
     let model = merged(&modules, Composition::Routed { modules: modules_of, prototypes });
     let told = agrees(&vit, &modules, &model, Some("lung"));
@@ -420,7 +422,8 @@ fn a_routed_bundle_tells_the_task_and_weighs_modules_by_the_image() {
 
     let mut damaged = prototypes_changed(&vit, &model, &modules, |all| drop(all.remove("lung")));
     assert!(damaged.contains("lung is missing"), "{damaged}");
-    damaged = prototypes_changed(&vit, &model, &modules, |all| all.get_mut("lung").unwrap().shape = vec![hidden, 2]);
+    damaged =
+        prototypes_changed(&vit, &model, &modules, |all| all.get_mut("lung").unwrap().shape = vec![hidden + 1, 2]);
     assert!(damaged.contains("lung has shape"), "{damaged}");
 }
 

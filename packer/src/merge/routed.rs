@@ -2,11 +2,13 @@
 //! when the caller does not say which.
 //!
 //! Prototypes are the mean features of a task's condensed images, one a class. An image's share of a task is the posterior of a mixture of
-//! Gaussians around the prototypes with one variance for all (that of the condensed images around their prototypes) and tasks
-//! equally likely.
+//! Gaussians around the prototypes with one covariance for all and tasks equally likely (linear discriminant analysis): that of the
+//! condensed images around their prototypes, shrunk towards a multiple of the identity, since they are few.
 
 use std::collections::BTreeMap;
 
+use faer::linalg::solvers::Solve;
+use faer::{Col, Mat, Scale, Side};
 use medforge_runtime::tensors::Tensor;
 
 use crate::Error;
@@ -14,10 +16,9 @@ use crate::Error;
 /// What tasks look like to the base.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prototypes {
-    /// By task: [classes, hidden].
+    /// By task: [classes, hidden + 1]. A row is a prototype p seen through the covariance S: S^-1 p, then -p S^-1 p / 2, so that its product
+    /// with a feature f and 1 is the logarithm of the Gaussian around p at f, but for what all prototypes share.
     pub tasks: BTreeMap<String, Tensor>,
-    /// The mean square distance of a condensed image to its prototype.
-    pub variance: f64,
 }
 
 /// A task's condensed images under the frozen base.
@@ -30,54 +31,61 @@ pub struct Seen<'a> {
     pub labels: &'a [usize],
 }
 
+/// The part of the covariance that is its mean variance in all directions. Between .03 and .15 hardly anything changes.
+const SHRINKAGE: f64 = 0.05;
+
 impl Prototypes {
     /// Prototypes of `tasks`.
     ///
     /// # Errors
     /// [`Error::Merge`] for a class without an image, or images that do not differ from their prototypes.
     pub fn new(tasks: &[Seen]) -> Result<Self, Error> {
-        let (mut by_task, mut square, mut count) = (BTreeMap::new(), 0.0, 0);
+        let hidden = tasks.first().map_or(0, |t| t.features.len() / t.labels.len().max(1));
+        let (mut means, mut scatter, mut count) = (Vec::new(), Mat::<f64>::zeros(hidden, hidden), 0);
         for Seen { task, classes, features, labels } in tasks {
-            let hidden = features.len() / labels.len().max(1);
-            let mut means = vec![0f32; classes * hidden];
             for class in 0..*classes {
-                let own: Vec<&[f32]> = features
-                    .chunks_exact(hidden.max(1))
-                    .zip(*labels)
-                    .filter(|(_, l)| **l == class)
-                    .map(|(f, _)| f)
-                    .collect();
+                let of_class = features.chunks_exact(hidden.max(1)).zip(*labels).filter(|(_, label)| **label == class);
+                let own: Vec<&[f32]> = of_class.map(|(feature, _)| feature).collect();
                 if own.is_empty() {
                     return Err(Error::Merge {
                         what: format!("class {class} of the condensed set of {task} has no image"),
                     });
                 }
-                for j in 0..hidden {
-                    let mean = own.iter().map(|f| f64::from(f[j])).sum::<f64>() / own.len() as f64;
-                    means[class * hidden + j] = mean as f32;
-                    square += own.iter().map(|f| (f64::from(f[j]) - mean).powi(2)).sum::<f64>();
-                }
+                let mean =
+                    Col::from_fn(hidden, |j| own.iter().map(|f| f64::from(f[j])).sum::<f64>() / own.len() as f64);
+                let off = Mat::from_fn(hidden, own.len(), |j, i| f64::from(own[i][j]) - mean[j]);
+                scatter += &off * off.transpose();
                 count += own.len() - 1;
+                means.push((*task, mean));
             }
-            by_task.insert((*task).to_owned(), Tensor::f32(vec![*classes, hidden], means));
         }
-        let variance = square / count as f64;
-        match variance.is_finite() && variance > 0.0 {
-            true => Ok(Prototypes { tasks: by_task, variance }),
-            false => Err(Error::Merge { what: "routing needs two different condensed images of a class".into() }),
+        let variance = (0..hidden).map(|j| scatter[(j, j)]).sum::<f64>() / (count * hidden) as f64;
+        if !(variance.is_finite() && variance > 0.0) {
+            return Err(Error::Merge { what: "routing needs two different condensed images of a class".into() });
         }
+        let mut covariance = scatter * Scale((1.0 - SHRINKAGE) / count as f64);
+        (0..hidden).for_each(|j| covariance[(j, j)] += SHRINKAGE * variance);
+        let singular = |_| Error::Merge { what: "the condensed images' covariance cannot be inverted".into() };
+        let solver = covariance.llt(Side::Lower).map_err(singular)?;
+        let mut rows: BTreeMap<String, Vec<f32>> = BTreeMap::new();
+        for (task, mean) in means {
+            let seen = solver.solve(&mean);
+            let middle = -0.5 * (mean.transpose() * &seen);
+            rows.entry(task.to_owned()).or_default().extend(seen.iter().chain([&middle]).map(|v| *v as f32));
+        }
+        let tensor = |values: Vec<f32>| Tensor::f32(vec![values.len() / (hidden + 1), hidden + 1], values);
+        Ok(Prototypes { tasks: rows.into_iter().map(|(task, values)| (task, tensor(values))).collect() })
     }
 
     /// The share of each task (in the order of their names) in an image with this feature of the base; they sum to one.
     pub fn shares(&self, feature: &[f32]) -> Vec<f64> {
         let hidden = feature.len();
-        let nearness = |prototype: &[f32]| {
-            let square = prototype.iter().zip(feature).map(|(p, f)| f64::from(p - f).powi(2)).sum::<f64>();
-            // The variance is that of a whole feature: of each of its numbers a part.
-            -square * hidden as f64 / (2.0 * self.variance)
+        let nearness = |row: &[f32]| {
+            let product = row.iter().zip(feature).map(|(p, f)| f64::from(*p) * f64::from(*f)).sum::<f64>();
+            product + f64::from(row[hidden])
         };
         let of = |task: &Tensor| {
-            let all: Vec<f64> = task.data.chunks_exact(hidden).map(nearness).collect();
+            let all: Vec<f64> = task.data.chunks_exact(hidden + 1).map(nearness).collect();
             log_mean_exp(&all)
         };
         let tasks: Vec<f64> = self.tasks.values().map(of).collect();
@@ -108,13 +116,24 @@ mod tests {
         .unwrap()
     }
 
+    /// The covariance by hand: squares and products around the means over four images less two, twice, shrunk.
+    fn covariance() -> [f64; 3] {
+        let [xx, xy, yy] = [(2.0 + 0.0 + 0.0 + 0.5) / 4.0, 0.0, (0.0 + 2.0 + 2.0 + 0.0) / 4.0];
+        let mean = (xx + yy) / 2.0;
+        [0.95 * xx + 0.05 * mean, 0.95 * xy, 0.95 * yy + 0.05 * mean]
+    }
+
     #[test]
-    fn prototypes_are_class_means() {
+    fn prototypes_are_class_means_through_the_covariance() {
         let p = prototypes();
-        assert_eq!(p.tasks["a"].data, [0.0, 0.0, 4.0, 0.0]);
-        assert_eq!(p.tasks["b"].data, [0.0, 7.0, 0.5, 7.0]);
-        // Squares around the means: 2 + 2 + 2 + 0.5, over four images less two, twice.
-        assert!((p.variance - 6.5 / 4.0).abs() < 1e-12);
+        let [xx, _, yy] = covariance();
+        let row = |x: f64, y: f64| [x / xx, y / yy, -0.5 * (x * x / xx + y * y / yy)];
+        for (task, means) in [("a", [(0.0, 0.0), (4.0, 0.0)]), ("b", [(0.0, 7.0), (0.5, 7.0)])] {
+            for (found, (x, y)) in p.tasks[task].data.chunks(3).zip(means) {
+                let near = found.iter().zip(row(x, y)).all(|(f, e)| (f64::from(*f) - e).abs() < 1e-5);
+                assert!(near, "{task}: {found:?} {:?}", row(x, y));
+            }
+        }
     }
 
     #[test]
@@ -124,10 +143,10 @@ mod tests {
         assert!(p.shares(&[0.2, 6.5])[1] > 0.999);
         let [a, b] = p.shares(&[0.0, 3.4])[..] else { panic!() };
         assert!((a + b - 1.0).abs() < 1e-12);
-        // By hand: squares 11.56 and 27.56 to a, 12.96 and 13.21 to b, each over the variance.
-        let gauss = |square: f64| (-square / p.variance).exp();
-        let (of_a, of_b) = (gauss(11.56) + gauss(27.56), gauss(12.96) + gauss(13.21));
-        assert!((a - of_a / (of_a + of_b)).abs() < 1e-6, "{a}");
+        let [xx, _, yy] = covariance();
+        let gauss = |x: f64, y: f64| (-0.5 * (x * x / xx + (3.4 - y) * (3.4 - y) / yy)).exp();
+        let (of_a, of_b) = (gauss(0.0, 0.0) + gauss(4.0, 0.0), gauss(0.0, 7.0) + gauss(0.5, 7.0));
+        assert!((a - of_a / (of_a + of_b)).abs() < 1e-5, "{a}");
         // Far from all, still shares.
         let far = p.shares(&[1e4, -1e4]);
         assert!((far.iter().sum::<f64>() - 1.0).abs() < 1e-12);

@@ -152,14 +152,13 @@ pub enum Mode {
     Routed,
 }
 
-/// Shares of tasks: the posterior of Gaussians around prototypes, with one variance for all and tasks equally likely.
+/// Shares of tasks: the posterior of Gaussians around prototypes, with one covariance for all and tasks equally likely.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Routing {
-    /// `prototypes.safetensors`: for each task a tensor of its name, features of the frozen base, one a row.
+    /// `prototypes.safetensors`: for each task a tensor of its name, [prototypes, feature + 1]: a row's product with the frozen base's feature
+    /// and 1 is the logarithm of the Gaussian around that prototype, but for what all share.
     pub entry: String,
-    /// The mean square distance of an image's feature from its prototype, above zero.
-    pub variance: f64,
 }
 
 /// The one value of [`Routing::entry`].

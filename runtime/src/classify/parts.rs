@@ -57,21 +57,19 @@ pub(super) fn head(
 
 /// What tasks look like to the frozen base.
 pub(super) struct Prototypes {
-    /// By task, one feature a row.
+    /// By task, [prototypes, feature + 1].
     by_task: BTreeMap<String, Vec<f32>>,
-    variance: f64,
 }
 
 impl Prototypes {
     /// The share of each task in an image with this feature of the frozen base; they sum to one.
     pub fn shares(&self, feature: &[f32]) -> BTreeMap<&str, f64> {
-        let nearness = |prototype: &[f32]| {
-            let square: f64 = prototype.iter().zip(feature).map(|(p, f)| f64::from(p - f).powi(2)).sum();
-            // The variance is that of a whole feature, of each of its numbers a part.
-            -square * feature.len() as f64 / (2.0 * self.variance)
+        let nearness = |row: &[f32]| {
+            let product: f64 = row.iter().zip(feature).map(|(p, f)| f64::from(*p) * f64::from(*f)).sum();
+            product + f64::from(row[feature.len()])
         };
         let of = |rows: &Vec<f32>| {
-            let all: Vec<f64> = rows.chunks_exact(feature.len()).map(nearness).collect();
+            let all: Vec<f64> = rows.chunks_exact(feature.len() + 1).map(nearness).collect();
             let top = all.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             top + (all.iter().map(|v| (v - top).exp()).sum::<f64>() / all.len() as f64).ln()
         };
@@ -92,10 +90,10 @@ pub(super) fn prototypes(
     let mut take = Take { entry: routing.entry.clone(), tensors, wrong: Vec::new() };
     let by_task = heads.iter().map(|head| {
         let rows = take.tensors.get(&head.task).and_then(|tensor| tensor.shape.first()).copied().unwrap_or(1);
-        (head.task.clone(), take.tensor(&head.task, &[rows, feature]))
+        (head.task.clone(), take.tensor(&head.task, &[rows, feature + 1]))
     });
     let by_task = by_task.collect();
-    take.finish(Prototypes { by_task, variance: routing.variance })
+    take.finish(Prototypes { by_task })
 }
 
 /// What the packer computed: the input, and for every task the features under its networks and the probabilities.

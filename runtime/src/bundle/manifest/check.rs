@@ -152,9 +152,6 @@ impl Manifest {
             return require(!routed, || "a composition is routed, and there is no routing".into());
         };
         require(routed, || "there is routing, and no composition is routed".into())?;
-        require(routing.variance.is_finite() && routing.variance > 0.0, || {
-            format!("routing.variance is {}, not a number above zero", routing.variance)
-        })?;
         require(routing.entry == PROTOTYPES, || {
             format!("the prototypes are in entry {:?}; they must be in {PROTOTYPES}", routing.entry)
         })?;

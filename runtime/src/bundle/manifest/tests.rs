@@ -74,8 +74,8 @@ pub(crate) fn example() -> Manifest {
     }
 }
 
-fn routing(variance: f64) -> Routing {
-    Routing { entry: PROTOTYPES.into(), variance }
+fn routing() -> Routing {
+    Routing { entry: PROTOTYPES.into() }
 }
 
 /// Adds a module with an entry of its own and gives its id.
@@ -210,19 +210,16 @@ fn contradictions_are_refused() {
         ("needs sites", |m| m.modules[0].sites.swap(0, 1)),
         ("takes part in no composition", |m| m.compositions[0].parts[0].module = extra(m)),
         ("and there is no routing", |m| m.compositions[0].mode = Mode::Routed),
-        ("no composition is routed", |m| m.routing = Some(routing(1.0))),
+        ("no composition is routed", |m| m.routing = Some(routing())),
         ("prototypes.safetensors is missing", |m| {
-            (m.compositions[0].mode, m.routing) = (Mode::Routed, Some(routing(1.0)));
+            (m.compositions[0].mode, m.routing) = (Mode::Routed, Some(routing()));
         }),
         ("must be in prototypes.safetensors", |m| {
             m.compositions[0].mode = Mode::Routed;
-            m.routing = Some(Routing { entry: "other".into(), ..routing(1.0) });
-        }),
-        ("routing.variance is 0", |m| {
-            (m.compositions[0].mode, m.routing) = (Mode::Routed, Some(routing(0.0)));
+            m.routing = Some(Routing { entry: "other".into() });
         }),
         ("a module for \"lung\", which has no head", |m| {
-            (m.compositions[0].mode, m.routing) = (Mode::Routed, Some(routing(1.0)));
+            (m.compositions[0].mode, m.routing) = (Mode::Routed, Some(routing()));
             m.entries.push(Entry { name: PROTOTYPES.into(), ..m.entries[0].clone() });
             m.modules[0].task = "lung".into();
         }),
