@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use medforge_runtime::tensors::Tensor;
 use sha2::{Digest, Sha256};
@@ -30,30 +31,39 @@ pub fn sites(module: &Module) -> Sites {
     module.sites.iter().map(scaled).collect()
 }
 
+/// Features [n, hidden] by network and images, which judges on one base may share.
+pub type Features = Rc<RefCell<BTreeMap<[String; 2], Vec<f32>>>>;
+
 /// The features of condensed sets under networks, each computed once.
 pub struct Judge<'a, D: Device> {
     device: &'a D,
     vit: &'a Vit,
     base_digest: String,
-    known: RefCell<BTreeMap<[String; 2], Vec<f32>>>,
+    known: Features,
 }
 
 impl<'a, D: Device + 'static> Judge<'a, D> {
     pub fn new(device: &'a D, vit: &'a Vit) -> Self {
-        Judge { device, vit, base_digest: vit.digest(), known: RefCell::default() }
+        Judge::sharing(device, vit, &Features::default())
+    }
+
+    /// A judge that takes what is in `known` and adds to it.
+    pub fn sharing(device: &'a D, vit: &'a Vit, known: &Features) -> Self {
+        Judge { device, vit, base_digest: vit.digest(), known: known.clone() }
     }
 
     /// The features [n, hidden] of a task's condensed images under the base changed by `sites`.
     pub fn features(&self, sites: &Sites, task: &Task) -> Result<Vec<f32>, Error> {
         let size = judged::check(std::slice::from_ref(task), &self.base_digest)?;
-        let key = [digest(sites), task.name.to_owned()];
+        let pixels = task.set.normalised();
+        let key = [digest(sites), hex::encode(Sha256::digest(bytemuck::cast_slice::<f32, u8>(&pixels)))];
         if let Some(known) = self.known.borrow().get(&key) {
             return Ok(known.clone());
         }
         let predictor = Predictor::changed(self.device, self.vit, sites, size);
         let each = batch(self.device, &self.vit.config, size) * 3 * size * size;
         let mut rows = Vec::new();
-        for pixels in task.set.normalised().chunks(each) {
+        for pixels in pixels.chunks(each) {
             interrupt::check()?;
             rows.extend(predictor.features(pixels)?);
         }
