@@ -162,18 +162,23 @@ impl<'a> Recipes<'a> {
     pub fn model(&self, settings: &Value, content: &Content) -> Result<(Model, Vec<Module>), Error> {
         let unknown = |_| Error::UnknownMethod { settings: settings.to_string() };
         let known: Settings = serde_json::from_value(settings.clone()).map_err(unknown)?;
-        let (made, members) = (self.forge.made(content)?, self.forge.shelf(content));
         if content.members.is_empty() {
             return Err(Error::Merge { what: "the item has no member left".into() });
         }
+        let members = self.forge.shelf(content);
         let modules = (0..members.len()).map(|i| members.module(i)).collect::<Result<Vec<_>, _>>()?;
-        let heads = files::heads(&made, &modules, self.vit()?.config.hidden)?;
-        let composition = match known.method {
-            Method::Free(_) | Method::Fusion(_) => files::fusion(&made, &self.vit()?.config)?,
-            Method::Mixture(_) => mixed::composition(&made, &members, &modules)?,
-            Method::Routed => routed::composition(&made, &modules)?,
+        Ok((self.read(&known.method, &self.forge.made(content)?, &members, &modules)?, modules))
+    }
+
+    /// The model that `method` made of `members`, whose `modules` these are.
+    fn read(&self, method: &Method, made: &Made, members: &dyn Members, modules: &[Module]) -> Result<Model, Error> {
+        let heads = files::heads(made, modules, self.vit()?.config.hidden)?;
+        let composition = match method {
+            Method::Free(_) | Method::Fusion(_) => files::fusion(made, &self.vit()?.config)?,
+            Method::Mixture(_) => mixed::composition(made, members, modules)?,
+            Method::Routed => routed::composition(made, modules)?,
         };
-        Ok((Model { heads, composition }, modules))
+        Ok(Model { heads, composition })
     }
 
     /// The base.
