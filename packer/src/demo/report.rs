@@ -133,6 +133,7 @@ fn metrics(study: &Study, evaluation: &Evaluation) -> Metrics {
         ),
         columns: Metric::ALL.iter().map(|m| m.title().to_owned()).collect(),
         rows,
+        bars: None,
     }
 }
 
@@ -169,6 +170,7 @@ fn across(demo: &Demo) -> Vec<Block> {
             caption: "Balanced accuracy on held-out patients".into(),
             columns: demo.studies.iter().map(|s| format!("tested at hospital {}", s.hospital.name)).collect(),
             rows,
+            bars: None,
         }),
     ]
 }

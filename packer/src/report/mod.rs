@@ -63,6 +63,8 @@ pub struct Metrics {
     pub caption: String,
     pub columns: Vec<String>,
     pub rows: Vec<(String, Vec<Option<Interval>>)>,
+    /// The range over which every value is also drawn, as a bar with its interval as whiskers.
+    pub bars: Option<(f64, f64)>,
 }
 
 /// A value and, if it could be estimated, its 95 % interval.

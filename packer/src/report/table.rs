@@ -1,4 +1,4 @@
-//! Tables: metrics with their intervals, and confusion matrices whose cells are shaded by the share of their row.
+//! Tables: metrics with their intervals and, if asked for, bars; confusion matrices whose cells are shaded by the share of their row.
 
 use super::html::escape;
 use super::{Confusion, Interval, Metrics};
@@ -7,8 +7,13 @@ pub fn metrics(metrics: &Metrics) -> String {
     let head: String = metrics.columns.iter().map(|c| format!("<th scope=\"col\">{}</th>", escape(c))).collect();
     let mut rows = String::new();
     for (name, values) in &metrics.rows {
-        let cells: String =
-            values.iter().map(|value| format!("<td>{}</td>", value.map_or("\u{2013}".into(), estimate))).collect();
+        let cell = |value: &Option<Interval>| match value {
+            Some(value) => {
+                format!("<td>{}{}</td>", estimate(*value), metrics.bars.map_or(String::new(), |r| bar(*value, r)))
+            }
+            None => "<td>\u{2013}</td>".to_owned(),
+        };
+        let cells: String = values.iter().map(cell).collect();
         rows += &format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", escape(name));
     }
     let caption = escape(&metrics.caption);
@@ -45,4 +50,18 @@ fn estimate(estimate: Interval) -> String {
     let Interval { value, interval } = estimate;
     let range = interval.map_or(String::new(), |(low, high)| format!(" <small>{low:.3} to {high:.3}</small>"));
     format!("<span>{value:.3}</span>{range}")
+}
+
+/// The value over a range, with its interval as whiskers; the numbers stand beside it in words.
+fn bar(estimate: Interval, (low, high): (f64, f64)) -> String {
+    let place = |v: f64| 100.0 * ((v - low) / (high - low)).clamp(0.0, 1.0);
+    let whiskers = estimate.interval.map_or(String::new(), |(low, high)| {
+        let (a, b) = (place(low), place(high));
+        format!("<path d=\"M{a:.1} 5H{b:.1}M{a:.1} 2V8M{b:.1} 2V8\"/>")
+    });
+    format!(
+        "<svg class=\"bar\" viewBox=\"0 0 100 10\" aria-hidden=\"true\"><rect class=\"track\" width=\"100\" height=\"10\"/>\
+         <rect width=\"{:.1}\" height=\"10\"/>{whiskers}</svg>",
+        place(estimate.value)
+    )
 }

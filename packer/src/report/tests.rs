@@ -39,6 +39,7 @@ fn page(name: &str) -> Report {
                 caption: name.clone(),
                 columns: vec![name.clone(), "F1".into()],
                 rows: vec![(name.clone(), vec![estimate(0.9, Some((0.85, 0.95))), None])],
+                bars: Some((0.0, 1.0)),
             }),
             Block::Heading("two".into()),
             Block::Confusions(vec![Confusion {
@@ -113,6 +114,22 @@ fn numbers_and_verdicts_are_written_out() {
     assert!(html.contains("goes from 1.100 to 0.1375"));
     let (images, alts) = (html.matches("<img ").count(), html.matches("<img alt=\"Image name\"").count());
     assert_eq!((images, alts), (3, 3));
+}
+
+#[test]
+fn a_bar_ends_at_its_value_and_has_whiskers_where_there_is_an_interval() {
+    let rows = |interval| vec![("m".to_owned(), vec![Some(Interval { value: 0.75, interval })])];
+    let table = |rows, bars| {
+        let metrics = Metrics { caption: "c".into(), columns: vec!["a".into()], rows, bars };
+        let html = Report { blocks: vec![Block::Metrics(metrics)], ..Report::default() }.html();
+        texts(&html);
+        html
+    };
+    let whole = table(rows(Some((0.5, 1.0))), Some((0.5, 1.5)));
+    assert!(whole.contains("<rect width=\"25.0\"") && whole.contains("M0.0 5H50.0M0.0 2V8M50.0 2V8"), "{whole}");
+    let bare = table(rows(None), Some((0.0, 1.0)));
+    assert!(bare.contains("<rect width=\"75.0\"") && !bare.contains("<path"));
+    assert!(!table(rows(None), None).contains("<svg"));
 }
 
 #[test]
