@@ -136,7 +136,7 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
         Ok(())
     }
 
-    /// Modules weighted for each image by the frozen base.
+    /// Modules weighted for each image by the frozen base; and the mixture whose task the base tells.
     pub fn routed(&self) -> Result<(), Failure> {
         for count in [3, self.tasks.len()] {
             // Networks stand in the order of the heads, which is that of the names.
@@ -144,9 +144,15 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
             tasks.sort_by(|a, b| a.name.cmp(&b.name));
             let judged: Vec<Judged> = tasks.iter().map(|t| t.judge()).collect();
             let prototypes = self.judge.prototypes(&judged)?;
-            let modules = tasks.iter().map(|t| compose::sites(&t.module)).collect();
-            let model = self.model(&tasks, Composition::Routed { modules, prototypes });
+            let modules: Vec<Sites> = tasks.iter().map(|t| compose::sites(&t.module)).collect();
+            let mut model = self.model(&tasks, Composition::Routed { modules: modules.clone() });
+            model.routing = Some(prototypes);
             self.judged(&model, &tasks, ["routed", &names(&tasks), "all", "own"])?;
+            let settings =
+                mixture::Settings { per_task: true, shares: true, evaluations: EVALUATIONS, seed: self.seed };
+            let (weights, _) = self.judge.mix(&BTreeMap::new(), &modules, &judged, &settings, true)?;
+            model.composition = Composition::Mixture { modules, weights };
+            self.judged(&model, &tasks, ["mixture, shares, by task, joint, routing", &names(&tasks), "all", "own"])?;
         }
         Ok(())
     }
@@ -201,7 +207,7 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
 
     fn model(&self, tasks: &[&Task], composition: Composition) -> Model {
         let head = |t: &&Task| -> (String, Head) { (t.name.clone(), t.module.head.clone()) };
-        Model { heads: tasks.iter().map(head).collect(), composition }
+        Model { heads: tasks.iter().map(head).collect(), composition, routing: None }
     }
 
     fn with_both_heads(

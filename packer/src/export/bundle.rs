@@ -45,7 +45,8 @@ pub fn build_bundle(vit: &Vit, modules: &[Module], options: &Options, keys: &[Si
     let composition = Composition::Mixture { modules: modules.iter().map(sites).collect(), weights: weights.collect() };
     let heads = modules.iter().map(|m| (m.card.task.clone(), m.head.clone())).collect();
     let results = modules.iter().filter_map(|m| Some((m.card.task.clone(), main_result(m)?)));
-    let packed = Packed { model: &Model { heads, composition }, members: modules, results: results.collect() };
+    let packed =
+        Packed { model: &Model { heads, composition, routing: None }, members: modules, results: results.collect() };
     pack(vit, packed, options, keys)
 }
 
@@ -107,8 +108,8 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
         payload.insert(module.entry.clone(), factors);
         manifest.modules.push(module);
     }
-    if let Composition::Routed { prototypes, .. } = &packed.model.composition {
-        payload.insert(manifest::PROTOTYPES.into(), write(&prototypes.tasks)?);
+    if let Some(routing) = &packed.model.routing {
+        payload.insert(manifest::PROTOTYPES.into(), write(&routing.tasks)?);
     }
     for (task, head) in &packed.model.heads {
         let entry = format!("heads/{task}.safetensors");
@@ -187,6 +188,9 @@ impl Layout {
         let mut layout =
             Layout { modules: Vec::new(), compositions: Vec::new(), routing: None, networks: BTreeMap::new() };
         let of_task = |task: &String| members.iter().find(|m| m.card.task == *task);
+        // With routing the base is the model's first network; the golden vectors of a task have it only where the task is routed.
+        let first = usize::from(model.routing.is_some());
+        layout.routing = model.routing.as_ref().map(|_| manifest::Routing { entry: manifest::PROTOTYPES.into() });
         match &model.composition {
             Composition::Fusion(sites) => {
                 let joined = |of: &dyn Fn(&Module) -> &str| {
@@ -197,7 +201,7 @@ impl Layout {
                 let id = layout.add(sites, contributor, licence, "merged".into())?;
                 for task in model.heads.keys() {
                     layout.compose(task, Mode::Fusion, vec![manifest::Part { module: id.clone(), weight: 1.0 }]);
-                    layout.networks.insert(task.clone(), vec![0]);
+                    layout.networks.insert(task.clone(), vec![first]);
                 }
             }
             Composition::Mixture { modules, weights } => {
@@ -224,7 +228,7 @@ impl Layout {
                             Some(part) => part.weight += weight,
                             None => {
                                 parts.push(manifest::Part { module: ids[&m].clone(), weight });
-                                networks.push(m);
+                                networks.push(first + m);
                             }
                         }
                     }
@@ -233,7 +237,10 @@ impl Layout {
                     layout.networks.insert(task.clone(), networks);
                 }
             }
-            Composition::Routed { modules, .. } => {
+            Composition::Routed { modules } => {
+                if model.routing.is_none() {
+                    return Err(Error::Bundle { what: "a routed model needs routing".into() });
+                }
                 let mut parts = Vec::new();
                 for (sites, task) in modules.iter().zip(model.heads.keys()) {
                     let card = of_task(task).map(|m| m.card.clone());
@@ -247,8 +254,6 @@ impl Layout {
                     layout.compose(task, Mode::Routed, parts.clone());
                     layout.networks.insert(task.clone(), (0..=modules.len()).collect());
                 }
-                let entry = manifest::PROTOTYPES.into();
-                layout.routing = Some(manifest::Routing { entry });
             }
         }
         Ok(layout)

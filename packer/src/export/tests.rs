@@ -356,7 +356,8 @@ fn agrees(
 }
 
 fn merged(modules: &[Module], composition: Composition) -> Model {
-    Model { heads: modules.iter().map(|m| (m.card.task.clone(), m.head.clone())).collect(), composition }
+    let heads = modules.iter().map(|m| (m.card.task.clone(), m.head.clone())).collect();
+    Model { heads, composition, routing: None }
 }
 
 #[test]
@@ -410,7 +411,8 @@ fn a_routed_bundle_tells_the_task_and_weighs_modules_by_the_image() {
         tensor.data.iter_mut().for_each(|v| *v *= 1e-3);
     }
     let modules_of = modules.iter().map(sites).collect();
-    let model = merged(&modules, Composition::Routed { modules: modules_of, prototypes });
+    let mut model = merged(&modules, Composition::Routed { modules: modules_of });
+    model.routing = Some(prototypes);
     let told = agrees(&vit, &modules, &model, Some("lung"));
     assert!(told.modules.iter().all(|m| m.weight > 0.01), "{:?}", told.modules);
     assert!((told.modules.iter().map(|m| m.weight).sum::<f64>() - 1.0).abs() < 1e-6);
@@ -419,6 +421,14 @@ fn a_routed_bundle_tells_the_task_and_weighs_modules_by_the_image() {
     let names = ["breast", "colon", "lung"];
     let place = names.iter().position(|n| *n == untold.task).unwrap();
     assert_eq!(untold.modules[place].weight, largest);
+
+    // The same routing tells the task of a mixture, whose weights are its own.
+    let weights = names.map(|t| (t.to_owned(), vec![0.25, 0.25, 0.5])).into();
+    let mixed = Composition::Mixture { modules: modules.iter().map(sites).collect(), weights };
+    let mixed = Model { composition: mixed, ..model.clone() };
+    let told = agrees(&vit, &modules, &mixed, None);
+    assert_eq!(told.task, untold.task);
+    assert_eq!(told.modules.iter().map(|m| m.weight).collect::<Vec<_>>(), [0.25, 0.25, 0.5]);
 
     let mut damaged = prototypes_changed(&vit, &model, &modules, |all| drop(all.remove("lung")));
     assert!(damaged.contains("lung is missing"), "{damaged}");

@@ -34,7 +34,7 @@ pub fn recipes(forge: &Forge) -> &Recipes<'_> {
 
 fn average(forge: &Forge) -> Recipe<'_> {
     let method = Method::Free(merge::Options::new(merge::Method::Average));
-    recipes(forge).method(Settings { method, condensed: Seen::SoFar, refit_heads: false }).unwrap()
+    recipes(forge).method(Settings { method, condensed: Seen::SoFar, refit_heads: false, routing: false }).unwrap()
 }
 
 fn methods(forge: &Forge) -> Methods<'_> {

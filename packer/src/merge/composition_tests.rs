@@ -93,7 +93,11 @@ fn a_mixture_is_the_weighted_sum_of_what_modules_say() {
     let (weights, _) = judge.mix(&alone, &parts, &tasks, &settings, false).unwrap();
     assert!(weights.values().all(|w| w.len() == 2 && (w.iter().sum::<f64>() - 1.0).abs() < 1e-9));
     let heads = tasks.iter().map(|t| (t.name.to_owned(), t.head.clone())).collect();
-    let model = Model { heads, composition: Composition::Mixture { modules: parts.clone(), weights: weights.clone() } };
+    let model = Model {
+        heads,
+        composition: Composition::Mixture { modules: parts.clone(), weights: weights.clone() },
+        routing: None,
+    };
     let rows: Vec<Vec<f32>> = parts.iter().map(|p| judge.features(p, &tasks[1]).unwrap()).collect();
     let features: Vec<&[f32]> = rows.iter().map(|r| &r[..vit.config.hidden]).collect();
     let said: Vec<Vec<f64>> = features.iter().map(|f| probabilities(tasks[1].head, f)).collect();
@@ -107,7 +111,7 @@ fn refitted_heads_are_those_of_the_merged_features() {
     let device = Cpu::<f32>::poisoned();
     let (judge, tasks, parts) = (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
     let heads = tasks.iter().map(|t| (t.name.to_owned(), t.head.clone())).collect();
-    let mut model = Model { heads, composition: Composition::Fusion(parts[0].clone()) };
+    let mut model = Model { heads, composition: Composition::Fusion(parts[0].clone()), routing: None };
     let refitted = judge.refit(&model, &tasks).unwrap();
     let rows = judge.features(&parts[0], &tasks[1]).unwrap();
     let expected = linear_head(&rows, &sets[1].labels, &modules[1].head.classes).unwrap();

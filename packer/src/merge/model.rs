@@ -15,6 +15,8 @@ use crate::predict::{argmax, probabilities};
 pub struct Model {
     pub heads: BTreeMap<String, Head>,
     pub composition: Composition,
+    /// What tells an image's task where nobody says it; a routed composition weighs its modules by it too.
+    pub routing: Option<Prototypes>,
 }
 
 /// Who takes part with which weight.
@@ -24,8 +26,8 @@ pub enum Composition {
     Fusion(Sites),
     /// One network a module; by task, the weight of each.
     Mixture { modules: Vec<Sites>, weights: BTreeMap<String, Vec<f64>> },
-    /// One network a task (in the order of the heads), weighted for each image by what the frozen base sees in it.
-    Routed { modules: Vec<Sites>, prototypes: Prototypes },
+    /// One network a task (in the order of the heads), weighted for each image by the model's routing, which must be there.
+    Routed { modules: Vec<Sites> },
 }
 
 /// What a model says of an image.
@@ -37,26 +39,24 @@ pub struct Answer {
 }
 
 impl Model {
-    /// The networks whose features an answer needs, in order; a network without sites is the frozen base.
+    /// The networks whose features an answer needs, in order; a network without sites is the frozen base. With routing it is the first.
     pub fn networks(&self) -> Vec<Sites> {
-        match &self.composition {
+        let adapted = match &self.composition {
             Composition::Fusion(sites) => vec![sites.clone()],
-            Composition::Mixture { modules, .. } => modules.clone(),
-            Composition::Routed { modules, .. } => {
-                std::iter::once(Sites::new()).chain(modules.iter().cloned()).collect()
-            }
-        }
+            Composition::Mixture { modules, .. } | Composition::Routed { modules } => modules.clone(),
+        };
+        self.routing.iter().map(|_| Sites::new()).chain(adapted).collect()
     }
 
-    /// The answer for one image: `features` holds its feature under each of [`Model::networks`]. Without a task, a routed model takes the
-    /// likeliest; the others take the class that is most probable of all tasks' classes.
+    /// The answer for one image: `features` holds its feature under each of [`Model::networks`]. Without a task, routing takes the
+    /// likeliest; a model without routing takes the class that is most probable of all tasks' classes.
     pub fn answer(&self, features: &[&[f32]], task: Option<&str>) -> Answer {
         let say = |task: &str| Answer { task: task.to_owned(), probabilities: self.of(features, task) };
         if let Some(task) = task {
             return say(task);
         }
-        if let Composition::Routed { prototypes, .. } = &self.composition {
-            let task = argmax(&prototypes.shares(features[0]));
+        if let Some(routing) = &self.routing {
+            let task = argmax(&routing.shares(features[0]));
             return say(self.heads.keys().nth(task).expect("every task has prototypes"));
         }
         let sure = |answer: &Answer| answer.probabilities.iter().copied().fold(0.0, f64::max);
@@ -68,11 +68,13 @@ impl Model {
         let head = &self.heads[task];
         let classes = head.classes.len();
         let each = |features: &[&[f32]]| features.iter().map(|f| probabilities(head, f)).collect::<Vec<_>>();
-        match &self.composition {
-            Composition::Fusion(_) => probabilities(head, features[0]),
-            Composition::Mixture { weights, .. } => mixture(&each(features), &weights[task], classes),
-            Composition::Routed { prototypes, .. } => {
-                mixture(&each(&features[1..]), &prototypes.shares(features[0]), classes)
+        let adapted = &features[usize::from(self.routing.is_some())..];
+        match (&self.composition, &self.routing) {
+            (Composition::Fusion(_), _) => probabilities(head, adapted[0]),
+            (Composition::Mixture { weights, .. }, _) => mixture(&each(adapted), &weights[task], classes),
+            (Composition::Routed { .. }, routing) => {
+                let routing = routing.as_ref().expect("a routed composition has routing");
+                mixture(&each(adapted), &routing.shares(features[0]), classes)
             }
         }
     }
@@ -96,7 +98,8 @@ mod tests {
     }
 
     fn model(composition: Composition) -> Model {
-        Model { heads: BTreeMap::from([("a".to_owned(), head(0, 0.0)), ("b".to_owned(), head(1, 5.0))]), composition }
+        let heads = BTreeMap::from([("a".to_owned(), head(0, 0.0)), ("b".to_owned(), head(1, 5.0))]);
+        Model { heads, composition, routing: None }
     }
 
     #[test]
@@ -125,12 +128,19 @@ mod tests {
             seen("a", &[-10.0, 0.0, -9.0, 0.0, -8.0, 0.0, -7.0, 0.0]),
             seen("b", &[10.0, 0.0, 9.0, 0.0, 8.0, 0.0, 7.0, 0.0]),
         ]);
-        let model = model(Composition::Routed { modules: vec![Sites::new(); 2], prototypes: prototypes.unwrap() });
+        let mut model = model(Composition::Routed { modules: vec![Sites::new(); 2] });
+        model.routing = Some(prototypes.unwrap());
         assert_eq!(model.networks().len(), 3);
         // By the base's feature the image is b's; b's own module sees a 6 where a's sees a 4.
         let features: [&[f32]; 3] = [&[9.0, 0.0], &[1.0, 4.0], &[1.0, 6.0]];
         let answer = model.answer(&features, None);
         assert_eq!((answer.task.as_str(), argmax(&answer.probabilities)), ("b", 1));
         assert!(answer.probabilities[1] > 0.99);
+        // Routing tells the task of any composition, which then answers by itself.
+        model.composition = Composition::Fusion(Sites::new());
+        let answer = model.answer(&features[..2], None);
+        assert_eq!((answer.task.as_str(), argmax(&answer.probabilities)), ("b", 0));
+        model.routing = None;
+        assert_eq!(model.answer(&[&[1.0, 4.0]], None).task, "a");
     }
 }

@@ -42,6 +42,9 @@ pub(super) struct How {
     /// Fusion and methods without data: fit each task's head again on its condensed set
     #[arg(long)]
     refit_heads: bool,
+    /// Also make what tells an image's task by its looks, from the condensed sets, for callers that do not name it; routed has it anyway
+    #[arg(long)]
+    routing: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -93,7 +96,7 @@ impl How {
             Some(Condensed::All) => Seen::All(forge.pushes()?.len() as u64),
             _ => Seen::SoFar,
         };
-        Ok(Settings { method, condensed, refit_heads: self.refit_heads })
+        Ok(Settings { method, condensed, refit_heads: self.refit_heads, routing: self.routing })
     }
 }
 

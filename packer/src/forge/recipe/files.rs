@@ -16,7 +16,7 @@ const PLACE: &str = "the item's model";
 
 /// The files of one network with its heads, which are refitted on `tasks` if the recipe says so.
 pub fn of_fusion(recipe: &Recipe, sites: Sites, heads: Vec<(String, Head)>, tasks: &[Task]) -> Result<Made, Error> {
-    let mut model = Model { heads: by_task(heads)?, composition: Composition::Fusion(sites) };
+    let mut model = Model { heads: by_task(heads)?, composition: Composition::Fusion(sites), routing: None };
     if recipe.settings.refit_heads {
         model.heads = recipe.recipes.judge()?.refit(&model, tasks)?;
     }

@@ -15,7 +15,7 @@ use crate::base::Vit;
 use crate::device::cpu::Cpu;
 use crate::lora::Module;
 use crate::merge::compose::Judge;
-use crate::merge::model::Model;
+use crate::merge::model::{Composition, Model};
 use crate::merge::{Options, Task, fusion, mixture};
 
 mod files;
@@ -35,6 +35,8 @@ pub struct Settings {
     pub condensed: Seen,
     /// Fit each task's head again on its condensed set under the merged network.
     pub refit_heads: bool,
+    /// Add what tells an image's task where nobody says it; a routed model has it anyway.
+    pub routing: bool,
 }
 
 /// How members become one model.
@@ -176,9 +178,13 @@ impl<'a> Recipes<'a> {
         let composition = match method {
             Method::Free(_) | Method::Fusion(_) => files::fusion(made, &self.vit()?.config)?,
             Method::Mixture(_) => mixed::composition(made, members, modules)?,
-            Method::Routed => routed::composition(made, modules)?,
+            Method::Routed => routed::composition(modules),
         };
-        Ok(Model { heads, composition })
+        let routing = routed::routing(made, modules)?;
+        if routing.is_none() && matches!(composition, Composition::Routed { .. }) {
+            return Err(Error::ForgeHistory { what: "the item's routed model has no routing".into() });
+        }
+        Ok(Model { heads, composition, routing })
     }
 
     /// The base.
@@ -216,12 +222,16 @@ impl Merge for Recipe<'_> {
     }
 
     fn merge(&self, previous: Option<&Made>, members: &dyn Members) -> Result<Made, Error> {
-        match &self.settings.method {
+        let mut made = match &self.settings.method {
             Method::Free(options) => free::merge(self, options, members),
             Method::Fusion(search) => fused::merge(self, search, previous, members),
             Method::Mixture(mixture) => mixed::merge(self, mixture, previous, members),
-            Method::Routed => routed::merge(self, members),
+            Method::Routed => routed::merge(members),
+        }?;
+        if self.settings.routing || self.settings.method == Method::Routed {
+            routed::add(self, members, &mut made)?;
         }
+        Ok(made)
     }
 }
 

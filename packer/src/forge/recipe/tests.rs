@@ -35,7 +35,7 @@ fn push_parts(forge: &Forge, n: u8, parts: &Parts) {
 }
 
 fn settings(method: Method) -> Settings {
-    Settings { method, condensed: Seen::SoFar, refit_heads: false }
+    Settings { method, condensed: Seen::SoFar, refit_heads: false, routing: false }
 }
 
 fn free(method: merge::Method) -> Method {
@@ -175,7 +175,8 @@ fn a_mixture_finds_the_weights_that_all_probabilities_give() {
 #[test]
 fn a_routed_model_has_the_prototypes_of_the_condensed_sets() {
     let (_dir, model, _) = merged(&settings(Method::Routed));
-    let Composition::Routed { modules, prototypes } = &model.composition else { panic!() };
+    let Composition::Routed { modules } = &model.composition else { panic!() };
+    let prototypes = model.routing.as_ref().unwrap();
     let (vit, device, known) = (base(), Cpu::<f32>::new(), known());
     let expected = Judge::new(&device, &vit).prototypes(&judged(&known)).unwrap();
     for (task, tensor) in &expected.tasks {

@@ -151,7 +151,6 @@ impl Manifest {
         let Some(routing) = &self.routing else {
             return require(!routed, || "a composition is routed, and there is no routing".into());
         };
-        require(routed, || "there is routing, and no composition is routed".into())?;
         require(routing.entry == PROTOTYPES, || {
             format!("the prototypes are in entry {:?}; they must be in {PROTOTYPES}", routing.entry)
         })?;

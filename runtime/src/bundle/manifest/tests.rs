@@ -210,7 +210,7 @@ fn contradictions_are_refused() {
         ("needs sites", |m| m.modules[0].sites.swap(0, 1)),
         ("takes part in no composition", |m| m.compositions[0].parts[0].module = extra(m)),
         ("and there is no routing", |m| m.compositions[0].mode = Mode::Routed),
-        ("no composition is routed", |m| m.routing = Some(routing())),
+        ("prototypes.safetensors is missing", |m| m.routing = Some(routing())),
         ("prototypes.safetensors is missing", |m| {
             (m.compositions[0].mode, m.routing) = (Mode::Routed, Some(routing()));
         }),
