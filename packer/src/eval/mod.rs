@@ -205,12 +205,12 @@ impl Evaluation {
 }
 
 impl Estimate {
-    fn new(name: Metric, value: f64, draws: Vec<f64>) -> Self {
+    pub(crate) fn new(name: Metric, value: f64, draws: Vec<f64>) -> Self {
         let range = interval(draws);
         Estimate { name, value, low: range.map(|r| r.0), high: range.map(|r| r.1) }
     }
 
-    fn range(&self, sign: &str) -> String {
+    pub(crate) fn range(&self, sign: &str) -> String {
         match (self.low, self.high) {
             (Some(low), Some(high)) if sign == "+" => format!("{low:+.3} to {high:+.3}"),
             (Some(low), Some(high)) => format!("{low:.3} to {high:.3}"),

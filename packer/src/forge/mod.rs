@@ -28,6 +28,7 @@ use crate::data::Condensed;
 use crate::lora::{Head, Module};
 use crate::{Error, output};
 
+pub mod compare;
 mod item;
 mod members;
 mod merge;

@@ -15,7 +15,7 @@ pub struct Task<'a> {
 }
 
 /// Probabilities are kept off zero by this much before their logarithm is taken.
-pub(super) const LEAST: f64 = 1e-12;
+pub(crate) const LEAST: f64 = 1e-12;
 
 /// Refuses tasks that cannot be judged together; their image size.
 pub(super) fn check(tasks: &[Task], base_digest: &str) -> Result<usize, Error> {

@@ -49,6 +49,7 @@ mod ties;
 mod tsv;
 
 pub use grams::Grams;
+pub(crate) use judged::LEAST;
 pub use judged::Task;
 pub use options::{Method, Options, Rank, Space};
 

@@ -14,7 +14,7 @@ use crate::Error;
 use crate::base::Vit;
 use crate::device::cpu::Cpu;
 use crate::lora::Module;
-use crate::merge::compose::Judge;
+use crate::merge::compose::{Features, Judge};
 use crate::merge::model::{Composition, Model};
 use crate::merge::{Options, Task, fusion, mixture};
 
@@ -24,7 +24,7 @@ mod fused;
 mod mixed;
 mod routed;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 /// A method and all of its numbers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -77,11 +77,13 @@ const MOST_EVALUATIONS: usize = 100_000;
 
 /// Makes methods of settings, all on one base, which is read when the first needs it.
 pub struct Recipes<'a> {
-    forge: &'a Forge,
-    device: Cpu<f32>,
+    pub(super) forge: &'a Forge,
+    pub(super) device: Cpu<f32>,
     vit: OnceCell<Vit>,
     /// Told how many evaluations of a search are done, and of how many.
     step: &'a dyn Fn(usize, usize),
+    /// Of condensed sets; where there is none, each merge forgets what it saw, so that a long history needs little memory.
+    features: Option<Features>,
 }
 
 /// A method with the base that it works on.
@@ -90,16 +92,22 @@ pub struct Recipe<'a> {
     recipes: &'a Recipes<'a>,
 }
 
+impl Method {
+    /// As written on the command line.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Method::Free(options) => options.method.name(),
+            Method::Fusion(_) => "fusion",
+            Method::Mixture(_) => "mixture",
+            Method::Routed => "routed",
+        }
+    }
+}
+
 impl Settings {
     /// The method's name, of the settings that an item records; `?` for those of an unknown method.
     pub fn method_name(recorded: &Value) -> &'static str {
-        match serde_json::from_value::<Settings>(recorded.clone()).map(|known| known.method) {
-            Ok(Method::Free(options)) => options.method.name(),
-            Ok(Method::Fusion(_)) => "fusion",
-            Ok(Method::Mixture(_)) => "mixture",
-            Ok(Method::Routed) => "routed",
-            Err(_) => "?",
-        }
+        serde_json::from_value(recorded.clone()).map_or("?", |known: Settings| known.method.name())
     }
 
     /// Refuses numbers out of range and combinations without meaning.
@@ -135,7 +143,12 @@ impl Settings {
 
 impl<'a> Recipes<'a> {
     pub fn new(forge: &'a Forge, step: &'a dyn Fn(usize, usize)) -> Self {
-        Recipes { forge, device: Cpu::new(), vit: OnceCell::new(), step }
+        Recipes { forge, device: Cpu::new(), vit: OnceCell::new(), step, features: None }
+    }
+
+    /// The same with the features of condensed sets kept for all methods.
+    pub(super) fn remembering(self) -> Self {
+        Recipes { features: Some(Features::default()), ..self }
     }
 
     /// The method of `settings`.
@@ -173,7 +186,13 @@ impl<'a> Recipes<'a> {
     }
 
     /// The model that `method` made of `members`, whose `modules` these are.
-    fn read(&self, method: &Method, made: &Made, members: &dyn Members, modules: &[Module]) -> Result<Model, Error> {
+    pub(super) fn read(
+        &self,
+        method: &Method,
+        made: &Made,
+        members: &dyn Members,
+        modules: &[Module],
+    ) -> Result<Model, Error> {
         let heads = files::heads(made, modules, self.vit()?.config.hidden)?;
         let composition = match method {
             Method::Free(_) | Method::Fusion(_) => files::fusion(made, &self.vit()?.config)?,
@@ -196,8 +215,9 @@ impl<'a> Recipes<'a> {
         Ok(self.vit.get_or_init(|| vit))
     }
 
-    fn judge(&self) -> Result<Judge<'_, Cpu<f32>>, Error> {
-        Ok(Judge::new(&self.device, self.vit()?))
+    pub(super) fn judge(&self) -> Result<Judge<'_, Cpu<f32>>, Error> {
+        let features = self.features.clone().unwrap_or_default();
+        Ok(Judge::sharing(&self.device, self.vit()?, &features))
     }
 }
 
@@ -238,11 +258,7 @@ impl Merge for Recipe<'_> {
 impl Recipe<'_> {
     /// The tasks whose condensed sets a search sees: the members' in their order, then what else it may see.
     fn known(&self, members: &dyn Members) -> Result<Vec<Known>, Error> {
-        let own = |i| {
-            let (id, task) = (members.digest(i).into(), task(members, i).into());
-            Ok(Known { id, task, head: members.head(i)?, set: members.condensed(i)? })
-        };
-        let mut known = (0..members.len()).map(own).collect::<Result<Vec<_>, Error>>()?;
+        let mut known = known(members)?;
         if let Seen::All(until) = self.settings.condensed {
             known.extend(members.later(until)?);
         }
@@ -250,8 +266,17 @@ impl Recipe<'_> {
     }
 }
 
+/// The members' tasks in their order.
+pub(super) fn known(members: &dyn Members) -> Result<Vec<Known>, Error> {
+    let own = |i| {
+        let (id, task) = (members.digest(i).into(), task(members, i).into());
+        Ok(Known { id, task, head: members.head(i)?, set: members.condensed(i)? })
+    };
+    (0..members.len()).map(own).collect()
+}
+
 /// The tasks as a judge takes them.
-fn judged(known: &[Known]) -> Vec<Task<'_>> {
+pub(super) fn judged(known: &[Known]) -> Vec<Task<'_>> {
     known.iter().map(|known| Task { name: &known.task, head: &known.head, set: &known.set }).collect()
 }
 

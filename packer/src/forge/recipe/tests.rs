@@ -13,7 +13,7 @@ use crate::merge::{self, Rank, Sites, compose};
 use medforge_runtime::tensors::Tensor;
 
 /// A hospital's parts, with two different images of each class.
-fn own_parts(n: u8) -> Parts {
+pub fn own_parts(n: u8) -> Parts {
     let task = ["breast", "lung", "colon"][usize::from(n) - 1];
     let mut parts = parts(&base(), &format!("hospital {n}"), task, 3 * usize::from(n));
     let set = &mut parts.condensed;
@@ -25,11 +25,11 @@ fn own_parts(n: u8) -> Parts {
     parts
 }
 
-fn push(forge: &Forge, n: u8) {
+pub fn push(forge: &Forge, n: u8) {
     push_parts(forge, n, &own_parts(n));
 }
 
-fn push_parts(forge: &Forge, n: u8, parts: &Parts) {
+pub fn push_parts(forge: &Forge, n: u8, parts: &Parts) {
     let made = contribution::build(parts, OPTIONS, &base().identity(), &key(n)).unwrap();
     forge.push(Path::new("x"), made.bytes().to_vec()).unwrap();
 }
