@@ -11,6 +11,7 @@ use crate::export::keys;
 use crate::forge::{Forge, Item};
 
 mod bundle;
+mod compare;
 mod init;
 mod log;
 mod merge;
@@ -36,6 +37,7 @@ pub enum Command {
     Show(show::Args),
     Revert(revert::Args),
     Verify(verify::Args),
+    Compare(compare::Args),
     Bundle(bundle::Args),
 }
 
@@ -48,6 +50,7 @@ pub fn run(command: Command) -> Result<(), Error> {
         Command::Show(args) => show::run(args),
         Command::Revert(args) => revert::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Bundle(args) => bundle::run(args),
     }
 }
