@@ -44,10 +44,13 @@ pub fn candidates(question: &Question, members: &dyn Members) -> Result<Vec<Cand
     for method in methods {
         let refitted = question.refit && (matches!(method, Method::Free(_)) || method == by_gradient);
         for refit_heads in [false, true].into_iter().take(1 + usize::from(refitted)) {
-            let settings = Settings { method: method.clone(), condensed: Seen::SoFar, refit_heads };
+            let settings = Settings { method: method.clone(), condensed: Seen::SoFar, refit_heads, routing: false };
             candidates.push(Candidate { name: words(&settings), settings });
         }
     }
+    let method = mixed(false, true, true);
+    let settings = Settings { method, condensed: Seen::SoFar, refit_heads: false, routing: true };
+    candidates.push(Candidate { name: words(&settings), settings });
     let name = |candidate: &Candidate| candidate.settings.method.name();
     match question.methods.is_empty() {
         true if !all_gave_grams(members)? => candidates.retain(|c| name(c) != merge::Method::RegMean.name()),
@@ -78,6 +81,9 @@ pub fn words(settings: &Settings) -> String {
     }
     if settings.refit_heads {
         words += " --refit-heads";
+    }
+    if settings.routing {
+        words += " --routing";
     }
     words
 }

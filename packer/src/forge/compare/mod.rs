@@ -214,7 +214,7 @@ fn row(name: &str, settings: Option<Value>, outcome: Outcome) -> Row {
 /// A module with its own task alone.
 fn alone(module: &Module) -> Model {
     let heads = BTreeMap::from([(module.card.task.clone(), module.head.clone())]);
-    Model { heads, composition: Composition::Fusion(compose::sites(module)) }
+    Model { heads, composition: Composition::Fusion(compose::sites(module)), routing: None }
 }
 
 impl Row {

@@ -59,7 +59,7 @@ fn merged(settings: &Value) -> (tempfile::TempDir, Forge) {
 fn average() -> Value {
     let method = crate::forge::recipe::Method::Free(Options { seed: SEED, ..Options::new(merge::Method::Average) });
     let condensed = crate::forge::recipe::Seen::SoFar;
-    serde_json::to_value(Settings { method, condensed, refit_heads: false }).unwrap()
+    serde_json::to_value(Settings { method, condensed, refit_heads: false, routing: false }).unwrap()
 }
 
 /// A folder of 24 test images of `groups` patients and classes as given; `shift` makes other pixels.
@@ -222,12 +222,13 @@ fn a_row_is_the_item_that_the_forge_would_make() {
     let comparison = ask(&forge, &data, &["average", "ties", "fusion", "mixture", "routed"], true).unwrap();
     assert_eq!(found(&comparison, THIS_ITEM), found(&comparison, "average"));
     let named = |part: &str| comparison.rows.iter().filter(|row| row.name.contains(part)).count();
-    assert_eq!((comparison.rows.len(), named("--refit-heads"), named("mixture"), named("fusion")), (14, 3, 3, 4));
+    assert_eq!((comparison.rows.len(), named("--refit-heads"), named("mixture"), named("fusion")), (15, 3, 4, 4));
     for name in [
         "ties --refit-heads",
         "fusion --level site --search gradient",
         "mixture --joint",
         "mixture --per-task --shares",
+        "mixture --per-task --shares --routing",
         "routed",
     ] {
         let row = comparison.rows.iter().find(|row| row.name == name).unwrap();
@@ -250,8 +251,8 @@ fn a_method_that_the_members_do_not_allow_is_a_row_that_says_why() {
     let (_dir, forge) = merged(&average());
     let none = BTreeMap::new();
     let all = ask(&forge, &none, &[], false).unwrap();
-    // Twelve without data, three fusions, three mixtures, routed, the item and the reference.
-    assert_eq!((all.rows.len(), all.rows.iter().filter(|row| row.figures().is_none()).count()), (21, 0));
+    // Twelve without data, three fusions, three mixtures and one with routing, routed, the item and the reference.
+    assert_eq!((all.rows.len(), all.rows.iter().filter(|row| row.figures().is_none()).count()), (22, 0));
     assert!(all.table().contains("--data TASK=DIR"));
     let one = ask(&forge, &none, &["regmean"], false).unwrap();
     let Outcome::Refused(why) = &one.rows[1].outcome else { panic!("{:?}", one.rows[1]) };
