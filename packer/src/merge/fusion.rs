@@ -4,12 +4,9 @@
 //! Weights are one a part, or one a part and site. They are found without gradients, as in the paper (CMA-ES, 40 evaluations), or with
 //! the tape's: the weight of a part scales its A, so its derivative is that of A times A, summed.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use argmin::core::{CostFunction, Executor, Gradient};
-use argmin::solver::linesearch::MoreThuenteLineSearch;
-use argmin::solver::quasinewton::LBFGS;
+use nalgebra::{DMatrix, DVector};
 use serde::{Deserialize, Serialize};
 
 use super::Sites;
@@ -37,7 +34,7 @@ pub enum Level {
 pub enum Finder {
     /// Without gradients.
     CmaEs,
-    /// L-BFGS with the tape's gradient.
+    /// Quasi-Newton steps with the tape's gradient.
     Gradient,
 }
 
@@ -65,8 +62,10 @@ pub struct Found {
 const START: f64 = 0.5;
 /// The penalty on the weights' mean size.
 const PENALTY: f64 = 0.05;
-/// The first deviation of the search without gradients.
+/// The first deviation of the search without gradients, and of a weight's first step with them.
 const DEVIATION: f64 = 0.3;
+/// A shorter step of all weights ends the search.
+const SHORTEST: f64 = 1e-6;
 
 impl Level {
     /// The largest size of a weight.
@@ -242,76 +241,51 @@ pub fn search<D: Device + 'static>(
     Ok(Found { weights: best.at.clone(), loss: best.loss, trace: trace.clone() })
 }
 
-/// L-BFGS inside the box of `bound`, with at most `evaluations` of `ask`.
+/// Quasi-Newton steps (BFGS) in a trust region inside the box of `bound`, with at most `evaluations` of `ask`. Its first step is as long as the
+/// deviation of the search without gradients; a step that goes up is not taken, but what it says of the curvature is kept.
 fn descend(
     start: Vec<f64>,
     bound: f64,
     evaluations: usize,
-    ask: impl FnMut(&[f64]) -> Result<(f64, Vec<f64>), Error>,
+    mut ask: impl FnMut(&[f64]) -> Result<(f64, Vec<f64>), Error>,
 ) -> Result<Vec<Tried>, Error> {
-    let problem =
-        Boxed { bound, evaluations, ask: RefCell::new(ask), tried: RefCell::default(), failed: RefCell::default() };
-    let again = |e: argmin::core::Error| Error::Merge { what: format!("the search failed ({e})") };
-    let solver = LBFGS::new(MoreThuenteLineSearch::new(), 5).with_tolerance_grad(1e-4).map_err(again)?;
-    let most = evaluations as u64;
-    // What ends the search is the number of evaluations, or a search that can go no further: what was tried stands.
-    let ended = Executor::new(&problem, solver).configure(|state| state.param(start).max_iters(most)).run().map(drop);
-    if let Some(error) = problem.failed.into_inner() {
-        return Err(error);
-    }
-    let tried = problem.tried.into_inner();
-    match (tried.is_empty(), ended) {
-        (true, Err(error)) => Err(again(error)),
-        _ => Ok(tried.into_iter().map(|(tried, _)| tried).collect()),
-    }
-}
-
-struct Boxed<F> {
-    bound: f64,
-    evaluations: usize,
-    ask: RefCell<F>,
-    tried: RefCell<Vec<(Tried, Vec<f64>)>>,
-    failed: RefCell<Option<Error>>,
-}
-
-impl<F: FnMut(&[f64]) -> Result<(f64, Vec<f64>), Error>> Boxed<F> {
-    /// The loss and its gradient at the nearest point of the box; asked once a point.
-    fn answer(&self, w: &[f64]) -> Result<(f64, Vec<f64>), argmin::core::Error> {
-        let at: Vec<f64> = w.iter().map(|v| v.clamp(-self.bound, self.bound)).collect();
-        if let Some((known, gradient)) = self.tried.borrow().iter().find(|(t, _)| t.at == at) {
-            return Ok((known.loss, gradient.clone()));
+    let mut at = DVector::from_vec(start);
+    let (mut loss, gradient) = ask(at.as_slice())?;
+    let mut gradient = DVector::from_vec(gradient);
+    let mut tried = vec![Tried { at: at.as_slice().to_vec(), loss }];
+    let mut inverse: Option<DMatrix<f64>> = None;
+    let mut radius = DEVIATION * (at.len() as f64).sqrt();
+    while tried.len() < evaluations {
+        let mut step = match &inverse {
+            Some(inverse) => -(inverse * &gradient),
+            None => -gradient.normalize() * radius,
+        };
+        if step.norm() > radius {
+            step *= radius / step.norm();
         }
-        if self.tried.borrow().len() >= self.evaluations {
-            return Err(argmin::core::Error::msg("all evaluations are used"));
+        let next = (&at + step).map(|w| w.clamp(-bound, bound));
+        let moved = &next - &at;
+        // A gradient of zero has no direction.
+        if moved.norm().is_nan() || moved.norm() < SHORTEST {
+            break;
         }
-        match (self.ask.borrow_mut())(&at) {
-            Ok((loss, gradient)) => {
-                self.tried.borrow_mut().push((Tried { at, loss }, gradient.clone()));
-                Ok((loss, gradient))
-            }
-            Err(error) => {
-                let text = error.to_string();
-                *self.failed.borrow_mut() = Some(error);
-                Err(argmin::core::Error::msg(text))
-            }
+        let (value, slope) = ask(next.as_slice())?;
+        let slope = DVector::from_vec(slope);
+        tried.push(Tried { at: next.as_slice().to_vec(), loss: value });
+        let bent = &slope - &gradient;
+        let curvature = moved.dot(&bent);
+        if curvature > 0.0 {
+            let before =
+                inverse.unwrap_or_else(|| DMatrix::identity(at.len(), at.len()) * (curvature / bent.dot(&bent)));
+            let off = DMatrix::identity(at.len(), at.len()) - &moved * bent.transpose() / curvature;
+            inverse = Some(&off * before * off.transpose() + &moved * moved.transpose() / curvature);
+        }
+        match value < loss {
+            true => (at, loss, gradient, radius) = (next, value, slope, radius * 2.0),
+            false => radius = moved.norm() / 3.0,
         }
     }
-}
-
-impl<F: FnMut(&[f64]) -> Result<(f64, Vec<f64>), Error>> CostFunction for &Boxed<F> {
-    type Param = Vec<f64>;
-    type Output = f64;
-    fn cost(&self, w: &Vec<f64>) -> Result<f64, argmin::core::Error> {
-        Ok(self.answer(w)?.0)
-    }
-}
-
-impl<F: FnMut(&[f64]) -> Result<(f64, Vec<f64>), Error>> Gradient for &Boxed<F> {
-    type Param = Vec<f64>;
-    type Gradient = Vec<f64>;
-    fn gradient(&self, w: &Vec<f64>) -> Result<Vec<f64>, argmin::core::Error> {
-        Ok(self.answer(w)?.1)
-    }
+    Ok(tried)
 }
 
 #[cfg(test)]
@@ -386,6 +360,24 @@ mod tests {
         assert_eq!((free.trace.len(), free.trace[0].loss), (60, start));
         assert!(steep.trace.len() <= 12 && steep.loss < free.loss + 1e-3, "{} {}", steep.loss, free.loss);
         assert_eq!(free, run(Finder::CmaEs, 60));
+    }
+
+    #[test]
+    fn few_steps_find_the_bottom_of_a_valley_and_stay_in_the_box() {
+        // A valley thirty times as steep across as along, its bottom inside the box and outside.
+        for (bottom, expected) in [([0.2, -0.7], [0.2, -0.7]), ([0.4, 9.0], [0.4, 1.5])] {
+            let ask = |w: &[f64]| {
+                let (x, y) = (w[0] - bottom[0], w[1] - bottom[1]);
+                Ok((15.0 * x * x + 0.5 * y * y, vec![30.0 * x, y]))
+            };
+            let tried = descend(vec![0.5, 0.5], 1.5, 15, ask).unwrap();
+            assert!(tried.len() <= 15 && tried.iter().all(|t| t.at.iter().all(|w| w.abs() <= 1.5)));
+            let best = cma_es::best(&tried);
+            let off = (best.at[0] - expected[0]).abs().max((best.at[1] - expected[1]).abs());
+            assert!(off < 1e-2, "{:?} {expected:?}", best.at);
+        }
+        let flat = descend(vec![0.5], 1.5, 9, |_| Ok((1.0, vec![0.0]))).unwrap();
+        assert_eq!(flat.len(), 1);
     }
 
     #[test]

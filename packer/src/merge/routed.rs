@@ -116,9 +116,10 @@ mod tests {
         .unwrap()
     }
 
-    /// The covariance by hand: squares and products around the means over four images less two, twice, shrunk.
+    /// The covariance by hand, shrunk: squares around the means, 2 + 0 and 0 + 0.5 along x, 0 + 2 and 2 + 0 along y, over two less one image in
+    /// each of four classes; products are zero.
     fn covariance() -> [f64; 3] {
-        let [xx, xy, yy] = [(2.0 + 0.0 + 0.0 + 0.5) / 4.0, 0.0, (0.0 + 2.0 + 2.0 + 0.0) / 4.0];
+        let [xx, xy, yy] = [2.5 / 4.0, 0.0, 1.0];
         let mean = (xx + yy) / 2.0;
         [0.95 * xx + 0.05 * mean, 0.95 * xy, 0.95 * yy + 0.05 * mean]
     }
