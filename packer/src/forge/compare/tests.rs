@@ -9,13 +9,14 @@ use super::super::tests::{FORGE, forge, merge, recipes};
 use super::*;
 use crate::contribution::Parts;
 use crate::contribution::tests::{base, key};
-use crate::data::{Images, Split, phantom};
-use crate::device::cpu::Cpu;
-use crate::eval::bootstrap::{Bootstrap, interval};
+use crate::data::phantom;
+use crate::eval::bootstrap::interval;
 use crate::forge::Forge;
-use crate::lora::Head;
 use crate::merge::{self, Options, Sites};
-use crate::predict::{Predictor, linear_head};
+use crate::predict::linear_head;
+
+mod by_hand;
+use by_hand::{by_hand, on_condensed, see};
 
 const RESAMPLES: usize = 200;
 const SEED: u64 = 3;
@@ -35,15 +36,6 @@ fn parts(n: u8) -> Parts {
 fn whole() -> Sites {
     let modules = [1, 2, 3].map(|n| own_parts(n).module);
     merge::merge(&modules.each_ref(), &Options::new(merge::Method::Average), &[]).unwrap().sites
-}
-
-/// The test images, and their features under the base changed by `sites`.
-fn see(sites: &Sites, data: &Dataset) -> (Images, Vec<Vec<f32>>) {
-    let (vit, device) = (base(), Cpu::<f32>::new());
-    let images = Images::load(data, &data.indices(Split::Test), &vit.preprocessing_for(8).unwrap()).unwrap();
-    let all: Vec<usize> = (0..images.len()).collect();
-    let features = Predictor::changed(&device, &vit, sites, 8).features_of(&images, &all, |_| ()).unwrap();
-    (images, features)
 }
 
 /// A forge in which three contributions were merged by `settings`.
@@ -93,65 +85,6 @@ fn ask(forge: &Forge, data: &BTreeMap<String, Dataset>, methods: &[&str], refit:
 fn found<'a>(comparison: &'a Comparison, name: &str) -> &'a Figures {
     let row = comparison.rows.iter().find(|row| row.name == name);
     row.and_then(Row::figures).unwrap_or_else(|| panic!("{name}: {:?}", comparison.rows))
-}
-
-/// softmax(W f + b), from its definition.
-fn softmax(head: &Head, feature: &[f32]) -> Vec<f64> {
-    let dot = |row: &[f32]| row.iter().zip(feature).map(|(w, f)| f64::from(*w) * f64::from(*f)).sum::<f64>();
-    let rows = head.weight.data.chunks_exact(feature.len()).zip(&head.bias.data);
-    let odds: Vec<f64> = rows.map(|(row, bias)| (dot(row) + f64::from(*bias)).exp()).collect();
-    odds.iter().map(|odd| odd / odds.iter().sum::<f64>()).collect()
-}
-
-/// The share of each of two classes that was said, every image counted `weights` times; the mean of both.
-fn accuracy(said: &[Option<usize>], labels: &[usize], weights: &[u32]) -> f64 {
-    let count = |class: usize, right: bool| -> f64 {
-        let of_class = (0..labels.len()).filter(|i| labels[*i] == class && (!right || said[*i] == Some(class)));
-        of_class.map(|i| f64::from(weights[i])).sum()
-    };
-    let shares: Vec<f64> =
-        [0, 1].into_iter().filter(|c| count(*c, false) > 0.0).map(|c| count(c, true) / count(c, false)).collect();
-    shares.iter().sum::<f64>() / shares.len() as f64
-}
-
-/// One task's numbers: [accuracy, AUC, accuracy with the task unknown], and the accuracy in every resample.
-fn by_hand(sites: &Sites, task: &str, heads: &BTreeMap<String, Head>, data: &Dataset) -> ([f64; 3], Vec<f64>) {
-    let (images, features) = see(sites, data);
-    let probabilities: Vec<Vec<f64>> = features.iter().map(|f| softmax(&heads[task], f)).collect();
-    let said: Vec<Option<usize>> = probabilities.iter().map(|p| Some(usize::from(p[1] > p[0]))).collect();
-    let open: Vec<Option<usize>> = features
-        .iter()
-        .zip(&said)
-        .map(|(feature, said)| {
-            let sure = |head: &Head| softmax(head, feature).into_iter().fold(0.0, f64::max);
-            let best = heads.iter().max_by(|a, b| sure(a.1).total_cmp(&sure(b.1))).unwrap();
-            said.filter(|_| best.0 == task)
-        })
-        .collect();
-    let labels = images.labels();
-    let (mut above, mut pairs) = (0.0, 0.0);
-    for (i, j) in (0..labels.len()).flat_map(|i| (0..labels.len()).map(move |j| (i, j))) {
-        if labels[i] == 1 && labels[j] == 0 {
-            pairs += 1.0;
-            above += f64::from(u8::from(probabilities[i][1] > probabilities[j][1]));
-        }
-    }
-    let once = vec![1; labels.len()];
-    let draws = Bootstrap::new(labels, images.groups(), RESAMPLES, SEED).unwrap().run(|w| accuracy(&said, labels, w));
-    ([accuracy(&said, labels, &once), above / pairs, accuracy(&open, labels, &once)], draws)
-}
-
-/// [cross-entropy, accuracy] on the condensed set of hospital `n`.
-fn on_condensed(sites: &Sites, n: u8) -> [f64; 2] {
-    let Parts { module, condensed, .. } = parts(n);
-    let (set, vit, device) = (condensed.rounded(), base(), Cpu::<f32>::new());
-    let features = Predictor::changed(&device, &vit, sites, 8).features(&set.normalised()).unwrap();
-    let rows = features.chunks_exact(vit.config.hidden).map(|f| softmax(&module.head, f));
-    let rows: Vec<Vec<f64>> = rows.collect();
-    let said: Vec<Option<usize>> = rows.iter().map(|p| Some(usize::from(p[1] > p[0]))).collect();
-    let labels = set.classes();
-    let loss: f64 = rows.iter().zip(&labels).map(|(p, label)| -p[*label].ln()).sum();
-    [loss / labels.len() as f64, accuracy(&said, &labels, &vec![1; labels.len()])]
 }
 
 fn near(found: f64, expected: f64) {
