@@ -4,7 +4,7 @@ each merged delta is from exact delta arithmetic, PEFT's and packer's.
   cargo build --release
   python3 benches/merging_peft.py --base BASE --modules MODULES --out OUT      # MODULES/SEED/TASK are modules of packer
 
-Needs Python 3.10 or later and the network once: PyTorch, transformers and PEFT go by pip into a scratch virtual environment (--venv,
+Needs Python 3.11 or later and the network once: PyTorch, transformers and PEFT go by pip into a scratch virtual environment (--venv,
 default target/peer-venv). Writes OUT/SEED/peft-METHOD-COUNT, a merge of the first COUNT tasks (three, and all) with weight 1 each;
 head and card are those of the first task's module, so that packer opens the folder. What is there already stays. Prints, per merge,
 the largest difference of a number of any site's delta from the sum of the modules' deltas in double precision; exit code 1 if that of

@@ -3,7 +3,7 @@
   cargo build --release
   python3 benches/training.py --base BASE --data DATA            # BASE: a Hugging Face folder, family dinov2 or vit
 
-Needs Python 3.10 or later and the network once: PyTorch, transformers, PEFT and the rest go by pip into a scratch virtual
+Needs Python 3.11 or later and the network once: PyTorch, transformers, PEFT and the rest go by pip into a scratch virtual
 environment (--venv, default target/peer-venv). Prints a table and writes --out as JSON.
 
 Images/s count the training loop alone, for both: loading, decoding and resizing come before the clock starts. The peer gets its
@@ -25,7 +25,8 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PACKAGES = ["torch", "transformers", "peft", "safetensors", "pillow", "scikit-learn", "numpy"]
+PACKAGES = ["torch==2.15.0", "transformers==5.23.0", "peft==0.21.2", "safetensors==0.8.0", "pillow==13.0.0", "scikit-learn==1.9.1",
+            "numpy==2.4.6"]
 
 
 def main():
