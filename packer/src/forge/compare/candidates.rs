@@ -48,9 +48,6 @@ pub fn candidates(question: &Question, members: &dyn Members) -> Result<Vec<Cand
             candidates.push(Candidate { name: words(&settings), settings });
         }
     }
-    let method = mixed(false, true, true);
-    let settings = Settings { method, condensed: Seen::SoFar, refit_heads: false, routing: true };
-    candidates.push(Candidate { name: words(&settings), settings });
     let name = |candidate: &Candidate| candidate.settings.method.name();
     match question.methods.is_empty() {
         true if !all_gave_grams(members)? => candidates.retain(|c| name(c) != merge::Method::RegMean.name()),
@@ -70,8 +67,10 @@ pub fn words(settings: &Settings) -> String {
             words += &format!(" --level {level} --search {finder}");
         }
         Method::Mixture(Mixture { joint, search }) => {
-            for (option, given) in [("joint", *joint), ("per-task", search.per_task), ("shares", search.shares)] {
-                words += &if given { format!(" --{option}") } else { String::new() };
+            for (option, given) in
+                [(" --joint", *joint), (" --per-task", search.per_task), (" --shares", search.shares)]
+            {
+                words += if given { option } else { "" };
             }
         }
         Method::Free(_) | Method::Routed => (),
@@ -79,11 +78,8 @@ pub fn words(settings: &Settings) -> String {
     if let Seen::All(_) = settings.condensed {
         words += " --condensed all";
     }
-    if settings.refit_heads {
-        words += " --refit-heads";
-    }
-    if settings.routing {
-        words += " --routing";
+    for (option, given) in [(" --refit-heads", settings.refit_heads), (" --routing", settings.routing)] {
+        words += if given { option } else { "" };
     }
     words
 }

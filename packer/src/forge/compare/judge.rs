@@ -17,7 +17,8 @@ use crate::forge::recipe::{Recipes, judged, known};
 use crate::forge::{Known, Members};
 use crate::lora::Module;
 use crate::merge::compose::{Judge, digest};
-use crate::merge::model::{Answer, Model};
+use crate::merge::model::{Answer, Composition, Model};
+use crate::merge::routed::Prototypes;
 use crate::merge::{LEAST, Sites, Task};
 use crate::predict::Predictor;
 
@@ -26,6 +27,8 @@ pub struct Judges<'a> {
     recipes: &'a Recipes<'a>,
     condensed: Judge<'a, Cpu<f32>>,
     known: Vec<Known>,
+    /// Of the members' tasks, if their condensed sets allow it.
+    routing: Option<Prototypes>,
     real: Vec<Real>,
 }
 
@@ -41,8 +44,8 @@ struct Real {
     features: RefCell<BTreeMap<String, Vec<f32>>>,
 }
 
-/// Balanced accuracy, AUC, and balanced accuracy with the task unknown.
-type Numbers = [Option<f64>; 3];
+/// Balanced accuracy, AUC, and balanced accuracy with the task unknown, as the model is and with routing.
+type Numbers = [Option<f64>; 4];
 
 /// A model's numbers on one task's images, and in every resample.
 struct Measured {
@@ -73,7 +76,12 @@ impl<'a> Judges<'a> {
             let size = module.card.image_size as usize;
             real.push(Real { task, classes, size, images, bootstrap, features: RefCell::default() });
         }
-        Ok(Judges { recipes, condensed: recipes.judge()?, known, real })
+        let condensed = recipes.judge()?;
+        let routing = match condensed.prototypes(&judged(&known)) {
+            Err(Error::Merge { .. }) => None,
+            prototypes => Some(prototypes?),
+        };
+        Ok(Judges { recipes, condensed, known, routing, real })
     }
 
     pub fn tests(&self) -> Vec<Test> {
@@ -87,7 +95,7 @@ impl<'a> Judges<'a> {
         let over_tasks = |of: fn(&OnCondensed) -> f64| on.iter().map(of).sum::<f64>() / on.len() as f64;
         let measured = self.real.iter().map(|real| Ok((real, self.measure(real, model_of(&real.task), unknown)?)));
         let measured = measured.collect::<Result<Vec<_>, Error>>()?;
-        let networks = self.known.iter().map(|known| model_of(&known.task).networks().len());
+        let networks = self.known.iter().map(|known| needed(model_of(&known.task)));
         Ok(Figures {
             networks: networks.max().unwrap_or(0),
             condensed: OnCondensed {
@@ -115,25 +123,30 @@ impl<'a> Judges<'a> {
         let rows = features(model, |sites| self.see(real, sites))?;
         let (labels, classes) = (real.images.labels(), real.classes.len());
         let given = predictions(&said(&answers(model, &rows, labels.len(), Some(&real.task))), labels, classes)?;
-        // One class more for what was taken for another task.
+        let routed = self.routing.clone().map(|routing| Model { routing: Some(routing), ..model.clone() });
+        let open = match unknown {
+            true => [Some(self.without_task(real, model)?), routed.map(|m| self.without_task(real, &m)).transpose()?],
+            false => [None, None],
+        };
+        let numbers = |weights: &[u32]| {
+            let (of_given, accuracy) = (given.metrics(weights), Metric::BalancedAccuracy as usize);
+            let [plain, routed] = open.each_ref().map(|open| open.as_ref()?.metrics(weights)[accuracy]);
+            [of_given[accuracy], of_given[Metric::Auc as usize], plain, routed]
+        };
+        let draws = real.bootstrap.as_ref().map(|bootstrap| bootstrap.run(numbers)).unwrap_or_default();
+        Ok(Measured { whole: numbers(&vec![1; labels.len()]), draws })
+    }
+
+    /// What a model says that is not told the task, with one class more for what it takes for another task.
+    fn without_task(&self, real: &Real, model: &Model) -> Result<Predictions, Error> {
+        let (labels, classes) = (real.images.labels(), real.classes.len());
         let with_others = |answer: Answer| match answer.task == real.task {
             true => answer.probabilities.into_iter().chain([0.0]).collect::<Vec<_>>(),
             false => std::iter::repeat_n(0.0, classes).chain([1.0]).collect(),
         };
-        let open = match unknown {
-            true => {
-                let rows = answers(model, &rows, labels.len(), None).into_iter().flat_map(with_others);
-                Some(predictions(&rows.collect::<Vec<_>>(), labels, classes + 1)?)
-            }
-            false => None,
-        };
-        let numbers = |weights: &[u32]| {
-            let of_given = given.metrics(weights);
-            let of_open = open.as_ref().and_then(|open| open.metrics(weights)[Metric::BalancedAccuracy as usize]);
-            [of_given[Metric::BalancedAccuracy as usize], of_given[Metric::Auc as usize], of_open]
-        };
-        let draws = real.bootstrap.as_ref().map(|bootstrap| bootstrap.run(numbers)).unwrap_or_default();
-        Ok(Measured { whole: numbers(&vec![1; labels.len()]), draws })
+        let rows = features(model, |sites| self.see(real, sites))?;
+        let said = answers(model, &rows, labels.len(), None).into_iter().flat_map(with_others);
+        predictions(&said.collect::<Vec<_>>(), labels, classes + 1)
     }
 
     /// The features of a task's test images under the base changed by `sites`.
@@ -169,6 +182,7 @@ impl Measured {
             balanced_accuracy: estimate(Metric::BalancedAccuracy, 0)?,
             auc: estimate(Metric::Auc, 1),
             task_unknown: estimate(Metric::BalancedAccuracy, 2),
+            task_unknown_routing: estimate(Metric::BalancedAccuracy, 3),
         })
     }
 }
@@ -177,7 +191,7 @@ impl Measured {
 fn mean(tasks: &[&Measured]) -> Option<Measured> {
     let count = tasks.iter().map(|task| task.draws.len()).min()?;
     let of = |numbers: &[Numbers]| -> Numbers {
-        [0, 1, 2].map(|which| {
+        [0, 1, 2, 3].map(|which| {
             let all = numbers.iter().map(|n| n[which]).collect::<Option<Vec<f64>>>()?;
             Some(all.iter().sum::<f64>() / all.len() as f64)
         })
@@ -185,6 +199,15 @@ fn mean(tasks: &[&Measured]) -> Option<Measured> {
     let draw = |i: usize| tasks.iter().enumerate().map(|(k, task)| task.draws[(i + k) % count]).collect::<Vec<_>>();
     let whole = of(&tasks.iter().map(|task| task.whole).collect::<Vec<_>>());
     Some(Measured { whole, draws: (0..count).map(|i| of(&draw(i))).collect() })
+}
+
+/// How many networks an answer needs, the task given: routing that tells the task alone is not asked.
+fn needed(model: &Model) -> usize {
+    match &model.composition {
+        Composition::Fusion(_) => 1,
+        Composition::Mixture { modules, .. } => modules.len(),
+        Composition::Routed { modules } => 1 + modules.len(),
+    }
 }
 
 /// By network of `model`: [n, hidden].

@@ -91,7 +91,7 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    Figures(Figures),
+    Figures(Box<Figures>),
     /// Why it cannot be used with these members.
     Refused(String),
 }
@@ -99,7 +99,7 @@ pub enum Outcome {
 /// How a model does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Figures {
-    /// How many networks a device runs for one image.
+    /// How many networks a device runs for one image, the task given.
     pub networks: usize,
     pub condensed: OnCondensed,
     /// By task with real images.
@@ -127,6 +127,9 @@ pub struct Scores {
     /// Balanced accuracy with the task unknown: an image taken for another task counts as wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_unknown: Option<Estimate>,
+    /// The same once the item is made with `--routing`, which runs the base too; none where the condensed sets allow no routing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_unknown_routing: Option<Estimate>,
 }
 
 /// The row of the item itself.
@@ -156,7 +159,7 @@ pub fn compare(
     let count = candidates.len() + 2;
 
     tell(0, count, THIS_ITEM);
-    let figures = |model: &Model| judges.figures(|_| model, true).map(Outcome::Figures);
+    let figures = |model: &Model| judges.figures(|_| model, true).map(|figures| Outcome::Figures(Box::new(figures)));
     let mut rows = vec![row(THIS_ITEM, Some(item.settings.clone()), figures(&own)?)];
     for Candidate { name, settings } in candidates {
         interrupt::check()?;
@@ -175,7 +178,8 @@ pub fn compare(
     }
     tell(rows.len(), count, OWN_MODULES);
     let alone: BTreeMap<&str, Model> = modules.iter().map(|m| (m.card.task.as_str(), alone(m))).collect();
-    rows.push(row(OWN_MODULES, None, Outcome::Figures(judges.figures(|task| &alone[task], false)?)));
+    let figures = judges.figures(|task| &alone[task], false)?;
+    rows.push(row(OWN_MODULES, None, Outcome::Figures(Box::new(figures))));
 
     let made_by = serde_json::from_value(item.settings.clone()).map_or("?".to_owned(), |s: Settings| words(&s));
     Ok(Comparison {

@@ -13,10 +13,11 @@ const BARS: Option<(f64, f64)> = Some((0.0, 1.0));
 /// A table's columns, and how to read one of scores.
 type Column = (&'static str, fn(&Scores) -> Option<&Estimate>);
 
-const COLUMNS: [Column; 3] = [
+const COLUMNS: [Column; 4] = [
     ("balanced accuracy, task given", |scores| Some(&scores.balanced_accuracy)),
     ("AUC, task given", |scores| scores.auc.as_ref()),
     ("balanced accuracy, task unknown", |scores| scores.task_unknown.as_ref()),
+    ("balanced accuracy, task unknown, --routing", |scores| scores.task_unknown_routing.as_ref()),
 ];
 
 impl Comparison {
@@ -84,7 +85,7 @@ impl Comparison {
                 losses,
                 Some((0.0, most.max(f64::MIN_POSITIVE))),
             ),
-            Block::Heading("Networks that a device runs for one image".into()),
+            Block::Heading("Networks that a device runs for one image, the task given".into()),
             Block::Facts(networks.into_iter().map(|(count, names)| (count.to_string(), names.join(", "))).collect()),
         ];
         if !refused.is_empty() {

@@ -40,12 +40,17 @@ impl Comparison {
         }
         for (title, rows) in self.sections() {
             let _ = writeln!(out, "\n{title}");
-            let columns = ["balanced accuracy", "AUC", "task unknown"].map(|column| format!("  {column:<23}")).concat();
+            let columns = ["balanced accuracy", "AUC", "task unknown", "unknown, with --routing"]
+                .map(|column| format!("  {column:<23}"))
+                .concat();
             let _ = writeln!(out, "{:<width$}{}", "method", columns.trim_end());
             for (name, scores) in rows {
                 let _ = write!(out, "{name:<width$}");
-                let all = [Some(&scores.balanced_accuracy), scores.auc.as_ref(), scores.task_unknown.as_ref()];
-                let cells = all.map(|estimate| format!("  {:<23}", estimate.map_or("-".into(), in_words))).concat();
+                let [auc, open, routed] =
+                    [&scores.auc, &scores.task_unknown, &scores.task_unknown_routing].map(Option::as_ref);
+                let cells = [Some(&scores.balanced_accuracy), auc, open, routed]
+                    .map(|estimate| format!("  {:<23}", estimate.map_or("-".into(), in_words)))
+                    .concat();
                 let _ = writeln!(out, "{}", cells.trim_end());
             }
         }
@@ -81,7 +86,7 @@ impl Comparison {
     pub(super) fn intervals(&self) -> String {
         format!(
             "95 % intervals from {} bootstrap resamples of whole groups. With the task unknown, an image that is taken for another task counts \
-             as wrong. \"{}\" needs the task and is what its contributor alone has.",
+             as wrong; --routing lets the base tell the task, where else the class decides that is most probable of all tasks' classes. \"{}\" needs the task and is what its contributor alone has.",
             self.resamples,
             super::OWN_MODULES
         )

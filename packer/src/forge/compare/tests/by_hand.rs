@@ -9,8 +9,10 @@ use crate::data::{Dataset, Images, Split};
 use crate::device::cpu::Cpu;
 use crate::eval::bootstrap::Bootstrap;
 use crate::lora::Head;
-use crate::merge::Sites;
-use crate::predict::Predictor;
+use crate::merge::compose::Judge;
+use crate::merge::routed::Prototypes;
+use crate::merge::{Sites, Task};
+use crate::predict::{Predictor, argmax};
 
 /// The test images, and their features under the base changed by `sites`.
 pub fn see(sites: &Sites, data: &Dataset) -> (Images, Vec<Vec<f32>>) {
@@ -40,8 +42,8 @@ fn accuracy(said: &[Option<usize>], labels: &[usize], weights: &[u32]) -> f64 {
     shares.iter().sum::<f64>() / shares.len() as f64
 }
 
-/// One task's numbers: [accuracy, AUC, accuracy with the task unknown], and the accuracy in every resample.
-pub fn by_hand(sites: &Sites, task: &str, heads: &BTreeMap<String, Head>, data: &Dataset) -> ([f64; 3], Vec<f64>) {
+/// One task's numbers: [accuracy, AUC, accuracy with the task unknown, and with the base telling the task], and the accuracy in every resample.
+pub fn by_hand(sites: &Sites, task: &str, heads: &BTreeMap<String, Head>, data: &Dataset) -> ([f64; 4], Vec<f64>) {
     let (images, features) = see(sites, data);
     let probabilities: Vec<Vec<f64>> = features.iter().map(|f| softmax(&heads[task], f)).collect();
     let said: Vec<Option<usize>> = probabilities.iter().map(|p| Some(usize::from(p[1] > p[0]))).collect();
@@ -54,6 +56,13 @@ pub fn by_hand(sites: &Sites, task: &str, heads: &BTreeMap<String, Head>, data: 
             said.filter(|_| best.0 == task)
         })
         .collect();
+    let prototypes = prototypes();
+    let routed: Vec<Option<usize>> = see(&Sites::new(), data)
+        .1
+        .iter()
+        .zip(&said)
+        .map(|(feature, said)| said.filter(|_| heads.keys().nth(argmax(&prototypes.shares(feature))).unwrap() == task))
+        .collect();
     let labels = images.labels();
     let (mut above, mut pairs) = (0.0, 0.0);
     for (i, j) in (0..labels.len()).flat_map(|i| (0..labels.len()).map(move |j| (i, j))) {
@@ -64,7 +73,26 @@ pub fn by_hand(sites: &Sites, task: &str, heads: &BTreeMap<String, Head>, data: 
     }
     let once = vec![1; labels.len()];
     let draws = Bootstrap::new(labels, images.groups(), RESAMPLES, SEED).unwrap().run(|w| accuracy(&said, labels, w));
-    ([accuracy(&said, labels, &once), above / pairs, accuracy(&open, labels, &once)], draws)
+    (
+        [
+            accuracy(&said, labels, &once),
+            above / pairs,
+            accuracy(&open, labels, &once),
+            accuracy(&routed, labels, &once),
+        ],
+        draws,
+    )
+}
+
+/// What the three hospitals' condensed sets look like to the base.
+fn prototypes() -> Prototypes {
+    let (vit, device) = (base(), Cpu::<f32>::new());
+    let hospitals = [1, 2, 3].map(|n| {
+        let Parts { module, condensed, .. } = parts(n);
+        (module, condensed.rounded())
+    });
+    let tasks = hospitals.each_ref().map(|(module, set)| Task { name: &module.card.task, head: &module.head, set });
+    Judge::new(&device, &vit).prototypes(&tasks).unwrap()
 }
 
 /// [cross-entropy, accuracy] on the condensed set of hospital `n`.
