@@ -1,5 +1,5 @@
 //! What the synthetic images are asked for under one view: statistics near those of their target, and, where real images' features
-//! are at hand, that a ridge classifier fitted on the synthetic features tells the real ones apart.
+//! are at hand, that a ridge classifier with an intercept, fitted on the synthetic features, tells the real ones apart.
 //!
 //! Matching (distribution matching, Zhao & Bilen 2023): the mean over the images of a target of each statistic, in units of its
 //! deviation within the real classes, and in the same way the mean over the images of a class of how far each is from its target: what
@@ -118,7 +118,8 @@ fn ridge(real: &Real, seen: &Seen, layout: &Layout, weight: f64, classes: usize,
     let deviation = r.row_variance().map(|v| v.sqrt());
     let scale = deviation.map(|d| 1.0 / ((d + 0.05 * deviation.mean()).max(1e-12) * (h as f64).sqrt()));
     let standard = |x: &DMatrix<f64>| DMatrix::from_fn(x.nrows(), h, |i, j| (x[(i, j)] - mean[j]) * scale[j]);
-    let (s, r) = (standard(&s), standard(&r));
+    // The last column is the classifier's intercept: without it what all synthetic images share would not move the threshold.
+    let (s, r) = (standard(&s).insert_column(h, 1.0), standard(&r).insert_column(h, 1.0));
     let one_hot = |labels: &[usize]| {
         DMatrix::from_fn(labels.len(), classes, |i, c| f64::from(labels[i] == c) - 1.0 / classes as f64)
     };
