@@ -7,6 +7,7 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use ed25519_dalek::SigningKey;
+use medforge_runtime::bundle::description::MAX_NAME;
 use medforge_runtime::bundle::manifest::{self, Manifest, Mode};
 use medforge_runtime::bundle::{Trust, assemble, list, sha256_hex, verify};
 use medforge_runtime::classify::Classifier;
@@ -193,11 +194,14 @@ impl Layout {
         layout.routing = model.routing.as_ref().map(|_| manifest::Routing { entry: manifest::PROTOTYPES.into() });
         match &model.composition {
             Composition::Fusion(sites) => {
-                let joined = |of: &dyn Fn(&Module) -> &str| {
+                let joined = |kind: &str, of: &dyn Fn(&Module) -> &str| {
                     let all: BTreeSet<&str> = members.iter().map(of).collect();
-                    all.into_iter().collect::<Vec<_>>().join(", ")
+                    let joined = all.iter().copied().collect::<Vec<_>>().join(", ");
+                    let fits = joined.len() <= MAX_NAME;
+                    if fits { joined } else { format!("{} {kind}, named in model_card.md", all.len()) }
                 };
-                let (contributor, licence) = (joined(&|m| &m.card.contributor), joined(&|m| &m.card.licence));
+                let contributor = joined("contributors", &|m| &m.card.contributor);
+                let licence = joined("licences", &|m| &m.card.licence);
                 let id = layout.add(sites, contributor, licence, "merged".into())?;
                 for task in model.heads.keys() {
                     layout.compose(task, Mode::Fusion, vec![manifest::Part { module: id.clone(), weight: 1.0 }]);

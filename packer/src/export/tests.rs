@@ -375,6 +375,13 @@ fn a_fusion_is_packed_as_one_module_of_all_contributors() {
     let bundle = verified(build_merged_bundle(&vit, &model, &modules, &options(), &[key()]).unwrap());
     assert_eq!(bundle.manifest().modules[0].contributor, "someone");
     assert!(bundle.manifest().metrics.is_empty());
+
+    let mut many = modules.clone();
+    for (i, module) in many.iter_mut().enumerate() {
+        module.card.contributor = format!("hospital {i} {}", "x".repeat(100));
+    }
+    let bundle = verified(build_merged_bundle(&vit, &model, &many, &options(), &[key()]).unwrap());
+    assert_eq!(bundle.manifest().modules[0].contributor, "3 contributors, named in model_card.md");
     assert!(build_merged_bundle(&vit, &model, &modules[..2], &options(), &[key()]).is_err());
 }
 

@@ -203,7 +203,7 @@ pub fn from_canonical<T: Serialize + DeserializeOwned>(bytes: &[u8], entry: &str
 /// The largest integer that every JSON reader keeps (RFC 8785, appendix D).
 pub const MAX_COUNT: u64 = (1 << 53) - 1;
 /// Longest name of a person, class or bundle, in bytes; longer ones are mistakes or attacks on a display.
-const MAX_NAME: usize = 256;
+pub const MAX_NAME: usize = 256;
 
 fn is_utc_second(value: &str) -> bool {
     let shape = value.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
