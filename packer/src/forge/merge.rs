@@ -3,11 +3,14 @@
 //! A merge goes on from the model of the newest item. Where a member leaves (a revert, or a newer contribution of the same name), the
 //! model is made again from the contributions that stay: no model in which the leaving one took part is used.
 
+use std::path::Path;
+
 use ed25519_dalek::SigningKey;
 use medforge_runtime::bundle::description::canonical;
 use medforge_runtime::bundle::{self, Description, Verified};
 use serde_json::Value;
 
+use super::push::admissible;
 use super::{
     Content, Forge, ITEMS, Item, Kind, MAX_NUMBER, MAX_RECORD, Made, Member, Merge, Object, PUSHES, Pushed, numbered,
     put,
@@ -34,17 +37,21 @@ impl Forge {
     /// Merges the next contribution that was pushed and not merged yet; none if there is none.
     ///
     /// # Errors
-    /// [`Error::ForgeKey`], whatever `method` says, and damage to the store.
+    /// [`Error::ForgeKey`], what [`Forge::push`] refuses of a contribution that came to the store past it, whatever `method` says, and
+    /// damage to the store.
     pub fn merge(&self, method: &dyn Merge, key: &SigningKey) -> Result<Option<Verified<Item>>, Error> {
         self.check_key(key)?;
         loop {
             let head = self.head_and_content()?;
             let merged = head.as_ref().map_or(0, |(item, _)| item.manifest().push);
-            if merged == self.newest(PUSHES)? {
-                return Ok(None);
-            }
-            let pushed = self.pushed(merged + 1)?;
+            let mut pushes = self.pushes()?.into_iter();
+            let earlier: Vec<Pushed> = pushes.by_ref().take(merged as usize).collect();
+            self.check_known(&earlier, merged)?;
+            let Some(pushed) = pushes.next() else { return Ok(None) };
             let members = head.as_ref().map(|(_, content)| content.members.as_slice()).unwrap_or_default();
+            // Whoever writes to the store may have put it there past `push`: the same rules once more.
+            let name = numbered(PUSHES, pushed.number);
+            admissible(Path::new(&name), pushed.signed.description(), &earlier, members, merged)?;
             let change = Change::merge(members, &pushed);
             let before = match &head {
                 Some((item, content))

@@ -6,7 +6,7 @@
 
 use std::path::Path;
 
-use super::{Forge, MAX_NUMBER, PUSHES, Pushed, numbered, put};
+use super::{Forge, MAX_NUMBER, Member, PUSHES, Pushed, numbered, put};
 use crate::contribution::{Contribution, Manifest};
 use crate::{Error, interrupt};
 use medforge_runtime::bundle;
@@ -51,27 +51,50 @@ impl Forge {
 
     /// Whether the forge's rules let `new` in after all of `pushed`.
     fn admit(&self, path: &Path, new: &Manifest, pushed: &[Pushed]) -> Result<(), Error> {
-        let (path, name) = (path.to_owned(), new.name.clone());
-        let earlier = pushed.iter().map(|p| p.signed.description());
-        let newest = earlier.filter(|old| old.name == new.name).map(|old| old.counter).max();
-        if let Some(newest) = newest.filter(|newest| new.counter <= *newest) {
-            return Err(Error::Replayed { path, name, counter: new.counter, newest });
-        }
         let (members, merged) = match self.head()? {
             Some(head) => (self.content(head.manifest())?.members, head.manifest().push),
             None => (Vec::new(), 0),
         };
-        let lives = |p: &&Pushed| p.number > merged || members.iter().any(|member| member.push == p.number);
-        for old in pushed.iter().filter(lives).map(|p| p.signed.description()).filter(|old| old.name != new.name) {
-            if old.task == new.task {
-                let (task, holder) = (new.task.clone(), old.contributor.clone());
-                return Err(Error::TaskTaken { path, task, holder });
-            }
-            if old.image_size != new.image_size {
-                let (size, others) = (new.image_size, old.image_size);
-                return Err(Error::OtherImageSize { path, size, others });
-            }
-        }
-        Ok(())
+        self.check_known(pushed, merged)?;
+        admissible(path, new, pushed, &members, merged)
     }
+
+    /// Refuses a store that lost pushes of the `merged` that its newest item knows: their numbers would be given out again.
+    pub(super) fn check_known(&self, pushed: &[Pushed], merged: u64) -> Result<(), Error> {
+        // Others may have pushed and merged since `pushed` was read.
+        match (pushed.len() as u64) < merged && self.newest(PUSHES)? < merged {
+            true => Err(Error::ForgeHistory {
+                what: format!("{} is missing, which was merged; restore it", numbered(PUSHES, merged)),
+            }),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Whether a forge with these `members`, which has merged the first `merged` of all that was `pushed`, lets `new` in.
+pub(super) fn admissible(
+    path: &Path,
+    new: &Manifest,
+    pushed: &[Pushed],
+    members: &[Member],
+    merged: u64,
+) -> Result<(), Error> {
+    let (path, name) = (path.to_owned(), new.name.clone());
+    let earlier = pushed.iter().map(|p| p.signed.description());
+    let newest = earlier.filter(|old| old.name == new.name).map(|old| old.counter).max();
+    if let Some(newest) = newest.filter(|newest| new.counter <= *newest) {
+        return Err(Error::Replayed { path, name, counter: new.counter, newest });
+    }
+    let lives = |p: &&Pushed| p.number > merged || members.iter().any(|member| member.push == p.number);
+    for old in pushed.iter().filter(lives).map(|p| p.signed.description()).filter(|old| old.name != new.name) {
+        if old.task == new.task {
+            let (task, holder) = (new.task.clone(), old.contributor.clone());
+            return Err(Error::TaskTaken { path, task, holder });
+        }
+        if old.image_size != new.image_size {
+            let (size, others) = (new.image_size, old.image_size);
+            return Err(Error::OtherImageSize { path, size, others });
+        }
+    }
+    Ok(())
 }

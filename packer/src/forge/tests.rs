@@ -314,6 +314,21 @@ fn damage_anywhere_is_found() {
     std::fs::remove_file(dir.path().join("items/4.zip")).unwrap();
     std::fs::copy(dir.path().join("pushes/000001.zip"), dir.path().join("pushes/000003.zip")).unwrap();
     assert!(verify().unwrap_err().to_string().contains("after a newer one"));
+    // Nor does it come back by being merged.
+    assert!(matches!(forge.merge(&average(&forge), &key(FORGE)), Err(Error::Replayed { .. })));
+}
+
+/// The number of a push that was merged is not given out again when its record is lost.
+#[test]
+fn a_lost_push_stops_pushes_and_merges() {
+    let (dir, forge) = forge();
+    push(&forge, 1, "breast", 1).unwrap();
+    merge(&forge, &average(&forge));
+    std::fs::remove_file(dir.path().join("pushes/000001.zip")).unwrap();
+    assert!(
+        matches!(push(&forge, 2, "lung", 1), Err(Error::ForgeHistory { what }) if what.contains("000001.zip is missing"))
+    );
+    assert!(matches!(forge.merge(&average(&forge), &key(FORGE)), Err(Error::ForgeHistory { .. })));
 }
 
 /// The keeper of the forge's key signs a model that the members do not give.
