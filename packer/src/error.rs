@@ -164,6 +164,9 @@ pub enum Error {
     /// A card that is not text for people.
     #[error("{} {what}", path.display())]
     Card { path: PathBuf, what: String },
+    /// A contribution that every merge would stop at.
+    #[error("{}: {what}, so it cannot be merged", path.display())]
+    Unmergeable { path: PathBuf, what: String },
     /// Gram matrices that are not the module's.
     #[error("{} {what}", path.display())]
     Grams { path: PathBuf, what: String },
@@ -216,6 +219,14 @@ pub enum Error {
     /// Records of a forge that contradict each other.
     #[error("the forge's history is broken: {what}")]
     ForgeHistory { what: String },
+    /// A contribution that waits and could not be merged.
+    #[error("{source}; push {push} stays waiting: choose another method, or pass over it with `packer forge skip`")]
+    NotMerged { push: u64, source: Box<Error> },
+    /// A push that is not the next to be merged.
+    #[error(
+        "push {number} is not the next to be merged; all up to {merged} were, and `packer forge log` shows what waits"
+    )]
+    NotNext { number: u64, merged: u64 },
     /// An item that is not there.
     #[error("there is no v{number}; the newest item is v{newest}")]
     NoItem { number: u64, newest: u64 },
@@ -282,6 +293,7 @@ impl Error {
             Error::TaskTaken { .. } | Error::OtherImageSize { .. } => 3,
             Error::ForgeRecord { .. } | Error::ForgeObject { .. } | Error::ForgeHistory { .. } => 3,
             Error::NotRebuilt { .. } => 3,
+            Error::NotMerged { source, .. } => source.exit_code(),
             _ => 1,
         }
     }

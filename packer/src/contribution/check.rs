@@ -1,4 +1,4 @@
-//! Whether the parts of a contribution belong together and are what its manifest says.
+//! Whether the parts of a contribution belong together, are what its manifest says, and can be merged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,9 +11,12 @@ use crate::Error;
 use crate::base::Identity;
 use crate::data::{Condensed, Start};
 use crate::lora::{Module, site_shape};
+use crate::predict::argmax;
 
 /// The card is a page or two.
 pub(super) const MAX_CARD: usize = 1 << 20;
+/// Every search and every new head at the centre asks about each image again.
+const MAX_IMAGES: usize = 10_000;
 
 /// Whether manifest, module and condensed set say the same.
 pub(super) fn agree(place: &Path, manifest: &Manifest, module: &Module, condensed: &Condensed) -> Result<(), Error> {
@@ -44,6 +47,31 @@ pub(super) fn agree(place: &Path, manifest: &Manifest, module: &Module, condense
     // 8 and 8.0 are one number.
     says("privacy", canonical(&manifest.privacy, "privacy")? == canonical(&set.privacy, "privacy")?)?;
     says("real_start", manifest.real_start == (set.start == Start::Real))
+}
+
+/// Whether any method can merge it: changes of weights that a network of f32 can hold, and few images, some of each class.
+pub(super) fn check_mergeable(place: &Path, module: &Module, condensed: &Condensed) -> Result<(), Error> {
+    let largest = |values: &[f32]| values.iter().fold(0.0, |most: f64, v| most.max(f64::from(v.abs())));
+    for (site, factors) in &module.sites {
+        // No value of s*B*A is above this.
+        let bound = module.scale().abs() * module.rank as f64 * largest(&factors.a.data) * largest(&factors.b.data);
+        if !(bound <= f64::from(f32::MAX)) {
+            let what = format!("its change of {site} may reach {bound:.1e}, beyond what f32 holds");
+            return Err(Error::Unmergeable { path: place.to_owned(), what });
+        }
+    }
+    let refuse = |what: String| Err(Error::Unmergeable { path: place.join("condensed.safetensors"), what });
+    let classes = &condensed.record.classes;
+    let n = condensed.labels.len() / classes.len();
+    if n > MAX_IMAGES {
+        return refuse(format!("it has {n} images; the centre takes {MAX_IMAGES}"));
+    }
+    let wide = |row: &[f32]| row.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
+    let seen: BTreeSet<usize> = condensed.labels.chunks_exact(classes.len()).map(|row| argmax(&wide(row))).collect();
+    match (0..classes.len()).find(|class| !seen.contains(class)) {
+        Some(missing) => refuse(format!("no image is most probably of the class {:?}", classes[missing])),
+        None => Ok(()),
+    }
 }
 
 /// Text for people, which cannot drive a terminal.

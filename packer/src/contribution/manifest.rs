@@ -13,7 +13,7 @@ use medforge_runtime::bundle::manifest::{Entry, Tool};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::lora::RecordedMetric;
+use crate::lora::{RecordedMetric, is_task_name};
 
 /// The one value of [`Manifest::format`].
 pub const FORMAT: &str = "medforge-contribution";
@@ -86,6 +86,9 @@ impl Description for Manifest {
         check_version::<Self>(&self.format, self.version.into())?;
         check_text("contributor", &self.contributor)?;
         check_task(&self.task)?;
+        require(is_task_name(&self.task), || {
+            format!("task {:?} is not 1 to 64 lower-case letters, digits, '.', '_' or '-', the first no '.'", self.task)
+        })?;
         let name = Self::name_of(&self.contributor, &self.task);
         require(self.name == name, || format!("name is {:?}; it must be {name:?}", self.name))?;
         check_count("counter", self.counter)?;

@@ -3,7 +3,8 @@
 //! It holds a module, the condensed set of the same task, a card for people and, where the contributor allows it, the Gram matrices of
 //! RegMean. Refused, when it is made and again whenever it is read: a set that started from patients' images unless the contributor
 //! says so, a module and a set of different base, task, classes, image size or preprocessing, a module that adapts no site, values that
-//! are not finite, and whatever the manifest says that the parts do not.
+//! are not finite, a change of weights beyond what f32 holds, a class without an image, and whatever the manifest says that the parts do
+//! not.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +25,7 @@ mod manifest;
 pub(crate) mod tests;
 
 pub(crate) use check::read_grams;
-use check::{MAX_CARD, agree, check_card};
+use check::{MAX_CARD, agree, check_card, check_mergeable};
 pub use manifest::{FORMAT, GRAMS, Manifest, REQUIRED};
 
 /// What a contribution is made of.
@@ -110,7 +111,7 @@ impl Contribution {
     ///
     /// # Errors
     /// [`Error::Contribution`] and [`Error::NotAContributor`] for the archive; [`Error::Mismatch`], [`Error::NoSites`],
-    /// [`Error::Card`], [`Error::Grams`] and what [`Module::read`] and [`Condensed::read`] refuse for the parts.
+    /// [`Error::Card`], [`Error::Grams`], [`Error::Unmergeable`] and what [`Module::read`] and [`Condensed::read`] refuse for the parts.
     pub fn open(place: &Path, bytes: Vec<u8>, trust: &Trust, base: &Identity) -> Result<Self, Error> {
         let archive = bundle::open::<Manifest>(bytes, trust).map_err(|source| match source {
             Refusal::NotTrusted { signers, .. } => Error::NotAContributor { path: place.to_owned(), signers },
@@ -126,6 +127,7 @@ impl Contribution {
             return Err(Error::NoSites { path: place.to_owned() });
         }
         agree(place, archive.manifest(), &module, &condensed)?;
+        check_mergeable(place, &module, &condensed)?;
         Ok(Contribution { archive, module, condensed, grams })
     }
 

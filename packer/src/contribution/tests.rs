@@ -115,6 +115,10 @@ fn parts_that_do_not_belong_together_are_refused() {
         ("1 MiB", |p| p.card = "x".repeat(MAX_CARD + 1)),
         ("task", |p| p.module.card.task = "a/b".into()),
         ("contributor is empty", |p| p.module.card.contributor = " ".into()),
+        ("made of a-z", |p| (p.module.card.task, p.condensed.record.task) = ("Breast".into(), "Breast".into())),
+        ("1 to 64", |p| (p.module.card.task, p.condensed.record.task) = ("a".repeat(65), "a".repeat(65))),
+        ("beyond what f32 holds", |p| p.module.alpha = 1e42),
+        ("no image is most probably", |p| p.condensed.labels = vec![1.0, 0.0, 0.75, 0.25]),
     ];
     let base = base();
     for (words, change) in table {
