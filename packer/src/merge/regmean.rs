@@ -2,7 +2,8 @@
 //!
 //! With G_i the mean of x x^T over module i's tokens, its off-diagonal values multiplied by `off_diagonal` (the paper's alpha, 0.9),
 //! the result is (sum_i w_i d_i G_i) (sum_i G_i)^-1; the base's own weight cancels. w_i = 1 unless given. A millionth of the mean
-//! diagonal value is added to every diagonal: directions that no module has seen then get the plain mean.
+//! diagonal value is added to every diagonal: directions that no module has seen then get the plain mean. A module that does not adapt
+//! a site, and has no Gram matrix there, has no say in it.
 //!
 //! Low rank throughout: w_i d_i G_i = B_i (A_i G_i), so the ranks are stacked and one symmetric system is solved.
 

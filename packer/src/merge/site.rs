@@ -17,9 +17,9 @@ pub struct Site<'a> {
     pub name: &'a str,
     pub outputs: usize,
     pub inputs: usize,
-    /// One for each module.
+    /// One for each module; for RegMean, of those whose Gram matrix is known.
     pub parts: Vec<Part>,
-    /// One for each module, for RegMean alone.
+    /// One for each part, for RegMean alone.
     pub grams: Vec<&'a Tensor>,
     seed: u64,
 }
@@ -86,6 +86,10 @@ pub fn gather<'a>(modules: &[&'a Module], options: &Options, grams: &[&'a Grams]
         let mut site = Site { name, outputs, inputs, parts: Vec::new(), grams: Vec::new(), seed: options.seed };
         for (digest, weight, index) in &order {
             let refuse = |what: String| refusal(*index, modules[*index], &format!("site {name}: {what}"));
+            // A contributor measures at its own sites alone.
+            if reads_grams && !modules[*index].sites.contains_key(name) && !grams[*index].sites.contains_key(name) {
+                continue;
+            }
             site.parts.push(part(modules[*index], name, (outputs, inputs), digest, *weight).map_err(refuse)?);
             if reads_grams {
                 site.grams.push(gram(grams[*index], name, inputs).map_err(refuse)?);

@@ -107,7 +107,7 @@ fn gram_matrices_that_are_missing_misshapen_or_none() {
     let site = "blocks.0.attn.q";
     let negative = |g: &mut Grams| g.sites.get_mut(site).unwrap().data.iter_mut().for_each(|v| *v *= -1.0);
     for (said, word) in [
-        (refused(&|g| drop(g.sites.remove("blocks.1.attn.v"))), "site blocks.1.attn.v: its Gram matrix is missing"),
+        (refused(&|g| drop(g.sites.remove("blocks.1.attn.q"))), "site blocks.1.attn.q: its Gram matrix is missing"),
         (refused(&|g| g.sites.get_mut(site).unwrap().shape[0] = 1), "Gram matrix has shape [1, "),
         (refused(&|g| g.sites.get_mut(site).unwrap().data[1] = f32::NAN), "Gram matrix holds NaN"),
         (refused(&negative), "negative diagonal"),

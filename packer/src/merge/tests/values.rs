@@ -166,6 +166,28 @@ fn iso_c_evens_the_spectrum() {
     near(&result(&[&x, &y], &one), &[4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
 }
 
+/// As contributions bring them: Gram matrices of a module's own sites alone. Where one module has no part, the other's change stays.
+#[test]
+fn regmean_of_unequal_sites() {
+    let (x, y) = (random(1, 2, 4.0, "q,v", None), random(2, 3, 3.0, "q,fc1", None));
+    let (gx, gy) = (grams(&[&x], 1), grams(&[&y], 2));
+    let found = merge(&[&x, &y], &Options::new(Method::RegMean), &[&gx, &gy]).unwrap();
+    let mut alone: BTreeMap<_, _> = deltas(&x, 1.0).into_iter().chain(deltas(&y, 1.0)).collect();
+    assert_eq!(alone.keys().collect::<Vec<_>>(), found.sites.keys().collect::<Vec<_>>());
+    alone.retain(|site, _| !site.ends_with(".q"));
+    assert!(alone.len() == 4);
+    let of_one = Merged {
+        sites: found
+            .sites
+            .iter()
+            .filter(|(s, _)| alone.contains_key(*s))
+            .map(|(s, f)| (s.clone(), f.clone()))
+            .collect(),
+        ..found
+    };
+    assert_near(&alone, &of_one, 1e-4, "sites of one module");
+}
+
 /// The merge makes the squared error over both modules' inputs as small as it can be: the gradient
 /// sum_i (D - d_i) G_i, G_i with softened off-diagonals, is zero.
 #[test]
