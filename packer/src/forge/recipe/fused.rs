@@ -26,7 +26,9 @@ pub fn merge(
     if before.is_some() {
         record.insert("search".into(), json!(found));
     }
-    if search.level == fusion::Level::Whole {
+    // After a fusion by site no member has one weight.
+    let single = previous.is_none_or(|made| made.record["weights"].is_object());
+    if search.level == fusion::Level::Whole && single {
         let [old, own] = match found.weights[..] {
             [old, own] => [old, own],
             _ => [0.0, 1.0],

@@ -108,6 +108,19 @@ fn methods_without_data_give_what_they_give_elsewhere() {
     }
 }
 
+/// One number cannot say what a weight a site did.
+#[test]
+fn after_a_fusion_by_site_no_member_has_one_weight() {
+    use fusion::{Finder, Level};
+    let (_dir, forge) = forge();
+    for (n, level) in [(1, Level::Whole), (2, Level::Site), (3, Level::Whole)] {
+        push(&forge, n);
+        merge(&forge, &recipes(&forge).method(settings(fusion(level, Finder::Gradient))).unwrap());
+        let record = forge.content(forge.item(u64::from(n)).unwrap().manifest()).unwrap().record;
+        assert_eq!(record.get("weights").is_some(), n == 1, "{record}");
+    }
+}
+
 #[test]
 fn heads_are_refitted_under_the_merged_network() {
     let refit = Settings { refit_heads: true, ..settings(free(merge::Method::Average)) };
