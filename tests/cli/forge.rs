@@ -170,6 +170,14 @@ fn every_kind_of_merge_becomes_a_bundle_that_classifies() {
     assert!(good(at, "forge merge G --key forge.key --method regmean").contains("one merged"));
     assert!(good(at, "forge bundle F v2 --key a.key --out second.medforge").contains("second.medforge"));
     assert!(refused(at, 1, "forge bundle F v9 --key a.key --out no.medforge").contains("newest item is v6"));
+
+    assert!(refused(at, 1, &format!("{MERGE} --method regmean")).contains("push 7 stays waiting"));
+    assert!(refused(at, 1, "forge skip F 8 --key forge.key").contains("not the next"));
+    assert!(good(at, "forge skip F 7 --key forge.key").contains("v7: hospital b/seven passed over, 6 members"));
+    assert!(good(at, MERGE).contains("nothing was pushed"));
+    assert!(good(at, "forge log F").contains("passed over hospital b/seven"));
+    assert!(good(at, "forge bundle F v7 --key a.key --out skipped.medforge").contains("skipped.medforge"));
+    assert!(good(at, &format!("{VERIFY} --rebuild")).contains("same bytes: 7"));
 }
 
 /// Sees to it that something was pushed and not merged.

@@ -24,17 +24,16 @@ pub struct Item {
     pub version: u32,
     /// 1 for v1.
     pub number: u64,
-    /// The id of the item before; of the first, none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub predecessor: Option<String>,
+    /// The id of the item before; of the first, the root's.
+    pub predecessor: String,
     pub kind: Kind,
     /// The contribution that a merge adds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<Member>,
-    /// The contribution that a revert takes out, or the older one of the same name that a merge replaces.
+    /// The contribution that a revert takes out or a skip passes over, or the older one of the same name that a merge replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Member>,
-    /// All pushes up to this number have been merged, in this item or before.
+    /// All pushes up to this number have been merged or passed over, in this item or before.
     pub push: u64,
     /// How many members it has.
     pub members: u64,
@@ -53,6 +52,8 @@ pub struct Item {
 pub enum Kind {
     Merge,
     Revert,
+    /// A push is passed over: the model stays as it was.
+    Skip,
 }
 
 /// A contribution that takes part.
@@ -136,14 +137,14 @@ impl Description for Item {
         for (field, value) in [("number", self.number), ("push", self.push), ("members", self.members)] {
             check_count(field, value)?;
         }
-        require(self.number > 0 && (self.number == 1) == self.predecessor.is_none(), || {
-            "every item but the first, which is 1, has a predecessor".into()
+        require(self.number > 0, || "the first item is 1".into())?;
+        check_digest("predecessor", &self.predecessor)?;
+        require(self.added.is_some() == (self.kind == Kind::Merge), || {
+            "a merge, and nothing else, adds a member".into()
         })?;
-        if let Some(id) = &self.predecessor {
-            check_digest("predecessor", id)?;
-        }
-        require(self.added.is_some() == (self.kind == Kind::Merge), || "a merge, and no revert, adds a member".into())?;
-        require(self.removed.is_some() || self.kind == Kind::Merge, || "a revert removes a member".into())?;
+        require(self.removed.is_some() || self.kind == Kind::Merge, || {
+            "a revert removes a member, and a skip names what it passes over".into()
+        })?;
         self.added.iter().chain(&self.removed).try_for_each(Member::check)?;
         check_numbers("settings", &self.settings)?;
         self.content.check("content")?;

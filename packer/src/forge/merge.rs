@@ -1,4 +1,5 @@
-//! The steps of a forge's history: a merge takes the next contribution that was pushed, a revert takes a member out.
+//! The steps of a forge's history: a merge takes the next contribution that was pushed, a skip passes over it, a revert takes a member
+//! out.
 //!
 //! A merge goes on from the model of the newest item. Where a member leaves (a revert, or a newer contribution of the same name), the
 //! model is made again from the contributions that stay: no model in which the leaving one took part is used.
@@ -37,8 +38,8 @@ impl Forge {
     /// Merges the next contribution that was pushed and not merged yet; none if there is none.
     ///
     /// # Errors
-    /// [`Error::ForgeKey`], what [`Forge::push`] refuses of a contribution that came to the store past it, whatever `method` says, and
-    /// damage to the store.
+    /// [`Error::ForgeKey`]; [`Error::NotMerged`] with whatever `method` says, or what [`Forge::push`] refuses of a contribution that came
+    /// to the store past it; damage to the store.
     pub fn merge(&self, method: &dyn Merge, key: &SigningKey) -> Result<Option<Verified<Item>>, Error> {
         self.check_key(key)?;
         loop {
@@ -49,9 +50,14 @@ impl Forge {
             self.check_known(&earlier, merged)?;
             let Some(pushed) = pushes.next() else { return Ok(None) };
             let members = head.as_ref().map(|(_, content)| content.members.as_slice()).unwrap_or_default();
+            let stays = |error| match error {
+                stopped @ Error::Interrupted { .. } => stopped,
+                source => Error::NotMerged { push: pushed.number, source: Box::new(source) },
+            };
             // Whoever writes to the store may have put it there past `push`: the same rules once more.
             let name = numbered(PUSHES, pushed.number);
-            admissible(Path::new(&name), pushed.signed.description(), &earlier, members, merged)?;
+            admissible(Path::new(&name), pushed.signed.description(), &earlier, members, merged).map_err(stays)?;
+            self.verify_push(&pushed).map_err(stays)?;
             let change = Change::merge(members, &pushed);
             let before = match &head {
                 Some((item, content))
@@ -63,9 +69,33 @@ impl Forge {
                 }
                 _ => None,
             };
-            let made = self.model(method, &change.members, change.push, before)?;
+            let made = self.model(method, &change.members, change.push, before).map_err(stays)?;
             if let Some(item) = self.add(head, change, method.settings(), made, key)? {
                 return Ok(Some(item));
+            }
+        }
+    }
+
+    /// Passes over the push `number`, the next to be merged: its contribution never becomes a member, and the model stays as it was.
+    ///
+    /// # Errors
+    /// [`Error::ForgeKey`], [`Error::NotNext`], damage to the store.
+    pub fn skip(&self, number: u64, key: &SigningKey) -> Result<Verified<Item>, Error> {
+        self.check_key(key)?;
+        loop {
+            let head = self.head_and_content()?;
+            let next = head.as_ref().map_or(0, |(item, _)| item.manifest().push) + 1;
+            if number != next || self.newest(PUSHES)? < next {
+                return Err(Error::NotNext { number, merged: next - 1 });
+            }
+            let members = head.as_ref().map(|(_, content)| content.members.as_slice()).unwrap_or_default();
+            let change = Change::skip(members, &self.pushed(number)?);
+            let (settings, made) = match &head {
+                Some((item, content)) => (item.manifest().settings.clone(), self.made(content)?),
+                None => (Value::Null, Made::default()),
+            };
+            if let Some(item) = self.add(head, change, settings, made, key)? {
+                return Ok(item);
             }
         }
     }
@@ -77,7 +107,7 @@ impl Forge {
     pub fn revert(&self, number: u64, methods: Methods, key: &SigningKey) -> Result<Verified<Item>, Error> {
         self.check_key(key)?;
         let Some(leaving) = self.item(number)?.manifest().added.clone() else {
-            return Err(Error::NotAMember { number, what: "it is itself a revert and added no contribution".into() });
+            return Err(Error::NotAMember { number, what: "it added no contribution".into() });
         };
         loop {
             let Some((head, content)) = self.head_and_content()? else {
@@ -123,7 +153,7 @@ impl Forge {
             format: Item::FORMAT.into(),
             version: Item::VERSION,
             number,
-            predecessor: head.map(|(item, _)| item.id().to_owned()),
+            predecessor: head.map_or(self.id.clone(), |(item, _)| item.id().to_owned()),
             kind: change.kind,
             added: change.added,
             removed: change.removed,
@@ -155,15 +185,27 @@ pub(super) fn content_of(members: &[Member], made: &Made) -> Content {
     Content { members: members.to_vec(), record: made.record.clone(), files: files.collect() }
 }
 
+impl Member {
+    fn of(pushed: &Pushed) -> Self {
+        let (name, contribution) = (pushed.signed.description().name.clone(), pushed.signed.id().to_owned());
+        Member { name, contribution, push: pushed.number }
+    }
+}
+
 impl Change {
     /// The contribution `pushed` comes to `members`, in place of an older one of its name.
     pub fn merge(members: &[Member], pushed: &Pushed) -> Self {
-        let (name, contribution) = (pushed.signed.description().name.clone(), pushed.signed.id().to_owned());
-        let added = Member { name, contribution, push: pushed.number };
+        let added = Member::of(pushed);
         let removed = members.iter().find(|member| member.name == added.name).cloned();
         let mut members: Vec<_> = members.iter().filter(|member| member.name != added.name).cloned().collect();
         members.push(added.clone());
         Change { kind: Kind::Merge, added: Some(added), removed, push: pushed.number, members }
+    }
+
+    /// The contribution `pushed` is passed over.
+    pub fn skip(members: &[Member], pushed: &Pushed) -> Self {
+        let (removed, members) = (Some(Member::of(pushed)), members.to_vec());
+        Change { kind: Kind::Skip, added: None, removed, push: pushed.number, members }
     }
 
     /// The contribution `leaving` goes; none if it is no member.

@@ -112,6 +112,8 @@ pub struct Made {
 pub struct Forge {
     store: Store,
     root: Root,
+    /// The root's id, which the first item names.
+    id: String,
     /// What its items are verified with.
     key: Trust,
     /// What its contributions are verified with: any contributor's key.
@@ -202,7 +204,7 @@ impl Forge {
         let contributors = root.contributors.values().map(trusted).collect::<Result<Vec<_>, _>>()?;
         let base = Identity::read(Path::new(BASE), |name| base_file(&store, &root, name), &root.base_digest)?;
         let (key, contributors) = (Trust::new(vec![key], 1)?, Trust::new(contributors, 1)?);
-        Ok(Forge { store, root, key, contributors, base })
+        Ok(Forge { store, root, id: opened.id().to_owned(), key, contributors, base })
     }
 
     /// What the forge says of itself.
@@ -254,9 +256,12 @@ fn base_file(store: &Store, root: &Root, name: &str) -> Result<Vec<u8>, Error> {
 }
 
 fn put(store: &Store, bytes: Vec<u8>) -> Result<Object, Error> {
-    let object = Object::of(&bytes);
-    store.create(&format!("{OBJECTS}/{}", object.sha256), bytes)?;
-    Ok(object)
+    let found = Object::of(&bytes);
+    if !store.create(&format!("{OBJECTS}/{}", found.sha256), bytes)? {
+        // What is there under this name may have been changed since.
+        object(store, &found.sha256, found.length)?;
+    }
+    Ok(found)
 }
 
 fn object(store: &Store, sha256: &str, length: u64) -> Result<Vec<u8>, Error> {

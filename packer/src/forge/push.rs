@@ -4,6 +4,7 @@
 //! named, a counter that is not above all pushed under this name, a task that another contributor holds, another image size than the
 //! members have. No module that was pushed before is read.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{Forge, MAX_NUMBER, Member, PUSHES, Pushed, numbered, put};
@@ -85,7 +86,8 @@ pub(super) fn admissible(
     if let Some(newest) = newest.filter(|newest| new.counter <= *newest) {
         return Err(Error::Replayed { path, name, counter: new.counter, newest });
     }
-    let lives = |p: &&Pushed| p.number > merged || members.iter().any(|member| member.push == p.number);
+    let living: BTreeSet<u64> = members.iter().map(|member| member.push).collect();
+    let lives = |p: &&Pushed| p.number > merged || living.contains(&p.number);
     for old in pushed.iter().filter(lives).map(|p| p.signed.description()).filter(|old| old.name != new.name) {
         if old.task == new.task {
             let (task, holder) = (new.task.clone(), old.contributor.clone());

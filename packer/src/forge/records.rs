@@ -1,5 +1,6 @@
 //! Reading a forge: items, contents, pushes. Nothing is handed out before its signature or digest was found right.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use medforge_runtime::bundle::description::from_canonical;
@@ -107,16 +108,28 @@ impl Forge {
         Ok(Pushed { number, signed, envelope })
     }
 
-    /// The largest number of a folder, 0 if there is none.
+    /// The largest number of a folder, 0 if there is none. Numbers have no gap.
     pub(super) fn newest(&self, folder: &str) -> Result<u64, Error> {
-        let names = self.store.list(folder)?;
-        let number = |name: &String| {
-            name.strip_suffix(".zip")?.parse::<u64>().ok().filter(|n| numbered("", *n) == format!("/{name}"))
+        let list = || -> Result<BTreeSet<u64>, Error> {
+            let number = |name: String| {
+                let number = name.strip_suffix(".zip").and_then(|number| number.parse::<u64>().ok());
+                number
+                    .filter(|n| *n > 0 && numbered("", *n) == format!("/{name}"))
+                    .ok_or_else(|| Error::ForgeHistory { what: format!("{folder}/{name} is not one of the forge's") })
+            };
+            self.store.list(folder)?.into_iter().map(number).collect()
         };
-        match names.iter().find(|name| number(name).is_none()) {
-            Some(name) => Err(Error::ForgeHistory { what: format!("{folder}/{name} is not one of the forge's") }),
-            None => Ok(names.iter().filter_map(number).max().unwrap_or(0)),
+        let gap = |numbers: &BTreeSet<u64>| (1..).zip(numbers).find(|(at, number)| at != *number).map(|(at, _)| at);
+        let mut numbers = list()?;
+        // What others create while a folder is listed may be seen without what came just before it; listed again, all that came before
+        // what was seen is there.
+        while let (Some(_), Some(newest)) = (gap(&numbers), numbers.last().copied()) {
+            numbers = list()?;
+            if let Some(missing) = gap(&numbers).filter(|missing| *missing < newest) {
+                return Err(Error::ForgeHistory { what: format!("{} is missing", numbered(folder, missing)) });
+            }
         }
+        Ok(numbers.len() as u64)
     }
 }
 

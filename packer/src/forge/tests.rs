@@ -8,7 +8,7 @@ use super::recipe::{Method, Recipe, Recipes, Seen, Settings};
 use super::*;
 use crate::base::adapter_path;
 use crate::contribution::tests::{OPTIONS, base, key, parts};
-use crate::contribution::{self, Options, Parts};
+use crate::contribution::{self, Contribution, Options, Parts};
 use crate::merge;
 
 /// Forgets nothing: its file holds the previous file and the name of the new member. So the order and every model in between count.
@@ -102,7 +102,7 @@ fn what_is_pushed_is_merged_in_order_and_verifies() {
     assert!(forge.merge(&average(&forge), &key(FORGE)).unwrap().is_none());
     assert_eq!(members(&forge, 3), ["hospital 1/breast", "hospital 2/lung", "hospital 3/colon"]);
     let [second, third] = [2, 3].map(|number| forge.item(number).unwrap());
-    assert_eq!(third.manifest().predecessor.as_deref(), Some(second.id()));
+    assert_eq!(third.manifest().predecessor, second.id());
     let report = forge.verify(Some(methods(&forge))).unwrap();
     assert_eq!((report.items, report.waiting, report.rebuilt), (3, 0, 3));
     // Opened again, with the right key, the wrong key, and elsewhere.
@@ -315,7 +315,115 @@ fn damage_anywhere_is_found() {
     std::fs::copy(dir.path().join("pushes/000001.zip"), dir.path().join("pushes/000003.zip")).unwrap();
     assert!(verify().unwrap_err().to_string().contains("after a newer one"));
     // Nor does it come back by being merged.
-    assert!(matches!(forge.merge(&average(&forge), &key(FORGE)), Err(Error::Replayed { .. })));
+    let error = forge.merge(&average(&forge), &key(FORGE)).unwrap_err();
+    assert!(
+        matches!(&error, Error::NotMerged { push: 3, source } if matches!(**source, Error::Replayed { .. })),
+        "{error}"
+    );
+}
+
+/// A record under a number far ahead costs nothing and is found, before anything is read.
+#[test]
+fn numbers_have_no_gap() {
+    let (dir, forge) = forge();
+    push(&forge, 1, "breast", 1).unwrap();
+    std::fs::write(dir.path().join("pushes/999999.zip"), b"").unwrap();
+    let missing = |error: Error| assert!(error.to_string().contains("pushes/000002.zip is missing"), "{error}");
+    missing(push(&forge, 2, "lung", 1).unwrap_err());
+    missing(forge.merge(&average(&forge), &key(FORGE)).unwrap_err());
+    missing(forge.verify(None).unwrap_err());
+}
+
+/// What lies under an object's name and is something else is not taken for it.
+#[test]
+fn an_object_that_was_changed_is_not_pushed_again() {
+    let (dir, forge) = forge();
+    let good = signed(1, "breast", 1, 1, 1);
+    let contribution = Contribution::open(Path::new("x"), good.clone(), &forge.contributors, &forge.base).unwrap();
+    let entry = &contribution.manifest().entries[0];
+    std::fs::write(dir.path().join("objects").join(&entry.sha256), b"something else").unwrap();
+    let error = forge.push(Path::new("x"), good).map(|(number, _)| number).unwrap_err();
+    assert!(matches!(&error, Error::ForgeStore { .. } | Error::ForgeObject { .. }), "{error}");
+    assert!(!dir.path().join("pushes").exists());
+}
+
+/// A merge checks a contribution's parts as a push did: somebody who writes to the store can sign what no push would take.
+#[test]
+fn what_came_past_push_is_not_merged_and_can_be_passed_over() {
+    let (dir, forge) = forge();
+    push(&forge, 1, "breast", 1).unwrap();
+    merge(&forge, &average(&forge));
+    let good = contribution::build(&parts(&base(), "hospital 2", "lung", 1), OPTIONS, &base().identity(), &key(2));
+    let good = good.unwrap();
+    let names = good.manifest().entries.iter().map(|entry| entry.name.clone());
+    let mut payload: BTreeMap<_, _> = names.map(|n| (n.clone(), good.entry(&n).unwrap().to_vec())).collect();
+    payload.insert("card.md".into(), b"\x1b[2J".to_vec());
+    let manifest = Manifest { entries: bundle::list(&payload), ..good.manifest().clone() };
+    let archive = bundle::assemble(&manifest, &payload, &[key(2)]).unwrap();
+    payload.into_values().for_each(|bytes| drop(put(&forge.store, bytes).unwrap()));
+    std::fs::write(dir.path().join("pushes/000002.zip"), bundle::envelope(&archive).unwrap()).unwrap();
+    push(&forge, 3, "colon", 1).unwrap();
+
+    let before = everything(dir.path());
+    let error = forge.merge(&average(&forge), &key(FORGE)).unwrap_err();
+    assert!(matches!(&error, Error::NotMerged { push: 2, .. }) && error.exit_code() == 3, "{error}");
+    assert!(error.to_string().contains("control characters") && error.to_string().contains("forge skip"), "{error}");
+    for number in [0, 1, 3, 4] {
+        assert!(matches!(forge.skip(number, &key(FORGE)), Err(Error::NotNext { merged: 1, .. })), "{number}");
+    }
+    assert!(matches!(forge.skip(2, &key(1)), Err(Error::ForgeKey { .. })));
+    assert!(everything(dir.path()) == before);
+
+    assert_eq!(forge.skip(2, &key(FORGE)).unwrap().manifest().number, 2);
+    assert_eq!(members(&forge, 2), ["hospital 1/breast"]);
+    let contents = [1, 2].map(|n| forge.content(forge.item(n).unwrap().manifest()).unwrap());
+    assert!(contents[0] == contents[1], "the model stays as it was");
+    assert_eq!(merge(&forge, &average(&forge)), 3);
+    assert_eq!(members(&forge, 3), ["hospital 1/breast", "hospital 3/colon"]);
+    assert!(matches!(forge.revert(2, methods(&forge), &key(FORGE)), Err(Error::NotAMember { .. })));
+    // Its task is free again, and its contributor's counter is not.
+    assert!(matches!(push(&forge, 2, "lung", 1), Err(Error::Replayed { .. })));
+    push(&forge, 1, "lung", 1).unwrap();
+}
+
+#[test]
+fn the_first_push_can_be_passed_over() {
+    let (_dir, forge) = forge();
+    push(&forge, 1, "breast", 1).unwrap();
+    push(&forge, 2, "lung", 1).unwrap();
+    let first = forge.skip(1, &key(FORGE)).unwrap();
+    assert_eq!((first.manifest().members, &first.manifest().predecessor), (0, &forge.id));
+    assert_eq!(merge(&forge, &Chain(1)), 2);
+    assert_eq!(members(&forge, 2), ["hospital 2/lung"]);
+    let report = forge.verify(Some(methods(&forge))).unwrap();
+    assert_eq!((report.items, report.rebuilt, report.waiting), (2, 2, 0));
+}
+
+/// The keeper signs an item that no rule gives.
+#[test]
+fn items_that_the_rules_do_not_give_are_found() {
+    let (dir, forge) = forge();
+    push(&forge, 1, "breast", 1).unwrap();
+    merge(&forge, &average(&forge));
+    let record = dir.path().join("items/000001.zip");
+    let good = std::fs::read(&record).unwrap();
+    let item = forge.item(1).unwrap().manifest().clone();
+    type Change = fn(&mut Item);
+    let table: &[(&str, Change)] = &[
+        ("does not name the item before", |item| item.predecessor = "0".repeat(64)),
+        ("other members", |item| (item.kind, item.removed, item.added) = (Kind::Skip, item.added.clone(), None)),
+        ("other members", |item| item.push = 2),
+        ("is not there", |item| (item.kind, item.removed, item.added) = (Kind::Revert, item.added.clone(), None)),
+    ];
+    for (words, change) in table {
+        let mut changed = item.clone();
+        change(&mut changed);
+        std::fs::write(&record, bundle::assemble(&changed, &BTreeMap::new(), &[key(FORGE)]).unwrap()).unwrap();
+        let said = forge.verify(None).unwrap_err().to_string();
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    std::fs::write(&record, good).unwrap();
+    assert!(forge.verify(None).is_ok());
 }
 
 /// The number of a push that was merged is not given out again when its record is lost.

@@ -8,7 +8,8 @@ use medforge_runtime::bundle::{self, Verified};
 use serde::Serialize;
 
 use super::merge::{Change, content_of};
-use super::{Content, Forge, Item, Kind, Methods, OBJECTS, Object, Pushed};
+use super::push::admissible;
+use super::{Content, Forge, Item, Kind, Made, Methods, OBJECTS, Object, PUSHES, Pushed, numbered};
 use crate::contribution::Contribution;
 use crate::{Error, interrupt};
 
@@ -59,7 +60,7 @@ impl Forge {
         let mut before: Option<(Verified<Item>, Content)> = None;
         for item in items {
             let content = self.content(item.manifest())?;
-            follows(&item, &content, before.as_ref(), &pushes)?;
+            self.follows(&item, &content, before.as_ref(), &pushes)?;
             named.insert(item.manifest().content.sha256.clone());
             for file in content.files.values() {
                 interrupt::check()?;
@@ -102,6 +103,9 @@ impl Forge {
         before: Option<&(Verified<Item>, Content)>,
         methods: Methods,
     ) -> Result<(), Error> {
+        if item.kind == Kind::Skip {
+            return Ok(());
+        }
         let method = methods(&item.settings)?;
         let goes_on = |settings| method.goes_on_from(settings) && item.removed.is_none();
         let before = before.filter(|(item, content)| goes_on(&item.manifest().settings) && !content.members.is_empty());
@@ -112,31 +116,43 @@ impl Forge {
             false => Err(Error::NotRebuilt { number: item.number }),
         }
     }
-}
 
-/// Whether an item is what comes of the one before and the pushes.
-fn follows(
-    item: &Verified<Item>,
-    content: &Content,
-    before: Option<&(Verified<Item>, Content)>,
-    pushes: &[Pushed],
-) -> Result<(), Error> {
-    let (id, item) = (item.id(), item.manifest());
-    let refuse = |what: &str| Error::ForgeHistory { what: format!("v{} ({id}) {what}", item.number) };
-    if item.predecessor.as_deref() != before.map(|(item, _)| item.id()) {
-        return Err(refuse("does not name the item before it"));
-    }
-    let members = before.map(|(_, content)| content.members.as_slice()).unwrap_or_default();
-    let merged = before.map_or(0, |(item, _)| item.manifest().push);
-    let change = match (item.kind, &item.removed) {
-        (Kind::Merge, _) => pushes.get(merged as usize).map(|pushed| Change::merge(members, pushed)),
-        (Kind::Revert, Some(leaving)) => Change::revert(members, leaving, merged),
-        (Kind::Revert, None) => None,
-    };
-    let change = change.ok_or_else(|| refuse("merges or reverts a contribution that is not there"))?;
-    let same = (&change.added, &change.removed, change.push) == (&item.added, &item.removed, item.push);
-    match same && change.members == content.members {
-        true => Ok(()),
-        false => Err(refuse("has other members than the item before it and the pushes make")),
+    /// Whether an item is what comes of the one before (of the root) and the pushes.
+    fn follows(
+        &self,
+        item: &Verified<Item>,
+        content: &Content,
+        before: Option<&(Verified<Item>, Content)>,
+        pushes: &[Pushed],
+    ) -> Result<(), Error> {
+        let (id, item) = (item.id(), item.manifest());
+        let refuse = |what: String| Error::ForgeHistory { what: format!("v{} ({id}) {what}", item.number) };
+        if item.predecessor != before.map_or(self.id.as_str(), |(item, _)| item.id()) {
+            return Err(refuse("does not name the item before it".into()));
+        }
+        let members = before.map(|(_, content)| content.members.as_slice()).unwrap_or_default();
+        let merged = before.map_or(0, |(item, _)| item.manifest().push);
+        let next = pushes.get(merged as usize);
+        let change = match (item.kind, &item.removed, next) {
+            (Kind::Merge, _, Some(pushed)) => {
+                let (name, earlier) = (numbered(PUSHES, pushed.number), &pushes[..merged as usize]);
+                let admitted = admissible(Path::new(&name), pushed.signed.description(), earlier, members, merged);
+                admitted.map_err(|error| refuse(format!("merges what may not be: {error}")))?;
+                Some(Change::merge(members, pushed))
+            }
+            (Kind::Skip, _, Some(pushed)) => Some(Change::skip(members, pushed)),
+            (Kind::Revert, Some(leaving), _) => Change::revert(members, leaving, merged),
+            _ => None,
+        };
+        let change = change.ok_or_else(|| refuse("names a contribution that is not there".into()))?;
+        let same = (&change.added, &change.removed, change.push) == (&item.added, &item.removed, item.push);
+        if !same || change.members != content.members {
+            return Err(refuse("has other members than the item before it and the pushes make".into()));
+        }
+        let nothing = content_of(&[], &Made::default());
+        match item.kind == Kind::Skip && before.map_or(&nothing, |(_, before)| before) != content {
+            true => Err(refuse("passes over a contribution and yet changes the model".into())),
+            false => Ok(()),
+        }
     }
 }

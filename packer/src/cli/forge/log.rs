@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::At;
 use crate::forge::recipe::Settings;
-use crate::forge::{Item, Member};
+use crate::forge::{Item, Kind, Member};
 use crate::{Error, output};
 
 /// Show a forge's history: its items, and what was pushed and is not merged yet
@@ -60,6 +60,7 @@ pub fn run(args: Args) -> Result<(), Error> {
 pub(super) fn change(item: &Item) -> String {
     let name = |member: &Option<Member>| member.as_ref().map(|member| member.name.clone()).unwrap_or_default();
     match (&item.added, &item.removed) {
+        _ if item.kind == Kind::Skip => format!("passed over {}", name(&item.removed)),
         (Some(_), None) => format!("+ {}", name(&item.added)),
         (Some(_), Some(_)) => format!("+ {} in place of its older one", name(&item.added)),
         (None, _) => format!("- {}", name(&item.removed)),

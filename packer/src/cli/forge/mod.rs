@@ -19,6 +19,7 @@ mod method;
 mod push;
 mod revert;
 mod show;
+mod skip;
 mod verify;
 
 /// Merge contributions one after another into the next forge item, with a history that anybody can verify
@@ -36,6 +37,7 @@ pub enum Command {
     Log(log::Args),
     Show(show::Args),
     Revert(revert::Args),
+    Skip(skip::Args),
     Verify(verify::Args),
     Compare(compare::Args),
     Bundle(bundle::Args),
@@ -49,6 +51,7 @@ pub fn run(command: Command) -> Result<(), Error> {
         Command::Log(args) => log::run(args),
         Command::Show(args) => show::run(args),
         Command::Revert(args) => revert::run(args),
+        Command::Skip(args) => skip::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Bundle(args) => bundle::run(args),

@@ -47,7 +47,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let manifest = item.manifest();
     row("item", format!("v{}, {}", manifest.number, change(manifest)));
     row("id", item.id().to_owned());
-    row("after", manifest.predecessor.clone().unwrap_or_else(|| "nothing".into()));
+    row("after", manifest.predecessor.clone());
     row("created", format!("{} by {} {}", manifest.created, manifest.tool.name, manifest.tool.version));
     row("settings", manifest.settings.to_string());
     for member in &content.members {
