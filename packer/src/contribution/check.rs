@@ -55,7 +55,7 @@ pub(super) fn check_mergeable(place: &Path, module: &Module, condensed: &Condens
     for (site, factors) in &module.sites {
         // No value of s*B*A is above this.
         let bound = module.scale().abs() * module.rank as f64 * largest(&factors.a.data) * largest(&factors.b.data);
-        if !(bound <= f64::from(f32::MAX)) {
+        if bound.is_nan() || bound > f64::from(f32::MAX) {
             let what = format!("its change of {site} may reach {bound:.1e}, beyond what f32 holds");
             return Err(Error::Unmergeable { path: place.to_owned(), what });
         }
