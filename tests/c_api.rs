@@ -161,7 +161,7 @@ fn the_example_compiles_without_a_warning_and_classifies() {
     std::fs::write(fixture.0.path().join("changed"), bytes).unwrap();
     let output = run(&["changed", "k.pub", "image.ppm"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!output.status.success() && said.contains("BUNDLE_FRAME"), "{said}");
+    assert!(!output.status.success() && said.contains("BAD_CRC"), "{said}");
     assert!(!run(&["b.medforge", "k.pub", "image.ppm", "none"]).status.success());
 }
 
@@ -239,8 +239,8 @@ fn bad_arguments_are_codes_with_a_sentence_and_write_nothing() {
         demand(medforge_open(bundle.as_ptr(), null(), &mut other), Status::NullPointer, "trust_path");
         demand(medforge_open(bundle.as_ptr(), key.as_ptr(), null_mut()), Status::NullPointer, "classifier");
         demand(medforge_open(c"absent".as_ptr(), key.as_ptr(), &mut other), Status::Io, "absent");
-        demand(medforge_open(c"\xff".as_ptr(), key.as_ptr(), &mut other), Status::NotUtf8, "bundle_path");
-        demand(medforge_open(bundle.as_ptr(), bundle.as_ptr(), &mut other), Status::Trust, "");
+        demand(medforge_open(c"\xff".as_ptr(), key.as_ptr(), &mut other), Status::StringNotUtf8, "bundle_path");
+        demand(medforge_open(bundle.as_ptr(), bundle.as_ptr(), &mut other), Status::BadTrustFile, "");
         assert!(other.is_null(), "an output was written on failure");
 
         let p = pixels.as_ptr();

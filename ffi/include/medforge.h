@@ -15,8 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// What a function came to. Numbers are never reused: 1 to 19 the call, 20 to 49 a refused bundle, 50 and up the device
-// and the question asked.
+// What a function came to. Numbers are never reused: 1 to 19 the call, 50 to 59 the device and the question asked, 100 and up what was
+// refused: those are the classes of the format's documentation, under the same names.
 enum medforge_result
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : uint32_t
@@ -27,7 +27,7 @@ enum medforge_result
   // A pointer is NULL that must not be.
   MEDFORGE_RESULT_NULL_POINTER = 1,
   // A string is not UTF-8.
-  MEDFORGE_RESULT_NOT_UTF8 = 2,
+  MEDFORGE_RESULT_STRING_NOT_UTF8 = 2,
   // A file cannot be read.
   MEDFORGE_RESULT_IO = 3,
   // A fault in the library itself; please report it.
@@ -38,62 +38,234 @@ enum medforge_result
   MEDFORGE_RESULT_BUFFER_TOO_SMALL = 6,
   // An error that has no code of its own in this version.
   MEDFORGE_RESULT_OTHER = 7,
-  // The trusted key cannot be used.
-  MEDFORGE_RESULT_TRUST = 8,
   // Width, height, stride and pointer do not make an image.
   MEDFORGE_RESULT_PIXELS = 9,
   // The image cannot be brought to the size that the bundle asks for.
   MEDFORGE_RESULT_PREPROCESSING = 10,
   // An image file does not decode.
   MEDFORGE_RESULT_IMAGE = 11,
-  // Not a bundle, cut off or added to.
-  MEDFORGE_RESULT_NOT_A_BUNDLE = 20,
-  // Larger than the format allows.
-  MEDFORGE_RESULT_BUNDLE_LIMIT = 21,
-  // The archive is not in its canonical form.
-  MEDFORGE_RESULT_BUNDLE_FRAME = 22,
-  // An entry's name is not allowed.
-  MEDFORGE_RESULT_BUNDLE_NAME = 23,
-  // An entry is missing.
-  MEDFORGE_RESULT_BUNDLE_ENTRY_MISSING = 24,
-  // An entry is not in the manifest.
-  MEDFORGE_RESULT_BUNDLE_ENTRY_UNLISTED = 25,
-  // An entry's length is not the signed one.
-  MEDFORGE_RESULT_BUNDLE_ENTRY_LENGTH = 26,
-  // An entry's bytes are not the signed ones.
-  MEDFORGE_RESULT_BUNDLE_ENTRY_DIGEST = 27,
-  // An entry is as signed but cannot be used.
-  MEDFORGE_RESULT_BUNDLE_ENTRY_CONTENT = 28,
-  // Another version of the format.
-  MEDFORGE_RESULT_MANIFEST_VERSION = 29,
-  // JSON of another form than expected.
-  MEDFORGE_RESULT_BUNDLE_JSON = 30,
-  // JSON that is not canonical.
-  MEDFORGE_RESULT_BUNDLE_JSON_NOT_CANONICAL = 31,
-  // The manifest contradicts itself.
-  MEDFORGE_RESULT_MANIFEST = 32,
-  // A signature does not match.
-  MEDFORGE_RESULT_SIGNATURE_INVALID = 33,
-  // The list of signatures is not one that a signer makes.
-  MEDFORGE_RESULT_SIGNATURES = 34,
-  // Too few trusted keys have signed.
-  MEDFORGE_RESULT_NOT_TRUSTED = 35,
-  // The graph is not one that runs here.
-  MEDFORGE_RESULT_GRAPH = 36,
-  // Tensors do not fit the graph or the manifest.
-  MEDFORGE_RESULT_MISFIT = 37,
-  // A tensor file cannot be read.
-  MEDFORGE_RESULT_TENSOR_FILE = 38,
-  // A tensor cannot be used.
-  MEDFORGE_RESULT_TENSOR = 39,
-  // This device computes something else than the maker of the bundle did; do not use it.
-  MEDFORGE_RESULT_GOLDEN_MISMATCH = 50,
   // The computation failed.
   MEDFORGE_RESULT_DEVICE = 51,
   // The bundle has no such task.
   MEDFORGE_RESULT_UNKNOWN_TASK = 52,
   // The bundle has several tasks and none was named.
   MEDFORGE_RESULT_TASK_NEEDED = 53,
+  // The file is no ZIP archive at all.
+  MEDFORGE_RESULT_NOT_AN_ARCHIVE = 100,
+  // The file ends before the archive does: it was cut off, or bytes were taken out of it.
+  MEDFORGE_RESULT_TRUNCATED = 101,
+  // Something stands before the archive, which some programs would run or read.
+  MEDFORGE_RESULT_PREPENDED = 102,
+  // Something stands after the archive, which some programs would read.
+  MEDFORGE_RESULT_TRAILING = 103,
+  // There are two end records, and programs differ in which they believe.
+  MEDFORGE_RESULT_TWO_EOCD = 104,
+  // The archive's comment holds an end record, which some programs believe.
+  MEDFORGE_RESULT_EOCD_IN_COMMENT = 105,
+  // A ZIP64 record gives second copies of numbers, and programs differ in which they believe.
+  MEDFORGE_RESULT_ZIP64_EOCD_DISAGREES = 106,
+  // A ZIP64 record gives sizes beyond the file.
+  MEDFORGE_RESULT_ZIP64_HUGE = 107,
+  // The end record gives another number of entries than the directory has.
+  MEDFORGE_RESULT_COUNT_WRONG = 108,
+  // The archive says that it continues on another disk.
+  MEDFORGE_RESULT_MULTI_DISK = 109,
+  // Bytes that no entry owns stand between entries.
+  MEDFORGE_RESULT_GAP_ENTRIES = 110,
+  // Bytes that no record owns stand between the directory and the end record.
+  MEDFORGE_RESULT_GAP_BEFORE_EOCD = 111,
+  // The archive has a comment, which nothing signs or shows.
+  MEDFORGE_RESULT_ARCHIVE_COMMENT = 112,
+  // There are more entries than the format allows.
+  MEDFORGE_RESULT_TOO_MANY_ENTRIES = 113,
+  // The file is larger than the format allows.
+  MEDFORGE_RESULT_TOO_LARGE = 114,
+  // The entries are not in the one order that the format has.
+  MEDFORGE_RESULT_ENTRY_ORDER = 115,
+  // A byte between the entries' data is not the one that the format has there.
+  MEDFORGE_RESULT_NONCANONICAL_FRAME = 116,
+  // Two entries have one name, and programs differ in which they take.
+  MEDFORGE_RESULT_DUP_NAME = 130,
+  // An entry's own header and the directory give it different names.
+  MEDFORGE_RESULT_LFH_NAME_DIFFERS = 131,
+  // An entry's own header and the directory give it different sizes.
+  MEDFORGE_RESULT_LFH_SIZE_DIFFERS = 132,
+  // An entry's own header and the directory give it different checksums.
+  MEDFORGE_RESULT_LFH_CRC_DIFFERS = 133,
+  // An entry's own header and the directory give it different compressions.
+  MEDFORGE_RESULT_LFH_METHOD_DIFFERS = 134,
+  // An entry's sizes stand after its data, where they can lie.
+  MEDFORGE_RESULT_DESCRIPTOR_LIES = 135,
+  // An entry is encrypted, or says so.
+  MEDFORGE_RESULT_ENCRYPTED_FLAG = 136,
+  // An entry is compressed.
+  MEDFORGE_RESULT_BAD_METHOD = 137,
+  // A compressed entry has bytes after the end of its stream.
+  MEDFORGE_RESULT_DEFLATE_TRAILING = 138,
+  // Two entries are one and the same bytes.
+  MEDFORGE_RESULT_OVERLAP_FULL = 139,
+  // An entry's data holds the header of the next one.
+  MEDFORGE_RESULT_OVERLAP_QUOTED = 140,
+  // An entry's data reaches into the directory.
+  MEDFORGE_RESULT_OVERLAP_CD = 141,
+  // A compressed entry would grow more than a hundredfold.
+  MEDFORGE_RESULT_BOMB_RATIO = 142,
+  // An entry that is not compressed gives two different sizes.
+  MEDFORGE_RESULT_SIZE_LIES = 143,
+  // An entry's checksum is not that of its data.
+  MEDFORGE_RESULT_BAD_CRC = 144,
+  // An extra field gives an entry a second name.
+  MEDFORGE_RESULT_UNICODE_PATH_EXTRA = 145,
+  // An entry has a comment, which nothing signs or shows.
+  MEDFORGE_RESULT_ENTRY_COMMENT = 146,
+  // A name climbs out of its folder.
+  MEDFORGE_RESULT_DOTDOT = 160,
+  // A name begins at the root of the file system.
+  MEDFORGE_RESULT_ABSOLUTE = 161,
+  // A name has a backslash, a separator on some systems only.
+  MEDFORGE_RESULT_BACKSLASH = 162,
+  // A name begins with a drive.
+  MEDFORGE_RESULT_DRIVE_LETTER = 163,
+  // A name has a NUL, where C programs end it.
+  MEDFORGE_RESULT_NUL = 164,
+  // A name is empty.
+  MEDFORGE_RESULT_EMPTY_NAME = 165,
+  // A part of a name begins with a dot.
+  MEDFORGE_RESULT_DOT_SEGMENT = 166,
+  // A part of a name is empty.
+  MEDFORGE_RESULT_DOUBLE_SLASH = 167,
+  // Two names differ in case alone and are one on some systems.
+  MEDFORGE_RESULT_CASE_TWIN = 168,
+  // Two names differ in their spelling of accents alone and are one on some systems.
+  MEDFORGE_RESULT_NFC_NFD_TWIN = 169,
+  // A name is not UTF-8.
+  MEDFORGE_RESULT_BAD_UTF8 = 170,
+  // A name is a device on Windows.
+  MEDFORGE_RESULT_WIN_RESERVED = 171,
+  // A name has a colon, which hides a second stream on Windows.
+  MEDFORGE_RESULT_ADS_STREAM = 172,
+  // A name is longer than the format allows.
+  MEDFORGE_RESULT_LONG_NAME = 173,
+  // An entry is a symbolic link.
+  MEDFORGE_RESULT_SYMLINK = 174,
+  // An entry is a folder, and has data.
+  MEDFORGE_RESULT_DIR_WITH_DATA = 175,
+  // An entry is a folder.
+  MEDFORGE_RESULT_DIR_ENTRY = 176,
+  // A name has a character that the format does not allow.
+  MEDFORGE_RESULT_BAD_NAME = 177,
+  // A key stands twice, and programs differ in which they take.
+  MEDFORGE_RESULT_DUP_JSON_KEY = 190,
+  // A key is unknown, so it may mean something that is not done here.
+  MEDFORGE_RESULT_UNKNOWN_FIELD = 191,
+  // The format, or its version, is not one that is read here.
+  MEDFORGE_RESULT_UNKNOWN_FORMAT_VERSION = 192,
+  // Values are nested deeper than the format allows.
+  MEDFORGE_RESULT_DEEP_JSON = 193,
+  // The text is not UTF-8.
+  MEDFORGE_RESULT_NOT_UTF8 = 194,
+  // The same content has other bytes than RFC 8785 gives it.
+  MEDFORGE_RESULT_NONCANONICAL = 195,
+  // An entry that must be there is not.
+  MEDFORGE_RESULT_MISSING_ENTRY = 196,
+  // An entry is there that the manifest does not name.
+  MEDFORGE_RESULT_EXTRA_ENTRY = 197,
+  // An entry's bytes are not those that were signed.
+  MEDFORGE_RESULT_HASH_MISMATCH = 198,
+  // An entry is longer or shorter than what was signed.
+  MEDFORGE_RESULT_LENGTH_MISMATCH = 199,
+  // It was signed as another kind of document.
+  MEDFORGE_RESULT_TYPE_CONFUSION = 200,
+  // Manifest.json and signatures.json do not belong together: one was changed, or they come from two bundles.
+  MEDFORGE_RESULT_MIXED_BUNDLES = 201,
+  // It is not JSON of the form that the format has.
+  MEDFORGE_RESULT_BAD_JSON = 202,
+  // It is longer than the format allows.
+  MEDFORGE_RESULT_JSON_TOO_LARGE = 203,
+  // The manifest contradicts itself, or a value is out of range.
+  MEDFORGE_RESULT_CONTRADICTION = 204,
+  // Nobody has signed it.
+  MEDFORGE_RESULT_UNSIGNED = 220,
+  // No key that is trusted for this has signed it.
+  MEDFORGE_RESULT_WRONG_KEY = 221,
+  // A key that signed it was revoked.
+  MEDFORGE_RESULT_REVOKED_KEY = 222,
+  // A key is of small order: one signature by it fits any message.
+  MEDFORGE_RESULT_WEAK_KEY = 223,
+  // A signature's first half is of small order, which no signer makes.
+  MEDFORGE_RESULT_SMALL_ORDER_R = 224,
+  // A key is in another spelling than the one that RFC 8032 gives it.
+  MEDFORGE_RESULT_NONCANONICAL_A = 225,
+  // A signature's second half is not reduced: it is a copy that somebody made without the key.
+  MEDFORGE_RESULT_S_PLUS_L = 226,
+  // A key or signature has the wrong length.
+  MEDFORGE_RESULT_BAD_LENGTH = 227,
+  // One key stands twice among the signatures, as if two had signed.
+  MEDFORGE_RESULT_DUP_SIGNATURE_THRESHOLD = 228,
+  // One key stands in the trust file under two names, as if it were two.
+  MEDFORGE_RESULT_SAME_KEY_TWO_IDS = 229,
+  // The trust file gives a key an id that is not its own.
+  MEDFORGE_RESULT_KEYID_LIES = 230,
+  // An older version than the newest that this device, or the trust file, knows.
+  MEDFORGE_RESULT_ROLLBACK = 231,
+  // A version so far ahead that every later release would be refused.
+  MEDFORGE_RESULT_FAST_FORWARD = 232,
+  // The trust file, or a key that signed, is not valid at this time.
+  MEDFORGE_RESULT_EXPIRED = 233,
+  // The clock shows an earlier time than it did before.
+  MEDFORGE_RESULT_CLOCK_BACKWARDS = 234,
+  // The state file holds what no accepted bundle left there.
+  MEDFORGE_RESULT_REJECTED_STATE_CACHED = 235,
+  // A new trust file does not follow the one before it.
+  MEDFORGE_RESULT_ROOT_VERSION_SKIP = 236,
+  // A new trust file is not signed by enough keys of the one before it.
+  MEDFORGE_RESULT_TRUST_ROTATION_UNSIGNED = 237,
+  // Some trusted keys have signed, and fewer than must.
+  MEDFORGE_RESULT_BELOW_THRESHOLD = 238,
+  // There are more signatures than the format allows.
+  MEDFORGE_RESULT_TOO_MANY_SIGNATURES = 239,
+  // The list of signatures is not one that a signer makes.
+  MEDFORGE_RESULT_BAD_SIGNATURES = 240,
+  // This very bundle was revoked.
+  MEDFORGE_RESULT_REVOKED_BUNDLE = 241,
+  // The trust file is not one that can be used.
+  MEDFORGE_RESULT_BAD_TRUST_FILE = 242,
+  // Two tensors of a file share bytes.
+  MEDFORGE_RESULT_ST_OVERLAP = 260,
+  // Bytes of a tensor file belong to no tensor.
+  MEDFORGE_RESULT_ST_HOLE = 261,
+  // Bytes follow the last tensor of a file.
+  MEDFORGE_RESULT_ST_TRAILING = 262,
+  // A tensor file has a key twice, and libraries take the last.
+  MEDFORGE_RESULT_ST_DUP_KEY = 263,
+  // A shape is beyond the address space, or does not fit its bytes.
+  MEDFORGE_RESULT_ST_SHAPE_OVERFLOW = 264,
+  // A tensor file's header is longer than the file or than is safe.
+  MEDFORGE_RESULT_ST_HUGE_HEADER = 265,
+  // A value is not a number, and would spread to every result.
+  MEDFORGE_RESULT_NAN_WEIGHT = 266,
+  // A value is infinite, and would spread to every result.
+  MEDFORGE_RESULT_INF_WEIGHT = 267,
+  // A module is for another base.
+  MEDFORGE_RESULT_MODULE_WRONG_BASE = 268,
+  // Tensors do not have the shapes that the base and the manifest give them.
+  MEDFORGE_RESULT_MODULE_WRONG_SHAPE = 269,
+  // A module changes a layer that the base does not have.
+  MEDFORGE_RESULT_MODULE_UNKNOWN_SITE = 270,
+  // The graph cannot be read.
+  MEDFORGE_RESULT_ONNX_MALFORMED = 271,
+  // The graph names another file to read weights from.
+  MEDFORGE_RESULT_ONNX_EXTERNAL_DATA_PATH = 272,
+  // This device computes something else than the maker of the bundle did.
+  MEDFORGE_RESULT_GOLDEN_MISMATCH = 273,
+  // A tensor file is damaged, or not one at all.
+  MEDFORGE_RESULT_ST_MALFORMED = 274,
+  // A tensor is of a type or shape that is not read here.
+  MEDFORGE_RESULT_ST_UNUSABLE = 275,
+  // The graph is not one that a base needs.
+  MEDFORGE_RESULT_ONNX_REFUSED = 276,
+  // Tensors are missing or left over.
+  MEDFORGE_RESULT_TENSORS_MISFIT = 277,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -106,11 +278,23 @@ typedef uint32_t medforge_result;
 // A bundle that was verified and is ready to classify.
 typedef struct medforge_classifier medforge_classifier;
 
+// How to open a bundle. Zero it, set struct_size to sizeof(medforge_open_options), then what is wanted.
+typedef struct {
+  // sizeof(medforge_open_options): what lies beyond it is not read.
+  size_t struct_size;
+  // The public key or keys (SPKI PEM), or the trust file (TOML). Not NULL.
+  const char *trust_path;
+  // What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. NULL: nothing.
+  const char *state_path;
+  // The time, UTC, such as "2026-01-31T23:59:59Z". NULL, on a device without a clock: no time is looked at.
+  const char *now;
+} medforge_open_options;
+
 #ifdef __cplusplus
 extern "C" {
 #endif // __cplusplus
 
-// The name of a result, such as "NOT_TRUSTED"; "UNKNOWN" for a number that is none. Never NULL.
+// The name of a result, such as "WRONG_KEY"; "UNKNOWN" for a number that is none. Never NULL.
 const char *medforge_result_name(uint32_t result);
 
 // The version of the library, such as "0.1.0". Never NULL.
@@ -120,14 +304,32 @@ const char *medforge_version(void);
 // thread's next failure.
 const char *medforge_last_error(void);
 
-// Verifies the bundle in the file `bundle_path` against the public key or keys (SPKI PEM) in the file `trust_path`, loads
-// it and checks this device against its golden vectors.
+// Verifies the bundle in the file `bundle_path` against the public key or keys (SPKI PEM), or the trust file (TOML), in the file
+// `trust_path`, loads it and checks this device against its golden vectors. No time is looked at and nothing is remembered:
+// medforge_open_with does both.
 //
 // # Safety
 // Both paths are NUL-terminated strings; `classifier` points to a writable pointer.
 medforge_result medforge_open(const char *bundle_path,
                               const char *trust_path,
                               medforge_classifier **classifier);
+
+// Verifies and loads the bundle in the file `bundle_path` as `options` say, and checks this device against its golden vectors.
+//
+// # Safety
+// `bundle_path` and every path and time of `options` are NUL-terminated strings, or NULL where that is allowed; `options` points to
+// struct_size readable bytes; `classifier` points to a writable pointer.
+medforge_result medforge_open_with(const char *bundle_path,
+                                   const medforge_open_options *options,
+                                   medforge_classifier **classifier);
+
+// Whether the trust file `next_path`, with its signatures, may take the place of `trust_path`. No file is changed: the caller replaces it.
+//
+// # Safety
+// All three are NUL-terminated strings.
+medforge_result medforge_trust_follows(const char *trust_path,
+                                       const char *next_path,
+                                       const char *signatures_path);
 
 // Closes a classifier and frees its memory. NULL is allowed.
 //

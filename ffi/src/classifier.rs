@@ -1,15 +1,12 @@
-//! A classifier behind a handle: opened from a bundle's file, asked about tasks and classes, given pixels, closed.
+//! A classifier behind a handle: asked about tasks and classes, given pixels, closed.
 
 use std::ffi::{CString, c_char};
-use std::io::Read;
 
-use medforge_runtime::bundle::frame::LIMITS;
-use medforge_runtime::bundle::{self, Trust};
 use medforge_runtime::classify;
 use medforge_runtime::image::RgbView;
 
 use crate::last_error::{Failure, guard};
-use crate::pointer::{input, object, output, text};
+use crate::pointer::{input, object, optional, output};
 use crate::status::Status;
 
 /// A bundle that was verified and is ready to classify.
@@ -23,31 +20,6 @@ pub struct Classifier {
 struct Task {
     name: CString,
     classes: Vec<CString>,
-}
-
-/// Verifies the bundle in the file `bundle_path` against the public key or keys (SPKI PEM) in the file `trust_path`, loads
-/// it and checks this device against its golden vectors.
-///
-/// # Safety
-/// Both paths are NUL-terminated strings; `classifier` points to a writable pointer.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn medforge_open(
-    bundle_path: *const c_char,
-    trust_path: *const c_char,
-    classifier: *mut *mut Classifier,
-) -> Status {
-    guard(|| {
-        // SAFETY: the caller's promise for each argument.
-        let (bundle_path, trust_path) = unsafe { (text(bundle_path, "bundle_path")?, text(trust_path, "trust_path")?) };
-        let classifier = output(classifier, "classifier")?;
-        let pem = String::from_utf8(read(trust_path)?)
-            .map_err(|_| Failure::new(Status::Trust, format!("{trust_path} is not a key in PEM form")))?;
-        let trust = Trust::from_pem(&pem)?;
-        let opened = Classifier::new(classify::Classifier::load(bundle::verify(read(bundle_path)?, &trust)?)?)?;
-        // SAFETY: not NULL, and the caller promises that it can be written.
-        unsafe { classifier.write(Box::into_raw(Box::new(opened))) };
-        Ok(())
-    })
 }
 
 /// Closes a classifier and frees its memory. NULL is allowed.
@@ -132,7 +104,7 @@ pub unsafe extern "C" fn medforge_class_count(
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
-            let task = object(classifier, "classifier")?.task(optional(task)?)?;
+            let task = object(classifier, "classifier")?.task(optional(task, "task")?)?;
             output(count, "count")?.write(task.classes.len());
         }
         Ok(())
@@ -153,7 +125,7 @@ pub unsafe extern "C" fn medforge_class_name(
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
-            let classes = &object(classifier, "classifier")?.task(optional(task)?)?.classes;
+            let classes = &object(classifier, "classifier")?.task(optional(task, "task")?)?.classes;
             let class = classes.get(index).ok_or_else(|| out_of_range("class", index, classes.len()))?;
             output(name, "name")?.write(class.as_ptr());
         }
@@ -181,7 +153,7 @@ pub unsafe extern "C" fn medforge_classify_rgb(
 ) -> Status {
     guard(|| {
         // SAFETY: the caller's promise for each argument.
-        let (classifier, task) = unsafe { (object(classifier, "classifier")?, optional(task)?) };
+        let (classifier, task) = unsafe { (object(classifier, "classifier")?, optional(task, "task")?) };
         let pixels = input(pixels, "pixels")?;
         let probabilities = output(probabilities, "probabilities")?;
         let classes = classifier.task(task)?.classes.len();
@@ -203,9 +175,10 @@ pub unsafe extern "C" fn medforge_classify_rgb(
 }
 
 impl Classifier {
-    fn new(classifier: classify::Classifier) -> Result<Self, Failure> {
+    pub fn new(classifier: classify::Classifier) -> Result<Self, Failure> {
         let string = |text: &str| {
-            CString::new(text).map_err(|_| Failure::new(Status::Manifest, format!("the name {text:?} holds a NUL")))
+            CString::new(text)
+                .map_err(|_| Failure::new(Status::Contradiction, format!("the name {text:?} holds a NUL")))
         };
         let tasks = classifier.tasks().map(|name| {
             let classes = classifier.classes(name).unwrap_or_default();
@@ -228,28 +201,12 @@ impl Classifier {
     }
 }
 
-/// # Safety
-/// As for [`text`].
-unsafe fn optional<'a>(task: *const c_char) -> Result<Option<&'a str>, Failure> {
-    // SAFETY: the caller's promise.
-    if task.is_null() { Ok(None) } else { unsafe { text(task, "task") }.map(Some) }
-}
-
 /// The bytes from the first to the last pixel; none for an empty image, overlapping rows, or more than memory can hold.
 fn extent(width: u32, height: u32, stride: usize) -> Option<usize> {
     let row = usize::try_from(width).ok()?.checked_mul(3)?;
     let rows = usize::try_from(height).ok()?;
     let length = rows.checked_sub(1)?.checked_mul(stride)?.checked_add(row)?;
     (row > 0 && stride >= row && isize::try_from(length).is_ok()).then_some(length)
-}
-
-fn read(path: &str) -> Result<Vec<u8>, Failure> {
-    let failed = |e: std::io::Error| Failure::new(Status::Io, format!("{path}: {e}"));
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    // One byte more than any bundle may have, so that an endless file ends as a bundle that is too long.
-    file.take(LIMITS.bundle as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
 }
 
 fn out_of_range(what: &str, index: usize, count: usize) -> Failure {

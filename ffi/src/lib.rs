@@ -7,12 +7,14 @@
 
 mod classifier;
 mod last_error;
+mod open;
 mod pointer;
 mod status;
 
 pub use classifier::{
     Classifier, medforge_bundle_id, medforge_class_count, medforge_class_name, medforge_classify_rgb, medforge_close,
-    medforge_open, medforge_task_count, medforge_task_name,
+    medforge_task_count, medforge_task_name,
 };
 pub use last_error::medforge_last_error;
+pub use open::{OpenOptions, medforge_open, medforge_open_with, medforge_trust_follows};
 pub use status::{Status, medforge_result_name, medforge_version};

@@ -1,6 +1,8 @@
-//! From C pointers to references: NULL and text encoding are checked here, lengths are the caller's promise.
+//! From C pointers and paths to references and bytes: NULL, text encoding and the length of files are checked here, lengths in memory are the
+//! caller's promise.
 
 use std::ffi::{CStr, c_char};
+use std::io::Read;
 
 use crate::last_error::Failure;
 use crate::status::Status;
@@ -15,7 +17,16 @@ pub unsafe fn text<'a>(pointer: *const c_char, name: &str) -> Result<&'a str, Fa
     }
     // SAFETY: not NULL, and the caller promises a terminated string.
     let text = unsafe { CStr::from_ptr(pointer) };
-    text.to_str().map_err(|_| Failure::new(Status::NotUtf8, format!("{name} is not UTF-8")))
+    text.to_str().map_err(|_| Failure::new(Status::StringNotUtf8, format!("{name} is not UTF-8")))
+}
+
+/// The text at `pointer`, or none where it is NULL.
+///
+/// # Safety
+/// As for [`text`].
+pub unsafe fn optional<'a>(pointer: *const c_char, name: &str) -> Result<Option<&'a str>, Failure> {
+    // SAFETY: the caller's promise.
+    if pointer.is_null() { Ok(None) } else { unsafe { text(pointer, name) }.map(Some) }
 }
 
 /// The object at `pointer`.
@@ -35,6 +46,15 @@ pub fn input<T>(pointer: *const T, name: &str) -> Result<*const T, Failure> {
 /// Refuses a NULL output.
 pub fn output<T>(pointer: *mut T, name: &str) -> Result<*mut T, Failure> {
     if pointer.is_null() { Err(null(name)) } else { Ok(pointer) }
+}
+
+/// The bytes of the file at `path`, and one more than `limit` where there are more: an endless file ends as one that is too long.
+pub fn read(path: &str, limit: usize) -> Result<Vec<u8>, Failure> {
+    let failed = |e: std::io::Error| Failure::new(Status::Io, format!("{path}: {e}"));
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 fn null(name: &str) -> Failure {

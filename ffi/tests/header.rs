@@ -12,6 +12,7 @@ fn the_header_is_up_to_date() {
         .with_config(config)
         .with_src(root.join("src/status.rs"))
         .with_src(root.join("src/last_error.rs"))
+        .with_src(root.join("src/open.rs"))
         .with_src(root.join("src/classifier.rs"))
         .generate()
         .unwrap()

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use medforge_runtime::Class;
+
 /// Why packer stopped. The text is one sentence for the person at the keyboard.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -139,13 +141,19 @@ pub enum Error {
     /// A key file that is not what it should be.
     #[error("{}: {what}", path.display())]
     Key { path: PathBuf, what: String },
+    /// A trust file, or keys given in its place, that cannot be used.
+    #[error("{}: {source}", path.display())]
+    TrustFile { path: PathBuf, source: medforge_runtime::Error },
+    /// A signing request, or a signature made for one, that is not what it must be.
+    #[error("{}: {what}", path.display())]
+    Signing { path: PathBuf, what: String },
     // --- contribute ---
     /// A contribution whose archive is not whole, not as it was signed, or not of this format.
     #[error("{}: {source}", path.display())]
     Contribution { path: PathBuf, source: medforge_runtime::Error },
     /// A contribution that no contributor of the forge has signed.
-    #[error("{}: it is signed by {signers}, which is no contributor's key here", path.display())]
-    NotAContributor { path: PathBuf, signers: String },
+    #[error("{}: it is signed by no contributor's key here: {what}", path.display())]
+    NotAContributor { path: PathBuf, what: String },
     /// A condensed set that is not to be given away.
     #[error(
         "the condensed set of {task} started from patients' images (`start` is `real`), which can still be seen in it; condense \
@@ -286,6 +294,9 @@ impl Error {
         match self {
             Error::Interrupted { .. } => 130,
             Error::Runtime(error) if error.is_refusal() => 3,
+            // A file that is no trust file at all, a wrong argument: nothing was checked.
+            Error::TrustFile { source, .. } if source.class() == Some(Class::BadTrustFile) => 1,
+            Error::TrustFile { .. } => 3,
             Error::Contribution { .. } | Error::NotAContributor { .. } | Error::Misdescribed { .. } => 3,
             Error::Refused(_) | Error::UnknownContributor { .. } | Error::OthersKey { .. } | Error::Replayed { .. } => {
                 3

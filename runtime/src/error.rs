@@ -1,16 +1,23 @@
-//! Everything that the runtime refuses: one variant per cause, each naming the entry, tensor or file.
+//! Everything that can go wrong in the runtime; what is refused has a [`Class`], the same name everywhere.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::Class;
 
 /// Why the runtime stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    // --- tensors, images, preprocessing ---
+    /// A bundle, another signed archive, a trust file or a part of one was looked at and refused.
+    #[error("{0}")]
+    Refused(Refusal),
     /// A tensor file that is damaged, hostile or not of a kind that is read here.
     #[error("{file}: {what}")]
-    TensorFile { file: String, what: String },
+    TensorFile { file: String, class: Class, what: String },
     /// One tensor that cannot be used.
     #[error("{file}: tensor {tensor}: {what}")]
-    Tensor { file: String, tensor: String, what: String },
+    Tensor { file: String, tensor: String, class: Class, what: String },
     /// An image file that does not decode, or that is too large or of a kind that is not read here.
     #[error("{file}: {what}")]
     Image { file: String, what: String },
@@ -20,68 +27,6 @@ pub enum Error {
     /// Preprocessing values that cannot be carried out.
     #[error("preprocessing: {what}")]
     Preprocessing { what: String },
-    // --- bundle ---
-    // Signed archives of every kind: bundles, and what else has a description of its own.
-    /// Not a bundle at all, or one that was cut off or added to.
-    #[error("not a whole archive: {what}")]
-    NotABundle { what: String },
-    /// Larger than version 1 of the format allows, or than is safe to read.
-    #[error("refused: {what}")]
-    BundleLimit { what: String },
-    /// The archive's bytes are not the one canonical form.
-    #[error("refused: byte {offset} ({part}) is not in canonical form: {what}; pack it again")]
-    BundleFrame { offset: usize, part: String, what: String },
-    /// An entry name that the format does not allow.
-    #[error("refused: entry {name:?}: {what}")]
-    BundleName { name: String, what: String },
-    /// The manifest names an entry that is not in the archive, or a needed entry is missing.
-    #[error("refused: entry {entry} is missing")]
-    BundleEntryMissing { entry: String },
-    /// The archive holds an entry that the manifest does not name.
-    #[error("refused: entry {entry} is not in the manifest")]
-    BundleEntryUnlisted { entry: String },
-    /// An entry is longer or shorter than the manifest says.
-    #[error("refused: entry {entry} has {found} bytes where the manifest says {expected}")]
-    BundleEntryLength { entry: String, expected: u64, found: u64 },
-    /// An entry's bytes are not those that were signed.
-    #[error("refused: entry {entry} was changed: its SHA-256 is {found} where the manifest says {expected}")]
-    BundleEntryDigest { entry: String, expected: String, found: String },
-    /// An entry is as signed but cannot be used.
-    #[error("refused: entry {entry}: {source}")]
-    BundleEntryContent { entry: String, source: Box<Error> },
-    /// `manifest.json` is not of a format version that is read here.
-    #[error("refused: manifest.json is {found}, and this program reads {expected}")]
-    ManifestVersion { found: String, expected: String },
-    /// `manifest.json` or `signatures.json` is not JSON of the expected form.
-    #[error("refused: {entry}: {what}")]
-    BundleJson { entry: String, what: String },
-    /// `manifest.json` or `signatures.json` says the right thing in other bytes than RFC 8785's.
-    #[error("refused: {entry} is not in canonical JSON (RFC 8785): byte {offset} differs")]
-    BundleJsonNotCanonical { entry: String, offset: usize },
-    /// `manifest.json` contradicts itself or holds a value out of range.
-    #[error("refused: manifest.json: {what}")]
-    Manifest { what: String },
-    /// `signatures.json` holds a signature that does not verify.
-    #[error("refused: the signature by key {key} does not match manifest.json")]
-    SignatureInvalid { key: String },
-    /// `signatures.json` holds a key or a list that no signer makes.
-    #[error("refused: signatures.json: {what}")]
-    Signatures { what: String },
-    /// Fewer trusted keys have signed than the trust asks for.
-    #[error(
-        "refused: {trusted} of the trusted keys signed it and {threshold} must; it is signed by {signers}; pass the signer's public key with --trust if you trust it"
-    )]
-    NotTrusted { trusted: usize, threshold: usize, signers: String },
-    /// A trusted key, or the number of them, that cannot be used.
-    #[error("trusted keys: {what}")]
-    Trust { what: String },
-    // --- classify ---
-    /// The base's graph is not one that runs here.
-    #[error("bundle refused: {entry} {what}; pack the bundle again with `packer bundle`")]
-    Graph { entry: String, what: String },
-    /// Tensors that do not fit the graph or the manifest: every one of them.
-    #[error("bundle refused: {entry}: {}; pack the bundle again with `packer bundle`", tensors.join("; "))]
-    Misfit { entry: String, tensors: Vec<String> },
     /// This device computes something else than the packer did.
     #[error(
         "this device disagrees with the golden vectors of task {task} (relative error of the feature {feature:.1e}, largest error of a probability {probability:.1e}); do not use its results"
@@ -101,29 +46,69 @@ pub enum Error {
     InBatch { index: usize, source: Box<Error> },
 }
 
+/// What was refused, as what, and where it shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub class: Class,
+    /// The entry, or the file beside the archive, that it is about.
+    pub entry: Option<String>,
+    /// The bytes of the archive that show it.
+    pub bytes: Option<Range<usize>>,
+    /// What is wrong, in words.
+    pub what: String,
+}
+
+impl Refusal {
+    /// A refusal of the whole.
+    pub fn new(class: Class, what: impl Into<String>) -> Self {
+        Refusal { class, entry: None, bytes: None, what: what.into() }
+    }
+
+    /// The same, about one entry.
+    pub fn entry(self, name: impl Into<String>) -> Self {
+        Refusal { entry: Some(name.into()), ..self }
+    }
+
+    /// The same, and where it shows.
+    pub fn bytes(self, bytes: Range<usize>) -> Self {
+        Refusal { bytes: Some(bytes), ..self }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        write!(formatter, "refused ({}): ", self.class)?;
+        if let Some(entry) = &self.entry {
+            write!(formatter, "entry {entry}: ")?;
+        }
+        formatter.write_str(&self.what)?;
+        match &self.bytes {
+            Some(bytes) => write!(formatter, " (from byte {})", bytes.start),
+            None => Ok(()),
+        }
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        Error::Refused(refusal)
+    }
+}
+
 impl Error {
-    /// Whether a bundle was looked at and refused (as opposed to: could not be looked at).
+    /// Whether something was looked at and refused (as opposed to: could not be looked at).
     pub fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Error::NotABundle { .. }
-                | Error::BundleLimit { .. }
-                | Error::BundleFrame { .. }
-                | Error::BundleName { .. }
-                | Error::BundleEntryMissing { .. }
-                | Error::BundleEntryUnlisted { .. }
-                | Error::BundleEntryLength { .. }
-                | Error::BundleEntryDigest { .. }
-                | Error::BundleEntryContent { .. }
-                | Error::ManifestVersion { .. }
-                | Error::BundleJson { .. }
-                | Error::BundleJsonNotCanonical { .. }
-                | Error::Manifest { .. }
-                | Error::SignatureInvalid { .. }
-                | Error::Signatures { .. }
-                | Error::NotTrusted { .. }
-                | Error::Graph { .. }
-                | Error::Misfit { .. }
-        )
+        matches!(self, Error::Refused(_) | Error::GoldenMismatch { .. })
+    }
+
+    /// Why, for what was refused and for tensor files that cannot be used.
+    pub fn class(&self) -> Option<Class> {
+        match self {
+            Error::Refused(refusal) => Some(refusal.class),
+            Error::TensorFile { class, .. } | Error::Tensor { class, .. } => Some(*class),
+            Error::GoldenMismatch { .. } => Some(Class::GoldenMismatch),
+            _ => None,
+        }
     }
 }

@@ -4,10 +4,13 @@
 #![forbid(unsafe_code)]
 
 pub mod bundle;
+mod class;
 pub mod classify;
 pub mod error;
 pub mod image;
+mod json;
 pub mod preprocess;
 pub mod tensors;
 
-pub use error::Error;
+pub use class::Class;
+pub use error::{Error, Refusal};

@@ -4,13 +4,11 @@
 //! shapes that overflow, NaN and infinite values, and any type but F32, F16 and BF16.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 
 use half::{bf16, f16};
-use safetensors::SafeTensors;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use safetensors::{SafeTensorError, SafeTensors};
 
-use crate::Error;
+use crate::{Class, Error, json};
 
 /// How a tensor's values are stored in the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,19 +44,26 @@ impl Tensor {
 /// # Errors
 /// [`Error::TensorFile`] for the file as a whole, [`Error::Tensor`] for one tensor.
 pub fn read(bytes: &[u8], file: &str) -> Result<BTreeMap<String, Tensor>, Error> {
-    let refuse = |what: String| Error::TensorFile { file: file.to_owned(), what };
-    refuse_duplicate_keys(bytes).map_err(refuse)?;
-    let parsed = SafeTensors::deserialize(bytes)
-        .map_err(|error| refuse(format!("not a whole safetensors file ({error}); fetch or write it again")))?;
+    let refuse = |class, what: String| Error::TensorFile { file: file.to_owned(), class, what };
+    if let Some(key) = duplicate_key(bytes) {
+        return Err(refuse(Class::StDupKey, format!("the header has a {key}")));
+    }
+    let parsed = SafeTensors::deserialize(bytes).map_err(|error| {
+        refuse(fault(bytes, &error), format!("not a whole safetensors file ({error}); fetch or write it again"))
+    })?;
     let mut tensors = BTreeMap::new();
     for (name, view) in parsed.iter() {
-        let refuse = |what: String| Error::Tensor { file: file.to_owned(), tensor: name.to_owned(), what };
+        let refuse = |class, what: String| {
+            let (file, tensor) = (file.to_owned(), name.to_owned());
+            Error::Tensor { file, tensor, class, what }
+        };
         if view.shape().contains(&0) {
-            return Err(refuse(format!("shape {:?} has a dimension of zero", view.shape())));
+            return Err(refuse(Class::StUnusable, format!("shape {:?} has a dimension of zero", view.shape())));
         }
-        let (dtype, data) = widen(view.dtype(), view.data()).map_err(refuse)?;
+        let (dtype, data) = widen(view.dtype(), view.data()).map_err(|what| refuse(Class::StUnusable, what))?;
         if let Some(place) = data.iter().position(|value| !value.is_finite()) {
-            return Err(refuse(format!("value {place} is {}; only finite values are read", data[place])));
+            let class = if data[place].is_nan() { Class::NanWeight } else { Class::InfWeight };
+            return Err(refuse(class, format!("value {place} is {}; only finite values are read", data[place])));
         }
         tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data, dtype });
     }
@@ -81,13 +86,17 @@ pub fn write<'a>(
     tensors.sort_by_key(|(name, tensor)| (tensor.dtype != Dtype::F32, *name));
     let mut header = Vec::new();
     if !metadata.is_empty() {
-        header.push(format!("\"__metadata__\":{}", json(metadata)));
+        header.push(format!("\"__metadata__\":{}", to_json(metadata)));
     }
     let mut names = BTreeSet::new();
     let mut data = Vec::new();
     for (name, tensor) in tensors {
-        let refuse =
-            |what: &str| Error::Tensor { file: "tensors to write".into(), tensor: name.into(), what: what.into() };
+        let refuse = |what: &str| Error::Tensor {
+            file: "tensors to write".into(),
+            tensor: name.into(),
+            class: Class::StUnusable,
+            what: what.into(),
+        };
         if name == "__metadata__" || !names.insert(name) {
             return Err(refuse("the name is taken"));
         }
@@ -101,9 +110,9 @@ pub fn write<'a>(
         }
         header.push(format!(
             "{}:{{\"dtype\":\"{:?}\",\"shape\":{},\"data_offsets\":[{start},{}]}}",
-            json(name),
+            to_json(name),
             tensor.dtype,
-            json(&tensor.shape),
+            to_json(&tensor.shape),
             data.len()
         ));
     }
@@ -145,72 +154,58 @@ fn narrow(tensor: &Tensor, out: &mut Vec<u8>) -> bool {
     })
 }
 
-fn json(value: &(impl serde::Serialize + ?Sized)) -> String {
+fn to_json(value: &(impl serde::Serialize + ?Sized)) -> String {
     serde_json::to_string(value).expect("strings, numbers and maps of strings always serialise")
 }
 
+/// Where the header lies in the file, as far as its own length says.
+fn header(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = bytes.split_first_chunk::<8>()?;
+    rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)
+}
+
 /// The safetensors library lets the last of two equal keys win; nothing that is malformed otherwise is judged here.
-fn refuse_duplicate_keys(bytes: &[u8]) -> Result<(), String> {
-    let Some((length, rest)) = bytes.split_first_chunk::<8>() else { return Ok(()) };
-    let Some(header) = usize::try_from(u64::from_le_bytes(*length)).ok().and_then(|length| rest.get(..length)) else {
-        return Ok(());
+fn duplicate_key(bytes: &[u8]) -> Option<String> {
+    match json::check(header(bytes)?, NESTING) {
+        Err((Class::DupJsonKey, what)) => Some(what),
+        _ => None,
+    }
+}
+
+/// Objects and lists in one another in a header: the format needs three.
+const NESTING: usize = 16;
+
+/// The class of what the safetensors library refused.
+fn fault(bytes: &[u8], error: &SafeTensorError) -> Class {
+    match error {
+        SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength => Class::StHugeHeader,
+        SafeTensorError::MetadataIncompleteBuffer => Class::StTrailing,
+        SafeTensorError::TensorInvalidInfo | SafeTensorError::ValidationOverflow => Class::StShapeOverflow,
+        SafeTensorError::InvalidOffset(_) => offsets_fault(bytes).unwrap_or(Class::StMalformed),
+        _ => Class::StMalformed,
+    }
+}
+
+/// Whether tensors overlap or leave bytes between them.
+fn offsets_fault(bytes: &[u8]) -> Option<Class> {
+    let tensors: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header(bytes)?).ok()?;
+    let offsets = |tensor: &serde_json::Value| {
+        let at = |i: usize| tensor["data_offsets"][i].as_u64();
+        Some((at(0)?, at(1)?))
     };
-    let mut json = serde_json::Deserializer::from_slice(header);
-    match UniqueKeys.deserialize(&mut json) {
-        Err(error) if error.is_data() => Err(format!("the header has a {error}")),
-        _ => Ok(()),
-    }
-}
-
-/// Any JSON value in which no object has a key twice.
-#[derive(Clone, Copy)]
-struct UniqueKeys;
-
-impl<'de> DeserializeSeed<'de> for UniqueKeys {
-    type Value = Self;
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for UniqueKeys {
-    type Value = Self;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("a JSON value")
-    }
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
-        let mut keys = BTreeSet::new();
-        while let Some(key) = map.next_key::<String>()? {
-            map.next_value_seed(self)?;
-            if let Some(key) = keys.replace(key) {
-                return Err(A::Error::custom(format!("duplicate key {key:?}")));
-            }
+    let mut all: Vec<(u64, u64)> = tensors.values().filter_map(offsets).collect();
+    all.sort_unstable();
+    let mut end = 0;
+    for (from, to) in all {
+        if from < end || to < from {
+            return Some(Class::StOverlap);
         }
-        Ok(self)
+        if from > end {
+            return Some(Class::StHole);
+        }
+        end = to;
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self, A::Error> {
-        while seq.next_element_seed(self)?.is_some() {}
-        Ok(self)
-    }
-    fn visit_bool<E>(self, _: bool) -> Result<Self, E> {
-        Ok(self)
-    }
-    fn visit_i64<E>(self, _: i64) -> Result<Self, E> {
-        Ok(self)
-    }
-    fn visit_u64<E>(self, _: u64) -> Result<Self, E> {
-        Ok(self)
-    }
-    fn visit_f64<E>(self, _: f64) -> Result<Self, E> {
-        Ok(self)
-    }
-    fn visit_str<E>(self, _: &str) -> Result<Self, E> {
-        Ok(self)
-    }
-    fn visit_unit<E>(self) -> Result<Self, E> {
-        Ok(self)
-    }
+    None
 }
 
 #[cfg(test)]

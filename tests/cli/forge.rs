@@ -217,8 +217,8 @@ fn what_does_not_belong_is_refused_and_leaves_the_forge_as_it_was() {
         (&taken, "the task breast is \"hospital a\"'s"),
         ("stranger.contribution", "no contributor's key"),
         ("others.contribution", "not signed by that contributor's key"),
-        ("cut.contribution", "cut off"),
-        ("card.md", "ZIP"),
+        ("cut.contribution", "truncated"),
+        ("card.md", "not_an_archive"),
     ] {
         let sentence = refused(at, 3, &format!("forge push F {file}"));
         assert!(sentence.contains(words) && sentence.contains(file), "{file}: {sentence}");

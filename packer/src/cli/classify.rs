@@ -4,15 +4,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
-use medforge_runtime::bundle::frame::LIMITS;
-use medforge_runtime::bundle::verify;
 use medforge_runtime::classify::{Classification, Classifier};
 use medforge_runtime::image;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
+use super::trusted::TrustArgs;
 use crate::data::MAX_FILE;
-use crate::export::keys;
 use crate::{Error, interrupt, output};
 
 /// Classify images with a verified bundle
@@ -21,9 +19,8 @@ use crate::{Error, interrupt, output};
 pub struct Args {
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
-    /// Public keys in PEM; a signature by one of them is enough
-    #[arg(long, value_name = "FILE")]
-    trust: PathBuf,
+    #[command(flatten)]
+    trusted: TrustArgs,
     /// PNG or JPEG files
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
@@ -39,9 +36,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
-    let trust = keys::read_trust(&args.trust)?;
-    let bytes = output::read_file(&args.bundle, LIMITS.bundle as u64)?;
-    let classifier = Classifier::load(verify(bytes, &trust)?)?;
+    let classifier = args.trusted.open(&args.bundle, |bundle, _| Ok(Classifier::load(bundle)?))?;
     let threads = args.threads.map_or(0, NonZeroUsize::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Error::Option { name: "--threads", what: error.to_string() })?;

@@ -7,12 +7,15 @@ use crate::{Error, output};
 
 /// Make a key pair: NAME.key signs bundles and stays secret, NAME.pub is for those who verify them
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer keygen --out k\n\n\
+#[command(after_help = "Example:\n  packer keygen --out k\n  packer keygen --out k --encrypt\n\n\
     k.key is PKCS#8 PEM, readable by its owner alone; k.pub is SPKI PEM. No key is ever replaced.")]
 pub struct Args {
     /// Where the two files go, without the endings
     #[arg(long, value_name = "NAME")]
     out: PathBuf,
+    /// Encrypt the secret key with a pass phrase, asked for on the terminal or read from --passphrase-fd
+    #[arg(long)]
+    encrypt: bool,
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
@@ -23,7 +26,11 @@ pub fn run(args: Args) -> Result<(), Error> {
             return Err(Error::Key { path: path.clone(), what });
         }
     }
-    let pem = keys::to_pem(&keys::generate()?);
+    let key = keys::generate()?;
+    let pem = match args.encrypt {
+        true => keys::to_encrypted_pem(&key, &keys::passphrase("Pass phrase for the new key: ", true)?)?,
+        false => keys::to_pem(&key),
+    };
     output::write_file(&public, pem.public.as_bytes())?;
     if let Err(error) = output::write_secret(&secret, pem.secret.as_bytes()) {
         // A public key without its secret one is of no use, and would be in the way of the next try.

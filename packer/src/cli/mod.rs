@@ -3,6 +3,7 @@
 use clap::{Parser, Subcommand};
 
 use crate::Error;
+use crate::export::keys;
 
 mod audit_privacy;
 mod bundle;
@@ -22,7 +23,10 @@ mod keygen;
 mod merge;
 mod phantom;
 mod profile;
+mod sign;
 mod train;
+mod trust;
+mod trusted;
 mod verify;
 
 /// Builds medical imaging models together without sharing images: train, evaluate, pack, verify, classify.
@@ -31,6 +35,9 @@ mod verify;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Where the pass phrase of an encrypted key comes from: the first line of this file descriptor [default: the terminal]
+    #[arg(long, global = true, value_name = "N")]
+    passphrase_fd: Option<u32>,
 }
 
 #[derive(Subcommand)]
@@ -46,6 +53,8 @@ enum Command {
     #[command(subcommand)]
     Forge(forge::Command),
     Bundle(bundle::Args),
+    Sign(sign::Args),
+    Trust(trust::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
     Classify(classify::Args),
@@ -57,6 +66,9 @@ enum Command {
 
 /// Runs what the command line asks for.
 pub fn run(cli: Cli) -> Result<(), Error> {
+    if let Some(fd) = cli.passphrase_fd {
+        let _ = keys::PASSPHRASE_FD.set(fd);
+    }
     match cli.command {
         Command::Keygen(args) => keygen::run(args),
         Command::Train(args) => train::run(args),
@@ -68,6 +80,8 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::ExportOnnx(args) => export_onnx::run(args),
         Command::Forge(command) => forge::run(command),
         Command::Bundle(args) => bundle::run(args),
+        Command::Sign(args) => sign::run(args),
+        Command::Trust(args) => trust::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Inspect(args) => inspect::run(args),
         Command::Classify(args) => classify::run(args),

@@ -3,13 +3,13 @@
 //! The canonical form, signatures and digests are the bundle's. Refused: whatever contradicts itself, values out of range, and entries
 //! other than those that a contribution has.
 
-use medforge_runtime::Error as Refusal;
-use medforge_runtime::bundle::Description;
 use medforge_runtime::bundle::description::{
     check_classes, check_count, check_digest, check_entries, check_numbers, check_task, check_text, check_time,
-    check_version, require,
+    check_version, contradiction, require,
 };
 use medforge_runtime::bundle::manifest::{Entry, Tool};
+use medforge_runtime::bundle::{Description, Role};
+use medforge_runtime::{Class, Error as RuntimeError, Refusal};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -81,8 +81,9 @@ impl Description for Manifest {
     const PAYLOAD_TYPE: &'static str = "application/vnd.medforge.contribution+json";
     const FORMAT: &'static str = FORMAT;
     const VERSION: u32 = 1;
+    const ROLE: Role = Role::Contributor;
 
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), RuntimeError> {
         check_version::<Self>(&self.format, self.version.into())?;
         check_text("contributor", &self.contributor)?;
         check_task(&self.task)?;
@@ -113,11 +114,9 @@ impl Description for Manifest {
         let mut names: Vec<_> = self.entries.iter().map(|e| e.name.as_str()).filter(|name| *name != GRAMS).collect();
         names.sort_unstable();
         match REQUIRED.iter().find(|required| !names.contains(required)) {
-            Some(missing) => Err(Refusal::BundleEntryMissing { entry: (*missing).into() }),
+            Some(missing) => Err(Refusal::new(Class::MissingEntry, "a contribution needs it").entry(*missing).into()),
             None => match names.iter().find(|name| !REQUIRED.contains(name)) {
-                Some(other) => {
-                    Err(Refusal::Manifest { what: format!("entry {other} is none that a contribution has") })
-                }
+                Some(other) => Err(contradiction(format!("entry {other} is none that a contribution has"))),
                 None => Ok(()),
             },
         }

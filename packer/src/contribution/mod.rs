@@ -10,9 +10,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use ed25519_dalek::{SigningKey, VerifyingKey};
-use medforge_runtime::Error as Refusal;
 use medforge_runtime::bundle::{self, Description, Trust, Verified};
 use medforge_runtime::tensors::{self, Tensor};
+use medforge_runtime::{Class, Error as RuntimeError};
 
 use crate::base::Identity;
 use crate::data::{Condensed, Start};
@@ -114,7 +114,9 @@ impl Contribution {
     /// [`Error::Card`], [`Error::Grams`], [`Error::Unmergeable`] and what [`Module::read`] and [`Condensed::read`] refuse for the parts.
     pub fn open(place: &Path, bytes: Vec<u8>, trust: &Trust, base: &Identity) -> Result<Self, Error> {
         let archive = bundle::open::<Manifest>(bytes, trust).map_err(|source| match source {
-            Refusal::NotTrusted { signers, .. } => Error::NotAContributor { path: place.to_owned(), signers },
+            RuntimeError::Refused(refusal) if refusal.class == Class::WrongKey => {
+                Error::NotAContributor { path: place.to_owned(), what: refusal.what }
+            }
             source => Error::Contribution { path: place.to_owned(), source },
         })?;
         let file = |name: &str| Ok(archive.entry(name)?.to_vec());

@@ -115,7 +115,7 @@ fn parts_that_do_not_belong_together_are_refused() {
         ("1 MiB", |p| p.card = "x".repeat(MAX_CARD + 1)),
         ("task", |p| p.module.card.task = "a/b".into()),
         ("contributor is empty", |p| p.module.card.contributor = " ".into()),
-        ("made of a-z", |p| (p.module.card.task, p.condensed.record.task) = ("Breast".into(), "Breast".into())),
+        ("bad_name", |p| (p.module.card.task, p.condensed.record.task) = ("Breast".into(), "Breast".into())),
         ("1 to 64", |p| (p.module.card.task, p.condensed.record.task) = ("a".repeat(65), "a".repeat(65))),
         ("beyond what f32 holds", |p| p.module.alpha = 1e42),
         ("no image is most probably", |p| p.condensed.labels = vec![1.0, 0.0, 0.75, 0.25]),
@@ -186,7 +186,7 @@ fn contradictions_in_the_manifest_are_refused() {
         ("SHA-256", |m| m.base_digest = "0".into()),
         ("within an interval", |m| m.metrics[0].low = f64::NAN),
         ("privacy", |m| m.privacy = Some(json!([{"n": 1u64 << 53}]))),
-        ("card.md is missing", |m| m.entries.retain(|e| e.name != "card.md")),
+        ("missing_entry", |m| m.entries.retain(|e| e.name != "card.md")),
         ("z.bin is none", |m| m.entries.push(Entry { name: "z.bin".into(), ..m.entries[0].clone() })),
         ("out of order", |m| m.entries.swap(0, 1)),
     ];

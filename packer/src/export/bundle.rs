@@ -13,7 +13,7 @@ use medforge_runtime::bundle::{Trust, assemble, list, sha256_hex, verify};
 use medforge_runtime::classify::Classifier;
 use medforge_runtime::tensors::{self, Tensor};
 
-use super::{card, onnx};
+use super::{card, onnx, sbom};
 use crate::base::{Family, Vit};
 use crate::device::cpu::Cpu;
 use crate::lora::Module;
@@ -85,7 +85,7 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
     payload.insert("base.onnx".to_owned(), graph.without_weights());
     payload.insert("base.safetensors".to_owned(), write(&graph.tensors)?);
     drop(graph);
-    let layout = Layout::new(packed.model, packed.members)?;
+    let layout = Layout::new(packed.model, packed.members, &digest)?;
     payload.insert("golden.safetensors".to_owned(), write(&golden(vit, packed.model, &layout, size)?)?);
     let mut manifest = Manifest {
         format: manifest::FORMAT.into(),
@@ -119,6 +119,7 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
         manifest.heads.push(manifest::Head { task: task.clone(), entry, classes: head.classes.clone() });
     }
     payload.insert("model_card.md".to_owned(), card::model_card(&manifest, packed.members).into_bytes());
+    payload.insert("sbom.json".to_owned(), sbom::sbom());
     manifest.entries = list(&payload);
     let bytes = assemble(&manifest, &payload, keys)?;
     drop(payload);
@@ -177,6 +178,8 @@ fn transposed(matrix: &Tensor) -> Tensor {
 
 /// The networks of a model as modules of a bundle, and who takes part in which task.
 struct Layout {
+    /// The base's digest.
+    base: String,
     modules: Vec<(manifest::Module, Vec<u8>)>,
     compositions: Vec<manifest::Composition>,
     routing: Option<manifest::Routing>,
@@ -185,9 +188,10 @@ struct Layout {
 }
 
 impl Layout {
-    fn new(model: &Model, members: &[Module]) -> Result<Self, Error> {
+    fn new(model: &Model, members: &[Module], base: &str) -> Result<Self, Error> {
+        let base = base.to_owned();
         let mut layout =
-            Layout { modules: Vec::new(), compositions: Vec::new(), routing: None, networks: BTreeMap::new() };
+            Layout { base, modules: Vec::new(), compositions: Vec::new(), routing: None, networks: BTreeMap::new() };
         let of_task = |task: &String| members.iter().find(|m| m.card.task == *task);
         // With routing the base is the model's first network; the golden vectors of a task have it only where the task is routed.
         let first = usize::from(model.routing.is_some());
@@ -275,6 +279,7 @@ impl Layout {
             rank: u32::try_from(rank).unwrap_or(u32::MAX),
             sites: sites.keys().cloned().collect(),
             licence,
+            base: self.base.clone(),
             entry: format!("modules/{id}.safetensors"),
         };
         if !self.modules.iter().any(|(known, _)| known.id == id) {

@@ -1,11 +1,17 @@
-//! Signing keys in PEM files: PKCS#8 for the secret one, SPKI for the public one (RFC 8410), as openssl has them.
+//! Signing keys in PEM files: PKCS#8 for the secret one, encrypted with a pass phrase on request, SPKI for the public one (RFC 8410), as
+//! openssl has them.
+//!
+//! A pass phrase comes from the terminal or a file descriptor, never from an argument or the environment, which others can read.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::{IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, KeypairBytes};
-use medforge_runtime::bundle::Trust;
+use medforge_runtime::bundle::{LONGEST_TRUST, Trust};
 
 use crate::{Error, output};
 
@@ -24,25 +30,78 @@ pub fn generate() -> Result<SigningKey, Error> {
 
 /// `key` in PEM, the secret one in PKCS#8's first version, which every reader knows.
 pub fn to_pem(key: &SigningKey) -> Pem {
-    let pair = KeypairBytes { secret_key: key.to_bytes(), public_key: None };
-    let secret = pair.to_pkcs8_pem(LineEnding::LF).expect("a key of 32 bytes is always written");
-    let public = key.verifying_key().to_public_key_pem(LineEnding::LF).expect("a key of 32 bytes is always written");
-    Pem { secret: secret.to_string(), public }
+    let secret = pair(key).to_pkcs8_pem(LineEnding::LF).expect("a key of 32 bytes is always written");
+    Pem { secret: secret.to_string(), public: public_pem(key) }
 }
 
-/// Reads a secret key.
+/// The same with the secret key encrypted (PBES2: scrypt and AES-256-CBC, RFC 8018 and 7914), as openssl reads it.
+///
+/// # Errors
+/// [`Error::Random`] without random numbers for the salt.
+pub fn to_encrypted_pem(key: &SigningKey, passphrase: &str) -> Result<Pem, Error> {
+    let secret = pair(key).to_pkcs8_encrypted_pem(passphrase, LineEnding::LF);
+    let secret = secret.map_err(|error| Error::Random { what: error.to_string() })?;
+    Ok(Pem { secret: secret.to_string(), public: public_pem(key) })
+}
+
+/// Reads a secret key; an encrypted one with the [`passphrase`].
 pub fn read_secret(path: &Path) -> Result<SigningKey, Error> {
     let text = read_text(path)?;
-    SigningKey::from_pkcs8_pem(&text).map_err(|_| Error::Key {
-        path: path.to_owned(),
-        what: "is no Ed25519 secret key in PKCS#8 PEM; `packer keygen` makes one (NAME.key)".into(),
-    })
+    let refuse = |what: &str| Error::Key { path: path.to_owned(), what: what.into() };
+    if text.contains("BEGIN ENCRYPTED PRIVATE KEY") {
+        let passphrase = passphrase(&format!("Pass phrase of {}: ", path.display()), false)?;
+        return SigningKey::from_pkcs8_encrypted_pem(&text, passphrase)
+            .map_err(|_| refuse("is not opened by this pass phrase"));
+    }
+    SigningKey::from_pkcs8_pem(&text)
+        .map_err(|_| refuse("is no Ed25519 secret key in PKCS#8 PEM; `packer keygen` makes one (NAME.key)"))
 }
 
-/// Reads whom to trust: one public key or several.
+/// Reads whom to trust: a trust file, or public keys in PEM.
 pub fn read_trust(path: &Path) -> Result<Trust, Error> {
-    let text = read_text(path)?;
-    Trust::from_pem(&text).map_err(|error| Error::Key { path: path.to_owned(), what: error.to_string() })
+    let bytes = output::read_file(path, LONGEST_TRUST as u64)?;
+    Trust::read(&bytes).map_err(|source| Error::TrustFile { path: path.to_owned(), source })
+}
+
+/// Where pass phrases come from if not from the terminal; set once, from the command line.
+pub static PASSPHRASE_FD: OnceLock<u32> = OnceLock::new();
+
+/// A pass phrase: the first line of [`PASSPHRASE_FD`], or typed on the terminal, twice if it is `new`.
+pub fn passphrase(prompt: &str, new: bool) -> Result<String, Error> {
+    let refuse = |what: String| Error::Option { name: "--passphrase-fd", what };
+    if let Some(fd) = PASSPHRASE_FD.get() {
+        let path = PathBuf::from(format!("/dev/fd/{fd}"));
+        let file = File::open(&path).map_err(|error| refuse(format!("{fd} cannot be read: {error}")))?;
+        let mut text = String::new();
+        file.take(1 << 16)
+            .read_to_string(&mut text)
+            .map_err(|error| refuse(format!("{fd} cannot be read: {error}")))?;
+        let line = text.lines().next().unwrap_or_default().to_owned();
+        return match line.is_empty() {
+            true => Err(refuse(format!("{fd} has no pass phrase in its first line"))),
+            false => Ok(line),
+        };
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(refuse("is needed where there is no terminal to ask for the pass phrase".into()));
+    }
+    let ask = |prompt: &str| rpassword::prompt_password(prompt).map_err(|error| Error::io("the terminal", error));
+    let typed = ask(prompt)?;
+    if typed.is_empty() {
+        return Err(refuse("or the terminal must give a pass phrase that is not empty".into()));
+    }
+    if new && ask("The same again: ")? != typed {
+        return Err(refuse("was not given, and the two pass phrases typed differ".into()));
+    }
+    Ok(typed)
+}
+
+fn pair(key: &SigningKey) -> KeypairBytes {
+    KeypairBytes { secret_key: key.to_bytes(), public_key: None }
+}
+
+fn public_pem(key: &SigningKey) -> String {
+    key.verifying_key().to_public_key_pem(LineEnding::LF).expect("a key of 32 bytes is always written")
 }
 
 /// A key file is a few lines.
@@ -69,5 +128,15 @@ mod tests {
         assert!(read_trust(&public).is_ok());
         assert!(read_secret(&public).unwrap_err().to_string().contains("is no Ed25519 secret key"));
         assert!(read_trust(&secret).unwrap_err().to_string().contains("k.key"));
+    }
+
+    #[test]
+    fn an_encrypted_key_opens_with_its_pass_phrase_alone() {
+        let key = generate().unwrap();
+        let pem = to_encrypted_pem(&key, "correct horse").unwrap();
+        assert!(pem.secret.starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----"));
+        let opened = SigningKey::from_pkcs8_encrypted_pem(&pem.secret, "correct horse").unwrap();
+        assert_eq!(opened.to_bytes(), key.to_bytes());
+        assert!(SigningKey::from_pkcs8_encrypted_pem(&pem.secret, "battery staple").is_err());
     }
 }

@@ -1,9 +1,11 @@
-//! What leaves packer: the base as an ONNX graph, and signed bundles.
+//! What leaves packer: the base as an ONNX graph, signed bundles, further signatures.
 
 mod bundle;
 mod card;
 pub mod keys;
 pub mod onnx;
+mod sbom;
+pub mod signing;
 #[cfg(test)]
 mod tests;
 

@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePublicKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use medforge_runtime::Error as Refusal;
 use medforge_runtime::bundle::{Manifest, Trust, VerifiedBundle, assemble, list, verify};
 use medforge_runtime::classify::Classifier;
 use medforge_runtime::image::RgbImage8;
 use medforge_runtime::tensors::{self, Tensor};
+use medforge_runtime::{Class, Error as RuntimeError};
 use prost::Message;
 use tract_onnx::pb::ModelProto;
 use tract_onnx::pb::tensor_proto::DataLocation;
@@ -42,7 +42,7 @@ fn verified(bytes: Vec<u8>) -> VerifiedBundle {
     verify(bytes, &Trust::from_pem(&pem).unwrap()).unwrap()
 }
 
-fn load(bytes: Vec<u8>) -> Result<Classifier, Refusal> {
+fn load(bytes: Vec<u8>) -> Result<Classifier, RuntimeError> {
     Classifier::load(verified(bytes))
 }
 
@@ -144,7 +144,7 @@ fn each_task_runs_its_own_module_and_says_so() {
         let batch = both.classify_batch(&[picture.view(), picture.view()], Some(task)).unwrap();
         assert_eq!(batch, [together.clone(), together]);
     }
-    assert!(matches!(both.classify(picture.view(), None), Err(Refusal::TaskNeeded { .. })));
+    assert!(matches!(both.classify(picture.view(), None), Err(RuntimeError::TaskNeeded { .. })));
     let error = both.classify_batch(&[picture.view()], Some("colon")).unwrap_err();
     assert_eq!(error.to_string(), "the bundle has no task \"colon\"; it has breast, lung");
 }
@@ -171,7 +171,7 @@ fn modules_that_cannot_be_together_are_refused() {
 }
 
 /// A bundle that is signed and whole, but in which `change` went over the payload before.
-fn forged(change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>, &mut Manifest)) -> Refusal {
+fn forged(change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>, &mut Manifest)) -> RuntimeError {
     let vit = small(Family::Dinov2);
     let bundle = verified(build_bundle(&vit, &[module(&vit, "q,fc1", None)], &options(), &[key()]).unwrap());
     let mut manifest = bundle.manifest().clone();
@@ -210,8 +210,8 @@ fn a_device_that_disagrees_with_the_golden_vectors_is_refused() {
                 all.get_mut(name).unwrap().data[1] += 0.02;
             });
         });
-        assert!(matches!(error, Refusal::GoldenMismatch { .. }), "{name}: {error}");
-        assert!(!error.is_refusal(), "the device is refused, not the bundle");
+        assert!(matches!(error, RuntimeError::GoldenMismatch { .. }), "{name}: {error}");
+        assert_eq!(error.class(), Some(Class::GoldenMismatch));
     }
 }
 
@@ -239,7 +239,9 @@ fn tensors_that_do_not_fit_are_refused_by_name() {
                 });
             });
             let culprit = if kind == 2 { "stranger" } else { name };
-            assert!(matches!(error, Refusal::Misfit { .. }) && error.is_refusal(), "{entry} {name} {kind}: {error}");
+            let expected = if kind == 1 { Class::ModuleWrongShape } else { Class::TensorsMisfit };
+            let expected = if entry.starts_with("base") { Class::TensorsMisfit } else { expected };
+            assert_eq!(error.class(), Some(expected), "{entry} {name} {kind}: {error}");
             assert!(error.to_string().contains(culprit), "{error} does not name {culprit}");
         }
     }
@@ -248,7 +250,7 @@ fn tensors_that_do_not_fit_are_refused_by_name() {
     let site = forged(|_, manifest| manifest.modules[0].sites[0] = "blocks.0.attn.nothing".into());
     assert!(site.to_string().contains("site blocks.0.attn.nothing is not in the base"), "{site}");
     let size = forged(|_, manifest| manifest.base.feature_size = 9);
-    assert!(matches!(size, Refusal::Graph { .. }), "{size}");
+    assert_eq!(size.class(), Some(Class::OnnxRefused), "{size}");
 }
 
 #[test]
@@ -305,7 +307,7 @@ fn features_that_are_not_finite_are_an_error() {
             (bias.dtype, bias.data[0]) = (tensors::Dtype::F32, f32::MAX);
         });
     });
-    assert!(matches!(error, Refusal::Device { .. } | Refusal::GoldenMismatch { .. }), "{error}");
+    assert!(matches!(error, RuntimeError::Device { .. } | RuntimeError::GoldenMismatch { .. }), "{error}");
 }
 
 #[test]

@@ -5,12 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use medforge_runtime::Error as Refusal;
+use medforge_runtime::Error as RuntimeError;
 use medforge_runtime::bundle::description::{
     check_count, check_digest, check_numbers, check_text, check_time, check_version, require,
 };
 use medforge_runtime::bundle::manifest::{Entry, Tool};
-use medforge_runtime::bundle::{Description, frame, sha256_hex};
+use medforge_runtime::bundle::{Description, Role, frame, sha256_hex};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -94,14 +94,14 @@ impl Object {
         Object { length: bytes.len() as u64, sha256: sha256_hex(bytes) }
     }
 
-    fn check(&self, of: &str) -> Result<(), Refusal> {
+    fn check(&self, of: &str) -> Result<(), RuntimeError> {
         check_digest(of, &self.sha256)?;
         check_count(of, self.length)
     }
 }
 
 impl Member {
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), RuntimeError> {
         check_text("the name of a member", &self.name)?;
         check_digest(&self.name, &self.contribution)?;
         check_count("push", self.push)
@@ -113,7 +113,7 @@ impl Content {
     ///
     /// # Errors
     /// A refusal that says what is wrong.
-    pub fn check(&self) -> Result<(), Refusal> {
+    pub fn check(&self) -> Result<(), RuntimeError> {
         let mut names = BTreeSet::new();
         for member in &self.members {
             member.check()?;
@@ -131,8 +131,9 @@ impl Description for Item {
     const PAYLOAD_TYPE: &'static str = "application/vnd.medforge.forge-item+json";
     const FORMAT: &'static str = "medforge-forge-item";
     const VERSION: u32 = 1;
+    const ROLE: Role = Role::Maintainer;
 
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), RuntimeError> {
         check_version::<Self>(&self.format, self.version.into())?;
         for (field, value) in [("number", self.number), ("push", self.push), ("members", self.members)] {
             check_count(field, value)?;

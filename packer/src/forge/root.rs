@@ -5,12 +5,12 @@ use std::path::Path;
 
 use ed25519_dalek::VerifyingKey;
 use ed25519_dalek::pkcs8::DecodePublicKey;
-use medforge_runtime::Error as Refusal;
-use medforge_runtime::bundle::Description;
+use medforge_runtime::Error as RuntimeError;
 use medforge_runtime::bundle::description::{
     check_digest, check_entries, check_text, check_time, check_version, require,
 };
 use medforge_runtime::bundle::manifest::{Entry, Tool};
+use medforge_runtime::bundle::{Description, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::base::FILES;
@@ -40,8 +40,9 @@ impl Description for Root {
     const PAYLOAD_TYPE: &'static str = "application/vnd.medforge.forge+json";
     const FORMAT: &'static str = "medforge-forge";
     const VERSION: u32 = 1;
+    const ROLE: Role = Role::Maintainer;
 
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), RuntimeError> {
         check_version::<Self>(&self.format, self.version.into())?;
         check_time("created", &self.created)?;
         check_digest("base_digest", &self.base_digest)?;

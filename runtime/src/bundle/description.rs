@@ -6,9 +6,11 @@
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::frame;
+use super::frame::{self, LIMITS};
 use super::manifest::{Entry, MANIFEST};
-use crate::Error;
+use super::trust::Role;
+use crate::error::{Error, Refusal};
+use crate::{Class, json};
 
 /// The signed description of an archive, its entry `manifest.json`.
 pub trait Description: Serialize + DeserializeOwned {
@@ -18,15 +20,22 @@ pub trait Description: Serialize + DeserializeOwned {
     const FORMAT: &'static str;
     /// The one value of the key `version`.
     const VERSION: u32;
+    /// What a key must be trusted for to sign it.
+    const ROLE: Role;
 
     /// Whether the description agrees with itself, its entries with [`check_entries`].
     ///
     /// # Errors
-    /// [`Error::Manifest`] or another refusal saying what is wrong.
+    /// [`Error::Refused`] saying what is wrong.
     fn check(&self) -> Result<(), Error>;
 
     /// The payload, sorted by name.
     fn entries(&self) -> &[Entry];
+
+    /// Name and counter, of what counts its releases, so that an older one is known.
+    fn release(&self) -> Option<(&str, u64)> {
+        None
+    }
 
     /// The one byte form of this description; its SHA-256 is the archive's id.
     ///
@@ -40,15 +49,15 @@ pub trait Description: Serialize + DeserializeOwned {
     /// Reads a description from its one byte form.
     ///
     /// # Errors
-    /// [`Error::ManifestVersion`], [`Error::BundleJson`], [`Error::BundleJsonNotCanonical`], or as [`check`](Self::check).
+    /// [`Error::Refused`] with one of the classes of JSON, or as [`check`](Self::check).
     fn from_canonical(bytes: &[u8]) -> Result<Self, Error> {
         #[derive(Deserialize)]
         struct Kind {
             format: String,
             version: u64,
         }
-        let json = |error: serde_json::Error| Error::BundleJson { entry: MANIFEST.into(), what: error.to_string() };
-        let kind: Kind = serde_json::from_slice(bytes).map_err(json)?;
+        check_json(bytes, MANIFEST)?;
+        let kind: Kind = serde_json::from_slice(bytes).map_err(|error| unreadable(&error, MANIFEST))?;
         check_version::<Self>(&kind.format, kind.version)?;
         let description: Self = from_canonical(bytes, MANIFEST)?;
         description.check()?;
@@ -59,19 +68,20 @@ pub trait Description: Serialize + DeserializeOwned {
 /// Refuses another format or version than `D`'s.
 ///
 /// # Errors
-/// [`Error::ManifestVersion`].
+/// [`Class::UnknownFormatVersion`].
 pub fn check_version<D: Description>(format: &str, version: u64) -> Result<(), Error> {
     if format == D::FORMAT && version == u64::from(D::VERSION) {
         return Ok(());
     }
     let expected = format!("{} version {}", D::FORMAT, D::VERSION);
-    Err(Error::ManifestVersion { found: format!("{format:?} version {version}"), expected })
+    let what = format!("it is {format:?} version {version}, and this program reads {expected}");
+    Err(Refusal::new(Class::UnknownFormatVersion, what).entry(MANIFEST).into())
 }
 
 /// Refuses entries that are out of order, twice there, or of names, digests or lengths that no archive has.
 ///
 /// # Errors
-/// [`Error::Manifest`], [`Error::BundleName`].
+/// [`Class::Contradiction`], and the classes of names.
 pub fn check_entries(entries: &[Entry]) -> Result<(), Error> {
     for pair in entries.windows(2) {
         require(pair[0].name < pair[1].name, || {
@@ -89,7 +99,7 @@ pub fn check_entries(entries: &[Entry]) -> Result<(), Error> {
 /// Refuses an empty text, one of more than 256 bytes, or one that moves a terminal's cursor or colours it.
 ///
 /// # Errors
-/// [`Error::Manifest`].
+/// [`Class::Contradiction`].
 pub fn check_text(field: &str, value: &str) -> Result<(), Error> {
     require(!value.trim().is_empty(), || format!("{field} is empty"))?;
     check_length(field, value, MAX_NAME)
@@ -98,7 +108,7 @@ pub fn check_text(field: &str, value: &str) -> Result<(), Error> {
 /// Refuses control characters and more than `limit` bytes.
 ///
 /// # Errors
-/// [`Error::Manifest`].
+/// [`Class::Contradiction`].
 pub fn check_length(field: &str, value: &str, limit: usize) -> Result<(), Error> {
     require(!value.contains(char::is_control), || format!("{field} has control characters"))?;
     require(value.len() <= limit, || format!("{field} has {} bytes, more than {limit}", value.len()))
@@ -107,7 +117,7 @@ pub fn check_length(field: &str, value: &str, limit: usize) -> Result<(), Error>
 /// Refuses a task that could not be one part of an entry's name.
 ///
 /// # Errors
-/// [`Error::Manifest`], [`Error::BundleName`].
+/// [`Class::Contradiction`], and the classes of names.
 pub fn check_task(value: &str) -> Result<(), Error> {
     require(!value.contains('/'), || format!("task {value:?} has a slash"))?;
     frame::check_name(value)
@@ -116,7 +126,7 @@ pub fn check_task(value: &str) -> Result<(), Error> {
 /// Refuses fewer than two classes, or two of one name.
 ///
 /// # Errors
-/// [`Error::Manifest`].
+/// [`Class::Contradiction`].
 pub fn check_classes(task: &str, classes: &[String]) -> Result<(), Error> {
     let distinct: std::collections::BTreeSet<_> = classes.iter().collect();
     require(distinct.len() == classes.len() && classes.len() >= 2, || {
@@ -128,7 +138,7 @@ pub fn check_classes(task: &str, classes: &[String]) -> Result<(), Error> {
 /// Refuses what is no SHA-256 of 64 lower-case hex digits.
 ///
 /// # Errors
-/// [`Error::Manifest`].
+/// [`Class::Contradiction`].
 pub fn check_digest(of: &str, value: &str) -> Result<(), Error> {
     let hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
     require(value.len() == 64 && value.as_bytes().iter().all(hex), || {
@@ -139,7 +149,7 @@ pub fn check_digest(of: &str, value: &str) -> Result<(), Error> {
 /// Refuses a number that not every JSON reader keeps.
 ///
 /// # Errors
-/// [`Error::Manifest`].
+/// [`Class::Contradiction`].
 pub fn check_count(field: &str, value: u64) -> Result<(), Error> {
     require(value <= MAX_COUNT, || format!("{field} is {value}, over {MAX_COUNT}"))
 }
@@ -147,7 +157,7 @@ pub fn check_count(field: &str, value: u64) -> Result<(), Error> {
 /// Refuses JSON of another form with numbers that not every reader keeps: whole ones from 2^53 on. Write those as text.
 ///
 /// # Errors
-/// [`Error::Manifest`].
+/// [`Class::Contradiction`].
 pub fn check_numbers(field: &str, value: &serde_json::Value) -> Result<(), Error> {
     match value {
         serde_json::Value::Number(number) => {
@@ -163,41 +173,57 @@ pub fn check_numbers(field: &str, value: &serde_json::Value) -> Result<(), Error
 /// Refuses a time that is not RFC 3339, UTC, to the second, on a day that exists; no leap seconds.
 ///
 /// # Errors
-/// [`Error::Manifest`].
+/// [`Class::Contradiction`].
 pub fn check_time(field: &str, value: &str) -> Result<(), Error> {
     require(is_utc_second(value), || format!("{field} {value:?} is not like 2026-01-31T23:59:59Z"))
 }
 
-/// [`Error::Manifest`] saying `what` unless it `holds`.
+/// [`Class::Contradiction`] saying `what` unless it `holds`.
 ///
 /// # Errors
-/// [`Error::Manifest`].
+/// [`Class::Contradiction`].
 pub fn require(holds: bool, what: impl FnOnce() -> String) -> Result<(), Error> {
-    if holds { Ok(()) } else { Err(Error::Manifest { what: what() }) }
+    if holds { Ok(()) } else { Err(contradiction(what())) }
+}
+
+/// The refusal of a manifest that contradicts itself.
+pub fn contradiction(what: impl Into<String>) -> Error {
+    Refusal::new(Class::Contradiction, what).entry(MANIFEST).into()
 }
 
 /// RFC 8785's form of `value`.
 ///
 /// # Errors
-/// [`Error::BundleJson`].
+/// [`Class::BadJson`].
 pub fn canonical(value: &impl Serialize, entry: &str) -> Result<Vec<u8>, Error> {
-    serde_json_canonicalizer::to_vec(value)
-        .map_err(|error| Error::BundleJson { entry: entry.into(), what: error.to_string() })
+    serde_json_canonicalizer::to_vec(value).map_err(|error| unreadable(&error, entry))
 }
 
 /// A value from RFC 8785's form of it; no other bytes will do.
 ///
 /// # Errors
-/// [`Error::BundleJson`], [`Error::BundleJsonNotCanonical`].
+/// [`Error::Refused`] with one of the classes of JSON.
 pub fn from_canonical<T: Serialize + DeserializeOwned>(bytes: &[u8], entry: &str) -> Result<T, Error> {
-    let value: T = serde_json::from_slice(bytes)
-        .map_err(|error| Error::BundleJson { entry: entry.into(), what: error.to_string() })?;
+    check_json(bytes, entry)?;
+    let value: T = serde_json::from_slice(bytes).map_err(|error| unreadable(&error, entry))?;
     let again = canonical(&value, entry)?;
     if again != bytes {
         let offset = again.iter().zip(bytes).take_while(|(ours, theirs)| ours == theirs).count();
-        return Err(Error::BundleJsonNotCanonical { entry: entry.into(), offset });
+        let what = format!("it is not in canonical JSON (RFC 8785): its byte {offset} differs");
+        return Err(Refusal::new(Class::Noncanonical, what).entry(entry).into());
     }
     Ok(value)
+}
+
+fn check_json(bytes: &[u8], entry: &str) -> Result<(), Error> {
+    json::check(bytes, LIMITS.nesting).map_err(|(class, what)| Refusal::new(class, what).entry(entry).into())
+}
+
+/// JSON that is well formed and not what was expected.
+fn unreadable(error: &serde_json::Error, entry: &str) -> Error {
+    let what = error.to_string();
+    let class = if what.starts_with("unknown field") { Class::UnknownField } else { Class::BadJson };
+    Refusal::new(class, what).entry(entry).into()
 }
 
 /// The largest integer that every JSON reader keeps (RFC 8785, appendix D).
@@ -205,7 +231,7 @@ pub const MAX_COUNT: u64 = (1 << 53) - 1;
 /// Longest name of a person, class or bundle, in bytes; longer ones are mistakes or attacks on a display.
 pub const MAX_NAME: usize = 256;
 
-fn is_utc_second(value: &str) -> bool {
+pub(super) fn is_utc_second(value: &str) -> bool {
     let shape = value.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
     if !shape.eq("0000-00-00T00:00:00Z".bytes()) {
         return false;

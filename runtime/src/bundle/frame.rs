@@ -12,7 +12,14 @@ use zip::read::{ArchiveOffset, Config};
 
 use super::manifest::MANIFEST;
 use super::signature::SIGNATURES;
-use crate::Error;
+use crate::error::Refusal;
+use crate::{Class, Error};
+
+mod diagnose;
+mod names;
+mod records;
+
+pub use names::check_name;
 
 /// Every entry's data begins at a multiple of this many bytes, so that weights can be used in place.
 pub const ALIGNMENT: usize = 64;
@@ -27,37 +34,20 @@ pub struct Limits {
     pub name: usize,
     /// Bytes of `manifest.json` and `signatures.json` each. They are parsed before the entries are checked.
     pub json: usize,
+    /// Objects and lists in one another in those two; the format needs five.
+    pub nesting: usize,
     /// Signatures. Each costs a curve operation before anybody is trusted.
     pub signatures: usize,
 }
 
 /// The limits of format version 1.
 pub const LIMITS: Limits =
-    Limits { bundle: u32::MAX as usize, entries: 4096, name: 128, json: 8 << 20, signatures: 64 };
-
-/// Whether an entry may have this name: `[a-z0-9._/-]`, no part between slashes empty or beginning with a dot.
-///
-/// # Errors
-/// [`Error::BundleName`].
-pub fn check_name(name: &str) -> Result<(), Error> {
-    let refuse = |what: &str| Err(Error::BundleName { name: name.into(), what: what.into() });
-    let allowed = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'_' | b'/' | b'-');
-    if !name.bytes().all(allowed) {
-        return refuse("names are made of a-z, 0-9 and ._/- only");
-    }
-    if name.split('/').any(|part| part.is_empty() || part.starts_with('.')) {
-        return refuse("no part of a name is empty or begins with a dot");
-    }
-    if name.len() > LIMITS.name {
-        return refuse("the name is too long");
-    }
-    Ok(())
-}
+    Limits { bundle: u32::MAX as usize, entries: 4096, name: 128, json: 8 << 20, nesting: 16, signatures: 64 };
 
 /// The archive of `entries` (name, data): `manifest.json`, `signatures.json`, then the payload sorted by name.
 ///
 /// # Errors
-/// [`Error::BundleName`] for a name that is not allowed or out of order, [`Error::BundleLimit`].
+/// [`Error::Refused`] for a name that is not allowed or out of order, or sizes over the limits.
 pub fn write(entries: &[(&str, &[u8])]) -> Result<Vec<u8>, Error> {
     check_order(entries.iter().map(|(name, _)| *name))?;
     let data: usize = entries.iter().map(|(_, data)| data.len()).sum();
@@ -74,8 +64,16 @@ pub fn write(entries: &[(&str, &[u8])]) -> Result<Vec<u8>, Error> {
 /// The entries of an archive in canonical form: name, and where the data is.
 ///
 /// # Errors
-/// [`Error::NotABundle`], [`Error::BundleLimit`], [`Error::BundleName`], [`Error::BundleFrame`].
+/// [`Error::Refused`] for every other archive, with the class of what is wrong.
 pub fn parse(archive: &[u8]) -> Result<Vec<(String, Range<usize>)>, Error> {
+    if archive.len() > LIMITS.bundle {
+        return Err(too_large().into());
+    }
+    // The comparison decides; what it was is asked afterwards.
+    strict(archive).map_err(|refusal| diagnose::diagnose(archive).unwrap_or(refusal).into())
+}
+
+fn strict(archive: &[u8]) -> Result<Vec<(String, Range<usize>)>, Refusal> {
     let listed = list(archive)?;
     check_order(listed.iter().map(|(name, _)| name.as_str()))?;
     let mut frame = Frame::default();
@@ -83,10 +81,9 @@ pub fn parse(archive: &[u8]) -> Result<Vec<(String, Range<usize>)>, Error> {
     for (name, length) in listed {
         let start = frame.data_start(&name);
         let range = start..start.saturating_add(length);
-        let data = archive.get(range.clone()).ok_or_else(|| Error::BundleFrame {
-            offset: archive.len(),
-            part: format!("data of {name}"),
-            what: format!("{length} bytes from byte {start} on are not all there"),
+        let data = archive.get(range.clone()).ok_or_else(|| {
+            let what = format!("{length} bytes from byte {start} on are not all there");
+            Refusal::new(Class::Truncated, what).entry(name.as_str())
         })?;
         let at = frame.end;
         demand(archive, at, &frame.local(&name, data)?, &format!("header of {name}"))?;
@@ -96,39 +93,29 @@ pub fn parse(archive: &[u8]) -> Result<Vec<(String, Range<usize>)>, Error> {
     let directory = frame.directory()?;
     demand(archive, at, &directory, "central directory")?;
     if archive.len() != at + directory.len() {
-        return Err(Error::BundleFrame {
-            offset: at + directory.len(),
-            part: "end".into(),
-            what: "there are bytes after the archive".into(),
-        });
+        let after = at + directory.len()..archive.len();
+        return Err(Refusal::new(Class::Trailing, "there are bytes after the archive").bytes(after));
     }
     Ok(found)
 }
 
-/// Name and length of each entry as the `zip` crate reads them. Nothing of this is believed before [`parse`] has
+/// Name and length of each entry as the `zip` crate reads them. Nothing of this is believed before [`strict`] has
 /// written it again; the end record is looked at first so that the crate neither searches for another nor reads a long
 /// directory.
-fn list(archive: &[u8]) -> Result<Vec<(String, usize)>, Error> {
-    let refuse = |what: String| Error::NotABundle { what };
-    if archive.len() > LIMITS.bundle {
-        return Err(Error::BundleLimit { what: format!("it has more than {} bytes", LIMITS.bundle) });
-    }
-    if !archive.starts_with(b"PK\x03\x04") {
-        return Err(refuse("the file does not begin as a ZIP archive does".into()));
-    }
+fn list(archive: &[u8]) -> Result<Vec<(String, usize)>, Refusal> {
+    let refuse = |what: String| Refusal::new(Class::NoncanonicalFrame, what);
     let end = match archive.last_chunk::<22>() {
-        Some(end) if end.starts_with(b"PK\x05\x06") => end,
-        _ => {
-            return Err(refuse("the file does not end as a bundle does; it is cut off or something follows it".into()));
-        }
+        Some(end) if end.starts_with(diagnose::END_RECORD) && archive.starts_with(diagnose::LOCAL_HEADER) => end,
+        _ => return Err(refuse("it does not begin and end as an archive does".into())),
     };
     let entries = usize::from(u16::from_le_bytes([end[10], end[11]]));
     if entries > LIMITS.entries {
-        return Err(Error::BundleLimit { what: format!("it has {entries} entries, more than {}", LIMITS.entries) });
+        let what = format!("it has {entries} entries, more than {}", LIMITS.entries);
+        return Err(Refusal::new(Class::TooManyEntries, what));
     }
     let field = |at: usize| u64::from(u32::from_le_bytes([end[at], end[at + 1], end[at + 2], end[at + 3]]));
     if field(12) + field(16) + 22 != archive.len() as u64 {
-        return Err(refuse("its directory is not where its end says; it is cut off or something was put in".into()));
+        return Err(refuse("its directory is not where its end says".into()));
     }
     let unreadable = |error: zip::result::ZipError| refuse(format!("the archive cannot be read ({error})"));
     let config = Config { archive_offset: ArchiveOffset::Known(0) };
@@ -143,35 +130,38 @@ fn list(archive: &[u8]) -> Result<Vec<(String, usize)>, Error> {
     Ok(listed)
 }
 
-fn check_order<'a>(mut names: impl Iterator<Item = &'a str>) -> Result<(), Error> {
+fn check_order<'a>(mut names: impl Iterator<Item = &'a str>) -> Result<(), Refusal> {
+    let refuse = |class, name: &str, what: &str| Err(Refusal::new(class, what).entry(name));
     for first in [MANIFEST, SIGNATURES] {
         if names.next() != Some(first) {
-            return Err(Error::BundleName { name: first.into(), what: "it is not in its place at the front".into() });
+            return refuse(Class::EntryOrder, first, "it is not in its place at the front");
         }
     }
     let mut before = "";
     for name in names {
-        check_name(name)?;
-        if name <= before {
-            return Err(Error::BundleName { name: name.into(), what: "it is there twice or out of order".into() });
+        if let Some(class) = names::fault(name.as_bytes()) {
+            return Err(names::refusal(class, name.as_bytes()));
         }
-        if name == MANIFEST || name == SIGNATURES {
-            return Err(Error::BundleName { name: name.into(), what: "it is there twice".into() });
+        if name == before || name == MANIFEST || name == SIGNATURES {
+            return refuse(Class::DupName, name, "it is there twice");
+        }
+        if name < before {
+            return refuse(Class::EntryOrder, name, "it is out of order");
         }
         before = name;
     }
     Ok(())
 }
 
-fn demand(archive: &[u8], at: usize, expected: &[u8], part: &str) -> Result<(), Error> {
+fn demand(archive: &[u8], at: usize, expected: &[u8], part: &str) -> Result<(), Refusal> {
     let found = archive.get(at..).unwrap_or_default();
     if found.starts_with(expected) {
         return Ok(());
     }
     let same = expected.iter().zip(found).take_while(|(ours, theirs)| ours == theirs).count();
     let show = |bytes: &[u8]| bytes.get(same).map_or("nothing".into(), |byte| format!("{byte:#04x}"));
-    let what = format!("{} stands where {} must", show(found), show(expected));
-    Err(Error::BundleFrame { offset: at + same, part: part.into(), what })
+    let what = format!("in the {part}, {} stands where {} must; pack it again", show(found), show(expected));
+    Err(Refusal::new(Class::NoncanonicalFrame, what).bytes(at + same..at + expected.len()))
 }
 
 /// Writes the frame from the front: local headers one by one, then the directory and the end record.
@@ -195,12 +185,12 @@ impl Frame {
     }
 
     /// The local header of the next entry, up to the first byte of its data.
-    fn local(&mut self, name: &str, data: &[u8]) -> Result<Vec<u8>, Error> {
+    fn local(&mut self, name: &str, data: &[u8]) -> Result<Vec<u8>, Refusal> {
         self.entries += 1;
         let (at, start) = (self.end, self.data_start(name));
         self.end = start.saturating_add(data.len());
         if self.entries > LIMITS.entries {
-            return Err(Error::BundleLimit { what: format!("it has more than {} entries", LIMITS.entries) });
+            return Err(Refusal::new(Class::TooManyEntries, format!("it has more than {} entries", LIMITS.entries)));
         }
         let common = common_fields(name, narrow(data.len())?, crc32fast::hash(data));
         let padding = start - at - LOCAL - name.len() - EXTRA;
@@ -224,7 +214,7 @@ impl Frame {
     }
 
     /// The central directory and the end record.
-    fn directory(self) -> Result<Vec<u8>, Error> {
+    fn directory(self) -> Result<Vec<u8>, Refusal> {
         let mut directory = self.directory;
         let length = directory.len();
         directory.extend(b"PK\x05\x06\0\0\0\0");
@@ -249,9 +239,12 @@ fn common_fields(name: &str, length: u32, crc32: u32) -> Vec<u8> {
     fields
 }
 
-fn narrow(value: usize) -> Result<u32, Error> {
-    let limit = || Error::BundleLimit { what: format!("it has more than {} bytes", LIMITS.bundle) };
-    u32::try_from(value).map_err(|_| limit())
+fn narrow(value: usize) -> Result<u32, Refusal> {
+    u32::try_from(value).map_err(|_| too_large())
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(Class::TooLarge, format!("it has more than {} bytes", LIMITS.bundle))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::Description;
+use super::{Description, Role};
 use crate::Error;
 use crate::preprocess::Preprocessing;
 
@@ -20,7 +20,7 @@ pub const FORMAT: &str = "medforge-bundle";
 /// The one value of [`Manifest::version`].
 pub const VERSION: u32 = 1;
 /// The payload entries that every bundle has, beside those of its modules and heads.
-pub const REQUIRED: [&str; 4] = ["base.onnx", "base.safetensors", "golden.safetensors", "model_card.md"];
+pub const REQUIRED: [&str; 5] = ["base.onnx", "base.safetensors", "golden.safetensors", "model_card.md", "sbom.json"];
 
 /// The signed description of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,6 +112,8 @@ pub struct Module {
     pub sites: Vec<String>,
     /// The licence of the module.
     pub licence: String,
+    /// The digest of the base that it was trained on: the bundle's own.
+    pub base: String,
     /// `modules/ID.safetensors`.
     pub entry: String,
 }
@@ -204,6 +206,7 @@ impl Description for Manifest {
     const PAYLOAD_TYPE: &'static str = "application/vnd.medforge.manifest+json";
     const FORMAT: &'static str = FORMAT;
     const VERSION: u32 = VERSION;
+    const ROLE: Role = Role::Release;
 
     fn check(&self) -> Result<(), Error> {
         self.check()
@@ -211,6 +214,10 @@ impl Description for Manifest {
 
     fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    fn release(&self) -> Option<(&str, u64)> {
+        Some((&self.name, self.counter))
     }
 }
 

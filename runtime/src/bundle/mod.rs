@@ -8,6 +8,8 @@ pub mod description;
 pub mod frame;
 pub mod manifest;
 pub mod signature;
+mod state;
+mod trust;
 mod verify;
 
 use std::collections::BTreeMap;
@@ -17,7 +19,9 @@ use sha2::{Digest, Sha256};
 
 pub use description::Description;
 pub use manifest::Manifest;
-pub use verify::{Signed, Trust, Unverified, Verified, open, open_envelope, open_unverified};
+pub use state::{STEP, State};
+pub use trust::{LONGEST as LONGEST_TRUST, Moment, Role, TRUST_TYPE, Trust};
+pub use verify::{Signed, Unverified, Verified, open, open_envelope, open_unverified};
 
 use crate::Error;
 
@@ -34,10 +38,20 @@ pub fn verify(bytes: Vec<u8>, trust: &Trust) -> Result<VerifiedBundle, Error> {
     open(bytes, trust)
 }
 
+/// Verifies the bundle `bytes`, and that it is none older than what the device accepted before; gives what is to be remembered from now on.
+///
+/// # Errors
+/// As [`verify()`] and [`State::accept`]; what was remembered stays.
+pub fn verify_newer(bytes: Vec<u8>, trust: &Trust, state: &State) -> Result<(VerifiedBundle, State), Error> {
+    let bundle = verify(bytes, trust)?;
+    let next = state.accept(&bundle, trust)?;
+    Ok((bundle, next))
+}
+
 /// Checks all that [`verify()`] does but for the trust: whoever signed.
 ///
 /// # Errors
-/// As [`verify()`], without [`Error::NotTrusted`].
+/// As [`verify()`], without the classes of trust.
 pub fn inspect(bytes: Vec<u8>) -> Result<UnverifiedBundle, Error> {
     open_unverified(bytes)
 }
@@ -89,6 +103,27 @@ pub fn refill(envelope: &[u8], payload: &BTreeMap<String, Vec<u8>>) -> Result<Ve
     let mut entries: Vec<_> = front.iter().map(|(name, range)| (name.as_str(), &envelope[range.clone()])).collect();
     entries.extend(payload.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
     frame::write(&entries)
+}
+
+/// The exact bytes of an archive's manifest: what is signed.
+///
+/// # Errors
+/// As [`frame::parse`].
+pub fn manifest_bytes(archive: &[u8]) -> Result<Vec<u8>, Error> {
+    let entries = frame::parse(archive)?;
+    Ok(archive[entries[0].1.clone()].to_vec())
+}
+
+/// The same archive with `signatures` (a `signatures.json` over its manifest) beside those that it has.
+///
+/// # Errors
+/// As [`frame::parse`] and [`signature::verify`].
+pub fn with_signatures<D: Description>(archive: Vec<u8>, signatures: &[u8]) -> Result<Vec<u8>, Error> {
+    let entries = frame::parse(&archive)?;
+    let mut parts: Vec<_> = entries.iter().map(|(name, range)| (name.as_str(), &archive[range.clone()])).collect();
+    let joined = signature::join(parts[1].1, signatures, D::PAYLOAD_TYPE, parts[0].1)?;
+    parts[1].1 = &joined;
+    frame::write(&parts)
 }
 
 /// SHA-256 as 64 lower-case hex digits: the form of every digest and id in a bundle.

@@ -10,14 +10,16 @@
 //! The key itself stands there, not a name for it: every signature can be checked, also those of strangers, so that no
 //! byte of the file goes unchecked. Whom to trust is decided elsewhere ([`Trust`](super::Trust)).
 //!
-//! Refused: weak (small-order) keys, signatures that RFC 8032 read strictly does not allow, a key given twice, none.
+//! Refused: weak (small-order) keys, signatures that RFC 8032 read strictly does not allow, a key given twice, none. `verify_strict` decides;
+//! what exactly is wrong with a signature is asked afterwards.
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
 use super::description::{canonical, from_canonical};
 use super::frame::LIMITS;
-use crate::Error;
+use crate::Class;
+use crate::error::{Error, Refusal};
 
 /// The name of the signatures' own entry.
 pub const SIGNATURES: &str = "signatures.json";
@@ -25,7 +27,7 @@ pub const SIGNATURES: &str = "signatures.json";
 /// `signatures.json` for the exact bytes of a manifest of this payload type.
 ///
 /// # Errors
-/// [`Error::Signatures`] if there is no key, the same twice, or too many.
+/// [`Error::Refused`] if there is no key, the same twice, or too many.
 pub fn sign(keys: &[SigningKey], payload_type: &str, manifest: &[u8]) -> Result<Vec<u8>, Error> {
     let message = pre_authenticated(payload_type, manifest);
     let mut signatures: Vec<_> = keys
@@ -44,42 +46,97 @@ pub fn sign(keys: &[SigningKey], payload_type: &str, manifest: &[u8]) -> Result<
 /// The keys that signed these bytes of a manifest of this payload type, each once. Every signature in the file holds, or it is an error.
 ///
 /// # Errors
-/// [`Error::Signatures`], [`Error::SignatureInvalid`], [`Error::BundleJson`], [`Error::BundleJsonNotCanonical`].
+/// [`Error::Refused`] with one of the classes of JSON, keys and signatures.
 pub fn verify(signatures: &[u8], payload_type: &str, manifest: &[u8]) -> Result<Vec<VerifyingKey>, Error> {
     let file: File = from_canonical(signatures, SIGNATURES)?;
     file.check(payload_type)?;
     let message = pre_authenticated(payload_type, manifest);
     let mut keys = Vec::with_capacity(file.signatures.len());
     for Signature { public_key, signature } in &file.signatures {
-        let refuse = |what: &str| Error::Signatures { what: format!("key {public_key:?} {what}") };
-        let key = decode::<32>(public_key).ok_or_else(|| refuse("is not 64 lower-case hex digits"))?;
-        let key = verifying_key(&key).map_err(refuse)?;
-        let signature =
-            decode::<64>(signature).ok_or_else(|| refuse("has no signature of 128 lower-case hex digits"))?;
+        let key = verifying_key(&key_bytes(public_key)?)?;
+        let signature = decode::<64>(signature, "a signature")?;
         key.verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&signature))
-            .map_err(|_| Error::SignatureInvalid { key: public_key.clone() })?;
+            .map_err(|_| refuse(fault(&signature), format!("the signature by key {public_key} does not hold")))?;
         keys.push(key);
     }
     Ok(keys)
 }
 
-/// A key fit for verification, or why it is not.
-pub(super) fn verifying_key(bytes: &[u8; 32]) -> Result<VerifyingKey, &'static str> {
-    let key = VerifyingKey::from_bytes(bytes).map_err(|_| "is not a point on the curve")?;
-    if key.to_edwards().compress().as_bytes() != bytes {
-        return Err("is another spelling of a point on the curve");
+/// The signatures of both files, over the same manifest; a key that signed in both is there once.
+///
+/// # Errors
+/// As [`verify`], for either file.
+pub fn join(one: &[u8], other: &[u8], payload_type: &str, manifest: &[u8]) -> Result<Vec<u8>, Error> {
+    let mut all = std::collections::BTreeMap::new();
+    for file in [one, other] {
+        verify(file, payload_type, manifest)?;
+        let file: File = from_canonical(file, SIGNATURES)?;
+        all.extend(file.signatures.into_iter().map(|s| (s.public_key, s.signature)));
     }
+    let signatures = all.into_iter().map(|(public_key, signature)| Signature { public_key, signature }).collect();
+    let file = File { payload_type: payload_type.into(), signatures };
+    file.check(payload_type)?;
+    canonical(&file, SIGNATURES)
+}
+
+/// A public key's bytes from 64 lower-case hex digits.
+///
+/// # Errors
+/// [`Class::BadLength`], [`Class::BadSignatures`].
+pub(super) fn key_bytes(text: &str) -> Result<[u8; 32], Refusal> {
+    decode::<32>(text, "a public key")
+}
+
+/// A key fit for verification.
+///
+/// # Errors
+/// [`Class::WeakKey`], [`Class::NoncanonicalA`]; [`Class::BadSignatures`] for bytes that are no point on the curve.
+pub(super) fn verifying_key(bytes: &[u8; 32]) -> Result<VerifyingKey, Refusal> {
+    let refuse = |class, what: &str| refuse(class, format!("key {} {what}", hex::encode(bytes)));
+    let key =
+        VerifyingKey::from_bytes(bytes).map_err(|_| refuse(Class::BadSignatures, "is not a point on the curve"))?;
     if key.is_weak() {
-        return Err("is weak: anybody can make a signature that seems to be its");
+        return Err(refuse(Class::WeakKey, "is weak: anybody can make a signature that seems to be its"));
+    }
+    if key.to_edwards().compress().as_bytes() != bytes {
+        return Err(refuse(Class::NoncanonicalA, "is another spelling of a point on the curve"));
     }
     Ok(key)
 }
 
+/// What is wrong with a signature that does not hold. R is its first half, S its second (RFC 8032, section 5.1.7).
+fn fault(signature: &[u8; 64]) -> Class {
+    let (r, s) = signature.split_first_chunk::<32>().expect("64 bytes begin with 32");
+    // Little-endian: compared from the last byte.
+    if s.iter().rev().ge(ORDER.iter().rev()) {
+        return Class::SPlusL;
+    }
+    match VerifyingKey::from_bytes(r).is_ok_and(|point| point.is_weak()) {
+        true => Class::SmallOrderR,
+        false => Class::MixedBundles,
+    }
+}
+
+/// The order of the group, little-endian: 2^252 + 27742317777372353535851937790883648493 (RFC 8032, section 5.1).
+const ORDER: [u8; 32] = [
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+];
+
 /// Lower case only: one value has one spelling.
-fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
+fn decode<const N: usize>(text: &str, of: &str) -> Result<[u8; N], Refusal> {
+    if text.len() != 2 * N {
+        return Err(refuse(Class::BadLength, format!("{of} has {} hex digits, not {}", text.len(), 2 * N)));
+    }
     let mut bytes = [0; N];
-    hex::decode_to_slice(text, &mut bytes).ok()?;
-    (hex::encode(bytes) == text).then_some(bytes)
+    match hex::decode_to_slice(text, &mut bytes).is_ok() && hex::encode(bytes) == text {
+        true => Ok(bytes),
+        false => Err(refuse(Class::BadSignatures, format!("{of} is not in lower-case hex digits"))),
+    }
+}
+
+fn refuse(class: Class, what: impl Into<String>) -> Refusal {
+    Refusal::new(class, what).entry(SIGNATURES)
 }
 
 /// DSSE v1's pre-authenticated encoding.
@@ -103,18 +160,26 @@ struct Signature {
 }
 
 impl File {
-    fn check(&self, payload_type: &str) -> Result<(), Error> {
-        let refuse = |what: String| Err(Error::Signatures { what });
+    fn check(&self, payload_type: &str) -> Result<(), Refusal> {
         if self.payload_type != payload_type {
-            return refuse(format!("the payload type is {:?}, not {payload_type:?}", self.payload_type));
+            let what = format!("the payload type is {:?}, not {payload_type:?}", self.payload_type);
+            return Err(refuse(Class::TypeConfusion, what));
         }
-        if self.signatures.is_empty() || self.signatures.len() > LIMITS.signatures {
-            return refuse(format!("{} signatures, not 1 to {}", self.signatures.len(), LIMITS.signatures));
+        let count = self.signatures.len();
+        if count == 0 {
+            return Err(refuse(Class::Unsigned, "there is no signature"));
         }
-        if !self.signatures.is_sorted_by(|a, b| a.public_key < b.public_key) {
-            return refuse("the signatures are not sorted by key with each key once".into());
+        if count > LIMITS.signatures {
+            let what = format!("{count} signatures, more than {}", LIMITS.signatures);
+            return Err(refuse(Class::TooManySignatures, what));
         }
-        Ok(())
+        match self.signatures.windows(2).find(|pair| pair[0].public_key >= pair[1].public_key) {
+            Some(pair) if pair[0].public_key == pair[1].public_key => {
+                Err(refuse(Class::DupSignatureThreshold, format!("key {} is there twice", pair[0].public_key)))
+            }
+            Some(_) => Err(refuse(Class::BadSignatures, "the signatures are not sorted by key")),
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,83 +3,19 @@
 //! Nothing is read out of the manifest before enough trusted keys have signed its bytes, and no entry is handed out
 //! before its digest was found in that manifest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use ed25519_dalek::VerifyingKey;
-use ed25519_dalek::pkcs8::DecodePublicKey;
 
 use super::frame::{self, LIMITS};
 use super::manifest::{Entry, MANIFEST};
 use super::signature::{self, SIGNATURES};
+use super::trust::{Subject, Trust};
 use super::{Description, sha256_hex};
-use crate::Error;
+use crate::Class;
+use crate::error::{Error, Refusal};
 use crate::tensors::{self, Tensor};
-
-/// Whose signatures count, and how many of them are needed.
-#[derive(Debug, Clone)]
-pub struct Trust {
-    keys: Vec<VerifyingKey>,
-    threshold: usize,
-}
-
-impl Trust {
-    /// Asks for signatures by `threshold` of `keys`; a key given twice counts once.
-    ///
-    /// # Errors
-    /// [`Error::Trust`] for a weak key, or a threshold of zero or of more than the keys.
-    pub fn new(keys: Vec<VerifyingKey>, threshold: usize) -> Result<Self, Error> {
-        let refuse = |what: String| Err(Error::Trust { what });
-        let mut distinct: Vec<VerifyingKey> = Vec::with_capacity(keys.len());
-        for key in keys {
-            if let Err(what) = signature::verifying_key(key.as_bytes()) {
-                return refuse(format!("key {} {what}", hex::encode(key.as_bytes())));
-            }
-            if !contains(&distinct, &key) {
-                distinct.push(key);
-            }
-        }
-        if threshold == 0 || threshold > distinct.len() {
-            return refuse(format!("{threshold} signatures of {} keys cannot be asked for", distinct.len()));
-        }
-        Ok(Trust { keys: distinct, threshold })
-    }
-
-    /// Asks for one signature by any of the keys in `text`: SPKI PEM, one `PUBLIC KEY` block or several.
-    ///
-    /// # Errors
-    /// [`Error::Trust`] if there is no such block, or one that is not a usable Ed25519 key.
-    pub fn from_pem(text: &str) -> Result<Self, Error> {
-        const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
-        const END: &str = "-----END PUBLIC KEY-----";
-        let mut keys = Vec::new();
-        for block in text.split(BEGIN).skip(1) {
-            let body = block.split_once(END).map_or(block, |(body, _)| body);
-            let key = VerifyingKey::from_public_key_pem(&format!("{BEGIN}{body}{END}\n")).map_err(|_| {
-                Error::Trust { what: format!("PUBLIC KEY block {} is not an Ed25519 key in SPKI PEM", keys.len() + 1) }
-            })?;
-            keys.push(key);
-        }
-        if keys.is_empty() {
-            return Err(Error::Trust { what: "no PUBLIC KEY block in PEM form is there; give the .pub file".into() });
-        }
-        Trust::new(keys, 1)
-    }
-
-    /// The trusted among `signers`, if they are enough.
-    fn accept(&self, signers: Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, Error> {
-        let names: Vec<_> = signers.iter().map(|key| hex::encode(key.as_bytes())).collect();
-        let trusted: Vec<_> = signers.into_iter().filter(|key| contains(&self.keys, key)).collect();
-        if trusted.len() < self.threshold {
-            return Err(Error::NotTrusted {
-                trusted: trusted.len(),
-                threshold: self.threshold,
-                signers: names.join(", "),
-            });
-        }
-        Ok(trusted)
-    }
-}
 
 /// A description that enough trusted keys have signed.
 #[derive(Debug)]
@@ -102,15 +38,15 @@ pub struct Unverified<D>(Opened<D>);
 /// # Errors
 /// The first thing found wrong; [`Error::is_refusal`] holds for all of them.
 pub fn open<D: Description>(bytes: Vec<u8>, trust: &Trust) -> Result<Verified<D>, Error> {
-    Opened::open(bytes, |signers| trust.accept(signers)).map(Verified)
+    Opened::open(bytes, Some(trust)).map(Verified)
 }
 
 /// Checks all that [`open`] does but for the trust: whoever signed.
 ///
 /// # Errors
-/// As [`open`], without [`Error::NotTrusted`].
+/// As [`open`], without the classes of trust.
 pub fn open_unverified<D: Description>(bytes: Vec<u8>) -> Result<Unverified<D>, Error> {
-    Opened::open(bytes, Ok).map(Unverified)
+    Opened::open(bytes, None).map(Unverified)
 }
 
 /// Verifies an [`envelope`](super::envelope): the description and its signatures, whatever its payload.
@@ -119,9 +55,9 @@ pub fn open_unverified<D: Description>(bytes: Vec<u8>) -> Result<Unverified<D>, 
 /// As [`open`], but that no payload is looked for and any is refused.
 pub fn open_envelope<D: Description>(bytes: &[u8], trust: &Trust) -> Result<Signed<D>, Error> {
     let mut payload: BTreeMap<_, _> = frame::parse(bytes)?.into_iter().collect();
-    let signed = Signed::take(bytes, &mut payload, |signers| trust.accept(signers))?;
+    let signed = Signed::take(bytes, &mut payload, Some(trust))?;
     match payload.into_keys().next() {
-        Some(entry) => Err(Error::BundleEntryUnlisted { entry }),
+        Some(entry) => Err(extra(&entry).into()),
         None => Ok(signed),
     }
 }
@@ -145,19 +81,24 @@ impl<D> Verified<D> {
     /// The bytes of a payload entry.
     ///
     /// # Errors
-    /// [`Error::BundleEntryMissing`].
+    /// [`Class::MissingEntry`].
     pub fn entry(&self, name: &str) -> Result<&[u8], Error> {
-        let range = self.0.payload.get(name).ok_or_else(|| Error::BundleEntryMissing { entry: name.into() })?;
+        let range = self.0.payload.get(name).ok_or_else(|| missing(name))?;
         Ok(&self.0.bytes[range.clone()])
     }
 
     /// The tensors of a payload entry.
     ///
     /// # Errors
-    /// [`Error::BundleEntryMissing`], [`Error::BundleEntryContent`].
+    /// [`Class::MissingEntry`], and the classes of tensor files.
     pub fn tensors(&self, name: &str) -> Result<BTreeMap<String, Tensor>, Error> {
-        tensors::read(self.entry(name)?, name)
-            .map_err(|source| Error::BundleEntryContent { entry: name.into(), source: Box::new(source) })
+        tensors::read(self.entry(name)?, name).map_err(|error| match error {
+            Error::TensorFile { class, what, .. } => Refusal::new(class, what).entry(name).into(),
+            Error::Tensor { tensor, class, what, .. } => {
+                Refusal::new(class, format!("tensor {tensor}: {what}")).entry(name).into()
+            }
+            other => other,
+        })
     }
 
     /// The whole archive.
@@ -201,22 +142,27 @@ impl<D> Signed<D> {
 }
 
 impl<D: Description> Signed<D> {
-    /// Takes `manifest.json` and `signatures.json` out of an archive's entries.
-    fn take(
-        bytes: &[u8],
-        entries: &mut BTreeMap<String, Range<usize>>,
-        accept: impl FnOnce(Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, Error>,
-    ) -> Result<Self, Error> {
+    /// Takes `manifest.json` and `signatures.json` out of an archive's entries. Without `trust` whoever signed is taken.
+    fn take(bytes: &[u8], entries: &mut BTreeMap<String, Range<usize>>, trust: Option<&Trust>) -> Result<Self, Error> {
         let mut json = |name: &str| -> Result<&[u8], Error> {
-            let range = entries.remove(name).ok_or_else(|| Error::BundleEntryMissing { entry: name.into() })?;
+            let range = entries.remove(name).ok_or_else(|| missing(name))?;
             if range.len() > LIMITS.json {
-                return Err(Error::BundleLimit { what: format!("{name} has more than {} bytes", LIMITS.json) });
+                let what = format!("it has {} bytes, more than {}", range.len(), LIMITS.json);
+                return Err(Refusal::new(Class::JsonTooLarge, what).entry(name).into());
             }
             Ok(&bytes[range])
         };
         let (manifest, signatures) = (json(MANIFEST)?, json(SIGNATURES)?);
-        let signers = accept(signature::verify(signatures, D::PAYLOAD_TYPE, manifest)?)?;
-        Ok(Signed { description: D::from_canonical(manifest)?, id: sha256_hex(manifest), signers })
+        let all = signature::verify(signatures, D::PAYLOAD_TYPE, manifest)?;
+        let id = sha256_hex(manifest);
+        let read = |signers| Ok(Signed { description: D::from_canonical(manifest)?, id: id.clone(), signers });
+        let Some(trust) = trust else { return read(all) };
+        // Nothing is read out of the manifest before enough keys have signed it; its name and counter are asked about then.
+        let subject = Subject { role: D::ROLE, id: &id, release: None };
+        let signed: Self = read(trust.accept(&all, &subject)?)?;
+        let subject = Subject { release: signed.description.release(), ..subject };
+        trust.accept(&all, &subject)?;
+        Ok(signed)
     }
 }
 
@@ -228,40 +174,43 @@ struct Opened<D> {
 }
 
 impl<D: Description> Opened<D> {
-    fn open(
-        bytes: Vec<u8>,
-        accept: impl FnOnce(Vec<VerifyingKey>) -> Result<Vec<VerifyingKey>, Error>,
-    ) -> Result<Self, Error> {
+    fn open(bytes: Vec<u8>, trust: Option<&Trust>) -> Result<Self, Error> {
         let mut payload: BTreeMap<_, _> = frame::parse(&bytes)?.into_iter().collect();
-        let signed = Signed::<D>::take(&bytes, &mut payload, accept)?;
+        let signed = Signed::<D>::take(&bytes, &mut payload, trust)?;
         let data = payload.iter().map(|(name, range)| (name.as_str(), &bytes[range.clone()]));
-        check_payload(signed.description.entries(), &data.collect())?;
+        check_payload(signed.description.entries(), &data.collect()).map_err(|refusal| {
+            let range = refusal.entry.as_ref().and_then(|name| payload.get(name)).cloned();
+            Refusal { bytes: range, ..refusal }
+        })?;
         Ok(Opened { bytes, signed, payload })
     }
 }
 
 /// Whether the payload is what the manifest lists: the same names, lengths and digests.
-pub(super) fn check_payload(entries: &[Entry], payload: &BTreeMap<&str, &[u8]>) -> Result<(), Error> {
+pub(super) fn check_payload(entries: &[Entry], payload: &BTreeMap<&str, &[u8]>) -> Result<(), Refusal> {
     for entry in entries {
-        let name = || entry.name.clone();
-        let data = payload.get(entry.name.as_str()).ok_or_else(|| Error::BundleEntryMissing { entry: name() })?;
-        let (expected, found) = (entry.length, data.len() as u64);
-        if expected != found {
-            return Err(Error::BundleEntryLength { entry: name(), expected, found });
+        let data = payload.get(entry.name.as_str()).ok_or_else(|| missing(&entry.name))?;
+        if entry.length != data.len() as u64 {
+            let what = format!("it has {} bytes where the manifest says {}", data.len(), entry.length);
+            return Err(Refusal::new(Class::LengthMismatch, what).entry(&entry.name));
         }
         let found = sha256_hex(data);
         if found != entry.sha256 {
-            return Err(Error::BundleEntryDigest { entry: name(), expected: entry.sha256.clone(), found });
+            let what = format!("it was changed: its SHA-256 is {found} where the manifest says {}", entry.sha256);
+            return Err(Refusal::new(Class::HashMismatch, what).entry(&entry.name));
         }
     }
-    let listed = |name: &str| entries.iter().any(|entry| entry.name == name);
-    match payload.keys().find(|name| !listed(name)) {
-        Some(name) => Err(Error::BundleEntryUnlisted { entry: (*name).into() }),
+    let listed: BTreeSet<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    match payload.keys().find(|name| !listed.contains(*name)) {
+        Some(name) => Err(extra(name)),
         None => Ok(()),
     }
 }
 
-/// Keys are told apart by their bytes.
-fn contains(keys: &[VerifyingKey], key: &VerifyingKey) -> bool {
-    keys.iter().any(|other| other.as_bytes() == key.as_bytes())
+fn missing(entry: &str) -> Refusal {
+    Refusal::new(Class::MissingEntry, "it is missing").entry(entry)
+}
+
+fn extra(entry: &str) -> Refusal {
+    Refusal::new(Class::ExtraEntry, "it is not in the manifest").entry(entry)
 }

@@ -12,7 +12,8 @@ use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoPr
 use tract_onnx::prelude::Framework;
 
 use super::base::guarded;
-use crate::Error;
+use crate::Class;
+use crate::error::{Error, Refusal};
 use crate::tensors::Tensor;
 
 /// The entry that errors name.
@@ -73,11 +74,14 @@ pub(super) struct Signature {
 /// is set to one image: tract then picks kernels for the true size, and larger batches were measured to be no faster.
 pub(super) fn read(onnx: &[u8], weights: BTreeMap<String, Tensor>) -> Result<(ModelProto, Signature), Error> {
     let mut model = guarded(|| tract_onnx::onnx().proto_model_for_read(&mut &*onnx))
-        .map_err(|what| refuse(format!("cannot be read: {what}")))?;
+        .map_err(|what| Refusal::new(Class::OnnxMalformed, format!("it cannot be read: {what}")).entry(ENTRY))?;
     if !model.functions.is_empty() || !model.training_info.is_empty() {
         return Err(refuse("holds functions or training information, which no base needs"));
     }
-    let graph = model.graph.as_mut().ok_or_else(|| refuse("holds no graph"))?;
+    let Some(graph) = model.graph.as_mut() else {
+        return Err(Refusal::new(Class::OnnxMalformed, "it holds no graph").entry(ENTRY).into());
+    };
+    no_other_files(graph)?;
     graph.node.iter().try_for_each(check_node)?;
     if !graph.sparse_initializer.is_empty() {
         return Err(refuse("holds sparse weights, which no base needs"));
@@ -93,8 +97,20 @@ pub(super) fn read(onnx: &[u8], weights: BTreeMap<String, Tensor>) -> Result<(Mo
 }
 
 /// Something in the graph that is refused.
-pub(super) fn refuse(what: impl Into<String>) -> Error {
-    Error::Graph { entry: ENTRY.into(), what: what.into() }
+pub(super) fn refuse(what: impl AsRef<str>) -> Error {
+    let what = format!("it {}; pack the bundle again with `packer bundle`", what.as_ref());
+    Refusal::new(Class::OnnxRefused, what).entry(ENTRY).into()
+}
+
+/// Weights come from the bundle alone: an initialiser that names a file is refused before anything could open it.
+fn no_other_files(graph: &GraphProto) -> Result<(), Error> {
+    match graph.initializer.iter().find(|initialiser| !initialiser.external_data.is_empty()) {
+        None => Ok(()),
+        Some(initialiser) => {
+            let what = format!("{} is said to be in another file", initialiser.name);
+            Err(Refusal::new(Class::OnnxExternalDataPath, what).entry(ENTRY).into())
+        }
+    }
 }
 
 fn check_node(node: &NodeProto) -> Result<(), Error> {
@@ -144,13 +160,19 @@ fn signature(graph: &GraphProto) -> Result<Signature, Error> {
     Ok(Signature { image, factors, sites: sites.collect::<Result<_, _>>()?, feature })
 }
 
+/// Tensors that do not fit the graph or the manifest: every one of them.
+pub(super) fn misfit(class: Class, entry: &str, tensors: &[String]) -> Error {
+    let what = format!("{}; pack the bundle again with `packer bundle`", tensors.join("; "));
+    Refusal::new(class, what).entry(entry).into()
+}
+
 fn join(graph: &mut GraphProto, mut weights: BTreeMap<String, Tensor>) -> Result<(), Error> {
     let joined = graph.initializer.iter_mut().map(|initialiser| join_one(initialiser, &mut weights));
     let mut tensors: Vec<String> = joined.filter_map(Result::err).collect();
     tensors.extend(weights.keys().map(|name| format!("{name} is not in {ENTRY}")));
     match tensors.is_empty() {
         true => Ok(()),
-        false => Err(Error::Misfit { entry: "base.safetensors".into(), tensors }),
+        false => Err(misfit(Class::TensorsMisfit, "base.safetensors", &tensors)),
     }
 }
 
@@ -167,9 +189,6 @@ fn join_one(initialiser: &mut TensorProto, weights: &mut BTreeMap<String, Tensor
         && initialiser.dims.iter().zip(&tensor.shape).all(|(&dim, &size)| usize::try_from(dim) == Ok(size));
     if !same || initialiser.data_type != DataType::Float as i32 {
         return Err(format!("{name} has shape {:?}, the graph asks for {:?}", tensor.shape, initialiser.dims));
-    }
-    if !initialiser.external_data.is_empty() {
-        return Err(format!("{name} is said to be in another file"));
     }
     initialiser.data_location = None;
     initialiser.raw_data = Vec::new();

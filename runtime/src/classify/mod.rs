@@ -81,8 +81,8 @@ impl Classifier {
     /// Prepares `bundle` to run on this device and checks the device against the golden vectors.
     ///
     /// # Errors
-    /// [`Error::Graph`] and [`Error::Misfit`] for a bundle that does not fit together, [`Error::BundleEntryContent`] for
-    /// a tensor file, [`Error::GoldenMismatch`] and [`Error::Device`] for a device that cannot run it.
+    /// [`Error::Refused`] with one of the classes of payloads, [`Error::GoldenMismatch`] and [`Error::Device`] for a device that cannot
+    /// run it.
     pub fn load(bundle: VerifiedBundle) -> Result<Self, Error> {
         let manifest = bundle.manifest().clone();
         let modules = manifest.modules.iter().map(|m| bundle.tensors(&m.entry)).collect::<Result<Vec<_>, _>>()?;

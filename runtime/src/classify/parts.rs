@@ -5,16 +5,18 @@
 use std::collections::BTreeMap;
 
 use super::base::Factors;
-use super::graph::Site;
-use crate::Error;
+use super::graph::{Site, misfit};
 use crate::bundle::manifest;
 use crate::tensors::Tensor;
+use crate::{Class, Error};
 
 /// The tensors of one entry, each taken once by name and shape; what goes wrong is gathered.
 struct Take {
     entry: String,
     tensors: BTreeMap<String, Tensor>,
     wrong: Vec<String>,
+    /// Of the first thing that is wrong.
+    class: Option<Class>,
 }
 
 /// The factors of a module by site, after checking that they are what the manifest says and fit `sites`.
@@ -23,11 +25,11 @@ pub(super) fn module(
     tensors: BTreeMap<String, Tensor>,
     sites: &BTreeMap<String, Site>,
 ) -> Result<BTreeMap<String, Factors>, Error> {
-    let mut take = Take { entry: stated.entry.clone(), tensors, wrong: Vec::new() };
+    let mut take = Take { entry: stated.entry.clone(), tensors, wrong: Vec::new(), class: None };
     let mut by_site = BTreeMap::new();
     for name in &stated.sites {
         let Some(site) = sites.get(name) else {
-            take.wrong.push(format!("site {name} is not in the base"));
+            take.refuse(Class::ModuleUnknownSite, format!("site {name} is not in the base"));
             continue;
         };
         let (lora_a, lora_b) = (format!("{name}.lora_a"), format!("{name}.lora_b"));
@@ -38,7 +40,10 @@ pub(super) fn module(
     }
     let rank = by_site.values().map(|factors| factors.rank).max().unwrap_or(0);
     if rank != stated.rank as usize {
-        take.wrong.push(format!("the largest rank is {rank} and the manifest says {}", stated.rank));
+        take.refuse(
+            Class::ModuleWrongShape,
+            format!("the largest rank is {rank} and the manifest says {}", stated.rank),
+        );
     }
     take.finish(by_site)
 }
@@ -49,7 +54,7 @@ pub(super) fn head(
     tensors: BTreeMap<String, Tensor>,
     feature: usize,
 ) -> Result<(Vec<f32>, Vec<f32>), Error> {
-    let mut take = Take { entry: stated.entry.clone(), tensors, wrong: Vec::new() };
+    let mut take = Take { entry: stated.entry.clone(), tensors, wrong: Vec::new(), class: None };
     let classes = stated.classes.len();
     let parts = (take.tensor("weight", &[classes, feature]), take.tensor("bias", &[classes]));
     take.finish(parts)
@@ -87,7 +92,7 @@ pub(super) fn prototypes(
     tensors: BTreeMap<String, Tensor>,
     feature: usize,
 ) -> Result<Prototypes, Error> {
-    let mut take = Take { entry: routing.entry.clone(), tensors, wrong: Vec::new() };
+    let mut take = Take { entry: routing.entry.clone(), tensors, wrong: Vec::new(), class: None };
     let by_task = heads.iter().map(|head| {
         let rows = take.tensors.get(&head.task).and_then(|tensor| tensor.shape.first()).copied().unwrap_or(1);
         (head.task.clone(), take.tensor(&head.task, &[rows, feature + 1]))
@@ -109,7 +114,7 @@ pub(super) fn golden(
     image: [usize; 2],
     feature: usize,
 ) -> Result<Golden, Error> {
-    let mut take = Take { entry: "golden.safetensors".into(), tensors, wrong: Vec::new() };
+    let mut take = Take { entry: "golden.safetensors".into(), tensors, wrong: Vec::new(), class: None };
     let pixels = take.tensor("pixels", &[1, 3, image[0], image[1]]);
     let by_task = heads.iter().map(|(head, networks)| {
         let expected = take.tensor(&format!("feature.{}", head.task), &[*networks, feature]);
@@ -143,23 +148,28 @@ pub(super) fn fused(
 impl Take {
     fn tensor(&mut self, name: &str, shape: &[usize]) -> Vec<f32> {
         match self.tensors.remove(name) {
-            None => self.wrong.push(format!("{name} is missing")),
+            None => self.refuse(Class::TensorsMisfit, format!("{name} is missing")),
             Some(tensor) if tensor.shape != shape => {
-                self.wrong.push(format!("{name} has shape {:?}, not {shape:?}", tensor.shape));
-            }
-            Some(tensor) if tensor.data.iter().any(|value| !value.is_finite()) => {
-                self.wrong.push(format!("{name} has a value that is not finite"));
+                let what = format!("{name} has shape {:?}, not {shape:?}", tensor.shape);
+                self.refuse(Class::ModuleWrongShape, what);
             }
             Some(tensor) => return tensor.data,
         }
         Vec::new()
     }
 
+    fn refuse(&mut self, class: Class, what: String) {
+        self.class.get_or_insert(class);
+        self.wrong.push(what);
+    }
+
     fn finish<T>(mut self, parts: T) -> Result<T, Error> {
-        self.wrong.extend(self.tensors.keys().map(|name| format!("{name} is not in the manifest")));
-        match self.wrong.is_empty() {
-            true => Ok(parts),
-            false => Err(Error::Misfit { entry: self.entry, tensors: self.wrong }),
+        for name in std::mem::take(&mut self.tensors).into_keys() {
+            self.refuse(Class::TensorsMisfit, format!("{name} is not in the manifest"));
+        }
+        match self.class {
+            None => Ok(parts),
+            Some(class) => Err(misfit(class, &self.entry, &self.wrong)),
         }
     }
 }
@@ -180,6 +190,7 @@ mod tests {
             rank,
             sites: vec!["q".into()],
             licence: "MIT".into(),
+            base: "0".repeat(64),
             entry: "modules/m.safetensors".into(),
         }
     }

@@ -294,7 +294,7 @@ fn attack_end_record() {
     }
     let many = vec![raw(b"c", b""); LIMITS.entries + 1];
     let error = parse(&raw_archive(&many, b"", b"")).unwrap_err();
-    assert!(matches!(error, Error::BundleLimit { .. }), "{error}");
+    assert_eq!(error.class(), Some(Class::TooManyEntries), "{error}");
 }
 
 #[test]
@@ -313,6 +313,6 @@ fn attack_lengths_beyond_the_file() {
 fn what_is_no_archive_says_so() {
     for bytes in [&b""[..], b"PK", b"PK\x03\x04", b"GIF89a", &[0; 1000]] {
         let error = parse(bytes).unwrap_err();
-        assert!(error.to_string().starts_with("not a whole archive: "), "{error}");
+        assert!(matches!(error.class(), Some(Class::NotAnArchive | Class::Truncated)), "{error}");
     }
 }

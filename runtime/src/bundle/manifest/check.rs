@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Manifest, Mode, Module, PROTOTYPES, REQUIRED};
-use crate::Error;
+use crate::Class;
 use crate::bundle::description::{
     MAX_COUNT, check_classes, check_count, check_digest as digest, check_entries, check_length as text,
-    check_task as task, check_text as name, check_time, check_version, require,
+    check_task as task, check_text as name, check_time, check_version, contradiction, require,
 };
+use crate::error::{Error, Refusal};
 use crate::preprocess::Size;
 
 /// Longest intended use, in bytes; more belongs in the model card.
@@ -20,7 +21,7 @@ impl Manifest {
     /// and composition tied to an entry and a task, numbers finite, the preprocessing made for the base.
     ///
     /// # Errors
-    /// [`Error::Manifest`] or [`Error::BundleName`] saying what is wrong, [`Error::BundleEntryMissing`].
+    /// [`Class::Contradiction`], [`Class::MissingEntry`], and the classes of names.
     pub fn check(&self) -> Result<(), Error> {
         check_version::<Manifest>(&self.format, self.version.into())?;
         name("name", &self.name)?;
@@ -35,13 +36,13 @@ impl Manifest {
         self.check_base()?;
         let mut entries = self.check_entries()?;
         for required in REQUIRED {
-            entries.remove(required).ok_or_else(|| Error::BundleEntryMissing { entry: required.into() })?;
+            entries.remove(required).ok_or_else(|| missing(required))?;
         }
         let modules = self.check_modules(&mut entries)?;
         let tasks = self.check_heads(&mut entries)?;
         self.check_routing(&mut entries)?;
         if let Some(name) = entries.keys().next() {
-            return Err(Error::Manifest { what: format!("entry {name} belongs to no module, no head and no routing") });
+            return Err(contradiction(format!("entry {name} belongs to no module, no head and no routing")));
         }
         self.check_compositions(&modules, &tasks)?;
         self.check_metrics(&tasks)
@@ -57,7 +58,7 @@ impl Manifest {
         require(base.feature_size > 0 && base.layers > 0 && base.heads != Some(0), || {
             "base.feature_size, layers and heads must be above zero".into()
         })?;
-        self.preprocessing.check().map_err(|error| Error::Manifest { what: error.to_string() })?;
+        self.preprocessing.check().map_err(|error| contradiction(error.to_string()))?;
         let Size { height, width } = self.preprocessing.output_size();
         require(base.image_size == [height, width], || {
             format!("preprocessing makes {height} x {width} and base.image_size is {:?}", base.image_size)
@@ -80,12 +81,18 @@ impl Manifest {
             require(module.entry == format!("modules/{}.safetensors", module.id), || {
                 format!("module {} is in entry {:?}; it must be in modules/ID.safetensors", module.id, module.entry)
             })?;
-            let found = entries
-                .remove(module.entry.as_str())
-                .ok_or_else(|| Error::BundleEntryMissing { entry: module.entry.clone() })?;
+            let found = entries.remove(module.entry.as_str()).ok_or_else(|| missing(&module.entry))?;
             require(found == module.id, || {
                 format!("module {} has another digest than its entry ({found})", module.id)
             })?;
+            digest("module.base", &module.base)?;
+            if module.base != self.base.digest {
+                let what = format!(
+                    "module {} is for base {}, and the bundle has {}",
+                    module.id, module.base, self.base.digest
+                );
+                return Err(Refusal::new(Class::ModuleWrongBase, what).entry(&module.entry).into());
+            }
             name("contributor", &module.contributor)?;
             name("licence", &module.licence)?;
             task(&module.task)?;
@@ -110,9 +117,7 @@ impl Manifest {
             require(head.entry == format!("heads/{}.safetensors", head.task), || {
                 format!("the head of {} is in entry {:?}; it must be in heads/TASK.safetensors", head.task, head.entry)
             })?;
-            entries
-                .remove(head.entry.as_str())
-                .ok_or_else(|| Error::BundleEntryMissing { entry: head.entry.clone() })?;
+            entries.remove(head.entry.as_str()).ok_or_else(|| missing(&head.entry))?;
             check_classes(&head.task, &head.classes)?;
         }
         Ok(tasks)
@@ -132,7 +137,7 @@ impl Manifest {
                 require(part.weight.is_finite(), || format!("module {} has weight {}", part.module, part.weight))?;
                 let Some(module) = modules.get(part.module.as_str()) else {
                     let what = format!("the composition of {task} names module {}, which is not there", part.module);
-                    return Err(Error::Manifest { what });
+                    return Err(contradiction(what));
                 };
                 require(composition.mode != Mode::Routed || tasks.contains(module.task.as_str()), || {
                     format!("the routed composition of {task} names a module for {:?}, which has no head", module.task)
@@ -141,7 +146,7 @@ impl Manifest {
         }
         let used = |id: &str| self.compositions.iter().flat_map(|c| &c.parts).any(|part| part.module == id);
         match modules.keys().find(|id| !used(id)) {
-            Some(id) => Err(Error::Manifest { what: format!("module {id} takes part in no composition") }),
+            Some(id) => Err(contradiction(format!("module {id} takes part in no composition"))),
             None => Ok(()),
         }
     }
@@ -154,7 +159,8 @@ impl Manifest {
         require(routing.entry == PROTOTYPES, || {
             format!("the prototypes are in entry {:?}; they must be in {PROTOTYPES}", routing.entry)
         })?;
-        entries.remove(PROTOTYPES).map(drop).ok_or_else(|| Error::BundleEntryMissing { entry: PROTOTYPES.into() })
+        entries.remove(PROTOTYPES).ok_or_else(|| missing(PROTOTYPES))?;
+        Ok(())
     }
 
     fn check_metrics(&self, tasks: &BTreeSet<&str>) -> Result<(), Error> {
@@ -168,4 +174,9 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// The refusal of a manifest that does not list an entry that it needs.
+fn missing(entry: &str) -> Refusal {
+    Refusal::new(Class::MissingEntry, "the manifest does not list it").entry(entry)
 }

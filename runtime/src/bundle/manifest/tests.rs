@@ -13,6 +13,7 @@ pub(crate) fn payload() -> BTreeMap<String, Vec<u8>> {
         ("golden.safetensors".into(), b"g".to_vec()),
         ("heads/breast.safetensors".into(), b"head".to_vec()),
         ("model_card.md".into(), vec![]),
+        ("sbom.json".into(), vec![]),
         (format!("modules/{}.safetensors", sha256_hex(&module)), module),
     ])
 }
@@ -44,6 +45,7 @@ pub(crate) fn example() -> Manifest {
             rank: 16,
             sites: vec!["blocks.0.attn.q".into(), "blocks.0.attn.v".into()],
             licence: "CC-BY-4.0".into(),
+            base: sha256_hex(b"base"),
             entry: format!("modules/{id}.safetensors"),
         }],
         heads: vec![Head {
@@ -82,7 +84,7 @@ fn routing() -> Routing {
 fn extra(manifest: &mut Manifest) -> String {
     let id = "f".repeat(64);
     let entry = format!("modules/{id}.safetensors");
-    manifest.entries.push(Entry { name: entry.clone(), length: 1, sha256: id.clone() });
+    manifest.entries.insert(6, Entry { name: entry.clone(), length: 1, sha256: id.clone() });
     manifest.modules.push(Module { id: id.clone(), entry, ..manifest.modules[0].clone() });
     id
 }
@@ -143,7 +145,7 @@ fn attack_other_spellings_of_the_same() {
 
 #[test]
 fn attack_unknown_and_duplicate_keys() {
-    assert_refused(&text().replacen("\"counter\":3", "\"counter\":3,\"counter\":4", 1), "duplicate field");
+    assert_refused(&text().replacen("\"counter\":3", "\"counter\":3,\"counter\":4", 1), "dup_json_key");
     assert_refused(&text().replacen("\"counter\":3", "\"counter\":3,\"cpunter\":4", 1), "unknown field");
     assert_refused(&text().replacen("\"layers\":12", "\"layer\":1,\"layers\":12", 1), "unknown field");
     assert_refused(
@@ -152,7 +154,7 @@ fn attack_unknown_and_duplicate_keys() {
             "\"breast\":{\"high\":1,\"low\":0,\"n\":1,\"name\":\"x\",\"value\":1},\"breast\":{\"high\"",
             1,
         ),
-        "canonical",
+        "dup_json_key",
     );
     assert_refused(&text().replacen("\"fusion\"", "\"fission\"", 1), "unknown variant");
 }
@@ -190,16 +192,17 @@ fn contradictions_are_refused() {
         ("predecessor", |m| m.predecessor = Some("A".repeat(64))),
         ("predecessor", |m| m.predecessor = Some("a".repeat(63))),
         ("base.digest", |m| m.base.digest.clear()),
+        ("module_wrong_base", |m| m.modules[0].base = "0".repeat(64)),
         ("above zero", |m| m.base.layers = 0),
         ("preprocessing makes 112 x 112", |m| m.base.image_size = [112, 224]),
         ("std must be", |m| m.preprocessing.std[1] = 0.0),
         ("out of order", |m| m.entries.swap(0, 1)),
         ("out of order", |m| m.entries.insert(0, m.entries[0].clone())),
-        ("names are made of", |m| m.entries[0].name = "A".into()),
-        ("begins with a dot", |m| m.entries[0].name = "../a".into()),
+        ("bad_name", |m| m.entries[0].name = "A".into()),
+        ("dotdot", |m| m.entries[0].name = "../a".into()),
         ("SHA-256", |m| m.entries[0].sha256 = "0".into()),
         ("too long", |m| m.entries[0].length = u64::MAX),
-        ("base.onnx is missing", |m| drop(m.entries.remove(0))),
+        ("missing_entry): entry base.onnx", |m| drop(m.entries.remove(0))),
         ("belongs to no module", |m| m.entries.push(Entry { name: "z".into(), ..m.entries[0].clone() })),
         ("belongs to no module", |m| m.modules.clear()),
         ("is there twice", |m| m.modules.push(m.modules[0].clone())),
@@ -210,8 +213,8 @@ fn contradictions_are_refused() {
         ("needs sites", |m| m.modules[0].sites.swap(0, 1)),
         ("takes part in no composition", |m| m.compositions[0].parts[0].module = extra(m)),
         ("and there is no routing", |m| m.compositions[0].mode = Mode::Routed),
-        ("prototypes.safetensors is missing", |m| m.routing = Some(routing())),
-        ("prototypes.safetensors is missing", |m| {
+        ("missing_entry): entry prototypes.safetensors", |m| m.routing = Some(routing())),
+        ("missing_entry): entry prototypes.safetensors", |m| {
             (m.compositions[0].mode, m.routing) = (Mode::Routed, Some(routing()));
         }),
         ("must be in prototypes.safetensors", |m| {
@@ -220,7 +223,7 @@ fn contradictions_are_refused() {
         }),
         ("a module for \"lung\", which has no head", |m| {
             (m.compositions[0].mode, m.routing) = (Mode::Routed, Some(routing()));
-            m.entries.push(Entry { name: PROTOTYPES.into(), ..m.entries[0].clone() });
+            m.entries.insert(6, Entry { name: PROTOTYPES.into(), ..m.entries[0].clone() });
             m.modules[0].task = "lung".into();
         }),
         ("slash", |m| m.modules[0].task = "a/b".into()),

@@ -1,0 +1,66 @@
+//! Whom a command trusts and what it remembers, the same options wherever a bundle is verified.
+
+use std::path::{Path, PathBuf};
+
+use medforge_runtime::bundle::frame::LIMITS;
+use medforge_runtime::bundle::{Moment, State, Trust, VerifiedBundle, verify, verify_newer};
+
+use crate::export::keys;
+use crate::{Error, output};
+
+#[derive(clap::Args)]
+pub struct TrustArgs {
+    /// A trust file, or public keys in PEM of which one must have signed
+    #[arg(long, value_name = "FILE")]
+    pub trust: PathBuf,
+    /// What this device remembers: the newest version of each bundle that it accepted. Older ones are refused; made if it is not there
+    #[arg(long, value_name = "FILE")]
+    state: Option<PathBuf>,
+    /// The time to check by, such as 2026-01-31T23:59:59Z, or `unknown` on a device without a clock [default: this machine's clock]
+    #[arg(long, value_name = "TIME")]
+    now: Option<String>,
+}
+
+/// The longest state file that is read, in bytes: some ten thousand bundles.
+const LONGEST_STATE: u64 = 4 << 20;
+
+impl TrustArgs {
+    /// Whom to trust at this moment, asked for once.
+    pub fn trust(&self) -> Result<Trust, Error> {
+        let trust = keys::read_trust(&self.trust)?;
+        let now = match self.now.as_deref() {
+            Some("unknown") => return Ok(trust),
+            Some(text) => text.to_owned(),
+            None => output::now(),
+        };
+        let now = Moment::try_from(now).map_err(|what| Error::Option { name: "--now", what })?;
+        trust.at(now).map_err(|source| Error::TrustFile { path: self.trust.clone(), source })
+    }
+
+    /// The bundle at `path`, verified, and with `--state` no older than what was accepted before; `used` makes of it what the command is for,
+    /// and only if that goes well the bundle is remembered.
+    pub fn open<T>(
+        &self,
+        path: &Path,
+        used: impl FnOnce(VerifiedBundle, &Trust) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let trust = self.trust()?;
+        let before = self.before()?;
+        let bytes = output::read_file(path, LIMITS.bundle as u64)?;
+        let Some(before) = before else { return used(verify(bytes, &trust)?, &trust) };
+        let (bundle, next) = verify_newer(bytes, &trust, &before)?;
+        let result = used(bundle, &trust)?;
+        if let Some(path) = self.state.as_ref().filter(|_| next != before) {
+            output::write_file(path, &next.to_bytes()?)?;
+        }
+        Ok(result)
+    }
+
+    fn before(&self) -> Result<Option<State>, Error> {
+        match &self.state {
+            Some(path) if path.exists() => Ok(Some(State::from_bytes(&output::read_file(path, LONGEST_STATE)?)?)),
+            Some(_) => Ok(Some(State::default())),
+            None => Ok(None),
+        }
+    }
+}
