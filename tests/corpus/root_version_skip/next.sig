@@ -1,0 +1,1 @@
+{"payload_type":"application/vnd.medforge.trust+toml","signatures":[{"public_key":"ed4928c628d1c2c6eae90338905995612959273a5c63f93636c14614ac8737d1","signature":"c3b22d1258762639b0d9c6bef8db00180a2f1002e27c0073719d7a6f18268ce9aec6a8ccd63e591016b331062e71e22969045144d7e074e6c9a8e25bd54e1d02"}]}

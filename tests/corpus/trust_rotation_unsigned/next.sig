@@ -1,0 +1,1 @@
+{"payload_type":"application/vnd.medforge.trust+toml","signatures":[{"public_key":"8a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c","signature":"5a8d77a4cf7a17eecc76d5d52b7f73836819dff33f7d7c622294070475af8f162a2df0ebda2a67f830287f197b323afdfdd536f9cf55987d805883ed1b1d9e04"}]}

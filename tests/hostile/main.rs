@@ -1,0 +1,293 @@
+//! Every class of hostile input, each built from one good bundle by a small change, kept under `tests/corpus/CLASS/` for other readers of the
+//! format, and refused under its own name by the library and by the command line (the C API: `tests/c_api.rs`).
+//!
+//! A folder holds what differs from the good bundle and its trust file beside it, and `case.json`: the files, the time of checking and what is
+//! expected. With MEDFORGE_WRITE_CORPUS set the folders are written anew.
+
+mod archive;
+#[path = "../../fuzz/bodies.rs"]
+mod bodies;
+mod contents;
+mod framing;
+mod good;
+mod quiet;
+mod trust;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use ed25519_dalek::SigningKey;
+use medforge_runtime::bundle::{Manifest, Moment, State, Trust, VerifiedBundle, frame, verify, verify_newer};
+use medforge_runtime::classify::Classifier;
+use medforge_runtime::{Class, Error};
+use serde::Deserialize;
+
+/// The good bundle, taken apart.
+pub struct Good {
+    pub bytes: Vec<u8>,
+    pub entries: Vec<(String, Vec<u8>)>,
+    pub key: SigningKey,
+}
+
+impl Good {
+    fn open() -> Self {
+        let bytes = fs::read(corpus().join("good.medforge")).unwrap();
+        let entries = frame::parse(&bytes).unwrap();
+        let entries = entries.into_iter().map(|(name, range)| (name, bytes[range].to_vec())).collect();
+        Good { bytes, entries, key: SigningKey::from_bytes(&[1; 32]) }
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.iter().map(|(name, _)| name.as_str())
+    }
+
+    pub fn place(&self, name: &str) -> usize {
+        self.names().position(|n| n == name).unwrap()
+    }
+
+    pub fn entry(&self, name: &str) -> &[u8] {
+        &self.entries[self.place(name)].1
+    }
+
+    pub fn manifest(&self) -> Manifest {
+        serde_json::from_slice(self.entry("manifest.json")).unwrap()
+    }
+}
+
+/// One folder: its class, its files, when it is checked.
+#[derive(Clone)]
+pub struct Case {
+    class: &'static str,
+    files: BTreeMap<&'static str, Vec<u8>>,
+    now: String,
+}
+
+impl Case {
+    /// The good bundle, to be refused for what goes with it.
+    pub fn good(class: &'static str) -> Self {
+        Case { class, files: BTreeMap::new(), now: "2026-06-01T00:00:00Z".into() }
+    }
+
+    pub fn bundle(class: &'static str, bytes: Vec<u8>) -> Self {
+        Case::good(class).with("bundle.medforge", bytes)
+    }
+
+    pub fn with(mut self, name: &'static str, bytes: Vec<u8>) -> Self {
+        self.files.insert(name, bytes);
+        self
+    }
+
+    pub fn at(mut self, now: &str) -> Self {
+        self.now = now.into();
+        self
+    }
+
+    fn all_files(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
+        self.files.iter().map(|(name, bytes)| (*name, bytes.clone())).chain([("case.json", self.description())])
+    }
+
+    fn write(&self, folder: &Path) {
+        let _ = fs::remove_dir_all(folder);
+        fs::create_dir_all(folder).unwrap();
+        self.all_files().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
+    }
+
+    fn description(&self) -> Vec<u8> {
+        let place = |name: &str, default: Option<&str>| match self.files.contains_key(name) {
+            true => Some(name.to_owned()),
+            false => default.map(str::to_owned),
+        };
+        let class = class(self.class);
+        let value = serde_json::json!({
+            "refused_as": self.class,
+            "meaning": class.meaning(),
+            "bundle": place("bundle.medforge", Some("../good.medforge")),
+            "trust": place("trust.toml", Some("../trust.toml")),
+            "state": place("state.json", None),
+            "next": place("next.toml", None),
+            "signatures": place("next.sig", None),
+            "now": self.now,
+        });
+        format!("{value:#}\n").into_bytes()
+    }
+}
+
+/// What `case.json` says.
+#[derive(Deserialize)]
+struct Description {
+    bundle: String,
+    trust: String,
+    state: Option<String>,
+    next: Option<String>,
+    signatures: Option<String>,
+    now: String,
+}
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus")
+}
+
+fn class(name: &str) -> Class {
+    Class::ALL.iter().find(|(_, n, _)| *n == name).unwrap_or_else(|| panic!("there is no class {name}")).0
+}
+
+pub fn hex_key(key: &SigningKey) -> String {
+    hex::encode(key.verifying_key().to_bytes())
+}
+
+/// Cases that are not kept as files: they would be megabytes of nothing.
+const UNWRITTEN: [&str; 2] = ["json_too_large", "too_many_entries"];
+
+fn cases(good: &Good) -> Vec<Case> {
+    [framing::cases(good), contents::cases(good), trust::cases(good)].concat()
+}
+
+/// The library's verdict on a folder, as a device comes to it.
+fn judge(folder: &Path) -> Result<(), Error> {
+    let case: Description = serde_json::from_slice(&fs::read(folder.join("case.json")).unwrap()).unwrap();
+    let read = |name: &str| fs::read(folder.join(name)).unwrap();
+    let trust = Trust::read(&read(&case.trust))?.at(Moment::try_from(case.now).unwrap())?;
+    if let (Some(next), Some(signatures)) = (&case.next, &case.signatures) {
+        return trust.successor(&read(next), &read(signatures)).map(drop);
+    }
+    let bundle: VerifiedBundle = match &case.state {
+        Some(state) => verify_newer(read(&case.bundle), &trust, &State::from_bytes(&read(state))?)?.0,
+        None => verify(read(&case.bundle), &trust)?,
+    };
+    Classifier::load(bundle).map(drop)
+}
+
+/// Every class and its folder; those that are not kept are made for the occasion.
+fn folders() -> Vec<(String, PathBuf)> {
+    static UNKEPT: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let unkept = UNKEPT.get_or_init(|| {
+        let place = tempfile::tempdir().unwrap();
+        for case in cases(&Good::open()).iter().filter(|case| UNWRITTEN.contains(&case.class)) {
+            case.write(&place.path().join(case.class));
+        }
+        for name in ["good.medforge", "trust.toml"] {
+            fs::copy(corpus().join(name), place.path().join(name)).unwrap();
+        }
+        place
+    });
+    [corpus(), unkept.path().to_owned()].iter().flat_map(|place| below(place)).collect()
+}
+
+fn below(place: &Path) -> Vec<(String, PathBuf)> {
+    let all = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
+    let mut all: Vec<_> = all.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path)).collect();
+    all.sort();
+    all
+}
+
+#[test]
+fn the_folders_are_what_the_cases_make_of_the_good_bundle() {
+    if std::env::var_os("MEDFORGE_WRITE_CORPUS").is_some() {
+        good::write(&corpus());
+        for case in cases(&Good::open()).iter().filter(|case| !UNWRITTEN.contains(&case.class)) {
+            case.write(&corpus().join(case.class));
+        }
+    }
+    let good = Good::open();
+    let trust_file = fs::read_to_string(corpus().join("trust.toml")).unwrap();
+    assert_eq!(trust_file, trust::file(&good, 1, 1, ""));
+    let cases = cases(&good);
+    let classes: BTreeSet<&str> = cases.iter().map(|case| case.class).collect();
+    assert_eq!(classes.len(), cases.len(), "a class is there twice");
+    for case in cases.iter().filter(|case| !UNWRITTEN.contains(&case.class)) {
+        for (name, bytes) in case.all_files() {
+            let found = fs::read(corpus().join(case.class).join(name));
+            assert!(found.is_ok_and(|found| found == bytes), "{}/{name} differs", case.class);
+        }
+    }
+    let there: BTreeSet<String> = below(&corpus()).into_iter().map(|(name, _)| name).collect();
+    assert!(there.iter().all(|name| classes.contains(name.as_str())), "{there:?}");
+    let without: Vec<&str> =
+        Class::ALL.iter().map(|(_, name, _)| *name).filter(|name| !classes.contains(name)).collect();
+    assert_eq!(without, ["too_large"], "classes that nothing here shows (a file over 4 GiB)");
+}
+
+#[test]
+fn the_good_bundle_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::good("wrong_key").description();
+    fs::write(folder.path().join("case.json"), String::from_utf8(case).unwrap().replace("../", "")).unwrap();
+    for name in ["good.medforge", "trust.toml"] {
+        fs::copy(corpus().join(name), folder.path().join(name)).unwrap();
+    }
+    judge(folder.path()).unwrap();
+}
+
+#[test]
+fn the_library_refuses_every_class_by_name_and_soon() {
+    for (name, folder) in folders() {
+        let begun = Instant::now();
+        let error = judge(&folder).expect_err(&name);
+        assert_eq!(error.class(), Some(class(&name)), "{name}: {error}");
+        assert!(error.is_refusal() && !error.to_string().contains('\n'), "{name}: {error}");
+        assert!(begun.elapsed() < Duration::from_secs(1), "{name} took {:?}", begun.elapsed());
+    }
+}
+
+/// What the fuzz targets do, over every file here and over each with a byte changed: never a panic.
+#[test]
+fn the_fuzz_targets_take_every_file() {
+    let mut files: Vec<Vec<u8>> = contents(&corpus()).into_values().collect();
+    files.extend(folders().iter().flat_map(|(_, folder)| contents(folder).into_values()));
+    for bytes in files.iter().filter(|bytes| bytes.len() < 1 << 20) {
+        let mut changed = bytes.clone();
+        if let Some(byte) = changed.get_mut(bytes.len() / 3) {
+            *byte ^= 0x55;
+        }
+        for target in bodies::ALL {
+            target(bytes);
+            target(&changed);
+        }
+    }
+}
+
+#[test]
+fn the_command_line_refuses_every_class_by_name() {
+    for (name, folder) in folders() {
+        let case: Description = serde_json::from_slice(&fs::read(folder.join("case.json")).unwrap()).unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        let copied = |file: &str| {
+            let to = scratch.path().join(Path::new(file).file_name().unwrap());
+            fs::copy(folder.join(file), &to).unwrap();
+            to
+        };
+        let mut packer = Command::new(env!("CARGO_BIN_EXE_packer"));
+        let trust = copied(&case.trust);
+        match (&case.next, &case.signatures) {
+            (Some(next), Some(signatures)) => {
+                packer.arg("trust").arg(&trust).arg("--next").arg(copied(next));
+                packer.arg("--signatures").arg(copied(signatures));
+            }
+            _ => {
+                packer.arg("verify").arg(copied(&case.bundle)).arg("--trust").arg(&trust).args(["--now", &case.now]);
+                if let Some(state) = &case.state {
+                    packer.arg("--state").arg(copied(state));
+                }
+            }
+        }
+        let before: BTreeMap<PathBuf, Vec<u8>> = contents(scratch.path());
+        let output = packer.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        // What is no trust file at all is a mistake of the one who checks.
+        let code = if name == "bad_trust_file" { 1 } else { 3 };
+        assert_eq!(output.status.code(), Some(code), "{name}: {said}");
+        assert!(said.starts_with("packer: ") && said.trim_end().lines().count() == 1, "{name}: {said}");
+        let named = if name == "golden_mismatch" { "golden vectors".to_owned() } else { format!("refused ({name}): ") };
+        assert!(said.contains(&named), "{name}: {said}");
+        assert_eq!(contents(scratch.path()), before, "{name} changed a file");
+    }
+}
+
+fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
