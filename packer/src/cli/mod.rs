@@ -15,6 +15,7 @@ mod demo;
 mod device;
 mod devices;
 mod eval;
+mod export_oms;
 mod export_onnx;
 mod forge;
 mod input;
@@ -49,6 +50,7 @@ enum Command {
     Contribute(contribute::Args),
     Eval(eval::Args),
     Merge(merge::Args),
+    ExportOms(export_oms::Args),
     ExportOnnx(export_onnx::Args),
     #[command(subcommand)]
     Forge(forge::Command),
@@ -77,6 +79,7 @@ pub fn run(cli: Cli) -> Result<(), Error> {
         Command::Contribute(args) => contribute::run(args),
         Command::Eval(args) => eval::run(args),
         Command::Merge(args) => merge::run(args),
+        Command::ExportOms(args) => export_oms::run(args),
         Command::ExportOnnx(args) => export_onnx::run(args),
         Command::Forge(command) => forge::run(command),
         Command::Bundle(args) => bundle::run(args),

@@ -105,7 +105,7 @@ fn public_pem(key: &SigningKey) -> String {
 }
 
 /// A key file is a few lines.
-fn read_text(path: &Path) -> Result<String, Error> {
+pub(super) fn read_text(path: &Path) -> Result<String, Error> {
     let refuse = |_| Error::Key { path: path.to_owned(), what: "is not text in PEM form".into() };
     String::from_utf8(output::read_file(path, 1 << 20)?).map_err(refuse)
 }

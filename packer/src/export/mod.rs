@@ -3,6 +3,7 @@
 mod bundle;
 mod card;
 pub mod keys;
+pub mod oms;
 pub mod onnx;
 mod sbom;
 pub mod signing;
