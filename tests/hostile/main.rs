@@ -9,6 +9,7 @@ mod archive;
 mod bodies;
 mod contents;
 mod framing;
+mod frozen;
 mod good;
 mod quiet;
 mod trust;
