@@ -1,20 +1,19 @@
 //! The C API from C: the example is compiled with every warning an error and run; then what it must refuse.
 
-use std::collections::BTreeMap;
+#[path = "small.rs"]
+mod small;
+
 use std::ffi::{CStr, CString, c_char};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::ptr::{null, null_mut};
 
 use medforge::*;
-use medforge_packer::base::Vit;
 use medforge_packer::export::{self, keys};
-use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Targets};
 use medforge_packer::output;
 use medforge_runtime::bundle::{Trust, verify};
 use medforge_runtime::classify::Classifier as Reference;
 use medforge_runtime::image::RgbView;
-use medforge_runtime::tensors::Tensor;
 
 /// A folder with `b.medforge`, `k.pub` and `image.ppm`, from random weights.
 struct Fixture(tempfile::TempDir);
@@ -25,14 +24,8 @@ const HEIGHT: u32 = 17;
 impl Fixture {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let config = r#"{"model_type":"vit","hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,
-            "intermediate_size":32,"image_size":16,"patch_size":4}"#;
-        let processor =
-            r#"{"size":{"height":16,"width":16},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
-        std::fs::write(dir.path().join("config.json"), config).unwrap();
-        std::fs::write(dir.path().join("preprocessor_config.json"), processor).unwrap();
-        let vit = Vit::random(dir.path(), 1).unwrap();
-        let module = module(&vit);
+        let vit = small::base(dir.path());
+        let module = small::module(&vit);
         let key = keys::generate().unwrap();
         let options = export::Options { name: "b".into(), counter: 1, predecessor: None, intended_use: "tests".into() };
         let pem = keys::to_pem(&key);
@@ -66,41 +59,6 @@ impl Fixture {
         let pixels = pixels();
         let view = RgbView::new(&pixels, WIDTH, HEIGHT, WIDTH as usize * 3).unwrap();
         classifier.classify(view, None).unwrap().probabilities
-    }
-}
-
-fn module(vit: &Vit) -> Module {
-    let numbers = |shape: Vec<usize>, seed: usize| {
-        let data =
-            (0..shape.iter().product()).map(|i: usize| ((i * 31 + seed * 17) % 23) as f32 / 23.0 - 0.5).collect();
-        Tensor::f32(shape, data)
-    };
-    let sites = "q,v".parse::<Targets>().unwrap().sites(&vit.config, None);
-    let site = |(i, (site, target)): (usize, (String, medforge_packer::lora::Target))| {
-        let (out, inputs) = target.shape(&vit.config);
-        (site, Factors { a: numbers(vec![2, inputs], i), b: numbers(vec![out, 2], i + 9) })
-    };
-    let classes = vec!["benign".to_owned(), "malignant".to_owned()];
-    Module {
-        rank: 2,
-        alpha: 2.0,
-        sites: sites.into_iter().enumerate().map(site).collect::<BTreeMap<_, _>>(),
-        head: Head { classes: classes.clone(), weight: numbers(vec![2, 16], 3), bias: numbers(vec![2], 4) },
-        card: ModuleCard {
-            format: ModuleCard::FORMAT.into(),
-            version: ModuleCard::VERSION,
-            task: "breast".into(),
-            contributor: "tests".into(),
-            licence: "CC0-1.0".into(),
-            family: vit.config.family,
-            base_digest: vit.digest(),
-            image_size: 16,
-            preprocessing: vit.preprocessing_for(16).unwrap(),
-            created: output::now(),
-            classes,
-            training: serde_json::json!({}),
-            metrics: vec![],
-        },
     }
 }
 

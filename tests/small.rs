@@ -1,0 +1,54 @@
+//! A network small enough for tests, with random weights, and a module for it.
+
+use std::path::Path;
+
+use medforge_packer::base::Vit;
+use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Target, Targets};
+use medforge_packer::output;
+use medforge_runtime::tensors::Tensor;
+
+/// One block, 16 wide, for images of 16 pixels; its description is written to `dir`.
+pub fn base(dir: &Path) -> Vit {
+    let config = r#"{"model_type":"vit","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,
+        "intermediate_size":16,"image_size":16,"patch_size":8}"#;
+    let processor =
+        r#"{"size":{"height":16,"width":16},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
+    std::fs::write(dir.join("config.json"), config).unwrap();
+    std::fs::write(dir.join("preprocessor_config.json"), processor).unwrap();
+    Vit::random(dir, 1).unwrap()
+}
+
+/// Two classes of breast, rank 2 at q and v.
+pub fn module(vit: &Vit) -> Module {
+    let numbers = |shape: Vec<usize>, seed: usize| {
+        let data = (0..shape.iter().product()).map(|i: usize| ((i * 31 + seed * 17) % 23) as f32 / 23.0 - 0.5);
+        Tensor::f32(shape.clone(), data.collect())
+    };
+    let sites = "q,v".parse::<Targets>().unwrap().sites(&vit.config, None);
+    let site = |(i, (site, target)): (usize, (String, Target))| {
+        let (out, inputs) = target.shape(&vit.config);
+        (site, Factors { a: numbers(vec![2, inputs], i), b: numbers(vec![out, 2], i + 9) })
+    };
+    let classes = vec!["benign".to_owned(), "malignant".to_owned()];
+    Module {
+        rank: 2,
+        alpha: 2.0,
+        sites: sites.into_iter().enumerate().map(site).collect(),
+        head: Head { classes: classes.clone(), weight: numbers(vec![2, 16], 3), bias: numbers(vec![2], 4) },
+        card: ModuleCard {
+            format: ModuleCard::FORMAT.into(),
+            version: ModuleCard::VERSION,
+            task: "breast".into(),
+            contributor: "tests".into(),
+            licence: "CC0-1.0".into(),
+            family: vit.config.family,
+            base_digest: vit.digest(),
+            image_size: 16,
+            preprocessing: vit.preprocessing_for(16).unwrap(),
+            created: output::now(),
+            classes,
+            training: serde_json::json!({}),
+            metrics: vec![],
+        },
+    }
+}
