@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use medforge_packer::data::{Dataset, Split};
+use medforge_packer::data::Dataset;
 use medforge_packer::eval::bootstrap::{Bootstrap, interval};
 use medforge_packer::random::{Purpose, Stream};
 
@@ -29,9 +29,13 @@ pub struct Judge {
 }
 
 impl Judge {
-    pub fn open(root: &Path) -> Result<Self, Failure> {
+    /// The images that `judged` picks, such as the test split's.
+    pub fn open(
+        root: &Path,
+        judged: impl Fn(&Dataset) -> Result<Vec<usize>, medforge_packer::Error>,
+    ) -> Result<Self, Failure> {
         let data = Dataset::open(root)?;
-        let test = data.indices(Split::Test);
+        let test = judged(&data)?;
         let labels: Vec<usize> = test.iter().map(|&i| data.items[i].label).collect();
         let names: BTreeSet<&str> = test.iter().map(|&i| data.items[i].group.as_str()).collect();
         let place: BTreeMap<&str, usize> = names.into_iter().enumerate().map(|(i, name)| (name, i)).collect();
@@ -53,6 +57,17 @@ impl Judge {
         let once = vec![1; self.labels.len()];
         let value = said.iter().map(|s| self.balanced_accuracy(s, &once)).sum::<f64>() / said.len() as f64;
         Figure { value, resamples, seeds: said.len() }
+    }
+
+    /// Refuses what was said of other images than these.
+    pub fn check(&self, said: &str) -> Result<(), Failure> {
+        match said.len() == self.labels.len() {
+            true => Ok(()),
+            false => {
+                Err(format!("{} images were judged and {} are there: other images", said.len(), self.labels.len())
+                    .into())
+            }
+        }
     }
 
     fn balanced_accuracy(&self, said: &str, weights: &[u32]) -> f64 {

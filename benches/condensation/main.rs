@@ -78,7 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args = Args::parse();
     let results = Results::open(&args.out)?;
     if args.table {
-        return table::print(&args.data, &results);
+        return table::print(&args.data, &results, args.validate);
     }
     let (Some(base), Some(modules)) = (&args.base, &args.modules) else {
         return Err("measuring needs --base and --modules".into());

@@ -3,22 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use medforge_packer::data::Dataset;
+
 use crate::figure::{Figure, Judge, average, difference, show};
 use crate::results::{Measurement, Results};
+use crate::task::training_and_judged;
 
 type Failure = Box<dyn std::error::Error>;
 
 /// Learner, network, images a class, set.
 type Cell = (String, String, usize, String);
 
-pub fn print(data: &Path, results: &Results) -> Result<(), Failure> {
+/// `validate`: of the held-out training patients, as the measuring was.
+pub fn print(data: &Path, results: &Results, validate: bool) -> Result<(), Failure> {
     let measured = results.measured.borrow();
     let tasks: BTreeSet<&str> = measured.iter().map(|m| m.task.as_str()).collect();
     let mut by_task: BTreeMap<&str, BTreeMap<Cell, Figure>> = BTreeMap::new();
     for task in &tasks {
-        let judge = Judge::open(&data.join(task))?;
+        let judge = Judge::open(&data.join(task), |data| judged(data, validate))?;
         let mut runs: BTreeMap<Cell, Vec<&str>> = BTreeMap::new();
         for m in measured.iter().filter(|m| m.task == *task) {
+            judge.check(&m.predicted)?;
             runs.entry(cell(m)).or_default().push(&m.predicted);
         }
         by_task.insert(task, runs.into_iter().map(|(cell, said)| (cell, judge.figure(&said))).collect());
@@ -44,6 +49,10 @@ pub fn print(data: &Path, results: &Results) -> Result<(), Failure> {
         println!("| {learner} | {network} | {per_class} | {set} | {} | {mean} | {less} |", join(singles.iter()));
     }
     Ok(())
+}
+
+fn judged(data: &Dataset, validate: bool) -> Result<Vec<usize>, medforge_packer::Error> {
+    Ok(training_and_judged(data, validate)?.1)
 }
 
 fn cell(m: &Measurement) -> Cell {

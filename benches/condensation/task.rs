@@ -52,10 +52,7 @@ impl Task {
         let vit = Vit::open(base)?;
         let data = Dataset::open(&data.join(name))?;
         let preprocessing = vit.preprocessing_for(SIZE as u32)?;
-        let (training, test) = match validate {
-            true => data.hold_out(0.3, 1)?,
-            false => (data.indices(Split::Train), data.indices(Split::Test)),
-        };
+        let (training, test) = training_and_judged(&data, validate)?;
         let load = |indices: &[usize]| Images::load(&data, indices, &preprocessing);
         let (training, test) = (load(&training)?, load(&test)?);
         let module = Module::open(&modules.join(name), &vit)?;
@@ -185,5 +182,14 @@ impl Task {
         let all: Vec<usize> = (0..self.test.len()).collect();
         let rows = Predictor::new(device, network, Some(&module), SIZE).features_of(&self.test, &all, |_| {})?;
         Ok(rows.iter().flat_map(|row| probabilities(&module.head, row)).map(|p| p as f32).collect())
+    }
+}
+
+/// The images that sets are made of, and those that they are judged on: the splits, or, to choose settings, 30 % of the training
+/// patients held out.
+pub fn training_and_judged(data: &Dataset, validate: bool) -> Result<(Vec<usize>, Vec<usize>), medforge_packer::Error> {
+    match validate {
+        true => data.hold_out(0.3, 1),
+        false => Ok((data.indices(Split::Train), data.indices(Split::Test))),
     }
 }

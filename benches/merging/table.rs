@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use medforge_packer::data::Split;
+
 use crate::figure::{Figure, Judge, average, difference, show};
 use crate::methods::ALONE;
 use crate::results::{Measurement, Results};
@@ -23,8 +25,11 @@ pub fn print(data: &Path, results: &Results) -> Result<(), Failure> {
         let count = if m.order.is_empty() { tasks.len() } else { m.order.split(',').count() };
         rows.entry((count, !m.given, &m.method, &m.condensed, &m.heads)).or_default().push(m);
     }
-    let judges: BTreeMap<&str, Judge> =
-        tasks.iter().map(|t| Ok((*t, Judge::open(&data.join(t))?))).collect::<Result<_, Failure>>()?;
+    let judges: BTreeMap<&str, Judge> = tasks
+        .iter()
+        .map(|t| Ok((*t, Judge::open(&data.join(t), |data| Ok(data.indices(Split::Test)))?)))
+        .collect::<Result<_, Failure>>()?;
+    measured.iter().try_for_each(|m| judges[m.task.as_str()].check(&m.predicted))?;
     let alone = by_order(measured.iter().filter(|m| m.method == ALONE && m.given), &judges);
     let names = tasks.iter().copied().collect::<Vec<_>>().join(" | ");
     println!(
