@@ -335,6 +335,10 @@ fn a_state_file_keeps_older_bundles_away() {
     assert_eq!(open(&options), Status::Ok, "{}", last_error());
     let kept = std::fs::read_to_string(scratch.path().join("state.json")).unwrap();
     assert!(kept.contains("\"counter\":3"), "{kept}");
+    let folder = string(scratch.path().to_owned());
+    options.state_path = folder.as_ptr();
+    assert_eq!(open(&options), Status::Io, "what cannot be read is not a device that remembers nothing");
+    options.state_path = state.as_ptr();
     options.now = c"2026-05-31T23:59:59Z".as_ptr();
     assert_eq!(open(&options), Status::ClockBackwards);
     options.now = c"soon".as_ptr();

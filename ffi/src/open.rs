@@ -121,9 +121,10 @@ fn open(bundle: &str, trust: &str, state: Option<&str>, now: Option<&str>) -> Re
     let Some(path) = state else {
         return Classifier::new(classify::Classifier::load(bundle::verify(read(bundle, LIMITS.bundle)?, &trust)?)?);
     };
-    let before = match Path::new(path).exists() {
-        true => State::from_bytes(&read(path, LONGEST_STATE)?)?,
-        false => State::default(),
+    // Only a file that is not there means a device that has accepted nothing; one that cannot be read does not.
+    let before = match std::fs::symlink_metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::default(),
+        _ => State::from_bytes(&read(path, LONGEST_STATE)?)?,
     };
     let (verified, next) = bundle::verify_newer(read(bundle, LIMITS.bundle)?, &trust, &before)?;
     let classifier = Classifier::new(classify::Classifier::load(verified)?)?;
@@ -140,5 +141,11 @@ fn replace(path: &str, bytes: &[u8]) -> std::io::Result<()> {
     let mut file = std::fs::File::create(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
-    std::fs::rename(&beside, path)
+    std::fs::rename(&beside, path)?;
+    match Path::new(path).parent() {
+        // Folders are flushed where the system can: not on Windows.
+        Some(folder) if cfg!(unix) && folder.as_os_str().is_empty() => std::fs::File::open(".")?.sync_all(),
+        Some(folder) if cfg!(unix) => std::fs::File::open(folder)?.sync_all(),
+        _ => Ok(()),
+    }
 }

@@ -45,6 +45,12 @@ impl Tensor {
 /// [`Error::TensorFile`] for the file as a whole, [`Error::Tensor`] for one tensor.
 pub fn read(bytes: &[u8], file: &str) -> Result<BTreeMap<String, Tensor>, Error> {
     let refuse = |class, what: String| Error::TensorFile { file: file.to_owned(), class, what };
+    if bytes.first_chunk().is_some_and(|length| u64::from_le_bytes(*length) > LONGEST_HEADER) {
+        return Err(refuse(
+            Class::StHugeHeader,
+            format!("not a whole safetensors file (a header of more than {LONGEST_HEADER} bytes)"),
+        ));
+    }
     if let Some(key) = duplicate_key(bytes) {
         return Err(refuse(Class::StDupKey, format!("the header has a {key}")));
     }
@@ -171,6 +177,9 @@ fn duplicate_key(bytes: &[u8]) -> Option<String> {
         _ => None,
     }
 }
+
+/// Bytes of a header: a hundred thousand tensors. It is read before anything else is known of the file.
+const LONGEST_HEADER: u64 = 16 << 20;
 
 /// Objects and lists in one another in a header: the format needs three.
 const NESTING: usize = 16;

@@ -90,6 +90,9 @@ fn a_device_remembers_what_it_accepted_and_nothing_else() {
     good(at, &verify.replace(NOW, "--now unknown"));
     assert!(refused(at, 1, &verify.replace(NOW, "--now soon")).contains("--now"));
     assert_eq!(std::fs::read_to_string(at.join("state.json")).unwrap(), state);
+    // What cannot be read is not a device that remembers nothing.
+    std::fs::create_dir(at.join("folder")).unwrap();
+    assert!(refused(at, 1, &verify.replace("state.json", "folder")).contains("folder"));
 }
 
 #[test]

@@ -57,10 +57,14 @@ impl TrustArgs {
     }
 
     fn before(&self) -> Result<Option<State>, Error> {
-        match &self.state {
-            Some(path) if path.exists() => Ok(Some(State::from_bytes(&output::read_file(path, LONGEST_STATE)?)?)),
-            Some(_) => Ok(Some(State::default())),
-            None => Ok(None),
+        let Some(path) = &self.state else { return Ok(None) };
+        match output::read_file(path, LONGEST_STATE) {
+            Ok(bytes) => Ok(Some(State::from_bytes(&bytes)?)),
+            // Only a file that is not there means a device that has accepted nothing; one that cannot be read does not.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Some(State::default()))
+            }
+            Err(error) => Err(error),
         }
     }
 }

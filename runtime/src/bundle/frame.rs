@@ -117,6 +117,9 @@ fn list(archive: &[u8]) -> Result<Vec<(String, usize)>, Refusal> {
     if field(12) + field(16) + 22 != archive.len() as u64 {
         return Err(refuse("its directory is not where its end says".into()));
     }
+    if field(12) > (entries * (CENTRAL + LIMITS.name)) as u64 {
+        return Err(refuse("its directory is longer than its entries need".into()));
+    }
     let unreadable = |error: zip::result::ZipError| refuse(format!("the archive cannot be read ({error})"));
     let config = Config { archive_offset: ArchiveOffset::Known(0) };
     let zip = ZipArchive::with_config(config, Cursor::new(archive)).map_err(unreadable)?;
@@ -173,8 +176,9 @@ struct Frame {
     directory: Vec<u8>,
 }
 
-/// Length of a local header without name and extra field.
+/// Length of a local header without name and extra field, and of a directory's record without them.
 const LOCAL: usize = 30;
+const CENTRAL: usize = 46;
 /// Shortest extra field: id, length, alignment (2 bytes each).
 const EXTRA: usize = 6;
 

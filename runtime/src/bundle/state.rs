@@ -36,7 +36,7 @@ struct Seen {
     id: String,
 }
 
-/// How far a version may lie ahead of the one before it. One that is further would make the device refuse every real release after it.
+/// How far a version may lie ahead of the one accepted before it. One that is further would make the device refuse every real release after it.
 pub const STEP: u64 = 1_000_000;
 
 const FORMAT: &str = "medforge-state";
@@ -118,8 +118,7 @@ impl State {
             }
             _ => {}
         }
-        let before = seen.map_or(0, |seen| seen.counter);
-        if counter - before > STEP {
+        if let Some(before) = seen.map(|seen| seen.counter).filter(|before| counter - before > STEP) {
             let what = format!("version {counter} of {name:?} after version {before}: more than {STEP} at once");
             return refuse(Class::FastForward, what);
         }

@@ -170,6 +170,10 @@ fn directory<'a>(archive: &'a [u8], end: &End) -> Result<Vec<Central<'a>>, Refus
 /// One record of the directory, and the header that it points to.
 fn record(archive: &[u8], entry: &Central, shared: bool) -> Result<(), Refusal> {
     let refuse = |class, what: String| Err(entry.refusal(class, what));
+    if entry.name.len() > LIMITS.name {
+        // Before anything is made of it: long names are memory.
+        return refuse(Class::LongName, format!("its name has {} bytes, more than {}", entry.name.len(), LIMITS.name));
+    }
     if entry.disk != 0 {
         return refuse(Class::MultiDisk, format!("it is said to be on disk {}", entry.disk));
     }

@@ -1,7 +1,7 @@
 //! ZIP's records read as they stand, believing nothing: for naming what is wrong with an archive, never for using it.
 
-use super::LOCAL;
 use super::diagnose::{CENTRAL_HEADER, END_RECORD, LOCAL_HEADER};
+use super::{CENTRAL, LOCAL};
 use crate::Class;
 use crate::error::Refusal;
 
@@ -60,18 +60,16 @@ pub(super) struct Central<'a> {
 }
 
 impl<'a> Central<'a> {
-    const LENGTH: usize = 46;
-
     pub fn read(archive: &'a [u8], at: usize, limit: usize) -> Option<Self> {
         let bytes = archive.get(at..limit)?;
         bytes.starts_with(CENTRAL_HEADER).then_some(())?;
         let short = |at| u16_at(bytes, at);
         let [name, extra, comment] = [28, 30, 32].map(short);
         let [name, extra, comment] = [name?, extra?, comment?].map(usize::from);
-        let rest = bytes.get(Self::LENGTH..Self::LENGTH + name + extra + comment)?;
+        let rest = bytes.get(CENTRAL..CENTRAL + name + extra + comment)?;
         Some(Central {
             at,
-            finish: at + Self::LENGTH + rest.len(),
+            finish: at + CENTRAL + rest.len(),
             flags: short(8)?,
             method: short(10)?,
             crc32: u32_at(bytes, 16)?,

@@ -310,6 +310,13 @@ fn attack_lengths_beyond_the_file() {
 }
 
 #[test]
+fn attack_names_that_are_memory() {
+    let many: Vec<Raw> = (0..200).map(|_| raw(&[b'x'; 60_000], b"")).collect();
+    let error = parse(&raw_archive(&many, b"", b"")).unwrap_err();
+    assert_eq!(error.class(), Some(Class::LongName), "{error}");
+}
+
+#[test]
 fn what_is_no_archive_says_so() {
     for bytes in [&b""[..], b"PK", b"PK\x03\x04", b"GIF89a", &[0; 1000]] {
         let error = parse(bytes).unwrap_err();
