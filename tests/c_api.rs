@@ -286,7 +286,7 @@ fn c_refuses_every_class_by_its_code() {
         let status = unsafe {
             match (&next, &signatures) {
                 (Some(next), Some(signatures)) => {
-                    medforge_trust_follows(trust.as_ptr(), next.as_ptr(), signatures.as_ptr())
+                    medforge_trust_follows(trust.as_ptr(), next.as_ptr(), signatures.as_ptr(), now.as_ptr())
                 }
                 _ => {
                     let options = OpenOptions {

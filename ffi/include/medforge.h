@@ -284,7 +284,8 @@ typedef struct {
   size_t struct_size;
   // The public key or keys (SPKI PEM), or the trust file (TOML). Not NULL.
   const char *trust_path;
-  // What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. NULL: nothing.
+  // What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. Threads take
+  // turns; two processes must not share one. NULL: nothing.
   const char *state_path;
   // The time, UTC, such as "2026-01-31T23:59:59Z". NULL, on a device without a clock: no time is looked at.
   const char *now;
@@ -323,13 +324,15 @@ medforge_result medforge_open_with(const char *bundle_path,
                                    const medforge_open_options *options,
                                    medforge_classifier **classifier);
 
-// Whether the trust file `next_path`, with its signatures, may take the place of `trust_path`. No file is changed: the caller replaces it.
+// Whether the trust file `next_path`, with its signatures, may take the place of `trust_path` at the time `now` (NULL: no time is looked at).
+// No file is changed: the caller replaces it.
 //
 // # Safety
-// All three are NUL-terminated strings.
+// All paths are NUL-terminated strings; `now` is one or NULL.
 medforge_result medforge_trust_follows(const char *trust_path,
                                        const char *next_path,
-                                       const char *signatures_path);
+                                       const char *signatures_path,
+                                       const char *now);
 
 // Closes a classifier and frees its memory. NULL is allowed.
 //

@@ -3,6 +3,7 @@
 use std::ffi::c_char;
 use std::io::Write;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use medforge_runtime::bundle::frame::LIMITS;
 use medforge_runtime::bundle::{self, LONGEST_TRUST, Moment, State, Trust};
@@ -20,7 +21,8 @@ pub struct OpenOptions {
     pub struct_size: usize,
     /// The public key or keys (SPKI PEM), or the trust file (TOML). Not NULL.
     pub trust_path: *const c_char,
-    /// What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. NULL: nothing.
+    /// What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. Threads take
+    /// turns; two processes must not share one. NULL: nothing.
     pub state_path: *const c_char,
     /// The time, UTC, such as "2026-01-31T23:59:59Z". NULL, on a device without a clock: no time is looked at.
     pub now: *const c_char,
@@ -88,23 +90,30 @@ pub unsafe extern "C" fn medforge_open_with(
     })
 }
 
-/// Whether the trust file `next_path`, with its signatures, may take the place of `trust_path`. No file is changed: the caller replaces it.
+/// Whether the trust file `next_path`, with its signatures, may take the place of `trust_path` at the time `now` (NULL: no time is looked at).
+/// No file is changed: the caller replaces it.
 ///
 /// # Safety
-/// All three are NUL-terminated strings.
+/// All paths are NUL-terminated strings; `now` is one or NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn medforge_trust_follows(
     trust_path: *const c_char,
     next_path: *const c_char,
     signatures_path: *const c_char,
+    now: *const c_char,
 ) -> Status {
     guard(|| {
         // SAFETY: the caller's promise for each argument.
-        let (trust, next, signatures) = unsafe {
-            (text(trust_path, "trust_path")?, text(next_path, "next_path")?, text(signatures_path, "signatures_path")?)
+        let (trust, next, signatures, now) = unsafe {
+            (
+                text(trust_path, "trust_path")?,
+                text(next_path, "next_path")?,
+                text(signatures_path, "signatures_path")?,
+                optional(now, "now")?,
+            )
         };
         let trust = Trust::read(&read(trust, LONGEST_TRUST)?)?;
-        trust.successor(&read(next, LONGEST_TRUST)?, &read(signatures, LIMITS.json)?)?;
+        trust.successor(&read(next, LONGEST_TRUST)?, &read(signatures, LIMITS.json)?, now.map(moment).transpose()?)?;
         Ok(())
     })
 }
@@ -115,12 +124,14 @@ const LONGEST_STATE: usize = 4 << 20;
 fn open(bundle: &str, trust: &str, state: Option<&str>, now: Option<&str>) -> Result<Classifier, Failure> {
     let mut trust = Trust::read(&read(trust, LONGEST_TRUST)?)?;
     if let Some(now) = now {
-        let now = Moment::try_from(now.to_owned()).map_err(|what| Failure::new(Status::OutOfRange, what))?;
-        trust = trust.at(now)?;
+        trust = trust.at(moment(now)?)?;
     }
     let Some(path) = state else {
         return Classifier::new(classify::Classifier::load(bundle::verify(read(bundle, LIMITS.bundle)?, &trust)?)?);
     };
+    // Two threads that read the same state must not both write what follows from it.
+    static ALONE: Mutex<()> = Mutex::new(());
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     // Only a file that is not there means a device that has accepted nothing; one that cannot be read does not.
     let before = match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::default(),
@@ -133,6 +144,10 @@ fn open(bundle: &str, trust: &str, state: Option<&str>, now: Option<&str>) -> Re
             .map_err(|error| Failure::new(Status::Io, format!("{path}: it cannot be written: {error}")))?;
     }
     Ok(classifier)
+}
+
+fn moment(text: &str) -> Result<Moment, Failure> {
+    Moment::try_from(text.to_owned()).map_err(|what| Failure::new(Status::OutOfRange, what))
 }
 
 /// Writes beside the file, flushes, and renames: whatever happens, the old state or the new one is there.

@@ -62,18 +62,24 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of the whole.
     pub fn new(class: Class, what: impl Into<String>) -> Self {
-        Refusal { class, entry: None, bytes: None, what: what.into() }
+        Refusal { class, entry: None, bytes: None, what: plain(&what.into()) }
     }
 
     /// The same, about one entry.
     pub fn entry(self, name: impl Into<String>) -> Self {
-        Refusal { entry: Some(name.into()), ..self }
+        Refusal { entry: Some(plain(&name.into())), ..self }
     }
 
     /// The same, and where it shows.
     pub fn bytes(self, bytes: Range<usize>) -> Self {
         Refusal { bytes: Some(bytes), ..self }
     }
+}
+
+/// Text without what would move a terminal's cursor or colour it, or begin another line of a log: it may come from whoever made the file.
+fn plain(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
+    text.chars().map(escaped).collect()
 }
 
 impl fmt::Display for Refusal {

@@ -124,6 +124,10 @@ pub fn write<'a>(
     }
     let mut header = format!("{{{}}}", header.join(","));
     header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    if header.len() as u64 > LONGEST_HEADER {
+        let what = format!("the header would have {} bytes, more than {LONGEST_HEADER}", header.len());
+        return Err(Error::TensorFile { file: "tensors to write".into(), class: Class::StHugeHeader, what });
+    }
     Ok([&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat())
 }
 
@@ -197,12 +201,12 @@ fn fault(bytes: &[u8], error: &SafeTensorError) -> Class {
 
 /// Whether tensors overlap or leave bytes between them.
 fn offsets_fault(bytes: &[u8]) -> Option<Class> {
-    let tensors: BTreeMap<String, serde_json::Value> = serde_json::from_slice(header(bytes)?).ok()?;
-    let offsets = |tensor: &serde_json::Value| {
-        let at = |i: usize| tensor["data_offsets"][i].as_u64();
-        Some((at(0)?, at(1)?))
-    };
-    let mut all: Vec<(u64, u64)> = tensors.values().filter_map(offsets).collect();
+    #[derive(serde::Deserialize)]
+    struct Place {
+        data_offsets: Option<(u64, u64)>,
+    }
+    let tensors: BTreeMap<String, Place> = serde_json::from_slice(header(bytes)?).ok()?;
+    let mut all: Vec<(u64, u64)> = tensors.values().filter_map(|place| place.data_offsets).collect();
     all.sort_unstable();
     let mut end = 0;
     for (from, to) in all {

@@ -44,11 +44,17 @@ fn a_second_signature_comes_from_here_or_from_a_machine_without_a_network() {
     good(at, "sign good.medforge --import-signature signature --out there.medforge");
     let [here, there] = ["here.medforge", "there.medforge"].map(|name| std::fs::read(at.join(name)).unwrap());
     assert!(here == there, "the two ways give different bundles");
+    let said = good(at, "sign request --key dave.key --out dave.signature");
+    assert!(said.contains("bundle \"corpus\", version 3, id "), "{said}");
     // A signature for another bundle, one of a stranger's making, and things that are no bundle.
     good(at, "sign trust.toml --key carol.key --out trust.sig");
     assert!(refused(at, 3, "sign good.medforge --import-signature trust.sig --out no").contains("type_confusion"));
     change(at, "signature", "\"signature\":\"", "\"signature\":\"00", "bent");
     assert!(refused(at, 3, "sign good.medforge --import-signature bent --out no").contains("bad_length"));
+    // A payload that is not the one that the manifest tells of is not signed.
+    let torn = "../tests/corpus/hash_mismatch/bundle.medforge";
+    std::fs::copy(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(torn), at.join("torn")).unwrap();
+    assert!(refused(at, 3, "sign torn --key bob.key --out no").contains("hash_mismatch"));
     assert!(refused(at, 1, "sign bob.key --key bob.key --out no").contains("bob.key"));
     change(at, "request", "signing-request-1", "signing-request-2", "later");
     assert!(refused(at, 1, "sign later --key bob.key --out no").contains("later"));
@@ -65,7 +71,11 @@ fn a_trust_file_gives_way_to_the_next_one_only_if_enough_maintainers_sign() {
     let update = "trust trust.toml --next next.toml --signatures next.sig";
     assert!(refused(at, 3, update).contains("trust_rotation_unsigned"));
     assert_eq!(std::fs::read(at.join("trust.toml")).unwrap(), before);
-    good(at, "sign next.toml --key carol.key --out next.sig");
+    // Carol signs where there is no network; her signature joins alice's.
+    good(at, "sign next.toml --export-request next.request");
+    good(at, "sign next.request --key carol.key --out carol.sig");
+    good(at, "sign next.toml --import-signature carol.sig --out next.sig");
+    assert_eq!(std::fs::read_to_string(at.join("next.sig")).unwrap().matches("public_key").count(), 2);
     assert!(good(at, update).contains("version 2 is in its place"));
     assert_eq!(std::fs::read(at.join("trust.toml")).unwrap(), std::fs::read(at.join("next.toml")).unwrap());
     assert!(refused(at, 3, update).contains("root_version_skip"));
@@ -80,6 +90,7 @@ fn a_device_remembers_what_it_accepted_and_nothing_else() {
     let verify = format!("verify good.medforge --trust trust.toml --state state.json {NOW}");
     assert!(refused(at, 3, &verify.replace("trust.toml", "dave.pub")).contains("wrong_key"));
     assert!(!at.join("state.json").exists(), "what was refused is remembered");
+    assert!(refused(at, 1, &format!("{verify} --quick")).contains("--state"));
     good(at, &verify);
     let state = std::fs::read_to_string(at.join("state.json")).unwrap();
     assert!(state.contains("\"corpus\":{\"counter\":3"), "{state}");

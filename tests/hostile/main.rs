@@ -154,9 +154,10 @@ fn cases(good: &Good) -> Vec<Case> {
 fn judge(folder: &Path) -> Result<(), Error> {
     let case: Description = serde_json::from_slice(&fs::read(folder.join("case.json")).unwrap()).unwrap();
     let read = |name: &str| fs::read(folder.join(name)).unwrap();
-    let trust = Trust::read(&read(&case.trust))?.at(Moment::try_from(case.now).unwrap())?;
+    let now = Moment::try_from(case.now).unwrap();
+    let trust = Trust::read(&read(&case.trust))?.at(now.clone())?;
     if let (Some(next), Some(signatures)) = (&case.next, &case.signatures) {
-        return trust.successor(&read(next), &read(signatures)).map(drop);
+        return trust.successor(&read(next), &read(signatures), Some(now)).map(drop);
     }
     let bundle: VerifiedBundle = match &case.state {
         Some(state) => verify_newer(read(&case.bundle), &trust, &State::from_bytes(&read(state))?)?.0,
@@ -271,7 +272,7 @@ fn the_command_line_refuses_every_class_by_name() {
         match (&case.next, &case.signatures) {
             (Some(next), Some(signatures)) => {
                 packer.arg("trust").arg(&trust).arg("--next").arg(copied(next));
-                packer.arg("--signatures").arg(copied(signatures));
+                packer.arg("--signatures").arg(copied(signatures)).args(["--now", &case.now]);
             }
             _ => {
                 packer.arg("verify").arg(copied(&case.bundle)).arg("--trust").arg(&trust).args(["--now", &case.now]);

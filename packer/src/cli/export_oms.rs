@@ -29,6 +29,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
+    args.trusted.forgets()?;
     let key = oms::read_key(&args.ec_key)?;
     let dir = OutputDir::begin(&args.out, args.force, oms::SIGNATURE)?;
     let files = args.trusted.open(&args.bundle, |bundle, _| oms::files(&bundle, &key))?;

@@ -1,11 +1,12 @@
 //! `packer sign`: a further signature on a bundle, also by a key that never touches the machine where the bundle is; and signatures on
 //! trust files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use medforge_runtime::bundle::frame::LIMITS;
 
-use crate::export::{keys, signing};
+use crate::export::keys;
+use crate::export::signing::{self, Payload};
 use crate::{Error, output};
 
 /// Add a signature to a bundle or a trust file
@@ -23,7 +24,7 @@ pub struct Args {
     /// The secret key to sign with
     #[arg(long, value_name = "KEY", required_unless_present_any = ["export_request", "import_signature"])]
     key: Option<PathBuf>,
-    /// Where the signed bundle, or the signature, goes; a signature file of a trust file gets one more
+    /// Where the signed bundle goes, or else the signature, beside those that are in the file already
     #[arg(long, value_name = "OUT", required_unless_present = "export_request")]
     out: Option<PathBuf>,
     /// Write what must be signed, for a key on another machine
@@ -35,23 +36,21 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
-    let bytes = output::read_file(&args.file, LIMITS.bundle as u64)?;
+    let file = output::read_file(&args.file, LIMITS.bundle as u64)?;
+    let payload = Payload::read(&args.file, &file)?;
     if let Some(request) = &args.export_request {
-        output::write_file(request, &signing::request(&args.file, &bytes)?)?;
-        return output::print(&format!("{}: sign it with `packer sign` where the key is\n", request.display()));
+        output::write_file(request, &payload.request())?;
+        let request = request.display();
+        return output::print(&format!("{request}: {}; sign it with `packer sign` where the key is\n", payload.about));
     }
-    let out = args.out.as_deref().unwrap_or_else(|| Path::new(""));
-    let signed = match (&args.import_signature, &args.key) {
-        (Some(path), _) => signing::import(&args.file, bytes, path, &output::read_file(path, signing::LONGEST)?)?,
-        (None, Some(key)) => {
-            let before = match out.exists() && signing::is_trust_file(&bytes) {
-                true => Some(output::read_file(out, signing::LONGEST)?),
-                false => None,
-            };
-            signing::sign(&args.file, bytes, &keys::read_secret(key)?, before.as_deref())?
-        }
+    let signatures = match (&args.import_signature, &args.key) {
+        (Some(path), _) => output::read_file(path, signing::LONGEST)?,
+        (None, Some(key)) => payload.sign(&keys::read_secret(key)?)?,
         (None, None) => return Err(Error::Option { name: "--key", what: "is needed to sign".into() }),
     };
-    output::write_file(out, &signed)?;
-    output::print(&format!("{}: signed\n", out.display()))
+    let Some(out) = &args.out else { return Err(Error::Option { name: "--out", what: "is needed".into() }) };
+    let before = (payload.apart() && out.exists()).then(|| output::read_file(out, signing::LONGEST)).transpose()?;
+    let placed = payload.placed(file, signatures, before.as_deref())?;
+    output::write_file(out, &placed)?;
+    output::print(&format!("{}: signed {}\n", out.display(), payload.about))
 }

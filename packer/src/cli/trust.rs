@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use medforge_runtime::bundle::LONGEST_TRUST;
 
+use super::trusted::moment;
 use crate::export::{keys, signing};
 use crate::{Error, output};
 
@@ -23,6 +24,9 @@ pub struct Args {
     /// The signatures on it
     #[arg(long, value_name = "FILE", requires = "next")]
     signatures: Option<PathBuf>,
+    /// The time to check by, such as 2026-01-31T23:59:59Z, or `unknown` on a device without a clock [default: this machine's clock]
+    #[arg(long, value_name = "TIME")]
+    now: Option<String>,
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
@@ -32,7 +36,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     };
     let bytes = output::read_file(next, LONGEST_TRUST as u64)?;
     let signatures = output::read_file(signatures, signing::LONGEST)?;
-    let successor = trust.successor(&bytes, &signatures);
+    let successor = trust.successor(&bytes, &signatures, moment(args.now.as_deref())?);
     let successor = successor.map_err(|source| Error::TrustFile { path: next.clone(), source })?;
     output::write_file(&args.file, &bytes)?;
     output::print(&format!("{}: version {} is in its place\n", args.file.display(), successor.version()))

@@ -27,14 +27,17 @@ const LONGEST_STATE: u64 = 4 << 20;
 impl TrustArgs {
     /// Whom to trust at this moment, asked for once.
     pub fn trust(&self) -> Result<Trust, Error> {
-        let trust = keys::read_trust(&self.trust)?;
-        let now = match self.now.as_deref() {
-            Some("unknown") => return Ok(trust),
-            Some(text) => text.to_owned(),
-            None => output::now(),
-        };
-        let now = Moment::try_from(now).map_err(|what| Error::Option { name: "--now", what })?;
-        trust.at(now).map_err(|source| Error::TrustFile { path: self.trust.clone(), source })
+        read_trust_at(&self.trust, moment(self.now.as_deref())?)
+    }
+
+    /// Refuses `--state` for a command that does not find out whether the bundle runs here.
+    pub fn forgets(&self) -> Result<(), Error> {
+        match &self.state {
+            None => Ok(()),
+            Some(_) => {
+                Err(Error::Option { name: "--state", what: "is for commands that run the golden vectors".into() })
+            }
+        }
     }
 
     /// The bundle at `path`, verified, and with `--state` no older than what was accepted before; `used` makes of it what the command is for,
@@ -58,13 +61,27 @@ impl TrustArgs {
 
     fn before(&self) -> Result<Option<State>, Error> {
         let Some(path) = &self.state else { return Ok(None) };
-        match output::read_file(path, LONGEST_STATE) {
-            Ok(bytes) => Ok(Some(State::from_bytes(&bytes)?)),
-            // Only a file that is not there means a device that has accepted nothing; one that cannot be read does not.
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Some(State::default()))
-            }
-            Err(error) => Err(error),
+        // Only a file that is not there means a device that has accepted nothing; one that cannot be read does not.
+        match std::fs::symlink_metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Some(State::default())),
+            _ => Ok(Some(State::from_bytes(&output::read_file(path, LONGEST_STATE)?)?)),
         }
     }
+}
+
+/// What `--now` says; none on a device without a clock. The clock is read here, once.
+pub fn moment(now: Option<&str>) -> Result<Option<Moment>, Error> {
+    let text = match now {
+        Some("unknown") => return Ok(None),
+        Some(text) => text.to_owned(),
+        None => output::now(),
+    };
+    Moment::try_from(text).map(Some).map_err(|what| Error::Option { name: "--now", what })
+}
+
+/// The trust file at `path`, at this moment.
+pub fn read_trust_at(path: &Path, now: Option<Moment>) -> Result<Trust, Error> {
+    let trust = keys::read_trust(path)?;
+    let Some(now) = now else { return Ok(trust) };
+    trust.at(now).map_err(|source| Error::TrustFile { path: path.to_owned(), source })
 }

@@ -1,6 +1,8 @@
 //! `packer verify`: whether a bundle is whole, signed by enough trusted keys, and runs here as its maker says. Exit code 0 if so, 3 if it
 //! is refused, 1 if it could not be looked at.
 
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use medforge_runtime::bundle::{Trust, VerifiedBundle, sha256_hex};
@@ -49,6 +51,9 @@ pub fn run(args: Args) -> Result<(), Error> {
 }
 
 fn check(args: &Args) -> Result<Value, Error> {
+    if args.quick {
+        args.trusted.forgets()?;
+    }
     args.trusted.open(&args.bundle, |bundle, trust| {
         let report = report(&bundle, trust, args.quick)?;
         if !args.quick {
@@ -139,9 +144,7 @@ fn explanation(error: &Error, class: Class, bundle: &Path) -> String {
     }
     if let Some(bytes) = &refusal.bytes {
         text += &format!("bytes      {} to {}\n", bytes.start, bytes.end);
-        let file = output::read_file(bundle, bytes.end.saturating_add(SHOWN) as u64).or_else(|_| std::fs::read(bundle));
-        let file = file.unwrap_or_default();
-        let shown = file.get(bytes.start..bytes.end.min(bytes.start + SHOWN).min(file.len())).unwrap_or_default();
+        let shown = part(bundle, bytes.start, bytes.len().min(SHOWN)).unwrap_or_default();
         for (row, line) in shown.chunks(16).enumerate() {
             let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
             let print = |&b: &u8| if b.is_ascii_graphic() { char::from(b) } else { '.' };
@@ -150,4 +153,12 @@ fn explanation(error: &Error, class: Class, bundle: &Path) -> String {
         }
     }
     text
+}
+
+fn part(path: &Path, from: usize, length: usize) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(from as u64))?;
+    let mut bytes = Vec::new();
+    file.take(length as u64).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }

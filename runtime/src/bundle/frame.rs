@@ -1,14 +1,10 @@
 //! The archive's frame: a ZIP file of which there is exactly one byte form for given entries.
 //!
-//! Reading parses the archive with the `zip` crate, writes the frame again from the names and data found, and refuses
+//! Reading takes names and lengths from the directory, writes the frame again from the names and data found, and refuses
 //! every byte that differs. So nothing can hide in it: no bytes before, between or after entries, no second entry of
 //! a name, no overlap, compression, comment, other extra field, ZIP64 record, other order, time or attribute.
 
-use std::io::Cursor;
 use std::ops::Range;
-
-use zip::ZipArchive;
-use zip::read::{ArchiveOffset, Config};
 
 use super::manifest::MANIFEST;
 use super::signature::SIGNATURES;
@@ -20,6 +16,7 @@ mod names;
 mod records;
 
 pub use names::check_name;
+use records::{Central, End};
 
 /// Every entry's data begins at a multiple of this many bytes, so that weights can be used in place.
 pub const ALIGNMENT: usize = 64;
@@ -99,36 +96,30 @@ fn strict(archive: &[u8]) -> Result<Vec<(String, Range<usize>)>, Refusal> {
     Ok(found)
 }
 
-/// Name and length of each entry as the `zip` crate reads them. Nothing of this is believed before [`strict`] has
-/// written it again; the end record is looked at first so that the crate neither searches for another nor reads a long
-/// directory.
+/// Name and length of each entry as the directory gives them, at most as many as the limit. Nothing of this is believed before [`strict`]
+/// has written it again.
 fn list(archive: &[u8]) -> Result<Vec<(String, usize)>, Refusal> {
-    let refuse = |what: String| Refusal::new(Class::NoncanonicalFrame, what);
-    let end = match archive.last_chunk::<22>() {
-        Some(end) if end.starts_with(diagnose::END_RECORD) && archive.starts_with(diagnose::LOCAL_HEADER) => end,
-        _ => return Err(refuse("it does not begin and end as an archive does".into())),
+    let refuse = |what: &str| Refusal::new(Class::NoncanonicalFrame, what);
+    let end = archive.len().checked_sub(End::LENGTH).and_then(|at| End::read(archive, at));
+    let Some(end) = end.filter(|_| archive.starts_with(diagnose::LOCAL_HEADER)) else {
+        return Err(refuse("it does not begin and end as an archive does"));
     };
-    let entries = usize::from(u16::from_le_bytes([end[10], end[11]]));
+    let entries = usize::from(end.total);
     if entries > LIMITS.entries {
         let what = format!("it has {entries} entries, more than {}", LIMITS.entries);
         return Err(Refusal::new(Class::TooManyEntries, what));
     }
-    let field = |at: usize| u64::from(u32::from_le_bytes([end[at], end[at + 1], end[at + 2], end[at + 3]]));
-    if field(12) + field(16) + 22 != archive.len() as u64 {
-        return Err(refuse("its directory is not where its end says".into()));
+    if end.offset + end.size != end.at as u64 {
+        return Err(refuse("its directory is not where its end says"));
     }
-    if field(12) > (entries * (CENTRAL + LIMITS.name)) as u64 {
-        return Err(refuse("its directory is longer than its entries need".into()));
-    }
-    let unreadable = |error: zip::result::ZipError| refuse(format!("the archive cannot be read ({error})"));
-    let config = Config { archive_offset: ArchiveOffset::Known(0) };
-    let zip = ZipArchive::with_config(config, Cursor::new(archive)).map_err(unreadable)?;
-    let mut listed = Vec::with_capacity(zip.len());
-    for index in 0..zip.len() {
-        let entry = zip.by_index_data(index).map_err(unreadable)?;
-        let name = String::from_utf8_lossy(entry.name_raw()).into_owned();
-        let length = usize::try_from(entry.size()).unwrap_or(usize::MAX);
-        listed.push((name, length));
+    let (mut at, mut listed) = (end.offset as usize, Vec::with_capacity(entries));
+    for _ in 0..entries {
+        let record = Central::read(archive, at, end.at).ok_or_else(|| refuse("its directory has fewer records"))?;
+        if record.name.len() > LIMITS.name {
+            return Err(names::refusal(Class::LongName, &record.name[..LIMITS.name]));
+        }
+        listed.push((String::from_utf8_lossy(record.name).into_owned(), record.sizes[1] as usize));
+        at = record.finish;
     }
     Ok(listed)
 }

@@ -61,6 +61,9 @@ impl State {
         if state.format != FORMAT || state.version != VERSION {
             return Err(refuse(format!("its format is {:?}, version {}", state.format, state.version)).into());
         }
+        if state.trust_version > MAX_COUNT {
+            return Err(refuse(format!("its trust file has version {}", state.trust_version)).into());
+        }
         for (name, seen) in &state.bundles {
             check_digest(name, &seen.id).map_err(|error| refuse(error.to_string()))?;
             if name.len() > MAX_NAME || seen.counter > MAX_COUNT {

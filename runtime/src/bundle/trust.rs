@@ -10,7 +10,7 @@ use ed25519_dalek::VerifyingKey;
 use ed25519_dalek::pkcs8::DecodePublicKey;
 use serde::{Deserialize, Serialize};
 
-use super::description::is_utc_second;
+use super::description::{MAX_COUNT, check_digest, is_utc_second};
 use super::{sha256_hex, signature};
 use crate::Class;
 use crate::error::{Error, Refusal};
@@ -19,9 +19,9 @@ use crate::error::{Error, Refusal};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// Signs contributions and what a forge makes of them.
+    /// Signs contributions.
     Contributor,
-    /// Signs trust files.
+    /// Signs trust files, and what a forge makes of contributions.
     Maintainer,
     /// Signs bundles for devices.
     Release,
@@ -161,7 +161,8 @@ impl Trust {
     /// As [`from_pem`](Self::from_pem) and [`from_toml`](Self::from_toml).
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
         let text = std::str::from_utf8(bytes).map_err(|_| refuse("it is not text".into()))?;
-        match text.contains(BEGIN) {
+        // A file that begins as PEM does is PEM; one that has a key in PEM somewhere inside is a trust file that is wrong.
+        match text.trim_start().starts_with(BEGIN) {
             true => Trust::from_pem(text),
             false => Trust::from_toml(text),
         }
@@ -197,15 +198,17 @@ impl Trust {
     }
 
     /// The trust file that takes the place of this one: the next version, signed by enough maintainers of this one and of its own
-    /// (The Update Framework 1.0.33, section 5.3.4). `signatures` has the form of `signatures.json`, over [`TRUST_TYPE`].
+    /// (The Update Framework 1.0.33, section 5.3.4). `signatures` has the form of `signatures.json`, over [`TRUST_TYPE`]. Keys count within
+    /// their time if there is a moment; that this file itself has expired does not keep the next one away.
     ///
     /// # Errors
     /// [`Class::TrustRotationUnsigned`], [`Class::RootVersionSkip`], and as [`from_toml`](Self::from_toml) and [`signature::verify`].
-    pub fn successor(&self, file: &[u8], signatures: &[u8]) -> Result<Self, Error> {
+    pub fn successor(&self, file: &[u8], signatures: &[u8], now: Option<Moment>) -> Result<Self, Error> {
         let signers = signature::verify(signatures, TRUST_TYPE, file)?;
         let text = std::str::from_utf8(file).map_err(|_| refuse("it is not text".into()))?;
-        let next = Trust::from_toml(text)?;
-        for (whose, trust) in [("the trust file before it", self), ("its own", &next)] {
+        let next = Trust { now: now.clone(), ..Trust::from_toml(text)? };
+        let before = Trust { now, ..self.clone() };
+        for (whose, trust) in [("the trust file before it", &before), ("its own", &next)] {
             let subject = Subject { role: Role::Maintainer, id: "", release: None };
             trust.enough(&signers, &subject).map_err(|refusal| {
                 let what = format!("of the maintainers of {whose}: {}", refusal.what);
@@ -334,8 +337,8 @@ impl File {
         if self.format != FORMAT {
             return Err(refuse(format!("its format is {:?}, and this program reads {FORMAT:?}", self.format)));
         }
-        if self.version == 0 {
-            return Err(refuse("versions are counted from 1".into()));
+        if self.version == 0 || self.version > MAX_COUNT {
+            return Err(refuse(format!("versions are counted from 1 to {MAX_COUNT}")));
         }
         let mut keys: Vec<Key> = Vec::with_capacity(self.keys.len());
         for key in self.keys {
@@ -364,6 +367,9 @@ impl File {
         }
         let revoked =
             self.revoked.keys.iter().map(|key| signature::key_bytes(key)).collect::<Result<BTreeSet<_>, _>>()?;
+        for bundle in &self.revoked.bundles {
+            check_digest("revoked.bundles", bundle).map_err(|error| refuse(error.to_string()))?;
+        }
         for (role, threshold) in &self.threshold {
             let able = keys.iter().filter(|k| k.roles.contains(role) && !revoked.contains(k.key.as_bytes())).count();
             if *threshold == 0 || *threshold > able {

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use clap::Subcommand;
 use medforge_runtime::bundle::Verified;
 
+use super::trusted::{moment, read_trust_at};
 use crate::Error;
-use crate::export::keys;
 use crate::forge::{Forge, Item};
 
 mod bundle;
@@ -71,7 +71,7 @@ struct At {
 
 impl At {
     fn open(&self) -> Result<Forge, Error> {
-        let trust = self.trust.as_deref().map(keys::read_trust).transpose()?;
+        let trust = self.trust.as_deref().map(|path| read_trust_at(path, moment(None)?)).transpose()?;
         Forge::open(&self.forge, trust.as_ref())
     }
 }

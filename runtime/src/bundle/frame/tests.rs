@@ -1,6 +1,8 @@
 //! Archives that other tools accept or misread, each refused here.
 
-use std::io::Read;
+use std::io::{Cursor, Read};
+
+use zip::ZipArchive;
 
 use super::*;
 
@@ -307,6 +309,19 @@ fn attack_lengths_beyond_the_file() {
         bad[directory + 24..directory + 28].copy_from_slice(&length.to_le_bytes());
         assert_refused(&bad);
     }
+}
+
+/// A last record that libraries pass over, so that they believe another one before it, with as many entries as that says.
+#[test]
+fn attack_decoy_end_record() {
+    let good = good();
+    let end = good.len() - 22;
+    let mut decoy = good[end..].to_vec();
+    decoy[20] = 1;
+    assert_refused(&[&good[..], &decoy].concat());
+    let mut commented = good;
+    commented[end + 20] = 1;
+    assert_refused(&commented);
 }
 
 #[test]

@@ -110,11 +110,11 @@ fn what_is_no_trust_file_is_refused_by_class() {
 fn a_trust_file_follows_another_signed_by_enough_of_both() {
     let first = Trust::from_toml(&file(1, "")).unwrap();
     let next = file(2, "");
-    let follow = |text: &str, seeds: &[u8]| first.successor(text.as_bytes(), &signed(text, seeds));
+    let follow = |text: &str, seeds: &[u8]| first.successor(text.as_bytes(), &signed(text, seeds), None);
     assert_eq!(follow(&next, &[3]).unwrap().version(), 2);
     assert_eq!(class(follow(&next, &[1, 2])), Class::TrustRotationUnsigned, "release keys are no maintainers");
     assert_eq!(class(follow(&next, &[9])), Class::TrustRotationUnsigned);
-    assert_eq!(class(first.successor(next.as_bytes(), &signed(&file(1, ""), &[3]))), Class::MixedBundles);
+    assert_eq!(class(first.successor(next.as_bytes(), &signed(&file(1, ""), &[3]), None)), Class::MixedBundles);
     for version in [1, 3] {
         assert_eq!(class(follow(&file(version, ""), &[3])), Class::RootVersionSkip);
     }
@@ -124,5 +124,27 @@ fn a_trust_file_follows_another_signed_by_enough_of_both() {
     assert_eq!(class(follow(&handed_over, &[4])), Class::TrustRotationUnsigned, "the old one has not agreed");
     let second = follow(&handed_over, &[3, 4]).unwrap();
     let third = file(3, "").replace(&hex_key(3), &hex_key(4));
-    assert!(second.successor(third.as_bytes(), &signed(&third, &[4])).is_ok());
+    assert!(second.successor(third.as_bytes(), &signed(&third, &[4]), None).is_ok());
+}
+
+/// Keys in PEM inside a trust file do not make a file of keys of it.
+#[test]
+fn a_trust_file_is_not_taken_for_keys() {
+    let pem = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n";
+    let as_key = file(1, "").replacen(&hex_key(1), &format!("\"\"\n{pem}\"\""), 1);
+    assert_eq!(class(Trust::read(as_key.as_bytes())), Class::BadLength);
+    let as_bundle = format!("{}[revoked]\nbundles = [\"\"\"\n{pem}\"\"\"]\n", file(1, ""));
+    assert_eq!(class(Trust::read(as_bundle.as_bytes())), Class::BadTrustFile);
+    let upper = format!("{}[revoked]\nbundles = [\"{}\"]\n", file(1, ""), "AB".repeat(32));
+    assert_eq!(class(Trust::read(upper.as_bytes())), Class::BadTrustFile);
+}
+
+#[test]
+fn a_maintainer_whose_time_is_over_signs_no_trust_file() {
+    let limited =
+        |version| file(version, "").replace("[\"maintainer\"]", "[\"maintainer\"]\nuntil = \"2026-02-01T00:00:00Z\"");
+    let (first, next) = (Trust::from_toml(&limited(1)).unwrap(), limited(2));
+    let at = |now| first.successor(next.as_bytes(), &signed(&next, &[3]), Some(moment(now)));
+    assert!(at("2026-01-31T00:00:00Z").is_ok());
+    assert_eq!(class(at("2026-02-01T00:00:00Z")), Class::TrustRotationUnsigned);
 }
