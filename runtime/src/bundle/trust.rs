@@ -80,14 +80,6 @@ struct Key {
     until: Option<Moment>,
 }
 
-/// What is signed, as far as trust goes.
-pub(super) struct Subject<'a> {
-    pub role: Role,
-    pub id: &'a str,
-    /// Name and counter of what counts its releases.
-    pub release: Option<(&'a str, u64)>,
-}
-
 /// What the signatures of a trust file are over.
 pub const TRUST_TYPE: &str = "application/vnd.medforge.trust+toml";
 /// The longest trust file that is read, in bytes.
@@ -209,8 +201,7 @@ impl Trust {
         let next = Trust { now: now.clone(), ..Trust::from_toml(text)? };
         let before = Trust { now, ..self.clone() };
         for (whose, trust) in [("the trust file before it", &before), ("its own", &next)] {
-            let subject = Subject { role: Role::Maintainer, id: "", release: None };
-            trust.enough(&signers, &subject).map_err(|refusal| {
+            trust.enough(&signers, Role::Maintainer).map_err(|refusal| {
                 let what = format!("of the maintainers of {whose}: {}", refusal.what);
                 Refusal::new(Class::TrustRotationUnsigned, what)
             })?;
@@ -222,30 +213,29 @@ impl Trust {
         Ok(next)
     }
 
-    /// The signers that count for `subject`, if they are enough and nothing speaks against it.
-    pub(super) fn accept(&self, signers: &[VerifyingKey], subject: &Subject) -> Result<Vec<VerifyingKey>, Error> {
-        let counted = self.enough(signers, subject)?;
-        if self.revoked_bundles.contains(subject.id) {
-            let what = format!("the trust file revokes {}", subject.id);
-            return Err(Refusal::new(Class::RevokedBundle, what).into());
+    /// Whether nothing speaks against what enough keys have signed: its id, and of what counts its releases the name and counter.
+    pub(super) fn permits(&self, id: &str, release: Option<(&str, u64)>) -> Result<(), Refusal> {
+        if self.revoked_bundles.contains(id) {
+            return Err(Refusal::new(Class::RevokedBundle, format!("the trust file revokes {id}")));
         }
-        if let Some((name, counter)) = subject.release
+        if let Some((name, counter)) = release
             && let Some(least) = self.minimum.get(name).filter(|least| counter < **least)
         {
             let what = format!("version {counter} of {name:?}, and the trust file asks for {least} or later");
-            return Err(Refusal::new(Class::Rollback, what).into());
+            return Err(Refusal::new(Class::Rollback, what));
         }
-        Ok(counted)
+        Ok(())
     }
 
-    fn enough(&self, signers: &[VerifyingKey], subject: &Subject) -> Result<Vec<VerifyingKey>, Refusal> {
-        let threshold = self.thresholds.get(&subject.role).copied().unwrap_or(usize::MAX);
+    /// The signers that count as `role`, if they are enough.
+    pub(super) fn enough(&self, signers: &[VerifyingKey], role: Role) -> Result<Vec<VerifyingKey>, Refusal> {
+        let threshold = self.thresholds.get(&role).copied().unwrap_or(usize::MAX);
         let (mut counted, mut revoked, mut lapsed) = (Vec::new(), None, None);
         for signer in signers {
             let Some(known) = self.keys.iter().find(|known| known.key.as_bytes() == signer.as_bytes()) else {
                 continue;
             };
-            if !known.roles.contains(&subject.role) {
+            if !known.roles.contains(&role) {
                 continue;
             }
             if self.revoked_keys.contains(signer.as_bytes()) {
@@ -266,8 +256,8 @@ impl Trust {
             let now = self.now.as_ref().map(ToString::to_string).unwrap_or_default();
             return Err(Refusal::new(Class::Expired, format!("key {} signed it and is not valid at {now}", key.name)));
         }
-        if !self.thresholds.contains_key(&subject.role) {
-            let what = format!("the trust file trusts nobody as {}", role_name(subject.role));
+        if !self.thresholds.contains_key(&role) {
+            let what = format!("the trust file trusts nobody as {}", role_name(role));
             return Err(Refusal::new(Class::WrongKey, what));
         }
         let class = if counted.is_empty() { Class::WrongKey } else { Class::BelowThreshold };

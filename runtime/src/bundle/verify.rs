@@ -11,7 +11,7 @@ use ed25519_dalek::VerifyingKey;
 use super::frame::{self, LIMITS};
 use super::manifest::{Entry, MANIFEST};
 use super::signature::{self, SIGNATURES};
-use super::trust::{Subject, Trust};
+use super::trust::Trust;
 use super::{Description, sha256_hex};
 use crate::Class;
 use crate::error::{Error, Refusal};
@@ -155,14 +155,16 @@ impl<D: Description> Signed<D> {
         let (manifest, signatures) = (json(MANIFEST)?, json(SIGNATURES)?);
         let all = signature::verify(signatures, D::PAYLOAD_TYPE, manifest)?;
         let id = sha256_hex(manifest);
-        let read = |signers| Ok(Signed { description: D::from_canonical(manifest)?, id: id.clone(), signers });
-        let Some(trust) = trust else { return read(all) };
-        // Nothing is read out of the manifest before enough keys have signed it; its name and counter are asked about then.
-        let subject = Subject { role: D::ROLE, id: &id, release: None };
-        let signed: Self = read(trust.accept(&all, &subject)?)?;
-        let subject = Subject { release: signed.description.release(), ..subject };
-        trust.accept(&all, &subject)?;
-        Ok(signed)
+        // Nothing is read out of the manifest before enough keys have signed it.
+        let signers = match trust {
+            Some(trust) => trust.enough(&all, D::ROLE)?,
+            None => all,
+        };
+        let description = D::from_canonical(manifest)?;
+        if let Some(trust) = trust {
+            trust.permits(&id, description.release())?;
+        }
+        Ok(Signed { description, id, signers })
     }
 }
 
