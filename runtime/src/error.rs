@@ -35,6 +35,9 @@ pub enum Error {
     /// The computation failed.
     #[error("this device cannot run the bundle: {what}")]
     Device { what: String },
+    /// The caller cancelled the call, or its deadline passed.
+    #[error("the call was cancelled before it was finished")]
+    Cancelled,
     /// A task that the bundle has no head for.
     #[error("the bundle has no task {task:?}; it has {known}")]
     UnknownTask { task: String, known: String },

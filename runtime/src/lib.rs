@@ -9,8 +9,10 @@ pub mod classify;
 pub mod error;
 pub mod image;
 mod json;
+mod kernel;
 pub mod preprocess;
 pub mod tensors;
+mod vit;
 
 pub use class::Class;
 pub use error::{Error, Refusal};

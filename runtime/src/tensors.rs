@@ -39,11 +39,41 @@ impl Tensor {
     }
 }
 
-/// Reads all tensors of the safetensors file `bytes`; `file` is what errors call it.
+/// A tensor in a file that has been looked through: its values are read when they are asked for.
+#[derive(Debug, Clone)]
+pub struct View<'a> {
+    /// Dimensions, none of them zero; empty for a scalar.
+    pub shape: Vec<usize>,
+    name: String,
+    file: String,
+    dtype: safetensors::Dtype,
+    bytes: &'a [u8],
+}
+
+impl View<'_> {
+    /// The values, widened to f32.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] for a type that is not read here and for values that are not finite.
+    pub fn read(&self) -> Result<Tensor, Error> {
+        let (dtype, data) = widen(self.dtype, self.bytes).map_err(|what| self.refuse(Class::StUnusable, what))?;
+        if let Some(place) = data.iter().position(|value| !value.is_finite()) {
+            let class = if data[place].is_nan() { Class::NanWeight } else { Class::InfWeight };
+            return Err(self.refuse(class, format!("value {place} is {}; only finite values are read", data[place])));
+        }
+        Ok(Tensor { shape: self.shape.clone(), data, dtype })
+    }
+
+    fn refuse(&self, class: Class, what: String) -> Error {
+        Error::Tensor { file: self.file.clone(), tensor: self.name.clone(), class, what }
+    }
+}
+
+/// Looks through the safetensors file `bytes`, without its values; `file` is what errors call it.
 ///
 /// # Errors
 /// [`Error::TensorFile`] for the file as a whole, [`Error::Tensor`] for one tensor.
-pub fn read(bytes: &[u8], file: &str) -> Result<BTreeMap<String, Tensor>, Error> {
+pub fn views<'a>(bytes: &'a [u8], file: &str) -> Result<BTreeMap<String, View<'a>>, Error> {
     let refuse = |class, what: String| Error::TensorFile { file: file.to_owned(), class, what };
     if bytes.first_chunk().is_some_and(|length| u64::from_le_bytes(*length) > LONGEST_HEADER) {
         return Err(refuse(
@@ -57,23 +87,24 @@ pub fn read(bytes: &[u8], file: &str) -> Result<BTreeMap<String, Tensor>, Error>
     let parsed = SafeTensors::deserialize(bytes).map_err(|error| {
         refuse(fault(bytes, &error), format!("not a whole safetensors file ({error}); fetch or write it again"))
     })?;
-    let mut tensors = BTreeMap::new();
-    for (name, view) in parsed.iter() {
-        let refuse = |class, what: String| {
-            let (file, tensor) = (file.to_owned(), name.to_owned());
-            Error::Tensor { file, tensor, class, what }
-        };
-        if view.shape().contains(&0) {
-            return Err(refuse(Class::StUnusable, format!("shape {:?} has a dimension of zero", view.shape())));
+    let mut views = BTreeMap::new();
+    for (name, found) in parsed.tensors() {
+        let (shape, dtype) = (found.shape().to_vec(), found.dtype());
+        let view = View { shape, name: name.clone(), file: file.to_owned(), dtype, bytes: found.data() };
+        if view.shape.contains(&0) {
+            return Err(view.refuse(Class::StUnusable, format!("shape {:?} has a dimension of zero", view.shape)));
         }
-        let (dtype, data) = widen(view.dtype(), view.data()).map_err(|what| refuse(Class::StUnusable, what))?;
-        if let Some(place) = data.iter().position(|value| !value.is_finite()) {
-            let class = if data[place].is_nan() { Class::NanWeight } else { Class::InfWeight };
-            return Err(refuse(class, format!("value {place} is {}; only finite values are read", data[place])));
-        }
-        tensors.insert(name.to_owned(), Tensor { shape: view.shape().to_vec(), data, dtype });
+        views.insert(name, view);
     }
-    Ok(tensors)
+    Ok(views)
+}
+
+/// Reads all tensors of the safetensors file `bytes`; `file` is what errors call it.
+///
+/// # Errors
+/// As [`views`] and [`View::read`].
+pub fn read(bytes: &[u8], file: &str) -> Result<BTreeMap<String, Tensor>, Error> {
+    views(bytes, file)?.into_iter().map(|(name, view)| Ok((name, view.read()?))).collect()
 }
 
 /// The safetensors file of `tensors` and `metadata`: always the same bytes for the same content.

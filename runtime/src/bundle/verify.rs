@@ -15,7 +15,7 @@ use super::trust::Trust;
 use super::{Description, sha256_hex};
 use crate::Class;
 use crate::error::{Error, Refusal};
-use crate::tensors::{self, Tensor};
+use crate::tensors::{self, Tensor, View};
 
 /// A description that enough trusted keys have signed.
 #[derive(Debug)]
@@ -92,13 +92,12 @@ impl<D> Verified<D> {
     /// # Errors
     /// [`Class::MissingEntry`], and the classes of tensor files.
     pub fn tensors(&self, name: &str) -> Result<BTreeMap<String, Tensor>, Error> {
-        tensors::read(self.entry(name)?, name).map_err(|error| match error {
-            Error::TensorFile { class, what, .. } => Refusal::new(class, what).entry(name).into(),
-            Error::Tensor { tensor, class, what, .. } => {
-                Refusal::new(class, format!("tensor {tensor}: {what}")).entry(name).into()
-            }
-            other => other,
-        })
+        tensors::read(self.entry(name)?, name).map_err(refused)
+    }
+
+    /// The tensors of a payload entry, their values still in the archive.
+    pub(crate) fn views(&self, name: &str) -> Result<BTreeMap<String, View<'_>>, Error> {
+        tensors::views(self.entry(name)?, name).map_err(refused)
     }
 
     /// The whole archive.
@@ -215,4 +214,15 @@ fn missing(entry: &str) -> Refusal {
 
 fn extra(entry: &str) -> Refusal {
     Refusal::new(Class::ExtraEntry, "it is not in the manifest").entry(entry)
+}
+
+/// What is wrong with a tensor file is wrong with the bundle that holds it.
+pub(crate) fn refused(error: Error) -> Error {
+    match error {
+        Error::TensorFile { file, class, what } => Refusal::new(class, what).entry(file).into(),
+        Error::Tensor { file, tensor, class, what } => {
+            Refusal::new(class, format!("tensor {tensor}: {what}")).entry(file).into()
+        }
+        other => other,
+    }
 }

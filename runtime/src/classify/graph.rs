@@ -4,7 +4,7 @@
 //! pairs of LoRA factors, and weights that the graph asks for and `base.safetensors` lacks, has in another shape, or has
 //! beside it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::dimension;
@@ -13,8 +13,9 @@ use tract_onnx::prelude::Framework;
 
 use super::base::guarded;
 use crate::Class;
+use crate::bundle::refused;
 use crate::error::{Error, Refusal};
-use crate::tensors::Tensor;
+use crate::tensors::View;
 
 /// The entry that errors name.
 const ENTRY: &str = "base.onnx";
@@ -70,9 +71,8 @@ pub(super) struct Signature {
     pub feature: usize,
 }
 
-/// Reads a graph and moves `weights` into the initialisers that it marks as external; both must be used up. The batch
-/// is set to one image: tract then picks kernels for the true size, and larger batches were measured to be no faster.
-pub(super) fn read(onnx: &[u8], weights: BTreeMap<String, Tensor>) -> Result<(ModelProto, Signature), Error> {
+/// Reads a graph for these weights: every initialiser that it marks as external must be among them in its shape, and nothing else.
+pub(super) fn read(onnx: &[u8], weights: &BTreeMap<String, View>) -> Result<(ModelProto, Signature), Error> {
     let mut model = guarded(|| tract_onnx::onnx().proto_model_for_read(&mut &*onnx))
         .map_err(|what| Refusal::new(Class::OnnxMalformed, format!("it cannot be read: {what}")).entry(ENTRY))?;
     if !model.functions.is_empty() || !model.training_info.is_empty() {
@@ -87,13 +87,26 @@ pub(super) fn read(onnx: &[u8], weights: BTreeMap<String, Tensor>) -> Result<(Mo
         return Err(refuse("holds sparse weights, which no base needs"));
     }
     let signature = signature(graph)?;
-    join(graph, weights)?;
+    check_weights(graph, weights)?;
+    Ok((model, signature))
+}
+
+/// Moves the weights that [`read`] has seen into the graph. The batch is set to one image: tract then picks kernels for the true
+/// size, and larger batches were measured to be no faster.
+pub(super) fn join(graph: &mut GraphProto, weights: &BTreeMap<String, View>) -> Result<(), Error> {
+    for initialiser in &mut graph.initializer {
+        if let Some(view) = weights.get(&initialiser.name) {
+            initialiser.data_location = None;
+            initialiser.raw_data = Vec::new();
+            initialiser.float_data = view.read().map_err(refused)?.data;
+        }
+    }
     for input in &mut graph.input {
         if let Some(first) = shape_mut(input).and_then(|shape| shape.first_mut()) {
             first.value = Some(dimension::Value::DimValue(1));
         }
     }
-    Ok((model, signature))
+    Ok(())
 }
 
 /// Something in the graph that is refused.
@@ -166,34 +179,35 @@ pub(super) fn misfit(class: Class, entry: &str, tensors: &[String]) -> Error {
     Refusal::new(class, what).entry(entry).into()
 }
 
-fn join(graph: &mut GraphProto, mut weights: BTreeMap<String, Tensor>) -> Result<(), Error> {
-    let joined = graph.initializer.iter_mut().map(|initialiser| join_one(initialiser, &mut weights));
-    let mut tensors: Vec<String> = joined.filter_map(Result::err).collect();
-    tensors.extend(weights.keys().map(|name| format!("{name} is not in {ENTRY}")));
-    match tensors.is_empty() {
+fn check_weights(graph: &GraphProto, weights: &BTreeMap<String, View>) -> Result<(), Error> {
+    let mut left: BTreeSet<&str> = weights.keys().map(String::as_str).collect();
+    let mut wrong = Vec::new();
+    for initialiser in &graph.initializer {
+        left.remove(initialiser.name.as_str());
+        wrong.extend(misfit_of(initialiser, weights.get(&initialiser.name)));
+    }
+    wrong.extend(left.iter().map(|name| format!("{name} is not in {ENTRY}")));
+    match wrong.is_empty() {
         true => Ok(()),
-        false => Err(misfit(Class::TensorsMisfit, "base.safetensors", &tensors)),
+        false => Err(misfit(Class::TensorsMisfit, "base.safetensors", &wrong)),
     }
 }
 
-fn join_one(initialiser: &mut TensorProto, weights: &mut BTreeMap<String, Tensor>) -> Result<(), String> {
+/// What is wrong with an initialiser and the weight of its name.
+fn misfit_of(initialiser: &TensorProto, tensor: Option<&View>) -> Option<String> {
     let name = &initialiser.name;
     let external = initialiser.data_location == Some(DataLocation::External as i32);
-    let tensor = match (external, weights.remove(name)) {
+    let tensor = match (external, tensor) {
         (true, Some(tensor)) => tensor,
-        (true, None) => return Err(format!("{name} is missing")),
-        (false, Some(_)) => return Err(format!("{name} has values in {ENTRY} already")),
-        (false, None) => return Ok(()),
+        (true, None) => return Some(format!("{name} is missing")),
+        (false, Some(_)) => return Some(format!("{name} has values in {ENTRY} already")),
+        (false, None) => return None,
     };
     let same = initialiser.dims.len() == tensor.shape.len()
         && initialiser.dims.iter().zip(&tensor.shape).all(|(&dim, &size)| usize::try_from(dim) == Ok(size));
-    if !same || initialiser.data_type != DataType::Float as i32 {
-        return Err(format!("{name} has shape {:?}, the graph asks for {:?}", tensor.shape, initialiser.dims));
-    }
-    initialiser.data_location = None;
-    initialiser.raw_data = Vec::new();
-    initialiser.float_data = tensor.data;
-    Ok(())
+    let fits = same && initialiser.data_type == DataType::Float as i32;
+    let wrong = || format!("{name} has shape {:?}, the graph asks for {:?}", tensor.shape, initialiser.dims);
+    (!fits).then(wrong)
 }
 
 /// The dimensions of an f32 input or output; `None` where one is symbolic.

@@ -25,8 +25,11 @@ use crate::preprocess::Preprocessing;
 use base::Base;
 use task::Task;
 
+pub use options::{Options, Spread, Threads};
+
 mod base;
 mod graph;
+mod options;
 mod parts;
 mod task;
 
@@ -58,6 +61,17 @@ pub struct Classification {
     pub modules: Arc<[Participant]>,
 }
 
+/// Bytes in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// The base's weights.
+    pub base: usize,
+    /// Modules as they are laid out for the tasks.
+    pub modules: usize,
+    /// Buffers that wait for the next call.
+    pub scratch: usize,
+}
+
 /// A module's part in a classification.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Participant {
@@ -84,17 +98,22 @@ impl Classifier {
     /// [`Error::Refused`] with one of the classes of payloads, [`Error::GoldenMismatch`] and [`Error::Device`] for a device that cannot
     /// run it.
     pub fn load(bundle: VerifiedBundle) -> Result<Self, Error> {
+        Self::load_with(bundle, &Options::default())
+    }
+
+    /// As [`load`](Self::load), to run as `options` say.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    pub fn load_with(bundle: VerifiedBundle, options: &Options) -> Result<Self, Error> {
         let manifest = bundle.manifest().clone();
         let modules = manifest.modules.iter().map(|m| bundle.tensors(&m.entry)).collect::<Result<Vec<_>, _>>()?;
         let heads = manifest.heads.iter().map(|h| bundle.tensors(&h.entry)).collect::<Result<Vec<_>, _>>()?;
         let golden = bundle.tensors("golden.safetensors")?;
         let prototypes = manifest.routing.as_ref().map(|r| bundle.tensors(&r.entry)).transpose()?;
-        let onnx = bundle.entry("base.onnx")?.to_vec();
-        let weights = bundle.tensors("base.safetensors")?;
         let id: Arc<str> = bundle.id().into();
-        // The archive goes before tract's copies of the weights come.
+        let base = Base::load(bundle.entry("base.onnx")?, &bundle.views("base.safetensors")?, options.pool()?)?;
         drop(bundle);
-        let base = Base::load(&onnx, weights)?;
         let (sites, feature, image) = (&base.signature.sites, base.signature.feature, base.signature.image);
         let stated = (manifest.base.image_size.map(|side| side as usize), manifest.base.feature_size as usize);
         if stated != (image, feature) {
@@ -147,6 +166,12 @@ impl Classifier {
         &self.bundle
     }
 
+    /// What it takes of memory, by part.
+    pub fn memory(&self) -> Memory {
+        let (base, scratch) = self.base.bytes();
+        Memory { base, modules: self.tasks.values().map(Task::bytes).sum(), scratch }
+    }
+
     /// Classifies one image of any size; `task` may be left out if the bundle has only one, or tells tasks by their looks (routing): then
     /// the image's likeliest task is taken, and named in the result.
     ///
@@ -163,7 +188,7 @@ impl Classifier {
         self.preprocessing.apply(&image, &mut pixels)?;
         let mut shares = None;
         if let Some(routing) = self.routing.as_ref().filter(|_| known.is_none_or(|(_, task)| task.routed())) {
-            let found = routing.shares(&self.base.feature(&pixels, &self.base.adapter(&BTreeMap::new())?)?);
+            let found = routing.shares(&self.frozen(&pixels)?);
             let likelier = |a: &(&str, f64), b: &(&str, f64)| a.1.total_cmp(&b.1).then(b.0.cmp(a.0));
             let likeliest = found.iter().map(|(name, share)| (*name, *share)).max_by(likelier);
             known = known.or(likeliest.and_then(|(name, _)| self.task(Some(name)).ok()));
@@ -196,6 +221,11 @@ impl Classifier {
         images.iter().enumerate().map(one).collect()
     }
 
+    fn frozen(&self, pixels: &[f32]) -> Result<Vec<f32>, Error> {
+        let none = self.base.adapter(&BTreeMap::new())?;
+        Ok(self.base.features(&[pixels.to_vec()], &[(0, &none)], &|| false)?.concat())
+    }
+
     fn names(&self) -> String {
         self.tasks().collect::<Vec<_>>().join(", ")
     }
@@ -217,7 +247,7 @@ impl Classifier {
             let mut features = task.features(&self.base, &golden.pixels)?;
             let mut shares = None;
             if let Some(routing) = self.routing.as_ref().filter(|_| task.routed()) {
-                let frozen = self.base.feature(&golden.pixels, &self.base.adapter(&BTreeMap::new())?)?;
+                let frozen = self.frozen(&golden.pixels)?;
                 shares = Some(routing.shares(&frozen));
                 features.insert(0, frozen);
             }

@@ -55,6 +55,11 @@ impl Task {
         })
     }
 
+    /// Bytes of its networks.
+    pub fn bytes(&self) -> usize {
+        self.networks.iter().map(Adapter::bytes).sum()
+    }
+
     /// Whether modules are weighted by what the frozen base sees.
     pub fn routed(&self) -> bool {
         self.mode == Mode::Routed
@@ -62,7 +67,8 @@ impl Task {
 
     /// The features of an image under each network.
     pub fn features(&self, base: &Base, pixels: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
-        self.networks.iter().map(|adapter| base.feature(pixels, adapter)).collect()
+        let rows: Vec<_> = self.networks.iter().map(|adapter| (0, adapter)).collect();
+        base.features(&[pixels.to_vec()], &rows, &|| false)
     }
 
     /// Each module's weight for an image with these shares of the tasks.

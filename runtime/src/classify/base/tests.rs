@@ -1,0 +1,191 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::*;
+use crate::bundle::{Trust, VerifiedBundle, verify};
+
+/// Two blocks, 17 tokens, six sites a block.
+const BUNDLE: &[u8] = include_bytes!("../../../../tests/frozen/bundle.medforge");
+const KEY: &str = include_str!("../../../../tests/frozen/k.pub");
+
+fn bundle() -> VerifiedBundle {
+    verify(BUNDLE.to_vec(), &Trust::from_pem(KEY).unwrap()).unwrap()
+}
+
+fn general() -> Base {
+    let bundle = bundle();
+    let weights = bundle.views("base.safetensors").unwrap();
+    let (model, signature) = graph::read(bundle.entry("base.onnx").unwrap(), &weights).unwrap();
+    Base { engine: plan(model, &weights).unwrap(), signature }
+}
+
+fn own(level: Level, threads: usize) -> Base {
+    spread(level, threads, Spread::Layers)
+}
+
+fn spread(level: Level, threads: usize, spread: Spread) -> Base {
+    let bundle = bundle();
+    let weights = bundle.views("base.safetensors").unwrap();
+    let (model, signature) = graph::read(bundle.entry("base.onnx").unwrap(), &weights).unwrap();
+    let layout = vit::recognise(model.graph.as_ref().unwrap(), signature.image[0]).expect("it is what packer writes");
+    let pool = || Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
+    let pool = (threads > 1).then(|| (pool(), spread));
+    Base { engine: Engine::Vit(Box::new(Vit::new(level, layout, &weights, pool).unwrap())), signature }
+}
+
+fn numbers(seed: usize, count: usize) -> Vec<f32> {
+    (0..count).map(|i| ((i * 7919 + seed * 104_729) % 2003) as f32 / 1000.0 - 1.0).collect()
+}
+
+/// Factors of rank `rank(site's index)` wherever that is not zero.
+fn factors(base: &Base, seed: usize, rank: impl Fn(usize, &str) -> usize) -> BTreeMap<String, Factors> {
+    let one = |(index, (name, site)): (usize, (&String, &graph::Site))| {
+        let rank = rank(index, name);
+        let small = |values: Vec<f32>| values.iter().map(|v| v * 0.3).collect();
+        let a = small(numbers(seed + index, site.inputs * rank));
+        (name.clone(), Factors { rank, a, b: small(numbers(seed + index + 100, rank * site.outputs)) })
+    };
+    base.signature.sites.iter().enumerate().map(one).filter(|(_, factors)| factors.rank > 0).collect()
+}
+
+fn compositions(base: &Base) -> Vec<BTreeMap<String, Factors>> {
+    vec![
+        BTreeMap::new(),
+        factors(base, 1, |_, _| 4),
+        factors(base, 2, |index, _| index % 4),
+        factors(base, 3, |_, name| if name.starts_with("blocks.1.") { 3 } else { 0 }),
+        factors(base, 4, |_, name| if name.ends_with("attn.q") { 20 } else { 0 }),
+    ]
+}
+
+fn images(base: &Base) -> Vec<Vec<f32>> {
+    let [height, width] = base.signature.image;
+    (0..3).map(|seed| numbers(seed, 3 * height * width)).collect()
+}
+
+/// Each composition's feature of each image.
+fn each(base: &Base) -> Vec<Vec<f32>> {
+    let adapters: Vec<_> = compositions(base).iter().map(|factors| base.adapter(factors).unwrap()).collect();
+    let images = images(base);
+    let rows = adapters.iter().flat_map(|adapter| (0..images.len()).map(move |image| (image, adapter)));
+    rows.map(|row| base.features(&images, &[row], &|| false).unwrap().remove(0)).collect()
+}
+
+#[test]
+fn own_kernels_compute_what_the_general_plan_does_with_all_instructions() {
+    let expected = each(&general());
+    for level in Level::all() {
+        let ours = each(&own(level, 1));
+        for (ours, expected) in ours.iter().zip(&expected) {
+            let square = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
+            let distance = square(&mut ours.iter().zip(expected).map(|(a, b)| a - b));
+            let relative = distance / square(&mut expected.iter().copied());
+            assert!(relative < 1e-5, "{level:?}: {relative}");
+        }
+        let differ = ours.iter().enumerate().all(|(i, one)| ours[..i].iter().all(|other| one != other));
+        assert!(differ, "images and compositions must be told apart");
+    }
+}
+
+#[test]
+fn rows_together_on_any_threads_are_each_row_alone_to_the_last_bit() {
+    let expected = each(&own(Level::best(), 1));
+    let all = [1, 2, 3].map(|threads| (threads, Spread::Layers));
+    for (threads, how) in all.into_iter().chain([(2, Spread::Images)]) {
+        let base = spread(Level::best(), threads, how);
+        let adapters: Vec<_> = compositions(&base).iter().map(|factors| base.adapter(factors).unwrap()).collect();
+        let images = images(&base);
+        let rows: Vec<_> = adapters.iter().flat_map(|a| (0..images.len()).map(move |image| (image, a))).collect();
+        assert_eq!(base.features(&images, &rows, &|| false).unwrap(), expected, "{threads} threads, {how:?}");
+        // Some rows twice, and rows of one image only, which begin as one stream.
+        let some = [0, 3, 6, 9, 12, 3, 0];
+        let picked: Vec<_> = some.iter().map(|&row| rows[row]).collect();
+        let found = base.features(&images, &picked, &|| false).unwrap();
+        some.iter().zip(found).for_each(|(&row, feature)| assert_eq!(feature, expected[row], "row {row}"));
+    }
+}
+
+#[test]
+fn a_cancelled_call_says_so_and_leaves_the_base_as_it_was() {
+    for base in [general(), own(Level::best(), 2)] {
+        let adapter = base.adapter(&BTreeMap::new()).unwrap();
+        let images = images(&base);
+        let before = base.features(&images, &[(0, &adapter)], &|| false).unwrap();
+        for after in 0..2 {
+            let asked = AtomicUsize::new(0);
+            let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= after;
+            let rows = [(0, &adapter), (1, &adapter)];
+            assert!(matches!(base.features(&images, &rows, &cancelled), Err(Error::Cancelled)), "after {after}");
+        }
+        assert_eq!(base.features(&images, &[(0, &adapter)], &|| false).unwrap(), before);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_an_error() {
+    let (one, other) = (own(Level::best(), 1), general());
+    let adapter = other.adapter(&BTreeMap::new()).unwrap();
+    let images = images(&one);
+    assert!(one.features(&images, &[(0, &adapter)], &|| false).is_err(), "an adapter of another base");
+    let adapter = one.adapter(&BTreeMap::new()).unwrap();
+    assert!(one.features(&images, &[(3, &adapter)], &|| false).is_err(), "an image that is not there");
+    assert!(one.features(&[vec![0.0; 5]], &[(0, &adapter)], &|| false).is_err(), "an image of another size");
+    let wrong = BTreeMap::from([("blocks.0.attn.q".into(), Factors { rank: 2, a: vec![0.0; 3], b: vec![0.0; 32] })]);
+    for base in [&one, &other] {
+        assert!(base.adapter(&wrong).is_err(), "factors of another shape");
+    }
+}
+
+#[test]
+fn a_graph_that_differs_anywhere_is_not_taken_for_the_transformer() {
+    let bundle = bundle();
+    let onnx = bundle.entry("base.onnx").unwrap();
+    let (model, signature) = graph::read(onnx, &bundle.views("base.safetensors").unwrap()).unwrap();
+    let (graph, side) = (model.graph.unwrap(), signature.image[0]);
+    let known = |graph: &tract_onnx::pb::GraphProto| vit::recognise(graph, side).is_some();
+    assert!(known(&graph) && vit::recognise(&graph, side + 1).is_none());
+    for index in 0..graph.node.len() {
+        let change = |change: &dyn Fn(&mut tract_onnx::pb::NodeProto)| {
+            let mut graph = graph.clone();
+            change(&mut graph.node[index]);
+            assert!(!known(&graph), "node {index}: {:?} in place of {:?}", graph.node[index], model_node(onnx, index));
+        };
+        change(&|node| node.op_type = "Neg".into());
+        change(&|node| node.output[0] = "elsewhere".into());
+        for input in 0..graph.node[index].input.len() {
+            change(&|node| node.input[input] = "pixels.other".into());
+        }
+        for attribute in 0..graph.node[index].attribute.len() {
+            let name = &graph.node[index].attribute[attribute].name;
+            change(&|node| node.attribute[attribute].name = "other".into());
+            match name == "epsilon" {
+                // One of several that must be alike.
+                true => change(&|node| node.attribute[attribute].f = 0.5),
+                false => change(&|node| {
+                    let attribute = &mut node.attribute[attribute];
+                    attribute.i += 1;
+                    attribute.ints.push(0);
+                }),
+            }
+        }
+        let mut shorter = graph.clone();
+        shorter.node.remove(index);
+        assert!(!known(&shorter), "without node {index}");
+        let mut longer = graph.clone();
+        longer.node.insert(index, graph.node[index].clone());
+        assert!(!known(&longer), "node {index} twice");
+    }
+    for index in 0..graph.initializer.len() {
+        let mut changed = graph.clone();
+        let tensor = &mut changed.initializer[index];
+        tensor.dims.push(2);
+        if let Some(byte) = tensor.raw_data.first_mut() {
+            *byte ^= 5;
+        }
+        assert!(!known(&changed), "{} changed", graph.initializer[index].name);
+    }
+}
+
+fn model_node(onnx: &[u8], index: usize) -> String {
+    let model = tract_onnx::onnx().proto_model_for_read(&mut &*onnx).unwrap();
+    model.graph.unwrap().node[index].name.clone()
+}

@@ -1,0 +1,158 @@
+//! A linear layer with everything that follows it: `y = act(x W + b + l B) * s (+ y)`.
+//!
+//! A tile of rows and columns keeps its sums in registers over the whole depth, goes on over the low-rank branch `l B` without
+//! leaving them, and is finished and stored once. Weights are read from their panels (see Goto and van de Geijn, "Anatomy of
+//! high-performance matrix multiplication", 2008, for why).
+
+use pulp::{Simd, WithSimd};
+
+use super::{Panels, math, rows, vectors};
+
+/// What is applied to a linear layer's sums.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Activation {
+    #[default]
+    None,
+    /// `x Phi(x)`, Phi being the normal distribution function.
+    Gelu,
+    /// `x sigmoid(1.702 x)`
+    QuickGelu,
+}
+
+/// The second half of a low-rank branch: `values` `[rows, rank]` and `b` `[rank, n]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Low<'a> {
+    pub values: &'a [f32],
+    pub b: &'a Panels,
+}
+
+/// One product and what follows it.
+pub(crate) struct Linear<'a> {
+    /// `[rows, k]`, rows `x_stride` apart.
+    pub x: &'a [f32],
+    pub x_stride: usize,
+    pub rows: usize,
+    /// `[k, n]`
+    pub weight: &'a Panels,
+    /// `[n]`
+    pub bias: Option<&'a [f32]>,
+    pub low: Option<Low<'a>>,
+    pub activation: Activation,
+    /// `[n]`
+    pub scale: Option<&'a [f32]>,
+    /// Whether the result is added to `out` or replaces it.
+    pub add: bool,
+    /// `[rows, n]`, rows `out_stride` apart.
+    pub out: &'a mut [f32],
+    pub out_stride: usize,
+}
+
+impl<'a> Linear<'a> {
+    /// `x W` and nothing else, rows without gaps.
+    pub fn product(x: &'a [f32], rows: usize, weight: &'a Panels, out: &'a mut [f32]) -> Self {
+        let (x_stride, out_stride) = (weight.k, weight.n);
+        let (bias, low, scale, activation) = (None, None, None, Activation::None);
+        Linear { x, x_stride, rows, weight, bias, low, activation, scale, add: false, out, out_stride }
+    }
+}
+
+impl WithSimd for Linear<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        for (first, width) in self.weight.spans() {
+            match width / S::F32_LANES {
+                1 => self.panel::<S, 1>(simd, first),
+                2 => self.panel::<S, 2>(simd, first),
+                _ => self.panel::<S, 3>(simd, first),
+            }
+        }
+    }
+}
+
+impl Linear<'_> {
+    #[inline(always)]
+    fn panel<S: Simd, const V: usize>(&mut self, simd: S, first: usize) {
+        debug_assert!(V <= vectors::<S>());
+        let mut row = 0;
+        while row < self.rows {
+            let count = (self.rows - row).min(rows::<S>());
+            match count {
+                1 => self.tile::<S, V, 1>(simd, first, row),
+                2 => self.tile::<S, V, 2>(simd, first, row),
+                3 => self.tile::<S, V, 3>(simd, first, row),
+                4 => self.tile::<S, V, 4>(simd, first, row),
+                5 => self.tile::<S, V, 5>(simd, first, row),
+                6 => self.tile::<S, V, 6>(simd, first, row),
+                7 => self.tile::<S, V, 7>(simd, first, row),
+                _ => self.tile::<S, V, 8>(simd, first, row),
+            }
+            row += count;
+        }
+    }
+
+    /// Loops by index over sums that are never copied whole: the form in which the compiler keeps 24 of them in registers.
+    #[inline(always)]
+    fn tile<S: Simd, const V: usize, const M: usize>(&mut self, simd: S, first: usize, row: usize) {
+        let width = V * S::F32_LANES;
+        let mut factors =
+            [(self.x, self.x_stride, self.weight.k, self.weight.panel(first, width)), (&[][..], 0, 0, &[][..])];
+        if let Some(low) = self.low {
+            factors[1] = (low.values, low.b.k, low.b.k, low.b.panel(first, width));
+        }
+        let mut sums = [[simd.splat_f32s(0.0); V]; M];
+        for (x, stride, k, panel) in factors {
+            let x = if k == 0 { x } else { &x[row * stride..] };
+            let rows: [&[f32]; M] = std::array::from_fn(|row| &x[row * stride..][..k]);
+            let panel = &S::as_simd_f32s(panel).0.as_chunks::<V>().0[..k];
+            for depth in 0..k {
+                let weights = panel[depth];
+                for row in 0..M {
+                    let value = simd.splat_f32s(rows[row][depth]);
+                    for vector in 0..V {
+                        sums[row][vector] = simd.mul_add_e_f32s(value, weights[vector], sums[row][vector]);
+                    }
+                }
+            }
+        }
+        let mut tile = [0.0; TILE];
+        let stored = S::as_mut_simd_f32s(&mut tile).0;
+        for row in 0..M {
+            stored[row * V..][..V].copy_from_slice(&sums[row]);
+        }
+        for (index, sums) in tile[..M * width].chunks_exact(width).enumerate() {
+            self.finish(simd, first, row + index, sums);
+        }
+    }
+
+    /// Applies to a row's sums, from column `first`, what follows the product.
+    #[inline(always)]
+    fn finish<S: Simd>(&mut self, simd: S, first: usize, row: usize, sums: &[f32]) {
+        let out = &mut self.out[row * self.out_stride..][..self.weight.n];
+        for (vector, sums) in sums.chunks_exact(S::F32_LANES).enumerate() {
+            let from = first + vector * S::F32_LANES;
+            let to = (from + S::F32_LANES).min(out.len());
+            let part = |values: &[f32]| simd.partial_load_f32s(&values[from..to]);
+            let mut value = simd.partial_load_f32s(sums);
+            if let Some(bias) = self.bias {
+                value = simd.add_f32s(value, part(bias));
+            }
+            value = match self.activation {
+                Activation::None => value,
+                Activation::Gelu => math::gelu(simd, value),
+                Activation::QuickGelu => math::quick_gelu(simd, value),
+            };
+            if let Some(scale) = self.scale {
+                value = simd.mul_f32s(value, part(scale));
+            }
+            if self.add {
+                value = simd.add_f32s(value, part(out));
+            }
+            simd.partial_store_f32s(&mut out[from..to], value);
+        }
+    }
+}
+
+/// Values of the largest tile: 8 rows of 3 registers of 16.
+const TILE: usize = 8 * 3 * 16;

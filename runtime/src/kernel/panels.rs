@@ -1,0 +1,82 @@
+//! A matrix laid out for [`Linear`](super::Linear): panels of a few SIMD registers' columns, each panel's rows one after
+//! the other, so that a product reads it from one end to the other.
+
+use super::Level;
+
+/// `[k, n]` in panels. Columns beyond `n` are zeros.
+#[derive(Clone, Debug)]
+pub(crate) struct Panels {
+    pub k: usize,
+    pub n: usize,
+    lanes: usize,
+    /// Registers of a panel, most of them first.
+    vectors: usize,
+    data: Vec<f32>,
+    /// Where the data begins: on a cache line.
+    start: usize,
+}
+
+impl Panels {
+    /// Room for `[k, n]`, all zeros.
+    pub fn zeros(level: Level, k: usize, n: usize) -> Self {
+        let (lanes, vectors) = level.widths();
+        let data = vec![0.0; k * n.next_multiple_of(lanes) + LINE];
+        let start = data.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        Panels { k, n, lanes, vectors, data, start }
+    }
+
+    /// From `values`, `[k, n]` row by row.
+    pub fn new(level: Level, k: usize, n: usize, values: &[f32]) -> Self {
+        let mut panels = Self::zeros(level, k, n);
+        panels.fill(values, n);
+        panels
+    }
+
+    /// Takes the values of `[k, n]`, rows beginning `stride` values apart.
+    pub fn fill(&mut self, values: &[f32], stride: usize) {
+        let (k, n) = (self.k, self.n);
+        for (first, width) in self.spans() {
+            let taken = width.min(n - first);
+            let panel = &mut self.data[self.start + first * k..][..width * k];
+            for (row, line) in panel.chunks_exact_mut(width).enumerate() {
+                line[..taken].copy_from_slice(&values[row * stride + first..][..taken]);
+            }
+        }
+    }
+
+    /// Takes the values of `[n, k]`, rows beginning `stride` values apart.
+    pub fn fill_transposed(&mut self, values: &[f32], stride: usize) {
+        let (k, n) = (self.k, self.n);
+        for (first, width) in self.spans() {
+            let panel = &mut self.data[self.start + first * k..][..width * k];
+            for column in 0..width.min(n - first) {
+                let line = &values[(first + column) * stride..][..k];
+                for (place, value) in panel[column..].iter_mut().step_by(width).zip(line) {
+                    *place = *value;
+                }
+            }
+        }
+    }
+
+    /// First column and width (a multiple of the lanes) of each panel. All are as wide as possible and as equal as possible.
+    pub fn spans(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let lanes = self.lanes;
+        let vectors = self.n.div_ceil(lanes);
+        let count = vectors.div_ceil(self.vectors).max(1);
+        let (each, wider) = (vectors / count, vectors % count);
+        (0..count).map(move |i| ((i * each + i.min(wider)) * lanes, (each + usize::from(i < wider)) * lanes))
+    }
+
+    /// The panel that begins at column `first`: `[k, width]`.
+    pub fn panel(&self, first: usize, width: usize) -> &[f32] {
+        &self.data[self.start + first * self.k..][..width * self.k]
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        self.data.len() * size_of::<f32>()
+    }
+}
+
+/// Values in a cache line.
+const LINE: usize = 16;

@@ -1,0 +1,180 @@
+use super::*;
+
+/// Numbers between -1 and 1 that look random and are always the same.
+fn numbers(seed: u32, count: usize) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+fn product(x: &[f32], w: &[f32], rows: usize, k: usize, n: usize) -> Vec<f64> {
+    let at = |row: usize, column: usize| {
+        (0..k).map(|d| f64::from(x[row * k + d]) * f64::from(w[d * n + column])).sum::<f64>()
+    };
+    (0..rows * n).map(|i| at(i / n, i % n)).collect()
+}
+
+/// The largest difference; NaN, and so refused by any comparison, if a value is not finite.
+fn difference(ours: &[f32], exact: &[f64]) -> f64 {
+    assert_eq!(ours.len(), exact.len());
+    ours.iter().zip(exact).fold(0.0, |worst, (&o, &e)| {
+        let distance = (f64::from(o) - e).abs();
+        if distance.is_finite() { f64::max(worst, distance) } else { f64::NAN }
+    })
+}
+
+fn normal(x: f64) -> f64 {
+    // Phi by integrating its density from 0, Simpson's rule.
+    let steps = 2000;
+    let h = x / f64::from(steps);
+    let density = |t: f64| (-t * t / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
+    let inner: f64 = (1..steps).map(|i| density(f64::from(i) * h) * if i % 2 == 1 { 4.0 } else { 2.0 }).sum();
+    0.5 + h / 3.0 * (density(0.0) + inner + density(x))
+}
+
+#[test]
+fn a_linear_layer_is_what_its_formula_says_for_ragged_shapes() {
+    let shapes = [
+        (1, 1, 1, 1),
+        (1, 64, 100, 3),
+        (3, 7, 5, 0),
+        (6, 9, 16, 2),
+        (13, 33, 70, 4),
+        (8, 48, 48, 16),
+        (29, 20, 131, 5),
+    ];
+    for (level, (rows, k, n, rank)) in Level::all().into_iter().flat_map(|l| shapes.map(|s| (l, s))) {
+        let (x, w) = (numbers(1, rows * k), numbers(2, k * n));
+        let (low, b) = (numbers(3, rows * rank), numbers(4, rank * n));
+        let (bias, scale, before) = (numbers(5, n), numbers(6, n), numbers(7, rows * n));
+        let (weight, b_panels) = (Panels::new(level, k, n, &w), Panels::new(level, rank, n, &b));
+        let (xw, lb) = (product(&x, &w, rows, k, n), product(&low, &b, rows, rank, n));
+        for activation in [Activation::None, Activation::Gelu, Activation::QuickGelu] {
+            let act = |v: f64| match activation {
+                Activation::None => v,
+                Activation::Gelu => v * normal(v),
+                Activation::QuickGelu => v / (1.0 + (-1.702 * v).exp()),
+            };
+            for add in [false, true] {
+                let mut out = if add { before.clone() } else { vec![f32::NAN; rows * n] };
+                level.run(Linear {
+                    bias: Some(&bias),
+                    low: Some(Low { values: &low, b: &b_panels }),
+                    activation,
+                    scale: Some(&scale),
+                    add,
+                    ..Linear::product(&x, rows, &weight, &mut out)
+                });
+                let exact = |i: usize| {
+                    let column = i % n;
+                    let value = act(xw[i] + lb[i] + f64::from(bias[column])) * f64::from(scale[column]);
+                    value + if add { f64::from(before[i]) } else { 0.0 }
+                };
+                let exact: Vec<f64> = (0..rows * n).map(exact).collect();
+                let worst = difference(&out, &exact);
+                assert!(worst < 2e-5, "{level:?} {rows}x{k}x{n} rank {rank} {activation:?}: {worst}");
+            }
+        }
+    }
+}
+
+#[test]
+fn rows_may_lie_apart_and_what_lies_between_is_left_alone() {
+    for level in Level::all() {
+        let (x, w) = (numbers(1, 10 * 8), numbers(2, 5 * 6));
+        let mut out = vec![7.0; 10 * 9];
+        let weight = Panels::new(level, 5, 6, &w);
+        level.run(Linear { x_stride: 8, out_stride: 9, ..Linear::product(&x, 10, &weight, &mut out) });
+        let packed: Vec<f32> = x.chunks(8).flat_map(|row| &row[..5]).copied().collect();
+        let ours: Vec<f32> = out.chunks(9).flat_map(|row| &row[..6]).copied().collect();
+        assert!(difference(&ours, &product(&packed, &w, 10, 5, 6)) < 1e-5);
+        assert!(out.chunks(9).all(|row| row[6..] == [7.0; 3]));
+    }
+}
+
+#[test]
+fn panels_hold_a_matrix_and_its_transpose_alike() {
+    for level in Level::all() {
+        let w = numbers(1, 7 * 131);
+        let transposed: Vec<f32> = (0..131 * 7).map(|i| w[(i % 7) * 131 + i / 7]).collect();
+        let mut panels = Panels::zeros(level, 7, 131);
+        panels.fill_transposed(&transposed, 7);
+        for (first, width) in panels.spans() {
+            assert_eq!(panels.panel(first, width), Panels::new(level, 7, 131, &w).panel(first, width));
+        }
+        assert_eq!(panels.spans().map(|(_, width)| width).sum::<usize>(), 131_usize.next_multiple_of(level.widths().0));
+    }
+}
+
+#[test]
+fn layer_norm_is_what_its_formula_says_even_far_from_zero() {
+    for (level, width) in Level::all().into_iter().flat_map(|l| [1, 5, 16, 48, 100].map(|w| (l, w))) {
+        let x: Vec<f32> = numbers(1, 3 * width).iter().map(|v| v * 3.0 + 20.0).collect();
+        let (weight, bias) = (numbers(2, width), numbers(3, width));
+        let exact = x.chunks(width).flat_map(|row| {
+            let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / width as f64;
+            let variance = row.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / width as f64;
+            let scale = 1.0 / (variance + 1e-5).sqrt();
+            let one = |i: usize| (f64::from(row[i]) - mean) * scale * f64::from(weight[i]) + f64::from(bias[i]);
+            (0..width).map(one).collect::<Vec<_>>()
+        });
+        let exact: Vec<f64> = exact.collect();
+        let mut out = vec![f32::NAN; 3 * width];
+        layer_norm(level, &x, &weight, &bias, 1e-5, &mut out);
+        let worst = difference(&out, &exact);
+        assert!(worst < 5e-5, "{level:?} {width}: {worst}");
+    }
+}
+
+#[test]
+fn attention_is_what_its_formula_says_even_for_large_scores() {
+    let shapes = [(1, 1, 1, 1), (5, 5, 3, 4), (17, 17, 16, 16), (9, 65, 64, 64)];
+    for (level, (queries, keys, width, large)) in Level::all().into_iter().flat_map(|l| shapes.map(|s| (l, s))) {
+        let q: Vec<f32> = numbers(1, queries * width).iter().map(|v| v * large as f32).collect();
+        let (k, v) = (numbers(2, keys * width), numbers(3, keys * width));
+        let mut key_panels = Panels::zeros(level, width, keys);
+        key_panels.fill_transposed(&k, width);
+        let mut out = vec![f32::NAN; queries * width];
+        attend(level, &q, width, queries, 0.7, &key_panels, &Panels::new(level, keys, width, &v), &mut out, width);
+        let exact = (0..queries).flat_map(|query| {
+            let score = |key: usize| {
+                let products = (0..width).map(|d| f64::from(q[query * width + d]) * f64::from(k[key * width + d]));
+                f64::from(0.7_f32) * products.sum::<f64>()
+            };
+            let scores: Vec<f64> = (0..keys).map(score).collect();
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let shares: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
+            let total: f64 = shares.iter().sum();
+            let mix = |d: usize| (0..keys).map(|key| shares[key] * f64::from(v[key * width + d])).sum::<f64>() / total;
+            (0..width).map(mix).collect::<Vec<_>>()
+        });
+        let worst = difference(&out, &exact.collect::<Vec<_>>());
+        assert!(worst < 3e-5, "{level:?} {queries} queries, {keys} keys of {width}: {worst}");
+    }
+}
+
+#[test]
+fn what_is_not_finite_is_never_hidden() {
+    for level in Level::all() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let mut x = vec![1.0; 3 * 8];
+            x[8] = bad;
+            let weight = Panels::new(level, 8, 8, &[1.0; 64]);
+            let mut out = vec![0.0; 3 * 8];
+            let activation = Activation::QuickGelu;
+            level.run(Linear { activation, ..Linear::product(&x, 3, &weight, &mut out) });
+            assert!(out[..8].iter().chain(&out[16..]).all(|v| v.is_finite()), "{level:?}");
+            assert!(out[8..16].iter().all(|v| !v.is_finite()), "{level:?} {bad}: {out:?}");
+            layer_norm(level, &x, &[1.0; 8], &[0.0; 8], 1e-5, &mut out);
+            assert!(out[8..16].iter().all(|v| !v.is_finite()), "{level:?} {bad}: {out:?}");
+            let mut keys = Panels::zeros(level, 8, 3);
+            keys.fill_transposed(&x, 8);
+            let values = Panels::new(level, 3, 8, &[1.0; 24]);
+            attend(level, &[1.0; 8], 8, 1, 1.0, &keys, &values, &mut out[..8], 8);
+            assert!(out[..8].iter().all(|v| !v.is_finite()), "{level:?} {bad}: {out:?}");
+        }
+    }
+}

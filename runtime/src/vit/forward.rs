@@ -1,0 +1,304 @@
+//! The forward pass: images and adapters in, features out.
+//!
+//! One *stream* is one image's tokens under one adapter. Rows that ask for the same image begin as one stream and part in the first block
+//! where one of their adapters adds something, so that what they share is computed once. Threads share a stream's tokens in the linear layers,
+//! and its heads in attention.
+
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
+
+use super::adapter::Branch;
+use super::{Adapter, Block, Linear, Vit};
+use crate::kernel::{self, Activation, Low, Panels, attend, layer_norm};
+
+/// How several threads share the work of a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Spread {
+    /// All work on each layer: one image is classified soonest.
+    #[default]
+    Layers,
+    /// Each takes whole images: most images an hour, where a call has several.
+    Images,
+}
+
+/// The buffers of one stream.
+#[derive(Default)]
+pub(super) struct Stream {
+    /// `[tokens, hidden]`: what goes from block to block.
+    x: Vec<f32>,
+    /// `[tokens, hidden]`: normalised, and attention's output.
+    y: Vec<f32>,
+    /// q, k, v: `[tokens, hidden]` each.
+    qkv: [Vec<f32>; 3],
+    /// `[heads, tokens, hidden / heads]`
+    mixed: Vec<f32>,
+    /// `[tokens, mlp]`
+    inner: Vec<f32>,
+}
+
+/// Streams that run at a time, and that are kept for later: what bounds the memory of a large batch.
+const STREAMS: usize = 8;
+
+impl Vit {
+    /// The feature of each row, an image (planes `[3, side, side]`, normalised) under an adapter; none when `cancelled` says so, which is asked before
+    /// each block.
+    pub fn features(
+        &self,
+        images: &[Vec<f32>],
+        rows: &[(usize, &Adapter)],
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Option<Vec<Vec<f32>>> {
+        let all = |rows: &[(usize, &Adapter)], threads| {
+            let groups = rows.chunks(STREAMS).map(|rows| self.group(images, rows, cancelled, threads));
+            groups.collect::<Option<Vec<_>>>().map(|groups| groups.concat())
+        };
+        match &self.threads {
+            None => all(rows, 1),
+            Some((pool, Spread::Layers)) => pool.install(|| all(rows, pool.current_num_threads())),
+            Some((pool, Spread::Images)) => {
+                let of_image = |image| (0..rows.len()).filter(|&row| rows[row].0 == image).collect::<Vec<_>>();
+                let found: Option<Vec<_>> = pool.install(|| {
+                    let images = (0..images.len()).into_par_iter().map(|image| {
+                        let numbers = of_image(image);
+                        let rows: Vec<_> = numbers.iter().map(|&row| rows[row]).collect();
+                        all(&rows, 1).map(|features| numbers.into_iter().zip(features).collect::<Vec<_>>())
+                    });
+                    images.collect()
+                });
+                let mut numbered = found?.concat();
+                numbered.sort_by_key(|(row, _)| *row);
+                Some(numbered.into_iter().map(|(_, feature)| feature).collect())
+            }
+        }
+    }
+
+    fn group(
+        &self,
+        images: &[Vec<f32>],
+        rows: &[(usize, &Adapter)],
+        cancelled: &(dyn Fn() -> bool + Sync),
+        threads: usize,
+    ) -> Option<Vec<Vec<f32>>> {
+        let (hidden, last) = (self.layout.hidden, self.blocks.len() - 1);
+        // The row of each stream that says what it computes, and the stream of each row.
+        let mut leaders: Vec<usize> = Vec::new();
+        let mut stream_of: Vec<usize> = Vec::new();
+        let mut streams: Vec<Stream> = Vec::new();
+        for (row, (image, _)) in rows.iter().enumerate() {
+            let known = leaders.iter().position(|&leader| rows[leader].0 == *image);
+            stream_of.push(known.unwrap_or_else(|| {
+                leaders.push(row);
+                streams.push(self.embed(&images[*image], threads));
+                leaders.len() - 1
+            }));
+        }
+        for number in 0..self.blocks.len() {
+            if cancelled() {
+                self.give_back(streams);
+                return None;
+            }
+            for row in 0..rows.len() {
+                if self.parts(number, rows[row].1, rows[leaders[stream_of[row]]].1) {
+                    let alike = |stream: &usize| {
+                        let leader = rows[leaders[*stream]];
+                        leader.0 == rows[row].0 && !self.parts(number, rows[row].1, leader.1)
+                    };
+                    stream_of[row] = (0..leaders.len()).find(alike).unwrap_or_else(|| {
+                        let mut stream = self.spare();
+                        stream.x.copy_from_slice(&streams[stream_of[row]].x);
+                        streams.push(stream);
+                        leaders.push(row);
+                        leaders.len() - 1
+                    });
+                }
+            }
+            let adapters: Vec<_> = leaders.iter().map(|&leader| &rows[leader].1.blocks[number]).collect();
+            self.block(&self.blocks[number], &mut streams, &adapters, number == last, threads);
+        }
+        let mut features = Vec::with_capacity(streams.len());
+        for stream in &streams {
+            let mut feature = vec![0.0; hidden];
+            let norm = &self.norm;
+            layer_norm(self.level, &stream.x[..hidden], &norm.weight, &norm.bias, self.layout.epsilon, &mut feature);
+            features.push(feature);
+        }
+        self.give_back(streams);
+        Some(stream_of.iter().map(|&stream| features[stream].clone()).collect())
+    }
+
+    /// Whether two adapters part in this block at the latest.
+    fn parts(&self, number: usize, one: &Adapter, other: &Adapter) -> bool {
+        !std::ptr::eq(one, other) && one.first.min(other.first) <= number
+    }
+
+    fn block(
+        &self,
+        block: &Block,
+        streams: &mut [Stream],
+        adapters: &[&[Option<Branch>; 6]],
+        last: bool,
+        threads: usize,
+    ) {
+        let (hidden, tokens) = (self.layout.hidden, self.tokens());
+        let width = hidden / self.layout.heads;
+        let shares = self.shares(streams.len(), threads);
+        let each = tokens.div_ceil(shares) * hidden;
+        let asked = if last { 1 } else { tokens };
+
+        let mut work = Vec::new();
+        for (stream, adapter) in streams.iter_mut().zip(adapters) {
+            let [q, k, v] = &mut stream.qkv;
+            let keys = k.chunks_mut(each).zip(v.chunks_mut(each));
+            let parts = stream.x.chunks(each).zip(stream.y.chunks_mut(each)).zip(q.chunks_mut(each)).zip(keys);
+            work.extend(parts.enumerate().map(|(part, (((x, y), q), (k, v)))| (adapter, part, x, y, [q, k, v])));
+        }
+        spread(threads, work, |(adapter, part, x, y, qkv)| {
+            layer_norm(self.level, x, &block.norm1.weight, &block.norm1.bias, self.layout.epsilon, y);
+            for (index, out) in qkv.into_iter().enumerate() {
+                // In the last block only the CLS row asks.
+                let rows = match (last && index == 0, part) {
+                    (true, 0) => 1,
+                    (true, _) => 0,
+                    (false, _) => y.len() / hidden,
+                };
+                let after = After::default();
+                self.linear(
+                    &block.qkv[index],
+                    adapter[index].as_ref(),
+                    &y[..rows * hidden],
+                    after,
+                    &mut out[..rows * hidden],
+                );
+            }
+        });
+
+        let mut work = Vec::new();
+        for stream in streams.iter_mut() {
+            let [q, k, v] = &stream.qkv;
+            let heads = stream.mixed.chunks_mut(tokens * width).enumerate();
+            work.extend(heads.map(|(head, out)| (&q[head * width..], &k[head * width..], &v[head * width..], out)));
+        }
+        spread(threads, work, |(q, k, v, out)| {
+            let (mut keys, mut values) =
+                (Panels::zeros(self.level, width, tokens), Panels::zeros(self.level, tokens, width));
+            keys.fill_transposed(k, hidden);
+            values.fill(v, hidden);
+            attend(self.level, q, hidden, asked, self.layout.scale, &keys, &values, out, width);
+        });
+
+        let inner = block.fc1.weight.n;
+        let mut work = Vec::new();
+        for (stream, adapter) in streams.iter_mut().zip(adapters) {
+            let parts = stream.x[..asked * hidden].chunks_mut(each).zip(stream.y.chunks_mut(each));
+            let parts = parts.zip(stream.inner.chunks_mut(each / hidden * inner)).enumerate();
+            work.extend(
+                parts.map(|(part, ((x, y), inner))| (adapter, part * (each / hidden), &stream.mixed, x, y, inner)),
+            );
+        }
+        spread(threads, work, |(adapter, first, mixed, x, y, buffer)| {
+            let rows = x.len() / hidden;
+            let (y, buffer) = (&mut y[..rows * hidden], &mut buffer[..rows * inner]);
+            for (row, y) in y.chunks_exact_mut(hidden).enumerate() {
+                for (head, y) in y.chunks_exact_mut(width).enumerate() {
+                    y.copy_from_slice(&mixed[(head * tokens + first + row) * width..][..width]);
+                }
+            }
+            let after = |scale| After { scale, add: true, ..After::default() };
+            self.linear(&block.o, adapter[3].as_ref(), y, after(block.scale1.as_deref()), x);
+            layer_norm(self.level, x, &block.norm2.weight, &block.norm2.bias, self.layout.epsilon, y);
+            let activation = After { activation: self.layout.activation, ..After::default() };
+            self.linear(&block.fc1, adapter[4].as_ref(), y, activation, buffer);
+            self.linear(&block.fc2, adapter[5].as_ref(), buffer, after(block.scale2.as_deref()), x);
+        });
+    }
+
+    /// `x W + b (+ (x A) B)` and what comes after, of the rows of `x`.
+    fn linear(&self, linear: &Linear, branch: Option<&Branch>, x: &[f32], after: After, out: &mut [f32]) {
+        let rows = x.len() / linear.weight.k;
+        let low = branch.map(|branch| {
+            let mut low = vec![0.0; rows * branch.a.n];
+            self.level.run(kernel::Linear::product(x, rows, &branch.a, &mut low));
+            low
+        });
+        let low = low.as_ref().zip(branch).map(|(values, branch)| Low { values, b: &branch.b });
+        self.level.run(kernel::Linear {
+            bias: linear.bias.as_deref(),
+            low,
+            activation: after.activation,
+            scale: after.scale,
+            add: after.add,
+            ..kernel::Linear::product(x, rows, &linear.weight, out)
+        });
+    }
+
+    /// CLS and patches with their positions.
+    fn embed(&self, pixels: &[f32], threads: usize) -> Stream {
+        let (hidden, patch, grid) = (self.layout.hidden, self.layout.patch, self.layout.grid);
+        let (area, side) = (3 * patch * patch, grid * patch);
+        let mut stream = self.spare();
+        let mut cut = vec![0.0; grid * grid * area];
+        for (index, row) in cut.chunks_exact_mut(area).enumerate() {
+            let (top, left) = (index / grid * patch, index % grid * patch);
+            for (line, values) in row.chunks_exact_mut(patch).enumerate() {
+                let (channel, y) = (line / patch, line % patch);
+                values.copy_from_slice(&pixels[(channel * side + top + y) * side + left..][..patch]);
+            }
+        }
+        stream.x.copy_from_slice(&self.positions);
+        let (cls, patches) = stream.x.split_at_mut(hidden);
+        cls.iter_mut().zip(&self.cls).for_each(|(x, cls)| *x += cls);
+        let shares = self.shares(1, threads);
+        let each = (grid * grid).div_ceil(shares);
+        let work: Vec<_> = cut.chunks(each * area).zip(patches.chunks_mut(each * hidden)).collect();
+        spread(threads, work, |(cut, out)| {
+            let product = kernel::Linear::product(cut, cut.len() / area, &self.patch, out);
+            self.level.run(kernel::Linear { bias: Some(&self.patch_bias), add: true, ..product });
+        });
+        stream
+    }
+
+    /// Into how many parts the tokens of each of `streams` are divided, so that all threads have as much to do.
+    fn shares(&self, streams: usize, threads: usize) -> usize {
+        if streams.is_multiple_of(threads) { 1 } else { threads.min(self.tokens()) }
+    }
+
+    fn spare(&self) -> Stream {
+        let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
+        spare.unwrap_or_else(|| {
+            let buffer = |width: usize| vec![0.0; self.tokens() * width];
+            let hidden = self.layout.hidden;
+            let inner = self.blocks.iter().map(|block| block.fc1.weight.n).max().unwrap_or(0);
+            let qkv = [buffer(hidden), buffer(hidden), buffer(hidden)];
+            Stream { x: buffer(hidden), y: buffer(hidden), qkv, mixed: buffer(hidden), inner: buffer(inner) }
+        })
+    }
+
+    fn give_back(&self, streams: Vec<Stream>) {
+        if let Ok(mut spare) = self.spare.lock() {
+            spare.extend(streams);
+            spare.truncate(STREAMS);
+        }
+    }
+}
+
+/// Does `work`, on the threads of the pool that this runs in if it may use several.
+fn spread<T: Send>(threads: usize, work: Vec<T>, each: impl Fn(T) + Sync + Send) {
+    match threads {
+        1 => work.into_iter().for_each(each),
+        _ => work.into_par_iter().for_each(each),
+    }
+}
+
+/// What follows a linear layer.
+#[derive(Default)]
+struct After<'a> {
+    activation: Activation,
+    scale: Option<&'a [f32]>,
+    add: bool,
+}
+
+impl Stream {
+    pub fn bytes(&self) -> usize {
+        let [q, k, v] = &self.qkv;
+        [&self.x, &self.y, q, k, v, &self.mixed, &self.inner].iter().map(|buffer| size_of_val(buffer.as_slice())).sum()
+    }
+}

@@ -1,0 +1,129 @@
+//! A vision transformer that runs on kernels of its own: weights packed once for the processor, LoRA branches beside every linear layer.
+//!
+//! It runs the graphs that `packer` writes. Others are left to the general plan, which also is this one's oracle.
+
+mod adapter;
+mod forward;
+mod layout;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use rayon::ThreadPool;
+
+use crate::Error;
+use crate::bundle::refused;
+use crate::kernel::{Level, Panels};
+use crate::tensors::View;
+
+pub(crate) use adapter::Adapter;
+pub use forward::Spread;
+use forward::Stream;
+pub(crate) use layout::{Layout, recognise};
+use layout::{LinearNames, NormNames};
+
+/// A transformer ready to run.
+pub(crate) struct Vit {
+    level: Level,
+    layout: Layout,
+    patch: Panels,
+    patch_bias: Vec<f32>,
+    cls: Vec<f32>,
+    positions: Vec<f32>,
+    blocks: Vec<Block>,
+    norm: Norm,
+    threads: Option<(Arc<ThreadPool>, Spread)>,
+    /// Buffers of calls that have ended, for the next ones.
+    spare: Mutex<Vec<Stream>>,
+}
+
+struct Block {
+    norm1: Norm,
+    /// q, k, v
+    qkv: [Linear; 3],
+    o: Linear,
+    scale1: Option<Vec<f32>>,
+    norm2: Norm,
+    fc1: Linear,
+    fc2: Linear,
+    scale2: Option<Vec<f32>>,
+}
+
+struct Norm {
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+}
+
+struct Linear {
+    weight: Panels,
+    bias: Option<Vec<f32>>,
+}
+
+impl Vit {
+    /// Reads and packs `weights`, one after the other. Calls use `threads`, or their caller's alone.
+    pub fn new(
+        level: Level,
+        layout: Layout,
+        weights: &BTreeMap<String, View>,
+        threads: Option<(Arc<ThreadPool>, Spread)>,
+    ) -> Result<Self, Error> {
+        let take = |name: &str, values: usize| {
+            let data = weights.get(name).map(View::read).transpose().map_err(refused)?.map(|tensor| tensor.data);
+            let wrong = || Error::Device { what: format!("the weight {name} does not have {values} values") };
+            data.filter(|data| data.len() == values).ok_or_else(wrong)
+        };
+        let hidden = layout.hidden;
+        let area = 3 * layout.patch * layout.patch;
+        let patch = Panels::new(level, area, hidden, &take(&layout.patch_weight, area * hidden)?);
+        let patch_bias = take(&layout.patch_bias, hidden)?;
+        let cls = take(&layout.cls, hidden)?;
+        let positions = take(&layout.positions, (1 + layout.grid * layout.grid) * hidden)?;
+        let norm = |names: &NormNames| {
+            Ok::<_, Error>(Norm { weight: take(&names.weight, hidden)?, bias: take(&names.bias, hidden)? })
+        };
+        let linear = |names: &LinearNames| {
+            let values = take(&names.weight, names.inputs * names.outputs)?;
+            let weight = Panels::new(level, names.inputs, names.outputs, &values);
+            let bias = names.bias.as_ref().map(|bias| take(bias, names.outputs)).transpose()?;
+            Ok::<_, Error>(Linear { weight, bias })
+        };
+        let mut blocks = Vec::with_capacity(layout.blocks.len());
+        for names in &layout.blocks {
+            let (norm1, norm2) = (norm(&names.norm1)?, norm(&names.norm2)?);
+            let scale = |name: &Option<String>| name.as_ref().map(|name| take(name, hidden)).transpose();
+            let (scale1, scale2) = (scale(&names.scale1)?, scale(&names.scale2)?);
+            let [q, k, v] = &names.qkv;
+            let qkv = [linear(q)?, linear(k)?, linear(v)?];
+            let (o, fc1, fc2) = (linear(&names.o)?, linear(&names.fc1)?, linear(&names.fc2)?);
+            blocks.push(Block { norm1, qkv, o, scale1, norm2, fc1, fc2, scale2 });
+        }
+        let norm = norm(&layout.norm)?;
+        let spare = Mutex::default();
+        Ok(Vit { level, layout, patch, patch_bias, cls, positions, blocks, norm, threads, spare })
+    }
+
+    /// Bytes of weights in memory.
+    pub fn bytes(&self) -> usize {
+        let vectors = |values: &[f32]| size_of_val(values);
+        let optional = |values: &Option<Vec<f32>>| values.as_deref().map_or(0, vectors);
+        let linear = |linear: &Linear| linear.weight.bytes() + optional(&linear.bias);
+        let norm = |norm: &Norm| vectors(&norm.weight) + vectors(&norm.bias);
+        let block = |block: &Block| {
+            let layers = block.qkv.iter().chain([&block.o, &block.fc1, &block.fc2]).map(linear).sum::<usize>();
+            layers + norm(&block.norm1) + norm(&block.norm2) + optional(&block.scale1) + optional(&block.scale2)
+        };
+        let embedding = self.patch.bytes()
+            + [&self.patch_bias, &self.cls, &self.positions].map(|v| vectors(v)).iter().sum::<usize>();
+        embedding + self.blocks.iter().map(block).sum::<usize>() + norm(&self.norm)
+    }
+
+    /// Bytes of buffers that wait for the next call.
+    pub fn scratch(&self) -> usize {
+        self.spare.lock().map_or(0, |spare| spare.iter().map(Stream::bytes).sum())
+    }
+
+    /// Tokens of one image: CLS and patches.
+    fn tokens(&self) -> usize {
+        1 + self.layout.grid * self.layout.grid
+    }
+}
