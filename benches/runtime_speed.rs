@@ -1,37 +1,206 @@
-//! The runtime's half of `benches/runtime.py`: loads a bundle, then does what it is told on standard input, one line each, and
-//! answers with wall and processor seconds, so that a peer can take its turns in between.
+//! The runtime's half of `benches/runtime.py`, which asks the other runtimes in turns: this one does what it is told on standard
+//! input, a line each, and answers on standard output in a line of JSON.
+//!
+//!     runtime_speed make b16 DIR             # or a Hugging Face folder in place of b16: bundles, a key and the graph for the peer
+//!     runtime_speed serve BUNDLE KEY THREADS
 
+use std::fs;
 use std::io::{BufRead, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use cpu_time::ProcessTime;
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::EncodePublicKey;
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use medforge_packer::base::Vit;
+use medforge_packer::export::{Options as Pack, build_bundle, onnx};
 use medforge_runtime::bundle::{self, Trust};
-use medforge_runtime::classify::{Classifier, Options, Threads};
-use medforge_runtime::image::RgbView;
+use medforge_runtime::classify::{Classifier, Mode, Options, Part, Selection, Spread, Threads};
+use medforge_runtime::image::{RgbImage8, RgbView};
+use serde_json::{Value, json};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+#[path = "../tests/small.rs"]
+#[expect(dead_code, reason = "its smallest network is for tests")]
+mod small;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Modules of each bundle, their rank, and the last blocks that those of `last.medforge` adapt.
+const MODULES: usize = 16;
+const RANK: usize = 16;
+const LAST: usize = 4;
+
+/// The task whose default is set to what is asked for.
+const TASK: &str = "task00";
+
+fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let [bundle, trust, threads] = &arguments[..] else { return Err("give BUNDLE TRUST THREADS".into()) };
-    let threads = match threads.parse::<usize>()? {
-        0 | 1 => Threads::Caller,
-        count => Threads::Own(count.try_into()?),
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments[..] {
+        ["make", base, dir] => make(base, Path::new(dir)),
+        ["serve", bundle, key, threads] => serve(bundle, key, threads.parse()?),
+        _ => Err("give make BASE DIR, or serve BUNDLE KEY THREADS".into()),
+    }
+}
+
+fn make(base: &str, dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir)?;
+    let vit = match base {
+        "b16" => {
+            fs::write(
+                dir.join("config.json"),
+                r#"{"model_type": "vit", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072, "image_size": 224, "patch_size": 16}"#,
+            )?;
+            fs::write(
+                dir.join("preprocessor_config.json"),
+                r#"{"size": {"height": 224, "width": 224}, "resample": 3, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
+            )?;
+            Vit::random(dir, 1)?
+        }
+        folder => Vit::open(Path::new(folder))?,
     };
-    let options = Options { threads, ..Options::default() };
-    let trust = Trust::from_pem(&std::fs::read_to_string(trust)?)?;
-    let (start, cpu) = (Instant::now(), ProcessTime::now());
-    let classifier = Classifier::load_with(bundle::verify(std::fs::read(bundle)?, &trust)?, &options)?;
-    println!("{} {}", start.elapsed().as_secs_f64(), cpu.elapsed().as_secs_f64());
-    let pixels: Vec<u8> = (0..SIDE * SIDE * 3).map(|i| (i * 31 % 251) as u8).collect();
-    let image = RgbView::new(&pixels, SIDE, SIDE, SIDE as usize * 3)?;
-    for line in std::io::stdin().lock().lines() {
-        line?;
-        let (start, cpu) = (Instant::now(), ProcessTime::now());
-        let found = classifier.classify(image, None)?;
-        println!("{} {} {}", start.elapsed().as_secs_f64(), cpu.elapsed().as_secs_f64(), found.top().2);
-        std::io::stdout().flush()?;
+    let key = SigningKey::from_bytes(&[1; 32]);
+    fs::write(dir.join("k.pub"), key.verifying_key().to_public_key_pem(LineEnding::LF)?)?;
+    fs::write(dir.join("base.onnx"), onnx::Graph::new(&vit, SIDE)?.self_contained())?;
+    for (name, layers) in [("all", None), ("last", Some(LAST))] {
+        let module = |i: usize| {
+            let mut module = small::lora(&vit, &format!("task{i:02}"), i * 7, RANK, layers);
+            module.alpha = 0.1;
+            (module.card.image_size, module.card.preprocessing) =
+                (SIDE, vit.preprocessing_for(SIDE).expect("a size for this base"));
+            module
+        };
+        let modules: Vec<_> = (0..MODULES).map(module).collect();
+        let options = Pack { name: name.into(), counter: 1, predecessor: None, intended_use: "benchmarks".into() };
+        fs::write(
+            dir.join(format!("{name}.medforge")),
+            build_bundle(&vit, &modules, &options, std::slice::from_ref(&key))?,
+        )?;
     }
     Ok(())
 }
 
-/// Side of the image: the base's, so that resizing is as cheap as it can be.
+fn serve(bundle: &str, key: &str, threads: usize) -> Result<()> {
+    let trust = Trust::from_pem(&fs::read_to_string(key)?)?;
+    let options = |spread| Options {
+        threads: match threads {
+            1 => Threads::Caller,
+            n => Threads::Own(n.try_into().expect("above zero")),
+        },
+        spread,
+    };
+    let (start, cpu) = (Instant::now(), ProcessTime::now());
+    let classifier = Classifier::load_with(bundle::verify(fs::read(bundle)?, &trust)?, options(Spread::Layers))?;
+    answer(
+        json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu.elapsed().as_secs_f64(), "resident": resident() }),
+    )?;
+    let picture = RgbImage8::new((0..SIDE * SIDE * 3).map(|i| (i * 31 % 251) as u8).collect(), SIDE, SIDE)?;
+    let mut last = String::new();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let reply = match words[..] {
+            ["swap", count] => swap(&classifier, picture.view(), count.parse()?)?,
+            ["many", count] => many(&classifier, picture.view(), count.parse()?)?,
+            ["batch", spread, count] => {
+                let spread = if spread == "images" { Spread::Images } else { Spread::Layers };
+                let other = Classifier::load_with(bundle::verify(fs::read(bundle)?, &trust)?, options(spread))?;
+                let views = vec![picture.view(); count.parse()?];
+                timed(|| other.classify_batch(&views, Some(TASK)).map(|_| ()))?
+            }
+            ["memory"] => {
+                let memory = classifier.memory();
+                json!({ "base": memory.base, "modules": memory.modules, "scratch": memory.scratch, "resident": resident() })
+            }
+            _ => {
+                if line != last {
+                    classifier.set_default(TASK, &selection(&classifier, &words)?)?;
+                    last = line.clone();
+                }
+                timed(|| classifier.classify(picture.view(), Some(TASK)).map(|_| ()))?
+            }
+        };
+        answer(reply)?;
+    }
+    Ok(())
+}
+
+/// `none`, `one`, `fusion K`, `mixture K`.
+fn selection(classifier: &Classifier, words: &[&str]) -> Result<Selection> {
+    let active = classifier.active();
+    let ids: Vec<&str> = active.modules().collect();
+    let parts = |count: &str| -> Result<Vec<Part>> {
+        let count = count.parse()?;
+        Ok(ids.iter().take(count).map(|id| Part { module: (*id).into(), weight: 1.0 / count as f64 }).collect())
+    };
+    Ok(match words {
+        ["none"] => Selection::Frozen,
+        ["one"] => Selection::module(ids[0]),
+        ["fusion", count] => Selection::Composition(Mode::Fusion, parts(count)?),
+        ["mixture", count] => Selection::Composition(Mode::Mixture, parts(count)?),
+        _ => return Err(format!("{words:?} is not known").into()),
+    })
+}
+
+/// The time of each of `count` swaps while another thread classifies without a pause.
+fn swap(classifier: &Classifier, image: RgbView, count: usize) -> Result<Value> {
+    let active = classifier.active();
+    let selections: Vec<Selection> = active.modules().take(5).map(Selection::module).collect();
+    let (done, failed, calls) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut taken: Vec<f64> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                let result = classifier.classify(image, Some(TASK));
+                calls.fetch_add(1, Ordering::Relaxed);
+                failed.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
+            }
+        });
+        let mut taken = Vec::with_capacity(count);
+        for i in 0..count {
+            let start = Instant::now();
+            classifier.set_default(TASK, &selections[i % selections.len()])?;
+            taken.push(start.elapsed().as_secs_f64());
+        }
+        done.store(true, Ordering::Relaxed);
+        Ok::<_, medforge_runtime::Error>(taken)
+    })?;
+    taken.sort_by(f64::total_cmp);
+    let at = |share: f64| taken[((taken.len() - 1) as f64 * share) as usize];
+    Ok(
+        json!({ "median": at(0.5), "p99": at(0.99), "most": at(1.0), "calls": calls.into_inner(), "failed": failed.into_inner() }),
+    )
+}
+
+/// Resident memory after a warm-up and after `count` classifications.
+fn many(classifier: &Classifier, image: RgbView, count: usize) -> Result<Value> {
+    for _ in 0..count / 10 {
+        classifier.classify(image, Some(TASK))?;
+    }
+    let before = resident();
+    for _ in 0..count {
+        classifier.classify(image, Some(TASK))?;
+    }
+    Ok(json!({ "before": before, "after": resident() }))
+}
+
+fn timed(work: impl FnOnce() -> std::result::Result<(), medforge_runtime::Error>) -> Result<Value> {
+    let (start, cpu) = (Instant::now(), ProcessTime::now());
+    work()?;
+    Ok(json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu.elapsed().as_secs_f64() }))
+}
+
+fn answer(reply: Value) -> Result<()> {
+    println!("{reply}");
+    Ok(std::io::stdout().flush()?)
+}
+
+/// Bytes of this process in memory, where the system tells.
+fn resident() -> Option<usize> {
+    let statm = fs::read_to_string("/proc/self/statm").ok()?;
+    Some(statm.split_whitespace().nth(1)?.parse::<usize>().ok()? * 4096)
+}
+
+/// Side of the images: the base's, so that resizing is as cheap as it can be.
 const SIDE: u32 = 224;

@@ -20,31 +20,37 @@ pub fn base(dir: &Path) -> Vit {
 
 /// Two classes of breast, rank 2 at q and v.
 pub fn module(vit: &Vit) -> Module {
-    let numbers = |shape: Vec<usize>, seed: usize| {
-        let data = (0..shape.iter().product()).map(|i: usize| ((i * 31 + seed * 17) % 23) as f32 / 23.0 - 0.5);
-        Tensor::f32(shape.clone(), data.collect())
+    lora(vit, "breast", 0, 2, None)
+}
+
+/// Two classes of `task`, of this rank at q and v of the last `layers` blocks or of all; other numbers for other seeds.
+pub fn lora(vit: &Vit, task: &str, seed: usize, rank: usize, layers: Option<usize>) -> Module {
+    let numbers = |shape: Vec<usize>, own: usize| {
+        let at = |i: usize| ((i * 31 + (own + seed) * 17) % 23) as f32 / 23.0 - 0.5;
+        Tensor::f32(shape.clone(), (0..shape.iter().product()).map(at).collect())
     };
-    let sites = "q,v".parse::<Targets>().unwrap().sites(&vit.config, None);
+    let sites = "q,v".parse::<Targets>().unwrap().sites(&vit.config, layers);
     let site = |(i, (site, target)): (usize, (String, Target))| {
         let (out, inputs) = target.shape(&vit.config);
-        (site, Factors { a: numbers(vec![2, inputs], i), b: numbers(vec![out, 2], i + 9) })
+        (site, Factors { a: numbers(vec![rank, inputs], i), b: numbers(vec![out, rank], i + 9) })
     };
     let classes = vec!["benign".to_owned(), "malignant".to_owned()];
+    let (size, hidden) = (vit.config.image_size as u32, vit.config.hidden);
     Module {
-        rank: 2,
-        alpha: 2.0,
+        rank,
+        alpha: rank as f64,
         sites: sites.into_iter().enumerate().map(site).collect(),
-        head: Head { classes: classes.clone(), weight: numbers(vec![2, 16], 3), bias: numbers(vec![2], 4) },
+        head: Head { classes: classes.clone(), weight: numbers(vec![2, hidden], 3), bias: numbers(vec![2], 4) },
         card: ModuleCard {
             format: ModuleCard::FORMAT.into(),
             version: ModuleCard::VERSION,
-            task: "breast".into(),
+            task: task.into(),
             contributor: "tests".into(),
             licence: "CC0-1.0".into(),
             family: vit.config.family,
             base_digest: vit.digest(),
-            image_size: 16,
-            preprocessing: vit.preprocessing_for(16).unwrap(),
+            image_size: size,
+            preprocessing: vit.preprocessing_for(size).unwrap(),
             created: output::now(),
             classes,
             training: serde_json::json!({}),

@@ -50,6 +50,14 @@ enum medforge_result
   MEDFORGE_RESULT_UNKNOWN_TASK = 52,
   // The bundle has several tasks and none was named.
   MEDFORGE_RESULT_TASK_NEEDED = 53,
+  // No such module is loaded.
+  MEDFORGE_RESULT_UNKNOWN_MODULE = 54,
+  // A selection of modules that cannot be run.
+  MEDFORGE_RESULT_SELECTION = 55,
+  // A change of what a classifier runs with that was not made.
+  MEDFORGE_RESULT_UNCHANGED = 56,
+  // The call was cancelled, or its deadline passed.
+  MEDFORGE_RESULT_CANCELLED = 57,
   // The file is no ZIP archive at all.
   MEDFORGE_RESULT_NOT_AN_ARCHIVE = 100,
   // The file ends before the archive does: it was cut off, or bytes were taken out of it.

@@ -180,16 +180,18 @@ impl Classifier {
             CString::new(text)
                 .map_err(|_| Failure::new(Status::Contradiction, format!("the name {text:?} holds a NUL")))
         };
-        let tasks = classifier.tasks().map(|name| {
-            let classes = classifier.classes(name).unwrap_or_default();
+        let active = classifier.active();
+        let tasks = active.tasks().map(|name| {
+            let classes = active.classes(name).unwrap_or_default();
             Ok(Task { name: string(name)?, classes: classes.iter().map(|c| string(c)).collect::<Result<_, _>>()? })
         });
         let tasks = tasks.collect::<Result<_, Failure>>()?;
-        Ok(Classifier { bundle_id: string(classifier.bundle_id())?, tasks, classifier })
+        let bundle_id = string(active.bundles().next().unwrap_or_default())?;
+        Ok(Classifier { bundle_id, tasks, classifier })
     }
 
     fn task(&self, name: Option<&str>) -> Result<&Task, Failure> {
-        let known = || self.classifier.tasks().collect::<Vec<_>>().join(", ");
+        let known = || self.classifier.active().tasks().collect::<Vec<_>>().join(", ");
         match (name, &self.tasks[..]) {
             (None, [only]) => Ok(only),
             (None, _) => Err(medforge_runtime::Error::TaskNeeded { known: known() }.into()),

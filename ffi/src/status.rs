@@ -37,6 +37,14 @@ pub enum Status {
     UnknownTask = 52,
     /// The bundle has several tasks and none was named.
     TaskNeeded = 53,
+    /// No such module is loaded.
+    UnknownModule = 54,
+    /// A selection of modules that cannot be run.
+    Selection = 55,
+    /// A change of what a classifier runs with that was not made.
+    Unchanged = 56,
+    /// The call was cancelled, or its deadline passed.
+    Cancelled = 57,
 
     /// The file is no ZIP archive at all.
     NotAnArchive = 100,
@@ -277,6 +285,10 @@ impl Status {
         (Status::Device, c"DEVICE"),
         (Status::UnknownTask, c"UNKNOWN_TASK"),
         (Status::TaskNeeded, c"TASK_NEEDED"),
+        (Status::UnknownModule, c"UNKNOWN_MODULE"),
+        (Status::Selection, c"SELECTION"),
+        (Status::Unchanged, c"UNCHANGED"),
+        (Status::Cancelled, c"CANCELLED"),
         (Status::NotAnArchive, c"NOT_AN_ARCHIVE"),
         (Status::Truncated, c"TRUNCATED"),
         (Status::Prepended, c"PREPENDED"),
@@ -405,6 +417,10 @@ impl From<&Error> for Status {
             Error::Device { .. } => Status::Device,
             Error::UnknownTask { .. } => Status::UnknownTask,
             Error::TaskNeeded { .. } => Status::TaskNeeded,
+            Error::UnknownModule { .. } => Status::UnknownModule,
+            Error::Selection { .. } => Status::Selection,
+            Error::Unchanged { .. } => Status::Unchanged,
+            Error::Cancelled => Status::Cancelled,
             Error::InBatch { source, .. } => Status::from(&**source),
             other => other.class().map_or(Status::Other, Status::of),
         }

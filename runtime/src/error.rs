@@ -44,7 +44,16 @@ pub enum Error {
     /// The bundle has several tasks and none was named.
     #[error("the bundle has several tasks, so one must be named: {known}")]
     TaskNeeded { known: String },
-    /// One image of a batch; the first is 0.
+    /// A module that is not loaded.
+    #[error("there is no module {module:?}; there are {known}")]
+    UnknownModule { module: String, known: String },
+    /// A selection that cannot be carried out.
+    #[error("the selection cannot be run: {what}")]
+    Selection { what: String },
+    /// A change of what a classifier runs with that was not made.
+    #[error("nothing was changed: {what}")]
+    Unchanged { what: String },
+    /// One image or row of a batch; the first is 0.
     #[error("image {index} of the batch: {source}")]
     InBatch { index: usize, source: Box<Error> },
 }

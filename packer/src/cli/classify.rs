@@ -72,6 +72,7 @@ fn json(path: &Path, result: &Classification) -> Value {
         "class": result.top().1,
         "probabilities": classes.map(|(class, probability)| json!({ "class": class, "probability": probability })).collect::<Value>(),
         "bundle": &*result.bundle,
+        "composition": &*result.composition,
         "modules": result.modules.iter().map(|m| json!({ "id": m.id, "weight": m.weight })).collect::<Value>(),
     })
 }

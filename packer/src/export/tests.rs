@@ -1,4 +1,4 @@
-//! Bundles as a whole: tract against packer's own forward pass, and every way in which the parts can fail to fit.
+//! Bundles as a whole: the runtime against packer's own forward pass, and every way in which the parts can fail to fit.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -66,7 +66,7 @@ fn centred_logarithms(probabilities: impl Iterator<Item = f64>) -> Vec<f64> {
     logs.into_iter().map(|log| log - mean).collect()
 }
 
-/// The relative difference of tract's feature and packer's own for one picture.
+/// The relative difference of the runtime's feature and packer's own for one picture.
 fn difference(vit: &Vit, module: &Module) -> f64 {
     let classifier = load(build_bundle(vit, std::slice::from_ref(module), &options(), &[key()]).unwrap()).unwrap();
     let picture = picture(30, 41);
@@ -82,7 +82,7 @@ fn difference(vit: &Vit, module: &Module) -> f64 {
 }
 
 #[test]
-fn tract_computes_what_packer_does() {
+fn the_runtime_computes_what_packer_does() {
     for family in [Family::Dinov2, Family::Vit] {
         let vit = small(family);
         for (targets, last, size) in [("q,v", None, 8), (ALL, None, 8), (ALL, Some(1), 12), ("fc1", None, 4)] {
@@ -96,7 +96,7 @@ fn tract_computes_what_packer_does() {
 }
 
 #[test]
-fn tract_computes_what_packer_does_on_the_real_base() {
+fn the_runtime_computes_what_packer_does_on_the_real_base() {
     let shared = std::env::var("MEDFORGE_SHARED").unwrap_or_else(|_| "../shared".into());
     let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(shared).join("models/vits14");
     if !dir.exists() {
@@ -131,7 +131,7 @@ fn each_task_runs_its_own_module_and_says_so() {
     let (one, mut two) = (module(&vit, "q,v", None), module(&vit, "k,fc2", None));
     two.card.task = "lung".into();
     let both = load(build_bundle(&vit, &[one.clone(), two.clone()], &options(), &[key()]).unwrap()).unwrap();
-    assert_eq!(both.tasks().collect::<Vec<_>>(), ["breast", "lung"]);
+    assert_eq!(both.active().tasks().collect::<Vec<_>>(), ["breast", "lung"]);
     let picture = picture(20, 20);
     for module in [&one, &two] {
         let bundle = build_bundle(&vit, std::slice::from_ref(module), &options(), &[key()]).unwrap();
@@ -139,7 +139,7 @@ fn each_task_runs_its_own_module_and_says_so() {
         let task = module.card.task.as_str();
         let together = both.classify(picture.view(), Some(task)).unwrap();
         assert_eq!((&together.probabilities, &together.modules), (&alone.probabilities, &alone.modules));
-        assert_eq!((together.task.as_str(), &*together.bundle), (task, both.bundle_id()));
+        assert_eq!((together.task.as_str(), &*together.bundle), (task, both.active().bundles().next().unwrap()));
         assert!((together.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         let batch = both.classify_batch(&[picture.view(), picture.view()], Some(task)).unwrap();
         assert_eq!(batch, [together.clone(), together]);

@@ -10,40 +10,43 @@
 //! # Ok(())
 //! # }
 //! ```
-//! A classifier is immutable and may be shared between threads; it starts none. Loading it runs the bundle's golden
-//! vectors. Refused: bundles whose graph, modules, heads and manifest do not fit one another, and devices that disagree
-//! with the golden vectors.
+//! A classifier may be shared between threads, and starts none unless it is told to. What it runs with is an immutable [`Active`] set;
+//! bundles are added, unloaded and replaced, and defaults changed, while other threads classify: calls under way finish with the set that
+//! they began with, and every result names what it used. Loading a bundle runs its golden vectors. Refused: bundles whose graph, modules,
+//! heads and manifest do not fit one another, and devices that disagree with the golden vectors; nothing is changed then.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::Error;
 use crate::bundle::VerifiedBundle;
-use crate::bundle::manifest::{Composition, Mode};
 use crate::image::RgbView;
-use crate::preprocess::Preprocessing;
-use base::Base;
-use task::Task;
 
-pub use options::{Options, Spread, Threads};
-
+mod active;
 mod base;
+mod composed;
 mod graph;
+mod load;
 mod options;
 mod parts;
-mod task;
+mod selection;
+
+pub use active::{Active, Row};
+pub use options::{Options, Spread, Threads};
+pub use selection::{Cancel, Selection};
+
+pub use crate::bundle::manifest::{Mode, Part};
 
 /// Largest relative error of a feature, `||ours - golden|| / ||golden||`, and largest absolute error of a probability,
 /// by which a device may differ from the golden vectors.
 pub const GOLDEN_TOLERANCE: f64 = 1e-3;
 
-/// A bundle ready to classify.
+/// Bundles ready to classify.
 pub struct Classifier {
-    base: Base,
-    bundle: Arc<str>,
-    preprocessing: Preprocessing,
-    tasks: BTreeMap<String, Task>,
-    routing: Option<parts::Prototypes>,
+    active: RwLock<Arc<Active>>,
+    /// Held while a new set is made, so that no change is lost.
+    changing: Mutex<()>,
+    options: Options,
 }
 
 /// What a classifier found in one image, and with what.
@@ -55,8 +58,10 @@ pub struct Classification {
     pub classes: Arc<[String]>,
     /// As many as classes; they sum to 1.
     pub probabilities: Vec<f32>,
-    /// The bundle's id.
+    /// The id of the bundle that the task came with.
     pub bundle: Arc<str>,
+    /// SHA-256 of the base, the head, how the modules act together and their weights: equal if and only if these are.
+    pub composition: Arc<str>,
     /// The modules that took part.
     pub modules: Arc<[Participant]>,
 }
@@ -66,7 +71,7 @@ pub struct Classification {
 pub struct Memory {
     /// The base's weights.
     pub base: usize,
-    /// Modules as they are laid out for the tasks.
+    /// Modules, and what defaults have laid out of them.
     pub modules: usize,
     /// Buffers that wait for the next call.
     pub scratch: usize,
@@ -98,175 +103,167 @@ impl Classifier {
     /// [`Error::Refused`] with one of the classes of payloads, [`Error::GoldenMismatch`] and [`Error::Device`] for a device that cannot
     /// run it.
     pub fn load(bundle: VerifiedBundle) -> Result<Self, Error> {
-        Self::load_with(bundle, &Options::default())
+        Self::load_with(bundle, Options::default())
     }
 
     /// As [`load`](Self::load), to run as `options` say.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_with(bundle: VerifiedBundle, options: &Options) -> Result<Self, Error> {
-        let manifest = bundle.manifest().clone();
-        let modules = manifest.modules.iter().map(|m| bundle.tensors(&m.entry)).collect::<Result<Vec<_>, _>>()?;
-        let heads = manifest.heads.iter().map(|h| bundle.tensors(&h.entry)).collect::<Result<Vec<_>, _>>()?;
-        let golden = bundle.tensors("golden.safetensors")?;
-        let prototypes = manifest.routing.as_ref().map(|r| bundle.tensors(&r.entry)).transpose()?;
-        let id: Arc<str> = bundle.id().into();
-        let base = Base::load(bundle.entry("base.onnx")?, &bundle.views("base.safetensors")?, options.pool()?)?;
-        drop(bundle);
-        let (sites, feature, image) = (&base.signature.sites, base.signature.feature, base.signature.image);
-        let stated = (manifest.base.image_size.map(|side| side as usize), manifest.base.feature_size as usize);
-        if stated != (image, feature) {
-            return Err(graph::refuse(format!(
-                "is for {image:?} pixels and {feature} features, the manifest says {stated:?}"
-            )));
-        }
-        let composition = |task: &str| -> &Composition {
-            let of_task = |c: &&Composition| c.task == task;
-            manifest.compositions.iter().find(of_task).expect("a checked manifest has a composition for every task")
-        };
-        let networks = |c: &Composition| match c.mode {
-            Mode::Fusion => 1,
-            Mode::Mixture => c.parts.len(),
-            Mode::Routed => 1 + c.parts.len(),
-        };
-        let counted: Vec<_> = manifest.heads.iter().map(|h| (h, networks(composition(&h.task)))).collect();
-        let golden = parts::golden(&counted, golden, image, feature)?;
-        let routing = match (&manifest.routing, prototypes) {
-            (Some(routing), Some(tensors)) => Some(parts::prototypes(routing, &manifest.heads, tensors, feature)?),
-            _ => None,
-        };
-        let mut by_id = BTreeMap::new();
-        for (module, tensors) in manifest.modules.iter().zip(modules) {
-            by_id.insert(module.id.as_str(), (module, parts::module(module, tensors, sites)?));
-        }
-        let mut tasks = BTreeMap::new();
-        for (head, tensors) in manifest.heads.iter().zip(heads) {
-            let (weight, bias) = parts::head(head, tensors, feature)?;
-            let task = Task::new(&base, composition(&head.task), &by_id, head.classes.clone(), weight, bias)?;
-            tasks.insert(head.task.clone(), task);
-        }
-        let classifier = Classifier { base, bundle: id, preprocessing: manifest.preprocessing, tasks, routing };
-        classifier.check_golden(&golden)?;
-        Ok(classifier)
+    pub fn load_with(bundle: VerifiedBundle, options: Options) -> Result<Self, Error> {
+        let active = load::active(bundle, &options, None)?;
+        Ok(Classifier { active: RwLock::new(Arc::new(active)), changing: Mutex::default(), options })
     }
 
-    /// The tasks that can be asked for, sorted.
-    pub fn tasks(&self) -> impl Iterator<Item = &str> {
-        self.tasks.keys().map(String::as_str)
+    /// The set as it is now. What is classified with it does not change when the classifier does, and its memory goes when the last
+    /// one who has it lets it go.
+    pub fn active(&self) -> Arc<Active> {
+        self.active.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Class names of `task`; none if there is no such task.
-    pub fn classes(&self, task: &str) -> Option<&[String]> {
-        self.tasks.get(task).map(|task| &*task.classes)
+    /// Goes on with `bundle` alone. A base that is the same stays as it is in memory.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load); nothing is changed then.
+    pub fn replace(&self, bundle: VerifiedBundle) -> Result<(), Error> {
+        self.change(|current| load::active(bundle, &self.options, Some(current)))
     }
 
-    /// The bundle's id.
-    pub fn bundle_id(&self) -> &str {
-        &self.bundle
+    /// Adds the modules and tasks of `bundle`, which must have the same base, size of images and preprocessing.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load), and [`Error::Unchanged`] where bases differ or a task has that name already; nothing is changed then.
+    pub fn add(&self, bundle: VerifiedBundle) -> Result<(), Error> {
+        self.change(|current| {
+            let unchanged = |what: String| Err(Error::Unchanged { what });
+            let manifest = bundle.manifest();
+            if manifest.base.digest != current.digest {
+                return unchanged(format!(
+                    "the bundle is for base {}, in use is {}; open it by itself",
+                    manifest.base.digest, current.digest
+                ));
+            }
+            if manifest.preprocessing != current.preprocessing {
+                return unchanged("the bundle prepares images in another way; open it by itself".into());
+            }
+            if let Some(head) = manifest.heads.iter().find(|head| current.tasks.contains_key(&head.task)) {
+                return unchanged(format!("there is a task {} already; unload its bundle first", head.task));
+            }
+            let added = load::active(bundle, &self.options, Some(current))?;
+            if !Arc::ptr_eq(&added.base, &current.base) {
+                return unchanged("the bundle has another graph for the same weights; open it by itself".into());
+            }
+            let mut next = current.clone();
+            next.modules.extend(added.modules);
+            next.tasks.extend(added.tasks);
+            next.bundles.extend(added.bundles);
+            Ok(next)
+        })
+    }
+
+    /// Lets go of a bundle, by its id: of its tasks, and of those modules that no other bundle brought.
+    ///
+    /// # Errors
+    /// [`Error::Unchanged`] for an unknown id, for the last bundle, and for modules that another task's default needs.
+    pub fn unload(&self, bundle: &str) -> Result<(), Error> {
+        self.change(|current| {
+            let unchanged = |what: String| Err(Error::Unchanged { what });
+            let mut next = current.clone();
+            if next.bundles.remove(bundle).is_none() {
+                let known = current.bundles().collect::<Vec<_>>().join(", ");
+                return unchanged(format!("there is no bundle {bundle}; there are {known}"));
+            }
+            if next.bundles.is_empty() {
+                return unchanged("it is the only bundle; replace it, or close the classifier".into());
+            }
+            next.tasks.retain(|_, task| &*task.bundle != bundle);
+            let kept: BTreeSet<&String> = next.bundles.values().flatten().collect();
+            next.modules.retain(|id, _| kept.contains(id));
+            for (name, task) in &next.tasks {
+                if let Some(module) = task.default.modules().find(|module| !next.modules.contains_key(&module.id)) {
+                    return unchanged(format!(
+                        "the default of task {name} needs module {}; change it first",
+                        module.id
+                    ));
+                }
+            }
+            Ok(next)
+        })
+    }
+
+    /// What `task` runs with from now on where a call says nothing else.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTask`], [`Error::UnknownModule`], [`Error::Selection`]; nothing is changed then.
+    pub fn set_default(&self, task: &str, selection: &Selection) -> Result<(), Error> {
+        self.change(|current| {
+            selection.check()?;
+            let default = current.composed(current.task(Some(task))?, selection)?;
+            let mut next = current.clone();
+            next.tasks.entry(task.to_owned()).and_modify(|task| task.default = default);
+            Ok(next)
+        })
     }
 
     /// What it takes of memory, by part.
     pub fn memory(&self) -> Memory {
-        let (base, scratch) = self.base.bytes();
-        Memory { base, modules: self.tasks.values().map(Task::bytes).sum(), scratch }
+        let active = self.active();
+        let (base, scratch) = active.base.bytes();
+        let modules = active.modules.values().map(|module| module.bytes()).sum::<usize>();
+        let fused = active.tasks.values().map(|task| task.default.bytes()).sum::<usize>();
+        Memory { base, modules: modules + fused, scratch }
     }
 
-    /// Classifies one image of any size; `task` may be left out if the bundle has only one, or tells tasks by their looks (routing): then
-    /// the image's likeliest task is taken, and named in the result.
+    /// Classifies one image of any size with the task's default; `task` may be left out if there is only one, or if the bundle tells tasks
+    /// by their looks (routing): then the image's likeliest task is taken, and named in the result.
     ///
     /// # Errors
     /// [`Error::UnknownTask`], [`Error::TaskNeeded`], [`Error::Preprocessing`], [`Error::Device`].
     pub fn classify(&self, image: RgbView, task: Option<&str>) -> Result<Classification, Error> {
-        let [height, width] = self.base.signature.image;
-        let mut pixels = vec![0.0; 3 * height * width];
-        let looks = task.is_none() && self.tasks.len() > 1;
-        let mut known = (!looks).then(|| self.task(task)).transpose()?;
-        if known.is_none() && self.routing.is_none() {
-            return Err(Error::TaskNeeded { known: self.names() });
-        }
-        self.preprocessing.apply(&image, &mut pixels)?;
-        let mut shares = None;
-        if let Some(routing) = self.routing.as_ref().filter(|_| known.is_none_or(|(_, task)| task.routed())) {
-            let found = routing.shares(&self.frozen(&pixels)?);
-            let likelier = |a: &(&str, f64), b: &(&str, f64)| a.1.total_cmp(&b.1).then(b.0.cmp(a.0));
-            let likeliest = found.iter().map(|(name, share)| (*name, *share)).max_by(likelier);
-            known = known.or(likeliest.and_then(|(name, _)| self.task(Some(name)).ok()));
-            shares = Some(found);
-        }
-        let Some((name, task)) = known else { return Err(Error::TaskNeeded { known: self.names() }) };
-        let features = task.features(&self.base, &pixels)?;
-        let weights = task.weights(shares.as_ref());
-        let participants = task.modules.iter().zip(&weights);
-        Ok(Classification {
-            task: name.to_owned(),
-            classes: task.classes.clone(),
-            probabilities: task.probabilities(&features, &weights)?,
-            bundle: self.bundle.clone(),
-            modules: participants.map(|(id, weight)| Participant { id: id.clone(), weight: *weight }).collect(),
-        })
+        self.classify_with(image, task, &Selection::Default, &Cancel::default())
     }
 
-    /// Classifies several images, one after the other.
+    /// Classifies one image with `selection`, unless it is cancelled.
+    ///
+    /// # Errors
+    /// As [`classify`](Self::classify), and [`Error::UnknownModule`], [`Error::Selection`], [`Error::Cancelled`].
+    pub fn classify_with(
+        &self,
+        image: RgbView,
+        task: Option<&str>,
+        selection: &Selection,
+        cancel: &Cancel,
+    ) -> Result<Classification, Error> {
+        let row = Row { image: 0, task, selection: selection.clone() };
+        let found = self.active().classify_rows(&[image], &[row], cancel).map_err(|error| match error {
+            Error::InBatch { source, .. } => *source,
+            other => other,
+        });
+        found?.pop().ok_or_else(|| Error::Device { what: "no result".into() })
+    }
+
+    /// Classifies several images, all with the set as it is when the call begins.
     ///
     /// # Errors
     /// As [`classify`](Self::classify), in [`Error::InBatch`] saying which image; none is classified by halves.
     pub fn classify_batch(&self, images: &[RgbView], task: Option<&str>) -> Result<Vec<Classification>, Error> {
-        if let Some(name) = task {
-            self.task(Some(name))?;
+        let active = self.active();
+        if task.is_some() {
+            active.task(task)?;
         }
-        let one = |(index, image): (usize, &RgbView)| {
-            self.classify(*image, task).map_err(|source| Error::InBatch { index, source: Box::new(source) })
-        };
-        images.iter().enumerate().map(one).collect()
+        let rows: Vec<Row> = (0..images.len()).map(|image| Row { image, task, ..Row::default() }).collect();
+        active.classify_rows(images, &rows, &Cancel::default())
     }
 
-    fn frozen(&self, pixels: &[f32]) -> Result<Vec<f32>, Error> {
-        let none = self.base.adapter(&BTreeMap::new())?;
-        Ok(self.base.features(&[pixels.to_vec()], &[(0, &none)], &|| false)?.concat())
-    }
-
-    fn names(&self) -> String {
-        self.tasks().collect::<Vec<_>>().join(", ")
-    }
-
-    fn task(&self, name: Option<&str>) -> Result<(&str, &Task), Error> {
-        let known = || self.names();
-        let found = match name {
-            Some(name) => self.tasks.get_key_value(name),
-            None if self.tasks.len() == 1 => self.tasks.first_key_value(),
-            None => return Err(Error::TaskNeeded { known: known() }),
-        };
-        let unknown = || Error::UnknownTask { task: name.unwrap_or_default().into(), known: known() };
-        found.map(|(name, task)| (name.as_str(), task)).ok_or_else(unknown)
-    }
-
-    fn check_golden(&self, golden: &parts::Golden) -> Result<(), Error> {
-        for (name, task) in &self.tasks {
-            let Some((expected_feature, expected)) = golden.by_task.get(name) else { continue };
-            let mut features = task.features(&self.base, &golden.pixels)?;
-            let mut shares = None;
-            if let Some(routing) = self.routing.as_ref().filter(|_| task.routed()) {
-                let frozen = self.frozen(&golden.pixels)?;
-                shares = Some(routing.shares(&frozen));
-                features.insert(0, frozen);
-            }
-            let probabilities =
-                task.probabilities(&features[usize::from(task.routed())..], &task.weights(shares.as_ref()))?;
-            let feature = features.concat();
-            let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-            let pairs =
-                feature.iter().zip(expected_feature).map(|(&ours, &theirs)| f64::from(ours) - f64::from(theirs));
-            let size = square(&mut expected_feature.iter().map(|&v| f64::from(v)));
-            let relative = square(&mut { pairs }) / size;
-            let differences =
-                probabilities.iter().zip(expected).map(|(&ours, &theirs)| f64::from((ours - theirs).abs()));
-            let absolute = differences.fold(0.0, f64::max);
-            // Written so that a NaN (a golden feature of zeros) is refused.
-            if !(relative <= GOLDEN_TOLERANCE && absolute <= GOLDEN_TOLERANCE) {
-                return Err(Error::GoldenMismatch { task: name.clone(), feature: relative, probability: absolute });
-            }
-        }
+    /// Makes the next set from the current one and goes on with it.
+    fn change(&self, next: impl FnOnce(&Active) -> Result<Active, Error>) -> Result<(), Error> {
+        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = Arc::new(next(&self.active())?);
+        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *active, next);
+        // The last one frees the memory of the set before: not while others wait for the lock.
+        drop(active);
+        drop(before);
         Ok(())
     }
 }

@@ -1,0 +1,212 @@
+//! The active set: one base, the modules and tasks of one bundle or several, and what each task runs by default. It never changes; swapping is
+//! going on with another one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::base::{Adapter, Base};
+use super::composed::{Composed, Head, Module};
+use super::parts::Prototypes;
+use super::{Cancel, Classification, Participant, Selection};
+use crate::Error;
+use crate::bundle::manifest::Mode;
+use crate::image::RgbView;
+use crate::preprocess::Preprocessing;
+
+/// Everything that a call runs with. See [`Classifier::active`](super::Classifier::active).
+#[derive(Clone)]
+pub struct Active {
+    pub(super) base: Arc<Base>,
+    /// SHA-256 of `base.onnx` and of `base.safetensors`.
+    pub(super) base_id: [String; 2],
+    /// The digest of the base's weights, which manifests name it by.
+    pub(super) digest: String,
+    pub(super) preprocessing: Preprocessing,
+    pub(super) frozen: Arc<Adapter>,
+    pub(super) modules: BTreeMap<String, Arc<Module>>,
+    /// By bundle id, the modules that it brought.
+    pub(super) bundles: BTreeMap<Arc<str>, BTreeSet<String>>,
+    pub(super) tasks: BTreeMap<String, Task>,
+}
+
+/// A task that can be asked for.
+#[derive(Clone)]
+pub(super) struct Task {
+    pub head: Arc<Head>,
+    pub default: Arc<Composed>,
+    /// The bundle that it came with.
+    pub bundle: Arc<str>,
+    pub routing: Option<Arc<Prototypes>>,
+}
+
+/// One row of [`Active::classify_rows`].
+#[derive(Debug, Clone, Default)]
+pub struct Row<'a> {
+    /// Which of the images; the first is 0.
+    pub image: usize,
+    /// May be left out as in [`Classifier::classify`](super::Classifier::classify).
+    pub task: Option<&'a str>,
+    /// What it runs with.
+    pub selection: Selection,
+}
+
+/// What a row came to: its task, and what it runs with.
+struct Resolved<'a> {
+    task: &'a Task,
+    composed: Arc<Composed>,
+    /// The place of its first feature among all that are asked for.
+    first: usize,
+}
+
+impl Active {
+    /// Classifies rows, each an image under a selection. Rows of the same image share what their modules have in common.
+    ///
+    /// # Errors
+    /// [`Error::InBatch`] with the row and one of [`Error::UnknownTask`], [`Error::TaskNeeded`], [`Error::UnknownModule`], [`Error::Selection`],
+    /// [`Error::Pixels`]; [`Error::Device`] and [`Error::Cancelled`] for all together. None is classified by halves.
+    pub fn classify_rows(
+        &self,
+        images: &[RgbView],
+        rows: &[Row],
+        cancel: &Cancel,
+    ) -> Result<Vec<Classification>, Error> {
+        let in_row = |index: usize| move |source: Error| Error::InBatch { index, source: Box::new(source) };
+        for (index, row) in rows.iter().enumerate() {
+            let missing = || Error::Selection { what: format!("there is no image {}", row.image) };
+            let known = if row.image < images.len() { Ok(()) } else { Err(missing()) };
+            let checked = known.and_then(|()| self.check(row.task, &row.selection));
+            checked.map_err(in_row(index))?;
+        }
+        let [height, width] = self.base.signature.image;
+        let mut pixels = Vec::with_capacity(images.len());
+        for (index, image) in images.iter().enumerate() {
+            let mut normalised = vec![0.0; 3 * height * width];
+            self.preprocessing.apply(image, &mut normalised).map_err(in_row(index))?;
+            pixels.push(normalised);
+        }
+        let seen = self.seen(&pixels, rows, cancel)?;
+        let mut wanted: Vec<(usize, Adaptation)> = Vec::new();
+        let mut resolved = Vec::with_capacity(rows.len());
+        for (index, row) in rows.iter().enumerate() {
+            let task = self.task_of(row, seen.get(&row.image)).map_err(in_row(index))?;
+            let composed = self.composed(task, &row.selection).map_err(in_row(index))?;
+            let networks = composed.networks.len();
+            resolved.push(Resolved { task, composed: composed.clone(), first: wanted.len() });
+            wanted.extend((0..networks).map(|network| (row.image, Adaptation(composed.clone(), network))));
+        }
+        let asked: Vec<_> =
+            wanted.iter().map(|(image, Adaptation(all, network))| (*image, &*all.networks[*network])).collect();
+        let features = self.base.features(&pixels, &asked, &|| cancel.asked())?;
+        let finish = |(row, found): (&Row, &Resolved)| {
+            let Resolved { task, composed, first } = found;
+            let shares = task.routing.as_ref().zip(seen.get(&row.image)).map(|(routing, seen)| routing.shares(seen));
+            let weights = composed.weights(shares.as_ref());
+            let features = &features[*first..][..composed.networks.len()];
+            let participants = composed.modules().zip(&weights);
+            Ok(Classification {
+                task: task.head.task.clone(),
+                classes: task.head.classes.clone(),
+                probabilities: composed.probabilities(&task.head, features, &weights)?,
+                bundle: task.bundle.clone(),
+                composition: composed.id.clone(),
+                modules: participants.map(|(m, &weight)| Participant { id: m.id.clone(), weight }).collect(),
+            })
+        };
+        rows.iter().zip(&resolved).map(finish).collect()
+    }
+
+    /// The tasks that can be asked for, sorted.
+    pub fn tasks(&self) -> impl Iterator<Item = &str> {
+        self.tasks.keys().map(String::as_str)
+    }
+
+    /// Class names of `task`; none if there is no such task.
+    pub fn classes(&self, task: &str) -> Option<Arc<[String]>> {
+        self.tasks.get(task).map(|task| task.head.classes.clone())
+    }
+
+    /// The ids of the modules, sorted.
+    pub fn modules(&self) -> impl Iterator<Item = &str> {
+        self.modules.keys().map(String::as_str)
+    }
+
+    /// The ids of the bundles, sorted.
+    pub fn bundles(&self) -> impl Iterator<Item = &str> {
+        self.bundles.keys().map(|id| &**id)
+    }
+
+    /// What `task` runs with under `selection`; its default is laid out already.
+    pub(super) fn composed(&self, task: &Task, selection: &Selection) -> Result<Arc<Composed>, Error> {
+        let new =
+            |mode, parts| Composed::new(&self.base, &self.digest, &task.head, mode, parts, &self.modules).map(Arc::new);
+        match selection {
+            Selection::Default => Ok(task.default.clone()),
+            Selection::Frozen => new(Mode::Fusion, &[]),
+            Selection::Composition(Mode::Routed, _) if task.routing.is_none() => {
+                let what = format!(
+                    "the bundle of task {} tells no tasks by their looks, so nothing can be routed",
+                    task.head.task
+                );
+                Err(Error::Selection { what })
+            }
+            Selection::Composition(mode, parts) => new(*mode, parts),
+        }
+    }
+
+    pub(super) fn task(&self, name: Option<&str>) -> Result<&Task, Error> {
+        let known = || self.tasks().collect::<Vec<_>>().join(", ");
+        match name {
+            Some(name) => {
+                self.tasks.get(name).ok_or_else(|| Error::UnknownTask { task: name.to_owned(), known: known() })
+            }
+            None if self.tasks.len() == 1 => Ok(self.tasks.values().next().expect("there is one")),
+            None => Err(Error::TaskNeeded { known: known() }),
+        }
+    }
+
+    /// The prototypes that tell every task, if one bundle brought all tasks with them.
+    fn routing(&self) -> Option<&Arc<Prototypes>> {
+        let first = self.tasks.values().next()?.routing.as_ref()?;
+        let same = |task: &Task| task.routing.as_ref().is_some_and(|routing| Arc::ptr_eq(routing, first));
+        self.tasks.values().all(same).then_some(first)
+    }
+
+    /// What can be told before an image is looked at.
+    fn check(&self, task: Option<&str>, selection: &Selection) -> Result<(), Error> {
+        selection.check()?;
+        match self.task(task) {
+            Err(Error::TaskNeeded { .. }) if self.routing().is_some() => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// The frozen base's feature of each image that must be looked at to tell its task or to weigh modules.
+    fn seen(&self, pixels: &[Vec<f32>], rows: &[Row], cancel: &Cancel) -> Result<BTreeMap<usize, Vec<f32>>, Error> {
+        let routed = |row: &&Row| match (&row.selection, self.task(row.task)) {
+            (_, Err(_)) | (Selection::Composition(Mode::Routed, _), _) => true,
+            (Selection::Default, Ok(task)) => task.default.routed(),
+            _ => false,
+        };
+        let images: BTreeSet<usize> = rows.iter().filter(routed).map(|row| row.image).collect();
+        if images.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let asked: Vec<_> = images.iter().map(|&image| (image, &*self.frozen)).collect();
+        let features = self.base.features(pixels, &asked, &|| cancel.asked())?;
+        Ok(images.into_iter().zip(features).collect())
+    }
+
+    /// The task of a row: the one that it names, or the likeliest of the image.
+    fn task_of(&self, row: &Row, seen: Option<&Vec<f32>>) -> Result<&Task, Error> {
+        let named = self.task(row.task);
+        let (Err(Error::TaskNeeded { .. }), Some(routing), Some(seen)) = (&named, self.routing(), seen) else {
+            return named;
+        };
+        let likelier = |a: &(&str, f64), b: &(&str, f64)| a.1.total_cmp(&b.1).then(b.0.cmp(a.0));
+        let likeliest = routing.shares(seen).into_iter().max_by(likelier);
+        self.task(likeliest.map(|(name, _)| name))
+    }
+}
+
+/// One network of a composition.
+struct Adaptation(Arc<Composed>, usize);

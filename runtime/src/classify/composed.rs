@@ -1,0 +1,196 @@
+//! A composition laid out for the base, and a task's head: from features to probabilities.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use serde::Serialize;
+
+use super::base::{Adapter, Base, Factors};
+use super::parts;
+use crate::Error;
+use crate::bundle::manifest::{self, Mode, Part};
+use crate::bundle::sha256_hex;
+
+/// A module as a bundle brought it.
+pub(super) struct Module {
+    pub id: String,
+    /// The task that it was trained for.
+    pub task: String,
+    pub factors: BTreeMap<String, Factors>,
+    /// Laid out when it is first asked for, and then for all.
+    adapter: OnceLock<Arc<Adapter>>,
+}
+
+/// The head of a task.
+pub(super) struct Head {
+    pub task: String,
+    /// SHA-256 of its entry.
+    pub digest: String,
+    /// `[classes, feature]`
+    pub weight: Vec<f32>,
+    /// `[classes]`
+    pub bias: Vec<f32>,
+    pub classes: Arc<[String]>,
+}
+
+/// Modules that act together, laid out.
+pub(super) struct Composed {
+    /// SHA-256 of the base, the head, the mode and the parts.
+    pub id: Arc<str>,
+    mode: Mode,
+    /// One for a fusion (of no modules: the frozen base), else one a module.
+    pub networks: Vec<Arc<Adapter>>,
+    /// By module: its weight, and the task whose share of an image it is multiplied with where the composition is routed.
+    parts: Vec<(Arc<Module>, f64)>,
+}
+
+/// What a composition's id is made of, as JSON in this order of keys.
+#[derive(Serialize)]
+struct Identity<'a> {
+    base: &'a str,
+    head: &'a str,
+    mode: Mode,
+    parts: &'a [Part],
+}
+
+impl Composed {
+    /// `parts` of `modules` under `mode`, for the base with this digest.
+    pub fn new(
+        base: &Base,
+        digest: &str,
+        head: &Head,
+        mode: Mode,
+        parts: &[Part],
+        modules: &BTreeMap<String, Arc<Module>>,
+    ) -> Result<Self, Error> {
+        let known = parts.iter().map(|part| match modules.get(&part.module) {
+            Some(module) => Ok((module.clone(), part.weight)),
+            None => {
+                let known = modules.keys().cloned().collect::<Vec<_>>().join(", ");
+                Err(Error::UnknownModule { module: part.module.clone(), known })
+            }
+        });
+        let known: Vec<_> = known.collect::<Result<_, _>>()?;
+        let networks = match mode {
+            Mode::Fusion if matches!(&known[..], [(_, 1.0)]) => vec![known[0].0.adapter(base)?],
+            Mode::Fusion => {
+                let rank: usize = known.iter().map(|(module, _)| module.rank()).sum();
+                if rank > MOST_RANKS {
+                    let what =
+                        format!("the modules have rank {rank} together, more than {MOST_RANKS}; mix them instead");
+                    return Err(Error::Selection { what });
+                }
+                let all: Vec<_> = known.iter().map(|(module, weight)| (&module.factors, *weight)).collect();
+                vec![Arc::new(base.adapter(&parts::fused(&all, &base.signature.sites))?)]
+            }
+            Mode::Mixture | Mode::Routed => {
+                known.iter().map(|(module, _)| module.adapter(base)).collect::<Result<_, _>>()?
+            }
+        };
+        let identity = Identity { base: digest, head: &head.digest, mode, parts };
+        let json = serde_json::to_vec(&identity).map_err(|error| Error::Selection { what: error.to_string() })?;
+        Ok(Composed { id: sha256_hex(&json).into(), mode, networks, parts: known })
+    }
+
+    /// Bytes of networks that are not its modules' own.
+    pub fn bytes(&self) -> usize {
+        let own = |network: &&Arc<Adapter>| {
+            !self.modules().any(|module| module.adapter.get().is_some_and(|adapter| Arc::ptr_eq(adapter, network)))
+        };
+        self.networks.iter().filter(own).map(|network| network.bytes()).sum()
+    }
+
+    /// Whether modules are weighted by what the frozen base sees.
+    pub fn routed(&self) -> bool {
+        self.mode == Mode::Routed
+    }
+
+    /// The modules.
+    pub fn modules(&self) -> impl Iterator<Item = &Module> {
+        self.parts.iter().map(|(module, _)| &**module)
+    }
+
+    /// Each module's weight for an image with these shares of the tasks.
+    pub fn weights(&self, shares: Option<&BTreeMap<&str, f64>>) -> Vec<f64> {
+        let share = |task: &String| {
+            shares.filter(|_| self.routed()).map_or(1.0, |s| s.get(task.as_str()).copied().unwrap_or(0.0))
+        };
+        self.parts.iter().map(|(module, weight)| weight * share(&module.task)).collect()
+    }
+
+    /// The probabilities of the classes from the features under each network, computed in f64: the head's softmax; of several networks the
+    /// sum with `weights`, negative sums counted as zero, brought to one (even where nothing is left).
+    pub fn probabilities(&self, head: &Head, features: &[Vec<f32>], weights: &[f64]) -> Result<Vec<f32>, Error> {
+        let mut sum = match (self.mode, features) {
+            (Mode::Fusion, [feature]) => head.softmax(feature),
+            _ => {
+                let mut sum = vec![0.0; head.bias.len()];
+                for (feature, weight) in features.iter().zip(weights) {
+                    sum.iter_mut().zip(head.softmax(feature)).for_each(|(s, p)| *s += weight * p);
+                }
+                sum
+            }
+        };
+        if sum.iter().any(|p| !p.is_finite()) {
+            return Err(Error::Device { what: "the head gave probabilities that are not finite".into() });
+        }
+        sum.iter_mut().for_each(|p| *p = p.max(0.0));
+        let total: f64 = sum.iter().sum();
+        let even = 1.0 / sum.len() as f64;
+        Ok(sum.iter().map(|p| if total > LEAST { p / total } else { even } as f32).collect())
+    }
+}
+
+impl Module {
+    pub fn new(id: &str, task: &str, factors: BTreeMap<String, Factors>) -> Self {
+        Module { id: id.to_owned(), task: task.to_owned(), factors, adapter: OnceLock::new() }
+    }
+
+    /// Bytes in memory.
+    pub fn bytes(&self) -> usize {
+        let factors = self.factors.values().map(|f| size_of_val(&*f.a) + size_of_val(&*f.b)).sum::<usize>();
+        factors + self.adapter.get().map_or(0, |adapter| adapter.bytes())
+    }
+
+    fn adapter(&self, base: &Base) -> Result<Arc<Adapter>, Error> {
+        match self.adapter.get() {
+            Some(adapter) => Ok(adapter.clone()),
+            None => {
+                let adapter = Arc::new(base.adapter(&self.factors)?);
+                Ok(self.adapter.get_or_init(|| adapter).clone())
+            }
+        }
+    }
+
+    /// The largest at any site.
+    fn rank(&self) -> usize {
+        self.factors.values().map(|factors| factors.rank).max().unwrap_or(0)
+    }
+}
+
+impl Head {
+    /// Of `stated`, from its checked tensors.
+    pub fn new(stated: &manifest::Head, digest: &str, (weight, bias): (Vec<f32>, Vec<f32>)) -> Self {
+        let classes = stated.classes.clone().into();
+        Head { task: stated.task.clone(), digest: digest.to_owned(), weight, bias, classes }
+    }
+
+    fn softmax(&self, feature: &[f32]) -> Vec<f64> {
+        let rows = self.weight.chunks_exact(feature.len()).zip(&self.bias);
+        let logits: Vec<f64> = rows
+            .map(|(row, &bias)| {
+                f64::from(bias) + row.iter().zip(feature).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>()
+            })
+            .collect();
+        let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let shares: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
+        let total: f64 = shares.iter().sum();
+        shares.iter().map(|share| share / total).collect()
+    }
+}
+
+/// A sum of probabilities below this is nothing.
+const LEAST: f64 = 1e-12;
+
+/// Ranks of a fusion: more than any site has inputs, so that its sum of products would be smaller as a matrix.
+const MOST_RANKS: usize = 8192;
