@@ -2,7 +2,7 @@
 //! input, a line each, and answers on standard output in a line of JSON.
 //!
 //!     runtime_speed make b16 DIR             # or a Hugging Face folder in place of b16: bundles, a key and the graph for the peer
-//!     runtime_speed serve BUNDLE KEY THREADS
+//!     runtime_speed serve BUNDLE KEY THREADS [int8]
 
 use std::fs;
 use std::io::{BufRead, Write};
@@ -17,7 +17,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use medforge_packer::base::Vit;
 use medforge_packer::export::{Options as Pack, build_bundle, onnx};
 use medforge_runtime::bundle::{self, Trust};
-use medforge_runtime::classify::{Classifier, Mode, Options, Part, Selection, Spread, Threads};
+use medforge_runtime::classify::{Classifier, Mode, Options, Part, Precision, Selection, Spread, Threads, Times};
 use medforge_runtime::image::{RgbImage8, RgbView};
 use serde_json::{Value, json};
 
@@ -40,8 +40,9 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["make", base, dir] => make(base, Path::new(dir)),
-        ["serve", bundle, key, threads] => serve(bundle, key, threads.parse()?),
-        _ => Err("give make BASE DIR, or serve BUNDLE KEY THREADS".into()),
+        ["serve", bundle, key, threads] => serve(bundle, key, threads.parse()?, Precision::F32),
+        ["serve", bundle, key, threads, "int8"] => serve(bundle, key, threads.parse()?, Precision::Int8),
+        _ => Err("give make BASE DIR, or serve BUNDLE KEY THREADS [int8]".into()),
     }
 }
 
@@ -64,7 +65,7 @@ fn make(base: &str, dir: &Path) -> Result<()> {
     let key = SigningKey::from_bytes(&[1; 32]);
     fs::write(dir.join("k.pub"), key.verifying_key().to_public_key_pem(LineEnding::LF)?)?;
     fs::write(dir.join("base.onnx"), onnx::Graph::new(&vit, SIDE)?.self_contained())?;
-    for (name, layers) in [("all", None), ("last", Some(LAST))] {
+    for (name, count, layers) in [("one", 1, None), ("all", MODULES, None), ("last", MODULES, Some(LAST))] {
         let module = |i: usize| {
             let mut module = small::lora(&vit, &format!("task{i:02}"), i * 7, RANK, layers);
             module.alpha = 0.1;
@@ -72,7 +73,7 @@ fn make(base: &str, dir: &Path) -> Result<()> {
                 (SIDE, vit.preprocessing_for(SIDE).expect("a size for this base"));
             module
         };
-        let modules: Vec<_> = (0..MODULES).map(module).collect();
+        let modules: Vec<_> = (0..count).map(module).collect();
         let options = Pack { name: name.into(), counter: 1, predecessor: None, intended_use: "benchmarks".into() };
         fs::write(
             dir.join(format!("{name}.medforge")),
@@ -82,7 +83,7 @@ fn make(base: &str, dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn serve(bundle: &str, key: &str, threads: usize) -> Result<()> {
+fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Result<()> {
     let trust = Trust::from_pem(&fs::read_to_string(key)?)?;
     let options = |spread| Options {
         threads: match threads {
@@ -90,11 +91,20 @@ fn serve(bundle: &str, key: &str, threads: usize) -> Result<()> {
             n => Threads::Own(n.try_into().expect("above zero")),
         },
         spread,
+        precision,
     };
     let (start, cpu) = (Instant::now(), ProcessTime::now());
-    let classifier = Classifier::load_with(bundle::verify(fs::read(bundle)?, &trust)?, options(Spread::Layers))?;
+    let bytes = fs::read(bundle)?;
+    let read = start.elapsed().as_secs_f64();
+    let verified = bundle::verify(bytes, &trust)?;
+    let verify = start.elapsed().as_secs_f64() - read;
+    let classifier = match precision {
+        Precision::F32 => Classifier::load_with(verified, options(Spread::Layers))?,
+        // What eight bits cost random weights is not in the bundle.
+        Precision::Int8 => Classifier::rehearse(&verified, options(Spread::Layers))?.0,
+    };
     answer(
-        json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu.elapsed().as_secs_f64(), "resident": resident() }),
+        json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu.elapsed().as_secs_f64(), "resident": resident(), "read": read, "verify": verify }),
     )?;
     let picture = RgbImage8::new((0..SIDE * SIDE * 3).map(|i| (i * 31 % 251) as u8).collect(), SIDE, SIDE)?;
     let mut last = String::new();
@@ -119,7 +129,11 @@ fn serve(bundle: &str, key: &str, threads: usize) -> Result<()> {
                     classifier.set_default(TASK, &selection(&classifier, &words)?)?;
                     last = line.clone();
                 }
-                timed(|| classifier.classify(picture.view(), Some(TASK)).map(|_| ()))?
+                let mut times = Times::default();
+                let mut reply =
+                    timed(|| classifier.classify(picture.view(), Some(TASK)).map(|found| times = found.times))?;
+                reply["preprocessing"] = json!(times.preprocessing.as_secs_f64());
+                reply
             }
         };
         answer(reply)?;
