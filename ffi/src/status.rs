@@ -45,6 +45,8 @@ pub enum Status {
     Unchanged = 56,
     /// The call was cancelled, or its deadline passed.
     Cancelled = 57,
+    /// The bundle does not run in as many bits as it was asked to.
+    Precision = 58,
 
     /// The file is no ZIP archive at all.
     NotAnArchive = 100,
@@ -289,6 +291,7 @@ impl Status {
         (Status::Selection, c"SELECTION"),
         (Status::Unchanged, c"UNCHANGED"),
         (Status::Cancelled, c"CANCELLED"),
+        (Status::Precision, c"PRECISION"),
         (Status::NotAnArchive, c"NOT_AN_ARCHIVE"),
         (Status::Truncated, c"TRUNCATED"),
         (Status::Prepended, c"PREPENDED"),
@@ -421,6 +424,7 @@ impl From<&Error> for Status {
             Error::Selection { .. } => Status::Selection,
             Error::Unchanged { .. } => Status::Unchanged,
             Error::Cancelled => Status::Cancelled,
+            Error::Precision { .. } => Status::Precision,
             Error::InBatch { source, .. } => Status::from(&**source),
             other => other.class().map_or(Status::Other, Status::of),
         }

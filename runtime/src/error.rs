@@ -50,6 +50,9 @@ pub enum Error {
     /// A selection that cannot be carried out.
     #[error("the selection cannot be run: {what}")]
     Selection { what: String },
+    /// A bundle that does not run in as many bits as it was asked to.
+    #[error("the bundle cannot run in eight bits: {what}")]
+    Precision { what: String },
     /// A change of what a classifier runs with that was not made.
     #[error("nothing was changed: {what}")]
     Unchanged { what: String },

@@ -56,6 +56,29 @@ fn the_same_seed_gives_the_same_files() {
 }
 
 #[test]
+fn a_bundle_runs_in_eight_bits_once_that_was_measured() {
+    let dir = with_bundle();
+    let at = dir.path();
+    let image = &test_images(at)[0].0;
+    let said = refused(at, 1, &format!("classify b.medforge --trust k.pub {image} --int8"));
+    assert!(said.contains("--int8 TASK=DIR"), "{said}");
+    assert!(
+        refused(at, 1, "bundle --base base --module m --key k.key --out e.medforge --int8 other=data")
+            .contains("tissue")
+    );
+    assert!(!at.join("e.medforge").exists());
+    good(at, "bundle --base base --module m --key k.key --out e.medforge --int8 tissue=data");
+    let answers = ["", " --int8"].map(|bits| {
+        let said = good(at, &format!("classify e.medforge --trust k.pub {image} --json{bits}"));
+        let said: Value = serde_json::from_str(&said).unwrap();
+        said[0]["probabilities"][0]["probability"].as_f64().unwrap()
+    });
+    assert!(answers[0] != answers[1] && (answers[0] - answers[1]).abs() < 0.1, "{answers:?}");
+    let manifest: Value = serde_json::from_str(&good(at, "inspect e.medforge --json")).unwrap();
+    assert!(manifest["manifest"]["int8"]["tissue"]["n"].as_u64() > Some(0), "{manifest}");
+}
+
+#[test]
 fn several_modules_share_a_bundle_and_a_task_is_chosen_by_name() {
     let dir = with_bundle();
     let at = dir.path();

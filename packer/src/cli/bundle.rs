@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ed25519_dalek::SigningKey;
 
+use super::input::folders;
 use crate::base::Vit;
 use crate::export::{self, Options, keys};
 use crate::lora::Module;
@@ -44,6 +45,9 @@ pub(super) struct Release {
     /// For whom and what the bundle is made
     #[arg(long, value_name = "TEXT", default_value = "Research. Not for diagnosis or treatment.")]
     intended_use: String,
+    /// Let devices run a task in eight bits too: what that costs is measured on the test images of DIR and written into the bundle; repeat it for every task
+    #[arg(long, value_name = "TASK=DIR")]
+    int8: Vec<String>,
     /// Replace --out
     #[arg(long)]
     force: bool,
@@ -75,7 +79,12 @@ impl Release {
             predecessor: self.predecessor.clone(),
             intended_use: self.intended_use.clone(),
         };
+        let measured_on = folders("--int8", &self.int8)?;
         let bytes = build(&options, &keys)?;
+        let bytes = match measured_on.is_empty() {
+            true => bytes,
+            false => export::int8::measured(&bytes, &measured_on, &keys)?,
+        };
         output::write_file(&self.out, &bytes)?;
         let id = medforge_runtime::bundle::inspect(bytes)?.id().to_owned();
         output::print(&format!("{}: bundle {id}\n", self.out.display()))

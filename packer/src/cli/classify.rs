@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
-use medforge_runtime::classify::{Classification, Classifier};
+use medforge_runtime::classify::{Classification, Classifier, Options, Precision};
 use medforge_runtime::image;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -27,6 +27,9 @@ pub struct Args {
     /// Which task, if the bundle has several
     #[arg(long)]
     task: Option<String>,
+    /// In eight bits, if the bundle was measured so
+    #[arg(long)]
+    int8: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -36,7 +39,9 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
-    let classifier = args.trusted.open(&args.bundle, |bundle, _| Ok(Classifier::load(bundle)?))?;
+    let precision = if args.int8 { Precision::Int8 } else { Precision::F32 };
+    let options = Options { precision, ..Options::default() };
+    let classifier = args.trusted.open(&args.bundle, |bundle, _| Ok(Classifier::load_with(bundle, options)?))?;
     let threads = args.threads.map_or(0, NonZeroUsize::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Error::Option { name: "--threads", what: error.to_string() })?;
@@ -73,6 +78,10 @@ fn json(path: &Path, result: &Classification) -> Value {
         "probabilities": classes.map(|(class, probability)| json!({ "class": class, "probability": probability })).collect::<Value>(),
         "bundle": &*result.bundle,
         "composition": &*result.composition,
+        "milliseconds": {
+            "preprocessing": result.times.preprocessing.as_secs_f64() * 1e3,
+            "base": result.times.base.as_secs_f64() * 1e3,
+        },
         "modules": result.modules.iter().map(|m| json!({ "id": m.id, "weight": m.weight })).collect::<Value>(),
     })
 }

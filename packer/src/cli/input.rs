@@ -1,5 +1,6 @@
 //! What several commands check and name in the same way: options, and the files beside an output.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
@@ -49,4 +50,19 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
+}
+
+/// Each `TASK=DIR` of the option `name` as the images of a task.
+pub(super) fn folders(name: &'static str, given: &[String]) -> Result<BTreeMap<String, Dataset>, Error> {
+    let refuse = |what: String| Err(Error::Option { name, what });
+    let mut data = BTreeMap::new();
+    for text in given {
+        let Some((task, dir)) = text.split_once('=').filter(|(task, dir)| !task.is_empty() && !dir.is_empty()) else {
+            return refuse(format!("{text:?} is not like TASK=DIR"));
+        };
+        if data.insert(task.to_owned(), Dataset::open(dir.as_ref())?).is_some() {
+            return refuse(format!("names the task {task} twice"));
+        }
+    }
+    Ok(data)
 }

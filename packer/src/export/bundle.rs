@@ -103,6 +103,7 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
         preprocessing: vit.preprocessing_for(size)?,
         intended_use: options.intended_use.clone(),
         metrics: packed.results,
+        int8: BTreeMap::new(),
         tool: manifest::Tool { name: "packer".into(), version: env!("CARGO_PKG_VERSION").into() },
     };
     for (module, factors) in layout.modules {

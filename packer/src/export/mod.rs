@@ -2,6 +2,7 @@
 
 mod bundle;
 mod card;
+pub mod int8;
 pub mod keys;
 pub mod oms;
 pub mod onnx;

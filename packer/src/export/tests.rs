@@ -1,13 +1,13 @@
 //! Bundles as a whole: the runtime against packer's own forward pass, and every way in which the parts can fail to fit.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePublicKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use medforge_runtime::bundle::{Manifest, Trust, VerifiedBundle, assemble, list, verify};
-use medforge_runtime::classify::Classifier;
+use medforge_runtime::classify::{Classifier, Precision};
 use medforge_runtime::image::RgbImage8;
 use medforge_runtime::tensors::{self, Tensor};
 use medforge_runtime::{Class, Error as RuntimeError};
@@ -19,6 +19,7 @@ use super::*;
 use crate::Error;
 use crate::base::tests::small;
 use crate::base::{Family, Vit};
+use crate::data::Dataset;
 use crate::device::cpu::Cpu;
 use crate::lora::Module;
 use crate::lora::tests::module;
@@ -318,6 +319,70 @@ fn weights_are_stored_in_half_only_where_that_is_exact() {
     let graph = onnx::Graph::new(&vit, 8).unwrap();
     assert_eq!(graph.tensors["norm.bias"].dtype, tensors::Dtype::F32);
     assert_eq!(graph.tensors["norm.weight"].dtype, tensors::Dtype::F16);
+}
+
+/// Images of two classes, each of two groups, in the test split.
+fn images(dir: &Path, classes: [&str; 2]) -> Dataset {
+    let mut rows = String::from("path,label,group,split\n");
+    for i in 0..12_u8 {
+        let data = (0..20 * 20 * 3).map(|p: usize| (p * (17 + usize::from(i)) % 241) as u8).collect();
+        let image = image::RgbImage::from_raw(20, 20, data).unwrap();
+        image.save(dir.join(format!("{i}.png"))).unwrap();
+        let split = if i < 4 { "train" } else { "test" };
+        rows += &format!("{i}.png,{},g{},{split}\n", classes[usize::from(i % 2)], i);
+    }
+    std::fs::write(dir.join("splits.csv"), rows).unwrap();
+    Dataset::open(dir).unwrap()
+}
+
+#[test]
+fn eight_bits_are_measured_written_and_checked_like_all_the_rest() {
+    let vit = small(Family::Dinov2);
+    let module = module(&vit, ALL, None);
+    let task = module.card.task.clone();
+    let dir = tempfile::tempdir().unwrap();
+    let classes = [module.card.classes[0].as_str(), module.card.classes[1].as_str()];
+    let data = BTreeMap::from([(task.clone(), images(dir.path(), classes))]);
+    let plain = build_bundle(&vit, std::slice::from_ref(&module), &options(), &[key()]).unwrap();
+    let eight = || medforge_runtime::classify::Options { precision: Precision::Int8, ..Default::default() };
+    let error = Classifier::load_with(verified(plain.clone()), eight()).err().unwrap();
+    assert!(matches!(error, RuntimeError::Precision { .. }), "{error}");
+
+    let measured = int8::measured(&plain, &data, &[key()]).unwrap();
+    let cost = verified(measured.clone()).manifest().int8[&task].clone();
+    assert!(cost.n == 8 && cost.low <= cost.int8 - cost.f32 && cost.int8 - cost.f32 <= cost.high, "{cost:?}");
+    let card = String::from_utf8(verified(measured.clone()).entry("model_card.md").unwrap().to_vec()).unwrap();
+    assert!(card.contains("In eight bits") && card.contains(&task), "{card}");
+    let exact = load(measured.clone()).unwrap().classify(picture(9, 9).view(), None).unwrap();
+    let classifier = Classifier::load_with(verified(measured.clone()), eight()).unwrap();
+    let rounded = classifier.classify(picture(9, 9).view(), None).unwrap();
+    assert_ne!(exact.probabilities, rounded.probabilities);
+    let worst = exact.probabilities.iter().zip(&rounded.probabilities).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 0.05, "{worst}");
+    assert!(classifier.memory().base < load(measured.clone()).unwrap().memory().base);
+
+    // Golden vectors in eight bits that are not what this device computes.
+    let bundle = verified(measured.clone());
+    let manifest = bundle.manifest();
+    let mut payload: BTreeMap<String, Vec<u8>> =
+        manifest.entries.iter().map(|e| (e.name.clone(), bundle.entry(&e.name).unwrap().to_vec())).collect();
+    change_tensors(payload.get_mut("golden.safetensors").unwrap(), |all| {
+        all.get_mut(&format!("int8.feature.{task}")).unwrap().data.iter_mut().for_each(|v| *v *= 1.5);
+    });
+    let forged = Manifest { entries: list(&payload), ..manifest.clone() };
+    let forged = assemble(&forged, &payload, &[key()]).unwrap();
+    assert!(load(forged.clone()).is_ok(), "in 32 bits nothing is wrong");
+    let error = Classifier::load_with(verified(forged), eight()).err().unwrap();
+    assert!(matches!(error, RuntimeError::GoldenMismatch { .. }), "{error}");
+
+    for (data, words) in [
+        (BTreeMap::new(), "no images of"),
+        (BTreeMap::from([("other".to_owned(), data[&task].clone())]), "no task other"),
+        (BTreeMap::from([(task.clone(), images(tempfile::tempdir().unwrap().path(), ["x", "y"]))]), "has the classes"),
+    ] {
+        let error = int8::measured(&plain, &data, &[key()]).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
 }
 
 /// Three modules of three tasks, each with a head of its own.

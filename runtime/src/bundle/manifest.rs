@@ -58,6 +58,9 @@ pub struct Manifest {
     pub intended_use: String,
     /// Task -> its main result on images that training never saw.
     pub metrics: BTreeMap<String, Metric>,
+    /// Task -> what arithmetic in eight bits costs; of every task, or of none: then the bundle does not run so.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub int8: BTreeMap<String, Int8Cost>,
     /// What packed the bundle.
     pub tool: Tool,
 }
@@ -185,6 +188,24 @@ pub struct Metric {
     /// The estimate.
     pub value: f64,
     /// The interval's lower end.
+    pub low: f64,
+    /// The interval's upper end.
+    pub high: f64,
+    /// Images.
+    pub n: u64,
+}
+
+/// A metric of the same images in 32 bits and in eight, and the difference with its 95 % interval.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Int8Cost {
+    /// For example `balanced_accuracy`.
+    pub name: String,
+    /// In 32 bits.
+    pub f32: f64,
+    /// In eight.
+    pub int8: f64,
+    /// Of eight bits less 32: the interval's lower end.
     pub low: f64,
     /// The interval's upper end.
     pub high: f64,

@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::base::{Adapter, Base};
 use super::composed::{Composed, Head, Module};
 use super::parts::Prototypes;
-use super::{Cancel, Classification, Participant, Selection};
+use super::{Cancel, Classification, Participant, Selection, Times};
 use crate::Error;
 use crate::bundle::manifest::Mode;
 use crate::image::RgbView;
@@ -79,11 +80,15 @@ impl Active {
         }
         let [height, width] = self.base.signature.image;
         let mut pixels = Vec::with_capacity(images.len());
+        let mut prepared = Vec::with_capacity(images.len());
         for (index, image) in images.iter().enumerate() {
+            let start = Instant::now();
             let mut normalised = vec![0.0; 3 * height * width];
             self.preprocessing.apply(image, &mut normalised).map_err(in_row(index))?;
             pixels.push(normalised);
+            prepared.push(start.elapsed());
         }
+        let start = Instant::now();
         let seen = self.seen(&pixels, rows, cancel)?;
         let mut wanted: Vec<(usize, Adaptation)> = Vec::new();
         let mut resolved = Vec::with_capacity(rows.len());
@@ -97,6 +102,7 @@ impl Active {
         let asked: Vec<_> =
             wanted.iter().map(|(image, Adaptation(all, network))| (*image, &*all.networks[*network])).collect();
         let features = self.base.features(&pixels, &asked, &|| cancel.asked())?;
+        let base = start.elapsed();
         let finish = |(row, found): (&Row, &Resolved)| {
             let Resolved { task, composed, first } = found;
             let shares = task.routing.as_ref().zip(seen.get(&row.image)).map(|(routing, seen)| routing.shares(seen));
@@ -110,6 +116,7 @@ impl Active {
                 bundle: task.bundle.clone(),
                 composition: composed.id.clone(),
                 modules: participants.map(|(m, &weight)| Participant { id: m.id.clone(), weight }).collect(),
+                times: Times { preprocessing: prepared[row.image], base },
             })
         };
         rows.iter().zip(&resolved).map(finish).collect()

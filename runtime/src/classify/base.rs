@@ -19,7 +19,7 @@ use super::graph::{self, Signature};
 use crate::Error;
 use crate::kernel::Level;
 use crate::tensors::View;
-use crate::vit::{self, Spread, Vit};
+use crate::vit::{self, Precision, Spread, Vit};
 
 /// A base ready to run.
 pub(super) struct Base {
@@ -55,6 +55,7 @@ impl Base {
     pub fn load(
         onnx: &[u8],
         weights: &BTreeMap<String, View>,
+        precision: Precision,
         threads: Option<(Arc<ThreadPool>, Spread)>,
     ) -> Result<Self, Error> {
         let (model, signature) = graph::read(onnx, weights)?;
@@ -63,9 +64,12 @@ impl Base {
             _ => None,
         };
         let engine = match layout {
+            None if precision == Precision::Int8 => {
+                return Err(graph::refuse("is no graph of packer's, which alone run in eight bits"));
+            }
             None => plan(model, weights)?,
             Some(layout) => Engine::Vit(Box::new(
-                guarded(|| Ok(Vit::new(Level::best(), layout, weights, threads))).map_err(device)??,
+                guarded(|| Ok(Vit::new(Level::best(), layout, weights, precision, threads))).map_err(device)??,
             )),
         };
         Ok(Base { engine, signature })

@@ -6,13 +6,41 @@ use std::sync::Arc;
 use super::active::{Active, Task};
 use super::base::Base;
 use super::composed::{Composed, Head, Module};
-use super::{Cancel, GOLDEN_TOLERANCE, Options, graph, parts};
+use super::{Answers, Cancel, GOLDEN_TOLERANCE, INT8_TOLERANCE, Options, Precision, graph, parts};
 use crate::Error;
 use crate::bundle::VerifiedBundle;
 use crate::bundle::manifest::{Composition, Manifest, Mode};
 
-/// The set of `bundle` alone. It shares the base of `other` if it has the same one.
-pub(super) fn active(bundle: VerifiedBundle, options: &Options, other: Option<&Active>) -> Result<Active, Error> {
+/// The set of `bundle` alone, checked against its golden vectors. It shares the base of `other` if it has the same one.
+pub(super) fn active(bundle: &VerifiedBundle, options: &Options, other: Option<&Active>) -> Result<Active, Error> {
+    let int8 = options.precision == Precision::Int8;
+    if int8 && bundle.manifest().int8.is_empty() {
+        let what =
+            "what eight bits cost it was not measured; pack it with `packer bundle --int8 TASK=DIR`, or run it in 32";
+        return Err(Error::Precision { what: what.into() });
+    }
+    let active = unchecked(bundle, options, other)?;
+    let golden = golden(&active, bundle)?;
+    let (expected, tolerance) = match int8 {
+        true => (&golden.int8, INT8_TOLERANCE),
+        false => (&golden.by_task, GOLDEN_TOLERANCE),
+    };
+    for (task, answer) in answers(&active, golden.pixels)? {
+        let Some(expected) = expected.get(&task) else { continue };
+        compare(task, &answer, expected, tolerance)?;
+    }
+    Ok(active)
+}
+
+/// The set of `bundle` alone, without a look at its golden vectors, and what they would be.
+pub(super) fn rehearsed(bundle: &VerifiedBundle, options: &Options) -> Result<(Active, Answers), Error> {
+    let active = unchecked(bundle, options, None)?;
+    let pixels = golden(&active, bundle)?.pixels;
+    let answers = answers(&active, pixels)?;
+    Ok((active, answers))
+}
+
+fn unchecked(bundle: &VerifiedBundle, options: &Options, other: Option<&Active>) -> Result<Active, Error> {
     let manifest = bundle.manifest();
     let digest_of = |name: &str| -> String {
         let entry = manifest.entries.iter().find(|entry| entry.name == name);
@@ -23,7 +51,7 @@ pub(super) fn active(bundle: VerifiedBundle, options: &Options, other: Option<&A
         Some(other) => (other.base.clone(), other.frozen.clone()),
         None => {
             let weights = bundle.views("base.safetensors")?;
-            let base = Base::load(bundle.entry("base.onnx")?, &weights, options.pool()?)?;
+            let base = Base::load(bundle.entry("base.onnx")?, &weights, options.precision, options.pool()?)?;
             let frozen = base.adapter(&BTreeMap::new())?;
             (Arc::new(base), Arc::new(frozen))
         }
@@ -64,7 +92,7 @@ pub(super) fn active(bundle: VerifiedBundle, options: &Options, other: Option<&A
         tasks.insert(stated.task.clone(), Task { head, default, bundle: id.clone(), routing: routing.clone() });
     }
     let brought: BTreeSet<String> = modules.keys().cloned().collect();
-    let active = Active {
+    Ok(Active {
         base_id,
         digest: manifest.base.digest.clone(),
         preprocessing: manifest.preprocessing.clone(),
@@ -73,9 +101,7 @@ pub(super) fn active(bundle: VerifiedBundle, options: &Options, other: Option<&A
         bundles: BTreeMap::from([(id, brought)]),
         tasks,
         base: base.clone(),
-    };
-    check_golden(&active, &bundle)?;
-    Ok(active)
+    })
 }
 
 fn composition<'a>(manifest: &'a Manifest, task: &str) -> &'a Composition {
@@ -83,7 +109,7 @@ fn composition<'a>(manifest: &'a Manifest, task: &str) -> &'a Composition {
     manifest.compositions.iter().find(of_task).expect("a checked manifest has a composition for every task")
 }
 
-fn check_golden(active: &Active, bundle: &VerifiedBundle) -> Result<(), Error> {
+fn golden(active: &Active, bundle: &VerifiedBundle) -> Result<parts::Golden, Error> {
     let manifest = bundle.manifest();
     let networks = |task: &str| match composition(manifest, task) {
         Composition { mode: Mode::Fusion, .. } => 1,
@@ -92,10 +118,13 @@ fn check_golden(active: &Active, bundle: &VerifiedBundle) -> Result<(), Error> {
     };
     let counted: Vec<_> = manifest.heads.iter().map(|head| (head, networks(&head.task))).collect();
     let (image, width) = (active.base.signature.image, active.base.signature.feature);
-    let golden = parts::golden(&counted, bundle.tensors("golden.safetensors")?, image, width)?;
-    let pixels = [golden.pixels];
-    for (name, task) in &active.tasks {
-        let Some((expected_feature, expected)) = golden.by_task.get(name) else { continue };
+    let tensors = bundle.tensors("golden.safetensors")?;
+    parts::golden(&counted, tensors, image, width, !manifest.int8.is_empty())
+}
+
+fn answers(active: &Active, pixels: Vec<f32>) -> Result<Answers, Error> {
+    let pixels = [pixels];
+    let answer = |(name, task): (&String, &Task)| {
         let composed = &task.default;
         let routing = task.routing.as_ref().filter(|_| composed.routed());
         let frozen = routing.map(|_| (0, &*active.frozen));
@@ -105,17 +134,26 @@ fn check_golden(active: &Active, bundle: &VerifiedBundle) -> Result<(), Error> {
         let shares = routing.map(|routing| routing.shares(&features[0]));
         let own = &features[usize::from(routing.is_some())..];
         let probabilities = composed.probabilities(&task.head, own, &composed.weights(shares.as_ref()))?;
-        let feature = features.concat();
-        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-        let pairs = feature.iter().zip(expected_feature).map(|(&ours, &theirs)| f64::from(ours) - f64::from(theirs));
-        let size = square(&mut expected_feature.iter().map(|&v| f64::from(v)));
-        let relative = square(&mut { pairs }) / size;
-        let differences = probabilities.iter().zip(expected).map(|(&ours, &theirs)| f64::from((ours - theirs).abs()));
-        let absolute = differences.fold(0.0, f64::max);
-        // Written so that a NaN (a golden feature of zeros) is refused.
-        if !(relative <= GOLDEN_TOLERANCE && absolute <= GOLDEN_TOLERANCE) {
-            return Err(Error::GoldenMismatch { task: name.clone(), feature: relative, probability: absolute });
-        }
+        Ok((name.clone(), (features.concat(), probabilities)))
+    };
+    active.tasks.iter().map(answer).collect()
+}
+
+fn compare(
+    task: String,
+    (features, probabilities): &(Vec<f32>, Vec<f32>),
+    (expected_features, expected): &(Vec<f32>, Vec<f32>),
+    tolerance: f64,
+) -> Result<(), Error> {
+    let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+    let pairs = features.iter().zip(expected_features).map(|(&ours, &theirs)| f64::from(ours) - f64::from(theirs));
+    let size = square(&mut expected_features.iter().map(|&v| f64::from(v)));
+    let feature = square(&mut { pairs }) / size;
+    let differences = probabilities.iter().zip(expected).map(|(&ours, &theirs)| f64::from((ours - theirs).abs()));
+    let probability = differences.fold(0.0, f64::max);
+    // Written so that a NaN (a golden feature of zeros) is refused.
+    match feature <= tolerance && probability <= tolerance {
+        true => Ok(()),
+        false => Err(Error::GoldenMismatch { task, feature, probability }),
     }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::Error;
-pub use crate::vit::Spread;
+pub use crate::vit::{Precision, Spread};
 
 /// How a classifier uses the processor.
 #[derive(Debug, Clone, Default)]
@@ -15,6 +15,8 @@ pub struct Options {
     pub threads: Threads,
     /// How several of them share it.
     pub spread: Spread,
+    /// In how many bits linear layers are multiplied.
+    pub precision: Precision,
 }
 
 /// Whose threads do the work.

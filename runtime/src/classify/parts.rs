@@ -105,6 +105,8 @@ pub(super) fn prototypes(
 pub(super) struct Golden {
     pub pixels: Vec<f32>,
     pub by_task: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
+    /// The same in eight bits, if the bundle runs so.
+    pub int8: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
 }
 
 /// The golden vectors for `heads`, each with the number of its networks.
@@ -113,17 +115,25 @@ pub(super) fn golden(
     tensors: BTreeMap<String, Tensor>,
     image: [usize; 2],
     feature: usize,
+    int8: bool,
 ) -> Result<Golden, Error> {
     let mut take = Take { entry: "golden.safetensors".into(), tensors, wrong: Vec::new(), class: None };
     let pixels = take.tensor("pixels", &[1, 3, image[0], image[1]]);
-    let by_task = heads.iter().map(|(head, networks)| {
-        let expected = take.tensor(&format!("feature.{}", head.task), &[*networks, feature]);
-        let probabilities = take.tensor(&format!("probabilities.{}", head.task), &[1, head.classes.len()]);
-        (head.task.clone(), (expected, probabilities))
-    });
-    let by_task = by_task.collect();
-    take.finish(Golden { pixels, by_task })
+    let mut answers = |prefix: &str| {
+        let answers = heads.iter().map(|(head, networks)| {
+            let expected = take.tensor(&format!("{prefix}feature.{}", head.task), &[*networks, feature]);
+            let probabilities = take.tensor(&format!("{prefix}probabilities.{}", head.task), &[1, head.classes.len()]);
+            (head.task.clone(), (expected, probabilities))
+        });
+        answers.collect::<BTreeMap<_, _>>()
+    };
+    let by_task = answers("");
+    let int8 = if int8 { answers(INT8) } else { BTreeMap::new() };
+    take.finish(Golden { pixels, by_task, int8 })
 }
+
+/// What the names of golden vectors in eight bits begin with.
+pub(super) const INT8: &str = "int8.";
 
 /// Fusion: at every site the ranks of all parts side by side, each part's weight folded into its `b`, so that the
 /// branch computes the sum of `weight * (x A) B` over the parts.

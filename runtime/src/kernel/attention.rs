@@ -2,6 +2,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::linear::Factor;
 use super::{Activation, Level, Linear, Panels, math, rows};
 
 /// Attends with `queries` rows of `q` to the keys `[width, keys]` and the values `[keys, width]`. Rows of `q` and `out` begin `q_stride` and
@@ -53,7 +54,7 @@ impl WithSimd for Attend<'_> {
                 x: scores,
                 x_stride: keys,
                 rows: count,
-                weight: self.values,
+                weight: Factor::Panels(self.values),
                 bias: None,
                 low: None,
                 activation: Activation::None,

@@ -6,6 +6,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::panels::spans;
 use super::{Panels, math, rows, vectors};
 
 /// What is applied to a linear layer's sums.
@@ -26,6 +27,15 @@ pub(crate) struct Low<'a> {
     pub b: &'a Panels,
 }
 
+/// What a linear layer's sums begin with.
+#[derive(Clone, Copy)]
+pub(crate) enum Factor<'a> {
+    /// `x W` with `W` `[k, n]`.
+    Panels(&'a Panels),
+    /// What was multiplied elsewhere, `[rows, n]`.
+    Product { values: &'a [f32], n: usize },
+}
+
 /// One product and what follows it.
 pub(crate) struct Linear<'a> {
     /// `[rows, k]`, rows `x_stride` apart.
@@ -33,7 +43,7 @@ pub(crate) struct Linear<'a> {
     pub x_stride: usize,
     pub rows: usize,
     /// `[k, n]`
-    pub weight: &'a Panels,
+    pub weight: Factor<'a>,
     /// `[n]`
     pub bias: Option<&'a [f32]>,
     pub low: Option<Low<'a>>,
@@ -51,6 +61,7 @@ impl<'a> Linear<'a> {
     /// `x W` and nothing else, rows without gaps.
     pub fn product(x: &'a [f32], rows: usize, weight: &'a Panels, out: &'a mut [f32]) -> Self {
         let (x_stride, out_stride) = (weight.k, weight.n);
+        let weight = Factor::Panels(weight);
         let (bias, low, scale, activation) = (None, None, None, Activation::None);
         Linear { x, x_stride, rows, weight, bias, low, activation, scale, add: false, out, out_stride }
     }
@@ -61,7 +72,7 @@ impl WithSimd for Linear<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
-        for (first, width) in self.weight.spans() {
+        for (first, width) in spans(self.columns(), S::F32_LANES, vectors::<S>()) {
             match width / S::F32_LANES {
                 1 => self.panel::<S, 1>(simd, first),
                 2 => self.panel::<S, 2>(simd, first),
@@ -72,6 +83,13 @@ impl WithSimd for Linear<'_> {
 }
 
 impl Linear<'_> {
+    fn columns(&self) -> usize {
+        match self.weight {
+            Factor::Panels(panels) => panels.n,
+            Factor::Product { n, .. } => n,
+        }
+    }
+
     #[inline(always)]
     fn panel<S: Simd, const V: usize>(&mut self, simd: S, first: usize) {
         debug_assert!(V <= vectors::<S>());
@@ -96,12 +114,24 @@ impl Linear<'_> {
     #[inline(always)]
     fn tile<S: Simd, const V: usize, const M: usize>(&mut self, simd: S, first: usize, row: usize) {
         let width = V * S::F32_LANES;
-        let mut factors =
-            [(self.x, self.x_stride, self.weight.k, self.weight.panel(first, width)), (&[][..], 0, 0, &[][..])];
+        let nothing = (&[][..], 0, 0, &[][..]);
+        let mut factors = [nothing; 2];
+        let mut sums = [[simd.splat_f32s(0.0); V]; M];
+        match self.weight {
+            Factor::Panels(weight) => factors[0] = (self.x, self.x_stride, weight.k, weight.panel(first, width)),
+            Factor::Product { values, n } => {
+                for (index, sums) in sums.iter_mut().enumerate() {
+                    let values = &values[(row + index) * n..][..n];
+                    for (vector, sum) in sums.iter_mut().enumerate() {
+                        let from = first + vector * S::F32_LANES;
+                        *sum = simd.partial_load_f32s(&values[from..(from + S::F32_LANES).min(n)]);
+                    }
+                }
+            }
+        }
         if let Some(low) = self.low {
             factors[1] = (low.values, low.b.k, low.b.k, low.b.panel(first, width));
         }
-        let mut sums = [[simd.splat_f32s(0.0); V]; M];
         for (x, stride, k, panel) in factors {
             let x = if k == 0 { x } else { &x[row * stride..] };
             let rows: [&[f32]; M] = std::array::from_fn(|row| &x[row * stride..][..k]);
@@ -129,7 +159,8 @@ impl Linear<'_> {
     /// Applies to a row's sums, from column `first`, what follows the product.
     #[inline(always)]
     fn finish<S: Simd>(&mut self, simd: S, first: usize, row: usize, sums: &[f32]) {
-        let out = &mut self.out[row * self.out_stride..][..self.weight.n];
+        let columns = self.columns();
+        let out = &mut self.out[row * self.out_stride..][..columns];
         for (vector, sums) in sums.chunks_exact(S::F32_LANES).enumerate() {
             let from = first + vector * S::F32_LANES;
             let to = (from + S::F32_LANES).min(out.len());

@@ -4,13 +4,16 @@
 //! Shapes are the callers' to get right: slices that do not fit panic, and `classify::base` turns that into an error.
 
 mod attention;
+mod int8;
 mod linear;
 mod math;
 mod norm;
 mod panels;
+mod vnni;
 
 pub(crate) use attention::attend;
-pub(crate) use linear::{Activation, Linear, Low};
+pub(crate) use int8::{Int8Panels, Int8Rows};
+pub(crate) use linear::{Activation, Factor, Linear, Low};
 pub(crate) use norm::layer_norm;
 pub(crate) use panels::Panels;
 
@@ -18,12 +21,16 @@ use pulp::{Arch, Simd, WithSimd};
 
 /// A set of SIMD instructions.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Level(Arch);
+pub(crate) struct Level {
+    arch: Arch,
+    /// Whether products of bytes have an instruction of their own.
+    vnni: bool,
+}
 
 impl Level {
     /// The best that this processor has.
     pub fn best() -> Self {
-        Level(Arch::new())
+        Level { arch: Arch::new(), vnni: vnni::available() }
     }
 
     /// All that this processor has, the best first.
@@ -33,10 +40,10 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         {
             if let (Arch::V4(_), Some(avx2)) = (Arch::new(), pulp::x86::V3::try_new()) {
-                all.push(Level(Arch::V3(avx2)));
+                all.push(Level { arch: Arch::V3(avx2), vnni: false });
             }
             if !matches!(Arch::new(), Arch::Scalar) {
-                all.push(Level(Arch::Scalar));
+                all.push(Level { arch: Arch::Scalar, vnni: false });
             }
         }
         all
@@ -44,7 +51,7 @@ impl Level {
 
     /// Runs `work` with these instructions.
     pub fn run<W: WithSimd>(self, work: W) -> W::Output {
-        self.0.dispatch(work)
+        self.arch.dispatch(work)
     }
 
     /// Values in one register, and registers in one panel.

@@ -58,13 +58,9 @@ impl Panels {
         }
     }
 
-    /// First column and width (a multiple of the lanes) of each panel. All are as wide as possible and as equal as possible.
+    /// First column and width of each panel.
     pub fn spans(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let lanes = self.lanes;
-        let vectors = self.n.div_ceil(lanes);
-        let count = vectors.div_ceil(self.vectors).max(1);
-        let (each, wider) = (vectors / count, vectors % count);
-        (0..count).map(move |i| ((i * each + i.min(wider)) * lanes, (each + usize::from(i < wider)) * lanes))
+        spans(self.n, self.lanes, self.vectors)
     }
 
     /// The panel that begins at column `first`: `[k, width]`.
@@ -80,3 +76,12 @@ impl Panels {
 
 /// Values in a cache line.
 const LINE: usize = 16;
+
+/// First column and width (a multiple of the lanes) of each panel of `n` columns. All are as wide as possible, up to `most` registers, and as equal as
+/// possible.
+pub(super) fn spans(n: usize, lanes: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
+    let vectors = n.div_ceil(lanes);
+    let count = vectors.div_ceil(most).max(1);
+    let (each, wider) = (vectors / count, vectors % count);
+    (0..count).map(move |i| ((i * each + i.min(wider)) * lanes, (each + usize::from(i < wider)) * lanes))
+}

@@ -178,3 +178,46 @@ fn what_is_not_finite_is_never_hidden() {
         }
     }
 }
+
+/// The product as its definition says: each row and each column rounded to steps, the steps multiplied exactly.
+fn rounded_product(x: &[f32], w: &[f32], rows: usize, k: usize, n: usize) -> Vec<f64> {
+    let scale = |values: &mut dyn Iterator<Item = f32>| values.fold(0.0, |most: f32, v| most.max(v.abs())) / 127.0;
+    let steps = |value: f32, scale: f32| if scale > 0.0 { f64::from((value / scale).round_ties_even()) } else { 0.0 };
+    let row_scale: Vec<f32> = (0..rows).map(|r| scale(&mut x[r * k..][..k].iter().copied())).collect();
+    let column_scale: Vec<f32> = (0..n).map(|c| scale(&mut (0..k).map(|d| w[d * n + c]))).collect();
+    let at = |r: usize, c: usize| {
+        let one = |d: usize| steps(x[r * k + d], row_scale[r]) * steps(w[d * n + c], column_scale[c]);
+        (0..k).map(one).sum::<f64>() * f64::from(row_scale[r]) * f64::from(column_scale[c])
+    };
+    (0..rows * n).map(|i| at(i / n, i % n)).collect()
+}
+
+#[test]
+fn eight_bits_are_what_their_definition_says_and_the_same_with_all_instructions() {
+    for (rows, k, n) in [(1, 1, 1), (1, 64, 100), (3, 7, 5), (8, 48, 48), (13, 33, 70), (29, 20, 131), (9, 130, 16)] {
+        let (mut x, w) = (numbers(1, rows * k), numbers(2, k * n));
+        // A row of zeros, and a large value beside small ones.
+        x[..k].fill(0.0);
+        x[rows * k - 1] = 9.0;
+        let of = |level| Int8Panels::new(level, k, n, &w).product(level, &Int8Rows::new(level, &x, k));
+        let first = of(Level::best());
+        let worst = difference(&first, &rounded_product(&x, &w, rows, k, n));
+        // A step may be rounded the other way where a value lies between two.
+        assert!(worst < 0.1 * f64::from(u32::from(k > 1)) + 1e-6, "{rows}x{k}x{n}: {worst}");
+        let exact = difference(&first, &product(&x, &w, rows, k, n));
+        assert!(exact < 0.06 * (k as f64).sqrt() + 0.05, "{rows}x{k}x{n}: {exact}");
+        for level in Level::all() {
+            assert_eq!(of(level), first, "{level:?} {rows}x{k}x{n}");
+        }
+    }
+}
+
+#[test]
+fn eight_bits_do_not_hide_what_is_not_finite() {
+    for (level, bad) in Level::all().into_iter().flat_map(|l| [f32::NAN, f32::INFINITY].map(|bad| (l, bad))) {
+        let mut x = vec![1.0; 3 * 8];
+        x[9] = bad;
+        let out = Int8Panels::new(level, 8, 8, &[1.0; 64]).product(level, &Int8Rows::new(level, &x, 8));
+        assert!(out[8..16].iter().all(|v| v.is_nan()) && out[..8].iter().chain(&out[16..]).all(|v| v.is_finite()));
+    }
+}

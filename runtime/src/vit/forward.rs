@@ -7,8 +7,8 @@
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::adapter::Branch;
-use super::{Adapter, Block, Linear, Vit};
-use crate::kernel::{self, Activation, Low, Panels, attend, layer_norm};
+use super::{Adapter, Block, Linear, Vit, Weight};
+use crate::kernel::{self, Activation, Factor, Int8Rows, Low, Panels, attend, layer_norm};
 
 /// How several threads share the work of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -153,21 +153,20 @@ impl Vit {
         }
         spread(threads, work, |(adapter, part, x, y, qkv)| {
             layer_norm(self.level, x, &block.norm1.weight, &block.norm1.bias, self.layout.epsilon, y);
+            let all = self.input(&block.qkv[0], y);
             for (index, out) in qkv.into_iter().enumerate() {
+                let cls;
                 // In the last block only the CLS row asks.
-                let rows = match (last && index == 0, part) {
-                    (true, 0) => 1,
-                    (true, _) => 0,
-                    (false, _) => y.len() / hidden,
+                let input = match (last && index == 0, part) {
+                    (false, _) => &all,
+                    (true, 0) => {
+                        cls = self.input(&block.qkv[0], &y[..hidden]);
+                        &cls
+                    }
+                    (true, _) => continue,
                 };
-                let after = After::default();
-                self.linear(
-                    &block.qkv[index],
-                    adapter[index].as_ref(),
-                    &y[..rows * hidden],
-                    after,
-                    &mut out[..rows * hidden],
-                );
+                let out = &mut out[..input.x.len()];
+                self.linear(&block.qkv[index], adapter[index].as_ref(), input, After::default(), out);
             }
         });
 
@@ -185,7 +184,7 @@ impl Vit {
             attend(self.level, q, hidden, asked, self.layout.scale, &keys, &values, out, width);
         });
 
-        let inner = block.fc1.weight.n;
+        let inner = block.fc1.shape().1;
         let mut work = Vec::new();
         for (stream, adapter) in streams.iter_mut().zip(adapters) {
             let parts = stream.x[..asked * hidden].chunks_mut(each).zip(stream.y.chunks_mut(each));
@@ -203,30 +202,60 @@ impl Vit {
                 }
             }
             let after = |scale| After { scale, add: true, ..After::default() };
-            self.linear(&block.o, adapter[3].as_ref(), y, after(block.scale1.as_deref()), x);
+            self.linear(&block.o, adapter[3].as_ref(), &self.input(&block.o, y), after(block.scale1.as_deref()), x);
             layer_norm(self.level, x, &block.norm2.weight, &block.norm2.bias, self.layout.epsilon, y);
             let activation = After { activation: self.layout.activation, ..After::default() };
-            self.linear(&block.fc1, adapter[4].as_ref(), y, activation, buffer);
-            self.linear(&block.fc2, adapter[5].as_ref(), buffer, after(block.scale2.as_deref()), x);
+            self.linear(&block.fc1, adapter[4].as_ref(), &self.input(&block.fc1, y), activation, buffer);
+            self.linear(
+                &block.fc2,
+                adapter[5].as_ref(),
+                &self.input(&block.fc2, buffer),
+                after(block.scale2.as_deref()),
+                x,
+            );
         });
     }
 
-    /// `x W + b (+ (x A) B)` and what comes after, of the rows of `x`.
-    fn linear(&self, linear: &Linear, branch: Option<&Branch>, x: &[f32], after: After, out: &mut [f32]) {
-        let rows = x.len() / linear.weight.k;
+    /// `x` as `linear` takes it.
+    fn input<'a>(&self, linear: &Linear, x: &'a [f32]) -> Input<'a> {
+        let rounded = match &linear.weight {
+            Weight::Full(_) => None,
+            Weight::Int8(panels) => Some(Int8Rows::new(self.level, x, panels.k)),
+        };
+        Input { x, rounded }
+    }
+
+    /// `x W + b (+ (x A) B)` and what comes after.
+    fn linear(&self, linear: &Linear, branch: Option<&Branch>, input: &Input, after: After, out: &mut [f32]) {
+        let (k, n) = linear.shape();
+        let (x, rows) = (input.x, input.x.len() / k);
         let low = branch.map(|branch| {
             let mut low = vec![0.0; rows * branch.a.n];
             self.level.run(kernel::Linear::product(x, rows, &branch.a, &mut low));
             low
         });
         let low = low.as_ref().zip(branch).map(|(values, branch)| Low { values, b: &branch.b });
+        let product;
+        let weight = match (&linear.weight, &input.rounded) {
+            (Weight::Full(panels), _) => Factor::Panels(panels),
+            (Weight::Int8(_), None) => unreachable!("an input is rounded for the layer that it is made for"),
+            (Weight::Int8(panels), Some(rounded)) => {
+                product = panels.product(self.level, rounded);
+                Factor::Product { values: &product, n }
+            }
+        };
         self.level.run(kernel::Linear {
+            x,
+            x_stride: k,
+            rows,
+            weight,
             bias: linear.bias.as_deref(),
             low,
             activation: after.activation,
             scale: after.scale,
             add: after.add,
-            ..kernel::Linear::product(x, rows, &linear.weight, out)
+            out,
+            out_stride: n,
         });
     }
 
@@ -266,7 +295,7 @@ impl Vit {
         spare.unwrap_or_else(|| {
             let buffer = |width: usize| vec![0.0; self.tokens() * width];
             let hidden = self.layout.hidden;
-            let inner = self.blocks.iter().map(|block| block.fc1.weight.n).max().unwrap_or(0);
+            let inner = self.blocks.iter().map(|block| block.fc1.shape().1).max().unwrap_or(0);
             let qkv = [buffer(hidden), buffer(hidden), buffer(hidden)];
             Stream { x: buffer(hidden), y: buffer(hidden), qkv, mixed: buffer(hidden), inner: buffer(inner) }
         })
@@ -286,6 +315,13 @@ fn spread<T: Send>(threads: usize, work: Vec<T>, each: impl Fn(T) + Sync + Send)
         1 => work.into_iter().for_each(each),
         _ => work.into_par_iter().for_each(each),
     }
+}
+
+/// Rows that go into linear layers.
+struct Input<'a> {
+    x: &'a [f32],
+    /// For layers in eight bits.
+    rounded: Option<Int8Rows>,
 }
 
 /// What follows a linear layer.

@@ -10,17 +10,18 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use rayon::ThreadPool;
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 
 use crate::Error;
 use crate::bundle::refused;
-use crate::kernel::{Level, Panels};
+use crate::kernel::{Int8Panels, Level, Panels};
 use crate::tensors::View;
 
 pub(crate) use adapter::Adapter;
 pub use forward::Spread;
 use forward::Stream;
+use layout::{BlockNames, LinearNames, NormNames};
 pub(crate) use layout::{Layout, recognise};
-use layout::{LinearNames, NormNames};
 
 /// A transformer ready to run.
 pub(crate) struct Vit {
@@ -55,16 +56,42 @@ struct Norm {
 }
 
 struct Linear {
-    weight: Panels,
+    weight: Weight,
     bias: Option<Vec<f32>>,
 }
 
+enum Weight {
+    Full(Panels),
+    Int8(Int8Panels),
+}
+
+/// In how many bits the linear layers of the blocks are multiplied; everything else, LoRA too, has 32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32-bit floating point.
+    #[default]
+    F32,
+    /// Eight-bit whole numbers, a scale for each column of weights and for each row of activations.
+    Int8,
+}
+
+impl Linear {
+    /// Inputs and outputs.
+    fn shape(&self) -> (usize, usize) {
+        match &self.weight {
+            Weight::Full(panels) => (panels.k, panels.n),
+            Weight::Int8(panels) => (panels.k, panels.n),
+        }
+    }
+}
+
 impl Vit {
-    /// Reads and packs `weights`, one after the other. Calls use `threads`, or their caller's alone.
+    /// Reads and packs `weights`. That and calls use `threads`, or their caller's alone.
     pub fn new(
         level: Level,
         layout: Layout,
         weights: &BTreeMap<String, View>,
+        precision: Precision,
         threads: Option<(Arc<ThreadPool>, Spread)>,
     ) -> Result<Self, Error> {
         let take = |name: &str, values: usize| {
@@ -83,20 +110,26 @@ impl Vit {
         };
         let linear = |names: &LinearNames| {
             let values = take(&names.weight, names.inputs * names.outputs)?;
-            let weight = Panels::new(level, names.inputs, names.outputs, &values);
+            let weight = match precision {
+                Precision::F32 => Weight::Full(Panels::new(level, names.inputs, names.outputs, &values)),
+                Precision::Int8 => Weight::Int8(Int8Panels::new(level, names.inputs, names.outputs, &values)),
+            };
             let bias = names.bias.as_ref().map(|bias| take(bias, names.outputs)).transpose()?;
             Ok::<_, Error>(Linear { weight, bias })
         };
-        let mut blocks = Vec::with_capacity(layout.blocks.len());
-        for names in &layout.blocks {
+        let block = |names: &BlockNames| {
             let (norm1, norm2) = (norm(&names.norm1)?, norm(&names.norm2)?);
             let scale = |name: &Option<String>| name.as_ref().map(|name| take(name, hidden)).transpose();
             let (scale1, scale2) = (scale(&names.scale1)?, scale(&names.scale2)?);
             let [q, k, v] = &names.qkv;
             let qkv = [linear(q)?, linear(k)?, linear(v)?];
             let (o, fc1, fc2) = (linear(&names.o)?, linear(&names.fc1)?, linear(&names.fc2)?);
-            blocks.push(Block { norm1, qkv, o, scale1, norm2, fc1, fc2, scale2 });
-        }
+            Ok::<_, Error>(Block { norm1, qkv, o, scale1, norm2, fc1, fc2, scale2 })
+        };
+        let blocks = match &threads {
+            None => layout.blocks.iter().map(block).collect::<Result<_, _>>()?,
+            Some((pool, _)) => pool.install(|| layout.blocks.par_iter().map(block).collect::<Result<_, _>>())?,
+        };
         let norm = norm(&layout.norm)?;
         let spare = Mutex::default();
         Ok(Vit { level, layout, patch, patch_bias, cls, positions, blocks, norm, threads, spare })
@@ -106,7 +139,11 @@ impl Vit {
     pub fn bytes(&self) -> usize {
         let vectors = |values: &[f32]| size_of_val(values);
         let optional = |values: &Option<Vec<f32>>| values.as_deref().map_or(0, vectors);
-        let linear = |linear: &Linear| linear.weight.bytes() + optional(&linear.bias);
+        let weight = |weight: &Weight| match weight {
+            Weight::Full(panels) => panels.bytes(),
+            Weight::Int8(panels) => panels.bytes(),
+        };
+        let linear = |linear: &Linear| weight(&linear.weight) + optional(&linear.bias);
         let norm = |norm: &Norm| vectors(&norm.weight) + vectors(&norm.bias);
         let block = |block: &Block| {
             let layers = block.qkv.iter().chain([&block.o, &block.fc1, &block.fc2]).map(linear).sum::<usize>();

@@ -1,12 +1,11 @@
 //! `packer forge compare`: every method on the members of an item, side by side.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::{At, Version};
-use crate::data::Dataset;
+use crate::cli::input::folders;
 use crate::forge::compare::{Question, compare};
 use crate::forge::recipe::Recipes;
 use crate::{Error, output};
@@ -49,7 +48,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
-    let data = folders(&args.data)?;
+    let data = folders("--data", &args.data)?;
     let forge = args.at.open()?;
     let item = super::item(&forge, args.item)?;
     let (methods, resamples) = (&args.methods, args.resamples as usize);
@@ -75,19 +74,4 @@ pub fn run(args: Args) -> Result<(), Error> {
         }
         false => output::print(&comparison.table()),
     }
-}
-
-/// `TASK=DIR` as the images of a task.
-fn folders(given: &[String]) -> Result<BTreeMap<String, Dataset>, Error> {
-    let refuse = |what: String| Err(Error::Option { name: "--data", what });
-    let mut data = BTreeMap::new();
-    for text in given {
-        let Some((task, dir)) = text.split_once('=').filter(|(task, dir)| !task.is_empty() && !dir.is_empty()) else {
-            return refuse(format!("{text:?} is not like TASK=DIR"));
-        };
-        if data.insert(task.to_owned(), Dataset::open(dir.as_ref())?).is_some() {
-            return refuse(format!("names the task {task} twice"));
-        }
-    }
-    Ok(data)
 }

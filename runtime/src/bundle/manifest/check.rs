@@ -45,7 +45,8 @@ impl Manifest {
             return Err(contradiction(format!("entry {name} belongs to no module, no head and no routing")));
         }
         self.check_compositions(&modules, &tasks)?;
-        self.check_metrics(&tasks)
+        self.check_metrics(&tasks)?;
+        self.check_int8(&tasks)
     }
 
     fn check_base(&self) -> Result<(), Error> {
@@ -170,6 +171,21 @@ impl Manifest {
             let finite = [metric.low, metric.value, metric.high].iter().all(|value| value.is_finite());
             require(finite && metric.low <= metric.high && metric.n <= MAX_COUNT, || {
                 format!("the metric of {task} is not a number within an interval")
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    fn check_int8(&self, tasks: &BTreeSet<&str>) -> Result<(), Error> {
+        let measured: BTreeSet<&str> = self.int8.keys().map(String::as_str).collect();
+        require(measured.is_empty() || measured == *tasks, || "int8 is not about every task".into())?;
+        for (task, cost) in &self.int8 {
+            name("int8 metric", &cost.name)?;
+            let finite = [cost.f32, cost.int8, cost.low, cost.high].iter().all(|value| value.is_finite());
+            require(finite && cost.low <= cost.high && cost.n <= MAX_COUNT, || {
+                format!("what eight bits cost {task} is not a number within an interval")
             })?;
         }
         Ok(())

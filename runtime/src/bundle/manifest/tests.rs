@@ -72,6 +72,7 @@ pub(crate) fn example() -> Manifest {
             "breast".into(),
             Metric { name: "balanced_accuracy".into(), value: 0.9, low: 0.8, high: 1.0, n: 252 },
         )]),
+        int8: BTreeMap::new(),
         tool: Tool { name: "packer".into(), version: "0.1.0".into() },
     }
 }
@@ -238,6 +239,11 @@ fn contradictions_are_refused() {
         ("twice", |m| m.compositions[0].parts = vec![m.compositions[0].parts[0].clone(); 2]),
         ("weight NaN", |m| m.compositions[0].parts[0].weight = f64::NAN),
         ("which is not there", |m| m.compositions[0].parts[0].module = "0".repeat(64)),
+        ("int8 is not about every task", |m| m.int8 = BTreeMap::from([("lung".into(), cost())])),
+        ("eight bits cost breast", |m| m.int8 = BTreeMap::from([("breast".into(), Int8Cost { low: 1.0, ..cost() })])),
+        ("eight bits cost breast", |m| {
+            m.int8 = BTreeMap::from([("breast".into(), Int8Cost { f32: f64::NAN, ..cost() })]);
+        }),
         ("metrics name task", |m| m.metrics = BTreeMap::from([("lung".into(), m.metrics["breast"].clone())])),
         ("within an interval", |m| m.metrics.get_mut("breast").unwrap().low = 2.0),
         ("within an interval", |m| m.metrics.get_mut("breast").unwrap().value = f64::INFINITY),
@@ -249,4 +255,8 @@ fn contradictions_are_refused() {
         let error = manifest.to_canonical().unwrap_err();
         assert!(error.is_refusal() && error.to_string().contains(words), "{words}: {error}");
     }
+}
+
+fn cost() -> Int8Cost {
+    Int8Cost { name: "balanced_accuracy".into(), f32: 0.9, int8: 0.89, low: -0.02, high: 0.0, n: 40 }
 }
