@@ -6,13 +6,16 @@
 
 pub mod bundle;
 mod class;
+#[cfg(feature = "classify")]
 pub mod classify;
 pub mod error;
 pub mod image;
 mod json;
+#[cfg(feature = "classify")]
 mod kernel;
 pub mod preprocess;
 pub mod tensors;
+#[cfg(feature = "classify")]
 mod vit;
 
 pub use class::Class;

@@ -56,12 +56,29 @@ impl View<'_> {
     /// # Errors
     /// [`Error::Tensor`] for a type that is not read here and for values that are not finite.
     pub fn read(&self) -> Result<Tensor, Error> {
-        let (dtype, data) = widen(self.dtype, self.bytes).map_err(|what| self.refuse(Class::StUnusable, what))?;
-        if let Some(place) = data.iter().position(|value| !value.is_finite()) {
-            let class = if data[place].is_nan() { Class::NanWeight } else { Class::InfWeight };
-            return Err(self.refuse(class, format!("value {place} is {}; only finite values are read", data[place])));
-        }
+        let (dtype, data) = self.widened(self.bytes, 0)?;
         Ok(Tensor { shape: self.shape.clone(), data, dtype })
+    }
+
+    /// Hands rows of `width` values, widened to f32, to `each` with their number, one after the other: the tensor is never whole in memory twice.
+    #[cfg(feature = "classify")]
+    pub(crate) fn rows(&self, width: usize, mut each: impl FnMut(usize, &[f32])) -> Result<(), Error> {
+        let values = self.shape.iter().product::<usize>().max(1);
+        for (row, bytes) in self.bytes.chunks(width * (self.bytes.len() / values)).enumerate() {
+            each(row, &self.widened(bytes, row * width)?.1);
+        }
+        Ok(())
+    }
+
+    /// The values in `bytes`, the first of which is the tensor's value `first`.
+    fn widened(&self, bytes: &[u8], first: usize) -> Result<(Dtype, Vec<f32>), Error> {
+        let (dtype, data) = widen(self.dtype, bytes).map_err(|what| self.refuse(Class::StUnusable, what))?;
+        if let Some(place) = data.iter().position(|value| !value.is_finite()) {
+            let (value, place) = (data[place], first + place);
+            let class = if value.is_nan() { Class::NanWeight } else { Class::InfWeight };
+            return Err(self.refuse(class, format!("value {place} is {value}; only finite values are read")));
+        }
+        Ok((dtype, data))
     }
 
     fn refuse(&self, class: Class, what: String) -> Error {

@@ -21,6 +21,7 @@ pub use description::Description;
 pub use manifest::Manifest;
 pub use state::{STEP, State};
 pub use trust::{LONGEST as LONGEST_TRUST, Moment, Role, TRUST_TYPE, Trust};
+#[cfg(feature = "classify")]
 pub(crate) use verify::refused;
 pub use verify::{Signed, Unverified, Verified, open, open_envelope, open_unverified};
 

@@ -15,7 +15,9 @@ use super::trust::Trust;
 use super::{Description, sha256_hex};
 use crate::Class;
 use crate::error::{Error, Refusal};
-use crate::tensors::{self, Tensor, View};
+#[cfg(feature = "classify")]
+use crate::tensors::View;
+use crate::tensors::{self, Tensor};
 
 /// A description that enough trusted keys have signed.
 #[derive(Debug)]
@@ -96,6 +98,7 @@ impl<D> Verified<D> {
     }
 
     /// The tensors of a payload entry, their values still in the archive.
+    #[cfg(feature = "classify")]
     pub(crate) fn views(&self, name: &str) -> Result<BTreeMap<String, View<'_>>, Error> {
         tensors::views(self.entry(name)?, name).map_err(refused)
     }

@@ -44,6 +44,15 @@ impl Panels {
         }
     }
 
+    /// Takes the values of row `row`.
+    pub fn set_row(&mut self, row: usize, values: &[f32]) {
+        let (k, n) = (self.k, self.n);
+        for (first, width) in self.spans() {
+            let taken = width.min(n - first);
+            self.data[self.start + first * k + row * width..][..taken].copy_from_slice(&values[first..][..taken]);
+        }
+    }
+
     /// Takes the values of `[n, k]`, rows beginning `stride` values apart.
     pub fn fill_transposed(&mut self, values: &[f32], stride: usize) {
         let (k, n) = (self.k, self.n);

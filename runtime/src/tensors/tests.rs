@@ -39,6 +39,26 @@ fn what_is_written_is_read_and_is_the_same_in_any_order() {
 }
 
 #[test]
+fn rows_are_the_tensor_and_name_the_value_that_is_wrong() {
+    let tensors = three();
+    let bytes = write(pairs(&tensors), &BTreeMap::new()).unwrap();
+    for (name, view) in views(&bytes, "x").unwrap() {
+        let whole = &tensors[&name].data;
+        for width in [1, 2, 3, 9] {
+            let mut rows = Vec::new();
+            view.rows(width, |row, values| rows.extend(values.iter().map(|v| (row, *v)))).unwrap();
+            let expected: Vec<_> = whole.iter().enumerate().map(|(i, v)| (i / width, *v)).collect();
+            assert_eq!(rows, expected, "{name} in rows of {width}");
+        }
+    }
+    let mut bad = file(r#"{"w":{"dtype":"F32","shape":[2,2],"data_offsets":[0,16]}}"#, 16);
+    let end = bad.len() - 4;
+    bad[end..].copy_from_slice(&f32::NAN.to_le_bytes());
+    let error = views(&bad, "x").unwrap()["w"].rows(2, |_, _| ()).unwrap_err();
+    assert!(matches!(&error, Error::Tensor { class: Class::NanWeight, .. }) && error.to_string().contains("value 3"));
+}
+
+#[test]
 fn sixteen_bit_values_round_to_the_nearest() {
     let one = |dtype| Tensor { shape: vec![1], data: vec![0.1], dtype };
     for (dtype, expected) in [(Dtype::F16, f16::from_f32(0.1).to_f32()), (Dtype::BF16, bf16::from_f32(0.1).to_f32())] {

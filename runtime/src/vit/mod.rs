@@ -109,10 +109,19 @@ impl Vit {
             Ok::<_, Error>(Norm { weight: take(&names.weight, hidden)?, bias: take(&names.bias, hidden)? })
         };
         let linear = |names: &LinearNames| {
-            let values = take(&names.weight, names.inputs * names.outputs)?;
+            let (inputs, outputs) = (names.inputs, names.outputs);
             let weight = match precision {
-                Precision::F32 => Weight::Full(Panels::new(level, names.inputs, names.outputs, &values)),
-                Precision::Int8 => Weight::Int8(Int8Panels::new(level, names.inputs, names.outputs, &values)),
+                Precision::F32 => {
+                    let missing = || Error::Device { what: format!("the weight {} is missing", names.weight) };
+                    let view = weights.get(&names.weight).ok_or_else(missing)?;
+                    let mut panels = Panels::zeros(level, inputs, outputs);
+                    view.rows(outputs, |row, values| panels.set_row(row, values)).map_err(refused)?;
+                    Weight::Full(panels)
+                }
+                Precision::Int8 => {
+                    let values = take(&names.weight, inputs * outputs)?;
+                    Weight::Int8(Int8Panels::new(level, inputs, outputs, &values))
+                }
             };
             let bias = names.bias.as_ref().map(|bias| take(bias, names.outputs)).transpose()?;
             Ok::<_, Error>(Linear { weight, bias })
