@@ -99,7 +99,7 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
     let verified = bundle::verify(bytes, &trust)?;
     let verify = start.elapsed().as_secs_f64() - read;
     let classifier = match precision {
-        Precision::F32 => Classifier::load_with(verified, options(Spread::Layers))?,
+        Precision::F32 => Classifier::load_with(&verified, options(Spread::Layers))?,
         // What eight bits cost random weights is not in the bundle.
         Precision::Int8 => Classifier::rehearse(&verified, options(Spread::Layers))?.0,
     };
@@ -116,7 +116,7 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
             ["many", count] => many(&classifier, picture.view(), count.parse()?)?,
             ["batch", spread, count] => {
                 let spread = if spread == "images" { Spread::Images } else { Spread::Layers };
-                let other = Classifier::load_with(bundle::verify(fs::read(bundle)?, &trust)?, options(spread))?;
+                let other = Classifier::load_with(&bundle::verify(fs::read(bundle)?, &trust)?, options(spread))?;
                 let views = vec![picture.view(); count.parse()?];
                 timed(|| other.classify_batch(&views, Some(TASK)).map(|_| ()))?
             }

@@ -31,17 +31,14 @@ impl<'a> RgbView<'a> {
     /// ends before the last row does.
     pub fn new(data: &'a [u8], width: u32, height: u32, stride: usize) -> Result<Self, Error> {
         let refuse = |what: String| Err(Error::Pixels { what });
-        if width == 0 || height == 0 || u64::from(width) * u64::from(height) > MAX_PIXELS {
-            return refuse(format!("{width} x {height} is not between 1 and {MAX_PIXELS} pixels"));
-        }
+        check_sides(width, height)?;
         let row = width as usize * 3;
         if stride < row {
             return refuse(format!(
                 "a stride of {stride} bytes is less than a row of {width} RGB pixels ({row} bytes)"
             ));
         }
-        let needed = stride.checked_mul(height as usize - 1).and_then(|rows| rows.checked_add(row));
-        match needed {
+        match extent(row, height, stride) {
             Some(needed) if needed <= data.len() => Ok(RgbView { data, width, height, stride }),
             _ => refuse(format!(
                 "{} bytes do not hold {width} x {height} RGB pixels with a stride of {stride} bytes",
@@ -134,16 +131,13 @@ pub fn from_samples(
     if channels != 1 && channels != 3 {
         return refuse(format!("{channels} channels are neither gray nor RGB"));
     }
-    if width == 0 || height == 0 || u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return refuse(format!("{width} x {height} is not between 1 and {MAX_PIXELS} pixels"));
-    }
+    check_sides(width, height)?;
     let row = width as usize * channels;
-    let needed = stride.checked_mul(height as usize - 1).and_then(|rows| rows.checked_add(row));
     let given = match samples {
         Samples::Bits8(data) => data.len(),
         Samples::Bits16(data, _) => data.len(),
     };
-    if stride < row || needed.is_none_or(|needed| needed > given) {
+    if stride < row || extent(row, height, stride).is_none_or(|needed| needed > given) {
         return refuse(format!(
             "{given} samples do not hold {height} rows of {row} samples that begin {stride} samples apart"
         ));
@@ -203,6 +197,18 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
     }
     let decoded = image::DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     RgbImage8::new(decoded.into_rgb8().into_raw(), width, height)
+}
+
+fn check_sides(width: u32, height: u32) -> Result<(), Error> {
+    match width > 0 && height > 0 && u64::from(width) * u64::from(height) <= MAX_PIXELS {
+        true => Ok(()),
+        false => Err(Error::Pixels { what: format!("{width} x {height} is not between 1 and {MAX_PIXELS} pixels") }),
+    }
+}
+
+/// From the first to the last value of `height` rows (one at least) of `row` values that begin `stride` values apart.
+fn extent(row: usize, height: u32, stride: usize) -> Option<usize> {
+    stride.checked_mul(height as usize - 1)?.checked_add(row)
 }
 
 /// The number of colour components of a JPEG file that goes on to its end marker. The decoder fills what is missing

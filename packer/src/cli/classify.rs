@@ -41,7 +41,7 @@ pub struct Args {
 pub fn run(args: Args) -> Result<(), Error> {
     let precision = if args.int8 { Precision::Int8 } else { Precision::F32 };
     let options = Options { precision, ..Options::default() };
-    let classifier = args.trusted.open(&args.bundle, |bundle, _| Ok(Classifier::load_with(bundle, options)?))?;
+    let classifier = args.trusted.open(&args.bundle, |bundle, _| Ok(Classifier::load_with(&bundle, options)?))?;
     let threads = args.threads.map_or(0, NonZeroUsize::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Error::Option { name: "--threads", what: error.to_string() })?;

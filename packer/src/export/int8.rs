@@ -27,7 +27,7 @@ pub fn measured(bytes: &[u8], data: &BTreeMap<String, Dataset>, keys: &[SigningK
     let bundle = verify(bytes.to_vec(), &trust)?;
     let eight = || Options { precision: Precision::Int8, ..Options::default() };
     let (int8, answers) = Classifier::rehearse(&bundle, eight())?;
-    let full = Classifier::load(verify(bytes.to_vec(), &trust)?)?;
+    let full = Classifier::load_with(&bundle, Options::default())?;
     let tasks: Vec<&str> = bundle.manifest().heads.iter().map(|head| head.task.as_str()).collect();
     if let Some(unknown) = data.keys().find(|task| !tasks.contains(&task.as_str())) {
         return Err(Error::Bundle { what: format!("the bundle has no task {unknown}; it has {}", tasks.join(", ")) });
@@ -52,8 +52,9 @@ pub fn measured(bytes: &[u8], data: &BTreeMap<String, Dataset>, keys: &[SigningK
         costs.insert(task.clone(), cost(task, data, bundle.manifest(), [&full, &int8])?);
     }
     let written = with(&bundle, costs, answers, keys)?;
-    Classifier::load_with(verify(written.clone(), &trust)?, eight())?;
-    Classifier::load(verify(written.clone(), &trust)?)?;
+    let verified = verify(written.clone(), &trust)?;
+    Classifier::load_with(&verified, eight())?;
+    Classifier::load(verified)?;
     Ok(written)
 }
 
@@ -77,8 +78,9 @@ fn cost(task: &str, data: &Dataset, manifest: &Manifest, both: [&Classifier; 2])
         answers.push(Predictions::new(&probabilities, images.labels(), classes)?);
     }
     drop(progress);
-    let place = Metric::ALL.iter().position(|metric| *metric == Metric::BalancedAccuracy).unwrap_or_default();
-    let value = |predictions: &Predictions, weights: &[u32]| predictions.metrics(weights)[place].unwrap_or(f64::NAN);
+    let value = |predictions: &Predictions, weights: &[u32]| {
+        predictions.metrics(weights)[Metric::BalancedAccuracy as usize].unwrap_or(f64::NAN)
+    };
     let once = vec![1; images.len()];
     let bootstrap = Bootstrap::new(images.labels(), images.groups(), RESAMPLES, 0).map_err(|class| {
         let class = &data.classes[class];

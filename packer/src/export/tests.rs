@@ -345,7 +345,7 @@ fn eight_bits_are_measured_written_and_checked_like_all_the_rest() {
     let data = BTreeMap::from([(task.clone(), images(dir.path(), classes))]);
     let plain = build_bundle(&vit, std::slice::from_ref(&module), &options(), &[key()]).unwrap();
     let eight = || medforge_runtime::classify::Options { precision: Precision::Int8, ..Default::default() };
-    let error = Classifier::load_with(verified(plain.clone()), eight()).err().unwrap();
+    let error = Classifier::load_with(&verified(plain.clone()), eight()).err().unwrap();
     assert!(matches!(error, RuntimeError::Precision { .. }), "{error}");
 
     let measured = int8::measured(&plain, &data, &[key()]).unwrap();
@@ -354,7 +354,7 @@ fn eight_bits_are_measured_written_and_checked_like_all_the_rest() {
     let card = String::from_utf8(verified(measured.clone()).entry("model_card.md").unwrap().to_vec()).unwrap();
     assert!(card.contains("In eight bits") && card.contains(&task), "{card}");
     let exact = load(measured.clone()).unwrap().classify(picture(9, 9).view(), None).unwrap();
-    let classifier = Classifier::load_with(verified(measured.clone()), eight()).unwrap();
+    let classifier = Classifier::load_with(&verified(measured.clone()), eight()).unwrap();
     let rounded = classifier.classify(picture(9, 9).view(), None).unwrap();
     assert_ne!(exact.probabilities, rounded.probabilities);
     let worst = exact.probabilities.iter().zip(&rounded.probabilities).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
@@ -372,7 +372,7 @@ fn eight_bits_are_measured_written_and_checked_like_all_the_rest() {
     let forged = Manifest { entries: list(&payload), ..manifest.clone() };
     let forged = assemble(&forged, &payload, &[key()]).unwrap();
     assert!(load(forged.clone()).is_ok(), "in 32 bits nothing is wrong");
-    let error = Classifier::load_with(verified(forged), eight()).err().unwrap();
+    let error = Classifier::load_with(&verified(forged), eight()).err().unwrap();
     assert!(matches!(error, RuntimeError::GoldenMismatch { .. }), "{error}");
 
     for (data, words) in [

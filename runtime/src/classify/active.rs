@@ -55,8 +55,6 @@ pub struct Row<'a> {
 struct Resolved<'a> {
     task: &'a Task,
     composed: Arc<Composed>,
-    /// The place of its first feature among all that are asked for.
-    first: usize,
 }
 
 impl Active {
@@ -90,29 +88,29 @@ impl Active {
         }
         let start = Instant::now();
         let seen = self.seen(&pixels, rows, cancel)?;
-        let mut wanted: Vec<(usize, Adaptation)> = Vec::new();
         let mut resolved = Vec::with_capacity(rows.len());
         for (index, row) in rows.iter().enumerate() {
             let task = self.task_of(row, seen.get(&row.image)).map_err(in_row(index))?;
             let composed = self.composed(task, &row.selection).map_err(in_row(index))?;
-            let networks = composed.networks.len();
-            resolved.push(Resolved { task, composed: composed.clone(), first: wanted.len() });
-            wanted.extend((0..networks).map(|network| (row.image, Adaptation(composed.clone(), network))));
+            resolved.push(Resolved { task, composed });
         }
-        let asked: Vec<_> =
-            wanted.iter().map(|(image, Adaptation(all, network))| (*image, &*all.networks[*network])).collect();
-        let features = self.base.features(&pixels, &asked, &|| cancel.asked())?;
+        let asked: Vec<_> = rows
+            .iter()
+            .zip(&resolved)
+            .flat_map(|(row, found)| found.composed.networks.iter().map(|network| (row.image, &**network)))
+            .collect();
+        let mut features = self.base.features(&pixels, &asked, &|| cancel.asked())?.into_iter();
         let base = start.elapsed();
         let finish = |(row, found): (&Row, &Resolved)| {
-            let Resolved { task, composed, first } = found;
+            let Resolved { task, composed } = found;
+            let features: Vec<_> = features.by_ref().take(composed.networks.len()).collect();
             let shares = task.routing.as_ref().zip(seen.get(&row.image)).map(|(routing, seen)| routing.shares(seen));
             let weights = composed.weights(shares.as_ref());
-            let features = &features[*first..][..composed.networks.len()];
             let participants = composed.modules().zip(&weights);
             Ok(Classification {
                 task: task.head.task.clone(),
                 classes: task.head.classes.clone(),
-                probabilities: composed.probabilities(&task.head, features, &weights)?,
+                probabilities: composed.probabilities(&task.head, &features, &weights)?,
                 bundle: task.bundle.clone(),
                 composition: composed.id.clone(),
                 modules: participants.map(|(m, &weight)| Participant { id: m.id.clone(), weight }).collect(),
@@ -214,6 +212,3 @@ impl Active {
         self.task(likeliest.map(|(name, _)| name))
     }
 }
-
-/// One network of a composition.
-struct Adaptation(Arc<Composed>, usize);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::active::{Active, Task};
 use super::base::Base;
 use super::composed::{Composed, Head, Module};
-use super::{Answers, Cancel, GOLDEN_TOLERANCE, INT8_TOLERANCE, Options, Precision, graph, parts};
+use super::{Answers, GOLDEN_TOLERANCE, INT8_TOLERANCE, Options, Precision, graph, parts};
 use crate::Error;
 use crate::bundle::VerifiedBundle;
 use crate::bundle::manifest::{Composition, Manifest, Mode};
@@ -129,8 +129,7 @@ fn answers(active: &Active, pixels: Vec<f32>) -> Result<Answers, Error> {
         let routing = task.routing.as_ref().filter(|_| composed.routed());
         let frozen = routing.map(|_| (0, &*active.frozen));
         let rows: Vec<_> = frozen.into_iter().chain(composed.networks.iter().map(|network| (0, &**network))).collect();
-        let never = Cancel::default();
-        let features = active.base.features(&pixels, &rows, &|| never.asked())?;
+        let features = active.base.features(&pixels, &rows, &|| false)?;
         let shares = routing.map(|routing| routing.shares(&features[0]));
         let own = &features[usize::from(routing.is_some())..];
         let probabilities = composed.probabilities(&task.head, own, &composed.weights(shares.as_ref()))?;

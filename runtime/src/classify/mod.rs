@@ -128,15 +128,15 @@ impl Classifier {
     /// [`Error::Refused`] with one of the classes of payloads, [`Error::GoldenMismatch`] and [`Error::Device`] for a device that cannot
     /// run it.
     pub fn load(bundle: VerifiedBundle) -> Result<Self, Error> {
-        Self::load_with(bundle, Options::default())
+        Self::load_with(&bundle, Options::default())
     }
 
     /// As [`load`](Self::load), to run as `options` say.
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_with(bundle: VerifiedBundle, options: Options) -> Result<Self, Error> {
-        let active = load::active(&bundle, &options, None)?;
+    pub fn load_with(bundle: &VerifiedBundle, options: Options) -> Result<Self, Error> {
+        let active = load::active(bundle, &options, None)?;
         Ok(Self::of(active, options))
     }
 

@@ -2,35 +2,19 @@
 
 use pulp::{Simd, WithSimd};
 
-use super::linear::Factor;
-use super::{Activation, Level, Linear, Panels, math, rows};
+use super::{Linear, Panels, math, rows};
 
-/// Attends with `queries` rows of `q` to the keys `[width, keys]` and the values `[keys, width]`. Rows of `q` and `out` begin `q_stride` and
-/// `out_stride` values apart.
-#[expect(clippy::too_many_arguments, reason = "one head's matrices and how they lie")]
-pub(crate) fn attend(
-    level: Level,
-    q: &[f32],
-    q_stride: usize,
-    queries: usize,
-    scale: f32,
-    keys: &Panels,
-    values: &Panels,
-    out: &mut [f32],
-    out_stride: usize,
-) {
-    level.run(Attend { q, q_stride, queries, scale, keys, values, out, out_stride });
-}
-
-struct Attend<'a> {
-    q: &'a [f32],
-    q_stride: usize,
-    queries: usize,
-    scale: f32,
-    keys: &'a Panels,
-    values: &'a Panels,
-    out: &'a mut [f32],
-    out_stride: usize,
+/// One head: `queries` rows of `q`, which begin `q_stride` values apart, attend to the keys `[width, keys]` and the values `[keys, width]`.
+pub(crate) struct Attend<'a> {
+    pub q: &'a [f32],
+    pub q_stride: usize,
+    pub queries: usize,
+    /// What scores are multiplied with.
+    pub scale: f32,
+    pub keys: &'a Panels,
+    pub values: &'a Panels,
+    /// `[queries, width]`
+    pub out: &'a mut [f32],
 }
 
 impl WithSimd for Attend<'_> {
@@ -50,20 +34,7 @@ impl WithSimd for Attend<'_> {
             };
             product.with_simd(simd);
             scores.chunks_exact_mut(keys).for_each(|scores| softmax(simd, scores, self.scale));
-            let mixed = Linear {
-                x: scores,
-                x_stride: keys,
-                rows: count,
-                weight: Factor::Panels(self.values),
-                bias: None,
-                low: None,
-                activation: Activation::None,
-                scale: None,
-                add: false,
-                out: &mut self.out[row * self.out_stride..],
-                out_stride: self.out_stride,
-            };
-            mixed.with_simd(simd);
+            Linear::product(scores, count, self.values, &mut self.out[row * self.values.n..]).with_simd(simd);
             row += count;
         }
     }
@@ -73,16 +44,16 @@ impl WithSimd for Attend<'_> {
 #[inline(always)]
 fn softmax<S: Simd>(simd: S, scores: &mut [f32], scale: f32) {
     let lanes = S::F32_LANES;
-    let scale = simd.splat_f32s(scale);
+    let scales = simd.splat_f32s(scale);
     let mut largest = simd.splat_f32s(f32::NEG_INFINITY);
     let (whole, rest) = S::as_mut_simd_f32s(scores);
     for value in whole.iter_mut() {
-        *value = simd.mul_f32s(*value, scale);
+        *value = simd.mul_f32s(*value, scales);
         largest = simd.max_f32s(largest, *value);
     }
     let mut largest = simd.reduce_max_f32s(largest);
     for value in rest.iter_mut() {
-        *value *= simd.reduce_max_f32s(scale);
+        *value *= scale;
         largest = largest.max(*value);
     }
     let shift = simd.splat_f32s(largest);

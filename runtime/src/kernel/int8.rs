@@ -7,6 +7,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::Level;
+use super::math::ROUND;
 use super::panels::spans;
 use super::vnni;
 
@@ -37,7 +38,7 @@ pub(crate) struct Int8Rows {
 const LANES: usize = 16;
 const VECTORS: usize = 3;
 /// Rows whose sums are taken together.
-pub(super) const ROWS: usize = 8;
+const ROWS: usize = 8;
 /// What is added to a signed value.
 const SHIFT: i32 = 128;
 const LARGEST: f32 = 127.0;
@@ -155,8 +156,6 @@ impl WithSimd for Round<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        /// Added, it leaves a rounded number in the lowest bits.
-        const ROUND: f32 = 12_582_912.0;
         let lanes = S::F32_LANES;
         let Int8Rows { stride, data, scales } = self.rows;
         let mut bits = vec![0; self.k];

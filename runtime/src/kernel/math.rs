@@ -2,13 +2,15 @@
 
 use pulp::Simd;
 
+/// 1.5 * 2^23: added to a number below 2^22, it leaves the nearest whole number in the lowest bits.
+pub(super) const ROUND: f32 = 12_582_912.0;
+
 /// `e^x` to 3e-7 of its value; below -87 it is about 1e-38 and above 88 about 1e38. NaN for what is not finite, on every processor.
 ///
 /// `x = n ln 2 + r` with `|r| <= ln 2 / 2`, then Taylor's polynomial of degree 7 for `e^r` and `n` put into the exponent's bits. `n` is
-/// rounded by adding 1.5 * 2^23, which leaves it in the lowest bits.
+/// rounded by adding [`ROUND`].
 #[inline(always)]
 pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    const ROUND: f32 = 12_582_912.0;
     // ln 2 in two parts, the first exact in few bits, so that n times it is exact.
     const LN2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     let all = |value: f32| simd.splat_f32s(value);

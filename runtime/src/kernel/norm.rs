@@ -24,14 +24,14 @@ impl WithSimd for LayerNorm<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let width = self.weight.len();
         for (x, out) in self.x.chunks_exact(width).zip(self.out.chunks_exact_mut(width)) {
-            let mean = simd.splat_f32s(sum(simd, x, |value| value) / width as f32);
+            let centre = sum(simd, x, |value| value) / width as f32;
+            let mean = simd.splat_f32s(centre);
             let square = |value| {
                 let distance = simd.sub_f32s(value, mean);
                 simd.mul_f32s(distance, distance)
             };
             // Zeros that fill the last register are not part of the row.
             let filled = (width.next_multiple_of(S::F32_LANES) - width) as f32;
-            let centre = simd.reduce_max_f32s(mean);
             let variance = (sum(simd, x, square) - filled * centre * centre).max(0.0) / width as f32;
             let scale = simd.splat_f32s(1.0 / (variance + self.epsilon).sqrt());
             let lanes = S::F32_LANES;

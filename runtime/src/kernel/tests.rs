@@ -1,3 +1,5 @@
+//! Every kernel against its formula in f64, with every set of instructions that the processor has, on outputs poisoned with NaN.
+
 use super::*;
 
 /// Numbers between -1 and 1 that look random and are always the same.
@@ -138,7 +140,9 @@ fn attention_is_what_its_formula_says_even_for_large_scores() {
         let mut key_panels = Panels::zeros(level, width, keys);
         key_panels.fill_transposed(&k, width);
         let mut out = vec![f32::NAN; queries * width];
-        attend(level, &q, width, queries, 0.7, &key_panels, &Panels::new(level, keys, width, &v), &mut out, width);
+        let values = Panels::new(level, keys, width, &v);
+        let (q, q_stride, scale, keys_of) = (&q[..], width, 0.7, &key_panels);
+        level.run(Attend { q, q_stride, queries, scale, keys: keys_of, values: &values, out: &mut out });
         let exact = (0..queries).flat_map(|query| {
             let score = |key: usize| {
                 let products = (0..width).map(|d| f64::from(q[query * width + d]) * f64::from(k[key * width + d]));
@@ -173,7 +177,8 @@ fn what_is_not_finite_is_never_hidden() {
             let mut keys = Panels::zeros(level, 8, 3);
             keys.fill_transposed(&x, 8);
             let values = Panels::new(level, 3, 8, &[1.0; 24]);
-            attend(level, &[1.0; 8], 8, 1, 1.0, &keys, &values, &mut out[..8], 8);
+            let (q, q_stride, queries, scale) = (&[1.0; 8], 8, 1, 1.0);
+            level.run(Attend { q, q_stride, queries, scale, keys: &keys, values: &values, out: &mut out[..8] });
             assert!(out[..8].iter().all(|v| !v.is_finite()), "{level:?} {bad}: {out:?}");
         }
     }

@@ -8,7 +8,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::adapter::Branch;
 use super::{Adapter, Block, Linear, Vit, Weight};
-use crate::kernel::{self, Activation, Factor, Int8Rows, Low, Panels, attend, layer_norm};
+use crate::kernel::{self, Activation, Attend, Factor, Int8Rows, Low, Panels, layer_norm};
 
 /// How several threads share the work of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +21,6 @@ pub enum Spread {
 }
 
 /// The buffers of one stream.
-#[derive(Default)]
 pub(super) struct Stream {
     /// `[tokens, hidden]`: what goes from block to block.
     x: Vec<f32>,
@@ -181,7 +180,8 @@ impl Vit {
                 (Panels::zeros(self.level, width, tokens), Panels::zeros(self.level, tokens, width));
             keys.fill_transposed(k, hidden);
             values.fill(v, hidden);
-            attend(self.level, q, hidden, asked, self.layout.scale, &keys, &values, out, width);
+            let scale = self.layout.scale;
+            self.level.run(Attend { q, q_stride: hidden, queries: asked, scale, keys: &keys, values: &values, out });
         });
 
         let inner = block.fc1.shape().1;

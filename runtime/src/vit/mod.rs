@@ -94,10 +94,15 @@ impl Vit {
         precision: Precision,
         threads: Option<(Arc<ThreadPool>, Spread)>,
     ) -> Result<Self, Error> {
+        let view = |name: &str| {
+            weights.get(name).ok_or_else(|| Error::Device { what: format!("the weight {name} is missing") })
+        };
         let take = |name: &str, values: usize| {
-            let data = weights.get(name).map(View::read).transpose().map_err(refused)?.map(|tensor| tensor.data);
-            let wrong = || Error::Device { what: format!("the weight {name} does not have {values} values") };
-            data.filter(|data| data.len() == values).ok_or_else(wrong)
+            let data = view(name)?.read().map_err(refused)?.data;
+            match data.len() == values {
+                true => Ok(data),
+                false => Err(Error::Device { what: format!("the weight {name} does not have {values} values") }),
+            }
         };
         let hidden = layout.hidden;
         let area = 3 * layout.patch * layout.patch;
@@ -112,10 +117,9 @@ impl Vit {
             let (inputs, outputs) = (names.inputs, names.outputs);
             let weight = match precision {
                 Precision::F32 => {
-                    let missing = || Error::Device { what: format!("the weight {} is missing", names.weight) };
-                    let view = weights.get(&names.weight).ok_or_else(missing)?;
                     let mut panels = Panels::zeros(level, inputs, outputs);
-                    view.rows(outputs, |row, values| panels.set_row(row, values)).map_err(refused)?;
+                    let packed = view(&names.weight)?.rows(outputs, |row, values| panels.set_row(row, values));
+                    packed.map_err(refused)?;
                     Weight::Full(panels)
                 }
                 Precision::Int8 => {

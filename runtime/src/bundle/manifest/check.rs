@@ -175,9 +175,7 @@ impl Manifest {
         }
         Ok(())
     }
-}
 
-impl Manifest {
     fn check_int8(&self, tasks: &BTreeSet<&str>) -> Result<(), Error> {
         let measured: BTreeSet<&str> = self.int8.keys().map(String::as_str).collect();
         require(measured.is_empty() || measured == *tasks, || "int8 is not about every task".into())?;

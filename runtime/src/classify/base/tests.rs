@@ -1,3 +1,6 @@
+//! The two engines against each other: the transformer's own kernels and tract's plan of the same graph; and what is not taken for the
+//! transformer.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
