@@ -16,7 +16,7 @@ use ed25519_dalek::pkcs8::EncodePublicKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use medforge_packer::base::Vit;
 use medforge_packer::export::{Options as Pack, build_bundle, onnx};
-use medforge_runtime::bundle::{self, Trust};
+use medforge_runtime::bundle::{self, Bytes, Trust};
 use medforge_runtime::classify::{Classifier, Mode, Options, Part, Precision, Selection, Spread, Threads, Times};
 use medforge_runtime::image::{RgbImage8, RgbView};
 use serde_json::{Value, json};
@@ -94,7 +94,10 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
         precision,
     };
     let (start, cpu) = (Instant::now(), ProcessTime::now());
-    let bytes = fs::read(bundle)?;
+    let bytes = match threads {
+        1 => Bytes::read(Path::new(bundle))?,
+        _ => Bytes::read_on_two_threads(Path::new(bundle))?,
+    };
     let read = start.elapsed().as_secs_f64();
     let verified = bundle::verify(bytes, &trust)?;
     let verify = start.elapsed().as_secs_f64() - read;
@@ -103,6 +106,7 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
         // What eight bits cost random weights is not in the bundle.
         Precision::Int8 => Classifier::rehearse(&verified, options(Spread::Layers))?.0,
     };
+    drop(verified);
     answer(
         json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu.elapsed().as_secs_f64(), "resident": resident(), "read": read, "verify": verify }),
     )?;

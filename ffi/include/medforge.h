@@ -60,6 +60,8 @@ enum medforge_result
   MEDFORGE_RESULT_CANCELLED = 57,
   // The bundle does not run in as many bits as it was asked to.
   MEDFORGE_RESULT_PRECISION = 58,
+  // The system has less memory than is needed.
+  MEDFORGE_RESULT_MEMORY = 59,
   // The file is no ZIP archive at all.
   MEDFORGE_RESULT_NOT_AN_ARCHIVE = 100,
   // The file ends before the archive does: it was cut off, or bytes were taken out of it.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use medforge_runtime::bundle::frame::LIMITS;
-use medforge_runtime::bundle::{self, LONGEST_TRUST, Moment, State, Trust};
+use medforge_runtime::bundle::{self, Bytes, LONGEST_TRUST, Moment, State, Trust};
 use medforge_runtime::classify;
 
 use crate::classifier::Classifier;
@@ -127,7 +127,7 @@ fn open(bundle: &str, trust: &str, state: Option<&str>, now: Option<&str>) -> Re
         trust = trust.at(moment(now)?)?;
     }
     let Some(path) = state else {
-        return Classifier::new(classify::Classifier::load(bundle::verify(read(bundle, LIMITS.bundle)?, &trust)?)?);
+        return Classifier::new(classify::Classifier::load(bundle::verify(whole(bundle)?, &trust)?)?);
     };
     // Two threads that read the same state must not both write what follows from it.
     static ALONE: Mutex<()> = Mutex::new(());
@@ -137,13 +137,17 @@ fn open(bundle: &str, trust: &str, state: Option<&str>, now: Option<&str>) -> Re
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::default(),
         _ => State::from_bytes(&read(path, LONGEST_STATE)?)?,
     };
-    let (verified, next) = bundle::verify_newer(read(bundle, LIMITS.bundle)?, &trust, &before)?;
+    let (verified, next) = bundle::verify_newer(whole(bundle)?, &trust, &before)?;
     let classifier = Classifier::new(classify::Classifier::load(verified)?)?;
     if next != before {
         replace(path, &next.to_bytes()?)
             .map_err(|error| Failure::new(Status::Io, format!("{path}: it cannot be written: {error}")))?;
     }
     Ok(classifier)
+}
+
+fn whole(path: &str) -> Result<Bytes, Failure> {
+    Bytes::read(Path::new(path)).map_err(|error| Failure::new(Status::Io, format!("{path}: {error}")))
 }
 
 fn moment(text: &str) -> Result<Moment, Failure> {

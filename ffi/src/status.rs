@@ -47,6 +47,8 @@ pub enum Status {
     Cancelled = 57,
     /// The bundle does not run in as many bits as it was asked to.
     Precision = 58,
+    /// The system has less memory than is needed.
+    Memory = 59,
 
     /// The file is no ZIP archive at all.
     NotAnArchive = 100,
@@ -291,6 +293,7 @@ impl Status {
         (Status::Selection, c"SELECTION"),
         (Status::Unchanged, c"UNCHANGED"),
         (Status::Cancelled, c"CANCELLED"),
+        (Status::Memory, c"MEMORY"),
         (Status::Precision, c"PRECISION"),
         (Status::NotAnArchive, c"NOT_AN_ARCHIVE"),
         (Status::Truncated, c"TRUNCATED"),
@@ -424,6 +427,7 @@ impl From<&Error> for Status {
             Error::Selection { .. } => Status::Selection,
             Error::Unchanged { .. } => Status::Unchanged,
             Error::Cancelled => Status::Cancelled,
+            Error::Memory { .. } => Status::Memory,
             Error::Precision { .. } => Status::Precision,
             Error::InBatch { source, .. } => Status::from(&**source),
             other => other.class().map_or(Status::Other, Status::of),

@@ -35,6 +35,9 @@ pub enum Error {
     /// The computation failed.
     #[error("this device cannot run the bundle: {what}")]
     Device { what: String },
+    /// The system has less memory than is needed.
+    #[error("there is not enough memory for {what}")]
+    Memory { what: String },
     /// The caller cancelled the call, or its deadline passed.
     #[error("the call was cancelled before it was finished")]
     Cancelled,

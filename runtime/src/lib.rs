@@ -13,7 +13,10 @@ pub mod image;
 mod json;
 #[cfg(feature = "classify")]
 mod kernel;
+mod memory;
 pub mod preprocess;
+#[cfg(any(feature = "classify", test))]
+mod swap;
 pub mod tensors;
 #[cfg(feature = "classify")]
 mod vit;

@@ -68,6 +68,8 @@ fn a_bundle_runs_in_eight_bits_once_that_was_measured() {
     );
     assert!(!at.join("e.medforge").exists());
     good(at, "bundle --base base --module m --key k.key --out e.medforge --int8 tissue=data");
+    let said = good(at, "verify e.medforge --trust k.pub");
+    assert!(said.contains("golden vectors agree, in 32 bits and in eight"), "{said}");
     let answers = ["", " --int8"].map(|bits| {
         let said = good(at, &format!("classify e.medforge --trust k.pub {image} --json{bits}"));
         let said: Value = serde_json::from_str(&said).unwrap();

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use medforge_runtime::bundle::frame::LIMITS;
-use medforge_runtime::bundle::{Moment, State, Trust, VerifiedBundle, verify, verify_newer};
+use medforge_runtime::bundle::{Bytes, Moment, State, Trust, VerifiedBundle, verify, verify_newer};
 
 use crate::export::keys;
 use crate::{Error, output};
@@ -49,7 +48,7 @@ impl TrustArgs {
     ) -> Result<T, Error> {
         let trust = self.trust()?;
         let before = self.before()?;
-        let bytes = output::read_file(path, LIMITS.bundle as u64)?;
+        let bytes = Bytes::read_on_two_threads(path).map_err(|error| Error::io(path, error))?;
         let Some(before) = before else { return used(verify(bytes, &trust)?, &trust) };
         let (bundle, next) = verify_newer(bytes, &trust, &before)?;
         let result = used(bundle, &trust)?;

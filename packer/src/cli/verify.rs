@@ -6,7 +6,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use medforge_runtime::bundle::{Trust, VerifiedBundle, sha256_hex};
-use medforge_runtime::classify::Classifier;
+use medforge_runtime::classify::{Classifier, Options, Precision};
 use medforge_runtime::{Class, Error as RuntimeError};
 use serde_json::{Value, json};
 
@@ -57,7 +57,11 @@ fn check(args: &Args) -> Result<Value, Error> {
     args.trusted.open(&args.bundle, |bundle, trust| {
         let report = report(&bundle, trust, args.quick)?;
         if !args.quick {
-            Classifier::load(bundle)?;
+            // In every number of bits that the bundle has golden vectors for.
+            Classifier::load_with(&bundle, Options::default())?;
+            if !bundle.manifest().int8.is_empty() {
+                Classifier::load_with(&bundle, Options { precision: Precision::Int8, ..Options::default() })?;
+            }
         }
         Ok(report)
     })
@@ -84,7 +88,11 @@ fn report(bundle: &VerifiedBundle, trust: &Trust, quick: bool) -> Result<Value, 
         "signers": signers,
         "model_card_sha256": digest("model_card.md")?,
         "sbom_sha256": digest("sbom.json")?,
-        "golden_vectors": if quick { "not run" } else { "agree" },
+        "golden_vectors": match quick {
+            true => "not run",
+            false if manifest.int8.is_empty() => "agree",
+            false => "agree, in 32 bits and in eight",
+        },
     }))
 }
 

@@ -4,6 +4,7 @@
 //! [`verify()`] is the only way to a [`VerifiedBundle`], and the classifier takes nothing else. `docs/format.md` is the
 //! format byte by byte, `docs/threats.md` says which attack meets which check and test.
 
+mod bytes;
 pub mod description;
 pub mod frame;
 pub mod manifest;
@@ -17,6 +18,7 @@ use std::collections::BTreeMap;
 use ed25519_dalek::SigningKey;
 use sha2::{Digest, Sha256};
 
+pub use bytes::Bytes;
 pub use description::Description;
 pub use manifest::Manifest;
 pub use state::{STEP, State};
@@ -36,7 +38,7 @@ pub type UnverifiedBundle = Unverified<Manifest>;
 ///
 /// # Errors
 /// The first thing found wrong; [`Error::is_refusal`] holds for all of them.
-pub fn verify(bytes: Vec<u8>, trust: &Trust) -> Result<VerifiedBundle, Error> {
+pub fn verify(bytes: impl Into<Bytes>, trust: &Trust) -> Result<VerifiedBundle, Error> {
     open(bytes, trust)
 }
 
@@ -44,7 +46,7 @@ pub fn verify(bytes: Vec<u8>, trust: &Trust) -> Result<VerifiedBundle, Error> {
 ///
 /// # Errors
 /// As [`verify()`] and [`State::accept`]; what was remembered stays.
-pub fn verify_newer(bytes: Vec<u8>, trust: &Trust, state: &State) -> Result<(VerifiedBundle, State), Error> {
+pub fn verify_newer(bytes: impl Into<Bytes>, trust: &Trust, state: &State) -> Result<(VerifiedBundle, State), Error> {
     let bundle = verify(bytes, trust)?;
     let next = state.accept(&bundle, trust)?;
     Ok((bundle, next))
@@ -54,7 +56,7 @@ pub fn verify_newer(bytes: Vec<u8>, trust: &Trust, state: &State) -> Result<(Ver
 ///
 /// # Errors
 /// As [`verify()`], without the classes of trust.
-pub fn inspect(bytes: Vec<u8>) -> Result<UnverifiedBundle, Error> {
+pub fn inspect(bytes: impl Into<Bytes>) -> Result<UnverifiedBundle, Error> {
     open_unverified(bytes)
 }
 
@@ -79,7 +81,8 @@ pub fn assemble<D: Description>(
 ) -> Result<Vec<u8>, Error> {
     let manifest_bytes = manifest.to_canonical()?;
     let by_name = payload.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
-    verify::check_payload(manifest.entries(), &by_name.clone().collect())?;
+    let lengths = by_name.clone().map(|(name, bytes)| (name, bytes.len()));
+    verify::check_payload(manifest.entries(), &lengths.collect(), |name| sha256_hex(&payload[name]))?;
     let signatures = signature::sign(keys, D::PAYLOAD_TYPE, &manifest_bytes)?;
     let mut entries = vec![(manifest::MANIFEST, manifest_bytes.as_slice()), (signature::SIGNATURES, &signatures)];
     entries.extend(by_name);

@@ -12,7 +12,7 @@ use super::frame::{self, LIMITS};
 use super::manifest::{Entry, MANIFEST};
 use super::signature::{self, SIGNATURES};
 use super::trust::Trust;
-use super::{Description, sha256_hex};
+use super::{Bytes, Description, sha256_hex};
 use crate::Class;
 use crate::error::{Error, Refusal};
 #[cfg(feature = "classify")]
@@ -39,16 +39,16 @@ pub struct Unverified<D>(Opened<D>);
 ///
 /// # Errors
 /// The first thing found wrong; [`Error::is_refusal`] holds for all of them.
-pub fn open<D: Description>(bytes: Vec<u8>, trust: &Trust) -> Result<Verified<D>, Error> {
-    Opened::open(bytes, Some(trust)).map(Verified)
+pub fn open<D: Description>(bytes: impl Into<Bytes>, trust: &Trust) -> Result<Verified<D>, Error> {
+    Opened::open(bytes.into(), Some(trust)).map(Verified)
 }
 
 /// Checks all that [`open`] does but for the trust: whoever signed.
 ///
 /// # Errors
 /// As [`open`], without the classes of trust.
-pub fn open_unverified<D: Description>(bytes: Vec<u8>) -> Result<Unverified<D>, Error> {
-    Opened::open(bytes, None).map(Unverified)
+pub fn open_unverified<D: Description>(bytes: impl Into<Bytes>) -> Result<Unverified<D>, Error> {
+    Opened::open(bytes.into(), None).map(Unverified)
 }
 
 /// Verifies an [`envelope`](super::envelope): the description and its signatures, whatever its payload.
@@ -172,17 +172,18 @@ impl<D: Description> Signed<D> {
 
 #[derive(Debug)]
 struct Opened<D> {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     signed: Signed<D>,
     payload: BTreeMap<String, Range<usize>>,
 }
 
 impl<D: Description> Opened<D> {
-    fn open(bytes: Vec<u8>, trust: Option<&Trust>) -> Result<Self, Error> {
+    fn open(bytes: Bytes, trust: Option<&Trust>) -> Result<Self, Error> {
         let mut payload: BTreeMap<_, _> = frame::parse(&bytes)?.into_iter().collect();
         let signed = Signed::<D>::take(&bytes, &mut payload, trust)?;
-        let data = payload.iter().map(|(name, range)| (name.as_str(), &bytes[range.clone()]));
-        check_payload(signed.description.entries(), &data.collect()).map_err(|refusal| {
+        let found = payload.iter().map(|(name, range)| (name.as_str(), range.len()));
+        check_payload(signed.description.entries(), &found.collect(), |name| bytes.sha256_hex(payload[name].clone()))
+            .map_err(|refusal| {
             let range = refusal.entry.as_ref().and_then(|name| payload.get(name)).cloned();
             Refusal { bytes: range, ..refusal }
         })?;
@@ -190,15 +191,19 @@ impl<D: Description> Opened<D> {
     }
 }
 
-/// Whether the payload is what the manifest lists: the same names, lengths and digests.
-pub(super) fn check_payload(entries: &[Entry], payload: &BTreeMap<&str, &[u8]>) -> Result<(), Refusal> {
+/// Whether the payload, lengths by name, is what the manifest lists: the same names, lengths and digests.
+pub(super) fn check_payload(
+    entries: &[Entry],
+    payload: &BTreeMap<&str, usize>,
+    sha256_hex: impl Fn(&str) -> String,
+) -> Result<(), Refusal> {
     for entry in entries {
-        let data = payload.get(entry.name.as_str()).ok_or_else(|| missing(&entry.name))?;
-        if entry.length != data.len() as u64 {
-            let what = format!("it has {} bytes where the manifest says {}", data.len(), entry.length);
+        let &length = payload.get(entry.name.as_str()).ok_or_else(|| missing(&entry.name))?;
+        if entry.length != length as u64 {
+            let what = format!("it has {} bytes where the manifest says {}", length, entry.length);
             return Err(Refusal::new(Class::LengthMismatch, what).entry(&entry.name));
         }
-        let found = sha256_hex(data);
+        let found = sha256_hex(&entry.name);
         if found != entry.sha256 {
             let what = format!("it was changed: its SHA-256 is {found} where the manifest says {}", entry.sha256);
             return Err(Refusal::new(Class::HashMismatch, what).entry(&entry.name));

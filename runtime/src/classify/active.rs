@@ -12,6 +12,7 @@ use super::{Cancel, Classification, Participant, Selection, Times};
 use crate::Error;
 use crate::bundle::manifest::Mode;
 use crate::image::RgbView;
+use crate::memory;
 use crate::preprocess::Preprocessing;
 
 /// Everything that a call runs with. See [`Classifier::active`](super::Classifier::active).
@@ -81,7 +82,7 @@ impl Active {
         let mut prepared = Vec::with_capacity(images.len());
         for (index, image) in images.iter().enumerate() {
             let start = Instant::now();
-            let mut normalised = vec![0.0; 3 * height * width];
+            let mut normalised = memory::floats(3 * height * width, "an image's pixels").map_err(in_row(index))?;
             self.preprocessing.apply(image, &mut normalised).map_err(in_row(index))?;
             pixels.push(normalised);
             prepared.push(start.elapsed());

@@ -1,4 +1,4 @@
-//! `base.onnx` before tract sees it: what it is made of, its inputs and output, and the weights moved into it.
+//! `base.onnx`: what it is made of, its inputs and output, and whether weights fit it.
 //!
 //! Refused: an operation or a structure that no base needs (loops, functions, files), inputs that are not `pixels` and
 //! pairs of LoRA factors, and weights that the graph asks for and `base.safetensors` lacks, has in another shape, or has
@@ -6,14 +6,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use prost::Message;
 use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
 use tract_onnx::pb::tensor_shape_proto::dimension;
 use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
-use tract_onnx::prelude::Framework;
 
-use super::base::guarded;
 use crate::Class;
-use crate::bundle::refused;
 use crate::error::{Error, Refusal};
 use crate::tensors::View;
 
@@ -51,62 +49,35 @@ pub(super) struct Site {
     pub outputs: usize,
 }
 
-/// One of the two factors of a site, as an input of the graph.
-#[derive(Debug, PartialEq)]
-pub(super) struct Factor {
-    pub site: String,
-    pub is_a: bool,
-}
-
 /// What goes into a graph and what comes out.
 #[derive(Debug)]
 pub(super) struct Signature {
     /// Height and width of `pixels`, the first input.
     pub image: [usize; 2],
-    /// The inputs after `pixels`, in order.
-    pub factors: Vec<Factor>,
-    /// The sites that the factors make up.
+    /// The sites that the inputs after `pixels`, pairs of LoRA factors, make up.
     pub sites: BTreeMap<String, Site>,
     /// Length of `feature`, the one output.
     pub feature: usize,
 }
 
 /// Reads a graph for these weights: every initialiser that it marks as external must be among them in its shape, and nothing else.
-pub(super) fn read(onnx: &[u8], weights: &BTreeMap<String, View>) -> Result<(ModelProto, Signature), Error> {
-    let mut model = guarded(|| tract_onnx::onnx().proto_model_for_read(&mut &*onnx))
-        .map_err(|what| Refusal::new(Class::OnnxMalformed, format!("it cannot be read: {what}")).entry(ENTRY))?;
+pub(super) fn read(onnx: &[u8], weights: &BTreeMap<String, View>) -> Result<(GraphProto, Signature), Error> {
+    let model = ModelProto::decode(onnx)
+        .map_err(|error| Refusal::new(Class::OnnxMalformed, format!("it cannot be read: {error}")).entry(ENTRY))?;
     if !model.functions.is_empty() || !model.training_info.is_empty() {
         return Err(refuse("holds functions or training information, which no base needs"));
     }
-    let Some(graph) = model.graph.as_mut() else {
+    let Some(graph) = model.graph else {
         return Err(Refusal::new(Class::OnnxMalformed, "it holds no graph").entry(ENTRY).into());
     };
-    no_other_files(graph)?;
+    no_other_files(&graph)?;
     graph.node.iter().try_for_each(check_node)?;
     if !graph.sparse_initializer.is_empty() {
         return Err(refuse("holds sparse weights, which no base needs"));
     }
-    let signature = signature(graph)?;
-    check_weights(graph, weights)?;
-    Ok((model, signature))
-}
-
-/// Moves the weights that [`read`] has seen into the graph. The batch is set to one image: tract then picks kernels for the true
-/// size, and larger batches were measured to be no faster.
-pub(super) fn join(graph: &mut GraphProto, weights: &BTreeMap<String, View>) -> Result<(), Error> {
-    for initialiser in &mut graph.initializer {
-        if let Some(view) = weights.get(&initialiser.name) {
-            initialiser.data_location = None;
-            initialiser.raw_data = Vec::new();
-            initialiser.float_data = view.read().map_err(refused)?.data;
-        }
-    }
-    for input in &mut graph.input {
-        if let Some(first) = shape_mut(input).and_then(|shape| shape.first_mut()) {
-            first.value = Some(dimension::Value::DimValue(1));
-        }
-    }
-    Ok(())
+    let signature = signature(&graph)?;
+    check_weights(&graph, weights)?;
+    Ok((graph, signature))
 }
 
 /// Something in the graph that is refused.
@@ -152,7 +123,6 @@ fn signature(graph: &GraphProto) -> Result<Signature, Error> {
         _ => return Err(wrong("outputs other than `feature`")),
     };
     let mut widths: BTreeMap<&str, [Option<usize>; 2]> = BTreeMap::new();
-    let mut factors = Vec::with_capacity(rest.len());
     for input in rest {
         let wrong = |what: &str| refuse(format!("has an input {:?} that {what}", input.name));
         let (site, half) = input.name.rsplit_once('.').unwrap_or_default();
@@ -164,13 +134,12 @@ fn signature(graph: &GraphProto) -> Result<Signature, Error> {
         if widths.entry(site).or_default()[usize::from(!is_a)].replace(width).is_some() {
             return Err(wrong("is there twice"));
         }
-        factors.push(Factor { site: site.to_owned(), is_a });
     }
     let sites = widths.into_iter().map(|(site, widths)| match widths {
         [Some(inputs), Some(outputs)] => Ok((site.to_owned(), Site { inputs, outputs })),
         _ => Err(wrong(&format!("only one of lora_a and lora_b at site {site}"))),
     });
-    Ok(Signature { image, factors, sites: sites.collect::<Result<_, _>>()?, feature })
+    Ok(Signature { image, sites: sites.collect::<Result<_, _>>()?, feature })
 }
 
 /// Tensors that do not fit the graph or the manifest: every one of them.
@@ -225,9 +194,4 @@ fn dims(info: &ValueInfoProto) -> Result<Vec<Option<usize>>, Error> {
         _ => Err(wrong()),
     });
     dims.collect()
-}
-
-fn shape_mut(info: &mut ValueInfoProto) -> Option<&mut Vec<tract_onnx::pb::tensor_shape_proto::Dimension>> {
-    let type_proto::Value::TensorType(tensor) = info.r#type.as_mut()?.value.as_mut()?;
-    tensor.shape.as_mut().map(|shape| &mut shape.dim)
 }

@@ -16,12 +16,13 @@
 //! heads and manifest do not fit one another, and devices that disagree with the golden vectors; nothing is changed then.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::Error;
 use crate::bundle::VerifiedBundle;
 use crate::image::RgbView;
+use crate::swap::Swap;
 
 mod active;
 mod base;
@@ -30,10 +31,12 @@ mod graph;
 mod load;
 mod options;
 mod parts;
+mod queue;
 mod selection;
 
 pub use active::{Active, Row};
 pub use options::{Options, Precision, Spread, Threads};
+pub use queue::{Queue, Request, Ticket};
 pub use selection::{Cancel, Selection};
 
 pub use crate::bundle::manifest::{Mode, Part};
@@ -48,9 +51,7 @@ pub const INT8_TOLERANCE: f64 = 0.1;
 
 /// Bundles ready to classify.
 pub struct Classifier {
-    active: RwLock<Arc<Active>>,
-    /// Held while a new set is made, so that no change is lost.
-    changing: Mutex<()>,
+    active: Swap<Active>,
     options: Options,
 }
 
@@ -151,13 +152,13 @@ impl Classifier {
     }
 
     fn of(active: Active, options: Options) -> Self {
-        Classifier { active: RwLock::new(Arc::new(active)), changing: Mutex::default(), options }
+        Classifier { active: Swap::new(active), options }
     }
 
     /// The set as it is now. What is classified with it does not change when the classifier does, and its memory goes when the last
     /// one who has it lets it go.
     pub fn active(&self) -> Arc<Active> {
-        self.active.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.active.get()
     }
 
     /// Goes on with `bundle` alone. A base that is the same stays as it is in memory.
@@ -165,7 +166,7 @@ impl Classifier {
     /// # Errors
     /// As [`load`](Self::load); nothing is changed then.
     pub fn replace(&self, bundle: VerifiedBundle) -> Result<(), Error> {
-        self.change(|current| load::active(&bundle, &self.options, Some(current)))
+        self.active.change(|current| load::active(&bundle, &self.options, Some(current)))
     }
 
     /// Adds the modules and tasks of `bundle`, which must have the same base, size of images and preprocessing.
@@ -173,7 +174,7 @@ impl Classifier {
     /// # Errors
     /// As [`load`](Self::load), and [`Error::Unchanged`] where bases differ or a task has that name already; nothing is changed then.
     pub fn add(&self, bundle: VerifiedBundle) -> Result<(), Error> {
-        self.change(|current| {
+        self.active.change(|current| {
             let unchanged = |what: String| Err(Error::Unchanged { what });
             let manifest = bundle.manifest();
             if manifest.base.digest != current.digest {
@@ -205,7 +206,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::Unchanged`] for an unknown id, for the last bundle, and for modules that another task's default needs.
     pub fn unload(&self, bundle: &str) -> Result<(), Error> {
-        self.change(|current| {
+        self.active.change(|current| {
             let unchanged = |what: String| Err(Error::Unchanged { what });
             let mut next = current.clone();
             if next.bundles.remove(bundle).is_none() {
@@ -235,7 +236,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::UnknownTask`], [`Error::UnknownModule`], [`Error::Selection`]; nothing is changed then.
     pub fn set_default(&self, task: &str, selection: &Selection) -> Result<(), Error> {
-        self.change(|current| {
+        self.active.change(|current| {
             selection.check()?;
             let default = current.composed(current.task(Some(task))?, selection)?;
             let mut next = current.clone();
@@ -292,17 +293,5 @@ impl Classifier {
         }
         let rows: Vec<Row> = (0..images.len()).map(|image| Row { image, task, ..Row::default() }).collect();
         active.classify_rows(images, &rows, &Cancel::default())
-    }
-
-    /// Makes the next set from the current one and goes on with it.
-    fn change(&self, next: impl FnOnce(&Active) -> Result<Active, Error>) -> Result<(), Error> {
-        let _one_at_a_time = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = Arc::new(next(&self.active())?);
-        let mut active = self.active.write().unwrap_or_else(PoisonError::into_inner);
-        let before = std::mem::replace(&mut *active, next);
-        // The last one frees the memory of the set before: not while others wait for the lock.
-        drop(active);
-        drop(before);
-        Ok(())
     }
 }

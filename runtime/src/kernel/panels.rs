@@ -1,27 +1,50 @@
 //! A matrix laid out for [`Linear`](super::Linear): panels of a few SIMD registers' columns, each panel's rows one after
 //! the other, so that a product reads it from one end to the other.
 
+use std::io;
+use std::ops::{Deref, DerefMut};
+
+use memmap2::MmapMut;
+
 use super::Level;
+use crate::memory;
 
 /// `[k, n]` in panels. Columns beyond `n` are zeros.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Panels {
     pub k: usize,
     pub n: usize,
     lanes: usize,
     /// Registers of a panel, most of them first.
     vectors: usize,
-    data: Vec<f32>,
+    data: Data,
     /// Where the data begins: on a cache line.
     start: usize,
+}
+
+/// A call's own, or weights that stay.
+#[derive(Debug)]
+enum Data {
+    Owned(Vec<f32>),
+    Mapped(MmapMut),
 }
 
 impl Panels {
     /// Room for `[k, n]`, all zeros.
     pub fn zeros(level: Level, k: usize, n: usize) -> Self {
-        let (lanes, vectors) = level.widths();
-        let data = vec![0.0; k * n.next_multiple_of(lanes) + LINE];
+        let data = vec![0.0; k * n.next_multiple_of(level.widths().0) + LINE];
         let start = data.as_ptr().align_offset(LINE * size_of::<f32>()).min(LINE);
+        Self::of(level, k, n, Data::Owned(data), start)
+    }
+
+    /// The same for weights that stay: large and for long.
+    pub fn weights(level: Level, k: usize, n: usize) -> io::Result<Self> {
+        let map = memory::zeros(k * n.next_multiple_of(level.widths().0) * size_of::<f32>())?;
+        Ok(Self::of(level, k, n, Data::Mapped(map), 0))
+    }
+
+    fn of(level: Level, k: usize, n: usize, data: Data, start: usize) -> Self {
+        let (lanes, vectors) = level.widths();
         Panels { k, n, lanes, vectors, data, start }
     }
 
@@ -80,6 +103,26 @@ impl Panels {
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         self.data.len() * size_of::<f32>()
+    }
+}
+
+impl Deref for Data {
+    type Target = [f32];
+
+    fn deref(&self) -> &[f32] {
+        match self {
+            Data::Owned(values) => values,
+            Data::Mapped(map) => bytemuck::cast_slice(map),
+        }
+    }
+}
+
+impl DerefMut for Data {
+    fn deref_mut(&mut self) -> &mut [f32] {
+        match self {
+            Data::Owned(values) => values,
+            Data::Mapped(map) => bytemuck::cast_slice_mut(map),
+        }
     }
 }
 

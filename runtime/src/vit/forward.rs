@@ -9,6 +9,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use super::adapter::Branch;
 use super::{Adapter, Block, Linear, Vit, Weight};
 use crate::kernel::{self, Activation, Attend, Factor, Int8Rows, Low, Panels, layer_norm};
+use crate::{Error, memory};
 
 /// How several threads share the work of a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,24 +39,27 @@ pub(super) struct Stream {
 const STREAMS: usize = 8;
 
 impl Vit {
-    /// The feature of each row, an image (planes `[3, side, side]`, normalised) under an adapter; none when `cancelled` says so, which is asked before
-    /// each block.
+    /// The feature of each row, an image (planes `[3, side, side]`, normalised) under an adapter.
+    /// `cancelled` is asked before each block.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] when it says so, [`Error::Memory`].
     pub fn features(
         &self,
         images: &[Vec<f32>],
         rows: &[(usize, &Adapter)],
         cancelled: &(dyn Fn() -> bool + Sync),
-    ) -> Option<Vec<Vec<f32>>> {
+    ) -> Result<Vec<Vec<f32>>, Error> {
         let all = |rows: &[(usize, &Adapter)], threads| {
             let groups = rows.chunks(STREAMS).map(|rows| self.group(images, rows, cancelled, threads));
-            groups.collect::<Option<Vec<_>>>().map(|groups| groups.concat())
+            groups.collect::<Result<Vec<_>, _>>().map(|groups| groups.concat())
         };
         match &self.threads {
             None => all(rows, 1),
             Some((pool, Spread::Layers)) => pool.install(|| all(rows, pool.current_num_threads())),
             Some((pool, Spread::Images)) => {
                 let of_image = |image| (0..rows.len()).filter(|&row| rows[row].0 == image).collect::<Vec<_>>();
-                let found: Option<Vec<_>> = pool.install(|| {
+                let found: Result<Vec<_>, Error> = pool.install(|| {
                     let images = (0..images.len()).into_par_iter().map(|image| {
                         let numbers = of_image(image);
                         let rows: Vec<_> = numbers.iter().map(|&row| rows[row]).collect();
@@ -65,7 +69,7 @@ impl Vit {
                 });
                 let mut numbered = found?.concat();
                 numbered.sort_by_key(|(row, _)| *row);
-                Some(numbered.into_iter().map(|(_, feature)| feature).collect())
+                Ok(numbered.into_iter().map(|(_, feature)| feature).collect())
             }
         }
     }
@@ -76,7 +80,7 @@ impl Vit {
         rows: &[(usize, &Adapter)],
         cancelled: &(dyn Fn() -> bool + Sync),
         threads: usize,
-    ) -> Option<Vec<Vec<f32>>> {
+    ) -> Result<Vec<Vec<f32>>, Error> {
         let (hidden, last) = (self.layout.hidden, self.blocks.len() - 1);
         // The row of each stream that says what it computes, and the stream of each row.
         let mut leaders: Vec<usize> = Vec::new();
@@ -84,16 +88,16 @@ impl Vit {
         let mut streams: Vec<Stream> = Vec::new();
         for (row, (image, _)) in rows.iter().enumerate() {
             let known = leaders.iter().position(|&leader| rows[leader].0 == *image);
-            stream_of.push(known.unwrap_or_else(|| {
+            if known.is_none() {
                 leaders.push(row);
-                streams.push(self.embed(&images[*image], threads));
-                leaders.len() - 1
-            }));
+                streams.push(self.embed(&images[*image], threads)?);
+            }
+            stream_of.push(known.unwrap_or(leaders.len() - 1));
         }
         for number in 0..self.blocks.len() {
             if cancelled() {
                 self.give_back(streams);
-                return None;
+                return Err(Error::Cancelled);
             }
             for row in 0..rows.len() {
                 if self.parts(number, rows[row].1, rows[leaders[stream_of[row]]].1) {
@@ -101,13 +105,14 @@ impl Vit {
                         let leader = rows[leaders[*stream]];
                         leader.0 == rows[row].0 && !self.parts(number, rows[row].1, leader.1)
                     };
-                    stream_of[row] = (0..leaders.len()).find(alike).unwrap_or_else(|| {
-                        let mut stream = self.spare();
+                    let known = (0..leaders.len()).find(alike);
+                    if known.is_none() {
+                        let mut stream = self.spare()?;
                         stream.x.copy_from_slice(&streams[stream_of[row]].x);
                         streams.push(stream);
                         leaders.push(row);
-                        leaders.len() - 1
-                    });
+                    }
+                    stream_of[row] = known.unwrap_or(leaders.len() - 1);
                 }
             }
             let adapters: Vec<_> = leaders.iter().map(|&leader| &rows[leader].1.blocks[number]).collect();
@@ -121,7 +126,7 @@ impl Vit {
             features.push(feature);
         }
         self.give_back(streams);
-        Some(stream_of.iter().map(|&stream| features[stream].clone()).collect())
+        Ok(stream_of.iter().map(|&stream| features[stream].clone()).collect())
     }
 
     /// Whether two adapters part in this block at the latest.
@@ -260,11 +265,11 @@ impl Vit {
     }
 
     /// CLS and patches with their positions.
-    fn embed(&self, pixels: &[f32], threads: usize) -> Stream {
+    fn embed(&self, pixels: &[f32], threads: usize) -> Result<Stream, Error> {
         let (hidden, patch, grid) = (self.layout.hidden, self.layout.patch, self.layout.grid);
         let (area, side) = (3 * patch * patch, grid * patch);
-        let mut stream = self.spare();
-        let mut cut = vec![0.0; grid * grid * area];
+        let mut stream = self.spare()?;
+        let mut cut = memory::floats(grid * grid * area, "an image's patches")?;
         for (index, row) in cut.chunks_exact_mut(area).enumerate() {
             let (top, left) = (index / grid * patch, index % grid * patch);
             for (line, values) in row.chunks_exact_mut(patch).enumerate() {
@@ -282,7 +287,7 @@ impl Vit {
             let product = kernel::Linear::product(cut, cut.len() / area, &self.patch, out);
             self.level.run(kernel::Linear { bias: Some(&self.patch_bias), add: true, ..product });
         });
-        stream
+        Ok(stream)
     }
 
     /// Into how many parts the tokens of each of `streams` are divided, so that all threads have as much to do.
@@ -290,15 +295,15 @@ impl Vit {
         if streams.is_multiple_of(threads) { 1 } else { threads.min(self.tokens()) }
     }
 
-    fn spare(&self) -> Stream {
-        let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
-        spare.unwrap_or_else(|| {
-            let buffer = |width: usize| vec![0.0; self.tokens() * width];
-            let hidden = self.layout.hidden;
-            let inner = self.blocks.iter().map(|block| block.fc1.shape().1).max().unwrap_or(0);
-            let qkv = [buffer(hidden), buffer(hidden), buffer(hidden)];
-            Stream { x: buffer(hidden), y: buffer(hidden), qkv, mixed: buffer(hidden), inner: buffer(inner) }
-        })
+    fn spare(&self) -> Result<Stream, Error> {
+        if let Some(stream) = self.spare.lock().ok().and_then(|mut spare| spare.pop()) {
+            return Ok(stream);
+        }
+        let buffer = |width: usize| memory::floats(self.tokens() * width, "an image's activations");
+        let hidden = self.layout.hidden;
+        let inner = self.blocks.iter().map(|block| block.fc1.shape().1).max().unwrap_or(0);
+        let qkv = [buffer(hidden)?, buffer(hidden)?, buffer(hidden)?];
+        Ok(Stream { x: buffer(hidden)?, y: buffer(hidden)?, qkv, mixed: buffer(hidden)?, inner: buffer(inner)? })
     }
 
     fn give_back(&self, streams: Vec<Stream>) {

@@ -1,7 +1,7 @@
 //! Whether a graph is the vision transformer that `packer export-onnx` writes, and which weight is what.
 //!
 //! The graph is read node by node in the order in which it is written; every node, input, attribute and constant must be the expected one
-//! and nothing may be left over. Anything else is not refused here but left to the general plan, which is slower.
+//! and nothing may be left over. Refused: everything else, with the first node that is not the expected one.
 
 use std::collections::BTreeMap;
 
@@ -63,11 +63,15 @@ pub(crate) struct LinearNames {
     pub outputs: usize,
 }
 
-/// The layout of `graph` for square images of `side` pixels; none if it is another kind of graph.
-pub(crate) fn recognise(graph: &GraphProto, side: usize) -> Option<Layout> {
+/// The layout of `graph` for square images of `side` pixels, or what is not as `packer` writes it.
+pub(crate) fn recognise(graph: &GraphProto, side: usize) -> Result<Layout, String> {
     let initialisers = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
     let mut reader = Reader { nodes: &graph.node, initialisers, epsilon: None };
-    reader.graph(side)
+    reader.graph(side).ok_or_else(|| {
+        let read = graph.node.len() - reader.nodes.len();
+        let at = graph.node.get(read).map_or("its end".into(), |node| format!("{} ({:?})", node.op_type, node.name));
+        format!("is not a transformer as packer writes it, from node {read} on, {at}")
+    })
 }
 
 struct Reader<'a> {

@@ -1,6 +1,6 @@
 //! A vision transformer that runs on kernels of its own: weights packed once for the processor, LoRA branches beside every linear layer.
 //!
-//! It runs the graphs that `packer` writes. Others are left to the general plan, which also is this one's oracle.
+//! It runs the graphs that `packer` writes, and no others.
 
 mod adapter;
 mod forward;
@@ -104,6 +104,7 @@ impl Vit {
                 false => Err(Error::Device { what: format!("the weight {name} does not have {values} values") }),
             }
         };
+        let full = |error: std::io::Error| Error::Memory { what: format!("the base's weights: {error}") };
         let hidden = layout.hidden;
         let area = 3 * layout.patch * layout.patch;
         let patch = Panels::new(level, area, hidden, &take(&layout.patch_weight, area * hidden)?);
@@ -117,7 +118,7 @@ impl Vit {
             let (inputs, outputs) = (names.inputs, names.outputs);
             let weight = match precision {
                 Precision::F32 => {
-                    let mut panels = Panels::zeros(level, inputs, outputs);
+                    let mut panels = Panels::weights(level, inputs, outputs).map_err(full)?;
                     let packed = view(&names.weight)?.rows(outputs, |row, values| panels.set_row(row, values));
                     packed.map_err(refused)?;
                     Weight::Full(panels)

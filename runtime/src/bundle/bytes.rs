@@ -1,0 +1,204 @@
+//! A bundle's bytes, read from a file or handed over, and the digests of its entries where a second thread took them while the file was read.
+//!
+//! The digests are of the bytes in memory, at places that the entries' own headers give; [`verify`](super::verify()) uses one only where the
+//! archive's checked frame has an entry at that very place.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::ops::{Deref, Range};
+use std::path::Path;
+use std::sync::mpsc;
+
+use memmap2::MmapMut;
+use sha2::{Digest, Sha256};
+
+use super::frame::LIMITS;
+use crate::memory;
+
+/// The bytes of a bundle.
+pub struct Bytes {
+    data: Data,
+    /// Of entries' data by place: first byte and length.
+    digests: BTreeMap<(usize, usize), String>,
+}
+
+enum Data {
+    Owned(Vec<u8>),
+    /// Only the first bytes, as many as are said.
+    Mapped(MmapMut, usize),
+}
+
+impl Bytes {
+    /// Reads the file at `path`; at most one byte more than a bundle may have, so that an endless file ends as one that is too large.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn read(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let (mut map, room) = match room(&file)? {
+            Some(room) => room,
+            None => return endless(file),
+        };
+        let mut length = 0;
+        while length < room {
+            match file.read(&mut map[length..room])? {
+                0 => break,
+                read => length += read,
+            }
+        }
+        Ok(Bytes { data: Data::Mapped(map, length), digests: BTreeMap::new() })
+    }
+
+    /// As [`read`](Self::read), while a thread of its own reads and this one takes the digests: loading is sooner done on two cores.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn read_on_two_threads(path: &Path) -> io::Result<Self> {
+        let mut file = File::open(path)?;
+        let (mut map, room) = match room(&file)? {
+            Some(room) => room,
+            None => return endless(file),
+        };
+        let mut digests = Digests::default();
+        let length = std::thread::scope(|scope| {
+            let (send, receive) = mpsc::channel();
+            let mut rest = &mut map[..room];
+            let reader = std::thread::Builder::new().name("medforge-read".into()).spawn_scoped(scope, move || {
+                let mut length = 0;
+                while !rest.is_empty() {
+                    let asked = rest.len().min(CHUNK);
+                    let read = file.read(&mut rest[..asked])?;
+                    if read == 0 {
+                        break;
+                    }
+                    let (chunk, next) = rest.split_at_mut(read);
+                    (rest, length) = (next, length + read);
+                    // Nobody listens any more only if this function is ending already.
+                    let _ = send.send(&*chunk);
+                }
+                io::Result::Ok(length)
+            })?;
+            receive.iter().for_each(|chunk| digests.take(chunk));
+            reader.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread ended early")))
+        })?;
+        Ok(Bytes { data: Data::Mapped(map, length), digests: digests.found })
+    }
+
+    /// SHA-256 of the bytes in `range`, in hex.
+    pub(super) fn sha256_hex(&self, range: Range<usize>) -> String {
+        let known = self.digests.get(&(range.start, range.len())).cloned();
+        known.unwrap_or_else(|| super::sha256_hex(&self[range]))
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Bytes { data: Data::Owned(bytes), digests: BTreeMap::new() }
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.data {
+            Data::Owned(bytes) => bytes,
+            Data::Mapped(map, length) => &map[..*length],
+        }
+    }
+}
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        write!(f, "{} bytes", self.len())
+    }
+}
+
+/// Bytes that are read at a time.
+const CHUNK: usize = 1 << 20;
+
+/// A buffer for a file of known length, and how much of it to fill: one byte more than the file has (as far as a bundle may go), so that a
+/// file that grows meanwhile is found out by its frame. None for what has no length.
+fn room(file: &File) -> io::Result<Option<(MmapMut, usize)>> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Ok(None);
+    }
+    let room = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(LIMITS.bundle) + 1;
+    Ok(Some((memory::zeros(room)?, room)))
+}
+
+fn endless(file: File) -> io::Result<Bytes> {
+    let mut bytes = Vec::new();
+    file.take(LIMITS.bundle as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes.into())
+}
+
+/// Follows an archive's local headers as its bytes come in, and takes the digest of what each is the header of.
+#[derive(Default)]
+struct Digests {
+    /// Bytes taken so far.
+    at: usize,
+    /// The header that is coming in.
+    header: Vec<u8>,
+    /// The data that is coming in: where it begins, its length, and how much of it is still to come.
+    data: Option<(usize, usize, usize)>,
+    hasher: Sha256,
+    found: BTreeMap<(usize, usize), String>,
+}
+
+/// Length of a local header without name and extra field (APPNOTE.TXT, 4.3.7).
+const LOCAL: usize = 30;
+
+impl Digests {
+    fn take(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let taken = match &mut self.data {
+                Some((start, length, left)) => {
+                    let taken = bytes.len().min(*left);
+                    self.hasher.update(&bytes[..taken]);
+                    *left -= taken;
+                    if *left == 0 {
+                        self.found.insert((*start, *length), hex::encode(self.hasher.finalize_reset()));
+                        self.data = None;
+                    }
+                    taken
+                }
+                None => {
+                    let wanted = self.header_length();
+                    let taken = bytes.len().min(wanted.saturating_sub(self.header.len()));
+                    self.header.extend_from_slice(&bytes[..taken]);
+                    if self.header.len() == self.header_length() {
+                        let length = self.number(22, 4);
+                        self.header.clear();
+                        self.data = (length > 0).then_some((self.at + taken, length, length));
+                    } else if taken == 0 {
+                        // The directory: nothing after it has data.
+                        return;
+                    }
+                    taken
+                }
+            };
+            self.at += taken;
+            bytes = &bytes[taken..];
+        }
+    }
+
+    /// How long the header is that is coming in, as far as it is known; nothing for what is none.
+    fn header_length(&self) -> usize {
+        match self.header.len() {
+            0..LOCAL => LOCAL,
+            _ if !self.header.starts_with(b"PK\x03\x04") => 0,
+            _ => LOCAL + self.number(26, 2) + self.number(28, 2),
+        }
+    }
+
+    /// `count` bytes of the header, the lowest first.
+    fn number(&self, at: usize, count: usize) -> usize {
+        self.header[at..at + count].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+    }
+}
+
+#[cfg(test)]
+mod tests;
