@@ -21,6 +21,9 @@ pub enum Error {
     /// An image file that does not decode, or that is too large or of a kind that is not read here.
     #[error("{file}: {what}")]
     Image { file: String, what: String },
+    /// A DICOM file of a kind that is not read here.
+    #[error("{file}: the DICOM file is not read here: {what}")]
+    DicomUnsupported { file: String, what: String },
     /// Pixels whose size, stride and length do not fit together.
     #[error("pixels: {what}")]
     Pixels { what: String },

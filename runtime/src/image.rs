@@ -1,11 +1,10 @@
-//! Pixels: 8-bit RGB images, borrowed and owned, made from gray or RGB samples of 8 or 16 bits, and the decoding of PNG and JPEG files.
+//! Pixels: 8-bit RGB images, borrowed and owned, and the decoding of PNG and JPEG files.
 //!
 //! Refused: files of another kind, damaged or cut off, over [`MAX_PIXELS`], of more than 8 bits a channel (which part
 //! of the range matters is not for a decoder to guess) or in CMYK. Transparency is dropped and EXIF orientation and
 //! colour profiles are not applied, as Pillow's `Image.open(...).convert("RGB")` does it.
 
 use std::io::Cursor;
-use std::ops::RangeInclusive;
 
 use image::{ImageDecoder, ImageFormat, ImageReader};
 
@@ -106,64 +105,6 @@ impl RgbImage8 {
     }
 }
 
-/// Gray or RGB samples of eight or sixteen bits.
-#[derive(Debug, Clone)]
-pub enum Samples<'a> {
-    /// As they are shown.
-    Bits8(&'a [u8]),
-    /// Of which the range from the first to the last value is shown, from black to white; what lies outside is cut off.
-    Bits16(&'a [u16], RangeInclusive<u16>),
-}
-
-/// An RGB image of 8 bits from `samples`: `height` rows that begin `stride` samples apart, each of `width` times one sample (gray) or three (R, G,
-/// B, together). Gray becomes three equal values; sixteen bits are scaled linearly and rounded to the nearest.
-///
-/// # Errors
-/// [`Error::Pixels`] for other numbers of channels, an empty range, and as [`RgbView::new`].
-pub fn from_samples(
-    samples: &Samples,
-    channels: usize,
-    width: u32,
-    height: u32,
-    stride: usize,
-) -> Result<RgbImage8, Error> {
-    let refuse = |what: String| Err(Error::Pixels { what });
-    if channels != 1 && channels != 3 {
-        return refuse(format!("{channels} channels are neither gray nor RGB"));
-    }
-    check_sides(width, height)?;
-    let row = width as usize * channels;
-    let given = match samples {
-        Samples::Bits8(data) => data.len(),
-        Samples::Bits16(data, _) => data.len(),
-    };
-    if stride < row || extent(row, height, stride).is_none_or(|needed| needed > given) {
-        return refuse(format!(
-            "{given} samples do not hold {height} rows of {row} samples that begin {stride} samples apart"
-        ));
-    }
-    let places = (0..height as usize).flat_map(|y| y * stride..y * stride + row);
-    let bytes: Vec<u8> = match samples {
-        Samples::Bits8(data) => places.map(|place| data[place]).collect(),
-        Samples::Bits16(data, range) => {
-            let (low, high) = (u32::from(*range.start()), u32::from(*range.end()));
-            if low >= high {
-                return refuse(format!("the range from {low} to {high} shows nothing"));
-            }
-            let scaled = |value: u16| {
-                let above = u32::from(value).clamp(low, high) - low;
-                ((2 * 255 * above + (high - low)) / (2 * (high - low))) as u8
-            };
-            places.map(|place| scaled(data[place])).collect()
-        }
-    };
-    let data = match channels {
-        1 => bytes.into_iter().flat_map(|value| [value; 3]).collect(),
-        _ => bytes,
-    };
-    RgbImage8::new(data, width, height)
-}
-
 /// Decodes a PNG or JPEG file; `file` is what errors call it.
 ///
 /// # Errors
@@ -199,7 +140,7 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
     RgbImage8::new(decoded.into_rgb8().into_raw(), width, height)
 }
 
-fn check_sides(width: u32, height: u32) -> Result<(), Error> {
+pub(crate) fn check_sides(width: u32, height: u32) -> Result<(), Error> {
     match width > 0 && height > 0 && u64::from(width) * u64::from(height) <= MAX_PIXELS {
         true => Ok(()),
         false => Err(Error::Pixels { what: format!("{width} x {height} is not between 1 and {MAX_PIXELS} pixels") }),

@@ -8,13 +8,18 @@ pub mod bundle;
 mod class;
 #[cfg(feature = "classify")]
 pub mod classify;
+#[cfg(feature = "dicom")]
+pub mod dicom;
 pub mod error;
 pub mod image;
 mod json;
 #[cfg(feature = "classify")]
 mod kernel;
 mod memory;
+#[cfg(feature = "classify")]
+pub mod onnx;
 pub mod preprocess;
+pub mod stored;
 #[cfg(any(feature = "classify", test))]
 mod swap;
 pub mod tensors;

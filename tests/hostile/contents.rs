@@ -221,8 +221,8 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 /// A graph whose first initialiser names a file.
 fn external(onnx: &[u8]) -> Vec<u8> {
     use prost::Message;
-    let mut model = tract_onnx::pb::ModelProto::decode(onnx).unwrap();
-    let pair = tract_onnx::pb::StringStringEntryProto { key: "location".into(), value: "/etc/passwd".into() };
+    let mut model = medforge_runtime::onnx::ModelProto::decode(onnx).unwrap();
+    let pair = medforge_runtime::onnx::StringStringEntryProto { key: "location".into(), value: "/etc/passwd".into() };
     model.graph.as_mut().unwrap().initializer[0].external_data.push(pair);
     model.encode_to_vec()
 }

@@ -11,13 +11,12 @@
 
 use std::collections::BTreeMap;
 
+use medforge_runtime::onnx::{
+    AttributeProto, AttributeType, DataLocation, DataType, Dimension, DimensionValue, GraphProto, ModelProto,
+    NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto, ValueInfoProto,
+};
 use medforge_runtime::tensors::{Dtype, Tensor};
 use prost::Message;
-use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
-use tract_onnx::pb::{
-    AttributeProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TypeProto,
-    ValueInfoProto, attribute_proto::AttributeType, tensor_shape_proto, type_proto,
-};
 
 use crate::Error;
 use crate::base::{Vit, positions};
@@ -115,7 +114,7 @@ impl Writer<'_> {
     }
 
     /// Patches, CLS and positions: `[N, 1 + G*G, D]`. The patches are cut out by reshaping and go through a product, not a
-    /// convolution: after one, tract would keep the channels before the tokens in every block, at half the speed.
+    /// convolution: after one, a general engine would keep the channels before the tokens in every block, at half the speed.
     fn embed(&mut self) -> Result<String, Error> {
         let (d, p) = (self.vit.config.hidden, self.vit.config.patch);
         let weight = self.tensor("embed.patch.weight", &[d, 3, p, p])?;
@@ -218,7 +217,7 @@ impl Writer<'_> {
         Ok(self.node("Mul", &format!("{name}.product"), &[&x, name], vec![]))
     }
 
-    /// GELU as `(x / 2) (1 + erf(x / sqrt 2))`, the form tract runs as one operation, or `x sigmoid(1.702 x)`.
+    /// GELU as `(x / 2) (1 + erf(x / sqrt 2))`, the form that engines run as one operation, or `x sigmoid(1.702 x)`.
     fn activation(&mut self, x: &str, name: &str) -> String {
         let part = |p: &str| format!("{name}.{p}");
         match self.vit.config.activation {
@@ -326,15 +325,13 @@ enum Dim {
 }
 
 fn value_info(name: &str, dims: &[Dim]) -> ValueInfoProto {
-    use tensor_shape_proto::{Dimension, dimension::Value};
     let dim = dims.iter().map(|d| match d {
-        Dim::Size(size) => Value::DimValue(*size as i64),
-        Dim::Symbol(symbol) => Value::DimParam(symbol.clone()),
+        Dim::Size(size) => DimensionValue::DimValue(*size as i64),
+        Dim::Symbol(symbol) => DimensionValue::DimParam(symbol.clone()),
     });
-    let dim = dim.map(|value| Dimension { value: Some(value), ..Dimension::default() }).collect();
-    let tensor = type_proto::Tensor { elem_type: DataType::Float as i32, shape: Some(TensorShapeProto { dim }) };
-    let r#type = TypeProto { value: Some(type_proto::Value::TensorType(tensor)), ..TypeProto::default() };
-    ValueInfoProto { name: name.into(), r#type: Some(r#type), ..ValueInfoProto::default() }
+    let dim = dim.map(|value| Dimension { value: Some(value) }).collect();
+    let tensor = TensorType { elem_type: DataType::Float as i32, shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }
 
 fn integer_attribute(name: &str, i: i64) -> AttributeProto {

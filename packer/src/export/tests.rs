@@ -9,11 +9,10 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use medforge_runtime::bundle::{Manifest, Trust, VerifiedBundle, assemble, list, verify};
 use medforge_runtime::classify::{Classifier, Precision};
 use medforge_runtime::image::RgbImage8;
+use medforge_runtime::onnx::{DataLocation, GraphProto, ModelProto, StringStringEntryProto};
 use medforge_runtime::tensors::{self, Tensor};
 use medforge_runtime::{Class, Error as RuntimeError};
 use prost::Message;
-use tract_onnx::pb::ModelProto;
-use tract_onnx::pb::tensor_proto::DataLocation;
 
 use super::*;
 use crate::Error;
@@ -264,7 +263,7 @@ fn graphs_that_are_no_base_are_refused() {
             *bytes = model.encode_to_vec();
         })
     };
-    fn graph(model: &mut ModelProto) -> &mut tract_onnx::pb::GraphProto {
+    fn graph(model: &mut ModelProto) -> &mut GraphProto {
         model.graph.as_mut().unwrap()
     }
     type Change<'a> = (&'a str, &'a dyn Fn(&mut ModelProto));
@@ -273,9 +272,7 @@ fn graphs_that_are_no_base_are_refused() {
         ("an operation of another domain", &|m| graph(m).node[0].domain = "com.example".into()),
         ("a weight in another file", &|m| {
             let weight = graph(m).initializer.iter_mut().find(|i| i.name == "norm.bias").unwrap();
-            weight
-                .external_data
-                .push(tract_onnx::pb::StringStringEntryProto { key: "location".into(), value: "/x".into() });
+            weight.external_data.push(StringStringEntryProto { key: "location".into(), value: "/x".into() });
         }),
         ("a weight of another type", &|m| {
             graph(m).initializer.iter_mut().find(|i| i.name == "norm.bias").unwrap().data_type = 7;

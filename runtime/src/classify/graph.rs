@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost::Message;
-use tract_onnx::pb::tensor_proto::{DataLocation, DataType};
-use tract_onnx::pb::tensor_shape_proto::dimension;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, type_proto};
 
 use crate::Class;
 use crate::error::{Error, Refusal};
+use crate::onnx::{
+    AttributeProto, DataLocation, DataType, DimensionValue, GraphProto, ModelProto, NodeProto, TensorProto,
+    ValueInfoProto,
+};
 use crate::tensors::View;
 
 /// The entry that errors name.
@@ -72,8 +73,8 @@ pub(super) fn read(onnx: &[u8], weights: &BTreeMap<String, View>) -> Result<(Gra
     };
     no_other_files(&graph)?;
     graph.node.iter().try_for_each(check_node)?;
-    if !graph.sparse_initializer.is_empty() {
-        return Err(refuse("holds sparse weights, which no base needs"));
+    if !graph.sparse_initializer.is_empty() || !graph.quantization_annotation.is_empty() {
+        return Err(refuse("holds sparse or quantised weights, which no base needs"));
     }
     let signature = signature(&graph)?;
     check_weights(&graph, weights)?;
@@ -101,8 +102,16 @@ fn check_node(node: &NodeProto) -> Result<(), Error> {
     if !node.domain.is_empty() || !OPERATIONS.contains(&node.op_type.as_str()) {
         return Err(refuse(format!("has the operation {:?}, which no base needs", node.op_type)));
     }
-    match node.attribute.iter().any(|a| a.g.is_some() || !a.graphs.is_empty() || a.t.is_some() || !a.tensors.is_empty())
-    {
+    let holds_more = |a: &AttributeProto| {
+        a.g.is_some()
+            || a.t.is_some()
+            || a.sparse_tensor.is_some()
+            || !a.ref_attr_name.is_empty()
+            || !a.graphs.is_empty()
+            || !a.tensors.is_empty()
+            || !a.sparse_tensors.is_empty()
+    };
+    match node.attribute.iter().any(holds_more) {
         true => Err(refuse(format!("has a graph or a tensor inside of node {:?}", node.name))),
         false => Ok(()),
     }
@@ -182,15 +191,15 @@ fn misfit_of(initialiser: &TensorProto, tensor: Option<&View>) -> Option<String>
 /// The dimensions of an f32 input or output; `None` where one is symbolic.
 fn dims(info: &ValueInfoProto) -> Result<Vec<Option<usize>>, Error> {
     let wrong = || refuse(format!("has no usable f32 shape for {:?}", info.name));
-    let Some(type_proto::Value::TensorType(tensor)) = info.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+    let Some(tensor) = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()) else {
         return Err(wrong());
     };
     if tensor.elem_type != DataType::Float as i32 {
         return Err(wrong());
     }
     let dims = tensor.shape.as_ref().ok_or_else(wrong)?.dim.iter().map(|dim| match &dim.value {
-        Some(dimension::Value::DimValue(size @ 1..=MAX_WIDTH)) => Ok(Some(*size as usize)),
-        Some(dimension::Value::DimParam(_)) => Ok(None),
+        Some(DimensionValue::DimValue(size @ 1..=MAX_WIDTH)) => Ok(Some(*size as usize)),
+        Some(DimensionValue::DimParam(_)) => Ok(None),
         _ => Err(wrong()),
     });
     dims.collect()

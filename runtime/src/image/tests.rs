@@ -109,39 +109,3 @@ fn rows_skip_the_gap() {
     let data = [1, 2, 3, 0, 4, 5, 6];
     assert_eq!(RgbView::new(&data, 1, 2, 4).unwrap().rows().collect::<Vec<_>>(), [[1, 2, 3], [4, 5, 6]]);
 }
-
-#[test]
-fn samples_of_every_kind_become_eight_bits_of_rgb() {
-    let gray = from_samples(&Samples::Bits8(&[1, 2, 9, 3, 4, 9]), 1, 2, 2, 3).unwrap();
-    assert_eq!(gray.data(), [1, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4]);
-    let rgb = from_samples(&Samples::Bits8(&[1, 2, 3, 4, 5, 6]), 3, 2, 1, 6).unwrap();
-    assert_eq!(rgb.data(), [1, 2, 3, 4, 5, 6]);
-    // The whole range: 257 to a step, halves up; a window cuts off.
-    let whole: Vec<u16> = vec![0, 128, 129, 257, 65_535];
-    let image = from_samples(&Samples::Bits16(&whole, 0..=65_535), 1, 5, 1, 5).unwrap();
-    assert_eq!(image.data().iter().step_by(3).copied().collect::<Vec<_>>(), [0, 0, 1, 1, 255]);
-    let window = from_samples(&Samples::Bits16(&[0, 1000, 1255, 1510, 9000, 1001], 1000..=1510), 3, 2, 1, 6).unwrap();
-    assert_eq!(window.data(), [0, 0, 128, 255, 255, 1]);
-    let all: Vec<u16> = (0..=u16::MAX).collect();
-    let image = from_samples(&Samples::Bits16(&all, 100..=60_000), 1, 256, 256, 256).unwrap();
-    for (value, found) in all.iter().zip(image.data().iter().step_by(3)) {
-        let exact = (f64::from((*value).clamp(100, 60_000)) - 100.0) / 59_900.0 * 255.0;
-        assert!((f64::from(*found) - exact).abs() <= 0.5, "{value}: {found}, exactly {exact}");
-    }
-}
-
-#[test]
-fn samples_that_do_not_fit_are_refused() {
-    let data = [0_u16; 12];
-    let refused = |range, channels, width, height, stride| {
-        let error = from_samples(&Samples::Bits16(&data, range), channels, width, height, stride);
-        error.unwrap_err().to_string()
-    };
-    assert!(refused(0..=9, 2, 2, 2, 4).contains("2 channels"));
-    assert!(refused(0..=9, 1, 0, 2, 4).contains("0 x 2"));
-    assert!(refused(0..=9, 1, 1 << 20, 1 << 20, 1 << 20).contains("pixels"));
-    assert!(refused(0..=9, 3, 2, 2, 5).contains("begin 5 samples apart"));
-    assert!(refused(0..=9, 3, 2, 3, 6).contains("12 samples"));
-    assert!(refused(0..=9, 1, 2, 3, usize::MAX).contains("12 samples"));
-    assert!(refused(5..=5, 1, 2, 2, 4).contains("shows nothing"));
-}

@@ -38,6 +38,7 @@ fn what_is_written_is_read_and_is_the_same_in_any_order() {
     assert_eq!(header.info("b \"quoted\"").unwrap().data_offsets, (0, 16), "four-byte values come first, aligned");
 }
 
+#[cfg(feature = "classify")]
 #[test]
 fn rows_are_the_tensor_and_name_the_value_that_is_wrong() {
     let tensors = three();

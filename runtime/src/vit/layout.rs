@@ -5,11 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use tract_onnx::pb::attribute_proto::AttributeType;
-use tract_onnx::pb::tensor_proto::DataLocation;
-use tract_onnx::pb::{AttributeProto, GraphProto, NodeProto, TensorProto};
-
 use crate::kernel::Activation;
+use crate::onnx::{AttributeProto, AttributeType, DataLocation, GraphProto, NodeProto, TensorProto};
 
 /// The transformer that a graph is: its sizes, and the names of its weights.
 #[derive(Debug, PartialEq)]

@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use prost::Message;
-use tract_onnx::pb::{GraphProto, ModelProto, NodeProto, tensor_shape_proto::dimension::Value, type_proto};
+use tract_onnx::pb::{ModelProto, tensor_shape_proto::dimension::Value, type_proto};
 use tract_onnx::prelude::{
     Framework, InferenceModelExt, IntoRunnable, IntoTValue, TValue, TVec, Tensor, TypedSimplePlan,
 };
 
 use super::*;
 use crate::bundle::{Trust, VerifiedBundle, verify};
+use crate::onnx::{GraphProto, NodeProto};
 
 /// Two blocks, 17 tokens, six sites a block.
 const BUNDLE: &[u8] = include_bytes!("../../../../tests/frozen/bundle.medforge");

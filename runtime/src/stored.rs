@@ -1,0 +1,374 @@
+//! Stored values, as scanners and archives keep them, to the 8-bit RGB image that a viewer shows (DICOM PS3.3 C.7.6.3, C.11.1 and C.11.2).
+//!
+//! In this order: bits cut out and their sign extended; modality (slope and intercept, or a table: never both); value of interest (a window or a table;
+//! without one the whole range that the stored bits can have, whatever the image holds); MONOCHROME1 turned over, once and last. Padding is
+//! black. Colour has eight bits, or sixteen of which the whole range is shown; YBR becomes RGB as in JPEG (ITU-R BT.601, full range).
+//!
+//! Refused: values that do not fit one another, tables without entries, windows of no width, YBR_PARTIAL and chroma that is stored more coarsely (what
+//! decodes a frame has to give full chroma).
+
+use std::ops::RangeInclusive;
+
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+use crate::image::{self, RgbImage8};
+
+/// One frame of stored values, and how they are meant.
+#[derive(Debug, Clone)]
+pub struct Stored<'a> {
+    /// The values, row after row.
+    pub data: &'a [u8],
+    /// Height in pixels.
+    pub rows: u32,
+    /// Width in pixels.
+    pub columns: u32,
+    /// Bytes from one row to the next of the same plane; none where rows follow one another.
+    pub stride: Option<usize>,
+    /// Values of one sample.
+    pub bits: Bits,
+    /// What they mean.
+    pub photometric: Photometric<'a>,
+    /// All of one colour, then all of the next (Planar Configuration 1).
+    pub planar: bool,
+    /// From stored values to what was measured; of gray alone.
+    pub modality: Modality<'a>,
+    /// Which of it is shown; of gray alone.
+    pub voi: Voi<'a>,
+    /// Stored values that are no part of the picture (Pixel Padding Value); of gray alone.
+    pub padding: Option<RangeInclusive<i64>>,
+}
+
+/// How one sample lies in its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bits {
+    /// 8, 16 or 32.
+    pub allocated: u16,
+    /// How many of them count.
+    pub stored: u16,
+    /// Where the highest of those is, counted from 0.
+    pub high: u16,
+    /// Two's complement.
+    pub signed: bool,
+    /// The first byte is the highest.
+    pub big_endian: bool,
+}
+
+/// What samples mean.
+#[derive(Debug, Clone)]
+pub enum Photometric<'a> {
+    /// Gray, the lowest value white.
+    Monochrome1,
+    /// Gray, the lowest value black.
+    Monochrome2,
+    /// Red, green, blue.
+    Rgb,
+    /// Luminance and two chroma values of each pixel.
+    YbrFull,
+    /// A number into three tables.
+    Palette([Table<'a>; 3]),
+}
+
+/// A lookup table: the first entry is for `first` and all below, the last one for all above.
+#[derive(Debug, Clone)]
+pub struct Table<'a> {
+    /// The value that the first entry is for.
+    pub first: i64,
+    /// Bits of an entry, 8 to 16.
+    pub bits: u16,
+    /// The entries.
+    pub entries: std::borrow::Cow<'a, [u16]>,
+}
+
+/// From stored values to what was measured.
+#[derive(Debug, Clone)]
+pub enum Modality<'a> {
+    /// `value * slope + intercept`; 1 and 0 where nothing is said.
+    Linear { slope: f64, intercept: f64 },
+    /// A table.
+    Table(Table<'a>),
+}
+
+/// Which values are shown, from black to white.
+#[derive(Debug, Clone)]
+pub enum Voi<'a> {
+    /// All that the stored bits can have.
+    Range,
+    /// A window.
+    Window { center: f64, width: f64, function: Function },
+    /// A table.
+    Table(Table<'a>),
+}
+
+/// The form of a window (VOI LUT Function, PS3.3 C.11.2.1.2 and C.11.2.1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Function {
+    /// Linear, from `center - 0.5 - (width - 1) / 2` to `center - 0.5 + (width - 1) / 2`.
+    #[default]
+    Linear,
+    /// Linear, from `center - width / 2` to `center + width / 2`.
+    LinearExact,
+    /// `1 / (1 + exp(-4 (x - center) / width))`
+    Sigmoid,
+}
+
+/// Where the values of a frame are.
+struct Frame {
+    /// Of a pixel.
+    samples: usize,
+    /// Of a sample.
+    bytes: usize,
+    /// Bytes of a row of one plane.
+    row: usize,
+    /// Rows of all planes.
+    lines: usize,
+    /// Bytes from one of them to the next.
+    stride: usize,
+}
+
+impl Stored<'_> {
+    /// The image that a viewer shows.
+    ///
+    /// # Errors
+    /// [`Error::Pixels`] for everything that the module's head says is refused.
+    pub fn rgb(&self) -> Result<RgbImage8, Error> {
+        let Frame { samples, bytes, stride, .. } = self.frame()?;
+        let (width, height) = (self.columns as usize, self.rows as usize);
+        let count = width * height;
+        // Where sample `sample` of pixel (x, y) begins.
+        let place = |x: usize, y: usize, sample: usize| match self.planar {
+            true => (sample * height + y) * stride + x * bytes,
+            false => y * stride + (x * samples + sample) * bytes,
+        };
+        let value = |x, y, sample| self.bits.value(&self.data[place(x, y, sample)..][..bytes]);
+        let mut rgb = Vec::new();
+        let short = |_| Error::Memory { what: format!("an image of {width} x {height}") };
+        rgb.try_reserve_exact(count * 3).map_err(short)?;
+        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        match &self.photometric {
+            Photometric::Monochrome1 | Photometric::Monochrome2 => {
+                let shade = self.shades();
+                pixels.for_each(|(x, y)| rgb.extend([shade.of(value(x, y, 0)); 3]));
+            }
+            Photometric::Palette(tables) => {
+                pixels.for_each(|(x, y)| {
+                    rgb.extend(tables.each_ref().map(|table| to_8(table.of(value(x, y, 0)), table.bits)))
+                });
+            }
+            colour => {
+                for (x, y) in pixels {
+                    let [r, g, b] = [0, 1, 2].map(|sample| to_8(value(x, y, sample) as f64, self.bits.stored));
+                    match colour {
+                        Photometric::YbrFull => rgb.extend(from_ybr(r, g, b)),
+                        _ => rgb.extend([r, g, b]),
+                    }
+                }
+            }
+        }
+        RgbImage8::new(rgb, self.columns, self.rows)
+    }
+
+    /// Frame `frame`, counted from 0, of several that follow one another; `self` is about the first.
+    ///
+    /// # Errors
+    /// As [`rgb`](Self::rgb).
+    pub fn at(self, frame: u32) -> Result<Self, Error> {
+        let Frame { lines, stride, .. } = self.frame()?;
+        let start = (frame as usize).checked_mul(lines * stride).filter(|&start| start <= self.data.len());
+        let Some(start) = start else {
+            return refuse(format!("there is no frame {frame} in {} bytes", self.data.len()));
+        };
+        let moved = Stored { data: &self.data[start..], ..self };
+        moved.frame()?;
+        Ok(moved)
+    }
+
+    /// SHA-256, in hex, of the stored values without what lies between rows: the same wherever the frame is kept.
+    ///
+    /// # Errors
+    /// As [`rgb`](Self::rgb).
+    pub fn sha256_hex(&self) -> Result<String, Error> {
+        let Frame { stride, row, lines, .. } = self.frame()?;
+        let mut hasher = Sha256::new();
+        (0..lines).for_each(|line| hasher.update(&self.data[line * stride..][..row]));
+        Ok(hex::encode(hasher.finalize()))
+    }
+
+    /// Where the values are, if all that is said fits together.
+    fn frame(&self) -> Result<Frame, Error> {
+        let samples = self.check()?;
+        let bytes = usize::from(self.bits.allocated / 8);
+        let row = self.columns as usize * bytes * if self.planar { 1 } else { samples };
+        let lines = self.rows as usize * if self.planar { samples } else { 1 };
+        let stride = self.stride.unwrap_or(row);
+        let last = (lines - 1).checked_mul(stride).and_then(|start| start.checked_add(row));
+        match last.filter(|&last| stride >= row && last <= self.data.len()) {
+            Some(_) => Ok(Frame { samples, bytes, row, lines, stride }),
+            None => refuse(format!(
+                "{} bytes do not hold {lines} rows of {row} bytes that begin {stride} bytes apart",
+                self.data.len()
+            )),
+        }
+    }
+
+    /// Samples of a pixel, if all that is said fits together.
+    fn check(&self) -> Result<usize, Error> {
+        image::check_sides(self.columns, self.rows)?;
+        let Bits { allocated, stored, high, signed, .. } = self.bits;
+        if !matches!(allocated, 8 | 16 | 32) || stored == 0 || high >= allocated || high + 1 < stored {
+            return refuse(format!("{stored} bits stored up to bit {high} do not fit {allocated} bits allocated"));
+        }
+        let samples = match &self.photometric {
+            Photometric::Monochrome1 | Photometric::Monochrome2 | Photometric::Palette(_) => 1,
+            Photometric::Rgb | Photometric::YbrFull if !signed && matches!(stored, 8 | 16) => 3,
+            _ => return refuse(format!("colour of {stored} bits{} is not read", if signed { ", signed" } else { "" })),
+        };
+        if let Photometric::Palette(tables) = &self.photometric {
+            tables.iter().try_for_each(|table| table.check("a palette"))?;
+        }
+        match &self.modality {
+            Modality::Table(table) => table.check("the modality table")?,
+            Modality::Linear { slope, intercept } if slope.is_finite() && intercept.is_finite() && *slope != 0.0 => {}
+            Modality::Linear { slope, intercept } => {
+                return refuse(format!("a slope of {slope} with an intercept of {intercept} measures nothing"));
+            }
+        }
+        match &self.voi {
+            Voi::Range => {}
+            Voi::Table(table) => table.check("the table of the values of interest")?,
+            Voi::Window { center, width, function } => {
+                let least = if *function == Function::Linear { 1.0 } else { f64::MIN_POSITIVE };
+                if !(center.is_finite() && width.is_finite() && *width >= least) {
+                    return refuse(format!("a window of width {width} at {center} shows nothing"));
+                }
+            }
+        }
+        Ok(samples)
+    }
+
+    fn shades(&self) -> Shades<'_> {
+        let turned = matches!(self.photometric, Photometric::Monochrome1);
+        let mut shades = Shades { stored: self, turned, known: Vec::new(), first: 0 };
+        // A table of all values is made once, unless there are too many of them.
+        let range = self.bits.range();
+        if range.end() - range.start() < 1 << 16 {
+            shades.first = *range.start();
+            shades.known = range.map(|value| shades.compute(value)).collect();
+        }
+        shades
+    }
+}
+
+impl Bits {
+    /// All values that the stored bits can have.
+    fn range(&self) -> RangeInclusive<i64> {
+        match self.signed {
+            true => -(1 << (self.stored - 1))..=(1 << (self.stored - 1)) - 1,
+            false => 0..=(1 << self.stored) - 1,
+        }
+    }
+
+    fn value(&self, bytes: &[u8]) -> i64 {
+        let join = |all: u32, byte: &u8| all << 8 | u32::from(*byte);
+        let all = match self.big_endian {
+            true => bytes.iter().fold(0, join),
+            false => bytes.iter().rev().fold(0, join),
+        };
+        let cut = i64::from(all >> (self.high + 1 - self.stored)) & ((1 << self.stored) - 1);
+        let negative = self.signed && cut >> (self.stored - 1) == 1;
+        if negative { cut - (1 << self.stored) } else { cut }
+    }
+}
+
+impl Table<'_> {
+    fn check(&self, what: &str) -> Result<(), Error> {
+        if self.entries.is_empty() || !(8..=16).contains(&self.bits) {
+            return refuse(format!("{what} has {} entries of {} bits", self.entries.len(), self.bits));
+        }
+        Ok(())
+    }
+
+    fn of(&self, value: i64) -> f64 {
+        let place = value.saturating_sub(self.first).clamp(0, self.entries.len() as i64 - 1);
+        f64::from(self.entries[place as usize])
+    }
+}
+
+/// The shade of each stored value of gray.
+struct Shades<'a> {
+    stored: &'a Stored<'a>,
+    turned: bool,
+    known: Vec<u8>,
+    first: i64,
+}
+
+impl Shades<'_> {
+    fn of(&self, value: i64) -> u8 {
+        self.known.get((value - self.first) as usize).copied().unwrap_or_else(|| self.compute(value))
+    }
+
+    fn compute(&self, value: i64) -> u8 {
+        let Stored { bits, modality, voi, padding, .. } = self.stored;
+        if padding.as_ref().is_some_and(|padding| padding.contains(&value)) {
+            return 0;
+        }
+        let measured = |value: i64| match modality {
+            Modality::Linear { slope, intercept } => value as f64 * slope + intercept,
+            Modality::Table(table) => table.of(value),
+        };
+        let x = measured(value);
+        let share = match voi {
+            Voi::Range => {
+                let (low, high) = match modality {
+                    Modality::Linear { .. } => (measured(*bits.range().start()), measured(*bits.range().end())),
+                    Modality::Table(table) => (0.0, f64::from(table.most())),
+                };
+                (x - low.min(high)) / (high - low).abs().max(f64::MIN_POSITIVE)
+            }
+            Voi::Window { center, width, function: Function::Linear } => {
+                // A window of width 1 is a threshold.
+                let span = width - 1.0;
+                let above = x - (center - 0.5);
+                match span > 0.0 {
+                    true => above / span + 0.5,
+                    false => f64::from(above > 0.0),
+                }
+            }
+            Voi::Window { center, width, function: Function::LinearExact } => (x - center) / width + 0.5,
+            Voi::Window { center, width, function: Function::Sigmoid } => {
+                1.0 / (1.0 + (-4.0 * (x - center) / width).exp())
+            }
+            Voi::Table(table) => table.of(x.round() as i64) / f64::from(table.most()),
+        };
+        let shade = (share.clamp(0.0, 1.0) * 255.0).round() as u8;
+        if self.turned { 255 - shade } else { shade }
+    }
+}
+
+impl Table<'_> {
+    /// The largest value that an entry can have.
+    fn most(&self) -> u16 {
+        u16::MAX >> (16 - self.bits)
+    }
+}
+
+/// A value of `bits` bits, in eight.
+fn to_8(value: f64, bits: u16) -> u8 {
+    match bits {
+        8 => value as u8,
+        _ => (value / f64::from(u16::MAX >> (16 - bits)) * 255.0).round() as u8,
+    }
+}
+
+fn from_ybr(y: u8, cb: u8, cr: u8) -> [u8; 3] {
+    let (y, cb, cr) = (f64::from(y), f64::from(cb) - 128.0, f64::from(cr) - 128.0);
+    [y + 1.402 * cr, y - 0.344_136 * cb - 0.714_136 * cr, y + 1.772 * cb]
+        .map(|value| value.round().clamp(0.0, 255.0) as u8)
+}
+
+fn refuse<T>(what: String) -> Result<T, Error> {
+    Err(Error::Pixels { what })
+}
+
+#[cfg(test)]
+mod tests;
