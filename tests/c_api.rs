@@ -141,7 +141,7 @@ fn names_and_probabilities_are_those_of_the_rust_library() {
         assert_eq!(count, 2);
         assert_eq!(medforge_class_name(classifier, null(), 1, &mut name), Status::Ok);
         assert_eq!(text(name), "malignant");
-        assert_eq!(medforge_bundle_id(classifier, &mut name), Status::Ok);
+        assert_eq!(medforge_bundle_id(classifier, 0, &mut name), Status::Ok);
         assert_eq!(text(name).len(), 64);
         let stride = WIDTH as usize * 3;
         let out = probabilities.as_mut_ptr();
@@ -290,12 +290,13 @@ fn c_refuses_every_class_by_its_code() {
                 }
                 _ => {
                     let options = OpenOptions {
-                        struct_size: size_of::<OpenOptions>(),
                         trust_path: trust.as_ptr(),
                         state_path: state.as_ref().map_or(null(), |path| path.as_ptr()),
                         now: now.as_ptr(),
+                        ..OpenOptions::new()
                     };
-                    medforge_open_with(bundle.as_ptr(), &options, &mut classifier)
+                    let source = Source { path: bundle.as_ptr(), ..Source::new() };
+                    medforge_open_with(&source, &options, &mut classifier)
                 }
             }
         };
@@ -318,16 +319,17 @@ fn a_state_file_keeps_older_bundles_away() {
     let (bundle, trust) = (string(corpus.join("good.medforge")), string(corpus.join("trust.toml")));
     let state = string(scratch.path().join("state.json"));
     let mut options = OpenOptions {
-        struct_size: size_of::<OpenOptions>(),
         trust_path: trust.as_ptr(),
         state_path: state.as_ptr(),
         now: c"2026-06-01T00:00:00Z".as_ptr(),
+        ..OpenOptions::new()
     };
     let open = |options: &OpenOptions| {
         let mut classifier = null_mut();
         // SAFETY: strings and a struct that outlive the call, and a local output; what was opened is closed once.
         unsafe {
-            let status = medforge_open_with(bundle.as_ptr(), options, &mut classifier);
+            let source = Source { path: bundle.as_ptr(), ..Source::new() };
+            let status = medforge_open_with(&source, options, &mut classifier);
             medforge_close(classifier);
             status
         }

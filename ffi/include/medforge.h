@@ -5,7 +5,9 @@
  * - Every function that can fail returns a medforge_result. Outputs come last and are written only on success.
  * - After a failure medforge_last_error() is one sentence saying what was wrong, for the calling thread.
  * - A medforge_classifier may be used by several threads at once; close it when the last one is done.
- * - Strings belong to the library: those of a classifier live until it is closed.
+ * - Strings belong to the library: those of a classifier live until it is closed, those of results until these are freed.
+ * - Structs that begin with struct_size may grow. Zero them and set it: fields that your header does not know keep their defaults.
+ * - The library starts no thread, opens no socket, reads no environment variable and writes nothing unless it is asked to.
  *
  * Made by cbindgen from ffi/src; do not edit. SPDX-License-Identifier: MIT OR Apache-2.0 */
 
@@ -14,6 +16,15 @@
 
 #include <stddef.h>
 #include <stdint.h>
+
+// The first number of the version: changes when programs must be changed.
+#define MEDFORGE_VERSION_MAJOR 0
+
+// The second number: changes when something is added.
+#define MEDFORGE_VERSION_MINOR 1
+
+// The third number: changes when something is mended.
+#define MEDFORGE_VERSION_PATCH 0
 
 // What a function came to. Numbers are never reused: 1 to 19 the call, 50 to 59 the device and the question asked, 100 and up what was
 // refused: those are the classes of the format's documentation, under the same names.
@@ -44,6 +55,8 @@ enum medforge_result
   MEDFORGE_RESULT_PREPROCESSING = 10,
   // An image file does not decode.
   MEDFORGE_RESULT_IMAGE = 11,
+  // A DICOM file is not read here: its transfer syntax, or what its pixels are.
+  MEDFORGE_RESULT_DICOM_UNSUPPORTED = 12,
   // The computation failed.
   MEDFORGE_RESULT_DEVICE = 51,
   // The bundle has no such task.
@@ -287,21 +300,256 @@ typedef uint32_t medforge_result;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
-// A bundle that was verified and is ready to classify.
+// A flag that another thread sets to give calls up.
+typedef struct medforge_cancel medforge_cancel;
+
+// Bundles that were verified and are ready to classify.
 typedef struct medforge_classifier medforge_classifier;
 
-// How to open a bundle. Zero it, set struct_size to sizeof(medforge_open_options), then what is wanted.
+// What a verified bundle says of itself, and who signed it.
+typedef struct medforge_report medforge_report;
+
+// Results of one call.
+typedef struct medforge_results medforge_results;
+
+// A function that is told a level (medforge_level), a line that lives until it returns, and what medforge_set_log was given.
+typedef void (*medforge_log_callback)(uint32_t level, const char *line, void *user);
+
+// A bundle in memory or in a file. Zero it, set struct_size to sizeof(medforge_source), then path or data.
+typedef struct {
+  // sizeof(medforge_source): what lies beyond it is not read.
+  size_t struct_size;
+  // A file. NULL: data is given.
+  const char *path;
+  // The bundle's bytes, of a buffer or a mapping; they are copied while it is verified, and not needed after the call.
+  const uint8_t *data;
+  // Bytes of data.
+  size_t length;
+} medforge_source;
+
+// Whom to trust and how to run. Zero it, set struct_size to sizeof(medforge_open_options), then what is wanted.
 typedef struct {
   // sizeof(medforge_open_options): what lies beyond it is not read.
   size_t struct_size;
-  // The public key or keys (SPKI PEM), or the trust file (TOML). Not NULL.
+  // The public key or keys (SPKI PEM), or the trust file (TOML). This or trust_data must be given.
   const char *trust_path;
   // What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. Threads take
   // turns; two processes must not share one. NULL: nothing.
   const char *state_path;
   // The time, UTC, such as "2026-01-31T23:59:59Z". NULL, on a device without a clock: no time is looked at.
   const char *now;
+  // The same as what trust_path names, in memory. NULL: there is a path.
+  const uint8_t *trust_data;
+  // Bytes of trust_data.
+  size_t trust_length;
+  // Threads of the classifier's own that classify. 0: none, calls run on their caller's thread.
+  uint32_t threads;
+  // Not 0: each of those threads takes whole images, where a call has several. 0: all share each image.
+  uint32_t spread_images;
+  // Not 0: in eight bits, if the bundle was measured so.
+  uint32_t int8;
 } medforge_open_options;
+
+// Which modules take part, and with what weight. All zeros: the task's default.
+typedef struct {
+  // A medforge_selection_kind.
+  uint32_t kind;
+  // Modules.
+  size_t count;
+  // Their ids.
+  const char *const *modules;
+  // Their weights. NULL: 1 each.
+  const double *weights;
+} medforge_selection;
+
+// A report as a struct. Everything it points to lives until the report is freed.
+typedef struct {
+  // sizeof(medforge_report_view), set before the call: what lies beyond it is not written.
+  size_t struct_size;
+  // SHA-256 of the manifest, 64 hex digits.
+  const char *id;
+  // What people call the bundle.
+  const char *name;
+  // Counts the releases of this name.
+  uint64_t counter;
+  // When it was packed, UTC.
+  const char *created;
+  // For whom and what it is made.
+  const char *intended_use;
+  // Tasks.
+  size_t task_count;
+  // Modules.
+  size_t module_count;
+  // Trusted keys that signed.
+  size_t signer_count;
+  // Those public keys, in hex.
+  const char *const *signers;
+  // All of this with the whole manifest, as canonical JSON (RFC 8785).
+  const char *json;
+} medforge_report_view;
+
+// What is refused for its size alone.
+typedef struct {
+  // sizeof(medforge_limits), set before the call: what lies beyond it is not written.
+  size_t struct_size;
+  // Bytes of a bundle.
+  uint64_t bundle;
+  // Pixels of an image.
+  uint64_t pixels;
+  // Entries of a bundle.
+  uint64_t entries;
+  // Signatures of a bundle.
+  uint64_t signatures;
+} medforge_limits;
+
+// A lookup table. The first entry is for first_value and all below, the last one for all above.
+typedef struct {
+  // The value that the first entry is for.
+  int32_t first_value;
+  // Bits of an entry, 8 to 16.
+  uint32_t bits;
+  // Entries.
+  size_t count;
+  // The entries.
+  const uint16_t *entries;
+} medforge_lut;
+
+// An image. Zero it, set struct_size to sizeof(medforge_image), then what it has. Zeros mean: stored values, unsigned, little-endian, gray, rows without
+// gaps, all bits stored, slope 1, the whole range shown.
+typedef struct {
+  // sizeof(medforge_image): what lies beyond it is not read.
+  size_t struct_size;
+  // A medforge_image_kind.
+  uint32_t kind;
+  // Of a DICOM file, or of stored values with several frames one after another: which of them, counted from 0.
+  uint32_t frame;
+  // The stored values, or the file. Not NULL.
+  const void *data;
+  // Bytes of data.
+  size_t length;
+  // Height in pixels.
+  uint32_t rows;
+  // Width in pixels.
+  uint32_t columns;
+  // Bytes from one row to the next of the same plane. 0: rows follow one another.
+  size_t stride;
+  // A medforge_photometric_interpretation.
+  uint32_t photometric;
+  // Samples of a pixel. 0: as many as photometric has.
+  uint32_t samples;
+  // Not 0: all of one colour, then all of the next (Planar Configuration 1).
+  uint32_t planar;
+  // 8, 16 or 32.
+  uint32_t bits_allocated;
+  // How many of them count. 0: all.
+  uint32_t bits_stored;
+  // Where the highest of those is, counted from 0. 0: bits_stored - 1.
+  uint32_t high_bit;
+  // Not 0: two's complement (Pixel Representation 1).
+  uint32_t is_signed;
+  // Not 0: the first byte of a value is the highest.
+  uint32_t big_endian;
+  // Rescale Slope. 0: 1.
+  double rescale_slope;
+  // Rescale Intercept.
+  double rescale_intercept;
+  // Modality LUT, in place of slope and intercept; NULL: none.
+  const medforge_lut *modality_lut;
+  // A medforge_values_of_interest.
+  uint32_t voi;
+  // Not 0: values from padding_first to padding_last are no part of the picture.
+  uint32_t has_padding;
+  // Window Center.
+  double window_center;
+  // Window Width.
+  double window_width;
+  // VOI LUT; NULL: none.
+  const medforge_lut *voi_lut;
+  // Red, green and blue.
+  const medforge_lut *palette[3];
+  // Pixel Padding Value, or the lower end of its range.
+  int64_t padding_first;
+  // The upper end of that range; the same where there is none.
+  int64_t padding_last;
+} medforge_image;
+
+// How to classify. Zero it, set struct_size to sizeof(medforge_classify_options), then what is wanted.
+typedef struct {
+  // sizeof(medforge_classify_options): what lies beyond it is not read.
+  size_t struct_size;
+  // The task. NULL: the only one, or, where the bundle tells tasks by their looks, the image's likeliest.
+  const char *task;
+  // Which modules take part. NULL: the task's default.
+  const medforge_selection *selection;
+  // Gives the call up when it is cancelled. NULL: nothing does.
+  const medforge_cancel *cancel;
+  // The call is given up after so many milliseconds. 0: never.
+  uint64_t timeout_ms;
+} medforge_classify_options;
+
+// A concept of a coding scheme.
+typedef struct {
+  // The coding scheme, such as "SCT".
+  const char *scheme;
+  // The code.
+  const char *value;
+  // What it means.
+  const char *meaning;
+} medforge_code;
+
+// What was found in one image, and with what. Everything it points to lives until its results are freed.
+typedef struct {
+  // sizeof(medforge_classification), set before the call: what lies beyond it is not written.
+  size_t struct_size;
+  // The task.
+  const char *task;
+  // Classes.
+  size_t class_count;
+  // Their names.
+  const char *const *class_names;
+  // What they are in a coding scheme; NULL where the bundle does not say it.
+  const medforge_code *class_codes;
+  // Their probabilities, which sum to 1.
+  const float *probabilities;
+  // The most probable class; the first of equals.
+  size_t top;
+  // The id of the bundle.
+  const char *bundle_id;
+  // The id of base, head, modules and weights together.
+  const char *composition_id;
+  // A UID that changes when bundle or composition does: a DICOM Device UID.
+  const char *device_uid;
+  // Modules that took part.
+  size_t module_count;
+  // Their ids.
+  const char *const *module_ids;
+  // Their weights for this image.
+  const double *module_weights;
+  // Trusted keys that signed the bundle.
+  size_t signer_count;
+  // Those public keys, in hex.
+  const char *const *signers;
+  // SHA-256 of the pixels, in hex: of stored values without gaps between rows, or of an image file's RGB.
+  const char *pixels_sha256;
+  // Resizing and normalising, in nanoseconds.
+  uint64_t preprocessing_ns;
+  // The base, for all images of the call together, in nanoseconds.
+  uint64_t base_ns;
+  // All of this as one line of canonical JSON (RFC 8785), for audit logs.
+  const char *json;
+} medforge_classification;
+
+// Bytes in memory.
+typedef struct {
+  // sizeof(medforge_memory), set before the call: what lies beyond it is not written.
+  size_t struct_size;
+  // The base's weights.
+  size_t base;
+  // Modules, and what defaults have laid out of them.
+  size_t modules;
+  // Buffers that wait for the next call.
+  size_t scratch;
+} medforge_memory;
 
 #ifdef __cplusplus
 extern "C" {
@@ -317,6 +565,14 @@ const char *medforge_version(void);
 // thread's next failure.
 const char *medforge_last_error(void);
 
+// Tells `callback` from now on what happens, in all threads, on the thread where it happens, before that call returns; NULL: nobody. Once this returns, the
+// function before is not called any more. The callback must not call this library.
+//
+// # Safety
+// `callback` may be called from any thread with `user`.
+void medforge_set_log(medforge_log_callback callback,
+                      void *user);
+
 // Verifies the bundle in the file `bundle_path` against the public key or keys (SPKI PEM), or the trust file (TOML), in the file
 // `trust_path`, loads it and checks this device against its golden vectors. No time is looked at and nothing is remembered:
 // medforge_open_with does both.
@@ -327,14 +583,45 @@ medforge_result medforge_open(const char *bundle_path,
                               const char *trust_path,
                               medforge_classifier **classifier);
 
-// Verifies and loads the bundle in the file `bundle_path` as `options` say, and checks this device against its golden vectors.
+// Verifies and loads a bundle as `options` say, and checks this device against its golden vectors.
 //
 // # Safety
-// `bundle_path` and every path and time of `options` are NUL-terminated strings, or NULL where that is allowed; `options` points to
-// struct_size readable bytes; `classifier` points to a writable pointer.
-medforge_result medforge_open_with(const char *bundle_path,
+// `source` and `options` point to structs that begin with their sizes and whose pointers are NULL or point to what their fields say;
+// `classifier` points to a writable pointer.
+medforge_result medforge_open_with(const medforge_source *source,
                                    const medforge_open_options *options,
                                    medforge_classifier **classifier);
+
+// Adds the modules and tasks of a bundle with the same base to an open classifier, while other threads classify. How it runs stays as it was opened.
+//
+// # Safety
+// `classifier` is open; `source` and `options` as for medforge_open_with.
+medforge_result medforge_add(const medforge_classifier *classifier,
+                             const medforge_source *source,
+                             const medforge_open_options *options);
+
+// Goes on with another bundle alone, while other threads classify; a base that is the same stays as it is in memory.
+//
+// # Safety
+// As for medforge_add.
+medforge_result medforge_replace(const medforge_classifier *classifier,
+                                 const medforge_source *source,
+                                 const medforge_open_options *options);
+
+// Lets go of a bundle: of its tasks, and of modules that no other bundle brought. Calls under way finish with them.
+//
+// # Safety
+// `classifier` is open; `bundle` is a NUL-terminated string.
+medforge_result medforge_unload(const medforge_classifier *classifier,
+                                const char *bundle);
+
+// What `task` runs with from now on where a call says nothing else.
+//
+// # Safety
+// `classifier` is open; `task` is a NUL-terminated string; `selection` points to a selection with as many modules and weights as it says.
+medforge_result medforge_set_default(const medforge_classifier *classifier,
+                                     const char *task,
+                                     const medforge_selection *selection);
 
 // Whether the trust file `next_path`, with its signatures, may take the place of `trust_path` at the time `now` (NULL: no time is looked at).
 // No file is changed: the caller replaces it.
@@ -346,17 +633,111 @@ medforge_result medforge_trust_follows(const char *trust_path,
                                        const char *signatures_path,
                                        const char *now);
 
+// Verifies a bundle as `options` say and loads nothing: the frame, signatures, trust, manifest and every byte are checked, the golden vectors are not
+// run. With options->state_path older bundles are refused, and this one is remembered.
+//
+// # Safety
+// As for medforge_open_with; `report` points to a writable pointer.
+medforge_result medforge_verify(const medforge_source *source,
+                                const medforge_open_options *options,
+                                medforge_report **report);
+
+// The report as a struct.
+//
+// # Safety
+// `report` came from medforge_verify and is not freed; `view` points to a struct that begins with its size.
+medforge_result medforge_report_get(const medforge_report *report,
+                                    medforge_report_view *view);
+
+// Frees a report. NULL is allowed.
+//
+// # Safety
+// `report` is NULL or came from medforge_verify, and nobody uses it any more.
+void medforge_report_free(medforge_report *report);
+
+// What is refused for its size alone.
+//
+// # Safety
+// `limits` points to a struct that begins with its size.
+medforge_result medforge_limits_get(medforge_limits *limits);
+
+// Makes a flag that is not set.
+//
+// # Safety
+// `cancel` points to a writable pointer.
+medforge_result medforge_cancel_new(medforge_cancel **cancel);
+
+// Gives up all calls that have this flag, now and from now on; any thread may do it.
+//
+// # Safety
+// `cancel` came from medforge_cancel_new and is not freed.
+medforge_result medforge_cancel_set(const medforge_cancel *cancel);
+
+// Frees a flag. NULL is allowed.
+//
+// # Safety
+// `cancel` is NULL or came from medforge_cancel_new, and nobody sets it any more. Calls that have it may still run.
+void medforge_cancel_free(medforge_cancel *cancel);
+
+// Classifies `image_count` images as `options` say (NULL: the default of the only task), all with the same set of modules. All are classified or
+// none.
+//
+// # Safety
+// `classifier` is open; `images` points to as many images, each with pointers that reach as far as it says; `options` is NULL or points to
+// options; `results` points to a writable pointer.
+medforge_result medforge_classify(const medforge_classifier *classifier,
+                                  const medforge_image *images,
+                                  size_t image_count,
+                                  const medforge_classify_options *options,
+                                  medforge_results **results);
+
+// How many results there are: as many as images were given.
+//
+// # Safety
+// `results` came from medforge_classify and is not freed; `count` points to a writable size_t.
+medforge_result medforge_results_count(const medforge_results *results, size_t *count);
+
+// Result `index`, counted from 0. What it points to lives until the results are freed.
+//
+// # Safety
+// `results` came from medforge_classify and is not freed; `classification` points to a struct that begins with its size.
+medforge_result medforge_results_get(const medforge_results *results,
+                                     size_t index,
+                                     medforge_classification *classification);
+
+// Frees results. NULL is allowed.
+//
+// # Safety
+// `results` is NULL or came from medforge_classify, and nobody uses it any more.
+void medforge_results_free(medforge_results *results);
+
 // Closes a classifier and frees its memory. NULL is allowed.
 //
 // # Safety
 // `classifier` is NULL or came from medforge_open, and no thread uses it any more.
 void medforge_close(medforge_classifier *classifier);
 
-// The id of the bundle: SHA-256 of its manifest, 64 hex digits.
+// The number of bundles: one, unless others were added.
+//
+// # Safety
+// `classifier` is open; `count` points to a writable size_t.
+medforge_result medforge_bundle_count(const medforge_classifier *classifier, size_t *count);
+
+// The id of bundle `index`, in order of their ids: SHA-256 of its manifest, 64 hex digits. Lists change when bundles are added or unloaded.
 //
 // # Safety
 // `classifier` is open; `id` points to a writable pointer.
-medforge_result medforge_bundle_id(const medforge_classifier *classifier, const char **id);
+medforge_result medforge_bundle_id(const medforge_classifier *classifier,
+                                   size_t index,
+                                   const char **id);
+
+// The manifest of a bundle as canonical JSON: everything that its maker says of it.
+//
+// # Safety
+// `classifier` is open; `bundle` is a NUL-terminated string; `json` points to a writable pointer.
+medforge_result medforge_manifest(const medforge_classifier *classifier,
+                                  const char *bundle,
+                                  const char **json);
 
 // The number of tasks.
 //
@@ -364,7 +745,7 @@ medforge_result medforge_bundle_id(const medforge_classifier *classifier, const 
 // `classifier` is open; `count` points to a writable size_t.
 medforge_result medforge_task_count(const medforge_classifier *classifier, size_t *count);
 
-// The name of task `index`, counted from 0.
+// The name of task `index`, in order of their names.
 //
 // # Safety
 // `classifier` is open; `name` points to a writable pointer.
@@ -372,7 +753,40 @@ medforge_result medforge_task_name(const medforge_classifier *classifier,
                                    size_t index,
                                    const char **name);
 
-// The number of classes of `task`; a NULL task is the bundle's only one.
+// The number of modules.
+//
+// # Safety
+// `classifier` is open; `count` points to a writable size_t.
+medforge_result medforge_module_count(const medforge_classifier *classifier, size_t *count);
+
+// The id of module `index`, in order of their ids.
+//
+// # Safety
+// `classifier` is open; `id` points to a writable pointer.
+medforge_result medforge_module_id(const medforge_classifier *classifier,
+                                   size_t index,
+                                   const char **id);
+
+// What `task` (NULL: the only one) runs with by default: a medforge_selection_kind and the number of modules.
+//
+// # Safety
+// `classifier` is open; `task` is NULL or a NUL-terminated string; both outputs can be written.
+medforge_result medforge_default(const medforge_classifier *classifier,
+                                 const char *task,
+                                 uint32_t *kind,
+                                 size_t *module_count);
+
+// Module `index` of what `task` (NULL: the only one) runs with by default: its id and weight.
+//
+// # Safety
+// `classifier` is open; `task` is NULL or a NUL-terminated string; both outputs can be written.
+medforge_result medforge_default_module(const medforge_classifier *classifier,
+                                        const char *task,
+                                        size_t index,
+                                        const char **id,
+                                        double *weight);
+
+// The number of classes of `task`; a NULL task is the only one.
 //
 // # Safety
 // `classifier` is open; `task` is NULL or a NUL-terminated string; `count` points to a writable size_t.
@@ -380,7 +794,7 @@ medforge_result medforge_class_count(const medforge_classifier *classifier,
                                      const char *task,
                                      size_t *count);
 
-// The name of class `index` of `task`, counted from 0; a NULL task is the bundle's only one.
+// The name of class `index` of `task`, counted from 0; a NULL task is the only one.
 //
 // # Safety
 // `classifier` is open; `task` is NULL or a NUL-terminated string; `name` points to a writable pointer.
@@ -389,9 +803,26 @@ medforge_result medforge_class_name(const medforge_classifier *classifier,
                                     size_t index,
                                     const char **name);
 
+// What class `index` of `task` is in a coding scheme; three NULLs where the bundle does not say it.
+//
+// # Safety
+// `classifier` is open; `task` is NULL or a NUL-terminated string; all outputs can be written.
+medforge_result medforge_class_code(const medforge_classifier *classifier,
+                                    const char *task,
+                                    size_t index,
+                                    const char **scheme,
+                                    const char **value,
+                                    const char **meaning);
+
+// What the classifier takes of memory, by part.
+//
+// # Safety
+// `classifier` is open; `memory` points to a struct that begins with its size.
+medforge_result medforge_memory_use(const medforge_classifier *classifier, medforge_memory *memory);
+
 // Classifies an image of any size: rows of `width` RGB triples of bytes, `stride` bytes from one row to the next. Writes
 // the probability of each class of `task`, in the order of their indices, to `probabilities`, which has room for
-// `capacity` values. A NULL task is the bundle's only one.
+// `capacity` values. A NULL task is the only one.
 //
 // # Safety
 // `classifier` is open; `task` is NULL or a NUL-terminated string; `pixels` points to (height - 1) * stride + 3 * width

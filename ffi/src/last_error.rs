@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::log::{Level, log};
 use crate::status::Status;
 
 thread_local! {
@@ -36,6 +37,7 @@ pub fn guard(call: impl FnOnce() -> Result<(), Failure>) -> Status {
         Ok(Err(failure)) => failure,
         Err(_) => Failure::new(Status::Panic, "a fault in the MedForge library; please report it"),
     };
+    log(Level::Error, || format!("{}: {}", failure.status.name(), failure.text));
     let text = CString::new(failure.text.replace('\0', " ")).unwrap_or_default();
     LAST.with(|last| *last.borrow_mut() = text);
     failure.status

@@ -1,31 +1,71 @@
-//! Opening a bundle: whom to trust, what the device remembers, what time it is; and trust files that follow one another.
+//! Opening, adding, replacing and unloading bundles: whom to trust, what the device remembers, what time it is, how to run; defaults that change; and
+//! trust files that follow one another.
 
 use std::ffi::c_char;
 use std::io::Write;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use medforge_runtime::bundle::frame::LIMITS;
-use medforge_runtime::bundle::{self, Bytes, LONGEST_TRUST, Moment, State, Trust};
-use medforge_runtime::classify;
+use medforge_runtime::bundle::{self, Bytes, LONGEST_TRUST, Moment, State, Trust, VerifiedBundle};
+use medforge_runtime::classify::{self, Precision, Spread, Threads};
 
 use crate::classifier::Classifier;
+use crate::growing::{self, Growing};
 use crate::last_error::{Failure, guard};
-use crate::pointer::{input, optional, output, read, text};
+use crate::log::{Level, log};
+use crate::pointer::{input, object, optional, output, read, slice, text};
+use crate::selection::{self, Selection};
 use crate::status::Status;
 
-/// How to open a bundle. Zero it, set struct_size to sizeof(medforge_open_options), then what is wanted.
+/// Whom to trust and how to run. Zero it, set struct_size to sizeof(medforge_open_options), then what is wanted.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub struct OpenOptions {
     /// sizeof(medforge_open_options): what lies beyond it is not read.
     pub struct_size: usize,
-    /// The public key or keys (SPKI PEM), or the trust file (TOML). Not NULL.
+    /// The public key or keys (SPKI PEM), or the trust file (TOML). This or trust_data must be given.
     pub trust_path: *const c_char,
     /// What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. Threads take
     /// turns; two processes must not share one. NULL: nothing.
     pub state_path: *const c_char,
     /// The time, UTC, such as "2026-01-31T23:59:59Z". NULL, on a device without a clock: no time is looked at.
     pub now: *const c_char,
+    /// The same as what trust_path names, in memory. NULL: there is a path.
+    pub trust_data: *const u8,
+    /// Bytes of trust_data.
+    pub trust_length: usize,
+    /// Threads of the classifier's own that classify. 0: none, calls run on their caller's thread.
+    pub threads: u32,
+    /// Not 0: each of those threads takes whole images, where a call has several. 0: all share each image.
+    pub spread_images: u32,
+    /// Not 0: in eight bits, if the bundle was measured so.
+    pub int8: u32,
+}
+
+// SAFETY: C layout, the size first, and zeros are numbers and NULL.
+unsafe impl Growing for OpenOptions {
+    const LEAST: usize = 4 * size_of::<usize>();
+}
+
+/// A bundle in memory or in a file. Zero it, set struct_size to sizeof(medforge_source), then path or data.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Source {
+    /// sizeof(medforge_source): what lies beyond it is not read.
+    pub struct_size: usize,
+    /// A file. NULL: data is given.
+    pub path: *const c_char,
+    /// The bundle's bytes, of a buffer or a mapping; they are copied while it is verified, and not needed after the call.
+    pub data: *const u8,
+    /// Bytes of data.
+    pub length: usize,
+}
+
+// SAFETY: C layout, the size first, and zeros are numbers and NULL.
+unsafe impl Growing for Source {
+    const LEAST: usize = size_of::<Source>();
 }
 
 /// Verifies the bundle in the file `bundle_path` against the public key or keys (SPKI PEM), or the trust file (TOML), in the file
@@ -42,50 +82,111 @@ pub unsafe extern "C" fn medforge_open(
 ) -> Status {
     guard(|| {
         // SAFETY: the caller's promise for each argument.
-        let (bundle_path, trust_path) = unsafe { (text(bundle_path, "bundle_path")?, text(trust_path, "trust_path")?) };
+        let (bundle_path, _) = unsafe { (text(bundle_path, "bundle_path")?, text(trust_path, "trust_path")?) };
         let classifier = output(classifier, "classifier")?;
-        let opened = open(bundle_path, trust_path, None, None)?;
+        let options = OpenOptions { trust_path, ..OpenOptions::new() };
+        // SAFETY: the caller's promise for the path of the trust file.
+        let opened = unsafe {
+            open(
+                || whole(bundle_path),
+                &options,
+                |bundle, running| Ok(classify::Classifier::load_with(&bundle, running)?),
+            )?
+        };
         // SAFETY: not NULL, and the caller promises that it can be written.
-        unsafe { classifier.write(Box::into_raw(Box::new(opened))) };
+        unsafe { classifier.write(Box::into_raw(Box::new(Classifier::new(opened)))) };
         Ok(())
     })
 }
 
-/// Verifies and loads the bundle in the file `bundle_path` as `options` say, and checks this device against its golden vectors.
+/// Verifies and loads a bundle as `options` say, and checks this device against its golden vectors.
 ///
 /// # Safety
-/// `bundle_path` and every path and time of `options` are NUL-terminated strings, or NULL where that is allowed; `options` points to
-/// struct_size readable bytes; `classifier` points to a writable pointer.
+/// `source` and `options` point to structs that begin with their sizes and whose pointers are NULL or point to what their fields say;
+/// `classifier` points to a writable pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn medforge_open_with(
-    bundle_path: *const c_char,
+    source: *const Source,
     options: *const OpenOptions,
     classifier: *mut *mut Classifier,
 ) -> Status {
     guard(|| {
-        let options = input(options, "options")?;
-        // SAFETY: not NULL; every caller's struct begins with its size.
-        let size = unsafe { options.cast::<usize>().read() };
-        if size < size_of::<OpenOptions>() {
-            return Err(Failure::new(
-                Status::OutOfRange,
-                format!("options.struct_size is {size}: set it before the call"),
-            ));
+        // SAFETY: the caller's promise for each argument.
+        unsafe {
+            let (source, options) = (growing::read(source, "source")?, growing::read(options, "options")?);
+            let classifier = output(classifier, "classifier")?;
+            let opened = open(
+                || bytes(&source),
+                &options,
+                |bundle, running| Ok(classify::Classifier::load_with(&bundle, running)?),
+            )?;
+            classifier.write(Box::into_raw(Box::new(Classifier::new(opened))));
         }
-        // SAFETY: the caller's promise for each argument; the struct is as large as it says.
-        let (bundle_path, trust_path, state_path, now) = unsafe {
-            let options = &*options;
-            (
-                text(bundle_path, "bundle_path")?,
-                text(options.trust_path, "options.trust_path")?,
-                optional(options.state_path, "options.state_path")?,
-                optional(options.now, "options.now")?,
-            )
-        };
-        let classifier = output(classifier, "classifier")?;
-        let opened = open(bundle_path, trust_path, state_path, now)?;
-        // SAFETY: not NULL, and the caller promises that it can be written.
-        unsafe { classifier.write(Box::into_raw(Box::new(opened))) };
+        Ok(())
+    })
+}
+
+/// Adds the modules and tasks of a bundle with the same base to an open classifier, while other threads classify. How it runs stays as it was opened.
+///
+/// # Safety
+/// `classifier` is open; `source` and `options` as for medforge_open_with.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn medforge_add(
+    classifier: *const Classifier,
+    source: *const Source,
+    options: *const OpenOptions,
+) -> Status {
+    // SAFETY: the caller's promise.
+    unsafe { changed(classifier, source, options, classify::Classifier::add) }
+}
+
+/// Goes on with another bundle alone, while other threads classify; a base that is the same stays as it is in memory.
+///
+/// # Safety
+/// As for medforge_add.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn medforge_replace(
+    classifier: *const Classifier,
+    source: *const Source,
+    options: *const OpenOptions,
+) -> Status {
+    // SAFETY: the caller's promise.
+    unsafe { changed(classifier, source, options, classify::Classifier::replace) }
+}
+
+/// Lets go of a bundle: of its tasks, and of modules that no other bundle brought. Calls under way finish with them.
+///
+/// # Safety
+/// `classifier` is open; `bundle` is a NUL-terminated string.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn medforge_unload(classifier: *const Classifier, bundle: *const c_char) -> Status {
+    guard(|| {
+        // SAFETY: the caller's promise for each argument.
+        let (classifier, bundle) = unsafe { (object(classifier, "classifier")?, text(bundle, "bundle")?) };
+        classifier.classifier.unload(bundle)?;
+        log(Level::Info, || format!("bundle {bundle} was unloaded"));
+        Ok(())
+    })
+}
+
+/// What `task` runs with from now on where a call says nothing else.
+///
+/// # Safety
+/// `classifier` is open; `task` is a NUL-terminated string; `selection` points to a selection with as many modules and weights as it says.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn medforge_set_default(
+    classifier: *const Classifier,
+    task: *const c_char,
+    selection: *const Selection,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's promise for each argument.
+        unsafe {
+            let classifier = object(classifier, "classifier")?;
+            let (task, selection) = (text(task, "task")?, selection::selection(input(selection, "selection")?)?);
+            classifier.classifier.set_default(task, &selection)?;
+            log(Level::Info, || format!("task {task} runs with {selection:?}"));
+        }
         Ok(())
     })
 }
@@ -121,13 +222,35 @@ pub unsafe extern "C" fn medforge_trust_follows(
 /// The longest state file that is read, in bytes.
 const LONGEST_STATE: usize = 4 << 20;
 
-fn open(bundle: &str, trust: &str, state: Option<&str>, now: Option<&str>) -> Result<Classifier, Failure> {
-    let mut trust = Trust::read(&read(trust, LONGEST_TRUST)?)?;
-    if let Some(now) = now {
-        trust = trust.at(moment(now)?)?;
-    }
+/// Verifies what `read` gives as `options` say, hands it with how to run to `used`, and remembers it if that went well.
+///
+/// # Safety
+/// Every pointer of `options` is NULL or points to what its field says.
+pub unsafe fn open<T>(
+    read_bundle: impl FnOnce() -> Result<Bytes, Failure>,
+    options: &OpenOptions,
+    used: impl FnOnce(VerifiedBundle, classify::Options) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    // SAFETY: the caller's promise.
+    let (trust, state) = unsafe { (trust(options)?, optional(options.state_path, "options.state_path")?) };
+    let running = classify::Options {
+        threads: match NonZeroUsize::new(options.threads as usize) {
+            None => Threads::Caller,
+            Some(count) => Threads::Own(count),
+        },
+        spread: if options.spread_images != 0 { Spread::Images } else { Spread::Layers },
+        precision: if options.int8 != 0 { Precision::Int8 } else { Precision::F32 },
+    };
+    let said = |bundle: &VerifiedBundle| {
+        let (id, manifest) = (bundle.id().to_owned(), bundle.manifest());
+        format!("bundle {id}, {} version {}, was accepted", manifest.name, manifest.counter)
+    };
     let Some(path) = state else {
-        return Classifier::new(classify::Classifier::load(bundle::verify(whole(bundle)?, &trust)?)?);
+        let bundle = bundle::verify(read_bundle()?, &trust)?;
+        let line = said(&bundle);
+        let result = used(bundle, running)?;
+        log(Level::Info, || line);
+        return Ok(result);
     };
     // Two threads that read the same state must not both write what follows from it.
     static ALONE: Mutex<()> = Mutex::new(());
@@ -137,13 +260,69 @@ fn open(bundle: &str, trust: &str, state: Option<&str>, now: Option<&str>) -> Re
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::default(),
         _ => State::from_bytes(&read(path, LONGEST_STATE)?)?,
     };
-    let (verified, next) = bundle::verify_newer(whole(bundle)?, &trust, &before)?;
-    let classifier = Classifier::new(classify::Classifier::load(verified)?)?;
+    let (bundle, next) = bundle::verify_newer(read_bundle()?, &trust, &before)?;
+    let line = said(&bundle);
+    let result = used(bundle, running)?;
     if next != before {
         replace(path, &next.to_bytes()?)
             .map_err(|error| Failure::new(Status::Io, format!("{path}: it cannot be written: {error}")))?;
     }
-    Ok(classifier)
+    log(Level::Info, || line);
+    Ok(result)
+}
+
+/// # Safety
+/// As for [`open`].
+unsafe fn trust(options: &OpenOptions) -> Result<Trust, Failure> {
+    // SAFETY: the caller's promise.
+    let (path, now) =
+        unsafe { (optional(options.trust_path, "options.trust_path")?, optional(options.now, "options.now")?) };
+    let trust = match path {
+        Some(path) => Trust::read(&read(path, LONGEST_TRUST)?)?,
+        None => {
+            let data = input(options.trust_data, "options.trust_path, and options.trust_data too,")?;
+            // SAFETY: not NULL, and the caller promises as many bytes.
+            Trust::read(unsafe { slice(data, options.trust_length, "options.trust_length")? })?
+        }
+    };
+    Ok(match now {
+        Some(now) => trust.at(moment(now)?)?,
+        None => trust,
+    })
+}
+
+/// The bytes of a bundle.
+///
+/// # Safety
+/// Every pointer of `source` is NULL or points to what its field says.
+pub unsafe fn bytes(source: &Source) -> Result<Bytes, Failure> {
+    // SAFETY: the caller's promise.
+    match unsafe { optional(source.path, "source.path")? } {
+        Some(path) => whole(path),
+        None => {
+            let data = input(source.data, "source.path, and source.data too,")?;
+            // SAFETY: not NULL, and the caller promises as many bytes.
+            Ok(unsafe { slice(data, source.length, "source.length")? }.to_vec().into())
+        }
+    }
+}
+
+/// # Safety
+/// As for medforge_add.
+unsafe fn changed(
+    classifier: *const Classifier,
+    source: *const Source,
+    options: *const OpenOptions,
+    change: impl FnOnce(&classify::Classifier, VerifiedBundle) -> Result<(), medforge_runtime::Error>,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's promise for each argument.
+        unsafe {
+            let classifier = object(classifier, "classifier")?;
+            let (source, options) = (growing::read(source, "source")?, growing::read(options, "options")?);
+            open(|| bytes(&source), &options, |bundle, _| Ok(change(&classifier.classifier, bundle)?))
+        }
+    })
 }
 
 fn whole(path: &str) -> Result<Bytes, Failure> {

@@ -48,6 +48,18 @@ pub fn output<T>(pointer: *mut T, name: &str) -> Result<*mut T, Failure> {
     if pointer.is_null() { Err(null(name)) } else { Ok(pointer) }
 }
 
+/// The bytes at `data`.
+///
+/// # Safety
+/// `data` is not NULL and points to `length` readable bytes that outlive `'a`.
+pub unsafe fn slice<'a>(data: *const u8, length: usize, name: &str) -> Result<&'a [u8], Failure> {
+    match isize::try_from(length) {
+        // SAFETY: the caller's promise.
+        Ok(_) => Ok(unsafe { std::slice::from_raw_parts(data, length) }),
+        Err(_) => Err(Failure::new(Status::OutOfRange, format!("{name} is more than memory can hold"))),
+    }
+}
+
 /// The bytes of the file at `path`, and one more than `limit` where there are more: an endless file ends as one that is too long.
 pub fn read(path: &str, limit: usize) -> Result<Vec<u8>, Failure> {
     let failed = |e: std::io::Error| Failure::new(Status::Io, format!("{path}: {e}"));

@@ -31,6 +31,8 @@ pub enum Status {
     Preprocessing = 10,
     /// An image file does not decode.
     Image = 11,
+    /// A DICOM file is not read here: its transfer syntax, or what its pixels are.
+    DicomUnsupported = 12,
     /// The computation failed.
     Device = 51,
     /// The bundle has no such task.
@@ -286,6 +288,7 @@ impl Status {
         (Status::Pixels, c"PIXELS"),
         (Status::Preprocessing, c"PREPROCESSING"),
         (Status::Image, c"IMAGE"),
+        (Status::DicomUnsupported, c"DICOM_UNSUPPORTED"),
         (Status::Device, c"DEVICE"),
         (Status::UnknownTask, c"UNKNOWN_TASK"),
         (Status::TaskNeeded, c"TASK_NEEDED"),
@@ -405,6 +408,12 @@ impl Status {
         (Status::TensorsMisfit, c"TENSORS_MISFIT"),
     ];
 
+    /// Its name, such as "WRONG_KEY".
+    pub fn name(self) -> &'static str {
+        let found = Status::ALL.iter().find(|(status, _)| *status == self);
+        found.and_then(|(_, name)| name.to_str().ok()).unwrap_or("UNKNOWN")
+    }
+
     /// The code of a class: the same number.
     pub fn of(class: Class) -> Status {
         Status::ALL
@@ -418,6 +427,7 @@ impl From<&Error> for Status {
     fn from(error: &Error) -> Status {
         match error {
             Error::Image { .. } => Status::Image,
+            Error::DicomUnsupported { .. } => Status::DicomUnsupported,
             Error::Pixels { .. } => Status::Pixels,
             Error::Preprocessing { .. } => Status::Preprocessing,
             Error::Device { .. } => Status::Device,
@@ -441,6 +451,13 @@ pub extern "C" fn medforge_result_name(result: u32) -> *const c_char {
     let found = Status::ALL.iter().find(|(status, _)| *status as u32 == result);
     found.map_or(c"UNKNOWN", |(_, name)| name).as_ptr()
 }
+
+/// The first number of the version: changes when programs must be changed.
+pub const MEDFORGE_VERSION_MAJOR: u32 = 0;
+/// The second number: changes when something is added.
+pub const MEDFORGE_VERSION_MINOR: u32 = 1;
+/// The third number: changes when something is mended.
+pub const MEDFORGE_VERSION_PATCH: u32 = 0;
 
 /// The version of the library, such as "0.1.0". Never NULL.
 #[unsafe(no_mangle)]

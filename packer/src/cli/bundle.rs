@@ -48,6 +48,9 @@ pub(super) struct Release {
     /// Let devices run a task in eight bits too: what that costs is measured on the test images of DIR and written into the bundle; repeat it for every task
     #[arg(long, value_name = "TASK=DIR")]
     int8: Vec<String>,
+    /// What classes are in coding schemes such as SNOMED CT, for reports: CSV with the columns task, class, scheme, value, meaning
+    #[arg(long, value_name = "FILE")]
+    codes: Option<PathBuf>,
     /// Replace --out
     #[arg(long)]
     force: bool,
@@ -80,7 +83,10 @@ impl Release {
             intended_use: self.intended_use.clone(),
         };
         let measured_on = folders("--int8", &self.int8)?;
-        let bytes = build(&options, &keys)?;
+        let mut bytes = build(&options, &keys)?;
+        if let Some(table) = &self.codes {
+            bytes = export::codes::coded(bytes, table, &keys)?;
+        }
         let bytes = match measured_on.is_empty() {
             true => bytes,
             false => export::int8::measured(&bytes, &measured_on, &keys)?,

@@ -117,7 +117,12 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
         let entry = format!("heads/{task}.safetensors");
         let tensors = [("weight", &head.weight), ("bias", &head.bias)];
         payload.insert(entry.clone(), tensors::write(tensors, &BTreeMap::new())?);
-        manifest.heads.push(manifest::Head { task: task.clone(), entry, classes: head.classes.clone() });
+        manifest.heads.push(manifest::Head {
+            task: task.clone(),
+            entry,
+            classes: head.classes.clone(),
+            codes: Vec::new(),
+        });
     }
     payload.insert("model_card.md".to_owned(), card::model_card(&manifest, packed.members).into_bytes());
     payload.insert("sbom.json".to_owned(), sbom::sbom());

@@ -2,6 +2,7 @@
 
 mod bundle;
 mod card;
+pub mod codes;
 pub mod int8;
 pub mod keys;
 pub mod oms;

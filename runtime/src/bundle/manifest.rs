@@ -131,6 +131,21 @@ pub struct Head {
     pub entry: String,
     /// Class names in the order of the head's rows.
     pub classes: Vec<String>,
+    /// What each class is in a coding scheme: as many as classes, or none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub codes: Vec<Code>,
+}
+
+/// A coded concept (DICOM PS3.3, table 8.8-1).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Code {
+    /// The coding scheme: `SCT` for SNOMED CT, `DCM`, or a private one that begins with `99`. At most 16 characters.
+    pub scheme: String,
+    /// The code. At most 16 characters.
+    pub value: String,
+    /// What it means. At most 64 characters.
+    pub meaning: String,
 }
 
 /// Who takes part with which weight when a task is classified.

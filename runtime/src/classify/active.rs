@@ -10,7 +10,7 @@ use super::composed::{Composed, Head, Module};
 use super::parts::Prototypes;
 use super::{Cancel, Classification, Participant, Selection, Times};
 use crate::Error;
-use crate::bundle::manifest::Mode;
+use crate::bundle::manifest::{Code, Mode};
 use crate::image::RgbView;
 use crate::memory;
 use crate::preprocess::Preprocessing;
@@ -26,9 +26,18 @@ pub struct Active {
     pub(super) preprocessing: Preprocessing,
     pub(super) frozen: Arc<Adapter>,
     pub(super) modules: BTreeMap<String, Arc<Module>>,
-    /// By bundle id, the modules that it brought.
-    pub(super) bundles: BTreeMap<Arc<str>, BTreeSet<String>>,
+    /// By bundle id.
+    pub(super) bundles: BTreeMap<Arc<str>, Brought>,
     pub(super) tasks: BTreeMap<String, Task>,
+}
+
+/// What came with a bundle.
+#[derive(Clone)]
+pub(super) struct Brought {
+    /// The modules' ids.
+    pub modules: BTreeSet<String>,
+    /// As canonical JSON.
+    pub manifest: Arc<str>,
 }
 
 /// A task that can be asked for.
@@ -36,8 +45,9 @@ pub struct Active {
 pub(super) struct Task {
     pub head: Arc<Head>,
     pub default: Arc<Composed>,
-    /// The bundle that it came with.
+    /// The bundle that it came with, and who signed that.
     pub bundle: Arc<str>,
+    pub signers: Arc<[String]>,
     pub routing: Option<Arc<Prototypes>>,
 }
 
@@ -112,7 +122,9 @@ impl Active {
                 task: task.head.task.clone(),
                 classes: task.head.classes.clone(),
                 probabilities: composed.probabilities(&task.head, &features, &weights)?,
+                codes: task.head.codes.clone(),
                 bundle: task.bundle.clone(),
+                signers: task.signers.clone(),
                 composition: composed.id.clone(),
                 modules: participants.map(|(m, &weight)| Participant { id: m.id.clone(), weight }).collect(),
                 times: Times { preprocessing: prepared[row.image], base },
@@ -129,6 +141,22 @@ impl Active {
     /// Class names of `task`; none if there is no such task.
     pub fn classes(&self, task: &str) -> Option<Arc<[String]>> {
         self.tasks.get(task).map(|task| task.head.classes.clone())
+    }
+
+    /// What each class of `task` is in a coding scheme: as many as classes, or none; none either if there is no such task.
+    pub fn codes(&self, task: &str) -> Option<Arc<[Code]>> {
+        self.tasks.get(task).map(|task| task.head.codes.clone())
+    }
+
+    /// What `task` runs with where a call says nothing else: how modules act together, their ids and weights.
+    pub fn default_of(&self, task: &str) -> Option<(Mode, Vec<Participant>)> {
+        let (mode, parts) = self.tasks.get(task)?.default.parts();
+        Some((mode, parts.map(|(id, weight)| Participant { id: id.to_owned(), weight }).collect()))
+    }
+
+    /// The manifest of a bundle, as canonical JSON: everything that its maker says of it.
+    pub fn manifest(&self, bundle: &str) -> Option<&str> {
+        self.bundles.get(bundle).map(|brought| &*brought.manifest)
     }
 
     /// The ids of the modules, sorted.

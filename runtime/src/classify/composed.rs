@@ -31,6 +31,7 @@ pub(super) struct Head {
     /// `[classes]`
     pub bias: Vec<f32>,
     pub classes: Arc<[String]>,
+    pub codes: Arc<[manifest::Code]>,
 }
 
 /// Modules that act together, laid out.
@@ -98,6 +99,11 @@ impl Composed {
             !self.modules().any(|module| module.adapter.get().is_some_and(|adapter| Arc::ptr_eq(adapter, network)))
         };
         self.networks.iter().filter(own).map(|network| network.bytes()).sum()
+    }
+
+    /// How the modules act together, and each with its weight where nothing is routed.
+    pub fn parts(&self) -> (Mode, impl Iterator<Item = (&str, f64)>) {
+        (self.mode, self.parts.iter().map(|(module, weight)| (module.id.as_str(), *weight)))
     }
 
     /// Whether modules are weighted by what the frozen base sees.
@@ -172,7 +178,8 @@ impl Head {
     /// Of `stated`, from its checked tensors.
     pub fn new(stated: &manifest::Head, digest: &str, (weight, bias): (Vec<f32>, Vec<f32>)) -> Self {
         let classes = stated.classes.clone().into();
-        Head { task: stated.task.clone(), digest: digest.to_owned(), weight, bias, classes }
+        let codes = stated.codes.clone().into();
+        Head { task: stated.task.clone(), digest: digest.to_owned(), weight, bias, classes, codes }
     }
 
     fn softmax(&self, feature: &[f32]) -> Vec<f64> {

@@ -1,15 +1,15 @@
 //! From a verified bundle to the active set that it makes by itself, checked against the bundle's golden vectors.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::active::{Active, Task};
+use super::active::{Active, Brought, Task};
 use super::base::Base;
 use super::composed::{Composed, Head, Module};
 use super::{Answers, GOLDEN_TOLERANCE, INT8_TOLERANCE, Options, Precision, graph, parts};
 use crate::Error;
-use crate::bundle::VerifiedBundle;
 use crate::bundle::manifest::{Composition, Manifest, Mode};
+use crate::bundle::{Description, VerifiedBundle};
 
 /// The set of `bundle` alone, checked against its golden vectors. It shares the base of `other` if it has the same one.
 pub(super) fn active(bundle: &VerifiedBundle, options: &Options, other: Option<&Active>) -> Result<Active, Error> {
@@ -82,6 +82,7 @@ fn unchecked(bundle: &VerifiedBundle, options: &Options, other: Option<&Active>)
         None => None,
     };
     let id: Arc<str> = bundle.id().into();
+    let signers: Arc<[String]> = bundle.signers().iter().map(|key| hex::encode(key.as_bytes())).collect();
     let mut tasks = BTreeMap::new();
     for stated in &manifest.heads {
         let tensors = parts::head(stated, bundle.tensors(&stated.entry)?, feature)?;
@@ -89,9 +90,11 @@ fn unchecked(bundle: &VerifiedBundle, options: &Options, other: Option<&Active>)
         let Composition { mode, parts, .. } = composition(manifest, &stated.task);
         let default = Composed::new(&base, &manifest.base.digest, &head, *mode, parts, &modules)?;
         let (head, default) = (Arc::new(head), Arc::new(default));
-        tasks.insert(stated.task.clone(), Task { head, default, bundle: id.clone(), routing: routing.clone() });
+        let (bundle, signers, routing) = (id.clone(), signers.clone(), routing.clone());
+        tasks.insert(stated.task.clone(), Task { head, default, bundle, signers, routing });
     }
-    let brought: BTreeSet<String> = modules.keys().cloned().collect();
+    let text = String::from_utf8_lossy(&manifest.to_canonical()?).into_owned();
+    let brought = Brought { modules: modules.keys().cloned().collect(), manifest: text.into() };
     Ok(Active {
         base_id,
         digest: manifest.base.digest.clone(),

@@ -32,6 +32,7 @@ mod load;
 mod options;
 mod parts;
 mod queue;
+mod record;
 mod selection;
 
 pub use active::{Active, Row};
@@ -39,7 +40,7 @@ pub use options::{Options, Precision, Spread, Threads};
 pub use queue::{Queue, Request, Ticket};
 pub use selection::{Cancel, Selection};
 
-pub use crate::bundle::manifest::{Mode, Part};
+pub use crate::bundle::manifest::{Code, Mode, Part};
 
 /// Largest relative error of a feature, `||ours - golden|| / ||golden||`, and largest absolute error of a probability,
 /// by which a device may differ from the golden vectors.
@@ -62,10 +63,14 @@ pub struct Classification {
     pub task: String,
     /// Class names.
     pub classes: Arc<[String]>,
+    /// What each class is in a coding scheme, where the bundle says it.
+    pub codes: Arc<[Code]>,
     /// As many as classes; they sum to 1.
     pub probabilities: Vec<f32>,
     /// The id of the bundle that the task came with.
     pub bundle: Arc<str>,
+    /// The trusted public keys that signed it, in hex.
+    pub signers: Arc<[String]>,
     /// SHA-256 of the base, the head, how the modules act together and their weights: equal if and only if these are.
     pub composition: Arc<str>,
     /// The modules that took part.
@@ -217,7 +222,7 @@ impl Classifier {
                 return unchanged("it is the only bundle; replace it, or close the classifier".into());
             }
             next.tasks.retain(|_, task| &*task.bundle != bundle);
-            let kept: BTreeSet<&String> = next.bundles.values().flatten().collect();
+            let kept: BTreeSet<&String> = next.bundles.values().flat_map(|brought| &brought.modules).collect();
             next.modules.retain(|id, _| kept.contains(id));
             for (name, task) in &next.tasks {
                 if let Some(module) = task.default.modules().find(|module| !next.modules.contains_key(&module.id)) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Manifest, Mode, Module, PROTOTYPES, REQUIRED};
+use super::{Head, Manifest, Mode, Module, PROTOTYPES, REQUIRED};
 use crate::Class;
 use crate::bundle::description::{
     MAX_COUNT, check_classes, check_count, check_digest as digest, check_entries, check_length as text,
@@ -120,6 +120,7 @@ impl Manifest {
             })?;
             entries.remove(head.entry.as_str()).ok_or_else(|| missing(&head.entry))?;
             check_classes(&head.task, &head.classes)?;
+            check_codes(head)?;
         }
         Ok(tasks)
     }
@@ -193,4 +194,20 @@ impl Manifest {
 /// The refusal of a manifest that does not list an entry that it needs.
 fn missing(entry: &str) -> Refusal {
     Refusal::new(Class::MissingEntry, "the manifest does not list it").entry(entry)
+}
+
+/// Lengths are those of the value representations SH and LO (DICOM PS3.5, table 6.2-1), which have no backslash.
+fn check_codes(head: &Head) -> Result<(), Error> {
+    require(head.codes.is_empty() || head.codes.len() == head.classes.len(), || {
+        format!("task {} has {} classes and {} codes", head.task, head.classes.len(), head.codes.len())
+    })?;
+    for code in &head.codes {
+        for (what, value, most) in
+            [("scheme", &code.scheme, 16), ("value", &code.value, 16), ("meaning", &code.meaning, 64)]
+        {
+            text(&format!("code.{what}"), value, most)?;
+            require(!value.contains('\\'), || format!("code.{what} {value:?} has a backslash"))?;
+        }
+    }
+    Ok(())
 }

@@ -52,6 +52,7 @@ pub(crate) fn example() -> Manifest {
             task: "breast".into(),
             entry: "heads/breast.safetensors".into(),
             classes: vec!["benign".into(), "malignant".into()],
+            codes: vec![],
         }],
         compositions: vec![Composition {
             task: "breast".into(),
@@ -233,6 +234,9 @@ fn contradictions_are_refused() {
         ("must be in heads/", |m| m.heads[0].entry = "base.onnx".into()),
         ("two classes", |m| m.heads[0].classes = vec!["a".into(), "a".into()]),
         ("two classes", |m| m.heads[0].classes.truncate(1)),
+        ("2 classes and 1 codes", |m| m.heads[0].codes = vec![code("SCT", "30807003")]),
+        ("backslash", |m| m.heads[0].codes = vec![code("SCT", "1"), code("99A\\B", "2")]),
+        ("code.value", |m| m.heads[0].codes = vec![code("SCT", "12345678901234567"), code("SCT", "2")]),
         ("exactly one composition", |m| m.compositions.clear()),
         ("exactly one composition", |m| m.compositions.push(m.compositions[0].clone())),
         ("no parts", |m| m.compositions[0].parts.clear()),
@@ -259,4 +263,8 @@ fn contradictions_are_refused() {
 
 fn cost() -> Int8Cost {
     Int8Cost { name: "balanced_accuracy".into(), f32: 0.9, int8: 0.89, low: -0.02, high: 0.0, n: 40 }
+}
+
+fn code(scheme: &str, value: &str) -> Code {
+    Code { scheme: scheme.into(), value: value.into(), meaning: "Benign neoplasm".into() }
 }

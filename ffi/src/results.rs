@@ -1,0 +1,270 @@
+//! What was found: results behind a handle, read as structs or as JSON.
+
+use std::ffi::{CString, c_char};
+use std::ptr::null;
+
+use medforge_runtime::classify::{Classification as Found, Row};
+
+use crate::classifier::Classifier;
+use crate::growing::{self, Growing};
+use crate::image::{self, Image, Shown};
+use crate::last_error::{Failure, guard};
+use crate::log::{Level, log};
+use crate::pointer::{input, object, output};
+use crate::selection::{self, ClassifyOptions};
+use crate::status::Status;
+use crate::strings::owned;
+
+/// Results of one call.
+pub struct Results(Vec<Kept>);
+
+/// A concept of a coding scheme.
+#[repr(C)]
+pub struct Code {
+    /// The coding scheme, such as "SCT".
+    pub scheme: *const c_char,
+    /// The code.
+    pub value: *const c_char,
+    /// What it means.
+    pub meaning: *const c_char,
+}
+
+/// What was found in one image, and with what. Everything it points to lives until its results are freed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Classification {
+    /// sizeof(medforge_classification), set before the call: what lies beyond it is not written.
+    pub struct_size: usize,
+    /// The task.
+    pub task: *const c_char,
+    /// Classes.
+    pub class_count: usize,
+    /// Their names.
+    pub class_names: *const *const c_char,
+    /// What they are in a coding scheme; NULL where the bundle does not say it.
+    pub class_codes: *const Code,
+    /// Their probabilities, which sum to 1.
+    pub probabilities: *const f32,
+    /// The most probable class; the first of equals.
+    pub top: usize,
+    /// The id of the bundle.
+    pub bundle_id: *const c_char,
+    /// The id of base, head, modules and weights together.
+    pub composition_id: *const c_char,
+    /// A UID that changes when bundle or composition does: a DICOM Device UID.
+    pub device_uid: *const c_char,
+    /// Modules that took part.
+    pub module_count: usize,
+    /// Their ids.
+    pub module_ids: *const *const c_char,
+    /// Their weights for this image.
+    pub module_weights: *const f64,
+    /// Trusted keys that signed the bundle.
+    pub signer_count: usize,
+    /// Those public keys, in hex.
+    pub signers: *const *const c_char,
+    /// SHA-256 of the pixels, in hex: of stored values without gaps between rows, or of an image file's RGB.
+    pub pixels_sha256: *const c_char,
+    /// Resizing and normalising, in nanoseconds.
+    pub preprocessing_ns: u64,
+    /// The base, for all images of the call together, in nanoseconds.
+    pub base_ns: u64,
+    /// All of this as one line of canonical JSON (RFC 8785), for audit logs.
+    pub json: *const c_char,
+}
+
+// SAFETY: C layout, the size first, and zeros are numbers and NULL.
+unsafe impl Growing for Classification {
+    const LEAST: usize = size_of::<Classification>();
+}
+
+/// A classification with what its struct points to.
+struct Kept {
+    found: Found,
+    task: CString,
+    names: Texts,
+    codes: Vec<Code>,
+    _code_texts: Texts,
+    bundle: CString,
+    composition: CString,
+    device: CString,
+    modules: Texts,
+    weights: Vec<f64>,
+    signers: Texts,
+    sha256: CString,
+    json: CString,
+}
+
+/// C strings and where they are.
+struct Texts {
+    _owned: Vec<CString>,
+    pointers: Vec<*const c_char>,
+}
+
+// SAFETY: the pointers are into what lies beside them, which never changes.
+unsafe impl Send for Kept {}
+// SAFETY: as above.
+unsafe impl Sync for Kept {}
+
+/// Classifies `image_count` images as `options` say (NULL: the default of the only task), all with the same set of modules. All are classified or
+/// none.
+///
+/// # Safety
+/// `classifier` is open; `images` points to as many images, each with pointers that reach as far as it says; `options` is NULL or points to
+/// options; `results` points to a writable pointer.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn medforge_classify(
+    classifier: *const Classifier,
+    images: *const Image,
+    image_count: usize,
+    options: *const ClassifyOptions,
+    results: *mut *mut Results,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's promise for each argument.
+        let (classifier, asked) = unsafe { (object(classifier, "classifier")?, selection::asked(options)?) };
+        let (first, results) = (input(images, "images")?, output(results, "results")?);
+        // SAFETY: not NULL; every image begins with its size, which is the same for all of them.
+        let size = unsafe { first.cast::<usize>().read_unaligned() };
+        let mut shown = Vec::new();
+        for index in 0..image_count {
+            let place = first.cast::<u8>().wrapping_add(index.wrapping_mul(size)).cast::<Image>();
+            // SAFETY: the caller promises as many images of this size.
+            let one = unsafe { image::shown(place) };
+            shown.push(one.map_err(|failure| in_batch(failure, index, image_count))?);
+        }
+        let views: Vec<_> = shown.iter().map(|one| one.rgb.view()).collect();
+        let row = |image| Row { image, task: asked.task, selection: asked.selection.clone() };
+        let rows: Vec<_> = (0..views.len()).map(row).collect();
+        let found = classifier.classifier.active().classify_rows(&views, &rows, &asked.cancel);
+        let found = found.map_err(|error| match error {
+            medforge_runtime::Error::InBatch { source, .. } if image_count == 1 => Failure::from(*source),
+            other => other.into(),
+        })?;
+        let kept = found.into_iter().zip(&shown).map(|(found, shown)| Kept::new(found, shown));
+        let kept = kept.collect::<Result<Vec<_>, Failure>>()?;
+        for one in &kept {
+            log(Level::Info, || one.json.to_string_lossy().into_owned());
+        }
+        // SAFETY: not NULL, and the caller promises that it can be written.
+        unsafe { results.write(Box::into_raw(Box::new(Results(kept)))) };
+        Ok(())
+    })
+}
+
+/// How many results there are: as many as images were given.
+///
+/// # Safety
+/// `results` came from medforge_classify and is not freed; `count` points to a writable size_t.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn medforge_results_count(results: *const Results, count: *mut usize) -> Status {
+    guard(|| {
+        // SAFETY: the caller's promise for each argument.
+        unsafe {
+            let results = object(results, "results")?;
+            output(count, "count")?.write(results.0.len());
+        }
+        Ok(())
+    })
+}
+
+/// Result `index`, counted from 0. What it points to lives until the results are freed.
+///
+/// # Safety
+/// `results` came from medforge_classify and is not freed; `classification` points to a struct that begins with its size.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn medforge_results_get(
+    results: *const Results,
+    index: usize,
+    classification: *mut Classification,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's promise for each argument.
+        unsafe {
+            let results = object(results, "results")?;
+            let known = growing::room(classification, "classification")?;
+            let kept = results.0.get(index).ok_or_else(|| {
+                let text = format!("result {index} does not exist; there are {}", results.0.len());
+                Failure::new(Status::OutOfRange, text)
+            })?;
+            growing::write(&kept.view(), classification, known);
+        }
+        Ok(())
+    })
+}
+
+/// Frees results. NULL is allowed.
+///
+/// # Safety
+/// `results` is NULL or came from medforge_classify, and nobody uses it any more.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn medforge_results_free(results: *mut Results) {
+    if !results.is_null() {
+        // SAFETY: it came from Box::into_raw, and the caller gives it up.
+        drop(unsafe { Box::from_raw(results) });
+    }
+}
+
+impl Kept {
+    fn new(found: Found, shown: &Shown) -> Result<Self, Failure> {
+        let json = owned(&found.record(&shown.sha256)?);
+        let code_texts = Texts::of(found.codes.iter().flat_map(|code| [&code.scheme, &code.value, &code.meaning]));
+        let codes = code_texts.pointers.as_chunks::<3>().0.iter();
+        let codes = codes.map(|&[scheme, value, meaning]| Code { scheme, value, meaning }).collect();
+        Ok(Kept {
+            task: owned(&found.task),
+            names: Texts::of(found.classes.iter()),
+            codes,
+            _code_texts: code_texts,
+            bundle: owned(&found.bundle),
+            composition: owned(&found.composition),
+            device: owned(&found.device_uid()),
+            modules: Texts::of(found.modules.iter().map(|module| &module.id)),
+            weights: found.modules.iter().map(|module| module.weight).collect(),
+            signers: Texts::of(found.signers.iter()),
+            sha256: owned(&shown.sha256),
+            json,
+            found,
+        })
+    }
+
+    fn view(&self) -> Classification {
+        let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Classification {
+            struct_size: 0,
+            task: self.task.as_ptr(),
+            class_count: self.found.probabilities.len(),
+            class_names: self.names.pointers.as_ptr(),
+            class_codes: if self.codes.is_empty() { null() } else { self.codes.as_ptr() },
+            probabilities: self.found.probabilities.as_ptr(),
+            top: self.found.top().0,
+            bundle_id: self.bundle.as_ptr(),
+            composition_id: self.composition.as_ptr(),
+            device_uid: self.device.as_ptr(),
+            module_count: self.weights.len(),
+            module_ids: self.modules.pointers.as_ptr(),
+            module_weights: self.weights.as_ptr(),
+            signer_count: self.signers.pointers.len(),
+            signers: self.signers.pointers.as_ptr(),
+            pixels_sha256: self.sha256.as_ptr(),
+            preprocessing_ns: ns(self.found.times.preprocessing),
+            base_ns: ns(self.found.times.base),
+            json: self.json.as_ptr(),
+        }
+    }
+}
+
+impl Texts {
+    fn of<'a>(texts: impl Iterator<Item = &'a String>) -> Self {
+        let owned: Vec<_> = texts.map(|text| owned(text)).collect();
+        let pointers = owned.iter().map(|text| text.as_ptr()).collect();
+        Texts { _owned: owned, pointers }
+    }
+}
+
+fn in_batch(failure: Failure, index: usize, count: usize) -> Failure {
+    match count {
+        1 => failure,
+        _ => Failure::new(failure.status, format!("image {index} of the batch: {}", failure.text)),
+    }
+}
