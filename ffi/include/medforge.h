@@ -300,6 +300,121 @@ typedef uint32_t medforge_result;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// What an image is made of.
+enum medforge_image_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Stored values, described by the fields from rows on.
+  MEDFORGE_IMAGE_KIND_VALUES = 0,
+  // A PNG or JPEG file.
+  MEDFORGE_IMAGE_KIND_FILE = 1,
+  // A DICOM Part 10 file; frame says which of its frames.
+  MEDFORGE_IMAGE_KIND_DICOM = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum medforge_image_kind medforge_image_kind;
+#else
+typedef uint32_t medforge_image_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// What stored values mean (Photometric Interpretation).
+enum medforge_photometric_interpretation
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Gray, the lowest value black.
+  MEDFORGE_PHOTOMETRIC_INTERPRETATION_MONOCHROME2 = 0,
+  // Gray, the lowest value white.
+  MEDFORGE_PHOTOMETRIC_INTERPRETATION_MONOCHROME1 = 1,
+  // Red, green, blue; samples is 3.
+  MEDFORGE_PHOTOMETRIC_INTERPRETATION_RGB = 2,
+  // Luminance and two chroma values of each pixel; samples is 3.
+  MEDFORGE_PHOTOMETRIC_INTERPRETATION_YBR_FULL = 3,
+  // A number into the three tables of palette.
+  MEDFORGE_PHOTOMETRIC_INTERPRETATION_PALETTE_COLOR = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum medforge_photometric_interpretation medforge_photometric_interpretation;
+#else
+typedef uint32_t medforge_photometric_interpretation;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Which values are shown.
+enum medforge_values_of_interest
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // All that the stored bits can have.
+  MEDFORGE_VALUES_OF_INTEREST_RANGE = 0,
+  // center and width, VOI LUT Function LINEAR.
+  MEDFORGE_VALUES_OF_INTEREST_LINEAR = 1,
+  // center and width, LINEAR_EXACT.
+  MEDFORGE_VALUES_OF_INTEREST_LINEAR_EXACT = 2,
+  // center and width, SIGMOID.
+  MEDFORGE_VALUES_OF_INTEREST_SIGMOID = 3,
+  // voi_lut.
+  MEDFORGE_VALUES_OF_INTEREST_TABLE = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum medforge_values_of_interest medforge_values_of_interest;
+#else
+typedef uint32_t medforge_values_of_interest;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How the modules of a selection act together.
+enum medforge_selection_kind
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The task's default.
+  MEDFORGE_SELECTION_KIND_DEFAULT = 0,
+  // No module: the frozen base and the task's head.
+  MEDFORGE_SELECTION_KIND_FROZEN = 1,
+  // One network: the sum of the modules, each times its weight.
+  MEDFORGE_SELECTION_KIND_FUSION = 2,
+  // A network for each module; the weighted sum of their probabilities.
+  MEDFORGE_SELECTION_KIND_MIXTURE = 3,
+  // As a mixture, weighted by what the image looks like.
+  MEDFORGE_SELECTION_KIND_ROUTED = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum medforge_selection_kind medforge_selection_kind;
+#else
+typedef uint32_t medforge_selection_kind;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How much a line of the log matters.
+enum medforge_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // A call that failed; the line is its sentence.
+  MEDFORGE_LEVEL_ERROR = 1,
+  // A bundle that was opened, added, replaced or unloaded, a default that was changed, and each classification as JSON.
+  MEDFORGE_LEVEL_INFO = 3,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum medforge_level medforge_level;
+#else
+typedef uint32_t medforge_level;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // A flag that another thread sets to give calls up.
 typedef struct medforge_cancel medforge_cancel;
 
