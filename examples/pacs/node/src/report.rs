@@ -1,0 +1,165 @@
+//! The structured report: Comprehensive 3D SR by TID 1500, with the algorithm's identification, the finding, a probability for each class, and the
+//! image.
+
+use dicom_core::{DataElement, PrimitiveValue, VR};
+use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
+
+use crate::Result;
+use crate::code::{self, Code, code, reference, sequence, text, uid};
+use crate::work::Answered;
+
+/// The report of an image as a Part 10 file.
+pub fn file(answered: &Answered) -> Result<Vec<u8>> {
+    let found = &answered.found;
+    let mut object = code::beginning(answered, uids::COMPREHENSIVE3_DSR_STORAGE, "sr");
+    object.put_str(tags::MODALITY, VR::CS, "SR");
+    object.put_str(tags::COMPLETION_FLAG, VR::CS, "COMPLETE");
+    object.put_str(tags::VERIFICATION_FLAG, VR::CS, "UNVERIFIED");
+    sequence(&mut object, tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, vec![]);
+    sequence(&mut object, tags::PERFORMED_PROCEDURE_CODE_SEQUENCE, vec![]);
+    let mut series = InMemDicomObject::new_empty();
+    series.put_str(tags::SERIES_INSTANCE_UID, VR::UI, text(answered, tags::SERIES_INSTANCE_UID));
+    sequence(&mut series, tags::REFERENCED_SOP_SEQUENCE, vec![reference(answered)]);
+    let mut study = InMemDicomObject::new_empty();
+    study.put_str(tags::STUDY_INSTANCE_UID, VR::UI, text(answered, tags::STUDY_INSTANCE_UID));
+    sequence(&mut study, tags::REFERENCED_SERIES_SEQUENCE, vec![series]);
+    sequence(&mut object, tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, vec![study]);
+
+    let mut root = container(None, ("126000", "DCM", "Imaging Measurement Report"));
+    let mut template = InMemDicomObject::new_empty();
+    template.put_str(tags::MAPPING_RESOURCE, VR::CS, "DCMR");
+    template.put_str(tags::TEMPLATE_IDENTIFIER, VR::CS, "1500");
+    sequence(&mut root, tags::CONTENT_TEMPLATE_SEQUENCE, vec![template]);
+    let device = found.device_uid();
+    let group = {
+        let mut group = container(Some("CONTAINS"), ("125007", "DCM", "Measurement Group"));
+        let image = text(answered, tags::SOP_INSTANCE_UID);
+        let mut items = vec![
+            words("HAS OBS CONTEXT", ("112039", "DCM", "Tracking Identifier"), &format!("MedForge {}", found.task)),
+            identifier(
+                "HAS OBS CONTEXT",
+                ("112040", "DCM", "Tracking Unique Identifier"),
+                &uid(&[&image, &device, "finding"]),
+            ),
+            coded("CONTAINS", ("121071", "DCM", "Finding"), class(answered, found.top().0).borrow()),
+            words("HAS CONCEPT MOD", ("111001", "DCM", "Algorithm Name"), &format!("MedForge {}", found.task)),
+            words("HAS CONCEPT MOD", ("111003", "DCM", "Algorithm Version"), &found.composition),
+            words("HAS CONCEPT MOD", ("111002", "DCM", "Algorithm Parameters"), &parameters(answered)),
+        ];
+        for (index, probability) in found.probabilities.iter().enumerate() {
+            items.push(probability_of(answered, index, *probability));
+        }
+        sequence(&mut group, tags::CONTENT_SEQUENCE, items);
+        group
+    };
+    let mut measurements = container(Some("CONTAINS"), ("126010", "DCM", "Imaging Measurements"));
+    sequence(&mut measurements, tags::CONTENT_SEQUENCE, vec![group]);
+    let mut library_group = container(Some("CONTAINS"), ("126200", "DCM", "Image Library Group"));
+    let mut image = item(Some("CONTAINS"), "IMAGE", None);
+    sequence(&mut image, tags::REFERENCED_SOP_SEQUENCE, vec![reference(answered)]);
+    sequence(&mut library_group, tags::CONTENT_SEQUENCE, vec![image]);
+    let mut library = container(Some("CONTAINS"), ("111028", "DCM", "Image Library"));
+    sequence(&mut library, tags::CONTENT_SEQUENCE, vec![library_group]);
+    let language = ("121049", "DCM", "Language of Content Item and Descendants");
+    let items = vec![
+        coded("HAS CONCEPT MOD", language, ("en", "RFC5646", "English")),
+        coded("HAS OBS CONTEXT", ("121005", "DCM", "Observer Type"), ("121007", "DCM", "Device")),
+        identifier("HAS OBS CONTEXT", ("121012", "DCM", "Device Observer UID"), &device),
+        words("HAS OBS CONTEXT", ("121013", "DCM", "Device Observer Name"), "MedForge"),
+        words("HAS OBS CONTEXT", ("121014", "DCM", "Device Observer Manufacturer"), "The MedForge developers"),
+        words("HAS OBS CONTEXT", ("121015", "DCM", "Device Observer Model Name"), "MedForge"),
+        words("HAS OBS CONTEXT", ("121016", "DCM", "Device Observer Serial Number"), &found.composition[..32]),
+        coded("HAS CONCEPT MOD", ("121058", "DCM", "Procedure reported"), ("363679005", "SCT", "Imaging procedure")),
+        library,
+        measurements,
+    ];
+    sequence(&mut root, tags::CONTENT_SEQUENCE, items);
+    for element in root {
+        object.put(element);
+    }
+    code::part10(object)
+}
+
+/// A class as a code: the bundle's, or a private one.
+struct Class {
+    value: String,
+    scheme: String,
+    meaning: String,
+}
+
+impl Class {
+    fn borrow(&self) -> Code<'_> {
+        (&self.value, &self.scheme, &self.meaning)
+    }
+}
+
+fn class(answered: &Answered, index: usize) -> Class {
+    let found = &answered.found;
+    let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
+    match found.codes.get(index) {
+        Some(code) => Class { value: code.value.clone(), scheme: code.scheme.clone(), meaning: code.meaning.clone() },
+        None => {
+            let name = &found.classes[index];
+            Class { value: cut(name, 16), scheme: "99MEDFORGE".into(), meaning: cut(name, 64) }
+        }
+    }
+}
+
+fn probability_of(answered: &Answered, index: usize, probability: f32) -> InMemDicomObject {
+    let class = class(answered, index);
+    let meaning: String = format!("Probability of {}", class.meaning).chars().take(64).collect();
+    let name = (&*format!("P{index}"), "99MEDFORGE", &*meaning);
+    let mut number = item(Some("CONTAINS"), "NUM", Some(name));
+    let mut value = InMemDicomObject::new_empty();
+    value.put_str(tags::NUMERIC_VALUE, VR::DS, format!("{probability:.6}"));
+    value.put(DataElement::new(tags::FLOATING_POINT_VALUE, VR::FD, PrimitiveValue::from(f64::from(probability))));
+    sequence(&mut value, tags::MEASUREMENT_UNITS_CODE_SEQUENCE, vec![code(("1", "UCUM", "no units"))]);
+    sequence(&mut number, tags::MEASURED_VALUE_SEQUENCE, vec![value]);
+    let mut source = item(Some("INFERRED FROM"), "IMAGE", Some(("121112", "DCM", "Source of Measurement")));
+    sequence(&mut source, tags::REFERENCED_SOP_SEQUENCE, vec![reference(answered)]);
+    sequence(&mut number, tags::CONTENT_SEQUENCE, vec![source]);
+    number
+}
+
+fn parameters(answered: &Answered) -> String {
+    let found = &answered.found;
+    let modules: Vec<_> = found.modules.iter().map(|module| format!("{} x {}", module.weight, module.id)).collect();
+    format!("bundle {}, signed by {}; modules {}", found.bundle, found.signers.join(", "), modules.join(", "))
+}
+
+fn item(relationship: Option<&str>, kind: &str, name: Option<Code>) -> InMemDicomObject {
+    let mut item = InMemDicomObject::new_empty();
+    if let Some(relationship) = relationship {
+        item.put_str(tags::RELATIONSHIP_TYPE, VR::CS, relationship);
+    }
+    item.put_str(tags::VALUE_TYPE, VR::CS, kind);
+    if let Some(name) = name {
+        sequence(&mut item, tags::CONCEPT_NAME_CODE_SEQUENCE, vec![code(name)]);
+    }
+    item
+}
+
+fn container(relationship: Option<&str>, name: Code) -> InMemDicomObject {
+    let mut container = item(relationship, "CONTAINER", Some(name));
+    container.put_str(tags::CONTINUITY_OF_CONTENT, VR::CS, "SEPARATE");
+    container
+}
+
+fn words(relationship: &str, name: Code, text: &str) -> InMemDicomObject {
+    let mut item = item(Some(relationship), "TEXT", Some(name));
+    item.put_str(tags::TEXT_VALUE, VR::UT, text);
+    item
+}
+
+fn identifier(relationship: &str, name: Code, uid: &str) -> InMemDicomObject {
+    let mut item = item(Some(relationship), "UIDREF", Some(name));
+    item.put_str(tags::UID, VR::UI, uid);
+    item
+}
+
+fn coded(relationship: &str, name: Code, value: Code) -> InMemDicomObject {
+    let mut item = item(Some(relationship), "CODE", Some(name));
+    sequence(&mut item, tags::CONCEPT_CODE_SEQUENCE, vec![code(value)]);
+    item
+}
