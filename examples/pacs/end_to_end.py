@@ -42,7 +42,7 @@ def main():
         try:
             node.start()
             if options.speed:
-                speed(place, node, images, programs, key, bundles[0])
+                speed(place, node, orthanc, images, programs, key, bundles[0])
             else:
                 storm(place, node, images, bundles)
             check(place, f"http://127.0.0.1:{ports[0]}", images, node, bundles)
@@ -214,12 +214,13 @@ def storm(place, node, images, bundles):
     time.sleep(1)
 
 
-def speed(place, node, images, programs, key, bundle):
+def speed(place, node, orthanc, images, programs, key, bundle):
     paths = list(images.values())
     start = time.monotonic()
     assert len(store(node, paths)) == len(paths)
     wait(lambda: len(node.done()) >= len(images), 3600, "the last result")
     whole = (time.monotonic() - start) / len(paths)
+    busy = {name: cpu(pid) for name, pid in (("node", node.process.pid), ("Orthanc", orthanc.pid))}
     pictures = [place / f"{number}.png" for number in range(len(paths))]
     for path, picture in zip(paths, pictures):
         subprocess.run(["dcmj2pnm", "--write-png", path, picture], check=True, capture_output=True)
@@ -231,7 +232,14 @@ def speed(place, node, images, programs, key, bundle):
     one = time.monotonic()
     subprocess.run([programs / "packer", "classify", bundle, "--trust", key, "--now", "unknown", pictures[0]], check=True, capture_output=True)
     bare = (sorted(runs)[1] - (time.monotonic() - one)) / (len(paths) - 1)
+    print("; ".join(f"{name} {1e3 * seconds / len(paths):.0f} ms of processor time an image" for name, seconds in busy.items()))
     print(f"through the PACS {1 / whole:.1f} images/s, the runtime alone {1 / bare:.1f} images/s: {bare / whole:.2f}")
+
+
+def cpu(pid):
+    """Seconds of processor time of a process (proc(5), stat)."""
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def check(place, orthanc, images, node, bundles):

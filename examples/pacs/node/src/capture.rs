@@ -8,9 +8,9 @@ use crate::Result;
 use crate::code::{self, code, number, reference, sequence};
 use crate::work::Answered;
 
-/// Width of the capture, and of a glyph's dots.
-const WIDTH: usize = 512;
-const DOT: usize = 2;
+/// Narrowest and widest capture, and the size of a glyph's dots.
+const WIDTHS: [usize; 2] = [320, 640];
+const DOT: usize = 1;
 /// Height of a line of text.
 const LINE: usize = 10 * DOT;
 
@@ -20,7 +20,8 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
     let mut lines = vec![format!("{} - research only", found.task)];
     lines.extend(found.classes.iter().zip(&found.probabilities).map(|(class, p)| format!("{p:6.3} {class}")));
     lines.push(format!("bundle {}", &found.bundle[..16]));
-    let (rows, pixels) = drawn(answered, &lines);
+    let width = (answered.shown.width() as usize).clamp(WIDTHS[0], WIDTHS[1]).next_multiple_of(2);
+    let (rows, pixels) = drawn(answered, &lines, width);
 
     let mut object = code::beginning(answered, uids::SECONDARY_CAPTURE_IMAGE_STORAGE, "sc");
     object.put_str(tags::MODALITY, VR::CS, "OT");
@@ -46,7 +47,7 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
     let numbers = [
         (tags::PLANAR_CONFIGURATION, 0),
         (tags::ROWS, rows as u16),
-        (tags::COLUMNS, WIDTH as u16),
+        (tags::COLUMNS, width as u16),
         (tags::BITS_ALLOCATED, 8),
         (tags::BITS_STORED, 8),
         (tags::HIGH_BIT, 7),
@@ -57,16 +58,16 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
     code::part10(object)
 }
 
-/// Rows and RGB pixels: the image scaled to the capture's width by nearest neighbours, and the lines under it.
-fn drawn(answered: &Answered, lines: &[String]) -> (usize, Vec<u8>) {
+/// Rows and RGB pixels: the image scaled to `columns` by nearest neighbours, and the lines under it.
+fn drawn(answered: &Answered, lines: &[String], columns: usize) -> (usize, Vec<u8>) {
     let (width, height) = (answered.shown.width() as usize, answered.shown.height() as usize);
-    // An even number of rows, and so of bytes; no taller than three times its width.
-    let scaled = (height * WIDTH / width).clamp(2, 3 * WIDTH).next_multiple_of(2);
-    let rows = scaled + (lines.len() * LINE + DOT * 2).next_multiple_of(2);
-    let mut pixels = vec![0; rows * WIDTH * 3];
-    for (y, row) in pixels.chunks_exact_mut(WIDTH * 3).take(scaled).enumerate() {
+    // No taller than three times its width.
+    let scaled = (height * columns / width).clamp(2, 3 * columns);
+    let rows = scaled + lines.len() * LINE + DOT * 2;
+    let mut pixels = vec![0; rows * columns * 3];
+    for (y, row) in pixels.chunks_exact_mut(columns * 3).take(scaled).enumerate() {
         for (x, pixel) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            let from = (y * height / scaled) * width + x * width / WIDTH;
+            let from = (y * height / scaled) * width + x * width / columns;
             pixel.copy_from_slice(&answered.shown.data()[from * 3..][..3]);
         }
     }
@@ -78,8 +79,8 @@ fn drawn(answered: &Answered, lines: &[String]) -> (usize, Vec<u8>) {
                 for x in (0..8).filter(|x| bits >> x & 1 == 1) {
                     for (dy, dx) in (0..DOT).flat_map(|dy| (0..DOT).map(move |dx| (dy, dx))) {
                         let (x, y) = (left + x * DOT + dx, top + y * DOT + dy);
-                        if x < WIDTH {
-                            pixels[(y * WIDTH + x) * 3..][..3].fill(255);
+                        if x < columns {
+                            pixels[(y * columns + x) * 3..][..3].fill(255);
                         }
                     }
                 }

@@ -62,6 +62,10 @@ pub struct Args {
     workers: usize,
 }
 
+/// Associations that results go over at the same time: an archive's answer can take its system 40 ms to send (Nagle's algorithm, delayed
+/// acknowledgements), in which the others go on.
+const SENDERS: usize = 4;
+
 fn main() -> Result<()> {
     let args = Arc::new(Args::parse());
     let trust = Trust::read(&std::fs::read(&args.trust)?)?;
@@ -70,9 +74,14 @@ fn main() -> Result<()> {
     let queue = Arc::new(Queue::open(&args.queue)?);
     let listener = TcpListener::bind(&args.listen)?;
     println!("listening on {} as {}", listener.local_addr()?, args.title);
+    let worker = || Worker { queue: queue.clone(), classifier: classifier.clone(), args: args.clone() };
     for _ in 0..args.workers.max(1) {
-        let worker = Worker { queue: queue.clone(), classifier: classifier.clone(), args: args.clone() };
-        std::thread::spawn(move || worker.run());
+        let worker = worker();
+        std::thread::spawn(move || worker.classify());
+    }
+    for _ in 0..SENDERS {
+        let worker = worker();
+        std::thread::spawn(move || worker.send());
     }
     let watched = args.clone();
     std::thread::spawn(move || watch(&watched.bundle, &trust, &classifier, replaced));

@@ -8,21 +8,36 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
 
 use crate::Result;
 
-/// The folders, and which images wait or are worked on.
+/// The folders, and which images wait.
 pub struct Queue {
     root: PathBuf,
     state: Mutex<State>,
     changed: Condvar,
 }
 
+/// What is to be done to an image next.
+#[derive(Clone, Copy)]
+pub enum Stage {
+    Classify,
+    Send,
+}
+
 #[derive(Default)]
 struct State {
-    waiting: BTreeSet<String>,
-    taken: BTreeSet<String>,
+    to_classify: BTreeSet<String>,
+    to_send: BTreeSet<String>,
+}
+
+impl State {
+    fn of(&mut self, stage: Stage) -> &mut BTreeSet<String> {
+        match stage {
+            Stage::Classify => &mut self.to_classify,
+            Stage::Send => &mut self.to_send,
+        }
+    }
 }
 
 impl Queue {
@@ -35,7 +50,7 @@ impl Queue {
         for entry in fs::read_dir(root.join("accepted"))? {
             let name = entry?.file_name().into_string().unwrap_or_default();
             match name.strip_suffix(".dcm") {
-                Some(uid) => drop(state.waiting.insert(uid.to_owned())),
+                Some(uid) => drop(state.to_classify.insert(uid.to_owned())),
                 // Half-written: nobody was told that it is here.
                 None => fs::remove_file(root.join("accepted").join(name))?,
             }
@@ -53,34 +68,26 @@ impl Queue {
             return Ok(());
         }
         self.write("accepted", uid, "dcm", file)?;
-        self.lock().waiting.insert(uid.to_owned());
-        self.changed.notify_one();
+        self.put(Stage::Classify, [uid.to_owned()]);
         Ok(())
     }
 
-    /// The next image to work on; waits for one.
-    pub fn take(&self) -> String {
+    /// The next images at this stage, at most so many; waits for one.
+    pub fn take(&self, stage: Stage, most: usize) -> Vec<String> {
         let mut state = self.lock();
         loop {
-            if let Some(uid) = state.waiting.pop_first() {
-                state.taken.insert(uid.clone());
-                return uid;
+            let waiting = state.of(stage);
+            if !waiting.is_empty() {
+                return std::iter::from_fn(|| waiting.pop_first()).take(most).collect();
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Ends work on an image: it is finished, or waits again after a pause.
-    pub fn release(&self, uid: &str, again: Option<Duration>) {
-        if let Some(pause) = again {
-            std::thread::sleep(pause);
-        }
-        let mut state = self.lock();
-        state.taken.remove(uid);
-        if again.is_some() {
-            state.waiting.insert(uid.to_owned());
-            self.changed.notify_one();
-        }
+    /// Puts images in line for this stage.
+    pub fn put(&self, stage: Stage, uids: impl IntoIterator<Item = String>) {
+        self.lock().of(stage).extend(uids);
+        self.changed.notify_all();
     }
 
     /// Where a file of an image is.
@@ -106,12 +113,16 @@ impl Queue {
     pub fn finish(&self, uid: &str) -> Result<()> {
         fs::rename(self.path("results", uid, "json"), self.path("done", uid, "json"))?;
         self.flush("done")?;
-        for path in [
-            self.path("results", uid, "sr.dcm"),
-            self.path("results", uid, "sc.dcm"),
-            self.path("accepted", uid, "dcm"),
-        ] {
-            fs::remove_file(path)?;
+        self.clean(uid)
+    }
+
+    /// Removes what a finished image leaves.
+    pub fn clean(&self, uid: &str) -> Result<()> {
+        for (folder, ending) in [("results", "sr.dcm"), ("results", "sc.dcm"), ("accepted", "dcm")] {
+            let path = self.path(folder, uid, ending);
+            if path.exists() {
+                fs::remove_file(path)?;
+            }
         }
         Ok(())
     }

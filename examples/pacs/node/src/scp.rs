@@ -61,6 +61,7 @@ pub fn serve(stream: TcpStream, title: &str, queue: &Queue) -> Result<()> {
     for class in CLASSES {
         options = options.with_abstract_syntax(class);
     }
+    stream.set_nodelay(true)?;
     let mut association = options.establish(stream)?;
     let (mut command, mut data) = (Vec::new(), Vec::new());
     let mut request = None;

@@ -1,6 +1,7 @@
 //! The sending side: C-STORE of files over one association.
 
 use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,33 +9,48 @@ use dicom_core::{DataElement, VR, dicom_value};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{InMemDicomObject, open_file};
 use dicom_transfer_syntax_registry::entries::{EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN};
+use dicom_ul::association::ClientAssociationOptions;
 use dicom_ul::pdu::{PDataValue, PDataValueType};
-use dicom_ul::{Pdu, association::ClientAssociationOptions};
+use dicom_ul::{ClientAssociation, Pdu};
 
 use crate::Result;
 
-/// Stores `files` (explicit VR, little-endian) at `address`; all of them are there when this returns.
-pub fn store(address: &str, title: &str, called: &str, files: &[&Path]) -> Result<()> {
-    let objects = files.iter().map(open_file).collect::<std::result::Result<Vec<_>, _>>()?;
-    let mut options = ClientAssociationOptions::new()
-        .calling_ae_title(title)
-        .called_ae_title(called)
-        .read_timeout(Duration::from_secs(60))
-        .write_timeout(Duration::from_secs(60));
-    for object in &objects {
-        let class = object.meta().media_storage_sop_class_uid().trim_end_matches('\0').to_owned();
-        options = options.with_presentation_context(class, vec![uids::EXPLICIT_VR_LITTLE_ENDIAN.to_owned()]);
+/// An association that results are stored over.
+pub struct Sender {
+    association: ClientAssociation<TcpStream>,
+    called: String,
+    messages: u16,
+}
+
+impl Sender {
+    /// Opens an association for reports and captures in explicit VR, little-endian.
+    pub fn open(address: &str, title: &str, called: &str) -> Result<Self> {
+        let syntax = || vec![uids::EXPLICIT_VR_LITTLE_ENDIAN];
+        let mut association = ClientAssociationOptions::new()
+            .calling_ae_title(title)
+            .called_ae_title(called)
+            .read_timeout(Duration::from_secs(60))
+            .write_timeout(Duration::from_secs(60))
+            .with_presentation_context(uids::COMPREHENSIVE3_DSR_STORAGE, syntax())
+            .with_presentation_context(uids::SECONDARY_CAPTURE_IMAGE_STORAGE, syntax())
+            .establish_with(address)?;
+        // A command and its data are several small writes: none of them waits for an acknowledgement.
+        association.inner_stream().set_nodelay(true)?;
+        Ok(Sender { association, called: called.to_owned(), messages: 0 })
     }
-    let mut association = options.establish_with(address)?;
-    for (index, object) in objects.iter().enumerate() {
+
+    /// Stores the file at `path`; it is there when this returns.
+    pub fn store(&mut self, path: &Path) -> Result<()> {
+        let object = open_file(path)?;
+        self.messages += 1;
         let class = object.meta().media_storage_sop_class_uid().trim_end_matches('\0');
         let instance = object.meta().media_storage_sop_instance_uid().trim_end_matches('\0');
-        let agreed = association.presentation_contexts().iter().find(|context| context.abstract_syntax == class);
-        let context = agreed.ok_or_else(|| format!("{called} does not take {class}"))?.id;
+        let agreed = self.association.presentation_contexts().iter().find(|context| context.abstract_syntax == class);
+        let context = agreed.ok_or_else(|| format!("{} does not take {class}", self.called))?.id;
         let command = InMemDicomObject::command_from_element_iter([
             DataElement::new(tags::AFFECTED_SOP_CLASS_UID, VR::UI, dicom_value!(Str, class)),
             DataElement::new(tags::COMMAND_FIELD, VR::US, dicom_value!(U16, [0x0001])),
-            DataElement::new(tags::MESSAGE_ID, VR::US, dicom_value!(U16, [index as u16 + 1])),
+            DataElement::new(tags::MESSAGE_ID, VR::US, dicom_value!(U16, [self.messages])),
             DataElement::new(tags::PRIORITY, VR::US, dicom_value!(U16, [0])),
             DataElement::new(tags::COMMAND_DATA_SET_TYPE, VR::US, dicom_value!(U16, [0])),
             DataElement::new(tags::AFFECTED_SOP_INSTANCE_UID, VR::UI, dicom_value!(Str, instance)),
@@ -48,16 +64,22 @@ pub fn store(address: &str, title: &str, called: &str, files: &[&Path]) -> Resul
             is_last: true,
             data: head,
         };
-        association.send(&Pdu::PData { data: vec![value] })?;
-        association.send_pdata(context).write_all(&data)?;
-        let Pdu::PData { data } = association.receive()? else { return Err("the association was broken off".into()) };
+        self.association.send(&Pdu::PData { data: vec![value] })?;
+        self.association.send_pdata(context).write_all(&data)?;
+        let Pdu::PData { data } = self.association.receive()? else {
+            return Err("the association was broken off".into());
+        };
         let answer = data.first().map(|value| value.data.as_slice()).unwrap_or_default();
         let answer = InMemDicomObject::read_dataset_with_ts(answer, &IMPLICIT_VR_LITTLE_ENDIAN.erased())?;
         // Warnings are from 0xB000 on: stored, with something coerced.
         match answer.element(tags::STATUS)?.to_int::<u16>()? {
-            0 | 0xb000..=0xbfff => {}
-            status => return Err(format!("{called} answered {status:#06x} to {instance}").into()),
+            0 | 0xb000..=0xbfff => Ok(()),
+            status => Err(format!("{} answered {status:#06x} to {instance}", self.called).into()),
         }
     }
-    Ok(association.release()?)
+
+    /// Ends the association.
+    pub fn close(self) -> Result<()> {
+        Ok(self.association.release()?)
+    }
 }

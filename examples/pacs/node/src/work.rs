@@ -8,7 +8,7 @@ use medforge_runtime::classify::{Classification, Classifier};
 use medforge_runtime::dicom;
 use medforge_runtime::image::RgbImage8;
 
-use crate::queue::Queue;
+use crate::queue::{Queue, Stage};
 use crate::{Args, Result, capture, report, send};
 
 /// Takes images from the queue, one after another.
@@ -25,53 +25,72 @@ pub struct Answered {
     pub found: Classification,
 }
 
+/// Images whose results go over one association.
+const TOGETHER: usize = 8;
+
 impl Worker {
-    /// Works until the program ends.
-    pub fn run(&self) {
+    /// Classifies until the program ends.
+    pub fn classify(&self) {
         loop {
-            let uid = self.queue.take();
-            let again = match self.one(&uid) {
-                Ok(()) => None,
-                Err(error) => {
-                    eprintln!("{uid}: tried again in a second: {error}");
-                    Some(Duration::from_secs(1))
+            for uid in self.queue.take(Stage::Classify, 1) {
+                match self.results(&uid) {
+                    Ok(true) => self.queue.put(Stage::Send, [uid]),
+                    Ok(false) => {}
+                    Err(error) => self.again(Stage::Classify, vec![uid], &*error),
                 }
-            };
-            self.queue.release(&uid, again);
+            }
         }
     }
 
-    fn one(&self, uid: &str) -> Result<()> {
+    /// Sends results until the program ends.
+    pub fn send(&self) {
+        loop {
+            let uids = self.queue.take(Stage::Send, TOGETHER);
+            if let Err(error) = self.sent(&uids) {
+                self.again(Stage::Send, uids, &*error);
+            }
+        }
+    }
+
+    fn again(&self, stage: Stage, uids: Vec<String>, error: &dyn std::error::Error) {
+        eprintln!("{}: tried again in a second: {error}", uids.join(", "));
+        std::thread::sleep(Duration::from_secs(1));
+        self.queue.put(stage, uids);
+    }
+
+    /// Writes an image's results, unless they are there; whether there are any to send.
+    fn results(&self, uid: &str) -> Result<bool> {
         let queue = &self.queue;
         if queue.path("done", uid, "json").exists() {
             // Stopped between the mark and the end of cleaning up.
-            for path in [
-                queue.path("results", uid, "sr.dcm"),
-                queue.path("results", uid, "sc.dcm"),
-                queue.path("accepted", uid, "dcm"),
-            ] {
-                if path.exists() {
-                    std::fs::remove_file(path)?;
-                }
-            }
-            return Ok(());
+            queue.clean(uid)?;
+            return Ok(false);
         }
         if !queue.path("results", uid, "json").exists() {
             let file = std::fs::read(queue.path("accepted", uid, "dcm"))?;
-            let answered = match self.answer(&file, uid) {
+            let (pixels, answered) = match self.answer(&file, uid) {
                 Ok(answered) => answered,
-                Err(error) => return queue.fail(uid, &error.to_string()),
+                Err(error) => return queue.fail(uid, &error.to_string()).map(|()| false),
             };
-            let (pixels, answered) = answered;
             queue.write("results", uid, "sr.dcm", &report::file(&answered)?)?;
             queue.write("results", uid, "sc.dcm", &capture::file(&answered)?)?;
             let mut line: serde_json::Value = serde_json::from_str(&answered.found.record(&pixels)?)?;
             line["image"] = uid.into();
             queue.write("results", uid, "json", line.to_string().as_bytes())?;
         }
-        let files = ["sr.dcm", "sc.dcm"].map(|ending| queue.path("results", uid, ending));
-        send::store(&self.args.to, &self.args.title, &self.args.to_title, &[&files[0], &files[1]])?;
-        queue.finish(uid)
+        Ok(true)
+    }
+
+    fn sent(&self, uids: &[String]) -> Result<()> {
+        // What was sent before an association broke off is finished.
+        let unfinished = uids.iter().filter(|uid| !self.queue.path("done", uid, "json").exists());
+        let mut association = send::Sender::open(&self.args.to, &self.args.title, &self.args.to_title)?;
+        for uid in unfinished {
+            association.store(&self.queue.path("results", uid, "sr.dcm"))?;
+            association.store(&self.queue.path("results", uid, "sc.dcm"))?;
+            self.queue.finish(uid)?;
+        }
+        association.close()
     }
 
     /// The digest of the pixels, and what was found in them.
