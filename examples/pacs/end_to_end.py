@@ -123,10 +123,10 @@ def free_ports(count):
     return ports
 
 
-def start_orthanc(place, http, dicom):
+def start_orthanc(place, http, dicom, more={}):
     config = {"Name": "test", "StorageDirectory": str(place / "orthanc"), "IndexDirectory": str(place / "orthanc"), "HttpPort": http, "DicomPort": dicom,
               "DicomAet": "ORTHANC", "DicomServerEnabled": True, "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
-              "DicomAlwaysAllowStore": True, "DicomCheckCalledAet": False, "OverwriteInstances": False, "Plugins": [], "ConcurrentJobs": 1}
+              "DicomAlwaysAllowStore": True, "DicomCheckCalledAet": False, "OverwriteInstances": False, "Plugins": [], "ConcurrentJobs": 1} | more
     (place / "orthanc.json").write_text(json.dumps(config))
     program = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
     process = subprocess.Popen([program, place / "orthanc.json"], stdout=open(place / "orthanc.log", "wb"), stderr=subprocess.STDOUT)
@@ -297,4 +297,5 @@ def valid(path):
     assert not errors, f"{path}: {errors}"
 
 
-main()
+if __name__ == "__main__":
+    main()
