@@ -39,7 +39,7 @@ impl Panels {
 
     /// The same for weights that stay: large and for long.
     pub fn weights(level: Level, k: usize, n: usize) -> io::Result<Self> {
-        let map = memory::zeros(k * n.next_multiple_of(level.widths().0) * size_of::<f32>())?;
+        let map = memory::filled(k * n.next_multiple_of(level.widths().0) * size_of::<f32>())?;
         Ok(Self::of(level, k, n, Data::Mapped(map), 0))
     }
 
