@@ -49,3 +49,21 @@ pub fn guard(call: impl FnOnce() -> Result<(), Failure>) -> Status {
 pub extern "C" fn medforge_last_error() -> *const c_char {
     LAST.with(|last| last.borrow().as_ptr())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_code_with_a_sentence_and_the_next_call_works() {
+        let text = || {
+            // SAFETY: never NULL, and valid until this thread's next failure.
+            unsafe { std::ffi::CStr::from_ptr(medforge_last_error()) }.to_str().map(str::to_owned)
+        };
+        assert_eq!(guard(|| panic!("on purpose")), Status::Panic);
+        assert!(text().is_ok_and(|text| text.contains("please report it")));
+        assert_eq!(guard(|| Ok(())), Status::Ok);
+        assert_eq!(guard(|| Err(Failure::new(Status::Io, "a\0b"))), Status::Io);
+        assert_eq!(text().as_deref(), Ok("a b"));
+    }
+}

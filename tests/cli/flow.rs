@@ -81,6 +81,38 @@ fn a_bundle_runs_in_eight_bits_once_that_was_measured() {
 }
 
 #[test]
+fn classes_get_codes_from_a_table_or_the_row_is_named() {
+    let dir = with_bundle();
+    let at = dir.path();
+    let manifest: Value = serde_json::from_str(&good(at, "inspect b.medforge --json")).unwrap();
+    let classes = manifest["manifest"]["heads"][0]["classes"].as_array().unwrap().clone();
+    let row = |class: &str, value: usize| format!("tissue,{class},SCT,{value},Meaning of {class}\n");
+    let rows: Vec<String> =
+        classes.iter().enumerate().map(|(value, class)| row(class.as_str().unwrap(), value)).collect();
+    let table = |rows: &[String]| {
+        let text = format!("task,class,scheme,value,meaning\n{}", rows.concat());
+        std::fs::write(at.join("codes.csv"), text).unwrap();
+    };
+    let pack = "bundle --base base --module m --key k.key --out coded.medforge --codes codes.csv";
+    for (wrong, word) in [
+        (rows[1..].to_vec(), "have no row"),
+        ([rows.clone(), rows[..1].to_vec()].concat(), "has a code already"),
+        ([rows.clone(), vec![row("other", 9)]].concat(), "no class other"),
+        (vec!["tissue,too few\n".into()], "row 2"),
+    ] {
+        table(&wrong);
+        let said = refused(at, 1, pack);
+        assert!(said.contains(word) && said.contains("codes.csv"), "{word}: {said}");
+        assert!(!at.join("coded.medforge").exists());
+    }
+    table(&rows);
+    good(at, pack);
+    good(at, "verify coded.medforge --trust k.pub");
+    let manifest: Value = serde_json::from_str(&good(at, "inspect coded.medforge --json")).unwrap();
+    assert_eq!(manifest["manifest"]["heads"][0]["codes"][1]["value"], "1", "{manifest}");
+}
+
+#[test]
 fn several_modules_share_a_bundle_and_a_task_is_chosen_by_name() {
     let dir = with_bundle();
     let at = dir.path();

@@ -35,7 +35,6 @@ fn window(center: f64, width: f64, function: Function) -> Voi<'static> {
 
 #[test]
 fn windows_are_the_standards() {
-    // dcm4che issue 1578: window 400 at 40 shows -128, 65 and 194 as 20, 144 and 226 (within a grey level: it cuts where we round).
     let data = bytes(&[-1000, -160, -159, 40, 239, 240, 2000]);
     let stored = |voi| Stored { voi, ..gray(&data, 7, BITS) };
     // PS3.3 C.11.2.1.2.1: black up to 40 - 0.5 - 199.5 = -160, white above 239.
@@ -47,6 +46,14 @@ fn windows_are_the_standards() {
     let sigmoid = shades(&stored(window(40.0, 400.0, Function::Sigmoid)));
     let expected = |x: f64| (255.0 / (1.0 + (-4.0 * (x - 40.0) / 400.0_f64).exp())).round() as u8;
     assert_eq!(sigmoid, [-1000.0, -160.0, -159.0, 40.0, 239.0, 240.0, 2000.0].map(expected));
+    // A window of 400 at 40 as CT has it: 20, 144 and 226 of dcm4che's pull request 1578, where a ramp over stored values gave 23, 162 and 255.
+    let stored_values = bytes(&[-128 + 1024, 65 + 1024, 194 + 1024]);
+    let computed = Stored {
+        voi: window(40.0, 400.0, Function::Linear),
+        modality: Modality::Linear { slope: 1.0, intercept: -1024.0 },
+        ..gray(&stored_values, 3, BITS)
+    };
+    assert_eq!(shades(&computed), [20, 144, 226]);
     // A window of width 1 is a threshold.
     let threshold = shades(&stored(window(40.5, 1.0, Function::Linear)));
     assert_eq!(threshold, [0, 0, 0, 0, 255, 255, 255]);
