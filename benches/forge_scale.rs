@@ -167,7 +167,7 @@ fn random_sites(base: &Identity, rank: usize, stream: &mut Stream) -> Sites {
         let (out, inputs) = target.shape(&base.config);
         (site, Factors { a: numbers([rank, inputs]), b: numbers([out, rank]) })
     };
-    targets.sites(&base.config, None).into_iter().map(factors).collect()
+    targets.sites(&base.config, None).expect("every base has these").into_iter().map(factors).collect()
 }
 
 /// A method that makes no model.

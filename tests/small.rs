@@ -29,7 +29,7 @@ pub fn lora(vit: &Vit, task: &str, seed: usize, rank: usize, layers: Option<usiz
         let at = |i: usize| ((i * 31 + (own + seed) * 17) % 23) as f32 / 23.0 - 0.5;
         Tensor::f32(shape.clone(), (0..shape.iter().product()).map(at).collect())
     };
-    let sites = "q,v".parse::<Targets>().unwrap().sites(&vit.config, layers);
+    let sites = "q,v".parse::<Targets>().unwrap().sites(&vit.config, layers).unwrap();
     let site = |(i, (site, target)): (usize, (String, Target))| {
         let (out, inputs) = target.shape(&vit.config);
         (site, Factors { a: numbers(vec![rank, inputs], i), b: numbers(vec![out, rank], i + 9) })

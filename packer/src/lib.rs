@@ -20,6 +20,8 @@ pub mod logistic;
 pub mod lora;
 pub mod merge;
 pub mod output;
+#[cfg(test)]
+mod parity;
 pub mod predict;
 pub mod random;
 pub mod report;

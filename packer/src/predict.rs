@@ -45,7 +45,7 @@ impl<D: Device + 'static> Predictor<D> {
         Predictor { device: device.clone(), weights, sites }
     }
 
-    /// The features [n, hidden] of normalised pixels [n, 3, size, size].
+    /// The features [n, features] of normalised pixels [n, 3, size, size].
     pub fn features(&self, pixels: &[f32]) -> Result<Vec<f32>, Error> {
         self.features_observed(pixels, &|_, _| ())
     }
@@ -71,7 +71,7 @@ impl<D: Device + 'static> Predictor<D> {
         for batch in indices.chunks(batch(&self.device, &self.weights.config, self.weights.image_size)) {
             interrupt::check()?;
             images.batch(batch, None, &mut pixels)?;
-            rows.extend(self.features(&pixels)?.chunks_exact(self.weights.config.hidden).map(<[f32]>::to_vec));
+            rows.extend(self.features(&pixels)?.chunks_exact(self.weights.config.features()).map(<[f32]>::to_vec));
             step(rows.len());
         }
         Ok(rows)

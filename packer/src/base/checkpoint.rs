@@ -9,51 +9,103 @@ use crate::Error;
 
 use super::{Family, VitConfig};
 
-/// One piece of a block: internal name, then the names that each family's files use, written form first.
-struct Piece {
+/// Our name for a part, then the names that each family's files use, the written form first.
+struct Part {
     ours: &'static str,
+    clip: &'static [&'static str],
     dinov2: &'static [&'static str],
     vit: &'static [&'static str],
 }
 
-const PIECES: [Piece; 10] = [
-    Piece { ours: "norm1", dinov2: &["norm1"], vit: &["layernorm_before"] },
-    Piece {
+impl Part {
+    fn names(&self, family: Family) -> &'static [&'static str] {
+        match family {
+            Family::Clip => self.clip,
+            Family::Dinov2 => self.dinov2,
+            Family::Vit => self.vit,
+        }
+    }
+}
+
+/// The parts of a block.
+const BLOCK: [Part; 10] = [
+    Part { ours: "norm1", clip: &["layer_norm1"], dinov2: &["norm1"], vit: &["layernorm_before"] },
+    Part {
         ours: "attn.q",
+        clip: &["self_attn.q_proj"],
         dinov2: &["attention.attention.query", "attention.q_proj"],
         vit: &["attention.attention.query", "attention.q_proj"],
     },
-    Piece {
+    Part {
         ours: "attn.k",
+        clip: &["self_attn.k_proj"],
         dinov2: &["attention.attention.key", "attention.k_proj"],
         vit: &["attention.attention.key", "attention.k_proj"],
     },
-    Piece {
+    Part {
         ours: "attn.v",
+        clip: &["self_attn.v_proj"],
         dinov2: &["attention.attention.value", "attention.v_proj"],
         vit: &["attention.attention.value", "attention.v_proj"],
     },
-    Piece {
+    Part {
         ours: "attn.o",
+        clip: &["self_attn.out_proj"],
         dinov2: &["attention.output.dense", "attention.o_proj"],
         vit: &["attention.output.dense", "attention.o_proj"],
     },
-    Piece { ours: "scale1", dinov2: &["layer_scale1.lambda1"], vit: &[] },
-    Piece { ours: "norm2", dinov2: &["norm2"], vit: &["layernorm_after"] },
-    Piece { ours: "mlp.fc1", dinov2: &["mlp.fc1"], vit: &["intermediate.dense", "mlp.fc1"] },
-    Piece { ours: "mlp.fc2", dinov2: &["mlp.fc2"], vit: &["output.dense", "mlp.fc2"] },
-    Piece { ours: "scale2", dinov2: &["layer_scale2.lambda1"], vit: &[] },
+    Part { ours: "scale1", clip: &[], dinov2: &["layer_scale1.lambda1"], vit: &[] },
+    Part { ours: "norm2", clip: &["layer_norm2"], dinov2: &["norm2"], vit: &["layernorm_after"] },
+    Part { ours: "mlp.fc1", clip: &["mlp.fc1"], dinov2: &["mlp.fc1"], vit: &["intermediate.dense", "mlp.fc1"] },
+    Part { ours: "mlp.fc2", clip: &["mlp.fc2"], dinov2: &["mlp.fc2"], vit: &["output.dense", "mlp.fc2"] },
+    Part { ours: "scale2", clip: &[], dinov2: &["layer_scale2.lambda1"], vit: &[] },
 ];
 
-/// Pieces outside of blocks.
-const ENDS: [(&str, &str); 6] = [
-    ("embed.cls", "embeddings.cls_token"),
-    ("embed.positions", "embeddings.position_embeddings"),
-    ("embed.patch.weight", "embeddings.patch_embeddings.projection.weight"),
-    ("embed.patch.bias", "embeddings.patch_embeddings.projection.bias"),
-    ("norm.weight", "layernorm.weight"),
-    ("norm.bias", "layernorm.bias"),
+/// The parts outside of blocks. CLIP's files misspell the first norm's name.
+const ENDS: [Part; 6] = [
+    Part {
+        ours: "embed.cls",
+        clip: &["vision_model.embeddings.class_embedding"],
+        dinov2: &["embeddings.cls_token"],
+        vit: &["embeddings.cls_token"],
+    },
+    Part {
+        ours: "embed.positions",
+        clip: &["vision_model.embeddings.position_embedding.weight"],
+        dinov2: &["embeddings.position_embeddings"],
+        vit: &["embeddings.position_embeddings"],
+    },
+    Part {
+        ours: "embed.patch",
+        clip: &["vision_model.embeddings.patch_embedding"],
+        dinov2: &["embeddings.patch_embeddings.projection"],
+        vit: &["embeddings.patch_embeddings.projection"],
+    },
+    Part { ours: "embed.norm", clip: &["vision_model.pre_layrnorm"], dinov2: &[], vit: &[] },
+    Part { ours: "norm", clip: &["vision_model.post_layernorm"], dinov2: &["layernorm"], vit: &["layernorm"] },
+    Part { ours: PROJECTION, clip: &["visual_projection"], dinov2: &[], vit: &[] },
 ];
+
+/// The site that brings the feature to the width that images and texts share.
+pub const PROJECTION: &str = "projection";
+
+/// Where a family's blocks are, the written form first.
+fn blocks(family: Family) -> &'static [&'static str] {
+    match family {
+        Family::Clip => &["vision_model.encoder.layers"],
+        Family::Dinov2 => &["encoder.layer"],
+        Family::Vit => &["encoder.layer", "layers"],
+    }
+}
+
+/// The name of the model that may stand in front of every name of a family.
+fn prefix(family: Family) -> &'static str {
+    match family {
+        Family::Clip => "clip.",
+        Family::Dinov2 => "dinov2.",
+        Family::Vit => "vit.",
+    }
+}
 
 /// Every parameter by internal name, with its shape.
 pub fn parameter_shapes(config: &VitConfig) -> BTreeMap<String, Vec<usize>> {
@@ -62,10 +114,14 @@ pub fn parameter_shapes(config: &VitConfig) -> BTreeMap<String, Vec<usize>> {
         ("embed.cls".to_owned(), vec![d]),
         ("embed.positions".to_owned(), vec![config.tokens(config.image_size), d]),
         ("embed.patch.weight".to_owned(), vec![d, 3, p, p]),
-        ("embed.patch.bias".to_owned(), vec![d]),
         ("norm.weight".to_owned(), vec![d]),
         ("norm.bias".to_owned(), vec![d]),
     ]);
+    match config.pre_norm() {
+        true => shapes.extend(["weight", "bias"].map(|half| (format!("embed.norm.{half}"), vec![d]))),
+        false => shapes.extend([("embed.patch.bias".to_owned(), vec![d])]),
+    }
+    shapes.extend(config.projection.map(|width| (format!("{PROJECTION}.weight"), vec![width, d])));
     for n in 0..config.layers {
         let mut add = |name: &str, shape: &[usize]| shapes.insert(format!("blocks.{n}.{name}"), shape.to_vec());
         for norm in ["norm1", "norm2"] {
@@ -93,32 +149,24 @@ pub fn parameter_shapes(config: &VitConfig) -> BTreeMap<String, Vec<usize>> {
     shapes
 }
 
-/// Reads every parameter that `config` asks for; what else the file holds (heads, poolers, mask tokens) is left.
+/// Reads every parameter that `config` asks for; what else the file holds (heads, poolers, mask tokens, a text tower) is left.
 /// Messages name `path`.
 pub fn parse(bytes: &[u8], path: &Path, config: &VitConfig) -> Result<BTreeMap<String, Tensor>, Error> {
-    let mut found = tensors::read(bytes, &path.display().to_string())?;
-    let prefix = match config.family {
-        Family::Dinov2 => "dinov2.",
-        Family::Vit => "vit.",
-    };
+    let found = tensors::views(bytes, &path.display().to_string())?;
     let mut out = BTreeMap::new();
     for (name, shape) in parameter_shapes(config) {
         let names = file_names(config.family, &name);
+        let prefix = prefix(config.family);
         let key = names.iter().flat_map(|n| [n.clone(), format!("{prefix}{n}")]).find(|n| found.contains_key(n));
-        let Some(mut tensor) = key.as_ref().and_then(|key| found.remove(key)) else {
+        let Some((key, view)) = key.and_then(|key| found.get(&key).map(|view| (key, view))) else {
             return Err(Error::TensorMissing { path: path.to_owned(), tensor: names[0].clone() });
         };
         let squeezed = |shape: &[usize]| shape.iter().copied().skip_while(|s| *s == 1).collect::<Vec<_>>();
-        if squeezed(&tensor.shape) != squeezed(&shape) {
-            return Err(Error::TensorShape {
-                path: path.to_owned(),
-                tensor: key.unwrap_or_default(),
-                found: tensor.shape,
-                expected: shape,
-            });
+        if squeezed(&view.shape) != squeezed(&shape) {
+            let found = view.shape.clone();
+            return Err(Error::TensorShape { path: path.to_owned(), tensor: key, found, expected: shape });
         }
-        tensor.shape = shape;
-        out.insert(name, tensor);
+        out.insert(name, Tensor { shape, ..view.read()? });
     }
     Ok(out)
 }
@@ -130,8 +178,8 @@ pub fn write(config: &VitConfig, tensors: &BTreeMap<String, Tensor>) -> Result<V
         .map(|(name, tensor)| {
             let mut tensor = tensor.clone();
             match name.as_str() {
-                "embed.cls" => tensor.shape = vec![1, 1, config.hidden],
-                "embed.positions" => tensor.shape.insert(0, 1),
+                "embed.cls" if config.family != Family::Clip => tensor.shape = vec![1, 1, config.hidden],
+                "embed.positions" if config.family != Family::Clip => tensor.shape.insert(0, 1),
                 _ => {}
             }
             (file_names(config.family, name).swap_remove(0), tensor)
@@ -143,56 +191,53 @@ pub fn write(config: &VitConfig, tensors: &BTreeMap<String, Tensor>) -> Result<V
 
 /// The path of a site's linear layer inside transformers 5's module tree, as PEFT writes it.
 pub fn adapter_path(family: Family, site: &str) -> Option<String> {
-    let (n, piece) = block_part(site)?;
-    let last = names(family, piece)?.last()?;
-    Some(match family {
-        Family::Dinov2 => format!("encoder.layer.{n}.{last}"),
-        Family::Vit => format!("layers.{n}.{last}"),
-    })
+    let Some((n, part)) = block_part(site) else {
+        return end(site)?.names(family).last().map(|name| (*name).to_owned());
+    };
+    let last = BLOCK.iter().find(|p| p.ours == part)?.names(family).last()?;
+    Some(format!("{}.{n}.{last}", blocks(family).last()?))
 }
 
 /// The site that a PEFT path of transformers 4 or 5 means, with or without a model's name in front.
 pub fn site_of_adapter_path(family: Family, path: &str) -> Option<String> {
-    let path = path.strip_prefix("dinov2.").or(path.strip_prefix("vit.")).unwrap_or(path);
-    let rest = path.strip_prefix("encoder.layer.").or(path.strip_prefix("layers."))?;
+    let path = path.strip_prefix(prefix(family)).unwrap_or(path);
+    if end(PROJECTION)?.names(family).contains(&path) {
+        return Some(PROJECTION.to_owned());
+    }
+    // Either form of a block's place goes with either form of its parts' names.
+    let rest = ["encoder.layer.", "layers."].into_iter().find_map(|at| match family {
+        Family::Clip => path.strip_prefix("vision_model.encoder.layers."),
+        _ => path.strip_prefix(at),
+    })?;
     let (n, rest) = rest.split_once('.')?;
     let n: usize = n.parse().ok()?;
-    let linear = |p: &&Piece| p.ours.starts_with("attn.") || p.ours.starts_with("mlp.");
-    let piece = PIECES.iter().filter(linear).find(|p| names_of(p, family).contains(&rest))?;
-    Some(format!("blocks.{n}.{}", piece.ours))
+    let linear = |p: &&Part| p.ours.starts_with("attn.") || p.ours.starts_with("mlp.");
+    let part = BLOCK.iter().filter(linear).find(|p| p.names(family).contains(&rest))?;
+    Some(format!("blocks.{n}.{}", part.ours))
 }
 
 /// The names a parameter may have in a file, the one that transformers writes first.
 fn file_names(family: Family, name: &str) -> Vec<String> {
-    if let Some((_, theirs)) = ENDS.iter().find(|(ours, _)| *ours == name) {
-        return vec![(*theirs).to_owned()];
-    }
-    let (n, piece) = block_part(name).expect("every other parameter belongs to a block");
-    let (piece, suffix) = match piece.strip_suffix(".weight").map(|p| (p, ".weight")) {
+    let (whole, suffix) = match name.strip_suffix(".weight").map(|p| (p, ".weight")) {
         Some(split) => split,
-        None => piece.strip_suffix(".bias").map_or((piece, ""), |p| (p, ".bias")),
+        None => name.strip_suffix(".bias").map_or((name, ""), |p| (p, ".bias")),
     };
-    let prefixes: &[&str] = match family {
-        Family::Dinov2 => &["encoder.layer"],
-        Family::Vit => &["encoder.layer", "layers"],
+    let known = "every parameter is in the tables";
+    let Some((n, part)) = block_part(whole) else {
+        let names = end(whole).expect(known).names(family).iter();
+        return names.map(|name| format!("{name}{suffix}")).collect();
     };
-    let names = names(family, piece).expect("every piece of a block is in the table");
-    prefixes.iter().flat_map(|prefix| names.iter().map(move |name| format!("{prefix}.{n}.{name}{suffix}"))).collect()
+    let names = BLOCK.iter().find(|p| p.ours == part).expect(known).names(family);
+    let places = blocks(family).iter();
+    places.flat_map(|place| names.iter().map(move |name| format!("{place}.{n}.{name}{suffix}"))).collect()
+}
+
+fn end(ours: &str) -> Option<&'static Part> {
+    ENDS.iter().find(|p| p.ours == ours)
 }
 
 /// `blocks.3.attn.q` as (3, `attn.q`).
 fn block_part(name: &str) -> Option<(usize, &str)> {
-    let (n, piece) = name.strip_prefix("blocks.")?.split_once('.')?;
-    Some((n.parse().ok()?, piece))
-}
-
-fn names(family: Family, ours: &str) -> Option<&'static [&'static str]> {
-    PIECES.iter().find(|p| p.ours == ours).map(|p| names_of(p, family))
-}
-
-fn names_of(piece: &Piece, family: Family) -> &'static [&'static str] {
-    match family {
-        Family::Dinov2 => piece.dinov2,
-        Family::Vit => piece.vit,
-    }
+    let (n, part) = name.strip_prefix("blocks.")?.split_once('.')?;
+    Some((n.parse().ok()?, part))
 }

@@ -3,17 +3,25 @@
 use std::fs;
 use std::path::Path;
 
-use medforge_runtime::preprocess::{Filter, Preprocessing, Resize, Size};
+use medforge_runtime::preprocess::{Preprocessing, Resize, Size};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::Error;
 use crate::device::Activation;
+
+mod file;
+mod preprocessor;
+
+use file::File;
+use preprocessor::{FILTERS, preprocessing};
 
 /// The model families that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Family {
+    /// The vision tower of a CLIP, with its visual projection.
+    Clip,
     Dinov2,
     Vit,
 }
@@ -40,12 +48,25 @@ pub struct VitConfig {
     pub layer_scale: bool,
     /// Whether q, k and v have a bias.
     pub qkv_bias: bool,
+    /// Width that a linear layer without bias brings the feature to (CLIP's visual projection).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub projection: Option<usize>,
 }
 
 impl VitConfig {
     /// Tokens for square images of `size` pixels: the CLS token and the patches.
     pub fn tokens(&self, size: usize) -> usize {
         1 + (size / self.patch) * (size / self.patch)
+    }
+
+    /// Width of the feature.
+    pub fn features(&self) -> usize {
+        self.projection.unwrap_or(self.hidden)
+    }
+
+    /// Whether the tokens are normalised before the first block, and patches embedded without a bias.
+    pub fn pre_norm(&self) -> bool {
+        self.family == Family::Clip
     }
 
     /// Images of `size` pixels for which one layer's attention stays within a bound; less than one for a size too large.
@@ -117,18 +138,21 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
         "num_attention_heads": config.heads,
         "hidden_act": match config.activation { Activation::Gelu => "gelu", Activation::QuickGelu => "quick_gelu" },
         "layer_norm_eps": config.eps,
-        "qkv_bias": config.qkv_bias,
         "image_size": config.image_size,
         "patch_size": config.patch,
         "num_channels": 3,
     });
     let more = match config.family {
+        Family::Clip => json!({
+            "model_type": "clip_vision_model", "architectures": ["CLIPVisionModelWithProjection"],
+            "intermediate_size": config.mlp, "projection_dim": config.projection,
+        }),
         Family::Dinov2 => json!({
             "model_type": "dinov2", "architectures": ["Dinov2Model"], "use_swiglu_ffn": false,
-            "mlp_ratio": mlp_ratio(config), "layerscale_value": 1.0,
+            "mlp_ratio": mlp_ratio(config), "layerscale_value": 1.0, "qkv_bias": config.qkv_bias,
         }),
         Family::Vit => json!({
-            "model_type": "vit", "architectures": ["ViTModel"], "intermediate_size": config.mlp,
+            "model_type": "vit", "architectures": ["ViTModel"], "intermediate_size": config.mlp, "qkv_bias": config.qkv_bias,
         }),
     };
     if let (Value::Object(out), Value::Object(more)) = (&mut out, more) {
@@ -139,7 +163,11 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
         Resize::Exact(Size { height, width }) => json!({ "height": height, "width": width }),
     };
     let mut processor = json!({
-        "image_processor_type": match config.family { Family::Dinov2 => "BitImageProcessor", Family::Vit => "ViTImageProcessor" },
+        "image_processor_type": match config.family {
+            Family::Clip => "CLIPImageProcessor",
+            Family::Dinov2 => "BitImageProcessor",
+            Family::Vit => "ViTImageProcessor",
+        },
         "do_resize": true, "size": size, "resample": FILTERS.iter().position(|f| *f == preprocessing.filter),
         "do_rescale": true, "rescale_factor": preprocessing.rescale,
         "do_normalize": true, "image_mean": preprocessing.mean, "image_std": preprocessing.std,
@@ -160,48 +188,17 @@ fn mlp_ratio(config: &VitConfig) -> f64 {
     }
 }
 
-/// Pillow's numbers for its filters (PIL.Image.Resampling).
-const FILTERS: [Filter; 6] =
-    [Filter::Nearest, Filter::Lanczos, Filter::Bilinear, Filter::Bicubic, Filter::Box, Filter::Hamming];
-
 fn vit_config(file: &File) -> Result<VitConfig, Error> {
-    let family = match file.text("model_type")? {
-        "dinov2" => Family::Dinov2,
-        "vit" => Family::Vit,
-        other => return file.refuse(format!("model_type {other:?} is not read; packer reads dinov2 and vit")),
+    let config = match file.text("model_type")? {
+        "clip" => clip_config(&file.part("vision_config")?, file.count_or("projection_dim", MAX_HIDDEN, 512)?)?,
+        "clip_vision_model" => clip_config(file, file.count_or("projection_dim", MAX_HIDDEN, 512)?)?,
+        "dinov2" => plain_config(file, Family::Dinov2)?,
+        "vit" => plain_config(file, Family::Vit)?,
+        other => return file.refuse(format!("model_type {other:?} is not read; packer reads clip, dinov2 and vit")),
     };
-    let activation = match if file.has("hidden_act") { file.text("hidden_act")? } else { "gelu" } {
-        "gelu" => Activation::Gelu,
-        "quick_gelu" => Activation::QuickGelu,
-        other => return file.refuse(format!("hidden_act {other:?} is not read; packer reads gelu and quick_gelu")),
-    };
-    if file.flag("use_swiglu_ffn", false)? {
-        return file.refuse("use_swiglu_ffn is true; packer reads only the plain MLP".into());
-    }
     if file.has("num_channels") && file.count("num_channels", 3)? != 3 {
         return file.refuse("num_channels is not 3; packer reads RGB models".into());
     }
-    let hidden = file.count("hidden_size", MAX_HIDDEN)?;
-    let default_eps = match family {
-        Family::Dinov2 => 1e-6,
-        Family::Vit => 1e-12,
-    };
-    let config = VitConfig {
-        family,
-        image_size: file.count("image_size", MAX_IMAGE_SIZE)?,
-        patch: file.count("patch_size", 256)?,
-        hidden,
-        layers: file.count("num_hidden_layers", MAX_LAYERS)?,
-        heads: file.count("num_attention_heads", hidden)?,
-        mlp: match family {
-            Family::Dinov2 => (file.number("mlp_ratio", 4.0)? * hidden as f64) as usize,
-            Family::Vit => file.count("intermediate_size", 16 * MAX_HIDDEN)?,
-        },
-        eps: file.number("layer_norm_eps", default_eps)?,
-        activation,
-        layer_scale: family == Family::Dinov2,
-        qkv_bias: file.flag("qkv_bias", true)?,
-    };
     if !config.hidden.is_multiple_of(config.heads) {
         return file.refuse(format!("hidden_size {} is no multiple of {} heads", config.hidden, config.heads));
     }
@@ -218,152 +215,54 @@ fn vit_config(file: &File) -> Result<VitConfig, Error> {
     Ok(config)
 }
 
-fn preprocessing(file: &File) -> Result<Preprocessing, Error> {
-    if !file.flag("do_resize", true)? {
-        return file.refuse("do_resize is false; packer needs images of one size".into());
+/// The families `dinov2` and `vit`, which say everything that has a size.
+fn plain_config(file: &File, family: Family) -> Result<VitConfig, Error> {
+    if file.flag("use_swiglu_ffn", false)? {
+        return file.refuse("use_swiglu_ffn is true; packer reads only the plain MLP".into());
     }
-    // BitImageProcessor (DINOv2) and ViTImageProcessor leave out other values, and mean other things by a bare number.
-    let kind = ["image_processor_type", "feature_extractor_type"].iter().find(|key| file.has(key));
-    let bit = match kind.map(|key| file.text(key)).transpose()? {
-        None => false,
-        Some(name) => match name.trim_end_matches("Fast") {
-            "BitImageProcessor" => true,
-            "ViTImageProcessor" | "ViTFeatureExtractor" => false,
-            _ => {
-                return file
-                    .refuse(format!("{name} is not read; packer reads BitImageProcessor and ViTImageProcessor"));
-            }
+    let hidden = file.count("hidden_size", MAX_HIDDEN)?;
+    Ok(VitConfig {
+        family,
+        image_size: file.count("image_size", MAX_IMAGE_SIZE)?,
+        patch: file.count("patch_size", 256)?,
+        hidden,
+        layers: file.count("num_hidden_layers", MAX_LAYERS)?,
+        heads: file.count("num_attention_heads", hidden)?,
+        mlp: match family {
+            Family::Dinov2 => (file.number("mlp_ratio", 4.0)? * hidden as f64) as usize,
+            _ => file.count("intermediate_size", 16 * MAX_HIDDEN)?,
         },
-    };
-    let resize = match file.get("size")? {
-        Value::Object(size) if size.contains_key("longest_edge") => {
-            return file
-                .refuse("size.longest_edge is not read; packer reads shortest_edge, or height and width".into());
-        }
-        Value::Object(size) if size.contains_key("shortest_edge") => {
-            Resize::ShortestEdge(file.side(&size["shortest_edge"], "size.shortest_edge")?)
-        }
-        number if bit && number.is_number() => Resize::ShortestEdge(file.side(number, "size")?),
-        other => Resize::Exact(file.sides(other, "size")?),
-    };
-    let crop = match file.flag("do_center_crop", bit)? {
-        true => Some(file.sides(file.get("crop_size")?, "crop_size")?),
-        false => None,
-    };
-    if matches!(resize, Resize::ShortestEdge(_)) && crop.is_none() {
-        return file.refuse("size.shortest_edge without do_center_crop gives images of many sizes".into());
-    }
-    let filter = match file.has("resample") {
-        true => FILTERS.get(file.index("resample")?).copied(),
-        false if bit => Some(Filter::Bicubic),
-        false => Some(Filter::Bilinear),
-    };
-    let Some(filter) = filter else { return file.refuse("resample is not one of Pillow's filters (0 to 5)".into()) };
-    let normalised = file.flag("do_normalize", true)?;
-    let preprocessing = Preprocessing {
-        resize,
-        filter,
-        crop,
-        rescale: if file.flag("do_rescale", true)? { file.number("rescale_factor", 1.0 / 255.0)? } else { 1.0 },
-        mean: if normalised { file.triple("image_mean")? } else { [0.0; 3] },
-        std: if normalised { file.triple("image_std")? } else { [1.0; 3] },
-    };
-    preprocessing.check().map_err(|e| Error::Config { path: file.path.clone(), what: e.to_string() })?;
-    Ok(preprocessing)
+        eps: file.number("layer_norm_eps", if family == Family::Dinov2 { 1e-6 } else { 1e-12 })?,
+        activation: activation(file, "gelu")?,
+        layer_scale: family == Family::Dinov2,
+        qkv_bias: file.flag("qkv_bias", true)?,
+        projection: None,
+    })
 }
 
-/// A JSON object in a file, so that each complaint names the file and the key.
-struct File {
-    path: std::path::PathBuf,
-    object: Map<String, Value>,
+/// A CLIP's vision tower. transformers leaves out of a nested configuration what is the default: that of ViT-B/32.
+fn clip_config(file: &File, projection: usize) -> Result<VitConfig, Error> {
+    let hidden = file.count_or("hidden_size", MAX_HIDDEN, 768)?;
+    Ok(VitConfig {
+        family: Family::Clip,
+        image_size: file.count_or("image_size", MAX_IMAGE_SIZE, 224)?,
+        patch: file.count_or("patch_size", 256, 32)?,
+        hidden,
+        layers: file.count_or("num_hidden_layers", MAX_LAYERS, 12)?,
+        heads: file.count_or("num_attention_heads", hidden, 12)?,
+        mlp: file.count_or("intermediate_size", 16 * MAX_HIDDEN, 3072)?,
+        eps: file.number("layer_norm_eps", 1e-5)?,
+        activation: activation(file, "quick_gelu")?,
+        layer_scale: false,
+        qkv_bias: true,
+        projection: Some(projection),
+    })
 }
 
-impl File {
-    fn parse(path: std::path::PathBuf, bytes: &[u8]) -> Result<Self, Error> {
-        match serde_json::from_slice(bytes) {
-            Ok(Value::Object(object)) => Ok(File { path, object }),
-            Ok(_) => Err(Error::Config { path, what: "is not a JSON object".into() }),
-            Err(e) => Err(Error::Config { path, what: format!("is not JSON: {e}") }),
-        }
-    }
-
-    fn refuse<T>(&self, what: String) -> Result<T, Error> {
-        Err(Error::Config { path: self.path.clone(), what })
-    }
-
-    fn has(&self, key: &str) -> bool {
-        self.object.get(key).is_some_and(|v| !v.is_null())
-    }
-
-    fn get(&self, key: &str) -> Result<&Value, Error> {
-        match self.object.get(key) {
-            Some(value) => Ok(value),
-            None => self.refuse(format!("has no {key}")),
-        }
-    }
-
-    fn text(&self, key: &str) -> Result<&str, Error> {
-        match self.get(key)?.as_str() {
-            Some(text) => Ok(text),
-            None => self.refuse(format!("{key} is not a string")),
-        }
-    }
-
-    fn flag(&self, key: &str, default: bool) -> Result<bool, Error> {
-        match self.object.get(key) {
-            None | Some(Value::Null) => Ok(default),
-            Some(Value::Bool(flag)) => Ok(*flag),
-            Some(_) => self.refuse(format!("{key} is not true or false")),
-        }
-    }
-
-    fn number(&self, key: &str, default: f64) -> Result<f64, Error> {
-        match self.object.get(key) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => value.as_f64().map_or_else(|| self.refuse(format!("{key} is not a number")), Ok),
-        }
-    }
-
-    fn index(&self, key: &str) -> Result<usize, Error> {
-        match self.get(key)?.as_u64() {
-            Some(n) => Ok(usize::try_from(n).unwrap_or(usize::MAX)),
-            None => self.refuse(format!("{key} is not a whole number")),
-        }
-    }
-
-    fn count(&self, key: &str, most: usize) -> Result<usize, Error> {
-        let n = self.index(key)?;
-        match (1..=most).contains(&n) {
-            true => Ok(n),
-            false => self.refuse(format!("{key} is {n}, outside 1 to {most}")),
-        }
-    }
-
-    fn side(&self, value: &Value, key: &str) -> Result<u32, Error> {
-        match value.as_u64() {
-            Some(n) if (1..=MAX_IMAGE_SIZE as u64 * 2).contains(&n) => Ok(n as u32),
-            _ => self.refuse(format!("{key} is not a side in pixels, 1 to {}", MAX_IMAGE_SIZE * 2)),
-        }
-    }
-
-    /// `{"height": h, "width": w}`, or one number for both.
-    fn sides(&self, value: &Value, key: &str) -> Result<Size, Error> {
-        match value {
-            Value::Object(o) => match (o.get("height"), o.get("width")) {
-                (Some(height), Some(width)) => {
-                    Ok(Size { height: self.side(height, key)?, width: self.side(width, key)? })
-                }
-                _ => self.refuse(format!("{key} has neither shortest_edge nor height and width")),
-            },
-            one => self.side(one, key).map(|side| Size { height: side, width: side }),
-        }
-    }
-
-    fn triple(&self, key: &str) -> Result<[f64; 3], Error> {
-        let values: Option<Vec<f64>> = self.get(key)?.as_array().and_then(|a| a.iter().map(Value::as_f64).collect());
-        match values.and_then(|v| <[f64; 3]>::try_from(v).ok()) {
-            Some(triple) => Ok(triple),
-            None => self.refuse(format!("{key} is not three numbers")),
-        }
+fn activation(file: &File, default: &str) -> Result<Activation, Error> {
+    match if file.has("hidden_act") { file.text("hidden_act")? } else { default } {
+        "gelu" => Ok(Activation::Gelu),
+        "quick_gelu" => Ok(Activation::QuickGelu),
+        other => file.refuse(format!("hidden_act {other:?} is not read; packer reads gelu and quick_gelu")),
     }
 }

@@ -1,11 +1,11 @@
-//! The forward pass on the tape: images in, the CLS token after the last layer norm out, and on request the tokens of any block.
+//! The forward pass on the tape: images in, the CLS token after the last layer norm (CLIP: and the visual projection) out, and on request the tokens of any block.
 
 use std::collections::BTreeMap;
 
 use crate::device::{AttentionSize, Device, PatchSize};
 use crate::tape::{LowRank, Tape, Tensor, Var};
 
-use super::{Vit, VitConfig, positions};
+use super::{PROJECTION, Vit, VitConfig, positions};
 
 /// A base's weights on a device, frozen, for images of one size.
 pub struct Weights<D: Device> {
@@ -52,7 +52,7 @@ pub fn matrix<D: Device>(
     upload(device, data, rows, data.len() / rows)
 }
 
-/// The features [batch, hidden] of `images` [batch, 3*size*size] under `weights` and the low-rank branches of `sites`.
+/// The features [batch, features] of `images` [batch, 3*size*size] under `weights` and the low-rank branches of `sites`.
 pub fn forward<D: Device + 'static>(
     tape: &Tape<D>,
     weights: &Weights<D>,
@@ -91,8 +91,7 @@ pub fn forward_observed<D: Device + 'static>(
     let tokens = config.tokens(size);
     let heads = AttentionSize { batch, tokens, heads: config.heads, width: config.hidden / config.heads };
     let patches = tape.patches(images, PatchSize { batch, height: size, width: size, patch: config.patch });
-    let embedded =
-        tape.linear(&patches, weights.get("embed.patch.weight"), Some(weights.get("embed.patch.bias")), None);
+    let embedded = tape.linear(&patches, weights.get("embed.patch.weight"), weights.vars.get("embed.patch.bias"), None);
     let table = weights.get("embed.positions");
     let table = match table.value.rows == tokens {
         true => table.clone(),
@@ -103,6 +102,9 @@ pub fn forward_observed<D: Device + 'static>(
         }
     };
     let mut x = tape.tokens(&embedded, weights.get("embed.cls"), &table);
+    if config.pre_norm() {
+        x = tape.layer_norm(&x, weights.get("embed.norm.weight"), weights.get("embed.norm.bias"), config.eps);
+    }
     let mut seen = Vec::with_capacity(blocks.len());
     for n in 0..config.layers {
         let last = n + 1 == config.layers;
@@ -139,5 +141,10 @@ pub fn forward_observed<D: Device + 'static>(
             }
         }
     }
-    (tape.layer_norm(&x, weights.get("norm.weight"), weights.get("norm.bias"), config.eps), seen)
+    let mut feature = tape.layer_norm(&x, weights.get("norm.weight"), weights.get("norm.bias"), config.eps);
+    if config.projection.is_some() {
+        observe(PROJECTION, &feature);
+        feature = tape.linear(&feature, weights.get("projection.weight"), None, sites.get(PROJECTION));
+    }
+    (feature, seen)
 }

@@ -1,6 +1,7 @@
 //! The base: a vision transformer read from a Hugging Face folder, and its forward pass on the tape.
 //!
-//! Families: `dinov2` (Dinov2Model, Dinov2ForImageClassification) and `vit` (ViTModel, ViTForImageClassification).
+//! Families: `clip` (CLIPModel, CLIPVisionModelWithProjection: the vision tower with its projection), `dinov2` (Dinov2Model,
+//! Dinov2ForImageClassification) and `vit` (ViTModel, ViTForImageClassification).
 //! Refused, with the file and the reason: other families, SwiGLU, other activations than GELU, missing or misshapen
 //! tensors, values that are not finite.
 
@@ -20,7 +21,7 @@ mod forward;
 mod init;
 pub mod positions;
 
-pub use checkpoint::{adapter_path, parameter_shapes, site_of_adapter_path};
+pub use checkpoint::{PROJECTION, adapter_path, parameter_shapes, site_of_adapter_path};
 pub use config::{Family, VitConfig};
 pub use forward::{Weights, forward, forward_observed, forward_with_tokens};
 

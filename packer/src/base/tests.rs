@@ -18,10 +18,13 @@ fn real_base() -> Option<PathBuf> {
     dir.exists().then_some(dir)
 }
 
+pub(crate) const FAMILIES: [Family; 3] = [Family::Clip, Family::Dinov2, Family::Vit];
+
 /// A small folder with random weights.
 pub(crate) fn small(family: Family) -> Vit {
     let dir = tempfile::tempdir().unwrap();
     let more = match family {
+        Family::Clip => r#""model_type":"clip_vision_model","intermediate_size":16,"projection_dim":6"#,
         Family::Dinov2 => r#""model_type":"dinov2","mlp_ratio":2"#,
         Family::Vit => r#""model_type":"vit","intermediate_size":16"#,
     };
@@ -74,7 +77,7 @@ fn distance(a: &[f32], b: &[f32]) -> f64 {
 
 #[test]
 fn a_written_folder_reads_back_the_same() {
-    for family in [Family::Dinov2, Family::Vit] {
+    for family in FAMILIES {
         let vit = small(family);
         let read = Vit::open(write(&vit).path()).unwrap();
         assert_eq!(read.config, vit.config);
@@ -186,8 +189,13 @@ fn preprocessors_are_read_as_transformers_does() {
     assert_eq!(bit.crop, Some(Size { height: 8, width: 8 }));
     let vit = read(&format!(r#"{{"image_processor_type":"ViTImageProcessor","size":8,{rest}}}"#)).unwrap();
     assert_eq!((vit.resize, vit.filter), (Resize::Exact(Size { height: 8, width: 8 }), Filter::Bilinear));
+    let clip = read(r#"{"feature_extractor_type":"CLIPFeatureExtractor","size":10,"crop_size":8}"#).unwrap();
+    assert_eq!((clip.resize, clip.filter, clip.crop), (bit.resize, bit.filter, bit.crop));
+    assert_eq!((clip.mean[0], clip.std[2]), (0.48145466, 0.27577711));
+    let bare = read(r#"{"image_processor_type":"CLIPImageProcessorFast"}"#).unwrap();
+    assert_eq!((bare.resize, bare.crop), (Resize::ShortestEdge(224), Some(Size { height: 224, width: 224 })));
     for (processor, word) in [
-        (format!(r#"{{"image_processor_type":"CLIPImageProcessor","size":8,{rest}}}"#), "CLIPImageProcessor"),
+        (format!(r#"{{"image_processor_type":"SiglipImageProcessor","size":8,{rest}}}"#), "SiglipImageProcessor"),
         (format!(r#"{{"size":{{"longest_edge":8}},{rest}}}"#), "longest_edge"),
         (r#"{"size":8}"#.to_owned(), "image_mean"),
     ] {
@@ -217,8 +225,22 @@ fn adapter_paths_of_both_schemes_mean_the_same_site() {
         (Family::Vit, "vit.layers.0.mlp.fc1", "blocks.0.mlp.fc1"),
         (Family::Vit, "encoder.layer.0.output.dense", "blocks.0.mlp.fc2"),
         (Family::Vit, "encoder.layer.0.attention.output.dense", "blocks.0.attn.o"),
+        (Family::Clip, "vision_model.encoder.layers.11.self_attn.out_proj", "blocks.11.attn.o"),
+        (Family::Clip, "clip.visual_projection", PROJECTION),
     ] {
         assert_eq!(site_of_adapter_path(family, path).as_deref(), Some(site));
     }
-    assert_eq!(site_of_adapter_path(Family::Vit, "layers.0.layernorm_before"), None);
+    assert_eq!(adapter_path(Family::Clip, PROJECTION).unwrap(), "visual_projection");
+    assert_eq!(
+        adapter_path(Family::Clip, "blocks.3.attn.q").unwrap(),
+        "vision_model.encoder.layers.3.self_attn.q_proj"
+    );
+    for (family, path) in [
+        (Family::Vit, "layers.0.layernorm_before"),
+        (Family::Dinov2, "visual_projection"),
+        (Family::Clip, "text_model.encoder.layers.0.self_attn.q_proj"),
+        (Family::Clip, "encoder.layers.0.self_attn.q_proj"),
+    ] {
+        assert_eq!(site_of_adapter_path(family, path), None, "{path}");
+    }
 }

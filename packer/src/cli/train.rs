@@ -24,7 +24,7 @@ use crate::{Error, output};
     A run that was stopped goes on with the same command and --resume."
 )]
 pub struct Args {
-    /// The base: a Hugging Face folder of the family dinov2 or vit
+    /// The base: a Hugging Face folder of the family clip, dinov2 or vit
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
     /// The images
@@ -58,7 +58,7 @@ pub struct Args {
     /// The module's change is scaled by alpha / rank
     #[arg(long, default_value_t = 16.0)]
     alpha: f64,
-    /// Linear layers to adapt, of q, k, v, o, fc1, fc2
+    /// Linear layers to adapt, of q, k, v, o, fc1, fc2 and, in a CLIP, projection
     #[arg(long, default_value = "q,v")]
     targets: String,
     /// Adapt only the last N blocks

@@ -221,7 +221,7 @@ impl Bank {
 
     /// The base's feature of a real image, as it is.
     pub fn feature(&self, member: usize) -> &[f32] {
-        &self.row(0, member)[..self.layout.hidden]
+        &self.row(0, member)[..self.layout.features]
     }
 
     /// The module's feature of a real image.

@@ -39,7 +39,8 @@ impl<'a> Ensemble<'a> {
                 parts.entry(site).or_default().push((share * module.scale(), factors.clone()));
             }
         }
-        let targets = "q,v".parse::<Targets>().expect("these are targets").sites(&self.vit.config, None);
+        let targets = "q,v".parse::<Targets>().expect("these are targets");
+        let targets = targets.sites(&self.vit.config, None).expect("every base has these");
         if index > 0 && strength > 0.0 {
             for (n, (site, _)) in targets.iter().enumerate() {
                 let mut stream = Stream::at(self.seed, Purpose::Network, index as u64, 1 + n as u64);

@@ -21,7 +21,7 @@ pub struct Goal {
     pub real: Option<Real>,
 }
 
-/// CLS features [n, hidden] of real images, and their classes.
+/// features [n, features] of real images, and their classes.
 pub struct Real {
     pub features: Vec<f32>,
     pub labels: Vec<usize>,
@@ -65,7 +65,7 @@ pub fn loss(goal: &Goal, seen: &Seen, layout: &Layout, weights: Weights, classes
 }
 
 fn matching(goal: &Goal, seen: &Seen, layout: &Layout, weights: Weights, gradient: &mut [f32]) -> f64 {
-    let (width, hidden) = (layout.width(), layout.hidden);
+    let width = layout.width();
     let share = |part: usize| {
         let blocks = layout.blocks.len().max(1) as f64;
         match part {
@@ -78,19 +78,19 @@ fn matching(goal: &Goal, seen: &Seen, layout: &Layout, weights: Weights, gradien
     for by in [alike(seen.targets), alike(seen.labels)] {
         for members in &by {
             let n = members.len() as f64;
-            for part in (0..width / hidden).filter(|&part| share(part) > 0.0) {
-                let columns = part * hidden..(part + 1) * hidden;
+            for (part, columns) in layout.parts().enumerate().filter(|(part, _)| share(*part) > 0.0) {
+                let count = columns.len() as f64;
                 let off = |j: usize| {
                     let off = |&i: &usize| f64::from(seen.rows[i * width + j] - goal.targets[seen.targets[i]][j]);
                     members.iter().map(off).sum::<f64>() / n * f64::from(goal.precision[j])
                 };
                 let off: Vec<f64> = columns.clone().map(off).collect();
-                let square = off.iter().map(|o| o * o).sum::<f64>() / hidden as f64;
+                let square = off.iter().map(|o| o * o).sum::<f64>() / count;
                 let (value, slope) = ((square / NEAR).ln_1p(), 1.0 / (NEAR + square));
                 let share = share(part) / (2 * by.len()) as f64;
                 total += share * value;
                 for (j, off) in columns.zip(off) {
-                    let slope = (share * slope * 2.0 / hidden as f64 * off * f64::from(goal.precision[j]) / n) as f32;
+                    let slope = (share * slope * 2.0 / count * off * f64::from(goal.precision[j]) / n) as f32;
                     members.iter().for_each(|&i| gradient[i * width + j] += slope);
                 }
             }
@@ -109,7 +109,7 @@ fn alike(values: &[usize]) -> Vec<Vec<usize>> {
 
 /// The mean squared error of the ridge classifier on the real images; its gradient, times `weight`, is added.
 fn ridge(real: &Real, seen: &Seen, layout: &Layout, weight: f64, classes: usize, gradient: &mut [f32]) -> f64 {
-    let (n, m, h) = (seen.targets.len(), real.labels.len(), layout.hidden);
+    let (n, m, h) = (seen.targets.len(), real.labels.len(), layout.features);
     let width = layout.width();
     let s = DMatrix::from_fn(n, h, |i, j| f64::from(seen.rows[i * width + j]));
     let r = DMatrix::from_row_iterator(m, h, real.features.iter().map(|v| f64::from(*v)));
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn the_gradient_is_that_of_the_loss() {
-        let layout = Layout { blocks: vec![0, 2], hidden: 3 };
+        let layout = Layout { blocks: vec![0, 2], hidden: 3, features: 2 };
         let width = layout.width();
         let goal = Goal {
             targets: vec![numbers(width, 1), numbers(width, 2), numbers(width, 3)],
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn images_on_their_targets_cost_nothing() {
-        let layout = Layout { blocks: vec![1], hidden: 2 };
+        let layout = Layout { blocks: vec![1], hidden: 2, features: 2 };
         let target = numbers(6, 1);
         let goal = Goal { targets: vec![target.clone()], precision: vec![2.0; 6], real: None };
         let seen = Seen { rows: &target, targets: &[0], labels: &[0] };

@@ -119,7 +119,7 @@ impl Bank {
             }
         }
         let real = ridge.then(|| Real {
-            features: clusters.keys().flat_map(|m| &row(*m)[..self.layout().hidden]).copied().collect(),
+            features: clusters.keys().flat_map(|m| &row(*m)[..self.layout().features]).copied().collect(),
             labels: clusters.keys().map(|m| self.labels()[*m]).collect(),
         });
         Goal { targets: rows, precision: precision(&square, clusters.len()), real }

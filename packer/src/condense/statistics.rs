@@ -2,6 +2,7 @@
 //! that the real images have under every view, computed once.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::base::{VitConfig, Weights, forward_with_tokens};
 use crate::data::Images;
@@ -20,7 +21,10 @@ const EPSILON: f64 = 1e-6;
 pub struct Layout {
     /// Blocks whose tokens are looked at, ascending, counted from 0.
     pub blocks: Vec<usize>,
+    /// Width of a token.
     pub hidden: usize,
+    /// Width of the feature.
+    pub features: usize,
 }
 
 /// A base with low-rank branches on a device.
@@ -34,17 +38,24 @@ impl Layout {
     pub fn spread(config: &VitConfig, count: usize) -> Layout {
         let count = count.min(config.layers);
         let blocks = (1..=count).map(|i| (i * config.layers).div_ceil(count) - 1).collect();
-        Layout { blocks, hidden: config.hidden }
+        Layout { blocks, hidden: config.hidden, features: config.features() }
     }
 
     /// Values of a row.
     pub fn width(&self) -> usize {
-        self.hidden * (1 + 2 * self.blocks.len())
+        self.features + 2 * self.hidden * self.blocks.len()
+    }
+
+    /// The columns of each part of a row: the feature, then of each block the means and the deviations.
+    pub fn parts(&self) -> impl Iterator<Item = Range<usize>> {
+        let (first, each) = (self.features, self.hidden);
+        let rest = (0..2 * self.blocks.len()).map(move |i| first + i * each..first + (i + 1) * each);
+        std::iter::once(0..first).chain(rest)
     }
 }
 
 impl<D: Device + 'static> Network<'_, D> {
-    /// The results on `tape` that hold the statistics of `images` [n, 3*size*size] seen through `view`: CLS [n, hidden], then
+    /// The results on `tape` that hold the statistics of `images` [n, 3*size*size] seen through `view`: the feature [n, features], then
     /// per block [n, 2*hidden].
     pub fn see(&self, device: &D, tape: &Tape<D>, images: &Var<D>, view: &View, layout: &Layout) -> Vec<Var<D>> {
         let side = self.weights.image_size;
@@ -98,11 +109,11 @@ pub fn interleave(parts: &[Vec<f32>], n: usize) -> Vec<f32> {
     rows
 }
 
-/// The matrices that [`interleave`] made `rows` of: hidden columns, then 2*hidden for each block.
+/// The matrices that [`interleave`] made `rows` of: the feature's columns, then 2*hidden for each block.
 pub fn separate(rows: &[f32], layout: &Layout) -> Vec<Vec<f32>> {
     let cuts = (0..=layout.blocks.len()).map(|i| match i {
-        0 => 0..layout.hidden,
-        i => (2 * i - 1) * layout.hidden..(2 * i + 1) * layout.hidden,
+        0 => 0..layout.features,
+        i => layout.features + (2 * i - 2) * layout.hidden..layout.features + 2 * i * layout.hidden,
     });
     cuts.map(|cut| rows.chunks_exact(layout.width()).flat_map(|row| &row[cut.clone()]).copied().collect()).collect()
 }

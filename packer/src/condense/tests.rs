@@ -1,7 +1,7 @@
 //! Condensation on a small transformer: gradients, both devices, the same bytes again and after a stop, and what is refused.
 
 use crate::base::Family;
-use crate::base::tests::small;
+use crate::base::tests::{FAMILIES, small};
 use crate::data::{Dataset, Split};
 use crate::device::cpu::Cpu;
 use crate::device::gpu::tests::variants;
@@ -66,7 +66,7 @@ fn numbers(len: usize, seed: usize) -> Vec<f32> {
 fn the_gradient_to_every_pixel_is_that_of_central_differences_through_the_whole_base() {
     const STEP: f32 = 1.0 / 4096.0;
     let device = Cpu::<f64>::poisoned();
-    for family in [Family::Dinov2, Family::Vit] {
+    for family in FAMILIES {
         let vit = small(family);
         let ensemble = Ensemble::new(&vit, None, 0.5, 3);
         let frozen = Weights::frozen(&device, &vit, 8);

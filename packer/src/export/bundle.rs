@@ -313,7 +313,7 @@ fn golden(vit: &Vit, model: &Model, layout: &Layout, size: u32) -> Result<BTreeM
         let shares: Vec<f32> = model.answer(&views, Some(task)).probabilities.iter().map(|p| *p as f32).collect();
         tensors.insert(format!("probabilities.{task}"), Tensor::f32(vec![1, shares.len()], shares));
         let rows: Vec<&[f32]> = layout.networks[task].iter().map(|n| views[*n]).collect();
-        tensors.insert(format!("feature.{task}"), Tensor::f32(vec![rows.len(), vit.config.hidden], rows.concat()));
+        tensors.insert(format!("feature.{task}"), Tensor::f32(vec![rows.len(), vit.config.features()], rows.concat()));
     }
     tensors.insert("pixels".into(), Tensor::f32(vec![1, 3, side, side], pixels));
     Ok(tensors)
@@ -324,12 +324,13 @@ fn base(vit: &Vit, digest: String, size: u32) -> manifest::Base {
     let small = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     manifest::Base {
         family: match config.family {
+            Family::Clip => "clip".into(),
             Family::Dinov2 => "dinov2".into(),
             Family::Vit => "vit".into(),
         },
         digest,
         image_size: [size, size],
-        feature_size: small(config.hidden),
+        feature_size: small(config.features()),
         layers: small(config.layers),
         heads: Some(small(config.heads)),
         licence: None,

@@ -2,7 +2,7 @@
 //!
 //! Inputs: `pixels` f32 `[N, 3, S, S]`, and for each site two f32 inputs, `<site>.lora_a` `[N, in, R]` and `<site>.lora_b`
 //! `[N, R, out]`: every batch row carries its own module, every site its own symbolic rank. A site computes
-//! `x W + b + (x A) B`. Output: `feature` f32 `[N, D]`, the CLS token after the last LayerNorm.
+//! `x W + b + (x A) B`. Output: `feature` f32 `[N, D]`, the CLS token after the last LayerNorm (and CLIP's projection).
 //!
 //! Weights are initialisers marked as external without a location: the graph alone loads nowhere, so no runtime can take
 //! it with wrong weights. [`Graph::self_contained`] writes them inline for other runtimes.
@@ -19,7 +19,7 @@ use medforge_runtime::tensors::{Dtype, Tensor};
 use prost::Message;
 
 use crate::Error;
-use crate::base::{Vit, positions};
+use crate::base::{PROJECTION, Vit, positions};
 use crate::device::Activation;
 
 /// The operator set the graph is written in; LayerNormalization came with 17.
@@ -106,9 +106,12 @@ impl Writer<'_> {
             x = self.block(&x, block, block + 1 == config.layers)?;
         }
         let x = self.node("Reshape", "cls.flat", &[&x, "shape.feature"], vec![]);
-        let feature = self.layer_norm(&x, "norm")?;
+        let mut feature = self.layer_norm(&x, "norm")?;
+        if let Some(width) = config.projection {
+            feature = self.linear(&feature, PROJECTION, config.hidden, width, false)?;
+        }
         self.node_named("Identity", "output", &[&feature], vec![], "feature");
-        let dims = [Dim::Symbol("N".into()), Dim::Size(config.hidden)];
+        let dims = [Dim::Symbol("N".into()), Dim::Size(config.features())];
         self.graph.output.push(value_info("feature", &dims));
         Ok(())
     }
@@ -120,7 +123,10 @@ impl Writer<'_> {
         let weight = self.tensor("embed.patch.weight", &[d, 3, p, p])?;
         let data = transposed(&weight.data, d, 3 * p * p);
         self.initialiser("embed.patch.weight", vec![3 * p * p, d], data);
-        self.weight("embed.patch.bias", &[d], None)?;
+        let (bias, pre_norm) = (!self.vit.config.pre_norm(), self.vit.config.pre_norm());
+        if bias {
+            self.weight("embed.patch.bias", &[d], None)?;
+        }
         self.weight("embed.cls", &[d], Some(&[1, 1, d]))?;
         self.positions()?;
         let x = self.node("Reshape", "embed.patch.cut", &["pixels", "shape.cut"], vec![]);
@@ -128,13 +134,17 @@ impl Writer<'_> {
         let x = self.node("Transpose", "embed.patch.rows", &[&x], vec![order]);
         let x = self.node("Reshape", "embed.patch.flat", &[&x, "shape.patches"], vec![]);
         let x = self.node("MatMul", "embed.patch.product", &[&x, "embed.patch.weight"], vec![]);
-        let x = self.node("Add", "embed.patch", &[&x, "embed.patch.bias"], vec![]);
+        let x = match bias {
+            true => self.node("Add", "embed.patch", &[&x, "embed.patch.bias"], vec![]),
+            false => x,
+        };
         let shape = self.node("Shape", "embed.shape", &["pixels"], vec![]);
         let batch = self.node("Gather", "embed.batch", &[&shape, "zero"], vec![integer_attribute("axis", 0)]);
         let shape = self.node("Concat", "embed.cls.shape", &[&batch, "shape.cls"], vec![integer_attribute("axis", 0)]);
         let cls = self.node("Expand", "embed.cls.rows", &["embed.cls", &shape], vec![]);
         let x = self.node("Concat", "embed.tokens", &[&cls, &x], vec![integer_attribute("axis", 1)]);
-        Ok(self.node("Add", "embed", &[&x, "embed.positions"], vec![]))
+        let x = self.node("Add", "embed", &[&x, "embed.positions"], vec![]);
+        if pre_norm { self.layer_norm(&x, "embed.norm") } else { Ok(x) }
     }
 
     /// One transformer block. In the last one only the CLS row goes on, since no other row reaches the feature.

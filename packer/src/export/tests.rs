@@ -16,7 +16,7 @@ use prost::Message;
 
 use super::*;
 use crate::Error;
-use crate::base::tests::small;
+use crate::base::tests::{FAMILIES, small};
 use crate::base::{Family, Vit};
 use crate::data::Dataset;
 use crate::device::cpu::Cpu;
@@ -83,12 +83,15 @@ fn difference(vit: &Vit, module: &Module) -> f64 {
 
 #[test]
 fn the_runtime_computes_what_packer_does() {
-    for family in [Family::Dinov2, Family::Vit] {
+    for family in FAMILIES {
         let vit = small(family);
-        for (targets, last, size) in [("q,v", None, 8), (ALL, None, 8), (ALL, Some(1), 12), ("fc1", None, 4)] {
+        let projected = [("q,v,projection", None, 8), ("projection", None, 8)];
+        let projected = projected.into_iter().filter(|_| family == Family::Clip);
+        let plain = [("q,v", None, 8), (ALL, None, 8), (ALL, Some(1), 12), ("fc1", None, 4)];
+        for (targets, last, size) in plain.into_iter().chain(projected) {
             let mut module = module(&vit, targets, last);
             module.card.image_size = size;
-            reveal(&mut module, vit.config.hidden);
+            reveal(&mut module, vit.config.features());
             let difference = difference(&vit, &module);
             assert!(difference < 1e-4, "{family:?} {targets} at {size}: {difference:.1e}");
         }
@@ -106,7 +109,7 @@ fn the_runtime_computes_what_packer_does_on_the_real_base() {
     let mut module = module(&vit, ALL, None);
     module.alpha = 0.02;
     module.card.image_size = 112;
-    reveal(&mut module, vit.config.hidden);
+    reveal(&mut module, vit.config.features());
     let difference = difference(&vit, &module);
     assert!(difference < 1e-4, "{difference:.1e}");
 }
@@ -115,7 +118,7 @@ fn the_runtime_computes_what_packer_does_on_the_real_base() {
 fn the_module_makes_a_difference() {
     let vit = small(Family::Dinov2);
     let mut module = module(&vit, ALL, None);
-    reveal(&mut module, vit.config.hidden);
+    reveal(&mut module, vit.config.features());
     let classify = |module: &Module| {
         let bytes = build_bundle(&vit, std::slice::from_ref(module), &options(), &[key()]).unwrap();
         load(bytes).unwrap().classify(picture(9, 9).view(), None).unwrap().probabilities

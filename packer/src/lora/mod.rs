@@ -11,7 +11,7 @@ use medforge_runtime::tensors::{self, Tensor};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::base::{Family, Identity, Vit, VitConfig};
+use crate::base::{Family, Identity, PROJECTION, Vit, VitConfig};
 use crate::{Error, output};
 
 pub mod peft;
@@ -121,7 +121,7 @@ impl Module {
         }
         let (rank, alpha, sites) = peft::read(place, &file, &base.config)?;
         let path = place.join("head.safetensors");
-        let head = Head::read(&path, &file("head.safetensors")?, &card.classes, base.config.hidden)?;
+        let head = Head::read(&path, &file("head.safetensors")?, &card.classes, base.config.features())?;
         Ok(Module { rank, alpha, sites, head, card })
     }
 
@@ -184,6 +184,9 @@ pub fn is_task_name(task: &str) -> bool {
 
 /// The shape (out, in) of the linear layer at `site`; none if the base has no such site.
 pub fn site_shape(config: &VitConfig, site: &str) -> Option<(usize, usize)> {
+    if site == PROJECTION {
+        return config.projection.map(|_| Target::Projection.shape(config));
+    }
     let (n, piece) = site.strip_prefix("blocks.")?.split_once('.')?;
     let target = Target::ALL.into_iter().find(|t| t.piece() == piece)?;
     let known = n.parse::<usize>().is_ok_and(|i| i < config.layers && i.to_string() == n);

@@ -1,10 +1,11 @@
-//! Which linear layers a module adapts: `q,v` by default, any of q, k, v, o, fc1, fc2, in all layers or the last few.
+//! Which linear layers a module adapts: `q,v` by default, any of q, k, v, o, fc1, fc2, in all layers or the last few, and CLIP's visual projection.
 
 use std::str::FromStr;
 
-use crate::base::VitConfig;
+use crate::Error;
+use crate::base::{PROJECTION, VitConfig};
 
-/// One kind of linear layer of a block.
+/// One kind of linear layer of a block, or the projection after the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
     Q,
@@ -13,6 +14,7 @@ pub enum Target {
     O,
     Fc1,
     Fc2,
+    Projection,
 }
 
 /// Several kinds of linear layers, each named once.
@@ -20,7 +22,8 @@ pub enum Target {
 pub struct Targets(Vec<Target>);
 
 impl Target {
-    pub const ALL: [Target; 6] = [Target::Q, Target::K, Target::V, Target::O, Target::Fc1, Target::Fc2];
+    pub const ALL: [Target; 7] =
+        [Target::Q, Target::K, Target::V, Target::O, Target::Fc1, Target::Fc2, Target::Projection];
 
     /// As written on the command line.
     pub fn name(self) -> &'static str {
@@ -31,6 +34,7 @@ impl Target {
             Target::O => "o",
             Target::Fc1 => "fc1",
             Target::Fc2 => "fc2",
+            Target::Projection => "projection",
         }
     }
 
@@ -43,6 +47,7 @@ impl Target {
             Target::O => "attn.o",
             Target::Fc1 => "mlp.fc1",
             Target::Fc2 => "mlp.fc2",
+            Target::Projection => PROJECTION,
         }
     }
 
@@ -51,17 +56,26 @@ impl Target {
         match self {
             Target::Fc1 => (config.mlp, config.hidden),
             Target::Fc2 => (config.hidden, config.mlp),
+            Target::Projection => (config.features(), config.hidden),
             _ => (config.hidden, config.hidden),
         }
     }
 }
 
 impl Targets {
-    /// The sites in the last `last_layers` blocks, or in all of them.
-    pub fn sites(&self, config: &VitConfig, last_layers: Option<usize>) -> Vec<(String, Target)> {
+    /// The sites in the last `last_layers` blocks, or in all of them, and after them.
+    ///
+    /// # Errors
+    /// [`Error::Targets`]: the projection of a base that has none.
+    pub fn sites(&self, config: &VitConfig, last_layers: Option<usize>) -> Result<Vec<(String, Target)>, Error> {
+        let (after, within): (Vec<Target>, Vec<Target>) = self.0.iter().partition(|t| **t == Target::Projection);
+        if !after.is_empty() && config.projection.is_none() {
+            return Err(Error::Targets { what: "the base has no projection; CLIP models have one".into() });
+        }
         let first = config.layers.saturating_sub(last_layers.unwrap_or(config.layers));
         let blocks = first..config.layers;
-        blocks.flat_map(|n| self.0.iter().map(move |t| (format!("blocks.{n}.{}", t.piece()), *t))).collect()
+        let blocks = blocks.flat_map(|n| within.iter().map(move |t| (format!("blocks.{n}.{}", t.piece()), *t)));
+        Ok(blocks.chain(after.iter().map(|t| (t.piece().to_owned(), *t))).collect())
     }
 }
 
@@ -74,7 +88,7 @@ impl FromStr for Targets {
             match Target::ALL.into_iter().find(|t| t.name() == name) {
                 Some(target) if targets.contains(&target) => return Err(format!("{name} is named twice")),
                 Some(target) => targets.push(target),
-                None => return Err(format!("{name:?} is none of q, k, v, o, fc1, fc2")),
+                None => return Err(format!("{name:?} is none of q, k, v, o, fc1, fc2, projection")),
             }
         }
         targets.sort();

@@ -4,7 +4,7 @@ use std::fs;
 
 use medforge_runtime::tensors::Tensor;
 
-use crate::base::tests::small;
+use crate::base::tests::{FAMILIES, small};
 
 use super::*;
 
@@ -24,10 +24,10 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
     Module {
         rank,
         alpha: 4.0,
-        sites: targets.sites(&vit.config, last_layers).into_iter().enumerate().map(site).collect(),
+        sites: targets.sites(&vit.config, last_layers).unwrap().into_iter().enumerate().map(site).collect(),
         head: Head {
             classes: classes.clone(),
-            weight: numbers(vec![2, vit.config.hidden], 1),
+            weight: numbers(vec![2, vit.config.features()], 1),
             bias: numbers(vec![2], 2),
         },
         card: ModuleCard {
@@ -58,7 +58,7 @@ fn write(module: &Module) -> tempfile::TempDir {
 
 #[test]
 fn a_written_module_reads_back_the_same() {
-    for family in [Family::Dinov2, Family::Vit] {
+    for family in FAMILIES {
         let vit = small(family);
         for (targets, last) in [("q,v", None), ("q,k,v,o,fc1,fc2", Some(1)), ("fc2", None)] {
             let written = module(&vit, targets, last);

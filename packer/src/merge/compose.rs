@@ -96,8 +96,8 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
         let of = |task: &Task| -> Result<Said, Error> {
             let by = |sites: &Sites| -> Result<Vec<f64>, Error> {
                 let rows = self.features(sites, task)?;
-                let hidden = self.vit.config.hidden;
-                Ok(rows.chunks_exact(hidden).flat_map(|row| probabilities(task.head, row)).collect())
+                let width = self.vit.config.features();
+                Ok(rows.chunks_exact(width).flat_map(|row| probabilities(task.head, row)).collect())
             };
             let probabilities = modules.iter().map(by).collect::<Result<Vec<_>, _>>()?;
             Ok(Said { labels: task.set.labels.clone(), classes: task.head.classes.len(), probabilities })

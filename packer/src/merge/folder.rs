@@ -134,7 +134,7 @@ impl MergedModel {
         let mut heads = BTreeMap::new();
         for member in &record.members {
             let name = format!("heads/{}.safetensors", member.task);
-            let head = Head::read(&dir.join(&name), &file(&name)?, &member.classes, base.config.hidden)?;
+            let head = Head::read(&dir.join(&name), &file(&name)?, &member.classes, base.config.features())?;
             heads.insert(member.task.clone(), head);
         }
         let model = MergedModel { record, rank, alpha, sites, heads };

@@ -38,7 +38,7 @@ impl<D: Device + 'static> Parameters<D> {
         match &settings.method {
             Method::Lora { rank, alpha, targets: text, last_layers } => {
                 scale = alpha / *rank as f64;
-                let sites = targets(text)?.sites(&vit.config, *last_layers);
+                let sites = targets(text)?.sites(&vit.config, *last_layers)?;
                 for (i, (site, target)) in sites.into_iter().enumerate() {
                     let (out, inputs) = target.shape(&vit.config);
                     let mut stream = Stream::at(settings.seed, Purpose::Initial, i as u64, 0);
@@ -50,7 +50,7 @@ impl<D: Device + 'static> Parameters<D> {
             }
             Method::Full => host.extend(vit.tensors.iter().map(|(n, t)| (n.clone(), t.clone()))),
         }
-        let features = vit.config.hidden;
+        let features = vit.config.features();
         host.insert("head.weight".into(), Tensor::f32(vec![classes, features], vec![0.0; classes * features]));
         host.insert("head.bias".into(), Tensor::f32(vec![classes], vec![0.0; classes]));
         let list = host.into_iter().map(|(name, tensor)| {

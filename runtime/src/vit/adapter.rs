@@ -10,6 +10,8 @@ use crate::kernel::{Level, Panels};
 pub(crate) struct Adapter {
     /// By block: q, k, v, o, fc1, fc2.
     pub(super) blocks: Vec<[Option<Branch>; 6]>,
+    /// After the last block, where the base has a projection.
+    pub(super) projection: Option<Branch>,
     /// The first block in which something is added: blocks before it compute what the base computes.
     pub(super) first: usize,
 }
@@ -27,15 +29,22 @@ impl Vit {
     pub fn adapter<'a>(&self, by_site: &BTreeMap<String, (usize, &'a [f32], &'a [f32])>) -> Option<Adapter> {
         let blocks = self.layout.blocks.iter().map(|names| block(self.level, names, by_site));
         let blocks: Vec<_> = blocks.collect::<Option<_>>()?;
-        let first = blocks.iter().position(|block| block.iter().any(Option::is_some)).unwrap_or(blocks.len());
-        Some(Adapter { blocks, first })
+        let projection = match &self.layout.projection {
+            Some(names) => branch(self.level, names, by_site)?,
+            None => None,
+        };
+        // Rows that part only after the last block part in it.
+        let after = blocks.len() - usize::from(projection.is_some());
+        let first = blocks.iter().position(|block| block.iter().any(Option::is_some)).unwrap_or(after);
+        Some(Adapter { blocks, projection, first })
     }
 }
 
 impl Adapter {
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
-        self.blocks.iter().flatten().flatten().map(|branch| branch.a.bytes() + branch.b.bytes()).sum()
+        let branches = self.blocks.iter().flatten().chain([&self.projection]).flatten();
+        branches.map(|branch| branch.a.bytes() + branch.b.bytes()).sum()
     }
 }
 
@@ -45,13 +54,21 @@ fn block(
     by_site: &BTreeMap<String, (usize, &[f32], &[f32])>,
 ) -> Option<[Option<Branch>; 6]> {
     let [q, k, v] = &names.qkv;
-    let branch = |names: &LinearNames| match by_site.get(&names.site) {
+    let branch = |names| branch(level, names, by_site);
+    Some([branch(q)?, branch(k)?, branch(v)?, branch(&names.o)?, branch(&names.fc1)?, branch(&names.fc2)?])
+}
+
+fn branch(
+    level: Level,
+    names: &LinearNames,
+    by_site: &BTreeMap<String, (usize, &[f32], &[f32])>,
+) -> Option<Option<Branch>> {
+    match by_site.get(&names.site) {
         Some(&(rank, a, b)) if rank > 0 => {
             (a.len() == names.inputs * rank && b.len() == rank * names.outputs).then_some(())?;
             let (a, b) = (Panels::new(level, names.inputs, rank, a), Panels::new(level, rank, names.outputs, b));
             Some(Some(Branch { a, b }))
         }
         _ => Some(None),
-    };
-    Some([branch(q)?, branch(k)?, branch(v)?, branch(&names.o)?, branch(&names.fc1)?, branch(&names.fc2)?])
+    }
 }

@@ -119,10 +119,16 @@ impl Vit {
             self.block(&self.blocks[number], &mut streams, &adapters, number == last, threads);
         }
         let mut features = Vec::with_capacity(streams.len());
-        for stream in &streams {
+        for (stream, leader) in streams.iter().zip(leaders) {
             let mut feature = vec![0.0; hidden];
             let norm = &self.norm;
             layer_norm(self.level, &stream.x[..hidden], &norm.weight, &norm.bias, self.layout.epsilon, &mut feature);
+            if let Some(projection) = &self.projection {
+                let mut projected = vec![0.0; projection.shape().1];
+                let input = self.input(projection, &feature);
+                self.linear(projection, rows[leader].1.projection.as_ref(), &input, After::default(), &mut projected);
+                feature = projected;
+            }
             features.push(feature);
         }
         self.give_back(streams);
@@ -285,8 +291,12 @@ impl Vit {
         let work: Vec<_> = cut.chunks(each * area).zip(patches.chunks_mut(each * hidden)).collect();
         spread(threads, work, |(cut, out)| {
             let product = kernel::Linear::product(cut, cut.len() / area, &self.patch, out);
-            self.level.run(kernel::Linear { bias: Some(&self.patch_bias), add: true, ..product });
+            self.level.run(kernel::Linear { bias: self.patch_bias.as_deref(), add: true, ..product });
         });
+        if let Some(norm) = &self.pre_norm {
+            layer_norm(self.level, &stream.x, &norm.weight, &norm.bias, self.layout.epsilon, &mut stream.y);
+            std::mem::swap(&mut stream.x, &mut stream.y);
+        }
         Ok(stream)
     }
 

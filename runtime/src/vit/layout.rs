@@ -22,13 +22,17 @@ pub(crate) struct Layout {
     pub activation: Activation,
     /// `[3 * patch * patch, hidden]`
     pub patch_weight: String,
-    pub patch_bias: String,
+    pub patch_bias: Option<String>,
     /// `[1, 1, hidden]`
     pub cls: String,
     /// `[1, 1 + grid * grid, hidden]`
     pub positions: String,
+    /// Before the first block (CLIP).
+    pub pre_norm: Option<NormNames>,
     pub blocks: Vec<BlockNames>,
     pub norm: NormNames,
+    /// After the last norm (CLIP).
+    pub projection: Option<LinearNames>,
 }
 
 #[derive(Debug, PartialEq)]
@@ -98,7 +102,10 @@ impl<'a> Reader<'a> {
             [rows, hidden] if rows == area as i64 => usize::try_from(hidden).ok()?,
             _ => return None,
         };
-        let (x, patch_bias) = self.weighted("Add", x, &[hidden])?;
+        let (x, patch_bias) = match self.next("Add") {
+            true => self.weighted("Add", x, &[hidden]).map(|(x, bias)| (x, Some(bias)))?,
+            false => (x, None),
+        };
         let shape = self.take("Shape", &["pixels"], &[])?;
         let (batch, zero) = self.node("Gather", &[shape], &[("axis", &[0])])?;
         let (shape, rest) = self.node("Concat", &[batch], &[("axis", &[0])])?;
@@ -111,6 +118,11 @@ impl<'a> Reader<'a> {
         self.shaped(cls, &[1, 1, hidden])?;
         let x = self.take("Concat", &[rows, x], &[("axis", &[1])])?;
         let (mut x, positions) = self.weighted("Add", x, &[1, tokens, hidden])?;
+        let mut pre_norm = None;
+        if self.nodes.get(1)?.op_type == "LayerNormalization" {
+            let (y, norm) = self.layer_norm(x, hidden)?;
+            (x, pre_norm) = (y, Some(norm));
+        }
         let mut blocks: Vec<BlockNames> = Vec::new();
         let (mut heads, mut scale, mut activation) = (None, None, None);
         let mut last = false;
@@ -122,7 +134,12 @@ impl<'a> Reader<'a> {
             x = out;
         }
         let x = self.reshape(x, &[0, hidden as i64])?;
-        let (x, norm) = self.layer_norm(x, hidden)?;
+        let (mut x, norm) = self.layer_norm(x, hidden)?;
+        let mut projection = None;
+        if self.next("MatMul") {
+            let (y, names) = self.linear(x, hidden, self.outputs()?)?;
+            (x, projection) = (y, Some(names));
+        }
         let feature = self.take("Identity", &[x], &[])?;
         (feature == "feature" && self.nodes.is_empty()).then_some(())?;
         Some(Layout {
@@ -137,8 +154,10 @@ impl<'a> Reader<'a> {
             patch_bias,
             cls: cls.clone(),
             positions,
+            pre_norm,
             blocks,
             norm,
+            projection,
         })
     }
 
@@ -174,8 +193,7 @@ impl<'a> Reader<'a> {
         let (y, scale1) = self.layer_scale(y, hidden)?;
         let x = self.take("Add", &[x, y], &[])?;
         let (y, norm2) = self.layer_norm(x, hidden)?;
-        let mlp = self.initialisers.get(self.nodes.first()?.input.get(1)?.as_str())?.dims.get(1)?;
-        let mlp = usize::try_from(*mlp).ok()?;
+        let mlp = self.outputs()?;
         let (y, fc1) = self.linear(y, hidden, mlp)?;
         let (y, used) = self.activation(y)?;
         same(activation, used)?;
@@ -189,7 +207,7 @@ impl<'a> Reader<'a> {
     /// `x W (+ b) + (x A) B`
     fn linear(&mut self, x: &'a str, inputs: usize, outputs: usize) -> Option<(&'a str, LinearNames)> {
         let (mut y, weight) = self.weighted("MatMul", x, &[inputs, outputs])?;
-        let bias = match self.nodes.first()?.op_type == "Add" {
+        let bias = match self.next("Add") {
             true => {
                 let (biased, bias) = self.weighted("Add", y, &[outputs])?;
                 y = biased;
@@ -234,7 +252,7 @@ impl<'a> Reader<'a> {
     }
 
     fn layer_scale(&mut self, x: &'a str, hidden: usize) -> Option<(&'a str, Option<String>)> {
-        match self.nodes.first()?.op_type == "Mul" {
+        match self.next("Mul") {
             true => self.weighted("Mul", x, &[hidden]).map(|(y, scale)| (y, Some(scale))),
             false => Some((x, None)),
         }
@@ -244,7 +262,7 @@ impl<'a> Reader<'a> {
         let close = |found: f32, exact: f64| (f64::from(found) - exact).abs() < 1e-6;
         let (e, factor) = self.node("Mul", &[x], &[])?;
         let factor = self.number(factor?)?;
-        if self.nodes.first()?.op_type == "Sigmoid" {
+        if self.next("Sigmoid") {
             close(factor, 1.702).then_some(())?;
             let e = self.take("Sigmoid", &[e], &[])?;
             return Some((self.take("Mul", &[x, e], &[])?, Activation::QuickGelu));
@@ -260,6 +278,17 @@ impl<'a> Reader<'a> {
     fn reshape(&mut self, x: &'a str, shape: &[i64]) -> Option<&'a str> {
         let (y, to) = self.node("Reshape", &[x], &[])?;
         (self.integers(to?)? == shape).then_some(y)
+    }
+
+    /// Whether the next node is `op`.
+    fn next(&self, op: &str) -> bool {
+        self.nodes.first().is_some_and(|node| node.op_type == op)
+    }
+
+    /// The second dimension of the next node's weight.
+    fn outputs(&self) -> Option<usize> {
+        let weight = self.initialisers.get(self.nodes.first()?.input.get(1)?.as_str())?;
+        usize::try_from(*weight.dims.get(1)?).ok()
     }
 
     /// The next node, an operation of `x` with a weight of `shape`: its output and the weight's name.

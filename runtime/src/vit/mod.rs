@@ -28,11 +28,13 @@ pub(crate) struct Vit {
     level: Level,
     layout: Layout,
     patch: Panels,
-    patch_bias: Vec<f32>,
+    patch_bias: Option<Vec<f32>>,
     cls: Vec<f32>,
     positions: Vec<f32>,
+    pre_norm: Option<Norm>,
     blocks: Vec<Block>,
     norm: Norm,
+    projection: Option<Linear>,
     threads: Option<(Arc<ThreadPool>, Spread)>,
     /// Buffers of calls that have ended, for the next ones.
     spare: Mutex<Vec<Stream>>,
@@ -108,7 +110,7 @@ impl Vit {
         let hidden = layout.hidden;
         let area = 3 * layout.patch * layout.patch;
         let patch = Panels::new(level, area, hidden, &take(&layout.patch_weight, area * hidden)?);
-        let patch_bias = take(&layout.patch_bias, hidden)?;
+        let patch_bias = layout.patch_bias.as_ref().map(|bias| take(bias, hidden)).transpose()?;
         let cls = take(&layout.cls, hidden)?;
         let positions = take(&layout.positions, (1 + layout.grid * layout.grid) * hidden)?;
         let norm = |names: &NormNames| {
@@ -144,9 +146,11 @@ impl Vit {
             None => layout.blocks.iter().map(block).collect::<Result<_, _>>()?,
             Some((pool, _)) => pool.install(|| layout.blocks.par_iter().map(block).collect::<Result<_, _>>())?,
         };
+        let pre_norm = layout.pre_norm.as_ref().map(norm).transpose()?;
+        let projection = layout.projection.as_ref().map(linear).transpose()?;
         let norm = norm(&layout.norm)?;
         let spare = Mutex::default();
-        Ok(Vit { level, layout, patch, patch_bias, cls, positions, blocks, norm, threads, spare })
+        Ok(Vit { level, layout, patch, patch_bias, cls, positions, pre_norm, blocks, norm, projection, threads, spare })
     }
 
     /// Bytes of weights in memory.
@@ -163,9 +167,10 @@ impl Vit {
             let layers = block.qkv.iter().chain([&block.o, &block.fc1, &block.fc2]).map(linear).sum::<usize>();
             layers + norm(&block.norm1) + norm(&block.norm2) + optional(&block.scale1) + optional(&block.scale2)
         };
-        let embedding = self.patch.bytes()
-            + [&self.patch_bias, &self.cls, &self.positions].map(|v| vectors(v)).iter().sum::<usize>();
-        embedding + self.blocks.iter().map(block).sum::<usize>() + norm(&self.norm)
+        let embedding = self.patch.bytes() + optional(&self.patch_bias) + vectors(&self.cls) + vectors(&self.positions);
+        let ends =
+            self.pre_norm.as_ref().map_or(0, norm) + norm(&self.norm) + self.projection.as_ref().map_or(0, linear);
+        embedding + self.blocks.iter().map(block).sum::<usize>() + ends
     }
 
     /// Bytes of buffers that wait for the next call.

@@ -193,7 +193,7 @@ impl<'a> Recipes<'a> {
         members: &dyn Members,
         modules: &[Module],
     ) -> Result<Model, Error> {
-        let heads = files::heads(made, modules, self.vit()?.config.hidden)?;
+        let heads = files::heads(made, modules, self.vit()?.config.features())?;
         let composition = match method {
             Method::Free(_) | Method::Fusion(_) => files::fusion(made, &self.vit()?.config)?,
             Method::Mixture(_) => mixed::composition(made, members, modules)?,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::base::tests::small;
+use crate::base::tests::{FAMILIES, small};
 use crate::device::cpu::Cpu;
 use crate::lora::tests::module;
 use crate::merge::{Method, merge};
@@ -36,7 +36,7 @@ fn written(model: &MergedModel) -> tempfile::TempDir {
 
 #[test]
 fn a_written_model_reads_back_the_same_task_by_task() {
-    for family in [Family::Dinov2, Family::Vit] {
+    for family in FAMILIES {
         let vit = small(family);
         let model = model(&vit);
         let read = MergedModel::open(written(&model).path(), &vit).unwrap();

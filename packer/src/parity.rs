@@ -1,0 +1,40 @@
+//! What transformers and PEFT compute with small models of every family, kept as numbers in `tests/golden` (`tests/parity/golden.py`).
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use medforge_runtime::tensors::{self, Tensor};
+
+use crate::base::Vit;
+use crate::device::cpu::Cpu;
+use crate::lora::peft;
+use crate::predict::Predictor;
+
+const FAMILIES: [&str; 3] = ["clip", "dinov2", "vit"];
+
+fn folder(family: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family)
+}
+
+fn golden(family: &str) -> BTreeMap<String, Tensor> {
+    let path = folder(family).join("golden.safetensors");
+    tensors::read(&fs::read(&path).unwrap(), "golden.safetensors").unwrap()
+}
+
+/// ||a - b|| / ||b||
+fn distance(a: &[f32], b: &[f32]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let norm = |of: &dyn Fn(usize) -> f32| (0..a.len()).map(|i| f64::from(of(i)).powi(2)).sum::<f64>().sqrt();
+    norm(&|i| a[i] - b[i]) / norm(&|i| b[i])
+}
+
+#[test]
+fn the_base_computes_what_transformers_does() {
+    for family in FAMILIES {
+        let (vit, golden) = (Vit::open(&folder(family)).unwrap(), golden(family));
+        let ours = Predictor::new(&Cpu::<f32>::poisoned(), &vit, None, 8).features(&golden["pixels"].data).unwrap();
+        let distance = distance(&ours, &golden["feature"].data);
+        assert!(distance < 1e-5, "{family}: {distance:e}");
+    }
+}

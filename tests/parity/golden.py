@@ -1,0 +1,189 @@
+"""Writes tests/golden: small models of every family with random weights, and what transformers and PEFT compute with them.
+
+  python tests/parity/golden.py [--out tests/golden]
+
+Run it in a virtual environment with torch, transformers, peft, safetensors and numpy (benches/training.py makes one). The files are kept in the
+repository, so that the project's tests need no Python; run this again only to follow a new version of transformers or PEFT. Each family's folder is
+a Hugging Face folder with, beside the model,
+ - golden.safetensors: `pixels` [2, 3, 8, 8], the base's `feature` [2, D], ten LoRA training steps (`train.*`: start, batches, end), and for each
+   adapter its name's `NAME.feature`; for CLIP `text.feature` of the texts in texts.json;
+ - adapters written by PEFT: lora, rslora, patterns, dora.
+"""
+import argparse
+import json
+import os
+import pathlib
+import shutil
+
+os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
+
+import torch
+from peft import LoraConfig, get_peft_model
+from safetensors.torch import save_file
+from transformers import (CLIPConfig, CLIPModel, CLIPTokenizer, Dinov2Config, Dinov2Model, ViTConfig, ViTModel)
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+SIZE, WIDTH, CLASSES, BATCH, STEPS, RATE, DECAY = 8, 8, 3, 2, 10, 1e-2, 0.01
+Q = {"clip": r"vision_model\..*q_proj", "dinov2": r".*q_proj", "vit": r".*q_proj"}
+LINEARS = {"clip": r"vision_model\..*(q_proj|k_proj|v_proj|out_proj|fc1|fc2)|visual_projection",
+           "dinov2": r".*(q_proj|k_proj|v_proj|o_proj|fc1|fc2)", "vit": r".*(q_proj|k_proj|v_proj|o_proj|fc1|fc2)"}
+# The sites that the ten steps train: packer's `q,v,projection` and `q,v`.
+TRAINED = {"clip": r"vision_model\..*(q_proj|v_proj)|visual_projection", "dinov2": r".*(q_proj|v_proj)", "vit": r".*(q_proj|v_proj)"}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/golden")
+    options = parser.parse_args()
+    for family in ("clip", "dinov2", "vit"):
+        folder = options.out / family
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        torch.manual_seed(7)
+        golden = make(family, folder)
+        save_file({name: value.contiguous() for name, value in golden.items()}, folder / "golden.safetensors")
+        for path in folder.rglob("README.md"):
+            path.unlink()
+        print(family, sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()), "bytes")
+
+
+def make(family, folder):
+    model = new_model(family, folder)
+    shake(model)
+    model.save_pretrained(folder)
+    pixels = torch.randn(2, 3, SIZE, SIZE)
+    golden = {"pixels": pixels, "feature": feature(family, model, pixels)}
+    for name, config in adapters(family).items():
+        adapted = get_peft_model(new_model(family, folder, folder), config)
+        shake(adapted, "lora_")
+        adapted.eval()
+        golden[f"{name}.feature"] = feature(family, adapted.base_model.model, pixels)
+        adapted.save_pretrained(folder / name)
+        settings = json.loads((folder / name / "adapter_config.json").read_text())
+        (folder / name / "adapter_config.json").write_text(json.dumps(settings | {"base_model_name_or_path": None}, indent=1) + "\n")
+    golden |= trained(family, folder)
+    if family == "clip":
+        golden |= texts(model, folder)
+    return golden
+
+
+def new_model(family, folder, weights=None):
+    common = dict(hidden_size=WIDTH, num_hidden_layers=2, num_attention_heads=2, image_size=SIZE, patch_size=4)
+    if weights:
+        kind = {"clip": CLIPModel, "dinov2": Dinov2Model, "vit": ViTModel}[family]
+        return kind.from_pretrained(weights, **({"add_pooling_layer": False} if family == "vit" else {})).eval()
+    processor = {"do_resize": True, "size": {"shortest_edge": SIZE}, "crop_size": SIZE, "do_center_crop": True, "resample": 3,
+                 "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+    if family == "clip":
+        tokenizer = new_tokenizer(folder)
+        text = dict(hidden_size=WIDTH, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, vocab_size=len(tokenizer),
+                    max_position_embeddings=16, bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+        config = CLIPConfig(vision_config=common | {"intermediate_size": 16}, text_config=text, projection_dim=6)
+        model, processor["image_processor_type"] = CLIPModel(config), "CLIPImageProcessor"
+    elif family == "dinov2":
+        model, processor["image_processor_type"] = Dinov2Model(Dinov2Config(**common, mlp_ratio=2)), "BitImageProcessor"
+    else:
+        model = ViTModel(ViTConfig(**common, intermediate_size=16), add_pooling_layer=False)
+        processor |= {"image_processor_type": "ViTImageProcessor", "size": {"height": SIZE, "width": SIZE}, "do_center_crop": False}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=1))
+    return model.eval()
+
+
+def shake(model, only=""):
+    """Weights large enough that every part shows in the result, rounded to f16 so that files stay small and exact."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if only not in name:
+                continue
+            if "norm" in name and name.endswith("weight") or "magnitude" in name or "layer_scale" in name:
+                weight.mul_(1 + 0.2 * torch.randn_like(weight))
+            elif name != "logit_scale":
+                weight.copy_(0.3 * torch.randn_like(weight))
+            weight.copy_(weight.half().float())
+
+
+def adapters(family):
+    sites, q = LINEARS[family], Q[family]
+    pattern = {"clip": r"vision_model.encoder.layers.1.self_attn.v_proj", "dinov2": r"layer.1.attention.v_proj", "vit": "layers.1.attention.v_proj"}[family]
+    return {
+        "lora": LoraConfig(r=2, lora_alpha=3, target_modules=sites),
+        "rslora": LoraConfig(r=4, lora_alpha=3, target_modules=q, use_rslora=True),
+        "patterns": LoraConfig(r=2, lora_alpha=3, target_modules=sites, rank_pattern={"q_proj": 3, pattern: 1}, alpha_pattern={"fc1": 5, pattern: 2}),
+        "dora": LoraConfig(r=2, lora_alpha=3, target_modules=sites, use_dora=True),
+    }
+
+
+@torch.no_grad()
+def feature(family, model, pixels):
+    return forward(family, model, pixels)
+
+
+def forward(family, model, pixels):
+    if family == "clip":
+        return model.visual_projection(model.vision_model(pixel_values=pixels).pooler_output)
+    return model(pixel_values=pixels).last_hidden_state[:, 0]
+
+
+def trained(family, folder):
+    """Ten steps of AdamW on LoRA factors and a linear head that starts at zero, plain and with DoRA."""
+    golden = {"train.pixels": torch.randn(STEPS, BATCH, 3, SIZE, SIZE), "train.labels": torch.randint(0, CLASSES, (STEPS, BATCH)).float()}
+    for kind, dora in (("lora", False), ("dora", True)):
+        torch.manual_seed(11)
+        model = get_peft_model(new_model(family, folder, folder), LoraConfig(r=2, lora_alpha=3, target_modules=TRAINED[family], use_dora=dora))
+        head = torch.nn.Linear(6 if family == "clip" else WIDTH, CLASSES)
+        torch.nn.init.zeros_(head.weight), torch.nn.init.zeros_(head.bias)
+        weights = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        golden |= {f"train.{kind}.start.{short(n)}": p.detach().clone() for n, p in weights.items()}
+        optimiser = torch.optim.AdamW([*weights.values(), *head.parameters()], lr=RATE, weight_decay=DECAY)
+        for pixels, labels in zip(golden["train.pixels"], golden["train.labels"]):
+            optimiser.zero_grad()
+            loss = torch.nn.functional.cross_entropy(head(forward(family, model.base_model.model, pixels)), labels.long())
+            loss.backward()
+            optimiser.step()
+        golden |= {f"train.{kind}.end.{short(n)}": p.detach().clone() for n, p in weights.items()}
+        golden |= {f"train.{kind}.end.head.weight": head.weight.detach(), f"train.{kind}.end.head.bias": head.bias.detach()}
+        golden[f"train.{kind}.loss"] = loss.detach().reshape(1)
+    return golden
+
+
+def short(name):
+    return name.removeprefix("base_model.model.").replace(".default", "")
+
+
+def new_tokenizer(folder):
+    """A byte-level BPE of CLIP's kind with a few merges."""
+    table = byte_table()
+    merges = ["t h", "i n", "a n", "th e</w>", "e r", "s t", "i s", "t i", "o l", "c ol", "in g</w>", "ti s", "tis s", "u e</w>", "tiss ue</w>"]
+    symbols = [*table.values(), *(c + "</w>" for c in table.values()), *("".join(m.split()) for m in merges), "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({s: i for i, s in enumerate(symbols)}, ensure_ascii=False))
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    return CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+
+
+def byte_table():
+    """The bytes as visible characters, as GPT-2 numbers them."""
+    plain = [*range(ord("!"), ord("~") + 1), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    table, free = {}, 256
+    for byte in range(256):
+        if byte in plain:
+            table[byte] = chr(byte)
+        else:
+            table[byte] = chr(free)
+            free += 1
+    return table
+
+
+@torch.no_grad()
+def texts(model, folder):
+    lines = ["a histology image of benign breast tissue", "A chest X-ray,  with pneumonia!", "the colon", "naïve 42", "a much longer text than this model's sixteen positions can ever hold, which is cut"]
+    tokenizer = CLIPTokenizer(str(folder / "vocab.json"), str(folder / "merges.txt"))
+    rows = []
+    for line in lines:
+        encoded = tokenizer(line, truncation=True, max_length=16, return_tensors="pt")
+        rows.append(model.text_projection(model.text_model(**encoded).pooler_output)[0])
+    (folder / "texts.json").write_text(json.dumps(lines, ensure_ascii=False, indent=1))
+    return {"text.feature": torch.stack(rows)}
+
+
+if __name__ == "__main__":
+    main()
