@@ -9,6 +9,7 @@ use medforge_runtime::tensors::{self, Tensor};
 use crate::base::Vit;
 use crate::device::cpu::Cpu;
 use crate::lora::peft;
+use crate::output;
 use crate::predict::Predictor;
 
 const FAMILIES: [&str; 3] = ["clip", "dinov2", "vit"];
@@ -36,5 +37,24 @@ fn the_base_computes_what_transformers_does() {
         let ours = Predictor::new(&Cpu::<f32>::poisoned(), &vit, None, 8).features(&golden["pixels"].data).unwrap();
         let distance = distance(&ours, &golden["feature"].data);
         assert!(distance < 1e-5, "{family}: {distance:e}");
+    }
+}
+
+#[test]
+fn adapters_that_peft_wrote_compute_what_they_do_there() {
+    for family in FAMILIES {
+        let (vit, golden) = (Vit::open(&folder(family)).unwrap(), golden(family));
+        for adapter in ["lora", "rslora", "patterns"] {
+            let place = folder(family).join(adapter);
+            let (rank, alpha, mut sites) = peft::read(&place, output::folder(&place), &vit.config).unwrap();
+            let scale = (alpha / rank as f64) as f32;
+            sites.values_mut().for_each(|f| f.b.data.iter_mut().for_each(|b| *b *= scale));
+            let predictor = Predictor::changed(&Cpu::<f32>::poisoned(), &vit, &sites, 8);
+            let ours = predictor.features(&golden["pixels"].data).unwrap();
+            let theirs = &golden[&format!("{adapter}.feature")].data;
+            let error = distance(&ours, theirs);
+            assert!(error < 1e-5, "{family} {adapter}: {error:e}");
+            assert!(distance(theirs, &golden["feature"].data) > 0.01, "{family} {adapter} changes nothing");
+        }
     }
 }

@@ -43,6 +43,20 @@ pub struct Factors {
     pub b: Tensor,
 }
 
+impl Factors {
+    /// The same product with `rank` rows of A and columns of B, those beyond its own zero.
+    pub fn padded(self, rank: usize) -> Factors {
+        let Factors { mut a, b } = self;
+        let (own, inputs, outputs) = (a.shape[0], a.shape[1], b.shape[0]);
+        a.data.resize(rank * inputs, 0.0);
+        let mut wide = vec![0.0; outputs * rank];
+        for (to, from) in wide.chunks_exact_mut(rank).zip(b.data.chunks_exact(own)) {
+            to[..own].copy_from_slice(from);
+        }
+        Factors { a: Tensor::f32(vec![rank, inputs], a.data), b: Tensor::f32(vec![outputs, rank], wide) }
+    }
+}
+
 /// A linear classifier on the base's feature.
 #[derive(Clone, Debug)]
 pub struct Head {

@@ -1,12 +1,16 @@
 //! PEFT's `adapter_config.json` and `adapter_model.safetensors`, in and out.
 //!
-//! Refused when reading, because the factors would mean something else than alpha/rank * B * A: rslora, DoRA, rank and
-//! alpha patterns, trained biases, transposed layers, extra trained layers; and every tensor that matches no site.
+//! A folder may have rslora's scale (Kalajdzievski 2023: alpha / sqrt(rank)) and ranks and alphas of their own at some sites. Where scales
+//! differ they are folded into B, and smaller ranks padded with zeros, so that a module has one rank and one scale.
+//!
+//! Refused when reading, because the factors would mean something else: DoRA, trained biases, transposed layers, extra trained layers; a
+//! pattern that is no regular expression or stands with another value for the same layer; and every tensor that matches no site.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use medforge_runtime::tensors::{self, Tensor};
+use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::Error;
@@ -22,16 +26,19 @@ pub fn read(
     file: impl Fn(&str) -> Result<Vec<u8>, Error>,
     config: &VitConfig,
 ) -> Result<(usize, f64, Sites), Error> {
-    let (rank, alpha) = read_config(&place.join("adapter_config.json"), &file("adapter_config.json")?)?;
+    let settings = Settings::read(&place.join("adapter_config.json"), &file("adapter_config.json")?)?;
     let path = place.join("adapter_model.safetensors");
     let bytes = file("adapter_model.safetensors")?;
     let mut halves: BTreeMap<String, [Option<Tensor>; 2]> = BTreeMap::new();
+    let mut scales = BTreeMap::new();
     let mut unknown = Vec::new();
     for (name, tensor) in tensors::read(&bytes, &path.display().to_string())? {
-        let Some((site, half)) = site_and_half(config, &name) else {
+        let Some((site, layer, half)) = parse_name(config, &name) else {
             unknown.push(name);
             continue;
         };
+        let (rank, scale) = settings.of(layer)?;
+        scales.insert(site.clone(), scale);
         let Some((out, inputs)) = site_shape(config, &site) else {
             unknown.push(name);
             continue;
@@ -57,7 +64,7 @@ pub fn read(
             }
         };
     }
-    Ok((rank, alpha, sites))
+    Ok(one_scale(settings, &scales, sites))
 }
 
 /// Both files; names as transformers 5 has its modules.
@@ -99,56 +106,133 @@ pub fn write_factors(family: Family, rank: usize, alpha: f64, sites: &Sites) -> 
     Ok([config, model])
 }
 
-fn read_config(path: &Path, bytes: &[u8]) -> Result<(usize, f64), Error> {
-    let refuse = |what: &str| Error::Config { path: path.to_owned(), what: what.to_owned() };
-    let config: Value = serde_json::from_slice(bytes).map_err(|e| refuse(&format!("is not JSON: {e}")))?;
-    let plain = |key: &str| match config.get(key) {
-        None | Some(Value::Null | Value::Bool(false)) => true,
-        Some(Value::Object(map)) => map.is_empty(),
-        Some(Value::Array(list)) => list.is_empty(),
-        Some(_) => false,
-    };
-    if config.get("peft_type").and_then(Value::as_str) != Some("LORA") {
-        return Err(refuse("peft_type is not LORA; packer reads LoRA adapters"));
-    }
-    for key in [
-        "use_rslora",
-        "use_dora",
-        "rank_pattern",
-        "alpha_pattern",
-        "modules_to_save",
-        "fan_in_fan_out",
-        "lora_bias",
-        "layer_replication",
-        "trainable_token_indices",
-    ] {
-        if !plain(key) {
-            return Err(refuse(&format!("{key} is set, which packer does not represent")));
+/// What scales a folder's factors.
+struct Settings {
+    path: PathBuf,
+    rank: usize,
+    alpha: f64,
+    /// Whether the scale is alpha / sqrt(rank).
+    rslora: bool,
+    ranks: Vec<(Regex, f64)>,
+    alphas: Vec<(Regex, f64)>,
+}
+
+impl Settings {
+    fn read(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
+        let refuse = |what: &str| Error::Config { path: path.to_owned(), what: what.to_owned() };
+        let config: Value = serde_json::from_slice(bytes).map_err(|e| refuse(&format!("is not JSON: {e}")))?;
+        let plain = |key: &str| match config.get(key) {
+            None | Some(Value::Null | Value::Bool(false)) => true,
+            Some(Value::Object(map)) => map.is_empty(),
+            Some(Value::Array(list)) => list.is_empty(),
+            Some(_) => false,
+        };
+        if config.get("peft_type").and_then(Value::as_str) != Some("LORA") {
+            return Err(refuse("peft_type is not LORA; packer reads LoRA adapters"));
         }
+        for key in UNREPRESENTED {
+            if !plain(key) {
+                return Err(refuse(&format!("{key} is set, which packer does not represent")));
+            }
+        }
+        // PiSSA, OLoRA, CorDA and LoftQ change the base's own weights before they train.
+        let initial = config.get("init_lora_weights").and_then(Value::as_str);
+        if initial.is_some_and(|how| !["gaussian", "eva", "orthogonal"].contains(&how)) {
+            let what = "init_lora_weights names a method that changes the base, which packer does not represent";
+            return Err(refuse(what));
+        }
+        if config.get("bias").and_then(Value::as_str).is_some_and(|b| b != "none") {
+            return Err(refuse("bias is not none; packer does not represent trained biases"));
+        }
+        let rank = config.get("r").and_then(Value::as_u64).filter(|r| (1..=MAX_RANK).contains(r));
+        let Some(rank) = rank else { return Err(refuse("r is not a rank from 1 to 1024")) };
+        let alpha = config.get("lora_alpha").and_then(Value::as_f64).filter(|a| a.is_finite());
+        let Some(alpha) = alpha else { return Err(refuse("lora_alpha is not a number")) };
+        let rslora = match config.get("use_rslora") {
+            None | Some(Value::Null) => false,
+            Some(Value::Bool(flag)) => *flag,
+            Some(_) => return Err(refuse("use_rslora is not true or false")),
+        };
+        let pattern = |key: &str, fits: &dyn Fn(f64) -> bool| match config.get(key) {
+            None | Some(Value::Null) => Ok(Vec::new()),
+            Some(Value::Object(map)) => {
+                let rule = |(layer, value): (&String, &Value)| {
+                    let value = value.as_f64().filter(|v| fits(*v));
+                    let value = value.ok_or_else(|| refuse(&format!("{key} has no usable value for {layer:?}")))?;
+                    // The end of a layer's path, as PEFT matches it (peft.utils.other.get_pattern_key).
+                    let rule = Regex::new(&format!(r"^(?:.*\.)?(?:{layer})$"));
+                    let rule =
+                        rule.map_err(|_| refuse(&format!("{key} names {layer:?}, which is no regular expression")))?;
+                    Ok((rule, value))
+                };
+                map.iter().map(rule).collect()
+            }
+            Some(_) => Err(refuse(&format!("{key} is not an object"))),
+        };
+        let ranks = pattern("rank_pattern", &|v| v.fract() == 0.0 && (1.0..=MAX_RANK as f64).contains(&v))?;
+        let alphas = pattern("alpha_pattern", &f64::is_finite)?;
+        Ok(Settings { path: path.to_owned(), rank: rank as usize, alpha, rslora, ranks, alphas })
     }
-    // PiSSA, OLoRA, CorDA and LoftQ change the base's own weights before they train.
-    let initial = config.get("init_lora_weights").and_then(Value::as_str);
-    if initial.is_some_and(|how| !["gaussian", "eva", "orthogonal"].contains(&how)) {
-        return Err(refuse("init_lora_weights names a method that changes the base, which packer does not represent"));
-    }
-    if config.get("bias").and_then(Value::as_str).is_some_and(|b| b != "none") {
-        return Err(refuse("bias is not none; packer does not represent trained biases"));
-    }
-    let rank = config.get("r").and_then(Value::as_u64).filter(|r| (1..=1024).contains(r));
-    let alpha = config.get("lora_alpha").and_then(Value::as_f64).filter(|a| a.is_finite());
-    match (rank, alpha) {
-        (Some(rank), Some(alpha)) => Ok((rank as usize, alpha)),
-        (None, _) => Err(refuse("r is not a rank from 1 to 1024")),
-        _ => Err(refuse("lora_alpha is not a number")),
+
+    /// Rank and scale of a layer, by its path in the model.
+    fn of(&self, layer: &str) -> Result<(usize, f64), Error> {
+        let own = |rules: &[(Regex, f64)], key: &str, default: f64| {
+            let mut found = rules.iter().filter(|(rule, _)| rule.is_match(layer)).map(|(_, value)| *value);
+            let value = found.next().unwrap_or(default);
+            match found.all(|other| other == value) {
+                true => Ok(value),
+                false => {
+                    let what =
+                        format!("{key} has several values for {layer}, and the order in which PEFT tried them is lost");
+                    Err(Error::Config { path: self.path.clone(), what })
+                }
+            }
+        };
+        let rank = own(&self.ranks, "rank_pattern", self.rank as f64)?;
+        let alpha = own(&self.alphas, "alpha_pattern", self.alpha)?;
+        Ok((rank as usize, alpha / if self.rslora { rank.sqrt() } else { rank }))
     }
 }
 
-/// The site that a tensor belongs to, and 0 for A, 1 for B.
-fn site_and_half(config: &VitConfig, name: &str) -> Option<(String, usize)> {
+/// Settings under which the factors would mean something else than scale * B * A.
+const UNREPRESENTED: [&str; 11] = [
+    "use_dora",
+    "use_qalora",
+    "use_bdlora",
+    "alora_invocation_tokens",
+    "megatron_config",
+    "modules_to_save",
+    "fan_in_fan_out",
+    "lora_bias",
+    "layer_replication",
+    "target_parameters",
+    "trainable_token_indices",
+];
+
+const MAX_RANK: u64 = 1024;
+
+/// Rank, alpha and factors with one scale, alpha / rank, for all sites.
+fn one_scale(settings: Settings, scales: &BTreeMap<String, f64>, mut sites: Sites) -> (usize, f64, Sites) {
+    let ranks: BTreeSet<usize> = sites.values().map(|f| f.a.shape[0]).collect();
+    let rank = ranks.last().copied().unwrap_or(settings.rank);
+    let first = scales.values().next().copied().unwrap_or(settings.alpha / settings.rank as f64);
+    if ranks.len() <= 1 && scales.values().all(|scale| *scale == first) {
+        let alpha = if settings.rslora || !settings.alphas.is_empty() { first * rank as f64 } else { settings.alpha };
+        return (rank, alpha, sites);
+    }
+    for (site, factors) in &mut sites {
+        factors.b.data.iter_mut().for_each(|b| *b = (f64::from(*b) * scales[site]) as f32);
+    }
+    let sites = sites.into_iter().map(|(site, factors)| (site, factors.padded(rank))).collect();
+    (rank, rank as f64, sites)
+}
+
+/// The site that a tensor belongs to, the path of its layer in the model, and 0 for A, 1 for B.
+fn parse_name<'a>(config: &VitConfig, name: &'a str) -> Option<(String, &'a str, usize)> {
     let name = name.strip_prefix("base_model.model.")?;
-    let (path, half) = match name.strip_suffix(".lora_A.weight") {
-        Some(path) => (path, 0),
+    let (layer, half) = match name.strip_suffix(".lora_A.weight") {
+        Some(layer) => (layer, 0),
         None => (name.strip_suffix(".lora_B.weight")?, 1),
     };
-    Some((site_of_adapter_path(config.family, path)?, half))
+    Some((site_of_adapter_path(config.family, layer)?, layer, half))
 }

@@ -91,10 +91,13 @@ fn edit(path: &Path, key: &str, value: serde_json::Value) {
 fn what_packer_does_not_represent_is_refused_by_name() {
     use serde_json::json;
     for (key, value) in [
-        ("use_rslora", json!(true)),
+        ("use_rslora", json!("yes")),
         ("use_dora", json!(true)),
-        ("rank_pattern", json!({"q_proj": 4})),
-        ("alpha_pattern", json!({"q_proj": 4})),
+        ("rank_pattern", json!({"q_proj": 0.5})),
+        ("rank_pattern", json!([4])),
+        ("alpha_pattern", json!({"q_proj": "x"})),
+        ("alpha_pattern", json!({"(q_proj": 4})),
+        ("alpha_pattern", json!({"q_proj": 4, ".*q_proj": 5})),
         ("modules_to_save", json!(["classifier"])),
         ("fan_in_fan_out", json!(true)),
         ("bias", json!("all")),

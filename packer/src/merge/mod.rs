@@ -12,7 +12,6 @@
 
 use std::collections::BTreeMap;
 
-use medforge_runtime::tensors::Tensor;
 use rayon::prelude::*;
 
 use crate::Error;
@@ -137,17 +136,5 @@ pub fn one_rank(sites: Sites) -> Result<(usize, Sites), Error> {
         let most = options::MAX_RANK;
         return Err(Error::Merge { what: format!("the result has rank {rank}, more than {most}; merge to a --rank") });
     }
-    Ok((rank, sites.into_iter().map(|(site, factors)| (site, padded(factors, rank))).collect()))
-}
-
-/// The same product with `rank` rows of A and columns of B.
-fn padded(factors: Factors, rank: usize) -> Factors {
-    let Factors { mut a, b } = factors;
-    let (own, inputs, outputs) = (a.shape[0], a.shape[1], b.shape[0]);
-    a.data.resize(rank * inputs, 0.0);
-    let mut wide = vec![0.0; outputs * rank];
-    for (to, from) in wide.chunks_exact_mut(rank).zip(b.data.chunks_exact(own)) {
-        to[..own].copy_from_slice(from);
-    }
-    Factors { a: Tensor::f32(vec![rank, inputs], a.data), b: Tensor::f32(vec![outputs, rank], wide) }
+    Ok((rank, sites.into_iter().map(|(site, factors)| (site, factors.padded(rank))).collect()))
 }

@@ -1,5 +1,7 @@
 //! What every method promises, in one table; values worked out by hand in `values`; what is refused in `refusals`.
 
+use medforge_runtime::tensors::Tensor;
+
 use crate::base::Family;
 use crate::base::tests::small;
 use crate::lora::tests::module;
