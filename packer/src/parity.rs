@@ -12,19 +12,19 @@ use crate::lora::peft;
 use crate::output;
 use crate::predict::Predictor;
 
-const FAMILIES: [&str; 3] = ["clip", "dinov2", "vit"];
+pub(crate) const FAMILIES: [&str; 3] = ["clip", "dinov2", "vit"];
 
-fn folder(family: &str) -> PathBuf {
+pub(crate) fn folder(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family)
 }
 
-fn golden(family: &str) -> BTreeMap<String, Tensor> {
+pub(crate) fn golden(family: &str) -> BTreeMap<String, Tensor> {
     let path = folder(family).join("golden.safetensors");
     tensors::read(&fs::read(&path).unwrap(), "golden.safetensors").unwrap()
 }
 
 /// ||a - b|| / ||b||
-fn distance(a: &[f32], b: &[f32]) -> f64 {
+pub(crate) fn distance(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
     let norm = |of: &dyn Fn(usize) -> f32| (0..a.len()).map(|i| f64::from(of(i)).powi(2)).sum::<f64>().sqrt();
     norm(&|i| a[i] - b[i]) / norm(&|i| b[i])

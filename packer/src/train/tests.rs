@@ -7,6 +7,8 @@ use crate::device::cpu::Cpu;
 
 use super::*;
 
+mod parity;
+
 /// A folder of 8 x 8 pictures: bright ones and dark ones, four to a patient.
 pub(crate) fn data() -> (tempfile::TempDir, Dataset) {
     let dir = tempfile::tempdir().unwrap();
