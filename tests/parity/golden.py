@@ -8,6 +8,7 @@ a Hugging Face folder with, beside the model,
  - golden.safetensors: `pixels` [2, 3, 8, 8], the base's `feature` [2, D], ten LoRA training steps (`train.*`: start, batches, end), and for each
    adapter its name's `NAME.feature`; for CLIP `text.feature` of the texts in texts.json;
  - adapters written by PEFT: lora, rslora, patterns, dora.
+Beside them medmnist.npz, a file as MedMNIST's are, written by numpy.
 """
 import argparse
 import json
@@ -17,6 +18,7 @@ import shutil
 
 os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
 
+import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
@@ -35,6 +37,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/golden")
     options = parser.parse_args()
+    medmnist(options.out / "medmnist.npz")
     for family in ("clip", "dinov2", "vit"):
         folder = options.out / family
         shutil.rmtree(folder, ignore_errors=True)
@@ -45,6 +48,15 @@ def main():
         for path in folder.rglob("README.md"):
             path.unlink()
         print(family, sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()), "bytes")
+
+
+def medmnist(path):
+    """Eleven gray images of 5 x 4 pixels that count on from one to the next."""
+    images = np.arange(11 * 20, dtype=np.uint8).reshape(11, 5, 4)
+    labels = np.array([0, 1, 10, 0, 1, 10, 0, 1, 0, 1, 10], np.uint8).reshape(11, 1)
+    parts = {"train": slice(0, 6), "val": slice(6, 8), "test": slice(8, 11)}
+    np.savez_compressed(path, **{f"{part}_{kind}": values[rows] for part, rows in parts.items()
+                                 for kind, values in (("images", images), ("labels", labels))})
 
 
 def make(family, folder):

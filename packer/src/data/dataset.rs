@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{splits, tree};
+use super::{npz, splits, tree};
 use crate::Error;
 
 /// More classes than this are a column of free text, not labels.
@@ -31,7 +31,7 @@ impl Split {
 /// One image of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Item {
-    /// Relative to the data set's root.
+    /// Relative to the data set's root; in a file, the part and the number.
     pub path: PathBuf,
     /// Index into [`Dataset::classes`].
     pub label: usize,
@@ -43,7 +43,7 @@ pub struct Item {
 /// A task's images and classes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// The folder, as it was given.
+    /// The folder or file, as it was given.
     pub root: PathBuf,
     /// Sorted by their bytes.
     pub classes: Vec<String>,
@@ -63,13 +63,15 @@ pub(super) struct Entry {
 impl Dataset {
     /// Opens `root/splits.csv` (columns path, label, group, split in any order, others ignored) if there is one; else
     /// `root/train/CLASS/*` and `root/test/CLASS/*`; else `root/CLASS/*` with 30 % of the files, chosen by a hash of their
-    /// paths, as test split. Without splits.csv every file is its own group. Errors name the file or the row.
+    /// paths, as test split. Where `root` is a file, it is one of MedMNIST's (.npz). Without splits.csv every image is its own group.
+    /// Errors name the file or the row.
     pub fn open(root: &Path) -> Result<Dataset, Error> {
-        let listed = splits::file_of(root);
-        let dataset = match &listed {
-            Some(file) => Dataset::build(root, splits::read(root, file)?)?,
-            None => Dataset::build(root, tree::read(root)?)?,
+        let entries = match splits::file_of(root) {
+            Some(file) => splits::read(root, &file)?,
+            None if root.is_file() => npz::read(root)?,
+            None => tree::read(root)?,
         };
+        let dataset = Dataset::build(root, entries)?;
         for (class, name) in dataset.classes.iter().enumerate() {
             if !dataset.items.iter().any(|i| i.label == class && i.split == Split::Test) {
                 log::warn!("{}: class {name} has no test image; its results say nothing", root.display());

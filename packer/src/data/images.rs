@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use super::augment::{Augment, Draw};
 use super::condensed::Condensed;
 use super::dataset::Dataset;
+use super::npz;
 use super::progress::Progress;
 use crate::{Error, interrupt, output};
 
@@ -49,20 +50,40 @@ impl Images {
         pixels.resize(each * indices.len(), 0);
 
         let progress = Progress::new("images", indices.len());
-        let slots = pixels.par_chunks_exact_mut(each).zip(indices);
-        let colours = slots
-            .map(|(slot, &index)| {
-                interrupt::check()?;
-                let path = dataset.root.join(&dataset.items[index].path);
-                let original = decode(&path)?;
-                let resized = preprocessing
-                    .resized(&original.view())
-                    .map_err(|e| Error::TooLarge { path, what: e.to_string() })?;
-                slot.copy_from_slice(resized.data());
-                progress.step();
-                Ok(Colour::of(original.data()))
-            })
-            .collect::<Result<Vec<Colour>, Error>>()?;
+        let prepare = |original: &RgbImage8, path: &Path, slot: &mut [u8]| {
+            let resized = preprocessing.resized(&original.view());
+            let resized = resized.map_err(|e| Error::TooLarge { path: path.to_owned(), what: e.to_string() })?;
+            slot.copy_from_slice(resized.data());
+            progress.step();
+            Ok(Colour::of(original.data()))
+        };
+        let colours = match dataset.root.is_file() {
+            true => {
+                let paths: Vec<&Path> = indices.iter().map(|&i| dataset.items[i].path.as_path()).collect();
+                let mut colours = vec![Colour::of(&[]); indices.len()];
+                npz::images(&dataset.root, &paths, |chunk| {
+                    let prepared = chunk.par_iter().map(|(place, original)| {
+                        let mut slot = vec![0; each];
+                        Ok((*place, prepare(original, &dataset.root, &mut slot)?, slot))
+                    });
+                    for (place, colour, slot) in prepared.collect::<Result<Vec<_>, Error>>()? {
+                        pixels[place * each..][..each].copy_from_slice(&slot);
+                        colours[place] = colour;
+                    }
+                    Ok(())
+                })?;
+                colours
+            }
+            false => {
+                let slots = pixels.par_chunks_exact_mut(each).zip(indices);
+                let colours = slots.map(|(slot, &index)| {
+                    interrupt::check()?;
+                    let path = dataset.root.join(&dataset.items[index].path);
+                    prepare(&decode(&path)?, &path, slot)
+                });
+                colours.collect::<Result<_, Error>>()?
+            }
+        };
 
         let mut names: Vec<&str> = indices.iter().map(|&i| dataset.items[i].group.as_str()).collect();
         let group_of = |names: &[&str], name: &str| names.partition_point(|n| *n < name);

@@ -1,4 +1,4 @@
-//! Labelled images: a folder with its splits, decoded and resized pixels, augmentation, and synthetic tissue (phantoms).
+//! Labelled images: a folder with its splits or a MedMNIST file, decoded and resized pixels, augmentation, and synthetic tissue (phantoms).
 //!
 //! Refused, each naming the file or the row: paths that leave the folder, files that are missing or do not decode, a file named
 //! twice, a class without images, a class that only the test split knows, and a group (patient) on both sides of a split.
@@ -8,6 +8,7 @@ mod condensed;
 mod dataset;
 mod hold_out;
 mod images;
+mod npz;
 pub mod phantom;
 mod progress;
 mod splits;
