@@ -224,6 +224,8 @@ fn parts(base: &Identity, number: u64) -> Result<Parts, Error> {
         preprocessing: base.preprocessing_for(SIZE)?,
         created: "2026-01-01T00:00:00Z".into(),
         classes: classes.clone(),
+        class_texts: BTreeMap::new(),
+        calibration: None,
         training: json!({}),
         metrics: Vec::new(),
     };
@@ -247,7 +249,7 @@ fn parts(base: &Identity, number: u64) -> Result<Parts, Error> {
     };
     let images = vec![0.5; 2 * 3 * (SIZE * SIZE) as usize];
     let condensed = Condensed { record, images, labels: vec![1.0, 0.0, 0.0, 1.0] };
-    let head = Head { classes, weight, bias };
+    let head = Head { classes, weight, bias, logit_scale: None, temperature: 1.0, familiar: None };
     let module = Module { rank: RANK, alpha: 16.0, sites, head, card };
     Ok(Parts { module, condensed, card: "Random factors.\n".into(), grams: None })
 }

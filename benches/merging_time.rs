@@ -69,6 +69,9 @@ fn module(args: &Args, seed: u64) -> Module {
         classes: classes.clone(),
         weight: random(vec![2, args.width], &mut stream),
         bias: random(vec![2], &mut stream),
+        logit_scale: None,
+        temperature: 1.0,
+        familiar: None,
     };
     let card = ModuleCard {
         format: ModuleCard::FORMAT.into(),
@@ -89,6 +92,8 @@ fn module(args: &Args, seed: u64) -> Module {
         },
         created: String::new(),
         classes,
+        class_texts: BTreeMap::new(),
+        calibration: None,
         training: serde_json::Value::Null,
         metrics: Vec::new(),
     };

@@ -74,7 +74,13 @@ fn make(base: &str, dir: &Path) -> Result<()> {
             module
         };
         let modules: Vec<_> = (0..count).map(module).collect();
-        let options = Pack { name: name.into(), counter: 1, predecessor: None, intended_use: "benchmarks".into() };
+        let options = Pack {
+            name: name.into(),
+            counter: 1,
+            predecessor: None,
+            intended_use: "benchmarks".into(),
+            least_probability: 0.0,
+        };
         fs::write(
             dir.join(format!("{name}.medforge")),
             build_bundle(&vit, &modules, &options, std::slice::from_ref(&key))?,

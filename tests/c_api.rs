@@ -26,7 +26,13 @@ impl Fixture {
         let vit = small::base(dir.path());
         let module = small::module(&vit);
         let key = keys::generate().unwrap();
-        let options = export::Options { name: "b".into(), counter: 1, predecessor: None, intended_use: "tests".into() };
+        let options = export::Options {
+            name: "b".into(),
+            counter: 1,
+            predecessor: None,
+            intended_use: "tests".into(),
+            least_probability: 0.0,
+        };
         let pem = keys::to_pem(&key);
         let bundle = export::build_bundle(&vit, &[module], &options, &[key]).unwrap();
         output::write_file(&dir.path().join("b.medforge"), &bundle).unwrap();

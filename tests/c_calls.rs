@@ -39,6 +39,7 @@ impl Fixture {
             counter: 1,
             predecessor: None,
             intended_use: "tests".into(),
+            least_probability: 0.0,
         };
         let keys = [key.clone()];
         let a = export::build_bundle(&vit, &[module(0), module(1)], &options("a"), &keys).unwrap();

@@ -34,7 +34,13 @@ fn vit() -> Vit {
 }
 
 fn packed(vit: &Vit, name: &str, modules: &[Module]) -> Vec<u8> {
-    let options = Options { name: name.into(), counter: 1, predecessor: None, intended_use: "tests".into() };
+    let options = Options {
+        name: name.into(),
+        counter: 1,
+        predecessor: None,
+        intended_use: "tests".into(),
+        least_probability: 0.0,
+    };
     build_bundle(vit, modules, &options, &[key()]).unwrap()
 }
 

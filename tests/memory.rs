@@ -56,7 +56,13 @@ fn too_little_memory_is_an_error_and_the_next_call_runs() {
     let dir = tempfile::tempdir().unwrap();
     let vit: Vit = small::base(dir.path());
     let key = SigningKey::from_bytes(&[1; 32]);
-    let options = Options { name: "b".into(), counter: 1, predecessor: None, intended_use: "tests".into() };
+    let options = Options {
+        name: "b".into(),
+        counter: 1,
+        predecessor: None,
+        intended_use: "tests".into(),
+        least_probability: 0.0,
+    };
     let bytes = build_bundle(&vit, &[small::module(&vit)], &options, std::slice::from_ref(&key)).unwrap();
     let bundle = bundle::verify(bytes, &Trust::new(vec![key.verifying_key()], 1).unwrap()).unwrap();
     let classifier = Classifier::load(bundle).unwrap();

@@ -175,7 +175,7 @@ impl Task {
             seed,
             method: Method::Lora { rank: 16, alpha: 16.0, targets: "q,v".into(), last_layers: None },
         };
-        let examples = Examples { classes: &self.classes, images, training: &training, validation: &[] };
+        let examples = Examples { classes: &self.classes, images, training: &training, validation: &[], head: None };
         let trained = train(device, network, examples, &settings, None, &mut Unobserved)?;
         let about = About { task: self.name.clone(), contributor: String::new(), licence: String::new() };
         let module = trained.into_module(network, &settings, about)?;

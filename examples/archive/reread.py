@@ -61,7 +61,7 @@ class Reader:
         except (self.medforge.Error, OSError) as error:
             return row | {"error": str(error)}
         top = max(found["classes"], key=lambda one: one["probability"])
-        return row | {"task": found["task"], "class": top["name"], "probability": top["probability"], "record": json.dumps(found, sort_keys=True)}
+        return row | {"task": found["task"], "class": None if found.get("abstain") else top["name"], "probability": top["probability"], "record": json.dumps(found, sort_keys=True)}
 
 
 def main():

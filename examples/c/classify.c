@@ -24,7 +24,8 @@ int main(int argc, char **argv) {
     medforge_result result = medforge_open(argv[1], argv[2], &classifier);
     if (!result) result = medforge_classify(classifier, &image, 1, &options, &results);
     if (!result) result = medforge_results_get(results, 0, &found);
-    for (size_t i = 0; !result && i < found.class_count; i++) printf("%s %.6f\n", found.class_names[i], found.probabilities[i]);
+    if (!result && found.abstain) puts("no answer: the image is not one that the task can judge");
+    for (size_t i = 0; !result && !found.abstain && i < found.class_count; i++) printf("%s %.6f\n", found.class_names[i], found.probabilities[i]);
     if (result) fprintf(stderr, "%s: %s\n", medforge_result_name(result), medforge_last_error());
     medforge_results_free(results);
     medforge_close(classifier);

@@ -37,6 +37,10 @@ int main(int argc, char **argv) {
     auto results = std::move(classified).value();
     for (size_t i = 0; i < results.size(); i++) {
         std::cout << argv[3 + i];
+        if (results[i].abstain() != MEDFORGE_ABSTAIN_NONE) {
+            std::cout << " no answer\n";
+            continue;
+        }
         for (const auto &found : results[i].classes()) std::cout << ' ' << found.name << ' ' << found.probability;
         std::cout << '\n';
     }

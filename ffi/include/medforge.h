@@ -300,6 +300,27 @@ typedef uint32_t medforge_result;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
+// Why there should be no answer.
+enum medforge_abstain
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // There is one.
+  MEDFORGE_ABSTAIN_NONE = 0,
+  // The image is of a kind that the task does not know.
+  MEDFORGE_ABSTAIN_UNFAMILIAR = 1,
+  // No class is as probable as the bundle asks for.
+  MEDFORGE_ABSTAIN_UNSURE = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum medforge_abstain medforge_abstain;
+#else
+typedef uint32_t medforge_abstain;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
 // What an image is made of.
 enum medforge_image_kind
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -652,6 +673,14 @@ typedef struct {
   uint64_t base_ns;
   // All of this as one line of canonical JSON (RFC 8785), for audit logs.
   const char *json;
+  // 1 where the task was calibrated for what it ran with, else 0: then the next three say nothing.
+  int32_t calibrated;
+  // Whether there should be no answer, and why. Probabilities are given all the same, for the record.
+  medforge_abstain abstain;
+  // The out-of-distribution score: how far the image is from those that the task was trained on, which have about 1.
+  double ood_score;
+  // The score above which an image is unfamiliar.
+  double ood_threshold;
 } medforge_classification;
 
 // Bytes in memory.

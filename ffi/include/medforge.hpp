@@ -116,6 +116,8 @@ public:
         for (size_t i = 0; i < raw_.class_count; i++) all.push_back({raw_.class_names[i], raw_.probabilities[i]});
         return all;
     }
+    /// Whether there should be no answer, and why; of a task that was not calibrated always MEDFORGE_ABSTAIN_NONE.
+    medforge_abstain abstain() const { return raw_.abstain; }
     Class top() const { return {raw_.class_names[raw_.top], raw_.probabilities[raw_.top]}; }
     const char *json() const { return raw_.json; }
     /// Everything else.

@@ -75,7 +75,8 @@ class _Classification(ctypes.Structure):
     _fields_ = [("struct_size", size_t), ("task", c_char_p), ("class_count", size_t), ("class_names", c_void_p), ("class_codes", c_void_p),
                 ("probabilities", c_void_p), ("top", size_t), ("bundle_id", c_char_p), ("composition_id", c_char_p), ("device_uid", c_char_p),
                 ("module_count", size_t), ("module_ids", c_void_p), ("module_weights", c_void_p), ("signer_count", size_t), ("signers", c_void_p),
-                ("pixels_sha256", c_char_p), ("preprocessing_ns", u64), ("base_ns", u64), ("json", c_char_p)]
+                ("pixels_sha256", c_char_p), ("preprocessing_ns", u64), ("base_ns", u64), ("json", c_char_p),
+                ("calibrated", ctypes.c_int32), ("abstain", u32), ("ood_score", f64), ("ood_threshold", f64)]
 
 
 class _Report(ctypes.Structure):
@@ -100,7 +101,8 @@ class Classifier:
         _check(_library().medforge_open_with(ctypes.byref(_source(bundle)), ctypes.byref(self._options), ctypes.byref(self._raw)))
 
     def classify(self, images, task=None, selection=None, timeout=None):
-        """A dict for each image: classes with probabilities and codes, bundle, composition, modules, signers, pixels_sha256, device_uid.
+        """A dict for each image: classes with probabilities and codes, bundle, composition, modules, signers, pixels_sha256, device_uid; of a
+        calibrated task also ood (score and threshold) and abstain (None, "unfamiliar" or "unsure": then there should be no answer).
 
         selection: of fusion(), mixture(), routed(), frozen(); the task's default otherwise. timeout: seconds.
         """

@@ -36,7 +36,7 @@ pub use report::{
     Limits, Report, ReportView, medforge_limits_get, medforge_report_free, medforge_report_get, medforge_verify,
 };
 pub use results::{
-    Classification, Code, Results, medforge_classify, medforge_results_count, medforge_results_free,
+    Abstain, Classification, Code, Results, medforge_classify, medforge_results_count, medforge_results_free,
     medforge_results_get,
 };
 pub use selection::{

@@ -29,6 +29,18 @@ pub struct Code {
     pub meaning: *const c_char,
 }
 
+/// Why there should be no answer.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Abstain {
+    /// There is one.
+    None = 0,
+    /// The image is of a kind that the task does not know.
+    Unfamiliar = 1,
+    /// No class is as probable as the bundle asks for.
+    Unsure = 2,
+}
+
 /// What was found in one image, and with what. Everything it points to lives until its results are freed.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -71,11 +83,19 @@ pub struct Classification {
     pub base_ns: u64,
     /// All of this as one line of canonical JSON (RFC 8785), for audit logs.
     pub json: *const c_char,
+    /// 1 where the task was calibrated for what it ran with, else 0: then the next three say nothing.
+    pub calibrated: i32,
+    /// Whether there should be no answer, and why. Probabilities are given all the same, for the record.
+    pub abstain: Abstain,
+    /// The out-of-distribution score: how far the image is from those that the task was trained on, which have about 1.
+    pub ood_score: f64,
+    /// The score above which an image is unfamiliar.
+    pub ood_threshold: f64,
 }
 
 // SAFETY: C layout, the size first, and zeros are numbers and NULL.
 unsafe impl Growing for Classification {
-    const LEAST: usize = size_of::<Classification>();
+    const LEAST: usize = std::mem::offset_of!(Classification, calibrated);
 }
 
 /// A classification with what its struct points to.
@@ -250,6 +270,14 @@ impl Kept {
             preprocessing_ns: ns(self.found.times.preprocessing),
             base_ns: ns(self.found.times.base),
             json: self.json.as_ptr(),
+            calibrated: i32::from(self.found.assessment.is_some()),
+            abstain: match self.found.assessment.and_then(|assessment| assessment.abstain) {
+                None => Abstain::None,
+                Some(medforge_runtime::classify::Abstain::Unfamiliar) => Abstain::Unfamiliar,
+                Some(medforge_runtime::classify::Abstain::Unsure) => Abstain::Unsure,
+            },
+            ood_score: self.found.assessment.map_or(0.0, |assessment| assessment.score),
+            ood_threshold: self.found.assessment.map_or(0.0, |assessment| assessment.threshold),
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod audit;
 pub mod base;
+pub mod calibration;
 pub mod cli;
 pub mod condense;
 pub mod contribution;

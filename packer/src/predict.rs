@@ -97,14 +97,26 @@ pub fn linear_head(features: &[f32], labels: &[f32], classes: &[String]) -> Resu
         classes: classes.to_vec(),
         weight: medforge_runtime::tensors::Tensor::f32(vec![classes.len(), width], weight),
         bias: medforge_runtime::tensors::Tensor::f32(vec![classes.len()], fit.bias()),
+        logit_scale: None,
+        temperature: 1.0,
+        familiar: None,
     })
 }
 
 /// The probabilities of each class for one feature.
 pub fn probabilities(head: &Head, feature: &[f32]) -> Vec<f64> {
-    let rows = head.weight.data.chunks_exact(feature.len()).zip(&head.bias.data);
-    let logits: Vec<f32> = rows.map(|(w, b)| w.iter().zip(feature).map(|(w, f)| w * f).sum::<f32>() + b).collect();
+    let mut logits = logits(head, feature);
+    if head.temperature != 1.0 {
+        logits.iter_mut().for_each(|l| *l = (f64::from(*l) / head.temperature) as f32);
+    }
     softmax(&logits)
+}
+
+/// What the head makes of one feature, before temperature and softmax.
+pub fn logits(head: &Head, feature: &[f32]) -> Vec<f32> {
+    let rows = head.weight.data.chunks_exact(feature.len()).zip(&head.bias.data);
+    let input = head.input(feature);
+    rows.map(|(w, b)| w.iter().zip(&*input).map(|(w, f)| w * f).sum::<f32>() + b).collect()
 }
 
 /// softmax(logits).

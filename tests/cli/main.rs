@@ -9,6 +9,7 @@ mod merge;
 mod real_data;
 mod refusals;
 mod stops;
+mod texts;
 mod trust;
 
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ Run it in a virtual environment with torch, transformers, peft, safetensors and 
 repository, so that the project's tests need no Python; run this again only to follow a new version of transformers or PEFT. Each family's folder is
 a Hugging Face folder with, beside the model,
  - golden.safetensors: `pixels` [2, 3, 8, 8], the base's `feature` [2, D], ten LoRA training steps (`train.*`: start, batches, end), and for each
-   adapter its name's `NAME.feature`; for CLIP `text.feature` of the texts in texts.json;
+   adapter its name's `NAME.feature`; for CLIP `text.feature` of the texts in texts.json, and tokens.safetensors, the tokens of 1,000 random texts;
  - adapters written by PEFT: lora, rslora, patterns, dora.
 Beside them medmnist.npz, a file as MedMNIST's are, written by numpy.
 """
@@ -194,7 +194,30 @@ def texts(model, folder):
         encoded = tokenizer(line, truncation=True, max_length=16, return_tensors="pt")
         rows.append(model.text_projection(model.text_model(**encoded).pooler_output)[0])
     (folder / "texts.json").write_text(json.dumps(lines, ensure_ascii=False, indent=1))
+    random_texts(tokenizer, folder)
     return {"text.feature": torch.stack(rows)}
+
+
+PIECES = ["a", "tissue", "the", "colon", "X-ray", "HISTOLOGY", " ", "  ", "\t", "\n", "\u00a0", "\u3000", "\u2003", "'s", "don't", "we'll",
+          "I'M", "42", "3.5", "%", "!?", "...", "é", "e\u0301", "É", "ß", "ẞ", "İ", "ΑΣ", "ﬁ", "Å", "中文", "한", "か\u3099", "🙂",
+          "👩\u200d⚕", "\u200b", "\u00ad", "½", "Ⅳ", "٣", "_", "-", "<|endoftext|>", "<|startoftext|>", "</w>", "µm", "\ufeff"]
+
+
+def random_texts(tokenizer, folder):
+    """The tokens of texts that a linear congruential generator (Knuth's MMIX) makes of PIECES; f16 holds every number up to 2,048."""
+    state = 1
+
+    def draw(below):
+        nonlocal state
+        state = (state * 6364136223846793005 + 1442695040888963407) % 2**64
+        return (state >> 33) % below
+
+    rows = []
+    for _ in range(1000):
+        text = "".join(PIECES[draw(len(PIECES))] for _ in range(1 + draw(6)))
+        rows.append(tokenizer(text, truncation=True, max_length=16)["input_ids"])
+    numbers = {"lengths": [len(row) for row in rows], "ids": [i for row in rows for i in row]}
+    save_file({name: torch.tensor(values).half() for name, values in numbers.items()}, folder / "tokens.safetensors")
 
 
 if __name__ == "__main__":

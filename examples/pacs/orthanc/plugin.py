@@ -87,6 +87,7 @@ def concept(one, index):
 def report(tags, found):
     image, device = tags["SOPInstanceUID"], found["device_uid"]
     reference = [{"ReferencedSOPClassUID": tags["SOPClassUID"], "ReferencedSOPInstanceUID": image}]
+    abstains = found.get("abstain")
     top = max(range(len(found["classes"])), key=lambda index: found["classes"][index]["probability"])
     equipment = {"Manufacturer": "The MedForge developers", "ManufacturerModelName": "MedForge", "DeviceSerialNumber": found["composition"][:32],
                  "SoftwareVersions": found["runtime"], "DeviceUID": device}
@@ -97,12 +98,12 @@ def report(tags, found):
     group = [
         text("HAS OBS CONTEXT", ("112039", "DCM", "Tracking Identifier"), f"MedForge {found['task']}"),
         identifier("HAS OBS CONTEXT", ("112040", "DCM", "Tracking Unique Identifier"), uid(image, device, "finding")),
-        coded("CONTAINS", ("121071", "DCM", "Finding"), concept(found["classes"][top], top)),
+        coded("CONTAINS", ("121071", "DCM", "Finding"), ("ABSTAINS", "99MEDFORGE", f"No answer: {abstains}") if abstains else concept(found["classes"][top], top)),
         text("HAS CONCEPT MOD", ("111001", "DCM", "Algorithm Name"), f"MedForge {found['task']}"),
         text("HAS CONCEPT MOD", ("111003", "DCM", "Algorithm Version"), found["composition"]),
         text("HAS CONCEPT MOD", ("111002", "DCM", "Algorithm Parameters"), f"bundle {found['bundle']}, signed by {', '.join(found['signers'])}; modules {modules}"),
     ]
-    for index, one in enumerate(found["classes"]):
+    for index, one in enumerate([] if abstains else found["classes"]):
         source = item("INFERRED FROM", "IMAGE", ("121112", "DCM", "Source of Measurement"), ReferencedSOPSequence=reference)
         value = {"NumericValue": f"{one['probability']:.6f}", "MeasurementUnitsCodeSequence": code("1", "UCUM", "no units")}
         name = (f"P{index}", "99MEDFORGE", f"Probability of {concept(one, index)[2]}"[:64])

@@ -66,7 +66,7 @@ pub fn set_scores<D: Device + 'static>(
     Ok(scores)
 }
 
-/// Trains `shadows` modules with the settings of `card` and asks each how sure it is of the class of every training image.
+/// Trains `shadows` modules as the source's was, with its `settings` (and under its head, where that is of texts), and asks each how sure it is of the class of every training image.
 pub fn module_scores<D: Device + 'static>(
     device: &D,
     source: Source,
@@ -75,14 +75,15 @@ pub fn module_scores<D: Device + 'static>(
     seed: u64,
     mut step: impl FnMut(usize),
 ) -> Result<Scores, Error> {
-    let Source { vit, classes, images, .. } = source;
+    let Source { vit, classes, images, module } = source;
+    let head = module.map(|module| &module.head).filter(|head| head.logit_scale.is_some());
     let all: Vec<usize> = (0..images.len()).collect();
     let mut scores = Scores { inside: vec![], statistics: vec![vec![]] };
     for shadow in 0..shadows {
         let inside = half(images, seed, shadow);
         let training: Vec<usize> = all.iter().copied().filter(|&i| inside[i]).collect();
         let settings = train::Settings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
-        let examples = Examples { classes, images, training: &training, validation: &[] };
+        let examples = Examples { classes, images, training: &training, validation: &[], head };
         let trained = train(device, vit, examples, &settings, None, &mut train::Unobserved)?;
         let about = About { task: "shadow".into(), contributor: String::new(), licence: String::new() };
         let module = trained.into_module(vit, &settings, about)?;

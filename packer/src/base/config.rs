@@ -12,9 +12,11 @@ use crate::device::Activation;
 
 mod file;
 mod preprocessor;
+mod text;
 
 use file::File;
 use preprocessor::{FILTERS, preprocessing};
+pub use text::{TextConfig, text_config};
 
 /// The model families that are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

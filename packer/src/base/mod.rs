@@ -1,6 +1,6 @@
 //! The base: a vision transformer read from a Hugging Face folder, and its forward pass on the tape.
 //!
-//! Families: `clip` (CLIPModel, CLIPVisionModelWithProjection: the vision tower with its projection), `dinov2` (Dinov2Model,
+//! Families: `clip` (CLIPModel, CLIPVisionModelWithProjection: the vision tower with its projection; [`text`] has the other tower), `dinov2` (Dinov2Model,
 //! Dinov2ForImageClassification) and `vit` (ViTModel, ViTForImageClassification).
 //! Refused, with the file and the reason: other families, SwiGLU, other activations than GELU, missing or misshapen
 //! tensors, values that are not finite.
@@ -20,10 +20,12 @@ pub mod embedded;
 mod forward;
 mod init;
 pub mod positions;
+pub mod text;
 
 pub use checkpoint::{PROJECTION, adapter_path, parameter_shapes, site_of_adapter_path};
 pub use config::{Family, VitConfig};
 pub use forward::{Weights, forward, forward_observed, forward_with_tokens};
+pub use text::TextTower;
 
 /// A vision transformer on the host: what it is, how images are prepared for it, and its weights in f32.
 pub struct Vit {

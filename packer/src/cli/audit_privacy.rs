@@ -151,7 +151,7 @@ fn audit<D: crate::device::Device + 'static>(
                 "the module's card does not say how it was trained ({e}), so no shadow can be trained like it"
             ),
         })?;
-        let source = Source { vit, classes: &data.classes, images: &training, module: None };
+        let source = Source { vit, classes: &data.classes, images: &training, module: Some(module) };
         let progress = Progress::new("shadow modules", args.shadows);
         let scores = module_scores(device, source, &settings, args.shadows, args.seed, |_| progress.step())?;
         report.module = Some(membership(&scores, training.labels(), training.groups(), args.seed)?);

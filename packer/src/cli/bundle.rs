@@ -4,15 +4,19 @@ use std::path::PathBuf;
 
 use ed25519_dalek::SigningKey;
 
-use super::input::folders;
-use crate::base::Vit;
+use super::input::{check_text, class_texts, folders, within};
+use crate::base::{TextTower, Vit};
 use crate::export::{self, Options, keys};
 use crate::lora::Module;
 use crate::{Error, output};
 
 /// Pack a base and modules into one signed bundle
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer bundle --base vits14 --module m/breast --key k.key --out breast.medforge")]
+#[command(
+    after_help = "Example:\n  packer bundle --base vits14 --module m/breast --key k.key --out breast.medforge\n\n\
+    A module with a head of texts (packer train --head text) can take classes that nobody trained; the bundle marks them:\n  \
+    packer bundle --base clip --module m/colon --class-text 'colon:mucus=a histology image of mucus' --key k.key --out colon.medforge"
+)]
 pub struct Args {
     /// The base that the modules were trained on
     #[arg(long, value_name = "DIR")]
@@ -20,6 +24,9 @@ pub struct Args {
     /// A module; repeat it for more tasks
     #[arg(long, value_name = "DIR", required = true)]
     module: Vec<PathBuf>,
+    /// A class without training, described by a text, for a module with a head of texts; repeat it for more texts or classes
+    #[arg(long, value_name = "TASK:CLASS=TEXT")]
+    class_text: Vec<String>,
     #[command(flatten)]
     release: Release,
     /// Counts the releases of this name
@@ -51,6 +58,9 @@ pub(super) struct Release {
     /// What classes are in coding schemes such as SNOMED CT, for reports: CSV with the columns task, class, scheme, value, meaning
     #[arg(long, value_name = "FILE")]
     codes: Option<PathBuf>,
+    /// Give no answer where no class is at least so probable; for tasks that were calibrated
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    least_probability: f64,
     /// Replace --out
     #[arg(long)]
     force: bool,
@@ -59,9 +69,30 @@ pub(super) struct Release {
 pub fn run(args: Args) -> Result<(), Error> {
     args.release.write(args.counter, |options, keys| {
         let vit = Vit::open(&args.base)?;
-        let modules = args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
+        let mut modules = args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
+        if !args.class_text.is_empty() {
+            add_classes(&mut modules, &args.class_text, &TextTower::open(&args.base)?)?;
+        }
         export::build_bundle(&vit, &modules, options, keys)
     })
+}
+
+/// Adds the classes of `--class-text` to the heads of the tasks that they name.
+fn add_classes(modules: &mut [Module], given: &[String], tower: &TextTower) -> Result<(), Error> {
+    let refuse = |what: String| Err(Error::Option { name: "--class-text", what });
+    for (name, texts) in class_texts(given)? {
+        let Some((task, class)) = name.split_once(':') else {
+            return refuse(format!("{name:?} does not say the task; it is TASK:CLASS=TEXT"));
+        };
+        check_text("--class-text", class)?;
+        let Some(module) = modules.iter_mut().find(|module| module.card.task == task) else {
+            return refuse(format!("names the task {task}, and no module is for it"));
+        };
+        module.head.add_class(tower, class, &texts)?;
+        module.card.class_texts.insert(class.to_owned(), texts);
+        module.card.calibration = None;
+    }
+    Ok(())
 }
 
 impl Release {
@@ -74,6 +105,7 @@ impl Release {
         if self.out.exists() && !self.force {
             return Err(Error::OutputExists { path: self.out.clone() });
         }
+        within("--least-probability", self.least_probability, 0.0, 1.0)?;
         let keys = self.key.iter().map(|path| keys::read_secret(path)).collect::<Result<Vec<_>, _>>()?;
         let stem = || self.out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let options = Options {
@@ -81,6 +113,7 @@ impl Release {
             counter,
             predecessor: self.predecessor.clone(),
             intended_use: self.intended_use.clone(),
+            least_probability: self.least_probability,
         };
         let measured_on = folders("--int8", &self.int8)?;
         let mut bytes = build(&options, &keys)?;

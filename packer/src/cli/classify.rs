@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
-use medforge_runtime::classify::{Classification, Classifier, Options, Precision};
+use medforge_runtime::classify::{Abstain, Classification, Classifier, Options, Precision};
 use medforge_runtime::image;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -71,10 +71,13 @@ fn classify(classifier: &Classifier, path: &Path, task: Option<&str>) -> Result<
 
 fn json(path: &Path, result: &Classification) -> Value {
     let classes = result.classes.iter().zip(&result.probabilities);
+    let ood = result.assessment.map(|a| json!({ "score": a.score, "threshold": a.threshold }));
     json!({
         "image": path.to_string_lossy(),
         "task": result.task,
         "class": result.top().1,
+        "ood": ood,
+        "abstain": result.assessment.and_then(|a| a.abstain).map(Abstain::name),
         "probabilities": classes.map(|(class, probability)| json!({ "class": class, "probability": probability })).collect::<Value>(),
         "bundle": &*result.bundle,
         "composition": &*result.composition,
@@ -91,9 +94,14 @@ fn table(images: &[PathBuf], results: &[Classification]) -> String {
     let Some(first) = results.first() else { return String::new() };
     let mut rows = vec![vec!["image".to_owned(), "class".to_owned()]];
     rows[0].extend(first.classes.iter().cloned());
+    let calibrated = results.iter().any(|result| result.assessment.is_some());
+    rows[0].extend(calibrated.then(|| "ood score".to_owned()));
     for (path, result) in images.iter().zip(results) {
-        let mut row = vec![path.display().to_string(), result.top().1.to_owned()];
+        let abstains = result.assessment.and_then(|assessment| assessment.abstain);
+        let answer = abstains.map_or(result.top().1.to_owned(), |why| format!("abstains: {}", why.name()));
+        let mut row = vec![path.display().to_string(), answer];
         row.extend(result.probabilities.iter().map(|probability| format!("{probability:.3}")));
+        row.extend(calibrated.then(|| result.assessment.map_or("-".to_owned(), |a| format!("{:.2}", a.score))));
         rows.push(row);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);

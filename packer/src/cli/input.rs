@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::Error;
 use crate::data::Dataset;
-use crate::lora::is_task_name;
+use crate::lora::{TextHead, is_task_name};
 
 /// Refuses an option's value outside `low` to `high`.
 pub(super) fn within(name: &'static str, value: f64, low: f64, high: f64) -> Result<(), Error> {
@@ -32,6 +32,21 @@ pub(super) fn check_text(option: &'static str, text: &str) -> Result<(), Error> 
         true => Ok(()),
         false => Err(Error::Option { name: option, what: format!("{text:?} is not 1 to 256 printable bytes") }),
     }
+}
+
+/// Each `CLASS=TEXT` of `--class-text`, several texts of a class together.
+pub(super) fn class_texts(given: &[String]) -> Result<TextHead, Error> {
+    let refuse = |what: String| Err(Error::Option { name: "--class-text", what });
+    let mut texts = TextHead::new();
+    for text in given {
+        match text.split_once('=').map(|(class, text)| (class.trim(), text.trim())) {
+            Some((class, text)) if !class.is_empty() && !text.is_empty() => {
+                texts.entry(class.to_owned()).or_default().push(text.to_owned());
+            }
+            _ => return refuse(format!("{text:?} is not CLASS=TEXT")),
+        }
+    }
+    Ok(texts)
 }
 
 /// What the data are: paths, labels and groups, not pixels.

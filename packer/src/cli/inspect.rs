@@ -52,7 +52,9 @@ fn description(manifest: &Manifest, id: &str) -> String {
     let [height, width] = base.image_size;
     row("base", format!("{}, {} layers, input {height} x {width}, digest {}", base.family, base.layers, base.digest));
     for head in &manifest.heads {
-        row("task", format!("{}: {}", head.task, head.classes.join(", ")));
+        let untrained = |class: &String| if head.zero_shot.contains(class) { " (without training)" } else { "" };
+        let classes: Vec<String> = head.classes.iter().map(|class| format!("{class}{}", untrained(class))).collect();
+        row("task", format!("{}: {}", head.task, classes.join(", ")));
         if let Some(m) = manifest.metrics.get(&head.task) {
             row("  result", format!("{} {:.3} ({:.3} to {:.3}, {} images)", m.name, m.value, m.low, m.high, m.n));
         }

@@ -7,20 +7,24 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::device::{DeviceArg, Opened, on_device};
-use super::input::{beside, check_task, check_text, fingerprint, within};
+use super::input::{beside, check_task, check_text, class_texts, fingerprint, within};
 use super::profile;
-use crate::base::Vit;
+use crate::base::{TextTower, Vit};
 use crate::data::{Augment, Dataset, Images, Split};
 use crate::device::gpu::Gpu;
+use crate::lora::{Head, Module, TextHead};
 use crate::output::OutputDir;
 use crate::train::{About, Checkpoint, Epoch, Examples, Method, Observer, Settings, Trained, train};
-use crate::{Error, output};
+use crate::{Error, calibration, output};
 
 /// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n\n\
     DATA holds splits.csv (path,label,group,split) or one folder per class, or is a MedMNIST file (.npz); only its training part is read.\n\
+    With a CLIP, class names as texts can stand for a trained head:\n  \
+    packer train --base clip --data breast --task breast --out m/breast --targets q,v,projection --head text \\\n    \
+    --class-text 'benign=a histology image of benign breast tissue' --class-text 'malignant=a histology image of breast cancer'\n\
     A run that was stopped goes on with the same command and --resume."
 )]
 pub struct Args {
@@ -61,6 +65,12 @@ pub struct Args {
     /// Linear layers to adapt, of q, k, v, o, fc1, fc2 and, in a CLIP, projection
     #[arg(long, default_value = "q,v")]
     targets: String,
+    /// linear: a head trained with the module. text: the features of --class-text, as they are; the base is a whole CLIP with its tokenizer
+    #[arg(long, default_value = "linear", value_parser = ["linear", "text"])]
+    head: String,
+    /// What the images of a class show, for --head text: one text for every class, or several, which are averaged
+    #[arg(long, value_name = "CLASS=TEXT")]
+    class_text: Vec<String>,
     /// Adapt only the last N blocks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     last_layers: Option<u16>,
@@ -73,7 +83,7 @@ pub struct Args {
     /// With --full: store the base's weights in f16
     #[arg(long, requires = "full")]
     half: bool,
-    /// Share of the training groups held out to choose the best epoch; 0 keeps the last epoch
+    /// Share of the training groups held out to choose the best epoch and to calibrate; 0 keeps the last epoch, uncalibrated
     #[arg(long, default_value_t = 0.0)]
     validation: f64,
     /// Random flips: both, horizontal, vertical or none
@@ -131,6 +141,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let settings = Settings { size: size as usize, ..settings };
     let preprocessing = vit.preprocessing_for(size)?;
     let data = Dataset::open(&args.data)?;
+    let (texts, head) = args.head(&data.classes)?;
     let (training, validation) = match args.validation > 0.0 {
         true => data.hold_out(args.validation, args.seed)?,
         false => (data.indices(Split::Train), Vec::new()),
@@ -140,14 +151,15 @@ pub fn run(args: Args) -> Result<(), Error> {
     let positions: Vec<usize> = (0..both.len()).collect();
     let (training, validation) = positions.split_at(training.len());
 
-    let fingerprint = format!("{} {preprocessing:?} {} {}", vit.digest(), training.len(), fingerprint(&data, &both));
+    let data_print = fingerprint(&data, &both);
+    let fingerprint = format!("{} {preprocessing:?} {} {data_print} {texts:?}", vit.digest(), training.len());
     let resume = match args.resume && checkpoint.exists() {
         true => Some(Checkpoint::open(&checkpoint, &settings, &fingerprint)?),
         false => None,
     };
     let mut observer =
         Console::new(&checkpoint, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
-    let examples = Examples { classes: &data.classes, images: &images, training, validation };
+    let examples = Examples { classes: &data.classes, images: &images, training, validation, head: head.as_ref() };
     let opened = args.device.open(half)?;
     observer.profile = match &opened {
         Opened::Gpu(gpu) => args.profile.then(|| Profiling::new(gpu.clone())),
@@ -161,7 +173,16 @@ pub fn run(args: Args) -> Result<(), Error> {
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;
     let table = observer.profile.take().map(|p| p.table).transpose()?;
-    save(&args, vit, &settings, trained)?;
+    let speed = trained.images_per_second.map_or(String::new(), |s| format!(", {s:.1} images/s"));
+    let last = trained.epochs.last().map_or(f64::NAN, |e| e.loss);
+    let (kept, epochs) = (trained.kept_epoch, settings.epochs);
+    let summary = format!("kept epoch {kept} of {epochs}, last training loss {last:.4}{speed}");
+    let (vit, mut module) = made(&args, vit, &settings, trained, texts)?;
+    if !validation.is_empty() {
+        let parts = [training, validation];
+        on_device!(opened, device => calibration::calibrate(device, &vit, &mut module, &images, parts))?;
+    }
+    save(&args, &vit, &module, &summary)?;
     if let Some(table) = table.flatten() {
         output::print(&table)?;
     }
@@ -172,6 +193,26 @@ pub fn run(args: Args) -> Result<(), Error> {
 }
 
 impl Args {
+    /// The texts of `--class-text` and the head that they make; none where the head is trained.
+    fn head(&self, classes: &[String]) -> Result<(TextHead, Option<Head>), Error> {
+        let texts = class_texts(&self.class_text)?;
+        match (self.head.as_str(), texts.is_empty()) {
+            ("text", true) => {
+                let what = "takes a --class-text for every class".into();
+                Err(Error::Option { name: "--head text", what })
+            }
+            ("text", false) => {
+                let head = Head::of_texts(&TextTower::open(&self.base)?, classes, &texts)?;
+                Ok((texts, Some(head)))
+            }
+            (_, true) => Ok((texts, None)),
+            (_, false) => {
+                let what = "describes classes for a head of texts; pass --head text too".into();
+                Err(Error::Option { name: "--class-text", what })
+            }
+        }
+    }
+
     /// The settings, with the size still to be filled in.
     fn settings(&self) -> Result<Settings, Error> {
         within("--epochs", self.epochs as f64, 1.0, 100_000.0)?;
@@ -213,31 +254,48 @@ impl Args {
     }
 }
 
-/// Writes the module, and after full training the base around it.
-fn save(args: &Args, mut vit: Vit, settings: &Settings, mut trained: Trained) -> Result<(), Error> {
-    let dir = OutputDir::begin(&args.out, args.force, "module.json")?;
+/// The module of a training, and the base that it is for: after full training a new one.
+fn made(
+    args: &Args,
+    mut vit: Vit,
+    settings: &Settings,
+    mut trained: Trained,
+    texts: TextHead,
+) -> Result<(Vit, Module), Error> {
     if let Some(mut tensors) = trained.base.take() {
         if args.half {
             tensors.values_mut().for_each(narrow);
         }
         vit.tensors = tensors;
+    }
+    let about = About { task: args.task.clone(), contributor: args.contributor.clone(), licence: args.licence.clone() };
+    let mut module = trained.into_module(&vit, settings, about)?;
+    module.card.class_texts = texts;
+    Ok((vit, module))
+}
+
+/// Writes the module, and after full training the base around it.
+fn save(args: &Args, vit: &Vit, module: &Module, summary: &str) -> Result<(), Error> {
+    let dir = OutputDir::begin(&args.out, args.force, "module.json")?;
+    if args.full {
         for (name, bytes) in vit.files()? {
             dir.write(name, &bytes)?;
         }
     }
-    let last = trained.epochs.last().map_or(f64::NAN, |e| e.loss);
-    let speed = trained.images_per_second.map_or(String::new(), |s| format!(", {s:.1} images/s"));
-    let kept_epoch = trained.kept_epoch;
-    let about = About { task: args.task.clone(), contributor: args.contributor.clone(), licence: args.licence.clone() };
-    let module = trained.into_module(&vit, settings, about)?;
     for (name, bytes) in module.files()? {
         dir.write(name, &bytes)?;
     }
     dir.commit()?;
-    let (out, task, epochs) = (args.out.display(), &args.task, settings.epochs);
-    output::print(&format!(
-        "{out}: task {task}, kept epoch {kept_epoch} of {epochs}, last training loss {last:.4}{speed}\n"
-    ))
+    let mut said = format!("{}: task {}, {summary}\n", args.out.display(), args.task);
+    if let Some(c) = &module.card.calibration {
+        let percent = 100.0 * calibration::KEPT;
+        said += &format!(
+            "calibrated on {} validation images of {} groups: temperature {:.2}, calibration error {} before and {} after on the same images; \
+             out-of-distribution threshold {:.2} ({percent:.0} % of them are below)\n",
+            c.images, c.groups, c.temperature, c.error_before, c.error_after, c.threshold
+        );
+    }
+    output::print(&said)
 }
 
 /// The nearest f16 values, to be stored as such.

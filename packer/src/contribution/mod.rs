@@ -66,7 +66,8 @@ pub fn read_parts(base: &Identity, module: &Path, condensed: &Path, card: &Path)
     Ok(Parts { module, condensed, card: text, grams: None })
 }
 
-/// The contribution of `parts` to a forge of `base`, signed by `key`.
+/// The contribution of `parts` to a forge of `base`, signed by `key`. A calibration stays at home: it holds of the module alone, and its
+/// out-of-distribution score is made of means of patients' images.
 ///
 /// # Errors
 /// Whatever [`Contribution::open`] would refuse, [`Error::RealStart`].
@@ -75,7 +76,7 @@ pub fn build(parts: &Parts, options: Options, base: &Identity, key: &SigningKey)
     if record.start == Start::Real && !options.allow_real_start {
         return Err(Error::RealStart { task: record.task.clone() });
     }
-    let files = parts.module.files()?.into_iter().chain(parts.condensed.files()?);
+    let files = parts.module.uncalibrated().files()?.into_iter().chain(parts.condensed.files()?);
     let mut payload: BTreeMap<_, _> = files.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
     payload.insert("card.md".into(), parts.card.clone().into_bytes());
     if let Some(grams) = &parts.grams {

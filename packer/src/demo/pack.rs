@@ -51,6 +51,7 @@ impl Packed {
             counter: 1,
             predecessor: None,
             intended_use: "Demonstration on synthetic images. Not for diagnosis or treatment.".into(),
+            least_probability: 0.0,
         };
         let modules: Vec<_> = studies.iter().map(|study| study.module.clone()).collect();
         let bytes = build_bundle(vit, &modules, &options, &[key])?;

@@ -41,7 +41,8 @@ impl Study {
         let settings = settings(hospital, options);
         let images = Images::load(&data, &data.indices(Split::Train), &vit.preprocessing_for(SIZE as u32)?)?;
         let training: Vec<usize> = (0..images.len()).collect();
-        let examples = Examples { classes: &data.classes, images: &images, training: &training, validation: &[] };
+        let examples =
+            Examples { classes: &data.classes, images: &images, training: &training, validation: &[], head: None };
         let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} steps, {eta} left");
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(format!("hospital {}", hospital.name));

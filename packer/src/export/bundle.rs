@@ -16,7 +16,7 @@ use medforge_runtime::tensors::{self, Tensor};
 use super::{card, onnx, sbom};
 use crate::base::{Family, Vit};
 use crate::device::cpu::Cpu;
-use crate::lora::Module;
+use crate::lora::{Module, ModuleCard};
 use crate::merge::Sites;
 use crate::merge::compose::sites;
 use crate::merge::model::{Composition, Model};
@@ -34,6 +34,8 @@ pub struct Options {
     pub predecessor: Option<String>,
     /// For whom and what it is made.
     pub intended_use: String,
+    /// Calibrated tasks give no answer where no class is at least so probable.
+    pub least_probability: f64,
 }
 
 /// The bundle of `vit` and `modules`, one for each task, signed by `keys`. Its input has the size that they were trained at.
@@ -115,13 +117,16 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
     }
     for (task, head) in &packed.model.heads {
         let entry = format!("heads/{task}.safetensors");
-        let tensors = [("weight", &head.weight), ("bias", &head.bias)];
-        payload.insert(entry.clone(), tensors::write(tensors, &BTreeMap::new())?);
+        payload.insert(entry.clone(), head.file()?);
+        let card = packed.members.iter().find(|m| m.card.task == *task).map(|m| &m.card);
+        let trained = |class: &String| card.is_none_or(|card| card.classes.contains(class));
         manifest.heads.push(manifest::Head {
             task: task.clone(),
             entry,
             classes: head.classes.clone(),
+            zero_shot: head.classes.iter().filter(|class| !trained(class)).cloned().collect(),
             codes: Vec::new(),
+            calibration: head.familiar.as_ref().and(card).and_then(|card| stated(card, options)),
         });
     }
     payload.insert("model_card.md".to_owned(), card::model_card(&manifest, packed.members).into_bytes());
@@ -161,8 +166,23 @@ fn check(modules: &[Module], digest: &str) -> Result<u32, Error> {
     Ok(size)
 }
 
-/// A module's main result on its own test images.
+/// A module's calibration as the manifest has it.
+fn stated(card: &ModuleCard, options: &Options) -> Option<manifest::Calibration> {
+    let own = card.calibration.as_ref()?;
+    Some(manifest::Calibration {
+        temperature: own.temperature,
+        error: own.error_after.value,
+        threshold: own.threshold,
+        least_probability: options.least_probability,
+        n: own.images as u64,
+    })
+}
+
+/// A module's main result on its own test images; none where classes came after it was measured.
 fn main_result(module: &Module) -> Option<manifest::Metric> {
+    if module.head.classes != module.card.classes {
+        return None;
+    }
     let recorded = &module.card.metrics;
     let m = recorded.iter().find(|m| m.name == "balanced_accuracy").or(recorded.first())?;
     Some(manifest::Metric { name: m.name.clone(), value: m.value, low: m.low, high: m.high, n: m.n as u64 })

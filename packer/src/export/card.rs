@@ -24,12 +24,19 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
         line(format!("- contributor: {}", plain(&module.card.contributor)));
         line(format!("- licence: {}", plain(&module.card.licence)));
         line(format!("- classes: {}", plain(&module.head.classes.join(", "))));
+        for (class, texts) in &module.card.class_texts {
+            let untrained = if module.card.classes.contains(class) { "" } else { ", without training on images of it" };
+            let texts: Vec<String> = texts.iter().map(|text| format!("\u{201c}{}\u{201d}", plain(text))).collect();
+            line(format!("- class {} is what these texts say{untrained}: {}", plain(class), texts.join(", ")));
+        }
         line(format!("- LoRA of rank {} at {} sites, trained at {trained} pixels", module.rank, module.sites.len()));
         line(format!("- trained: {}\n", plain(&module.card.created)));
         match module.card.metrics.is_empty() {
             true => line("No result was recorded (`packer eval --record` does).\n".into()),
             false => {
-                if !manifest.metrics.contains_key(&module.card.task) {
+                if module.head.classes != module.card.classes {
+                    line("Results with the trained classes alone; they do not hold of this bundle, which has more classes:\n".into());
+                } else if !manifest.metrics.contains_key(&module.card.task) {
                     line("Results of the module alone, before it was merged with others; they do not hold of this bundle:\n".into());
                 }
                 line("| metric | value | 95 % interval | images |\n|---|---|---|---|".into());
@@ -54,7 +61,26 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
     line(String::new());
     line("## Limits\n".into());
     line("The results hold for images like those that they were measured on. Other scanners, stains and".into());
-    line("patients can be worse: measure on your own images first. Probabilities are not calibrated.".into());
+    line("patients can be worse: measure on your own images first.".into());
+    for head in &manifest.heads {
+        let task = plain(&head.task);
+        line(match &head.calibration {
+            None => {
+                format!("\nProbabilities of {task} are not calibrated, and nothing tells images that it does not know.")
+            }
+            Some(c) => {
+                let unsure = match c.least_probability > 0.0 {
+                    true => format!(", nor where no class has a probability of {}", c.least_probability),
+                    false => String::new(),
+                };
+                format!(
+                    "\nProbabilities of {task} are calibrated at temperature {:.3} (expected calibration error {:.3} on the {} held-out images \
+                     that it was fitted on). No answer is given for images with an out-of-distribution score above {:.3}{unsure}.",
+                    c.temperature, c.error, c.n, c.threshold
+                )
+            }
+        });
+    }
     card
 }
 

@@ -27,6 +27,8 @@ use crate::merge::model::{Composition, Model};
 use crate::merge::routed::{Prototypes, Seen};
 use crate::predict::{Predictor, probabilities};
 
+mod calibrated;
+
 const ALL: &str = "q,k,v,o,fc1,fc2";
 
 fn key() -> SigningKey {
@@ -34,7 +36,7 @@ fn key() -> SigningKey {
 }
 
 fn options() -> Options {
-    Options { name: "test".into(), counter: 1, predecessor: None, intended_use: "tests".into() }
+    Options { name: "test".into(), counter: 1, predecessor: None, intended_use: "tests".into(), least_probability: 0.0 }
 }
 
 fn verified(bytes: Vec<u8>) -> VerifiedBundle {

@@ -121,7 +121,8 @@ impl Forge {
     fn head_of(&self, pushed: &Pushed) -> Result<Head, Error> {
         let (manifest, name) = (pushed.signed.description(), "head.safetensors");
         let path = Path::new(&manifest.name).join(name);
-        Head::read(&path, &self.entry(pushed, name)?, &manifest.classes, self.base.config.features())
+        let head = Head::read(&path, &self.entry(pushed, name)?, &manifest.classes, self.base.config.features())?;
+        Ok(head.uncalibrated())
     }
 
     /// The model of `members` once everything up to `push` is merged. `before` is the model of all but the last, if that is at hand; without it a sequential method makes the

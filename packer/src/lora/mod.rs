@@ -1,25 +1,29 @@
 //! LoRA modules (Hu et al. 2021): which sites they adapt, their factors, their head, and their files.
 //!
-//! A module is a folder: `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `head.safetensors`
-//! (`weight` of classes x features, `bias` of classes) and `module.json`.
+//! A module is a folder: `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `head.safetensors` ([`Head`]) and
+//! `module.json`.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use medforge_runtime::preprocess::Preprocessing;
-use medforge_runtime::tensors::{self, Tensor};
+use medforge_runtime::tensors::Tensor;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::base::{Family, Identity, PROJECTION, Vit, VitConfig};
 use crate::{Error, output};
 
+mod familiar;
+mod head;
 pub mod peft;
 mod stack;
 mod target;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub use familiar::{Calibration, Familiar, Interval};
+pub use head::{Head, TextHead};
 pub use stack::{compact, stack};
 pub use target::{Target, Targets};
 
@@ -57,16 +61,6 @@ impl Factors {
     }
 }
 
-/// A linear classifier on the base's feature.
-#[derive(Clone, Debug)]
-pub struct Head {
-    pub classes: Vec<String>,
-    /// [classes, features]
-    pub weight: Tensor,
-    /// One value a class.
-    pub bias: Tensor,
-}
-
 /// `module.json`: what a module is for and how it was made.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,6 +82,12 @@ pub struct ModuleCard {
     /// RFC 3339, UTC, whole seconds.
     pub created: String,
     pub classes: Vec<String>,
+    /// By class, the texts that its row of the head is made of; empty for a linear head.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub class_texts: BTreeMap<String, Vec<String>>,
+    /// What was measured on images held out of the training, if any were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// The settings and the course of the training.
     pub training: serde_json::Value,
     /// Results recorded by `packer eval --record`.
@@ -135,8 +135,22 @@ impl Module {
         }
         let (rank, alpha, sites) = peft::read(place, &file, &base.config)?;
         let path = place.join("head.safetensors");
-        let head = Head::read(&path, &file("head.safetensors")?, &card.classes, base.config.features())?;
+        let mut head = Head::read(&path, &file("head.safetensors")?, &card.classes, base.config.features())?;
+        if head.familiar.is_some() != card.calibration.is_some() {
+            let what = "and module.json do not agree on whether the module is calibrated".into();
+            return Err(Error::Config { path, what });
+        }
+        if let Some(calibration) = &card.calibration {
+            check_calibration(&place.join("module.json"), calibration)?;
+            head.temperature = calibration.temperature;
+        }
         Ok(Module { rank, alpha, sites, head, card })
+    }
+
+    /// Without what was measured on held-out images: for others to merge, who need none of it.
+    pub fn uncalibrated(&self) -> Module {
+        let (head, card) = (self.head.clone().uncalibrated(), ModuleCard { calibration: None, ..self.card.clone() });
+        Module { head, card, ..self.clone() }
     }
 
     /// SHA-256 in hex of the factors' file: which weights these are, whatever the card says.
@@ -161,31 +175,6 @@ impl Module {
         let mut bytes = serde_json::to_vec_pretty(&self.card).expect("a card is plain data");
         bytes.push(b'\n');
         bytes
-    }
-}
-
-impl Head {
-    /// Reads the `bytes` of a head's file and checks its shapes; messages name it as `path`.
-    pub fn read(path: &Path, bytes: &[u8], classes: &[String], features: usize) -> Result<Self, Error> {
-        let mut tensors = tensors::read(bytes, &path.display().to_string())?;
-        let mut take = |name: &str, expected: Vec<usize>| match tensors.remove(name) {
-            Some(tensor) if tensor.shape == expected => Ok(tensor),
-            Some(tensor) => {
-                Err(Error::TensorShape { path: path.to_owned(), tensor: name.into(), found: tensor.shape, expected })
-            }
-            None => Err(Error::TensorMissing { path: path.to_owned(), tensor: name.into() }),
-        };
-        let weight = take("weight", vec![classes.len(), features])?;
-        let bias = take("bias", vec![classes.len()])?;
-        match tensors.keys().next() {
-            Some(name) => Err(Error::TensorUnknown { path: path.to_owned(), tensors: name.clone() }),
-            None => Ok(Head { classes: classes.to_vec(), weight, bias }),
-        }
-    }
-
-    /// The head's file.
-    pub fn file(&self) -> Result<Vec<u8>, Error> {
-        Ok(tensors::write([("bias", &self.bias), ("weight", &self.weight)], &BTreeMap::new())?)
     }
 }
 
@@ -220,4 +209,15 @@ fn read_card(path: &Path, bytes: &[u8]) -> Result<ModuleCard, Error> {
         return Err(refuse("names fewer than two classes".into()));
     }
     Ok(card)
+}
+
+fn check_calibration(path: &Path, calibration: &Calibration) -> Result<(), Error> {
+    let positive = |value: f64| value.is_finite() && value > 0.0;
+    match positive(calibration.temperature) && positive(calibration.threshold) {
+        true => Ok(()),
+        false => {
+            let what = "has a calibration whose temperature or threshold is not a number above zero".into();
+            Err(Error::Config { path: path.to_owned(), what })
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use medforge_runtime::tensors::Tensor;
+use medforge_runtime::tensors::{self, Tensor};
 
 use crate::base::tests::{FAMILIES, small};
 
@@ -29,6 +29,9 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
             classes: classes.clone(),
             weight: numbers(vec![2, vit.config.features()], 1),
             bias: numbers(vec![2], 2),
+            logit_scale: None,
+            temperature: 1.0,
+            familiar: None,
         },
         card: ModuleCard {
             format: ModuleCard::FORMAT.into(),
@@ -42,6 +45,8 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
             preprocessing: vit.preprocessing_for(size).unwrap(),
             created: "2026-01-01T00:00:00Z".into(),
             classes,
+            class_texts: BTreeMap::new(),
+            calibration: None,
             training: serde_json::json!({}),
             metrics: vec![],
         },

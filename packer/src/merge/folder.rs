@@ -88,7 +88,7 @@ impl MergedModel {
             if !is_task_name(&card.task) {
                 return Err(Error::Merge { what: format!("{:?} cannot be a task's name", card.task) });
             }
-            if heads.insert(card.task.clone(), module.head.clone()).is_some() {
+            if heads.insert(card.task.clone(), module.head.clone().uncalibrated()).is_some() {
                 let what = format!("two modules are for the task {}; a merged model has one head for each", card.task);
                 return Err(Error::Merge { what });
             }
@@ -102,7 +102,7 @@ impl MergedModel {
             });
         }
         let kept = merged.kept;
-        let whole = merged.into_module(first.head.clone(), first.card.clone())?;
+        let whole = merged.into_module(first.head.clone().uncalibrated(), first.card.clone())?;
         let record = Record {
             format: Record::FORMAT.into(),
             version: Record::VERSION,
@@ -172,6 +172,8 @@ impl MergedModel {
             preprocessing: record.preprocessing.clone(),
             created: record.created.clone(),
             classes: member.classes.clone(),
+            class_texts: BTreeMap::new(),
+            calibration: None,
             training: serde_json::json!({ "merge": record }),
             metrics: Vec::new(),
         };

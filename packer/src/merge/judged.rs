@@ -54,7 +54,44 @@ pub(super) fn cross_entropy(head: &Head, features: &[f32], labels: &[f32]) -> (f
         loss -= p.iter().zip(label).map(|(p, y)| f64::from(*y) * p.max(LEAST).ln()).sum::<f64>() / n as f64;
         let off: Vec<f64> = p.iter().zip(label).map(|(p, y)| (p - f64::from(*y)) / n as f64).collect();
         let to = |j: usize| (0..classes).map(|c| off[c] * f64::from(head.weight.data[c * hidden + j])).sum::<f64>();
-        gradient.extend((0..hidden).map(to));
+        gradient.extend(head.input_gradient(row, (0..hidden).map(to).collect()));
     }
     (loss, gradient)
+}
+
+#[cfg(test)]
+mod tests {
+    use medforge_runtime::tensors::Tensor;
+
+    use super::*;
+
+    #[test]
+    fn the_gradient_is_that_of_finite_differences() {
+        let weight = Tensor::f32(vec![2, 3], vec![0.6, 0.8, 0.0, -0.48, 0.6, 0.64]);
+        for logit_scale in [None, Some(7.0)] {
+            let classes = vec!["a".into(), "b".into()];
+            let head = Head {
+                classes,
+                weight: weight.clone(),
+                bias: Tensor::f32(vec![2], vec![0.0; 2]),
+                logit_scale,
+                temperature: 1.0,
+                familiar: None,
+            };
+            let (features, labels) = ([0.3, -0.2, 0.5, 1.0, 0.4, -0.7], [1.0, 0.0, 0.25, 0.75]);
+            let (_, gradient) = cross_entropy(&head, &features, &labels);
+            for (i, expected) in gradient.into_iter().enumerate() {
+                let at = |step: f32| {
+                    let mut moved = features;
+                    moved[i] += step;
+                    cross_entropy(&head, &moved, &labels).0
+                };
+                let found = (at(1e-2) - at(-1e-2)) / 2e-2;
+                assert!(
+                    (found - expected).abs() < 1e-3 * (1.0 + expected.abs()),
+                    "{logit_scale:?} {i}: {found} {expected}"
+                );
+            }
+        }
+    }
 }

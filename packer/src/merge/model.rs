@@ -94,6 +94,9 @@ mod tests {
             classes: vec!["no".into(), "yes".into()],
             weight: Tensor::f32(vec![2, 2], weight),
             bias: Tensor::f32(vec![2], vec![0.0, -10.0 * middle]),
+            logit_scale: None,
+            temperature: 1.0,
+            familiar: None,
         }
     }
 

@@ -21,7 +21,7 @@ fn one_step_agrees_with_the_processor() {
     for method in [lora(), Method::Full] {
         let settings = settings(method.clone());
         let exact = Cpu::<f64>::poisoned();
-        let mut run = Run::new(&exact, &vit, 2, &settings).unwrap();
+        let mut run = Run::new(&exact, &vit, 2, None, &settings).unwrap();
         for step in 1..=3 {
             run.step(&pixels, &labels, 1e-2, step);
         }
@@ -32,7 +32,7 @@ fn one_step_agrees_with_the_processor() {
                 continue;
             }
             let gpu = &variant.gpu;
-            let mut other = Run::new(gpu, &vit, 2, &settings).unwrap();
+            let mut other = Run::new(gpu, &vit, 2, None, &settings).unwrap();
             other.parameters.restore(gpu, &reached).unwrap();
             let (found_loss, found) = other.gradients(&pixels, &labels);
             let scale = gpu.download(&gpu.loss_gradient()).unwrap()[0];
@@ -116,12 +116,12 @@ fn a_batch_that_does_not_fit_is_split() {
         let weights: u64 = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
         let small = Gpu::open(Options { number, budget: Some(weights + 3 * bytes), ..Options::default() }).unwrap();
         assert!(per_pass(&small, &vit.config, &settings) < 8);
-        assert_eq!(Run::new(&variant.gpu, &vit, 2, &settings).unwrap().per_pass, 8);
+        assert_eq!(Run::new(&variant.gpu, &vit, 2, None, &settings).unwrap().per_pass, 8);
         let many_heads = VitConfig { heads: 20_000, ..vit.config.clone() };
         assert_eq!(per_pass(&variant.gpu, &many_heads, &settings), 3);
         for parts in [1, 3, 7] {
             let mut runs = [parts, 8].map(|per_pass| {
-                let run = Run::new(&variant.gpu, &vit, 2, &settings).unwrap();
+                let run = Run::new(&variant.gpu, &vit, 2, None, &settings).unwrap();
                 Run { per_pass, ..run }
             });
             for step in 1..=3 {
@@ -150,7 +150,7 @@ fn full_memory_names_the_batch_that_fits() {
         // Enough for a few images, as where a driver does not tell how much there is and nothing is split ahead.
         let budget = Some(2 * weights + 4 * bytes);
         let gpu = Gpu::open(Options { number, budget, ..Options::default() }).unwrap();
-        let mut run = Run { per_pass: 24, ..Run::new(&gpu, &vit, 2, &settings).unwrap() };
+        let mut run = Run { per_pass: 24, ..Run::new(&gpu, &vit, 2, None, &settings).unwrap() };
         let loss = run.step(&vec![0.5; 24 * 192], &[1; 24], 1e-3, 1);
         let error = explain(gpu.download(&loss).expect_err("it cannot fit"), &vit, &settings);
         let Error::GpuBatch { fits, .. } = error else { panic!("{error}") };
@@ -186,7 +186,8 @@ fn a_lost_device_is_an_error_and_the_checkpoint_stays() {
     let training = dataset.indices(Split::Train);
     let images = Images::load(&dataset, &training, &vit.preprocessing_for(8).unwrap()).unwrap();
     let positions: Vec<usize> = (0..training.len()).collect();
-    let examples = Examples { classes: &dataset.classes, images: &images, training: &positions, validation: &[] };
+    let examples =
+        Examples { classes: &dataset.classes, images: &images, training: &positions, validation: &[], head: None };
     for variant in variants().iter().filter(|v| !v.half).take(1) {
         let number = Some(variant.gpu.engine().adapter.index);
         let gpu = Gpu::open(Options { number, ..Options::default() }).unwrap();

@@ -1,4 +1,4 @@
-//! Training: a LoRA module and a linear head on a frozen base, or with `full` every weight of the base.
+//! Training: a LoRA module and a linear head (or under a fixed head of texts) on a frozen base, or with `full` every weight of the base.
 //!
 //! One step is one batch on the tape, then AdamW. The state after any step can be written to a checkpoint and taken up
 //! again: batches and augmentation depend only on the seed, the epoch and the image, so a resumed run gives the same bytes.
@@ -69,6 +69,8 @@ pub struct Examples<'a> {
     pub training: &'a [usize],
     /// Indices into `images`; the best epoch on these is kept, the last one if there are none.
     pub validation: &'a [usize],
+    /// A head of texts that stays as it is; else a linear one is trained.
+    pub head: Option<&'a Head>,
 }
 
 /// What one epoch came to.
@@ -149,10 +151,10 @@ fn run<D: Device + 'static>(
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Trained, Error> {
-    let Examples { classes, images, training, validation } = examples;
+    let Examples { classes, images, training, validation, head } = examples;
     let per_epoch = training.len().div_ceil(settings.batch);
     let total = per_epoch * settings.epochs;
-    let mut run = Run::new(device, vit, classes.len(), settings)?;
+    let mut run = Run::new(device, vit, classes.len(), head, settings)?;
     let mut state = match resume {
         Some(checkpoint) => {
             run.parameters.restore(device, &checkpoint)?;
@@ -220,7 +222,7 @@ fn run<D: Device + 'static>(
         Some(best) => (best.epoch, best.weights),
         None => (settings.epochs, run.parameters.weights(device)?),
     };
-    let (sites, head, base) = parameters::split(weights, classes, settings)?;
+    let (sites, head, base) = parameters::split(weights, classes, run.parameters.fixed(), settings)?;
     Ok(Trained {
         sites,
         head,
@@ -248,7 +250,7 @@ pub struct Stepper<'a, D: Device>(Run<'a, D>);
 impl<'a, D: Device + 'static> Stepper<'a, D> {
     /// Fresh weights for a head of `classes` classes.
     pub fn new(device: &'a D, vit: &'a Vit, classes: usize, settings: &'a Settings) -> Result<Self, Error> {
-        Ok(Stepper(Run::new(device, vit, classes, settings)?))
+        Ok(Stepper(Run::new(device, vit, classes, None, settings)?))
     }
 
     /// One step on normalised pixels [labels.len(), 3, size, size], counted from 1; its loss, once it is done.
@@ -270,8 +272,14 @@ struct Run<'a, D: Device> {
 }
 
 impl<'a, D: Device + 'static> Run<'a, D> {
-    fn new(device: &'a D, vit: &'a Vit, classes: usize, settings: &'a Settings) -> Result<Self, Error> {
-        let parameters = Parameters::new(device, vit, classes, settings)?;
+    fn new(
+        device: &'a D,
+        vit: &'a Vit,
+        classes: usize,
+        head: Option<&Head>,
+        settings: &'a Settings,
+    ) -> Result<Self, Error> {
+        let parameters = Parameters::new(device, vit, classes, head, settings)?;
         let frozen = match settings.method {
             Method::Lora { .. } => Some(Weights::frozen(device, vit, settings.size)),
             Method::Full => None,
@@ -339,7 +347,7 @@ impl<'a, D: Device + 'static> Run<'a, D> {
             }
         };
         let feature = forward(tape, weights, &self.parameters.low_rank(vars), self.device, images);
-        tape.linear(&feature, &vars["head.weight"], Some(&vars["head.bias"]), None)
+        self.parameters.logits(tape, vars, &feature)
     }
 }
 

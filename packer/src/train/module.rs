@@ -1,5 +1,7 @@
 //! From the result of a training to a module with its card.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::{Method, Settings, Trained};
@@ -36,6 +38,8 @@ impl Trained {
             preprocessing: vit.preprocessing_for(image_size)?,
             created: output::now(),
             classes: self.head.classes.clone(),
+            class_texts: BTreeMap::new(),
+            calibration: None,
             training: json!({
                 "settings": settings,
                 "epochs": self.epochs,

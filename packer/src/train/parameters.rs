@@ -18,6 +18,15 @@ use super::{Method, Settings, branches, targets};
 pub struct Parameters<D: Device> {
     list: BTreeMap<String, Parameter<D>>,
     scale: f64,
+    /// A head that stays as it is; else `list` has one.
+    fixed: Option<Fixed<D>>,
+}
+
+/// A head of texts on the device.
+struct Fixed<D: Device> {
+    head: Head,
+    /// The rows times the logit scale.
+    weight: Var<D>,
 }
 
 struct Parameter<D: Device> {
@@ -31,8 +40,15 @@ struct Parameter<D: Device> {
 pub type Host = BTreeMap<String, Tensor>;
 
 impl<D: Device + 'static> Parameters<D> {
-    /// A starts uniform within 1/sqrt(in) (as PEFT starts it), B and the head at zero; full training starts from the base.
-    pub fn new(device: &D, vit: &Vit, classes: usize, settings: &Settings) -> Result<Self, Error> {
+    /// A starts uniform within 1/sqrt(in) (as PEFT starts it), B at zero and so does a head for `classes` classes, unless `fixed` is to stay
+    /// as it is; full training starts from the base.
+    pub fn new(
+        device: &D,
+        vit: &Vit,
+        classes: usize,
+        fixed: Option<&Head>,
+        settings: &Settings,
+    ) -> Result<Self, Error> {
         let mut host = Host::new();
         let mut scale = 1.0;
         match &settings.method {
@@ -51,19 +67,39 @@ impl<D: Device + 'static> Parameters<D> {
             Method::Full => host.extend(vit.tensors.iter().map(|(n, t)| (n.clone(), t.clone()))),
         }
         let features = vit.config.features();
-        host.insert("head.weight".into(), Tensor::f32(vec![classes, features], vec![0.0; classes * features]));
-        host.insert("head.bias".into(), Tensor::f32(vec![classes], vec![0.0; classes]));
+        if fixed.is_none() {
+            host.insert("head.weight".into(), Tensor::f32(vec![classes, features], vec![0.0; classes * features]));
+            host.insert("head.bias".into(), Tensor::f32(vec![classes], vec![0.0; classes]));
+        }
+        let fixed = fixed.map(|head| {
+            let scale = head.logit_scale.unwrap_or(1.0);
+            let rows: Vec<f32> = head.weight.data.iter().map(|w| w * scale).collect();
+            Fixed { head: head.clone(), weight: Var::constant(Matrix::frozen(device, &rows, classes, features)) }
+        });
         let list = host.into_iter().map(|(name, tensor)| {
             let len = tensor.data.len();
             let (first, second) = (device.zeros(len), device.zeros(len));
             (name, Parameter { shape: tensor.shape, weight: device.upload(&tensor.data), first, second })
         });
-        Ok(Parameters { list: list.collect(), scale })
+        Ok(Parameters { list: list.collect(), scale, fixed })
     }
 
     /// Number of classes of the head.
     pub fn classes(&self) -> usize {
-        self.list["head.weight"].shape[0]
+        self.fixed.as_ref().map_or_else(|| self.list["head.weight"].shape[0], |fixed| fixed.head.classes.len())
+    }
+
+    /// The logits [batch, classes] of features [batch, features]; `vars` are all weights.
+    pub fn logits(&self, tape: &Tape<D>, vars: &BTreeMap<String, Var<D>>, feature: &Var<D>) -> Var<D> {
+        match &self.fixed {
+            Some(fixed) => tape.linear(&tape.l2_normalise(feature, LEAST_LENGTH), &fixed.weight, None, None),
+            None => tape.linear(feature, &vars["head.weight"], Some(&vars["head.bias"]), None),
+        }
+    }
+
+    /// The head that stays as it is, if there is one.
+    pub fn fixed(&self) -> Option<&Head> {
+        self.fixed.as_ref().map(|fixed| &fixed.head)
     }
 
     /// The name of every weight and how many values it has.
@@ -156,18 +192,32 @@ impl<D: Device> Parameter<D> {
     }
 }
 
-/// Trained weights as the factors of each site, the head, and after full training the base's weights.
+/// A feature shorter than this is not made longer.
+const LEAST_LENGTH: f64 = 1e-12;
+
+/// Trained weights as the factors of each site, the head (`fixed` if there is one), and after full training the base's weights.
 #[expect(clippy::type_complexity)]
 pub fn split(
     mut weights: Host,
     classes: &[String],
+    fixed: Option<&Head>,
     settings: &Settings,
 ) -> Result<(BTreeMap<String, Factors>, Head, Option<Host>), Error> {
     let mut take = |name: &str| {
         let missing = || Error::Checkpoint { what: format!("tensor {name} is missing") };
         weights.remove(name).ok_or_else(missing)
     };
-    let head = Head { classes: classes.to_vec(), weight: take("head.weight")?, bias: take("head.bias")? };
+    let head = match fixed {
+        Some(head) => head.clone(),
+        None => Head {
+            classes: classes.to_vec(),
+            weight: take("head.weight")?,
+            bias: take("head.bias")?,
+            logit_scale: None,
+            temperature: 1.0,
+            familiar: None,
+        },
+    };
     if settings.method == Method::Full {
         return Ok((BTreeMap::new(), head, Some(weights)));
     }

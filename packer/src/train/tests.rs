@@ -89,7 +89,7 @@ pub(super) fn run_on<D: Device + 'static>(
     let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
     let positions: Vec<usize> = (0..all.len()).collect();
     let (training, validation) = positions.split_at(training.len());
-    let examples = Examples { classes: &dataset.classes, images: &images, training, validation };
+    let examples = Examples { classes: &dataset.classes, images: &images, training, validation, head: None };
     let mut stopper = Stopper { at: stop, done: 0, kept: None, dir: tempfile::tempdir().unwrap() };
     let first = train(device, &vit, examples, settings, None, &mut stopper);
     match stop {
@@ -166,7 +166,8 @@ fn a_training_that_diverges_says_so() {
     let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
     let positions: Vec<usize> = (0..all.len()).collect();
     let settings = Settings { learning_rate: 1e30, epochs: 20, ..settings(Method::Full) };
-    let examples = Examples { classes: &dataset.classes, images: &images, training: &positions, validation: &[] };
+    let examples =
+        Examples { classes: &dataset.classes, images: &images, training: &positions, validation: &[], head: None };
     let end = train(&Cpu::<f32>::new(), &vit, examples, &settings, None, &mut Unobserved);
     assert!(matches!(end, Err(Error::Diverged { .. })));
 }
@@ -178,7 +179,7 @@ fn a_checkpoint_of_other_settings_or_data_is_refused() {
     let settings = settings(lora());
     let vit = small(Family::Vit);
     let device = Cpu::<f32>::new();
-    let parameters = Parameters::new(&device, &vit, 2, &settings).unwrap();
+    let parameters = Parameters::new(&device, &vit, 2, None, &settings).unwrap();
     parameters
         .checkpoint(&device, &settings, &checkpoint::Progress::default(), &None)
         .unwrap()
@@ -196,4 +197,46 @@ fn the_learning_rate_rises_then_falls_to_nothing() {
     let rates: Vec<f64> = (0..100).map(|s| learning_rate(&settings, s, 100)).collect();
     assert!((rates[0] - 0.1).abs() < 1e-3 && rates[..10].is_sorted());
     assert!(rates[10..].windows(2).all(|w| w[1] < w[0]) && rates[99] < 1e-3);
+}
+
+#[test]
+fn a_head_of_texts_stays_as_it_is_and_the_base_moves_to_it() {
+    let (_dir, dataset) = data();
+    let place = crate::parity::folder("clip");
+    let (vit, tower) = (Vit::open(&place).unwrap(), crate::base::TextTower::open(&place).unwrap());
+    let texts = [("bright", "a bright picture"), ("dark", "a dark picture")];
+    let texts = texts.map(|(class, text)| (class.to_owned(), vec![text.to_owned()])).into();
+    let head = Head::of_texts(&tower, &dataset.classes, &texts).unwrap();
+    let all = dataset.indices(crate::data::Split::Train);
+    let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
+    let positions: Vec<usize> = (0..all.len()).collect();
+    let (training, validation) = positions.split_at(24);
+    let examples = Examples { classes: &dataset.classes, images: &images, training, validation, head: Some(&head) };
+    let method = Method::Lora { rank: 2, alpha: 4.0, targets: "q,v,projection".into(), last_layers: None };
+    let settings = Settings { epochs: 20, ..settings(method) };
+    let trained = train(&Cpu::<f32>::poisoned(), &vit, examples, &settings, None, &mut Unobserved).unwrap();
+    assert_eq!((&trained.head.weight, trained.head.logit_scale), (&head.weight, Some(tower.logit_scale)));
+    let (first, last) = (trained.epochs[0].loss, trained.epochs.last().unwrap().loss);
+    assert!(last < 0.5 * first, "{first} to {last}");
+    let validation = trained.epochs[trained.kept_epoch - 1].validation.unwrap();
+    assert!(validation.balanced_accuracy > 0.9, "{validation:?}");
+
+    // What validation measured is what the module says of the same images.
+    let about = About { task: "t".into(), contributor: "c".into(), licence: "MIT".into() };
+    let kept = trained.kept_epoch;
+    let expected = trained.epochs[kept - 1].validation.unwrap().loss;
+    let module = trained.into_module(&vit, &settings, about).unwrap();
+    let rows = predict::Predictor::new(&Cpu::<f32>::new(), &vit, Some(&module), 8).features_of(
+        &images,
+        &positions[24..],
+        |_| {},
+    );
+    let labels = &images.labels()[24..];
+    let sure = rows
+        .unwrap()
+        .iter()
+        .zip(labels)
+        .map(|(row, &label)| -predict::probabilities(&module.head, row)[label].ln())
+        .sum::<f64>();
+    assert!((sure / labels.len() as f64 - expected).abs() < 1e-4);
 }

@@ -81,7 +81,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Base {
-    /// `dinov2` or `vit`.
+    /// `clip`, `dinov2` or `vit`.
     pub family: String,
     /// Identifies the weights: 64 lower-case hex digits.
     pub digest: String,
@@ -122,7 +122,7 @@ pub struct Module {
 }
 
 /// The classification head of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Head {
     /// Letters a-z, digits and `._-`.
@@ -131,9 +131,31 @@ pub struct Head {
     pub entry: String,
     /// Class names in the order of the head's rows.
     pub classes: Vec<String>,
+    /// Those of the classes that only a text describes: nothing was trained on images of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub zero_shot: Vec<String>,
     /// What each class is in a coding scheme: as many as classes, or none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<Code>,
+    /// What the task's answers are worth, if that was measured; it holds of the composition that the manifest states.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
+}
+
+/// How a task's answers were calibrated, on images that no training saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// What logits are divided by before the softmax (Guo et al. 2017); above 0.
+    pub temperature: f64,
+    /// The expected calibration error with it, on the images that it was fitted on.
+    pub error: f64,
+    /// The out-of-distribution score above which an image is of a kind that the module does not know; above 0.
+    pub threshold: f64,
+    /// The probability of the likeliest class below which there is no answer; 0 for none.
+    pub least_probability: f64,
+    /// Images that it was measured on.
+    pub n: u64,
 }
 
 /// A coded concept (DICOM PS3.3, table 8.8-1).

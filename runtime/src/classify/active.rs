@@ -118,10 +118,12 @@ impl Active {
             let shares = task.routing.as_ref().zip(seen.get(&row.image)).map(|(routing, seen)| routing.shares(seen));
             let weights = composed.weights(shares.as_ref());
             let participants = composed.modules().zip(&weights);
+            let probabilities = composed.probabilities(&task.head, &features, &weights)?;
             Ok(Classification {
+                assessment: composed.assessment(&task.head, &features, &probabilities),
                 task: task.head.task.clone(),
                 classes: task.head.classes.clone(),
-                probabilities: composed.probabilities(&task.head, &features, &weights)?,
+                probabilities,
                 codes: task.head.codes.clone(),
                 bundle: task.bundle.clone(),
                 signers: task.signers.clone(),

@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 
 use super::base::{Adapter, Base, Factors};
-use super::parts;
+use super::parts::{self, Logits};
+use super::{Abstain, Assessment};
 use crate::Error;
 use crate::bundle::manifest::{self, Mode, Part};
 use crate::bundle::sha256_hex;
@@ -26,10 +27,8 @@ pub(super) struct Head {
     pub task: String,
     /// SHA-256 of its entry.
     pub digest: String,
-    /// `[classes, feature]`
-    pub weight: Vec<f32>,
-    /// `[classes]`
-    pub bias: Vec<f32>,
+    logits: Logits,
+    pub calibration: Option<manifest::Calibration>,
     pub classes: Arc<[String]>,
     pub codes: Arc<[manifest::Code]>,
 }
@@ -43,6 +42,8 @@ pub(super) struct Composed {
     pub networks: Vec<Arc<Adapter>>,
     /// By module: its weight, and the task whose share of an image it is multiplied with where the composition is routed.
     parts: Vec<(Arc<Module>, f64)>,
+    /// The network of the task's own module, where this is the composition that the head was calibrated for.
+    calibrated: Option<usize>,
 }
 
 /// What a composition's id is made of, as JSON in this order of keys.
@@ -90,7 +91,29 @@ impl Composed {
         };
         let identity = Identity { base: digest, head: &head.digest, mode, parts };
         let json = serde_json::to_vec(&identity).map_err(|error| Error::Selection { what: error.to_string() })?;
-        Ok(Composed { id: sha256_hex(&json).into(), mode, networks, parts: known })
+        Ok(Composed { id: sha256_hex(&json).into(), mode, networks, parts: known, calibrated: None })
+    }
+
+    /// The same as the composition that `head` was calibrated for, if it was.
+    pub fn calibrated(self, head: &Head) -> Self {
+        let own = self.parts.iter().position(|(module, _)| module.task == head.task);
+        Composed { calibrated: own.filter(|_| head.calibration.is_some()), ..self }
+    }
+
+    /// What calibration says of an image with these features and probabilities; none where the head was not calibrated for this composition.
+    pub fn assessment(&self, head: &Head, features: &[Vec<f32>], probabilities: &[f32]) -> Option<Assessment> {
+        let (own, stated) = (self.calibrated?, head.calibration.as_ref()?);
+        let score = head.logits.familiar.as_ref()?.score(features.get(own)?);
+        let largest = probabilities.iter().copied().fold(0.0, f32::max);
+        // Written so that a score that is no number abstains.
+        let abstain = if !(score <= stated.threshold) {
+            Some(Abstain::Unfamiliar)
+        } else if f64::from(largest) < stated.least_probability {
+            Some(Abstain::Unsure)
+        } else {
+            None
+        };
+        Some(Assessment { score, threshold: stated.threshold, abstain })
     }
 
     /// Bytes of networks that are not its modules' own.
@@ -127,12 +150,14 @@ impl Composed {
     /// The probabilities of the classes from the features under each network, computed in f64: the head's softmax; of several networks the
     /// sum with `weights`, negative sums counted as zero, brought to one (even where nothing is left).
     pub fn probabilities(&self, head: &Head, features: &[Vec<f32>], weights: &[f64]) -> Result<Vec<f32>, Error> {
+        let stated = self.calibrated.and(head.calibration.as_ref());
+        let temperature = stated.map_or(1.0, |stated| stated.temperature);
         let mut sum = match (self.mode, features) {
-            (Mode::Fusion, [feature]) => head.softmax(feature),
+            (Mode::Fusion, [feature]) => head.softmax(feature, temperature),
             _ => {
-                let mut sum = vec![0.0; head.bias.len()];
+                let mut sum = vec![0.0; head.classes.len()];
                 for (feature, weight) in features.iter().zip(weights) {
-                    sum.iter_mut().zip(head.softmax(feature)).for_each(|(s, p)| *s += weight * p);
+                    sum.iter_mut().zip(head.softmax(feature, temperature)).for_each(|(s, p)| *s += weight * p);
                 }
                 sum
             }
@@ -176,17 +201,24 @@ impl Module {
 
 impl Head {
     /// Of `stated`, from its checked tensors.
-    pub fn new(stated: &manifest::Head, digest: &str, (weight, bias): (Vec<f32>, Vec<f32>)) -> Self {
+    pub fn new(stated: &manifest::Head, digest: &str, logits: Logits) -> Self {
         let classes = stated.classes.clone().into();
         let codes = stated.codes.clone().into();
-        Head { task: stated.task.clone(), digest: digest.to_owned(), weight, bias, classes, codes }
+        let calibration = stated.calibration.clone();
+        Head { task: stated.task.clone(), digest: digest.to_owned(), logits, calibration, classes, codes }
     }
 
-    fn softmax(&self, feature: &[f32]) -> Vec<f64> {
-        let rows = self.weight.chunks_exact(feature.len()).zip(&self.bias);
+    fn softmax(&self, feature: &[f32], temperature: f64) -> Vec<f64> {
+        let Logits { weight, bias, logit_scale, .. } = &self.logits;
+        let factor = logit_scale.map_or(1.0, |scale| {
+            let length = feature.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
+            scale / length.max(1e-12)
+        });
+        let rows = weight.chunks_exact(feature.len()).zip(bias);
         let logits: Vec<f64> = rows
             .map(|(row, &bias)| {
-                f64::from(bias) + row.iter().zip(feature).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>()
+                let product = row.iter().zip(feature).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>();
+                (f64::from(bias) + factor * product) / temperature
             })
             .collect();
         let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);

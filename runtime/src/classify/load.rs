@@ -88,7 +88,7 @@ fn unchecked(bundle: &VerifiedBundle, options: &Options, other: Option<&Active>)
         let tensors = parts::head(stated, bundle.tensors(&stated.entry)?, feature)?;
         let head = Head::new(stated, &digest_of(&stated.entry), tensors);
         let Composition { mode, parts, .. } = composition(manifest, &stated.task);
-        let default = Composed::new(&base, &manifest.base.digest, &head, *mode, parts, &modules)?;
+        let default = Composed::new(&base, &manifest.base.digest, &head, *mode, parts, &modules)?.calibrated(&head);
         let (head, default) = (Arc::new(head), Arc::new(default));
         let (bundle, signers, routing) = (id.clone(), signers.clone(), routing.clone());
         tasks.insert(stated.task.clone(), Task { head, default, bundle, signers, routing });

@@ -67,6 +67,8 @@ pub struct Classification {
     pub codes: Arc<[Code]>,
     /// As many as classes; they sum to 1.
     pub probabilities: Vec<f32>,
+    /// What the task's calibration says of the image; none where the task was not calibrated, or not for what it ran with here.
+    pub assessment: Option<Assessment>,
     /// The id of the bundle that the task came with.
     pub bundle: Arc<str>,
     /// The trusted public keys that signed it, in hex.
@@ -77,6 +79,37 @@ pub struct Classification {
     pub modules: Arc<[Participant]>,
     /// How long it took.
     pub times: Times,
+}
+
+/// Whether an image is of a kind that a task's module knows, and its answer one to rely on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Assessment {
+    /// The out-of-distribution score: Mahalanobis' distance of the image's feature from the nearest class of the training images (Lee et al.
+    /// 2018, section 2.1), divided by the root of the feature's width. About 1 for images like those.
+    pub score: f64,
+    /// The score that 95 % of the images that the task was calibrated on did not exceed.
+    pub threshold: f64,
+    /// Why there should be no answer, if so. Probabilities are given all the same, for the record.
+    pub abstain: Option<Abstain>,
+}
+
+/// Why a task should give no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Abstain {
+    /// The out-of-distribution score is above the threshold.
+    Unfamiliar,
+    /// No class is as probable as the bundle asks for.
+    Unsure,
+}
+
+impl Abstain {
+    /// Its word in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Abstain::Unfamiliar => "unfamiliar",
+            Abstain::Unsure => "unsure",
+        }
+    }
 }
 
 /// How long the parts of a classification took, on the wall. They are never what makes two classifications differ.

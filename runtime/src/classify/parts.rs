@@ -48,16 +48,62 @@ pub(super) fn module(
     take.finish(by_site)
 }
 
-/// A head's `weight` `[classes, feature]` and `bias` `[classes]`.
+/// From a feature to logits.
+pub(super) struct Logits {
+    /// `[classes, feature]`
+    pub weight: Vec<f32>,
+    /// `[classes]`
+    pub bias: Vec<f32>,
+    /// The length that a feature is brought to first, where the rows are features of texts.
+    pub logit_scale: Option<f64>,
+    /// What the task's images look like, where the head is calibrated.
+    pub familiar: Option<Familiar>,
+}
+
+/// Gaussians around the classes of a task, with one covariance for all (Lee et al. 2018, section 2.1).
+pub(super) struct Familiar {
+    /// `[feature, feature]`: R of the covariance's inverse R^T R.
+    whitening: Vec<f32>,
+    /// `[classes, feature]`: R times each class's mean.
+    means: Vec<f32>,
+}
+
+impl Familiar {
+    /// Mahalanobis' distance of `feature` from the nearest class, divided by the root of the feature's width.
+    pub fn score(&self, feature: &[f32]) -> f64 {
+        let width = feature.len();
+        let product = |row: &[f32]| row.iter().zip(feature).map(|(r, f)| f64::from(*r) * f64::from(*f)).sum::<f64>();
+        let whitened: Vec<f64> = self.whitening.chunks_exact(width).map(product).collect();
+        let to = |mean: &[f32]| whitened.iter().zip(mean).map(|(w, m)| (w - f64::from(*m)).powi(2)).sum::<f64>();
+        let nearest = self.means.chunks_exact(width).map(to).fold(f64::INFINITY, f64::min);
+        (nearest / width as f64).sqrt()
+    }
+}
+
+/// A head's `weight` `[classes, feature]` and `bias` `[classes]`, or `weight` and `logit_scale` `[1]`; of a calibrated one also `ood_means`
+/// `[classes, feature]` and `ood_whitening` `[feature, feature]`.
 pub(super) fn head(
     stated: &manifest::Head,
     tensors: BTreeMap<String, Tensor>,
     feature: usize,
-) -> Result<(Vec<f32>, Vec<f32>), Error> {
+) -> Result<Logits, Error> {
     let mut take = Take { entry: stated.entry.clone(), tensors, wrong: Vec::new(), class: None };
     let classes = stated.classes.len();
-    let parts = (take.tensor("weight", &[classes, feature]), take.tensor("bias", &[classes]));
-    take.finish(parts)
+    let weight = take.tensor("weight", &[classes, feature]);
+    let of_texts = take.tensors.contains_key("logit_scale");
+    let logit_scale = of_texts.then(|| take.tensor("logit_scale", &[1]).first().map_or(1.0, |scale| f64::from(*scale)));
+    let bias = if of_texts { vec![0.0; classes] } else { take.tensor("bias", &[classes]) };
+    if !of_texts && !stated.zero_shot.is_empty() {
+        take.refuse(
+            Class::TensorsMisfit,
+            "logit_scale is missing, and the manifest has classes without training".into(),
+        );
+    }
+    let familiar = stated.calibration.as_ref().map(|_| Familiar {
+        means: take.tensor("ood_means", &[classes, feature]),
+        whitening: take.tensor("ood_whitening", &[feature, feature]),
+    });
+    take.finish(Logits { weight, bias, logit_scale, familiar })
 }
 
 /// What tasks look like to the frozen base.
@@ -222,6 +268,27 @@ mod tests {
         assert!(
             module(&stated(1), good, &BTreeMap::new()).unwrap_err().to_string().contains("site q is not in the base")
         );
+    }
+
+    #[test]
+    fn a_head_of_texts_has_a_scale_and_no_bias() {
+        let stated = |zero_shot: &[&str]| manifest::Head {
+            task: "t".into(),
+            entry: "heads/t.safetensors".into(),
+            classes: vec!["a".into(), "b".into()],
+            zero_shot: zero_shot.iter().map(|class| (*class).to_owned()).collect(),
+            codes: Vec::new(),
+            calibration: None,
+        };
+        let texts = tensors(&[("weight", &[2, 3]), ("logit_scale", &[1])]);
+        let read = head(&stated(&["b"]), texts, 3).unwrap();
+        assert_eq!((read.logit_scale, read.bias), (Some(1.0), vec![0.0; 2]));
+        let linear = tensors(&[("weight", &[2, 3]), ("bias", &[2])]);
+        assert_eq!(head(&stated(&[]), linear.clone(), 3).unwrap().logit_scale, None);
+        let refused = |stated, tensors| head(&stated, tensors, 3).err().unwrap().to_string();
+        assert!(refused(stated(&["b"]), linear).contains("logit_scale is missing"));
+        let both = tensors(&[("weight", &[2, 3]), ("bias", &[2]), ("logit_scale", &[1])]);
+        assert!(refused(stated(&[]), both).contains("bias is not in the manifest"));
     }
 
     #[test]

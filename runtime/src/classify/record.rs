@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::Classification;
+use super::{Abstain, Assessment, Classification};
 use crate::Error;
 
 impl Classification {
@@ -29,7 +29,7 @@ impl Classification {
             }
             class
         });
-        let record = json!({
+        let mut record = json!({
             "task": self.task,
             "classes": classes.collect::<Vec<Value>>(),
             "bundle": &*self.bundle,
@@ -42,6 +42,10 @@ impl Classification {
             "preprocessing_us": self.times.preprocessing.as_micros() as u64,
             "base_us": self.times.base.as_micros() as u64,
         });
+        if let Some(Assessment { score, threshold, abstain }) = self.assessment {
+            record["ood"] = json!({ "score": score, "threshold": threshold });
+            record["abstain"] = json!(abstain.map(Abstain::name));
+        }
         serde_json_canonicalizer::to_string(&record).map_err(|error| Error::Device { what: error.to_string() })
     }
 }

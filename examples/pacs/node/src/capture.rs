@@ -18,7 +18,12 @@ const LINE: usize = 10 * DOT;
 pub fn file(answered: &Answered) -> Result<Vec<u8>> {
     let found = &answered.found;
     let mut lines = vec![format!("{} - research only", found.task)];
-    lines.extend(found.classes.iter().zip(&found.probabilities).map(|(class, p)| format!("{p:6.3} {class}")));
+    let abstains = found.assessment.and_then(|assessment| assessment.abstain);
+    lines.extend(abstains.map(|why| format!("no answer: {}", why.name())));
+    let shown = if abstains.is_some() { 0 } else { found.classes.len() };
+    lines.extend(
+        found.classes.iter().take(shown).zip(&found.probabilities).map(|(class, p)| format!("{p:6.3} {class}")),
+    );
     lines.push(format!("bundle {}", &found.bundle[..16]));
     let width = (answered.shown.width() as usize).clamp(WIDTHS[0], WIDTHS[1]).next_multiple_of(2);
     let (rows, pixels) = drawn(answered, &lines, width);

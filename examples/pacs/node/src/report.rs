@@ -4,6 +4,7 @@
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
+use medforge_runtime::classify::Abstain;
 
 use crate::Result;
 use crate::code::{self, Code, code, reference, sequence, text, uid};
@@ -42,13 +43,15 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
                 ("112040", "DCM", "Tracking Unique Identifier"),
                 &uid(&[&image, &device, "finding"]),
             ),
-            coded("CONTAINS", ("121071", "DCM", "Finding"), class(answered, found.top().0).borrow()),
+            coded("CONTAINS", ("121071", "DCM", "Finding"), finding(answered).borrow()),
             words("HAS CONCEPT MOD", ("111001", "DCM", "Algorithm Name"), &format!("MedForge {}", found.task)),
             words("HAS CONCEPT MOD", ("111003", "DCM", "Algorithm Version"), &found.composition),
             words("HAS CONCEPT MOD", ("111002", "DCM", "Algorithm Parameters"), &parameters(answered)),
         ];
-        for (index, probability) in found.probabilities.iter().enumerate() {
-            items.push(probability_of(answered, index, *probability));
+        if abstains(answered).is_none() {
+            for (index, probability) in found.probabilities.iter().enumerate() {
+                items.push(probability_of(answered, index, *probability));
+            }
         }
         sequence(&mut group, tags::CONTENT_SEQUENCE, items);
         group
@@ -92,6 +95,20 @@ impl Class {
     fn borrow(&self) -> Code<'_> {
         (&self.value, &self.scheme, &self.meaning)
     }
+}
+
+/// The likeliest class, unless there should be no answer: then that, and no probabilities, which a viewer would show like any others.
+fn finding(answered: &Answered) -> Class {
+    let meaning = match abstains(answered) {
+        None => return class(answered, answered.found.top().0),
+        Some(Abstain::Unfamiliar) => "No answer: the image is unlike those of the task",
+        Some(Abstain::Unsure) => "No answer: no class is probable enough",
+    };
+    Class { value: "ABSTAINS".into(), scheme: "99MEDFORGE".into(), meaning: meaning.into() }
+}
+
+fn abstains(answered: &Answered) -> Option<Abstain> {
+    answered.found.assessment.and_then(|assessment| assessment.abstain)
 }
 
 fn class(answered: &Answered, index: usize) -> Class {

@@ -24,7 +24,7 @@ fn ten_steps_of_lora_are_those_of_peft() {
         let lora = Method::Lora { rank: 2, alpha: 3.0, targets: targets.into(), last_layers: None };
         let settings = Settings { weight_decay: 0.01, ..settings(lora) };
         let device = Cpu::<f32>::poisoned();
-        let mut run = Run::new(&device, &vit, 3, &settings).unwrap();
+        let mut run = Run::new(&device, &vit, 3, None, &settings).unwrap();
 
         let zeros = |tensors: &BTreeMap<String, Tensor>| -> BTreeMap<String, Tensor> {
             let zero =

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Head, Manifest, Mode, Module, PROTOTYPES, REQUIRED};
+use super::{Calibration, Composition, Head, Manifest, Mode, Module, PROTOTYPES, Part, REQUIRED};
 use crate::Class;
 use crate::bundle::description::{
     MAX_COUNT, check_classes, check_count, check_digest as digest, check_entries, check_length as text,
@@ -121,6 +121,8 @@ impl Manifest {
             entries.remove(head.entry.as_str()).ok_or_else(|| missing(&head.entry))?;
             check_classes(&head.task, &head.classes)?;
             check_codes(head)?;
+            check_zero_shot(head)?;
+            self.check_calibration(head)?;
         }
         Ok(tasks)
     }
@@ -163,6 +165,25 @@ impl Manifest {
         })?;
         entries.remove(PROTOTYPES).ok_or_else(|| missing(PROTOTYPES))?;
         Ok(())
+    }
+
+    /// A calibration is about the network of the task's own module, which must be there and, in a fusion, alone.
+    fn check_calibration(&self, head: &Head) -> Result<(), Error> {
+        let Some(Calibration { temperature, error, threshold, least_probability, n }) = &head.calibration else {
+            return Ok(());
+        };
+        let positive = |value: &f64| value.is_finite() && *value > 0.0;
+        let share = |value: &f64| (0.0..=1.0).contains(value);
+        let numbers = positive(temperature) && positive(threshold) && share(error) && share(least_probability);
+        require(numbers && *n <= MAX_COUNT, || format!("the calibration of {} has a number out of range", head.task))?;
+        let own = |part: &Part| self.modules.iter().any(|m| m.id == part.module && m.task == head.task);
+        let fits = |composition: &Composition| match composition.mode {
+            Mode::Fusion => matches!(&composition.parts[..], [part] if own(part) && part.weight == 1.0),
+            Mode::Mixture | Mode::Routed => composition.parts.iter().any(own),
+        };
+        require(self.compositions.iter().any(|c| c.task == head.task && fits(c)), || {
+            format!("task {} has a calibration, and its composition is not of its own module", head.task)
+        })
     }
 
     fn check_metrics(&self, tasks: &BTreeSet<&str>) -> Result<(), Error> {
@@ -210,4 +231,13 @@ fn check_codes(head: &Head) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Classes without training are some of the head's, each named once, in the head's order.
+fn check_zero_shot(head: &Head) -> Result<(), Error> {
+    let mut classes = head.classes.iter();
+    let known = head.zero_shot.iter().all(|class| classes.any(|other| other == class));
+    require(known && head.zero_shot.len() < head.classes.len(), || {
+        format!("zero_shot of task {} is not some of its classes in their order", head.task)
+    })
 }

@@ -52,7 +52,9 @@ pub(crate) fn example() -> Manifest {
             task: "breast".into(),
             entry: "heads/breast.safetensors".into(),
             classes: vec!["benign".into(), "malignant".into()],
+            zero_shot: vec![],
             codes: vec![],
+            calibration: None,
         }],
         compositions: vec![Composition {
             task: "breast".into(),

@@ -1,0 +1,103 @@
+//! What a trained module's answers are worth, from images held out of its training: a temperature for its probabilities, and how far an image may
+//! lie from what the module knows.
+//!
+//! The temperature (Guo et al. 2017, section 4.2) minimises the cross-entropy on the validation part, whose targets are Platt's (1999, section 2.2),
+//! so that a part without a wrong answer does not promise certainty. The out-of-distribution score is [`Familiar::score`]; its threshold lets
+//! [`KEPT`] of the validation part through.
+
+use indicatif::ProgressBar;
+
+use crate::Error;
+use crate::base::Vit;
+use crate::data::Images;
+use crate::device::Device;
+use crate::eval::bootstrap::{Bootstrap, RESAMPLES, interval};
+use crate::eval::metrics::{Metric, Predictions};
+use crate::lora::{Calibration, Familiar, Head, Interval, Module};
+use crate::predict::{Predictor, logits, softmax};
+
+/// The share of the validation images whose score lies below the threshold.
+pub const KEPT: f64 = 0.95;
+
+/// Measures `module` on the `training` and the `validation` images of `images`, and calibrates it: sets what its head and its card say of that.
+///
+/// # Errors
+/// [`Error::Evaluation`]: features that are not finite or all alike.
+pub fn calibrate<D: Device + 'static>(
+    device: &D,
+    vit: &Vit,
+    module: &mut Module,
+    images: &Images,
+    [training, validation]: [&[usize]; 2],
+) -> Result<(), Error> {
+    let bar = ProgressBar::new((training.len() + validation.len()) as u64).with_message("calibration");
+    let predictor = Predictor::new(device, vit, Some(module), module.card.image_size as usize);
+    let known = predictor.features_of(images, training, |n| bar.set_position(n as u64))?;
+    let held_out = predictor.features_of(images, validation, |n| bar.set_position((training.len() + n) as u64))?;
+    bar.finish_and_clear();
+    let of = |indices: &[usize], values: &[usize]| indices.iter().map(|&i| values[i]).collect::<Vec<_>>();
+    let familiar = Familiar::fit(&known, &of(training, images.labels()), module.head.classes.len())?;
+    let (labels, groups) = (of(validation, images.labels()), of(validation, images.groups()));
+    let temperature = temperature(&module.head, &held_out, &labels);
+    let mut scores: Vec<f64> = held_out.iter().map(|feature| familiar.score(feature)).collect();
+    scores.sort_by(f64::total_cmp);
+    let place = (KEPT * scores.len() as f64).ceil() as usize;
+    let [before, after] = [1.0, temperature].map(|t| error(&module.head, &held_out, &labels, &groups, t));
+    module.card.calibration = Some(Calibration {
+        temperature,
+        error_before: before?,
+        error_after: after?,
+        threshold: scores[place.clamp(1, scores.len()) - 1],
+        images: labels.len(),
+        groups: groups.iter().collect::<std::collections::BTreeSet<_>>().len(),
+    });
+    module.head.temperature = temperature;
+    module.head.familiar = Some(familiar);
+    Ok(())
+}
+
+/// What logits are divided by to be right as often as they say.
+pub fn temperature(head: &Head, features: &[Vec<f32>], labels: &[usize]) -> f64 {
+    let rows: Vec<Vec<f32>> = features.iter().map(|feature| logits(head, feature)).collect();
+    let classes = head.classes.len();
+    let mut counts = vec![0.0; classes];
+    labels.iter().for_each(|&label| counts[label] += 1.0);
+    let loss = |t: f64| -> f64 {
+        let of = |(row, &label): (&Vec<f32>, &usize)| {
+            let cooled: Vec<f32> = row.iter().map(|l| (f64::from(*l) / t) as f32).collect();
+            let own = (counts[label] + 1.0) / (counts[label] + 2.0);
+            let target = |c: usize| if c == label { own } else { (1.0 - own) / (classes - 1) as f64 };
+            softmax(&cooled).iter().enumerate().map(|(c, p)| -target(c) * p.max(1e-300).ln()).sum::<f64>()
+        };
+        rows.iter().zip(labels).map(of).sum()
+    };
+    // The loss is convex in 1/t, so it has one minimum in t.
+    let (mut low, mut high) = COLDEST_AND_HOTTEST;
+    for _ in 0..80 {
+        let (a, b) = (low * (high / low).cbrt(), high / (high / low).cbrt());
+        if loss(a) < loss(b) { high = b } else { low = a }
+    }
+    (low * high).sqrt()
+}
+
+/// Between these a temperature is looked for.
+const COLDEST_AND_HOTTEST: (f64, f64) = (0.05, 20.0);
+
+/// The expected calibration error at temperature `t`, with its 95 % interval over groups where the images allow one.
+fn error(head: &Head, features: &[Vec<f32>], labels: &[usize], groups: &[usize], t: f64) -> Result<Interval, Error> {
+    let of = |feature: &Vec<f32>| {
+        let cooled: Vec<f32> = logits(head, feature).iter().map(|l| (f64::from(*l) / t) as f32).collect();
+        softmax(&cooled).into_iter().map(|p| p as f32)
+    };
+    let rows: Vec<f32> = features.iter().flat_map(of).collect();
+    let predictions = Predictions::new(&rows, labels, head.classes.len())?;
+    let place = Metric::ALL.iter().position(|&m| m == Metric::CalibrationError).expect("a metric");
+    let value = |weights: &[u32]| predictions.metrics(weights)[place];
+    let whole = value(&vec![1; labels.len()]).expect("the calibration error always exists");
+    let draws = Bootstrap::new(labels, groups, RESAMPLES, 0).map(|b| b.run(value).into_iter().flatten().collect());
+    let ends = draws.ok().and_then(interval);
+    Ok(Interval { value: whole, low: ends.map(|(low, _)| low), high: ends.map(|(_, high)| high) })
+}
+
+#[cfg(test)]
+mod tests;

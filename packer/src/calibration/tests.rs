@@ -1,0 +1,95 @@
+use medforge_runtime::tensors::Tensor;
+
+use super::*;
+use crate::base::Family;
+use crate::base::tests::small;
+use crate::data::Split;
+use crate::device::cpu::Cpu;
+use crate::random::{Purpose, Stream};
+use crate::train::tests::data;
+
+/// A head whose logits are its two features.
+fn head() -> Head {
+    Head {
+        classes: vec!["a".into(), "b".into()],
+        weight: Tensor::f32(vec![2, 2], vec![1.0, 0.0, 0.0, 1.0]),
+        bias: Tensor::f32(vec![2], vec![0.0; 2]),
+        logit_scale: None,
+        temperature: 1.0,
+        familiar: None,
+    }
+}
+
+/// Logits drawn at random, and labels drawn with the probabilities that they have at temperature `t`.
+fn drawn(t: f64, n: usize) -> (Vec<Vec<f32>>, Vec<usize>) {
+    let mut stream = Stream::at(5, Purpose::Order, 0, 0);
+    let row = |_| {
+        let logits: Vec<f32> = (0..2).map(|_| stream.range(-6.0, 6.0) as f32).collect();
+        let p = softmax(&logits.iter().map(|l| (f64::from(*l) / t) as f32).collect::<Vec<_>>());
+        let label = usize::from(stream.range(0.0, 1.0) > p[0]);
+        (logits, label)
+    };
+    (0..n).map(row).unzip()
+}
+
+#[test]
+fn the_temperature_that_labels_were_drawn_with_is_found() {
+    for t in [0.5, 1.0, 3.0] {
+        let (features, labels) = drawn(t, 20_000);
+        let found = temperature(&head(), &features, &labels);
+        assert!((found / t - 1.0).abs() < 0.05, "{t}: {found}");
+        let groups: Vec<usize> = (0..labels.len()).collect();
+        let [before, after] = [1.0, found].map(|t| error(&head(), &features, &labels, &groups, t).unwrap());
+        assert!(after.value < 0.015, "{after}");
+        assert!(t == 1.0 || after.value < 0.3 * before.value, "{t}: {before} {after}");
+        assert!(after.low.unwrap() <= after.value && after.value <= after.high.unwrap() + 0.01);
+    }
+}
+
+#[test]
+fn a_part_without_a_wrong_answer_promises_no_certainty() {
+    let features: Vec<Vec<f32>> = (0..20).map(|i| if i % 2 == 0 { vec![1.0, 0.0] } else { vec![0.0, 1.0] }).collect();
+    let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
+    let t = temperature(&head(), &features, &labels);
+    // Platt's target of ten images is 11/12, so the logits' distance of 1 becomes ln 11.
+    assert!((1.0 / t - 11.0f64.ln()).abs() < 1e-3, "{t}");
+}
+
+#[test]
+fn a_calibrated_module_knows_its_own_images_from_others() {
+    let (_dir, dataset) = data();
+    let vit = small(Family::Dinov2);
+    let all = dataset.indices(Split::Train);
+    let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
+    let positions: Vec<usize> = (0..all.len()).collect();
+    let (training, validation) = positions.split_at(24);
+    let mut module = crate::lora::tests::module(&vit, "q,v", None);
+    (module.card.image_size, module.card.preprocessing) = (8, vit.preprocessing_for(8).unwrap());
+    let device = Cpu::<f32>::poisoned();
+    calibrate(&device, &vit, &mut module, &images, [training, validation]).unwrap();
+    let calibration = module.card.calibration.clone().unwrap();
+    assert_eq!((calibration.images, module.head.temperature), (validation.len(), calibration.temperature));
+
+    let predictor = Predictor::new(&device, &vit, Some(&module), 8);
+    let familiar = module.head.familiar.clone().unwrap();
+    let own = predictor.features_of(&images, validation, |_| {}).unwrap();
+    let below = own.iter().filter(|row| familiar.score(row) <= calibration.threshold).count();
+    assert_eq!(below, (KEPT * own.len() as f64).ceil() as usize);
+    // Stripes, where all images are nearly even.
+    let stripes: Vec<f32> = (0..192).map(|i| if i % 2 == 0 { 2.0 } else { -2.0 }).collect();
+    let score = familiar.score(&predictor.features(&stripes).unwrap());
+    assert!(score > 1.2 * calibration.threshold, "{score} and {}", calibration.threshold);
+
+    // It comes back from its files with the same numbers, and without half of them not at all.
+    let dir = tempfile::tempdir().unwrap();
+    for (name, bytes) in module.files().unwrap() {
+        std::fs::write(dir.path().join(name), bytes).unwrap();
+    }
+    let read = Module::open(dir.path(), &vit).unwrap();
+    assert_eq!((&read.head.familiar, read.head.temperature), (&module.head.familiar, module.head.temperature));
+    let plain = module.uncalibrated();
+    assert_eq!((plain.head.temperature, plain.card.calibration.is_none()), (1.0, true));
+    std::fs::write(dir.path().join("head.safetensors"), plain.head.file().unwrap()).unwrap();
+    let said = Module::open(dir.path(), &vit).unwrap_err().to_string();
+    assert!(said.contains("do not agree on whether"), "{said}");
+}
