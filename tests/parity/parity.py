@@ -37,7 +37,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TOLERANCE = 1e-4
 SITES = {"q and v": ["--targets", "q,v", "--alpha", "4"],
          "all six, last two blocks": ["--targets", "q,k,v,o,fc1,fc2", "--last-layers", "2", "--alpha", "4"],
-         "k and fc2, alpha 6": ["--targets", "k,fc2", "--alpha", "6"]}
+         "k and fc2, alpha 6": ["--targets", "k,fc2", "--alpha", "6"],
+         "DoRA at all six": ["--targets", "q,k,v,o,fc1,fc2", "--alpha", "6", "--dora", "--lora-dropout", "0.1"]}
 
 
 def main():
