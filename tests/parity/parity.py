@@ -156,7 +156,7 @@ def features_without(base, pixels):
 def predictions(options, data, module, scratch):
     """Probabilities by `packer eval` [N, classes], and the images' paths."""
     table = scratch / "predictions.csv"
-    run(options, "eval", "--base", options.base, "--module", module, "--data", data, "--json", "--resamples", 10, "--predictions", table)
+    run(options, "eval", "--base", options.base, "--module", module, "--data", data, "--json", "--resamples", 100, "--predictions", table)
     with open(table, newline="") as file:
         header, *rows = csv.reader(file)
     first = header.index("prediction") + 1

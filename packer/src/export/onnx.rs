@@ -196,7 +196,7 @@ impl Writer<'_> {
         let y = self.node("Add", &format!("{site}.adapted"), &[&y, &delta], vec![]);
         let lora_scale = format!("{site}.lora_scale");
         self.input(&lora_scale, &[batch(), Dim::Size(1), Dim::Size(outputs)]);
-        let y = self.node("Mul", &format!("{site}.scaled"), &[&y, &lora_scale], vec![]);
+        let y = self.node("Mul", &format!("{site}.lora_scaled"), &[&y, &lora_scale], vec![]);
         if !bias {
             return Ok(y);
         }

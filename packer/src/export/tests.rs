@@ -1,6 +1,6 @@
 //! Bundles as a whole: the runtime against packer's own forward pass, and every way in which the parts can fail to fit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
@@ -317,6 +317,24 @@ fn features_that_are_not_finite_are_an_error() {
         });
     });
     assert!(matches!(error, RuntimeError::Device { .. } | RuntimeError::GoldenMismatch { .. }), "{error}");
+}
+
+/// Other runtimes read a graph by its names.
+#[test]
+fn every_name_in_a_graph_stands_for_one_thing() {
+    for family in FAMILIES {
+        let model = ModelProto::decode(&*onnx::Graph::new(&small(family), 8).unwrap().without_weights()).unwrap();
+        let graph = model.graph.unwrap();
+        let mut names: Vec<&String> = graph.node.iter().map(|node| &node.name).collect();
+        names.sort();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{family:?}: a node's name is there twice");
+        let mut known: BTreeSet<&String> = graph.input.iter().map(|input| &input.name).collect();
+        known.extend(graph.initializer.iter().map(|tensor| &tensor.name));
+        for node in &graph.node {
+            assert!(node.input.iter().all(|input| known.contains(input)), "{family:?}: {} has no input", node.name);
+            assert!(known.insert(&node.output[0]), "{family:?}: {} is there twice", node.output[0]);
+        }
+    }
 }
 
 #[test]

@@ -18,7 +18,7 @@ fn with_scales() -> Vec<u8> {
             continue;
         };
         let output = std::mem::replace(&mut node.output[0], format!("{site}.sum"));
-        let scaled = format!("{site}.scaled");
+        let scaled = format!("{site}.lora_scaled");
         let mul = NodeProto {
             op_type: "Mul".into(),
             name: scaled.clone(),
@@ -126,7 +126,7 @@ fn a_scaled_graph_that_differs_is_not_taken_for_the_transformer() {
     let known = |graph: &GraphProto| vit::recognise(graph, signature.image[0]).is_ok();
     assert!(known(&graph));
     for (index, node) in graph.node.iter().enumerate() {
-        if node.name.ends_with(".scaled") || node.name.ends_with(".biased") {
+        if node.name.ends_with(".lora_scaled") || node.name.ends_with(".biased") {
             let mut shorter = graph.clone();
             shorter.node.remove(index);
             assert!(!known(&shorter), "without {}", node.name);
