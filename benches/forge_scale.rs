@@ -165,7 +165,7 @@ fn random_sites(base: &Identity, rank: usize, stream: &mut Stream) -> Sites {
     let targets: Targets = "q,v".parse().expect("both are targets");
     let factors = |(site, target): (String, Target)| {
         let (out, inputs) = target.shape(&base.config);
-        (site, Factors { a: numbers([rank, inputs]), b: numbers([out, rank]) })
+        (site, Factors::plain(numbers([rank, inputs]), numbers([out, rank])))
     };
     targets.sites(&base.config, None).expect("every base has these").into_iter().map(factors).collect()
 }

@@ -61,7 +61,7 @@ fn module(args: &Args, seed: u64) -> Module {
     let mut stream = Stream::at(seed, Purpose::Initial, 0, 0);
     let sites = sites(args).map(|site| {
         let a = random(vec![args.rank, args.width], &mut stream);
-        (site, Factors { a, b: random(vec![args.width, args.rank], &mut stream) })
+        (site, Factors::plain(a, random(vec![args.width, args.rank], &mut stream)))
     });
     let sites = sites.collect();
     let classes = vec!["a".to_owned(), "b".to_owned()];

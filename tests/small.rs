@@ -32,7 +32,7 @@ pub fn lora(vit: &Vit, task: &str, seed: usize, rank: usize, layers: Option<usiz
     let sites = "q,v".parse::<Targets>().unwrap().sites(&vit.config, layers).unwrap();
     let site = |(i, (site, target)): (usize, (String, Target))| {
         let (out, inputs) = target.shape(&vit.config);
-        (site, Factors { a: numbers(vec![rank, inputs], i), b: numbers(vec![out, rank], i + 9) })
+        (site, Factors::plain(numbers(vec![rank, inputs], i), numbers(vec![out, rank], i + 9)))
     };
     let classes = vec!["benign".to_owned(), "malignant".to_owned()];
     let (size, hidden) = (vit.config.image_size as u32, vit.config.hidden);

@@ -173,7 +173,14 @@ impl Task {
             warm_up: 0.1,
             augment: Augment::default(),
             seed,
-            method: Method::Lora { rank: 16, alpha: 16.0, targets: "q,v".into(), last_layers: None },
+            method: Method::Lora {
+                rank: 16,
+                alpha: 16.0,
+                targets: "q,v".into(),
+                last_layers: None,
+                dora: false,
+                dropout: 0.0,
+            },
         };
         let examples = Examples { classes: &self.classes, images, training: &training, validation: &[], head: None };
         let trained = train(device, network, examples, &settings, None, &mut Unobserved)?;

@@ -44,7 +44,7 @@ fn the_base_computes_what_transformers_does() {
 fn adapters_that_peft_wrote_compute_what_they_do_there() {
     for family in FAMILIES {
         let (vit, golden) = (Vit::open(&folder(family)).unwrap(), golden(family));
-        for adapter in ["lora", "rslora", "patterns"] {
+        for adapter in ["lora", "rslora", "patterns", "dora"] {
             let place = folder(family).join(adapter);
             let (rank, alpha, mut sites) = peft::read(&place, output::folder(&place), &vit.config).unwrap();
             let scale = (alpha / rank as f64) as f32;

@@ -40,7 +40,12 @@ impl<D: Device + 'static> Predictor<D> {
         let upload = |t: &medforge_runtime::tensors::Tensor| {
             Var::constant(Tensor::frozen(device, &t.data, t.shape[0], t.data.len() / t.shape[0]))
         };
-        let branch = |f: &Factors| LowRank { a: upload(&f.a), b: upload(&f.b), scale };
+        let magnitude =
+            |m: &medforge_runtime::tensors::Tensor| Var::constant(Tensor::new(device, &m.data, 1, m.data.len()));
+        let branch = |f: &Factors| LowRank {
+            magnitude: f.magnitude.as_ref().map(magnitude),
+            ..LowRank::plain(upload(&f.a), upload(&f.b), scale)
+        };
         let sites = sites.iter().map(|(site, f)| (site.clone(), branch(f))).collect();
         Predictor { device: device.clone(), weights, sites }
     }

@@ -25,6 +25,7 @@ pub enum Purpose {
     Subset = 12,
     Search = 13,
     Merge = 14,
+    Dropout = 15,
 }
 
 /// One stream of random numbers.

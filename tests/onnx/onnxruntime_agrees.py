@@ -55,9 +55,12 @@ def main():
     def feed(images):
         inputs = {"pixels": np.repeat(golden["pixels"], images, 0)}
         for input in session.get_inputs()[1:]:
-            width = next(side for side in input.shape[1:] if isinstance(side, int))
-            empty = (width, 0) if input.name.endswith("lora_a") else (0, width)
-            factor = factors.get(input.name, np.zeros(empty, np.float32))
+            width = [side for side in input.shape[1:] if isinstance(side, int)][-1]
+            kind = input.name.rsplit(".", 1)[1]
+            shape, fill = {"lora_a": ((width, 0), 0), "lora_b": ((0, width), 0), "lora_scale": ((1, width), 1)}[kind]
+            factor = factors.get(input.name, np.full(shape, fill, np.float32))
+            if kind == "lora_scale":
+                factor = factor.reshape(shape)
             inputs[input.name] = np.repeat(factor[None], images, 0)
         return inputs
 
@@ -66,7 +69,8 @@ def main():
         features = session.run(["feature"], feed(images))[0]
         errors = np.linalg.norm(features - expected, axis=1) / np.linalg.norm(expected)
         worst = max(worst, float(errors.max()))
-    bare = {name: value if name == "pixels" else np.zeros_like(value) for name, value in feed(1).items()}
+    neutral = lambda name, value: np.ones_like(value) if name.endswith("lora_scale") else np.zeros_like(value)
+    bare = {name: value if name == "pixels" else neutral(name, value) for name, value in feed(1).items()}
     change = np.linalg.norm(session.run(["feature"], bare)[0] - expected) / np.linalg.norm(expected)
     times = []
     for _ in range(10):

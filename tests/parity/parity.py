@@ -37,7 +37,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TOLERANCE = 1e-4
 SITES = {"q and v": ["--targets", "q,v", "--alpha", "4"],
          "all six, last two blocks": ["--targets", "q,k,v,o,fc1,fc2", "--last-layers", "2", "--alpha", "4"],
-         "k and fc2, alpha 6": ["--targets", "k,fc2", "--alpha", "6"]}
+         "k and fc2, alpha 6": ["--targets", "k,fc2", "--alpha", "6"],
+         "DoRA at all six": ["--targets", "q,k,v,o,fc1,fc2", "--alpha", "6", "--dora", "--lora-dropout", "0.1"]}
 
 
 def main():
@@ -155,7 +156,7 @@ def features_without(base, pixels):
 def predictions(options, data, module, scratch):
     """Probabilities by `packer eval` [N, classes], and the images' paths."""
     table = scratch / "predictions.csv"
-    run(options, "eval", "--base", options.base, "--module", module, "--data", data, "--json", "--resamples", 10, "--predictions", table)
+    run(options, "eval", "--base", options.base, "--module", module, "--data", data, "--json", "--resamples", 100, "--predictions", table)
     with open(table, newline="") as file:
         header, *rows = csv.reader(file)
     first = header.index("prediction") + 1

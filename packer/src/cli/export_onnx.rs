@@ -9,7 +9,8 @@ use crate::{Error, output};
 /// Write a base as an ONNX file with its weights inside, for other runtimes
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  packer export-onnx --base vits14 --size 224 --out vits14.onnx\n\n\
-    Inputs: pixels [N, 3, S, S], normalised, and SITE.lora_a [N, in, R], SITE.lora_b [N, R, out] for every site;\n\
+    Inputs: pixels [N, 3, S, S], normalised, and SITE.lora_a [N, in, R], SITE.lora_b [N, R, out] and\n\
+    SITE.lora_scale [N, 1, out], ones but for DoRA, for every site;\n\
     R = 0 leaves a site as it is. Output: feature [N, D].")]
 pub struct Args {
     /// A Hugging Face folder of the family clip, dinov2 or vit

@@ -20,7 +20,7 @@ use crate::{Error, calibration, output};
 /// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n\n\
+    after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n  packer train --base vits14 --data breast --task breast --out m/breast --dora --lora-dropout 0.1\n\n\
     DATA holds splits.csv (path,label,group,split) or one folder per class, or is a MedMNIST file (.npz); only its training part is read.\n\
     With a CLIP, class names as texts can stand for a trained head:\n  \
     packer train --base clip --data breast --task breast --out m/breast --targets q,v,projection --head text \\\n    \
@@ -74,8 +74,14 @@ pub struct Args {
     /// Adapt only the last N blocks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     last_layers: Option<u16>,
+    /// Train the lengths of the changed weights' rows too (DoRA); such modules mix but do not fuse
+    #[arg(long)]
+    dora: bool,
+    /// Drop this share of what goes into the low-rank branches, in training alone
+    #[arg(long, value_name = "P", default_value_t = 0.0)]
+    lora_dropout: f64,
     /// Train every weight of the base instead; --out is then a base with a module for it inside
-    #[arg(long, conflicts_with_all = ["rank", "alpha", "targets", "last_layers"])]
+    #[arg(long, conflicts_with_all = ["rank", "alpha", "targets", "last_layers", "dora", "lora_dropout"])]
     full: bool,
     /// With --full: start from random weights; BASE needs only its two configuration files
     #[arg(long, requires = "full")]
@@ -221,6 +227,7 @@ impl Args {
         within("--weight-decay", self.weight_decay, 0.0, 10.0)?;
         within("--warm-up", self.warm_up, 0.0, 1.0)?;
         within("--alpha", self.alpha, 1e-6, 1e6)?;
+        within("--lora-dropout", self.lora_dropout, 0.0, 0.9)?;
         within("--validation", self.validation, 0.0, 0.9)?;
         within("--colour-jitter", f64::from(self.colour_jitter), 0.0, 1.0)?;
         let method = match self.full {
@@ -234,6 +241,8 @@ impl Args {
                     .map_err(|what| Error::Targets { what })?
                     .to_string(),
                 last_layers: self.last_layers.map(usize::from),
+                dora: self.dora,
+                dropout: self.lora_dropout,
             },
         };
         Ok(Settings {

@@ -36,7 +36,14 @@ impl<'a> Ensemble<'a> {
         let mut parts: BTreeMap<&str, Vec<(f64, Factors)>> = BTreeMap::new();
         if let Some(module) = module {
             for (site, factors) in &module.sites {
-                parts.entry(site).or_default().push((share * module.scale(), factors.clone()));
+                let part = match factors.magnitude {
+                    None => (share * module.scale(), factors.clone()),
+                    Some(_) => {
+                        let weight = &self.vit.tensors[&format!("{site}.weight")];
+                        (share, factors.scaled(module.scale()).added(weight))
+                    }
+                };
+                parts.entry(site).or_default().push(part);
             }
         }
         let targets = "q,v".parse::<Targets>().expect("these are targets");
@@ -52,7 +59,7 @@ impl<'a> Ensemble<'a> {
         let branch = |(site, parts): (&str, Vec<(f64, Factors)>)| {
             let parts: Vec<_> = parts.iter().map(|(weight, f)| (*weight, f)).collect();
             let sum = stack(&parts);
-            (site.to_owned(), LowRank { a: upload(&sum.a), b: upload(&sum.b), scale: 1.0 })
+            (site.to_owned(), LowRank::plain(upload(&sum.a), upload(&sum.b), 1.0))
         };
         parts.into_iter().map(branch).collect()
     }
@@ -65,8 +72,6 @@ fn random(weight: &Tensor, strength: f64, stream: &mut Stream) -> Factors {
     // B A has about out * in * RANK * a^2 * b^2 as its squared norm.
     let scale = strength * norm / ((outputs * inputs * RANK) as f64).sqrt();
     let mut normal = |n: usize, scale: f64| (0..n).map(|_| (scale * stream.normal()) as f32).collect::<Vec<_>>();
-    Factors {
-        a: Tensor::f32(vec![RANK, inputs], normal(RANK * inputs, scale)),
-        b: Tensor::f32(vec![outputs, RANK], normal(outputs * RANK, 1.0)),
-    }
+    let a = Tensor::f32(vec![RANK, inputs], normal(RANK * inputs, scale));
+    Factors::plain(a, Tensor::f32(vec![outputs, RANK], normal(outputs * RANK, 1.0)))
 }

@@ -73,7 +73,14 @@ fn settings(hospital: &Hospital, options: &Options) -> Settings {
         warm_up: 0.1,
         augment: Augment { flip_horizontal: true, flip_vertical: true, colour_jitter: 0.0 },
         seed: options.seed.wrapping_add(own as u64),
-        method: Method::Lora { rank: 8, alpha: 8.0, targets: "q,v".into(), last_layers: None },
+        method: Method::Lora {
+            rank: 8,
+            alpha: 8.0,
+            targets: "q,v".into(),
+            last_layers: None,
+            dora: false,
+            dropout: 0.0,
+        },
     }
 }
 

@@ -87,7 +87,7 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
     payload.insert("base.onnx".to_owned(), graph.without_weights());
     payload.insert("base.safetensors".to_owned(), write(&graph.tensors)?);
     drop(graph);
-    let layout = Layout::new(packed.model, packed.members, &digest)?;
+    let layout = Layout::new(vit, packed.model, packed.members, &digest)?;
     payload.insert("golden.safetensors".to_owned(), write(&golden(vit, packed.model, &layout, size)?)?);
     let mut manifest = Manifest {
         format: manifest::FORMAT.into(),
@@ -188,12 +188,18 @@ fn main_result(module: &Module) -> Option<manifest::Metric> {
     Some(manifest::Metric { name: m.name.clone(), value: m.value, low: m.low, high: m.high, n: m.n as u64 })
 }
 
-/// The factors as the runtime takes them: `lora_a` `[in, rank]`, `lora_b` `[rank, out]`.
-fn factors(sites: &Sites) -> BTreeMap<String, Tensor> {
-    let sites = sites.iter().flat_map(|(site, factors)| {
-        [(format!("{site}.lora_a"), transposed(&factors.a)), (format!("{site}.lora_b"), transposed(&factors.b))]
-    });
-    sites.collect()
+/// The factors as the runtime takes them: `lora_a` `[in, rank]`, `lora_b` `[rank, out]`, and of DoRA `lora_scale` `[out]`, which is divided by the
+/// norms of the changed weight already.
+fn factors(vit: &Vit, sites: &Sites) -> BTreeMap<String, Tensor> {
+    let mut tensors = BTreeMap::new();
+    for (site, factors) in sites {
+        tensors.insert(format!("{site}.lora_a"), transposed(&factors.a));
+        tensors.insert(format!("{site}.lora_b"), transposed(&factors.b));
+        if let Some(gains) = factors.gains(&vit.tensors[&format!("{site}.weight")]) {
+            tensors.insert(format!("{site}.lora_scale"), Tensor::f32(vec![gains.len()], gains));
+        }
+    }
+    tensors
 }
 
 /// The transpose of a matrix.
@@ -203,7 +209,8 @@ fn transposed(matrix: &Tensor) -> Tensor {
 }
 
 /// The networks of a model as modules of a bundle, and who takes part in which task.
-struct Layout {
+struct Layout<'a> {
+    vit: &'a Vit,
     /// The base's digest.
     base: String,
     modules: Vec<(manifest::Module, Vec<u8>)>,
@@ -213,11 +220,17 @@ struct Layout {
     networks: BTreeMap<String, Vec<usize>>,
 }
 
-impl Layout {
-    fn new(model: &Model, members: &[Module], base: &str) -> Result<Self, Error> {
+impl<'a> Layout<'a> {
+    fn new(vit: &'a Vit, model: &Model, members: &[Module], base: &str) -> Result<Self, Error> {
         let base = base.to_owned();
-        let mut layout =
-            Layout { base, modules: Vec::new(), compositions: Vec::new(), routing: None, networks: BTreeMap::new() };
+        let mut layout = Layout {
+            vit,
+            base,
+            modules: Vec::new(),
+            compositions: Vec::new(),
+            routing: None,
+            networks: BTreeMap::new(),
+        };
         let of_task = |task: &String| members.iter().find(|m| m.card.task == *task);
         // With routing the base is the model's first network; the golden vectors of a task have it only where the task is routed.
         let first = usize::from(model.routing.is_some());
@@ -295,7 +308,7 @@ impl Layout {
 
     /// Adds a module and gives its id.
     fn add(&mut self, sites: &Sites, contributor: String, licence: String, task: String) -> Result<String, Error> {
-        let bytes = write(&factors(sites))?;
+        let bytes = write(&factors(self.vit, sites))?;
         let id = sha256_hex(&bytes);
         let rank = sites.values().map(|f| f.a.shape[0]).max().unwrap_or(0);
         let module = manifest::Module {

@@ -1,8 +1,8 @@
 //! Writes a base as an ONNX graph whose LoRA branches are graph inputs, with the weights in a separate tensor map.
 //!
-//! Inputs: `pixels` f32 `[N, 3, S, S]`, and for each site two f32 inputs, `<site>.lora_a` `[N, in, R]` and `<site>.lora_b`
-//! `[N, R, out]`: every batch row carries its own module, every site its own symbolic rank. A site computes
-//! `x W + b + (x A) B`. Output: `feature` f32 `[N, D]`, the CLS token after the last LayerNorm (and CLIP's projection).
+//! Inputs: `pixels` f32 `[N, 3, S, S]`, and for each site three f32 inputs, `<site>.lora_a` `[N, in, R]`, `<site>.lora_b`
+//! `[N, R, out]` and `<site>.lora_scale` `[N, 1, out]`: every batch row carries its own module, every site its own symbolic rank. A site computes
+//! `(x W + (x A) B) * s + b`; s is 1 but for DoRA. Output: `feature` f32 `[N, D]`, the CLS token after the last LayerNorm (and CLIP's projection).
 //!
 //! Weights are initialisers marked as external without a location: the graph alone loads nowhere, so no runtime can take
 //! it with wrong weights. [`Graph::self_contained`] writes them inline for other runtimes.
@@ -180,25 +180,29 @@ impl Writer<'_> {
         Ok(self.node("Add", &name("mlp"), &[&x, &y], vec![]))
     }
 
-    /// A site: `x W + b + (x A) B`, A and B being graph inputs.
+    /// A site: `(x W + (x A) B) * s + b`; A, B and s are graph inputs.
     fn linear(&mut self, x: &str, site: &str, inputs: usize, outputs: usize, bias: bool) -> Result<String, Error> {
         let (weight, lora_a, lora_b) = (format!("{site}.weight"), format!("{site}.lora_a"), format!("{site}.lora_b"));
         let tensor = self.tensor(&weight, &[outputs, inputs])?;
         let data = transposed(&tensor.data, outputs, inputs);
         self.initialiser(&weight, vec![inputs, outputs], data);
-        let mut y = self.node("MatMul", &format!("{site}.product"), &[x, &weight], vec![]);
-        if bias {
-            let name = format!("{site}.bias");
-            self.weight(&name, &[outputs], None)?;
-            y = self.node("Add", &format!("{site}.biased"), &[&y, &name], vec![]);
-        }
+        let y = self.node("MatMul", &format!("{site}.product"), &[x, &weight], vec![]);
         let rank = format!("rank_{}", site.replace('.', "_"));
         let batch = || Dim::Symbol("N".into());
         self.input(&lora_a, &[batch(), Dim::Size(inputs), Dim::Symbol(rank.clone())]);
         self.input(&lora_b, &[batch(), Dim::Symbol(rank), Dim::Size(outputs)]);
         let low = self.node("MatMul", &format!("{site}.lora_down"), &[x, &lora_a], vec![]);
         let delta = self.node("MatMul", &format!("{site}.lora_up"), &[&low, &lora_b], vec![]);
-        Ok(self.node("Add", &format!("{site}.adapted"), &[&y, &delta], vec![]))
+        let y = self.node("Add", &format!("{site}.adapted"), &[&y, &delta], vec![]);
+        let lora_scale = format!("{site}.lora_scale");
+        self.input(&lora_scale, &[batch(), Dim::Size(1), Dim::Size(outputs)]);
+        let y = self.node("Mul", &format!("{site}.lora_scaled"), &[&y, &lora_scale], vec![]);
+        if !bias {
+            return Ok(y);
+        }
+        let name = format!("{site}.bias");
+        self.weight(&name, &[outputs], None)?;
+        Ok(self.node("Add", &format!("{site}.biased"), &[&y, &name], vec![]))
     }
 
     fn heads(&mut self, x: &str, site: &str, order: &[i64]) -> String {

@@ -1,6 +1,6 @@
 //! Bundles as a whole: the runtime against packer's own forward pass, and every way in which the parts can fail to fit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
@@ -21,7 +21,7 @@ use crate::base::{Family, Vit};
 use crate::data::Dataset;
 use crate::device::cpu::Cpu;
 use crate::lora::Module;
-use crate::lora::tests::module;
+use crate::lora::tests::{dora, module};
 use crate::merge::compose::sites;
 use crate::merge::model::{Composition, Model};
 use crate::merge::routed::{Prototypes, Seen};
@@ -91,11 +91,13 @@ fn the_runtime_computes_what_packer_does() {
         let projected = projected.into_iter().filter(|_| family == Family::Clip);
         let plain = [("q,v", None, 8), (ALL, None, 8), (ALL, Some(1), 12), ("fc1", None, 4)];
         for (targets, last, size) in plain.into_iter().chain(projected) {
-            let mut module = module(&vit, targets, last);
-            module.card.image_size = size;
-            reveal(&mut module, vit.config.features());
-            let difference = difference(&vit, &module);
-            assert!(difference < 1e-4, "{family:?} {targets} at {size}: {difference:.1e}");
+            let plain = module(&vit, targets, last);
+            for mut module in [dora(&vit, plain.clone()), plain] {
+                module.card.image_size = size;
+                reveal(&mut module, vit.config.features());
+                let difference = difference(&vit, &module);
+                assert!(difference < 1e-4, "{family:?} {targets} at {size}: {difference:.1e}");
+            }
         }
     }
 }
@@ -272,7 +274,7 @@ fn graphs_that_are_no_base_are_refused() {
         model.graph.as_mut().unwrap()
     }
     type Change<'a> = (&'a str, &'a dyn Fn(&mut ModelProto));
-    let changes: [Change; 10] = [
+    let changes: [Change; 12] = [
         ("an operation of another kind", &|m| graph(m).node[0].op_type = "Loop".into()),
         ("an operation of another domain", &|m| graph(m).node[0].domain = "com.example".into()),
         ("a weight in another file", &|m| {
@@ -284,7 +286,13 @@ fn graphs_that_are_no_base_are_refused() {
         }),
         ("a shape that is a weight", &|m| graph(m).initializer[0].data_location = Some(DataLocation::External as i32)),
         ("no inputs", &|m| graph(m).input.clear()),
-        ("half a site", &|m| drop(graph(m).input.pop())),
+        ("half a site", &|m| graph(m).input.retain(|i| i.name != "blocks.0.attn.q.lora_b")),
+        ("a scale that is no input", &|m| graph(m).input.retain(|i| i.name != "blocks.0.attn.q.lora_scale")),
+        ("a scale of another width", &|m| {
+            let at = |m: &mut ModelProto, name: &str| graph(m).input.iter().position(|i| i.name == name).unwrap();
+            let [q, fc1] = ["blocks.0.attn.q.lora_scale", "blocks.0.mlp.fc1.lora_scale"].map(|name| at(m, name));
+            graph(m).input[q].r#type = graph(m).input[fc1].r#type.clone();
+        }),
         ("an input with another name", &|m| graph(m).input[0].name = "image".into()),
         ("no graph", &|m| m.graph = None),
         ("nodes that nothing feeds", &|m| drop(graph(m).node.drain(..5))),
@@ -311,6 +319,24 @@ fn features_that_are_not_finite_are_an_error() {
         });
     });
     assert!(matches!(error, RuntimeError::Device { .. } | RuntimeError::GoldenMismatch { .. }), "{error}");
+}
+
+/// Other runtimes read a graph by its names.
+#[test]
+fn every_name_in_a_graph_stands_for_one_thing() {
+    for family in FAMILIES {
+        let model = ModelProto::decode(&*onnx::Graph::new(&small(family), 8).unwrap().without_weights()).unwrap();
+        let graph = model.graph.unwrap();
+        let mut names: Vec<&String> = graph.node.iter().map(|node| &node.name).collect();
+        names.sort();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{family:?}: a node's name is there twice");
+        let mut known: BTreeSet<&String> = graph.input.iter().map(|input| &input.name).collect();
+        known.extend(graph.initializer.iter().map(|tensor| &tensor.name));
+        for node in &graph.node {
+            assert!(node.input.iter().all(|input| known.contains(input)), "{family:?}: {} has no input", node.name);
+            assert!(known.insert(&node.output[0]), "{family:?}: {} is there twice", node.output[0]);
+        }
+    }
 }
 
 #[test]
@@ -467,6 +493,40 @@ fn a_mixture_runs_every_module_that_has_a_weight() {
     assert_eq!(weights("breast"), [0.5, -0.2, 0.7]);
     assert_eq!(weights("colon"), [1.0]);
     assert_eq!(weights("lung"), [0.4, 0.6]);
+}
+
+/// One alone is exact, several mix, and no fusion is asked of them in vain.
+#[test]
+fn dora_modules_mix_and_do_not_fuse() {
+    use medforge_runtime::bundle::manifest::{Mode, Part};
+    use medforge_runtime::classify::{Cancel, Selection};
+    let vit = small(Family::Dinov2);
+    let mut modules = three(&vit);
+    modules[0] = dora(&vit, modules[0].clone());
+    modules[2] = dora(&vit, modules[2].clone());
+    let weights = [("breast", [0.5, 0.2, 0.3]), ("colon", [0.0, 1.0, 0.0]), ("lung", [0.0, 0.4, 0.6])];
+    let weights = weights.iter().map(|(t, w)| ((*t).to_owned(), w.to_vec())).collect();
+    let model = merged(&modules, Composition::Mixture { modules: modules.iter().map(sites).collect(), weights });
+    for task in ["breast", "colon", "lung"] {
+        agrees(&vit, &modules, &model, Some(task));
+    }
+    let alone = merged(&modules, Composition::Fusion(sites(&modules[0])));
+    agrees(&vit, &modules, &alone, Some("breast"));
+
+    let bundle = build_merged_bundle(&vit, &model, &modules, &options(), &[key()]).unwrap();
+    let ids: Vec<String> = verified(bundle.clone()).manifest().modules.iter().map(|m| m.id.clone()).collect();
+    let classifier = load(bundle).unwrap();
+    let ask = |parts: &[(usize, f64)]| {
+        let part = |(m, weight): &(usize, f64)| Part { module: ids[*m].clone(), weight: *weight };
+        let selection = Selection::Composition(Mode::Fusion, parts.iter().map(part).collect());
+        classifier.classify_with(picture(9, 9).view(), Some("breast"), &selection, &Cancel::default())
+    };
+    assert!(ask(&[(0, 1.0)]).is_ok());
+    for parts in [&[(0, 0.5)][..], &[(0, 1.0), (1, 1.0)], &[(1, 1.0), (2, 1.0)]] {
+        let said = ask(parts).unwrap_err().to_string();
+        let named = parts.iter().any(|(m, _)| *m != 1 && said.contains(&ids[*m]));
+        assert!(said.contains("DoRA modules mix but do not fuse") && named, "{said}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::base::{Family, Identity, PROJECTION, Vit, VitConfig};
 use crate::{Error, output};
 
+pub mod dora;
 mod familiar;
 mod head;
 pub mod peft;
@@ -38,26 +39,40 @@ pub struct Module {
     pub card: ModuleCard,
 }
 
-/// The two factors of a site: its weight changes by alpha/rank * B * A.
+/// The two factors of a site: its weight changes by alpha/rank * B * A; and its rows' lengths after that, where they are trained too.
 #[derive(Clone, Debug)]
 pub struct Factors {
     /// [rank, in]
     pub a: Tensor,
     /// [out, rank]
     pub b: Tensor,
+    /// [out]: what the rows of W + alpha/rank * B * A are brought to (DoRA).
+    pub magnitude: Option<Tensor>,
 }
 
 impl Factors {
+    /// Factors without magnitudes.
+    pub fn plain(a: Tensor, b: Tensor) -> Self {
+        Factors { a, b, magnitude: None }
+    }
+
+    /// The same with `scale` folded into B.
+    pub fn scaled(&self, scale: f64) -> Factors {
+        let b = self.b.data.iter().map(|v| (f64::from(*v) * scale) as f32).collect();
+        Factors { b: Tensor::f32(self.b.shape.clone(), b), ..self.clone() }
+    }
+
     /// The same product with `rank` rows of A and columns of B, those beyond its own zero.
     pub fn padded(self, rank: usize) -> Factors {
-        let Factors { mut a, b } = self;
+        let Factors { mut a, b, magnitude } = self;
         let (own, inputs, outputs) = (a.shape[0], a.shape[1], b.shape[0]);
         a.data.resize(rank * inputs, 0.0);
         let mut wide = vec![0.0; outputs * rank];
         for (to, from) in wide.chunks_exact_mut(rank).zip(b.data.chunks_exact(own)) {
             to[..own].copy_from_slice(from);
         }
-        Factors { a: Tensor::f32(vec![rank, inputs], a.data), b: Tensor::f32(vec![outputs, rank], wide) }
+        let (a, b) = (Tensor::f32(vec![rank, inputs], a.data), Tensor::f32(vec![outputs, rank], wide));
+        Factors { a, b, magnitude }
     }
 }
 

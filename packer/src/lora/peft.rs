@@ -1,10 +1,12 @@
 //! PEFT's `adapter_config.json` and `adapter_model.safetensors`, in and out.
 //!
 //! A folder may have rslora's scale (Kalajdzievski 2023: alpha / sqrt(rank)) and ranks and alphas of their own at some sites. Where scales
-//! differ they are folded into B, and smaller ranks padded with zeros, so that a module has one rank and one scale.
+//! differ they are folded into B, and smaller ranks padded with zeros, so that a module has one rank and one scale. With DoRA (`use_dora`) every
+//! layer has its `lora_magnitude_vector` beside its factors.
 //!
-//! Refused when reading, because the factors would mean something else: DoRA, trained biases, transposed layers, extra trained layers; a
-//! pattern that is no regular expression or stands with another value for the same layer; and every tensor that matches no site.
+//! Refused when reading, because the factors would mean something else: trained biases, transposed layers, extra trained layers; a
+//! pattern that is no regular expression or stands with another value for the same layer; magnitudes without `use_dora`, or of some layers only; and
+//! every tensor that matches no site.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +18,7 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::base::{Family, VitConfig, adapter_path, site_of_adapter_path};
 
-use super::{Factors, Module, site_shape};
+use super::{Factors, Module, dora, site_shape};
 
 type Sites = BTreeMap<String, Factors>;
 
@@ -29,7 +31,7 @@ pub fn read(
     let settings = Settings::read(&place.join("adapter_config.json"), &file("adapter_config.json")?)?;
     let path = place.join("adapter_model.safetensors");
     let bytes = file("adapter_model.safetensors")?;
-    let mut halves: BTreeMap<String, [Option<Tensor>; 2]> = BTreeMap::new();
+    let mut halves: BTreeMap<String, [Option<Tensor>; 3]> = BTreeMap::new();
     let mut scales = BTreeMap::new();
     let mut unknown = Vec::new();
     for (name, tensor) in tensors::read(&bytes, &path.display().to_string())? {
@@ -43,7 +45,11 @@ pub fn read(
             unknown.push(name);
             continue;
         };
-        let expected = if half == 0 { vec![rank, inputs] } else { vec![out, rank] };
+        let expected = [vec![rank, inputs], vec![out, rank], vec![out]].into_iter().nth(half).unwrap_or_default();
+        if half == MAGNITUDE && !settings.dora {
+            let what = format!("holds {name}, and adapter_config.json does not say use_dora");
+            return Err(Error::Config { path, what });
+        }
         if tensor.shape != expected {
             return Err(Error::TensorShape { path, tensor: name, found: tensor.shape, expected });
         }
@@ -57,9 +63,12 @@ pub fn read(
     let mut sites = BTreeMap::new();
     for (site, halves) in halves {
         match halves {
-            [Some(a), Some(b)] => sites.insert(site, Factors { a, b }),
-            [a, _] => {
-                let missing = if a.is_none() { "lora_A" } else { "lora_B" };
+            [Some(a), Some(b), magnitude] if magnitude.is_some() == settings.dora => {
+                sites.insert(site, Factors { a, b, magnitude })
+            }
+            [a, b, _] => {
+                let parts = [(a.is_none(), "lora_A"), (b.is_none(), "lora_B"), (true, "lora_magnitude_vector")];
+                let (_, missing) = parts.into_iter().find(|(missing, _)| *missing).expect("the last is");
                 return Err(Error::TensorMissing { path, tensor: format!("{missing} of {site}") });
             }
         };
@@ -73,8 +82,17 @@ pub fn write(module: &Module) -> Result<[Vec<u8>; 2], Error> {
 }
 
 /// Both files of factors that have no head or card of their own.
+///
+/// # Errors
+/// [`Error::Merge`] where some sites have magnitudes and others have none.
 pub fn write_factors(family: Family, rank: usize, alpha: f64, sites: &Sites) -> Result<[Vec<u8>; 2], Error> {
     let path = |site: &str| adapter_path(family, site).expect("a module's sites belong to its family");
+    let dora = dora::has_magnitudes(sites);
+    if let Some((site, _)) = sites.iter().find(|(_, factors)| factors.magnitude.is_some() != dora) {
+        return Err(Error::Merge {
+            what: format!("site {site} has no magnitudes and others have; PEFT has them at all or none"),
+        });
+    }
     let targets: BTreeSet<String> = sites.keys().map(|site| path(site)).collect();
     let config = json!({
         "peft_type": "LORA",
@@ -88,7 +106,7 @@ pub fn write_factors(family: Family, rank: usize, alpha: f64, sites: &Sites) -> 
         "bias": "none",
         "fan_in_fan_out": false,
         "use_rslora": false,
-        "use_dora": false,
+        "use_dora": dora,
         "rank_pattern": {},
         "alpha_pattern": {},
         "modules_to_save": null,
@@ -98,7 +116,12 @@ pub fn write_factors(family: Family, rank: usize, alpha: f64, sites: &Sites) -> 
     config.push(b'\n');
     let named = sites.iter().flat_map(|(site, factors)| {
         let prefix = format!("base_model.model.{}", path(site));
-        [(format!("{prefix}.lora_A.weight"), &factors.a), (format!("{prefix}.lora_B.weight"), &factors.b)]
+        let magnitude = factors.magnitude.iter().map({
+            let prefix = prefix.clone();
+            move |magnitude| (format!("{prefix}.lora_magnitude_vector"), magnitude)
+        });
+        let pair = [(format!("{prefix}.lora_A.weight"), &factors.a), (format!("{prefix}.lora_B.weight"), &factors.b)];
+        pair.into_iter().chain(magnitude)
     });
     let named: Vec<_> = named.collect();
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
@@ -113,6 +136,7 @@ struct Settings {
     alpha: f64,
     /// Whether the scale is alpha / sqrt(rank).
     rslora: bool,
+    dora: bool,
     ranks: Vec<(Regex, f64)>,
     alphas: Vec<(Regex, f64)>,
 }
@@ -148,11 +172,12 @@ impl Settings {
         let Some(rank) = rank else { return Err(refuse("r is not a rank from 1 to 1024")) };
         let alpha = config.get("lora_alpha").and_then(Value::as_f64).filter(|a| a.is_finite());
         let Some(alpha) = alpha else { return Err(refuse("lora_alpha is not a number")) };
-        let rslora = match config.get("use_rslora") {
-            None | Some(Value::Null) => false,
-            Some(Value::Bool(flag)) => *flag,
-            Some(_) => return Err(refuse("use_rslora is not true or false")),
+        let flag = |key: &str| match config.get(key) {
+            None | Some(Value::Null) => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(refuse(&format!("{key} is not true or false"))),
         };
+        let (rslora, dora) = (flag("use_rslora")?, flag("use_dora")?);
         let pattern = |key: &str, fits: &dyn Fn(f64) -> bool| match config.get(key) {
             None | Some(Value::Null) => Ok(Vec::new()),
             Some(Value::Object(map)) => {
@@ -171,7 +196,7 @@ impl Settings {
         };
         let ranks = pattern("rank_pattern", &|v| v.fract() == 0.0 && (1.0..=MAX_RANK as f64).contains(&v))?;
         let alphas = pattern("alpha_pattern", &f64::is_finite)?;
-        Ok(Settings { path: path.to_owned(), rank: rank as usize, alpha, rslora, ranks, alphas })
+        Ok(Settings { path: path.to_owned(), rank: rank as usize, alpha, rslora, dora, ranks, alphas })
     }
 
     /// Rank and scale of a layer, by its path in the model.
@@ -194,9 +219,8 @@ impl Settings {
     }
 }
 
-/// Settings under which the factors would mean something else than scale * B * A.
-const UNREPRESENTED: [&str; 11] = [
-    "use_dora",
+/// Settings under which the tensors would mean something else than scale * B * A and its magnitudes.
+const UNREPRESENTED: [&str; 10] = [
     "use_qalora",
     "use_bdlora",
     "alora_invocation_tokens",
@@ -210,6 +234,9 @@ const UNREPRESENTED: [&str; 11] = [
 ];
 
 const MAX_RANK: u64 = 1024;
+
+/// A layer's third tensor, after A and B.
+const MAGNITUDE: usize = 2;
 
 /// Rank, alpha and factors with one scale, alpha / rank, for all sites.
 fn one_scale(settings: Settings, scales: &BTreeMap<String, f64>, mut sites: Sites) -> (usize, f64, Sites) {
@@ -227,12 +254,13 @@ fn one_scale(settings: Settings, scales: &BTreeMap<String, f64>, mut sites: Site
     (rank, rank as f64, sites)
 }
 
-/// The site that a tensor belongs to, the path of its layer in the model, and 0 for A, 1 for B.
+/// The site that a tensor belongs to, the path of its layer in the model, and 0 for A, 1 for B, [`MAGNITUDE`] for the magnitudes.
 fn parse_name<'a>(config: &VitConfig, name: &'a str) -> Option<(String, &'a str, usize)> {
     let name = name.strip_prefix("base_model.model.")?;
-    let (layer, half) = match name.strip_suffix(".lora_A.weight") {
-        Some(layer) => (layer, 0),
-        None => (name.strip_suffix(".lora_B.weight")?, 1),
-    };
+    let parts = [(".lora_A.weight", 0), (".lora_B.weight", 1), (".lora_magnitude_vector", MAGNITUDE)];
+    // PEFT keeps magnitudes as a module with a weight, and reads and writes files without that word.
+    let also = (".lora_magnitude_vector.weight", MAGNITUDE);
+    let mut found = parts.into_iter().chain([also]).filter_map(|(part, half)| Some((name.strip_suffix(part)?, half)));
+    let (layer, half) = found.next()?;
     Some((site_of_adapter_path(config.family, layer)?, layer, half))
 }

@@ -5,8 +5,10 @@ use rayon::prelude::*;
 
 use super::Factors;
 
-/// Factors whose product B * A is the sum of weight * B_i * A_i; its rank is the sum of the ranks. All are of one site.
+/// Factors whose product B * A is the sum of weight * B_i * A_i; its rank is the sum of the ranks. All are of one site, and without magnitudes:
+/// those of DoRA add up to nothing of the kind.
 pub fn stack(parts: &[(f64, &Factors)]) -> Factors {
+    assert!(parts.iter().all(|(_, factors)| factors.magnitude.is_none()), "magnitudes cannot be added up");
     let (inputs, outputs) = (parts[0].1.a.shape[1], parts[0].1.b.shape[0]);
     let rank = parts.iter().map(|(_, f)| f.a.shape[0]).sum();
     let scaled =
@@ -14,7 +16,7 @@ pub fn stack(parts: &[(f64, &Factors)]) -> Factors {
     let a = parts.iter().flat_map(scaled).collect();
     let row = |o: usize| parts.iter().flat_map(move |(_, f)| f.b.data.chunks_exact(f.b.shape[1]).nth(o).unwrap_or(&[]));
     let b = (0..outputs).flat_map(row).copied().collect();
-    Factors { a: Tensor::f32(vec![rank, inputs], a), b: Tensor::f32(vec![outputs, rank], b) }
+    Factors::plain(Tensor::f32(vec![rank, inputs], a), Tensor::f32(vec![outputs, rank], b))
 }
 
 /// The same change, of a rank no larger than its smaller side: beyond that, one factor is the identity and the other the change.
@@ -32,11 +34,20 @@ pub fn compact(factors: Factors) -> Factors {
         }
         change.iter_mut().zip(row).for_each(|(to, from)| *to = from as f32);
     });
-    let identity = (0..smaller * smaller).map(|i| f32::from(u8::from(i / smaller == i % smaller))).collect();
-    let (change, identity) = (Tensor::f32(vec![outputs, inputs], change), Tensor::f32(vec![smaller; 2], identity));
-    match outputs <= inputs {
-        true => Factors { a: change, b: identity },
-        false => Factors { a: identity, b: change },
+    Factors { magnitude: factors.magnitude, ..Factors::of_change(Tensor::f32(vec![outputs, inputs], change)) }
+}
+
+impl Factors {
+    /// One factor is the identity and the other the `change` [out, in].
+    pub(super) fn of_change(change: Tensor) -> Factors {
+        let (outputs, inputs) = (change.shape[0], change.shape[1]);
+        let smaller = inputs.min(outputs);
+        let identity = (0..smaller * smaller).map(|i| f32::from(u8::from(i / smaller == i % smaller))).collect();
+        let identity = Tensor::f32(vec![smaller; 2], identity);
+        match outputs <= inputs {
+            true => Factors::plain(change, identity),
+            false => Factors::plain(identity, change),
+        }
     }
 }
 
@@ -56,9 +67,9 @@ mod tests {
     fn a_rank_beyond_the_sides_goes_and_the_change_stays() {
         for (inputs, outputs) in [(3, 4), (4, 3)] {
             let values = |n: usize, s: usize| (0..n).map(|i| ((i * 7 + s) % 13) as f32 / 6.0 - 1.0).collect();
-            let of = |rank: usize| Factors {
-                a: Tensor::f32(vec![rank, inputs], values(rank * inputs, 1)),
-                b: Tensor::f32(vec![outputs, rank], values(outputs * rank, 4)),
+            let of = |rank: usize| {
+                let a = Tensor::f32(vec![rank, inputs], values(rank * inputs, 1));
+                Factors::plain(a, Tensor::f32(vec![outputs, rank], values(outputs * rank, 4)))
             };
             let small = compact(of(3));
             assert_eq!((&small.a.data, &small.b.data), (&of(3).a.data, &of(3).b.data));
@@ -75,7 +86,7 @@ mod tests {
         let factors = |rank: usize, seed: usize| {
             let values = |n: usize, s: usize| (0..n).map(|i| ((i * 7 + s) % 13) as f32 / 6.0 - 1.0).collect();
             let a = Tensor::f32(vec![rank, 3], values(3 * rank, seed));
-            Factors { a, b: Tensor::f32(vec![4, rank], values(4 * rank, seed + 5)) }
+            Factors::plain(a, Tensor::f32(vec![4, rank], values(4 * rank, seed + 5)))
         };
         let (x, y) = (factors(2, 1), factors(3, 2));
         let sum = stack(&[(0.5, &x), (-2.0, &y)]);

@@ -18,7 +18,7 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
     let size = 2 * vit.config.patch as u32;
     let site = |(i, (site, target)): (usize, (String, Target))| {
         let (out, inputs) = target.shape(&vit.config);
-        (site, Factors { a: numbers(vec![rank, inputs], i), b: numbers(vec![out, rank], i + 5) })
+        (site, Factors::plain(numbers(vec![rank, inputs], i), numbers(vec![out, rank], i + 5)))
     };
     let classes = vec!["benign".to_owned(), "malignant".to_owned()];
     Module {
@@ -53,6 +53,16 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
     }
 }
 
+/// The same as a DoRA module, with magnitudes around the norms of the base's rows.
+pub(crate) fn dora(vit: &Vit, mut module: Module) -> Module {
+    for (site, factors) in &mut module.sites {
+        let norms = super::dora::row_norms(&vit.tensors[&format!("{site}.weight")]);
+        let magnitudes = norms.iter().enumerate().map(|(i, norm)| norm * (0.7 + (i % 5) as f32 / 10.0)).collect();
+        factors.magnitude = Some(Tensor::f32(vec![norms.len()], magnitudes));
+    }
+    module
+}
+
 fn write(module: &Module) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in module.files().unwrap() {
@@ -65,13 +75,19 @@ fn write(module: &Module) -> tempfile::TempDir {
 fn a_written_module_reads_back_the_same() {
     for family in FAMILIES {
         let vit = small(family);
-        for (targets, last) in [("q,v", None), ("q,k,v,o,fc1,fc2", Some(1)), ("fc2", None)] {
-            let written = module(&vit, targets, last);
+        let all = [("q,v", None), ("q,k,v,o,fc1,fc2", Some(1)), ("fc2", None)];
+        for ((targets, last), decomposed) in all.into_iter().flat_map(|targets| [(targets, false), (targets, true)]) {
+            let plain = module(&vit, targets, last);
+            let written = if decomposed { dora(&vit, plain) } else { plain };
             let read = Module::open(write(&written).path(), &vit).unwrap();
             assert_eq!((read.rank, read.alpha, &read.card), (written.rank, written.alpha, &written.card));
             assert_eq!(read.sites.len(), written.sites.len());
             for (site, factors) in &written.sites {
                 assert_eq!((&read.sites[site].a, &read.sites[site].b), (&factors.a, &factors.b), "{site}");
+                assert_eq!(
+                    (&read.sites[site].magnitude, factors.magnitude.is_some()),
+                    (&factors.magnitude, decomposed)
+                );
             }
             assert_eq!((&read.head.weight, &read.head.bias), (&written.head.weight, &written.head.bias));
         }
@@ -81,9 +97,95 @@ fn a_written_module_reads_back_the_same() {
 /// What opening says after one change to a good folder.
 fn refusal(change: impl FnOnce(&Path)) -> String {
     let vit = small(Family::Dinov2);
-    let dir = write(&module(&vit, "q,v", None));
+    refusal_of(&vit, &module(&vit, "q,v", None), change)
+}
+
+fn refusal_of(vit: &Vit, module: &Module, change: impl FnOnce(&Path)) -> String {
+    let dir = write(module);
     change(dir.path());
-    Module::open(dir.path(), &vit).expect_err("the folder is refused").to_string()
+    Module::open(dir.path(), vit).expect_err("the folder is refused").to_string()
+}
+
+fn edit_tensors(dir: &Path, change: impl FnOnce(&mut BTreeMap<String, Tensor>)) {
+    let path = dir.join("adapter_model.safetensors");
+    let mut tensors = tensors::read(&fs::read(&path).unwrap(), "x").unwrap();
+    change(&mut tensors);
+    let named = tensors.iter().map(|(n, t)| (n.as_str(), t));
+    fs::write(path, tensors::write(named, &BTreeMap::new()).unwrap()).unwrap();
+}
+
+#[test]
+fn magnitudes_stand_at_every_layer_of_a_folder_with_dora_and_at_none_of_another() {
+    let vit = small(Family::Dinov2);
+    let (plain, decomposed) = (module(&vit, "q,v", None), dora(&vit, module(&vit, "q,v", None)));
+    let magnitude = "base_model.model.encoder.layer.1.attention.v_proj.lora_magnitude_vector";
+    let config = |dir: &Path, value: bool| edit(&dir.join("adapter_config.json"), "use_dora", value.into());
+    let said = refusal_of(&vit, &decomposed, |d| edit_tensors(d, |all| drop(all.remove(magnitude).unwrap())));
+    assert!(said.contains("lora_magnitude_vector of blocks.1.attn.v"), "{said}");
+    let said = refusal_of(&vit, &plain, |d| config(d, true));
+    assert!(said.contains("lora_magnitude_vector of blocks.0.attn.q"), "{said}");
+    let said = refusal_of(&vit, &decomposed, |d| config(d, false));
+    assert!(said.contains("lora_magnitude_vector") && said.contains("does not say use_dora"), "{said}");
+    let said = refusal_of(&vit, &decomposed, |d| {
+        edit_tensors(d, |all| {
+            let tensor = all.get_mut(magnitude).unwrap();
+            (tensor.shape, tensor.data) = (vec![3], vec![1.0; 3]);
+        });
+    });
+    assert!(said.contains(magnitude) && said.contains("shape [3]"), "{said}");
+    // PEFT's own name of the parameter is read too, and two names for one are not.
+    let dir = write(&decomposed);
+    edit_tensors(dir.path(), |all| {
+        let tensor = all.remove(magnitude).unwrap();
+        all.insert(format!("{magnitude}.weight"), tensor);
+    });
+    let read = Module::open(dir.path(), &vit).unwrap();
+    assert_eq!(read.sites["blocks.1.attn.v"].magnitude, decomposed.sites["blocks.1.attn.v"].magnitude);
+    let said = refusal_of(&vit, &decomposed, |d| {
+        edit_tensors(d, |all| drop(all.insert(format!("{magnitude}.weight"), all[magnitude].clone())));
+    });
+    assert!(said.contains("two tensors for blocks.1.attn.v"), "{said}");
+    let mut some = decomposed;
+    some.sites.get_mut("blocks.0.attn.v").unwrap().magnitude = None;
+    assert!(some.files().unwrap_err().to_string().contains("site blocks.0.attn.v has no magnitudes"));
+}
+
+/// Scales that are folded into B and ranks that are padded change neither the product nor, so, its rows' norms.
+#[test]
+fn dora_with_scales_and_ranks_of_its_own_has_the_gains_that_it_had() {
+    let vit = small(Family::Dinov2);
+    let written = dora(&vit, module(&vit, "q,v", None));
+    let dir = write(&written);
+    let path = dir.path().join("adapter_config.json");
+    for (key, value) in [
+        ("r", serde_json::json!(3)),
+        ("rank_pattern", serde_json::json!({"q_proj": 2, "layer.0.attention.v_proj": 2})),
+        ("alpha_pattern", serde_json::json!({"q_proj": 5})),
+        ("use_rslora", true.into()),
+    ] {
+        edit(&path, key, value);
+    }
+    // The last layer's v has the rank 3.
+    let wide = written.sites["blocks.1.attn.v"].clone().padded(3);
+    edit_tensors(dir.path(), |all| {
+        let of = |part: &str| format!("base_model.model.encoder.layer.1.attention.v_proj.{part}.weight");
+        all.insert(of("lora_A"), wide.a.clone());
+        all.insert(of("lora_B"), wide.b.clone());
+    });
+    let read = Module::open(dir.path(), &vit).unwrap();
+    assert_eq!((read.rank, read.scale()), (3, 1.0));
+    for (site, factors) in &written.sites {
+        let scale = match site.as_str() {
+            "blocks.1.attn.v" => 4.0 / 3f64.sqrt(),
+            "blocks.0.attn.v" => 4.0 / 2f64.sqrt(),
+            _ => 5.0 / 2f64.sqrt(),
+        };
+        let weight = &vit.tensors[&format!("{site}.weight")];
+        let expected = factors.scaled(scale).gains(weight).unwrap();
+        let found = read.sites[site].gains(weight).unwrap();
+        assert!(found.iter().zip(&expected).all(|(f, e)| (f / e - 1.0).abs() < 1e-5), "{site}");
+        assert!(found.iter().zip(factors.gains(weight).unwrap()).any(|(f, e)| (f / e - 1.0).abs() > 1e-3), "{site}");
+    }
 }
 
 fn edit(path: &Path, key: &str, value: serde_json::Value) {
@@ -97,7 +199,7 @@ fn what_packer_does_not_represent_is_refused_by_name() {
     use serde_json::json;
     for (key, value) in [
         ("use_rslora", json!("yes")),
-        ("use_dora", json!(true)),
+        ("use_dora", json!("yes")),
         ("rank_pattern", json!({"q_proj": 0.5})),
         ("rank_pattern", json!([4])),
         ("alpha_pattern", json!({"q_proj": "x"})),

@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use medforge_runtime::tensors::Tensor;
 use sha2::{Digest, Sha256};
 
 use super::judged::{self, Task};
@@ -18,17 +17,13 @@ use super::routed::{Prototypes, Seen};
 use super::{Sites, fusion};
 use crate::base::Vit;
 use crate::device::Device;
-use crate::lora::{Factors, Head, Module, compact};
+use crate::lora::{Head, Module, compact};
 use crate::predict::{Predictor, batch, linear_head, probabilities};
 use crate::{Error, interrupt};
 
 /// The change that a module makes.
 pub fn sites(module: &Module) -> Sites {
-    let scaled = |(site, f): (&String, &Factors)| {
-        let b = f.b.data.iter().map(|v| (f64::from(*v) * module.scale()) as f32).collect();
-        (site.clone(), Factors { a: f.a.clone(), b: Tensor::f32(f.b.shape.clone(), b) })
-    };
-    module.sites.iter().map(scaled).collect()
+    module.sites.iter().map(|(site, f)| (site.clone(), f.scaled(module.scale()))).collect()
 }
 
 /// Features [n, hidden] by network and images, which judges on one base may share.
@@ -161,7 +156,11 @@ pub fn digest(sites: &Sites) -> String {
     let mut hash = Sha256::new();
     for (site, factors) in sites {
         hash.update(format!("{site} {:?} {:?}\n", factors.a.shape, factors.b.shape));
-        factors.a.data.iter().chain(&factors.b.data).for_each(|v| hash.update(v.to_le_bytes()));
+        let magnitude = factors.magnitude.iter().flat_map(|m| &m.data);
+        if let Some(magnitude) = &factors.magnitude {
+            hash.update(format!("{:?}\n", magnitude.shape));
+        }
+        factors.a.data.iter().chain(&factors.b.data).chain(magnitude).for_each(|v| hash.update(v.to_le_bytes()));
     }
     hex::encode(hash.finalize())
 }

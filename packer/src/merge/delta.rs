@@ -164,7 +164,7 @@ fn factors(b: &Mat<f64>, a: &Mat<f64>) -> Result<Factors, String> {
             false => Err("the result is too large for f32; use smaller weights".to_owned()),
         }
     };
-    Ok(Factors { a: tensor(a)?, b: tensor(b)? })
+    Ok(Factors::plain(tensor(a)?, tensor(b)?))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::cma_es::{self, Tried};
 use super::judged::{self, Task, cross_entropy};
 use crate::base::{Vit, Weights, forward};
 use crate::device::Device;
-use crate::lora::{Factors, stack};
+use crate::lora::{Factors, dora, stack};
 use crate::tape::{LowRank, Tape, Tensor, Var};
 use crate::{Error, interrupt, predict};
 
@@ -93,7 +93,7 @@ impl<'a, D: Device + 'static> Objective<'a, D> {
     /// The loss of `parts` on `tasks`.
     ///
     /// # Errors
-    /// [`Error::Merge`] for sets that do not fit the base, the heads or one another.
+    /// [`Error::Merge`] for DoRA modules, and sets that do not fit the base, the heads or one another.
     pub fn new(
         device: &'a D,
         vit: &Vit,
@@ -101,6 +101,9 @@ impl<'a, D: Device + 'static> Objective<'a, D> {
         tasks: &'a [Task<'a>],
         level: Level,
     ) -> Result<Self, Error> {
+        if let Some(part) = parts.iter().position(dora::has_magnitudes) {
+            return Err(dora::unfusable(&format!("part {}", part + 1)));
+        }
         let size = judged::check(tasks, &vit.digest())?;
         let sites: BTreeSet<&str> = parts.iter().flat_map(|p| p.keys().map(String::as_str)).collect();
         Ok(Objective {
@@ -174,7 +177,7 @@ impl<'a, D: Device + 'static> Objective<'a, D> {
                 let branch = |(site, f): (&String, &Factors)| {
                     let a = upload(&f.a);
                     let a = if wanted { tape.parameter(a) } else { Var::constant(a) };
-                    (site.clone(), LowRank { a, b: Var::constant(upload(&f.b)), scale: 1.0 })
+                    (site.clone(), LowRank::plain(a, Var::constant(upload(&f.b)), 1.0))
                 };
                 let branches: BTreeMap<String, LowRank<D>> = sum.iter().map(branch).collect();
                 let input = Var::constant(Tensor::frozen(self.device, pixels, pixels.len() / image, image));

@@ -7,7 +7,9 @@
 //! Modules are put in the order of their factors' digests first, so no merge depends on the order in which they are given.
 //! All of it is linear algebra on small matrices (rank x rank, hidden x hidden) in f64 and runs on the host, whatever the device.
 //!
-//! Refused, naming module and site: another base, image size or preprocessing, shapes that do not fit, values and weights that are
+//! DoRA modules mix but do not fuse: their rows' lengths are no sum. One alone with weight 1 comes out as it is.
+//!
+//! Refused, naming module and site: DoRA modules beside others, another base, image size or preprocessing, shapes that do not fit, values and weights that are
 //! not finite, numbers out of range.
 
 use std::collections::BTreeMap;
@@ -15,7 +17,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use crate::Error;
-use crate::lora::{Factors, Head, Module, ModuleCard, compact};
+use crate::lora::{Factors, Head, Module, ModuleCard, compact, dora};
 
 mod average;
 mod breadcrumbs;
@@ -72,6 +74,13 @@ pub struct Merged {
 /// # Errors
 /// [`Error::Merge`], naming the option or the module and the site.
 pub fn merge(modules: &[&Module], options: &Options, grams: &[&Grams]) -> Result<Merged, Error> {
+    if let [alone] = modules
+        && dora::has_magnitudes(&alone.sites)
+        && options.keeps_one()
+    {
+        options.check(1)?;
+        return Ok(Merged { sites: compose::sites(alone), kept: 1.0 });
+    }
     let sites = site::gather(modules, options, grams)?;
     let merged: Vec<_> = sites.par_iter().map(|site| at(site, options)?.keep(options.rank)).collect();
     let mut result = Merged { sites: BTreeMap::new(), kept: 1.0 };

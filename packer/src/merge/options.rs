@@ -102,6 +102,12 @@ impl Options {
         }
     }
 
+    /// Whether one module alone comes out as it went in.
+    pub(super) fn keeps_one(&self) -> bool {
+        let sums = matches!(self.method, Method::Average | Method::TaskArithmetic);
+        sums && (self.space, self.rank) == (Space::Delta, Rank::Exact) && self.weights_of(1) == [1.0]
+    }
+
     /// Refuses what is out of range; options may come from a file.
     pub fn check(&self, modules: usize) -> Result<(), Error> {
         let refuse = |what: String| Err(Error::Merge { what });

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::{Grams, Method, Options, delta};
 use crate::Error;
 use crate::base::adapter_path;
-use crate::lora::Module;
+use crate::lora::{Module, dora};
 use crate::random::{Purpose, Stream};
 
 /// One site of all modules.
@@ -68,6 +68,9 @@ pub fn gather<'a>(modules: &[&'a Module], options: &Options, grams: &[&'a Grams]
         return Err(Error::Merge { what });
     }
     for (index, module) in modules.iter().enumerate() {
+        if dora::has_magnitudes(&module.sites) {
+            return Err(dora::unfusable(&named(index, module)));
+        }
         check(module, modules[0]).map_err(|what| refusal(index, module, &what))?;
     }
     let weights = options.weights_of(modules.len());
@@ -102,8 +105,11 @@ pub fn gather<'a>(modules: &[&'a Module], options: &Options, grams: &[&'a Grams]
 
 /// How errors name a module.
 fn refusal(index: usize, module: &Module, what: &str) -> Error {
-    let (number, task, contributor) = (index + 1, &module.card.task, &module.card.contributor);
-    Error::Merge { what: format!("module {number} (task {task}, from {contributor}) {what}") }
+    Error::Merge { what: format!("{} {what}", named(index, module)) }
+}
+
+fn named(index: usize, module: &Module) -> String {
+    format!("module {} (task {}, from {})", index + 1, module.card.task, module.card.contributor)
 }
 
 /// Whether a module is sound and of the same kind as the first.

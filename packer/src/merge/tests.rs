@@ -22,7 +22,7 @@ fn random(seed: u64, rank: usize, alpha: f64, targets: &str, last: Option<usize>
     };
     for factors in made.sites.values_mut() {
         let (inputs, outputs) = (factors.a.shape[1], factors.b.shape[0]);
-        *factors = Factors { a: tensor(vec![rank, inputs]), b: tensor(vec![outputs, rank]) };
+        *factors = Factors::plain(tensor(vec![rank, inputs]), tensor(vec![outputs, rank]));
     }
     (made.rank, made.alpha, made.card.task) = (rank, alpha, format!("task-{seed}"));
     made
@@ -240,7 +240,7 @@ fn factors_apart_have_cross_terms() {
     let found = merged(&[&x, &y], &options);
     // c = w alpha/rank: 0.5 * 2 and -0.25 * 3; the sign goes with A.
     let (cx, cy) = (1.0f64, 0.75f64);
-    let at = |f: &Factors, g: &Factors, scale: f64| product(&Factors { a: g.a.clone(), b: f.b.clone() }, scale);
+    let at = |f: &Factors, g: &Factors, scale: f64| product(&Factors::plain(g.a.clone(), f.b.clone()), scale);
     let expected = x.sites.keys().map(|site| {
         let (fx, fy) = (&x.sites[site], &y.sites[site]);
         let cross = (cx * cy).sqrt();

@@ -8,8 +8,11 @@ use std::cell::RefCell;
 
 use crate::device::Device;
 
+mod dora;
+mod dropout;
 mod image;
 mod ops;
+pub use dropout::Dropout;
 pub use ops::LowRank;
 #[cfg(test)]
 mod tests;

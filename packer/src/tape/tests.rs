@@ -3,8 +3,9 @@
 use crate::device::cpu::Cpu;
 use crate::device::{Activation, AttentionSize, Device, PatchSize, Update};
 
-use super::{LowRank, Tape, Tensor, Var};
+use super::{Dropout, LowRank, Tape, Tensor, Var};
 
+mod dora;
 mod image;
 
 type D = Cpu<f64>;
@@ -83,7 +84,7 @@ fn linear() {
         for rank in [1, 3] {
             let shapes = [(rows, inputs), (outputs, inputs), (1, outputs), (rank, inputs), (outputs, rank)];
             check("linear with LoRA", &shapes, |t, v| {
-                let lora = LowRank { a: v[3].clone(), b: v[4].clone(), scale: 0.5 };
+                let lora = LowRank::plain(v[3].clone(), v[4].clone(), 0.5);
                 t.linear(&v[0], &v[1], Some(&v[2]), Some(&lora))
             });
         }

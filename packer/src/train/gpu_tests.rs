@@ -9,7 +9,7 @@ use crate::device::cpu::Cpu;
 use crate::device::gpu::tests::variants;
 use crate::device::gpu::{Gpu, Options};
 
-use super::tests::{assert_same, data, lora, run_on, settings};
+use super::tests::{assert_same, data, dora, lora, run_on, settings};
 use super::*;
 
 /// The same weights, a few steps into a training: the loss and the gradient of every weight.
@@ -18,7 +18,7 @@ fn one_step_agrees_with_the_processor() {
     let vit = small(Family::Dinov2);
     let pixels: Vec<f32> = (0..6 * 192).map(|i| (i as f32 * 0.37).sin()).collect();
     let labels = [0, 1, 0, 1, 1, 0];
-    for method in [lora(), Method::Full] {
+    for method in [lora(), dora(), Method::Full] {
         let settings = settings(method.clone());
         let exact = Cpu::<f64>::poisoned();
         let mut run = Run::new(&exact, &vit, 2, None, &settings).unwrap();
@@ -26,7 +26,7 @@ fn one_step_agrees_with_the_processor() {
             run.step(&pixels, &labels, 1e-2, step);
         }
         let reached = run.parameters.checkpoint(&exact, &settings, &checkpoint::Progress::default(), &None).unwrap();
-        let (loss, gradients) = run.gradients(&pixels, &labels);
+        let (loss, gradients) = run.gradients(&pixels, &labels, 4, 0);
         for variant in variants() {
             if variant.half && method == Method::Full {
                 continue;
@@ -34,7 +34,7 @@ fn one_step_agrees_with_the_processor() {
             let gpu = &variant.gpu;
             let mut other = Run::new(gpu, &vit, 2, None, &settings).unwrap();
             other.parameters.restore(gpu, &reached).unwrap();
-            let (found_loss, found) = other.gradients(&pixels, &labels);
+            let (found_loss, found) = other.gradients(&pixels, &labels, 4, 0);
             let scale = gpu.download(&gpu.loss_gradient()).unwrap()[0];
             assert!(found.keys().eq(gradients.keys()));
             // Of f16's ten bits, sums of rounded activations keep about four.

@@ -16,7 +16,7 @@ use crate::device::{AdamW, Device};
 use crate::lora::{Factors, Head, Targets};
 use crate::predict;
 use crate::random::{Purpose, Stream};
-use crate::tape::{LowRank, Tape, Tensor as Matrix, Var};
+use crate::tape::{Dropout, LowRank, Tape, Tensor as Matrix, Var};
 use crate::{Error, interrupt};
 
 mod checkpoint;
@@ -54,7 +54,18 @@ pub struct Settings {
 #[serde(rename_all = "snake_case")]
 pub enum Method {
     /// Low-rank factors at the sites of `targets`, in the last `last_layers` blocks or in all.
-    Lora { rank: usize, alpha: f64, targets: String, last_layers: Option<usize> },
+    Lora {
+        rank: usize,
+        alpha: f64,
+        targets: String,
+        last_layers: Option<usize>,
+        /// The lengths of the changed weight's rows too (DoRA, Liu et al. 2024).
+        #[serde(default, skip_serializing_if = "is_default")]
+        dora: bool,
+        /// The probability with which a value that goes into a branch is dropped in training, below 1.
+        #[serde(default, skip_serializing_if = "is_default")]
+        dropout: f64,
+    },
     /// All weights of the base.
     Full,
 }
@@ -292,8 +303,10 @@ impl<'a, D: Device + 'static> Run<'a, D> {
     fn step(&mut self, pixels: &[f32], labels: &[u32], rate: f64, step: u64) -> D::Buffer {
         let image = pixels.len() / labels.len();
         let mut sum: Option<Gradients<D>> = None;
+        let mut done = 0;
         for (pixels, part) in pixels.chunks(self.per_pass * image).zip(labels.chunks(self.per_pass)) {
-            let (loss, gradients) = self.gradients(pixels, part);
+            let (loss, gradients) = self.gradients(pixels, part, step, done);
+            done += part.len() as u64;
             if part.len() == labels.len() {
                 sum = Some((loss, gradients));
                 break;
@@ -324,12 +337,23 @@ impl<'a, D: Device + 'static> Run<'a, D> {
         loss
     }
 
-    /// The mean loss of images that fit one pass, and the gradient of every weight that it depends on.
-    fn gradients(&self, pixels: &[f32], labels: &[u32]) -> Gradients<D> {
+    /// The mean loss of images that fit one pass, `first` being the place of the first in the batch of `step`, and the gradient of every weight
+    /// that it depends on.
+    fn gradients(&self, pixels: &[f32], labels: &[u32], step: u64, first: u64) -> Gradients<D> {
         let tape = Tape::new(self.device);
         let vars = self.parameters.variables(&tape);
         let images = Matrix::frozen(self.device, pixels, labels.len(), pixels.len() / labels.len());
-        let logits = self.logits(&tape, &vars, &Var::constant(images));
+        let mut sites = self.parameters.low_rank(&vars);
+        if let Method::Lora { dropout: rate, .. } = self.settings.method
+            && rate > 0.0
+        {
+            for (site, branch) in sites.values_mut().enumerate() {
+                let (seed, site, images) = (self.settings.seed, site as u64, labels.len());
+                branch.dropout = Some(Dropout { rate, seed, step, site, first, images });
+            }
+        }
+        let logits = self.logits(&tape, &vars, &sites, &Var::constant(images));
+        drop(sites);
         let (loss, _) = tape.cross_entropy(&logits, labels);
         drop(logits);
         let gradients = tape.backward(&loss);
@@ -337,7 +361,13 @@ impl<'a, D: Device + 'static> Run<'a, D> {
         (loss.value.buffer, found.collect())
     }
 
-    fn logits(&self, tape: &Tape<D>, vars: &BTreeMap<String, Var<D>>, images: &Var<D>) -> Var<D> {
+    fn logits(
+        &self,
+        tape: &Tape<D>,
+        vars: &BTreeMap<String, Var<D>>,
+        sites: &BTreeMap<String, LowRank<D>>,
+        images: &Var<D>,
+    ) -> Var<D> {
         let trained;
         let weights = match &self.frozen {
             Some(weights) => weights,
@@ -346,7 +376,7 @@ impl<'a, D: Device + 'static> Run<'a, D> {
                 &trained
             }
         };
-        let feature = forward(tape, weights, &self.parameters.low_rank(vars), self.device, images);
+        let feature = forward(tape, weights, sites, self.device, images);
         self.parameters.logits(tape, vars, &feature)
     }
 }
@@ -356,7 +386,7 @@ fn explain(error: Error, vit: &Vit, settings: &Settings) -> Error {
     let Error::GpuMemory { held, .. } = error else { return error };
     // What is not weights was there for the images of a batch, and the last of them did not fit.
     let weights = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
-    let fits = held.saturating_sub(weights) / (4 * vit.config.training_values(settings.size) as u64);
+    let fits = held.saturating_sub(weights) / (4 * values(&vit.config, settings) as u64);
     match usize::try_from(fits).unwrap_or(usize::MAX).min(settings.batch - 1) {
         0 => error,
         fits => Error::GpuBatch { held, batch: settings.batch, fits },
@@ -366,10 +396,22 @@ fn explain(error: Error, vit: &Vit, settings: &Settings) -> Error {
 /// Groups that a GPU counts in one dimension; attention has one for each image and head.
 const GROUPS: usize = 65_535;
 
+/// Values that a training step keeps for one image: the base's, and what magnitude and dropout add at each site.
+fn values(config: &VitConfig, settings: &Settings) -> usize {
+    let mut each = 0;
+    if let Method::Lora { targets: text, last_layers, dora, dropout, .. } = &settings.method {
+        let sites = targets(text).and_then(|targets| targets.sites(config, *last_layers)).unwrap_or_default();
+        for (out, inputs) in sites.iter().map(|(_, target)| target.shape(config)) {
+            each += usize::from(*dora) * out + usize::from(*dropout > 0.0) * 2 * inputs;
+        }
+    }
+    config.training_values(settings.size) + each * config.tokens(settings.size)
+}
+
 /// Images that a device's buffers and its memory, where it knows that, hold at once.
 fn per_pass(device: &impl Device, config: &VitConfig, settings: &Settings) -> usize {
     let by_buffer = device.largest_buffer() / config.largest_values(settings.size);
-    let bytes = 4 * config.training_values(settings.size) as u64;
+    let bytes = 4 * values(config, settings) as u64;
     let by_memory = device.memory_left().map_or(u64::MAX, |left| left / bytes);
     let by_memory = usize::try_from(by_memory).unwrap_or(usize::MAX);
     let by_groups = GROUPS / config.heads;
@@ -406,7 +448,8 @@ fn validate<D: Device + 'static>(run: &Run<D>, images: &Images, indices: &[usize
         let tape = Tape::new(device);
         let vars = run.parameters.constants();
         let input = Matrix::frozen(device, &pixels, batch.len(), 3 * size * size);
-        let logits = device.download(&run.logits(&tape, &vars, &Var::constant(input)).value.buffer)?;
+        let logits = run.logits(&tape, &vars, &run.parameters.low_rank(&vars), &Var::constant(input));
+        let logits = device.download(&logits.value.buffer)?;
         for (row, &i) in logits.chunks_exact(classes).zip(batch) {
             let label = images.labels()[i];
             let p = predict::softmax(row);
@@ -432,13 +475,21 @@ fn targets(text: &str) -> Result<Targets, Error> {
     text.parse().map_err(|what| Error::Targets { what })
 }
 
-/// Low-rank branches from the variables `SITE.lora_a` and `SITE.lora_b`.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What the name of a site's magnitudes ends with.
+const MAGNITUDE: &str = "lora_magnitude_vector";
+
+/// Low-rank branches from the variables `SITE.lora_a`, `SITE.lora_b` and, with DoRA, `SITE.lora_magnitude_vector`.
 fn branches<D: Device>(vars: &BTreeMap<String, Var<D>>, scale: f64) -> BTreeMap<String, LowRank<D>> {
     let sites = vars.keys().filter_map(|name| name.strip_suffix(".lora_a"));
     sites
         .map(|site| {
             let [a, b] = ["lora_a", "lora_b"].map(|half| vars[&format!("{site}.{half}")].clone());
-            (site.to_owned(), LowRank { a, b, scale })
+            let magnitude = vars.get(&format!("{site}.{MAGNITUDE}")).cloned();
+            (site.to_owned(), LowRank { magnitude, ..LowRank::plain(a, b, scale) })
         })
         .collect()
 }

@@ -7,14 +7,15 @@ use medforge_runtime::tensors::{Dtype, Tensor};
 use crate::Error;
 use crate::base::Vit;
 use crate::device::{AdamW, Device, Update};
+use crate::lora::dora::row_norms;
 use crate::lora::{Factors, Head};
 use crate::random::{Purpose, Stream};
 use crate::tape::{LowRank, Tape, Tensor as Matrix, Var};
 
 use super::checkpoint::{Best, Checkpoint, Progress};
-use super::{Method, Settings, branches, targets};
+use super::{MAGNITUDE, Method, Settings, branches, targets};
 
-/// Trained weights by name: `SITE.lora_a`, `SITE.lora_b`, the base's own names, `head.weight`, `head.bias`.
+/// Trained weights by name: `SITE.lora_a`, `SITE.lora_b`, with DoRA `SITE.lora_magnitude_vector`, the base's own names, `head.weight`, `head.bias`.
 pub struct Parameters<D: Device> {
     list: BTreeMap<String, Parameter<D>>,
     scale: f64,
@@ -40,8 +41,8 @@ struct Parameter<D: Device> {
 pub type Host = BTreeMap<String, Tensor>;
 
 impl<D: Device + 'static> Parameters<D> {
-    /// A starts uniform within 1/sqrt(in) (as PEFT starts it), B at zero and so does a head for `classes` classes, unless `fixed` is to stay
-    /// as it is; full training starts from the base.
+    /// A starts uniform within 1/sqrt(in) (as PEFT starts it), B at zero, magnitudes at the norms of the frozen weight's rows, and a head for
+    /// `classes` classes at zero, unless `fixed` is to stay as it is; full training starts from the base.
     pub fn new(
         device: &D,
         vit: &Vit,
@@ -52,7 +53,7 @@ impl<D: Device + 'static> Parameters<D> {
         let mut host = Host::new();
         let mut scale = 1.0;
         match &settings.method {
-            Method::Lora { rank, alpha, targets: text, last_layers } => {
+            Method::Lora { rank, alpha, targets: text, last_layers, dora, .. } => {
                 scale = alpha / *rank as f64;
                 let sites = targets(text)?.sites(&vit.config, *last_layers)?;
                 for (i, (site, target)) in sites.into_iter().enumerate() {
@@ -62,6 +63,10 @@ impl<D: Device + 'static> Parameters<D> {
                     let a = (0..rank * inputs).map(|_| stream.range(-bound, bound) as f32).collect();
                     host.insert(format!("{site}.lora_a"), Tensor::f32(vec![*rank, inputs], a));
                     host.insert(format!("{site}.lora_b"), Tensor::f32(vec![out, *rank], vec![0.0; out * rank]));
+                    if *dora {
+                        let norms = row_norms(&vit.tensors[&format!("{site}.weight")]);
+                        host.insert(format!("{site}.{MAGNITUDE}"), Tensor::f32(vec![out], norms));
+                    }
                 }
             }
             Method::Full => host.extend(vit.tensors.iter().map(|(n, t)| (n.clone(), t.clone()))),
@@ -225,7 +230,8 @@ pub fn split(
     let mut sites = BTreeMap::new();
     for site in names {
         let mut half = |half: &str| weights.remove(&format!("{site}.{half}")).expect("both halves are made together");
-        let factors = Factors { a: half("lora_a"), b: half("lora_b") };
+        let (a, b) = (half("lora_a"), half("lora_b"));
+        let factors = Factors { a, b, magnitude: weights.remove(&format!("{site}.{MAGNITUDE}")) };
         sites.insert(site, factors);
     }
     Ok((sites, head, None))

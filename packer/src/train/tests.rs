@@ -42,7 +42,12 @@ pub(super) fn settings(method: Method) -> Settings {
 }
 
 pub(super) fn lora() -> Method {
-    Method::Lora { rank: 2, alpha: 4.0, targets: "q,v,fc1".into(), last_layers: None }
+    Method::Lora { rank: 2, alpha: 4.0, targets: "q,v,fc1".into(), last_layers: None, dora: false, dropout: 0.0 }
+}
+
+/// DoRA with dropout in its branches.
+pub(super) fn dora() -> Method {
+    Method::Lora { rank: 2, alpha: 4.0, targets: "q,v,o,fc1".into(), last_layers: None, dora: true, dropout: 0.1 }
 }
 
 /// Trains; stops at step `stop` as a signal would and goes on from the checkpoint made there.
@@ -107,6 +112,7 @@ pub(super) fn assert_same(a: &Trained, b: &Trained) {
     assert_eq!(a.head.bias, b.head.bias);
     for (site, factors) in &a.sites {
         assert_eq!((&factors.a, &factors.b), (&b.sites[site].a, &b.sites[site].b), "{site}");
+        assert_eq!(factors.magnitude, b.sites[site].magnitude, "{site}");
     }
     assert_eq!(a.base, b.base);
     assert_eq!(a.epochs, b.epochs);
@@ -115,11 +121,18 @@ pub(super) fn assert_same(a: &Trained, b: &Trained) {
 
 #[test]
 fn the_loss_falls() {
-    for method in [lora(), Method::Full] {
+    for method in [lora(), dora(), Method::Full] {
+        let decomposed = method == dora();
         let trained = run(&settings(method), false, None);
         let (first, last) = (&trained.epochs[0], &trained.epochs[3]);
         assert!(last.loss < 0.95 * first.loss, "{} to {}", first.loss, last.loss);
         assert_eq!(trained.kept_epoch, 4);
+        let vit = small(Family::Dinov2);
+        for (site, factors) in &trained.sites {
+            let start = crate::lora::dora::row_norms(&vit.tensors[&format!("{site}.weight")]);
+            assert_eq!(factors.magnitude.is_some(), decomposed);
+            assert!(factors.magnitude.as_ref().is_none_or(|m| m.data != start), "a magnitude was not trained");
+        }
         assert!(trained.sites.values().all(|f| f.b.data.iter().any(|v| *v != 0.0)), "a site was not trained");
     }
 }
@@ -135,7 +148,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
 
 #[test]
 fn a_run_that_was_stopped_anywhere_ends_with_the_same_bytes() {
-    for method in [lora(), Method::Full] {
+    for method in [lora(), dora(), Method::Full] {
         let settings = settings(method);
         let whole = run(&settings, true, None);
         // Mid-epoch, at an epoch's end, at the very end.
@@ -143,6 +156,48 @@ fn a_run_that_was_stopped_anywhere_ends_with_the_same_bytes() {
             assert_same(&whole, &run(&settings, true, Some(stop)));
         }
     }
+}
+
+/// The same weights with and without it.
+#[test]
+fn dropout_acts_in_training_alone_and_otherwise_at_each_step() {
+    let (_dir, dataset) = data();
+    let vit = small(Family::Dinov2);
+    let all = dataset.indices(crate::data::Split::Train);
+    let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
+    let device = Cpu::<f32>::poisoned();
+    let Method::Lora { rank, alpha, targets, last_layers, .. } = lora() else { panic!() };
+    for dora in [false, true] {
+        let method =
+            |dropout: f64| settings(Method::Lora { rank, alpha, targets: targets.clone(), last_layers, dora, dropout });
+        let (with, without) = (method(0.5), method(0.0));
+        let mut dropping = Run::new(&device, &vit, 2, None, &with).unwrap();
+        let pixels: Vec<f32> = (0..6 * 192).map(|i| (i as f32 * 0.37).sin()).collect();
+        let labels = [0, 1, 0, 1, 1, 0];
+        for step in 1..=3 {
+            dropping.step(&pixels, &labels, 1e-2, step);
+        }
+        let reached = dropping.parameters.checkpoint(&device, &with, &checkpoint::Progress::default(), &None).unwrap();
+        let mut whole = Run::new(&device, &vit, 2, None, &without).unwrap();
+        whole.parameters.restore(&device, &reached).unwrap();
+        let indices: Vec<usize> = (0..all.len()).collect();
+        assert_eq!(validate(&dropping, &images, &indices).unwrap(), validate(&whole, &images, &indices).unwrap());
+        let loss =
+            |run: &Run<Cpu<f32>>, step: u64| device.download(&run.gradients(&pixels, &labels, step, 0).0).unwrap()[0];
+        assert_eq!(loss(&dropping, 4), loss(&dropping, 4));
+        assert!(loss(&dropping, 4) != loss(&dropping, 5) && loss(&dropping, 4) != loss(&whole, 4));
+        assert_eq!(loss(&whole, 4), loss(&whole, 5));
+    }
+}
+
+#[test]
+fn settings_from_before_dora_and_dropout_are_read_and_written_as_they_were() {
+    let old = r#"{"lora":{"rank":2,"alpha":4.0,"targets":"q,v,fc1","last_layers":null}}"#;
+    assert_eq!(serde_json::from_str::<Method>(old).unwrap(), lora());
+    assert_eq!(serde_json::to_string(&lora()).unwrap(), old);
+    let new = serde_json::to_string(&dora()).unwrap();
+    assert!(new.contains(r#""dora":true,"dropout":0.1"#), "{new}");
+    assert_eq!(serde_json::from_str::<Method>(&new).unwrap(), dora());
 }
 
 fn steps_per_epoch() -> usize {
@@ -212,7 +267,14 @@ fn a_head_of_texts_stays_as_it_is_and_the_base_moves_to_it() {
     let positions: Vec<usize> = (0..all.len()).collect();
     let (training, validation) = positions.split_at(24);
     let examples = Examples { classes: &dataset.classes, images: &images, training, validation, head: Some(&head) };
-    let method = Method::Lora { rank: 2, alpha: 4.0, targets: "q,v,projection".into(), last_layers: None };
+    let method = Method::Lora {
+        rank: 2,
+        alpha: 4.0,
+        targets: "q,v,projection".into(),
+        last_layers: None,
+        dora: false,
+        dropout: 0.0,
+    };
     let settings = Settings { epochs: 20, ..settings(method) };
     let trained = train(&Cpu::<f32>::poisoned(), &vit, examples, &settings, None, &mut Unobserved).unwrap();
     assert_eq!((&trained.head.weight, trained.head.logit_scale), (&head.weight, Some(tower.logit_scale)));

@@ -13,7 +13,7 @@ use super::graph::{self, Signature};
 use crate::Error;
 use crate::kernel::Level;
 use crate::tensors::View;
-use crate::vit::{self, Precision, Spread, Vit};
+use crate::vit::{self, Precision, SiteFactors, Spread, Vit};
 
 pub(super) use crate::vit::Adapter;
 
@@ -23,7 +23,7 @@ pub(super) struct Base {
     pub signature: Signature,
 }
 
-/// The factors of one site, scaling and weights folded into `b`.
+/// The factors of one site, scaling and weights folded into `b`, and of DoRA what its outputs are multiplied with before the bias.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Factors {
     pub rank: usize,
@@ -31,6 +31,8 @@ pub(super) struct Factors {
     pub a: Vec<f32>,
     /// `[rank, outputs]`
     pub b: Vec<f32>,
+    /// `[outputs]`
+    pub scale: Option<Vec<f32>>,
 }
 
 impl Base {
@@ -46,13 +48,25 @@ impl Base {
             [height, width] if height == width => vit::recognise(&graph, height).map_err(graph::refuse)?,
             _ => return Err(graph::refuse("is for images that are not square")),
         };
+        for names in layout.linears() {
+            if signature.sites.get(&names.site).is_none_or(|site| site.scaled != names.scaled) {
+                return Err(graph::refuse(format!(
+                    "has other inputs for site {} than its operations take",
+                    names.site
+                )));
+            }
+        }
         let vit = guarded(|| Vit::new(Level::best(), layout, weights, precision, threads))?;
         Ok(Base { vit, signature })
     }
 
     /// Lays out the factors of a composition. A site that is not named gets rank 0.
     pub fn adapter(&self, by_site: &BTreeMap<String, Factors>) -> Result<Adapter, Error> {
-        let by_site = by_site.iter().map(|(site, f)| (site.clone(), (f.rank, &f.a[..], &f.b[..]))).collect();
+        let by_site = by_site.iter().map(|(site, f)| {
+            let gain = f.scale.as_deref();
+            (site.clone(), SiteFactors { rank: f.rank, a: &f.a, b: &f.b, gain })
+        });
+        let by_site = by_site.collect();
         let misfit = || device("LoRA factors do not have the shape of their site".into());
         guarded(|| self.vit.adapter(&by_site).ok_or_else(misfit))
     }

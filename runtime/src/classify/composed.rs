@@ -76,6 +76,13 @@ impl Composed {
         let networks = match mode {
             Mode::Fusion if matches!(&known[..], [(_, 1.0)]) => vec![known[0].0.adapter(base)?],
             Mode::Fusion => {
+                if let Some((module, _)) = known.iter().find(|(module, _)| module.is_scaled()) {
+                    let what = format!(
+                        "DoRA modules mix but do not fuse: module {} has scales; take it alone with weight 1, or mix the modules",
+                        module.id
+                    );
+                    return Err(Error::Selection { what });
+                }
                 let rank: usize = known.iter().map(|(module, _)| module.rank()).sum();
                 if rank > MOST_RANKS {
                     let what =
@@ -179,7 +186,8 @@ impl Module {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
-        let factors = self.factors.values().map(|f| size_of_val(&*f.a) + size_of_val(&*f.b)).sum::<usize>();
+        let scale = |f: &Factors| f.scale.as_ref().map_or(0, |scale| size_of_val(&**scale));
+        let factors = self.factors.values().map(|f| size_of_val(&*f.a) + size_of_val(&*f.b) + scale(f)).sum::<usize>();
         factors + self.adapter.get().map_or(0, |adapter| adapter.bytes())
     }
 
@@ -191,6 +199,11 @@ impl Module {
                 Ok(self.adapter.get_or_init(|| adapter).clone())
             }
         }
+    }
+
+    /// Whether a site's outputs are scaled, as by DoRA.
+    fn is_scaled(&self) -> bool {
+        self.factors.values().any(|factors| factors.scale.is_some())
     }
 
     /// The largest at any site.

@@ -1,7 +1,7 @@
 //! `base.onnx`: what it is made of, its inputs and output, and whether weights fit it.
 //!
 //! Refused: an operation or a structure that no base needs (loops, functions, files), inputs that are not `pixels` and
-//! pairs of LoRA factors, and weights that the graph asks for and `base.safetensors` lacks, has in another shape, or has
+//! LoRA factors with, or in older graphs without, their scales, and weights that the graph asks for and `base.safetensors` lacks, has in another shape, or has
 //! beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -48,6 +48,8 @@ const MAX_WIDTH: i64 = 1 << 16;
 pub(super) struct Site {
     pub inputs: usize,
     pub outputs: usize,
+    /// Whether the graph takes what its outputs are multiplied with before the bias, as DoRA needs it.
+    pub scaled: bool,
 }
 
 /// What goes into a graph and what comes out.
@@ -55,7 +57,7 @@ pub(super) struct Site {
 pub(super) struct Signature {
     /// Height and width of `pixels`, the first input.
     pub image: [usize; 2],
-    /// The sites that the inputs after `pixels`, pairs of LoRA factors, make up.
+    /// The sites that the inputs after `pixels`, LoRA factors and scales, make up.
     pub sites: BTreeMap<String, Site>,
     /// Length of `feature`, the one output.
     pub feature: usize,
@@ -131,22 +133,30 @@ fn signature(graph: &GraphProto) -> Result<Signature, Error> {
         },
         _ => return Err(wrong("outputs other than `feature`")),
     };
-    let mut widths: BTreeMap<&str, [Option<usize>; 2]> = BTreeMap::new();
+    let mut widths: BTreeMap<&str, [Option<usize>; 3]> = BTreeMap::new();
     for input in rest {
         let wrong = |what: &str| refuse(format!("has an input {:?} that {what}", input.name));
         let (site, half) = input.name.rsplit_once('.').unwrap_or_default();
-        let (is_a, width) = match (half, dims(input)?.as_slice()) {
-            ("lora_a", &[None, Some(width), None]) => (true, width),
-            ("lora_b", &[None, None, Some(width)]) => (false, width),
-            _ => return Err(wrong("is neither SITE.lora_a [N, in, R] nor SITE.lora_b [N, R, out]")),
+        let (place, width) = match (half, dims(input)?.as_slice()) {
+            ("lora_a", &[None, Some(width), None]) => (0, width),
+            ("lora_b", &[None, None, Some(width)]) => (1, width),
+            ("lora_scale", &[None, Some(1), Some(width)]) => (2, width),
+            _ => {
+                return Err(wrong(
+                    "is none of SITE.lora_a [N, in, R], SITE.lora_b [N, R, out] and SITE.lora_scale [N, 1, out]",
+                ));
+            }
         };
-        if widths.entry(site).or_default()[usize::from(!is_a)].replace(width).is_some() {
+        if widths.entry(site).or_default()[place].replace(width).is_some() {
             return Err(wrong("is there twice"));
         }
     }
     let sites = widths.into_iter().map(|(site, widths)| match widths {
-        [Some(inputs), Some(outputs)] => Ok((site.to_owned(), Site { inputs, outputs })),
-        _ => Err(wrong(&format!("only one of lora_a and lora_b at site {site}"))),
+        [Some(inputs), Some(outputs), scale] if scale.is_none_or(|width| width == outputs) => {
+            Ok((site.to_owned(), Site { inputs, outputs, scaled: scale.is_some() }))
+        }
+        [Some(_), Some(_), _] => Err(wrong(&format!("lora_b and lora_scale of different widths at site {site}"))),
+        _ => Err(wrong(&format!("not both of lora_a and lora_b at site {site}"))),
     });
     Ok(Signature { image, sites: sites.collect::<Result<_, _>>()?, feature })
 }

@@ -36,7 +36,17 @@ pub(super) fn module(
         let rank = take.tensors.get(&lora_a).and_then(|tensor| tensor.shape.last()).copied().unwrap_or(0);
         let a = take.tensor(&lora_a, &[site.inputs, rank]);
         let b = take.tensor(&lora_b, &[rank, site.outputs]);
-        by_site.insert(name.clone(), Factors { rank, a, b });
+        let lora_scale = format!("{name}.lora_scale");
+        let scale = match (take.tensors.contains_key(&lora_scale), site.scaled) {
+            (false, _) => None,
+            (true, true) => Some(take.tensor(&lora_scale, &[site.outputs])),
+            (true, false) => {
+                take.tensors.remove(&lora_scale);
+                take.refuse(Class::TensorsMisfit, format!("{lora_scale} is there, and the base's graph takes none"));
+                None
+            }
+        };
+        by_site.insert(name.clone(), Factors { rank, a, b, scale });
     }
     let rank = by_site.values().map(|factors| factors.rank).max().unwrap_or(0);
     if rank != stated.rank as usize {
@@ -182,7 +192,7 @@ pub(super) fn golden(
 pub(super) const INT8: &str = "int8.";
 
 /// Fusion: at every site the ranks of all parts side by side, each part's weight folded into its `b`, so that the
-/// branch computes the sum of `weight * (x A) B` over the parts.
+/// branch computes the sum of `weight * (x A) B` over the parts. None of them has scales, which are no sum.
 pub(super) fn fused(
     parts: &[(&BTreeMap<String, Factors>, f64)],
     sites: &BTreeMap<String, Site>,
@@ -195,6 +205,7 @@ pub(super) fn fused(
             rank: parts.iter().map(|(factors, _)| factors.rank).sum(),
             a: (0..site.inputs).flat_map(rows).copied().collect(),
             b: parts.iter().flat_map(|(f, weight)| f.b.iter().map(move |v| (f64::from(*v) * weight) as f32)).collect(),
+            scale: None,
         };
         (factors.rank > 0).then(|| (name.clone(), factors))
     };
@@ -235,7 +246,7 @@ mod tests {
     use super::*;
 
     fn site() -> BTreeMap<String, Site> {
-        BTreeMap::from([("q".to_owned(), Site { inputs: 2, outputs: 3 })])
+        BTreeMap::from([("q".to_owned(), Site { inputs: 2, outputs: 3, scaled: true })])
     }
 
     fn stated(rank: u32) -> manifest::Module {
@@ -265,6 +276,15 @@ mod tests {
         }
         let good = tensors(&[("q.lora_a", &[2, 1]), ("q.lora_b", &[1, 3])]);
         assert!(module(&stated(2), good.clone(), &site()).unwrap_err().to_string().contains("largest rank is 1"));
+        let scaled =
+            |shape: &[usize]| tensors(&[("q.lora_a", &[2, 1]), ("q.lora_b", &[1, 3]), ("q.lora_scale", shape)]);
+        assert_eq!(module(&stated(1), scaled(&[3]), &site()).unwrap()["q"].scale, Some(vec![1., 2., 3.]));
+        let error = module(&stated(1), scaled(&[2]), &site()).unwrap_err().to_string();
+        assert!(error.contains("q.lora_scale has shape [2], not [3]"), "{error}");
+        let older = BTreeMap::from([("q".to_owned(), Site { scaled: false, ..site()["q"] })]);
+        let error = module(&stated(1), scaled(&[3]), &older).unwrap_err().to_string();
+        assert!(error.contains("q.lora_scale is there, and the base's graph takes none; pack"), "{error}");
+        assert!(module(&stated(1), good.clone(), &older).is_ok());
         assert!(
             module(&stated(1), good, &BTreeMap::new()).unwrap_err().to_string().contains("site q is not in the base")
         );
@@ -293,13 +313,14 @@ mod tests {
 
     #[test]
     fn fusion_is_the_weighted_sum_of_the_deltas() {
-        let one = BTreeMap::from([("q".to_owned(), Factors { rank: 1, a: vec![1., 2.], b: vec![3., 4., 5.] })]);
+        let one =
+            BTreeMap::from([("q".to_owned(), Factors { rank: 1, a: vec![1., 2.], b: vec![3., 4., 5.], scale: None })]);
         let two = BTreeMap::from([(
             "q".to_owned(),
-            Factors { rank: 2, a: vec![1., 0., 0., 1.], b: vec![1., 1., 1., 2., 2., 2.] },
+            Factors { rank: 2, a: vec![1., 0., 0., 1.], b: vec![1., 1., 1., 2., 2., 2.], scale: None },
         )]);
         let fused = fused(&[(&one, 0.5), (&two, -1.0)], &site());
-        let Factors { rank, a, b } = &fused["q"];
+        let Factors { rank, a, b, .. } = &fused["q"];
         let delta = |i: usize, o: usize| (0..*rank).map(|r| a[i * rank + r] * b[r * 3 + o]).sum::<f32>();
         for (i, o) in (0..2).flat_map(|i| (0..3).map(move |o| (i, o))) {
             let expected = 0.5 * [1., 2.][i] * [3., 4., 5.][o] - [1., 2.][i];

@@ -1,4 +1,4 @@
-//! A linear layer with everything that follows it: `y = act(x W + b + l B) * s (+ y)`.
+//! A linear layer with everything that follows it: `y = act((x W + l B) * g + b) * s (+ y)`.
 //!
 //! A tile of rows and columns keeps its sums in registers over the whole depth, goes on over the low-rank branch `l B` without
 //! leaving them, and is finished and stored once. Weights are read from their panels (see Goto and van de Geijn, "Anatomy of
@@ -44,9 +44,11 @@ pub(crate) struct Linear<'a> {
     pub rows: usize,
     /// `[k, n]`
     pub weight: Factor<'a>,
+    pub low: Option<Low<'a>>,
+    /// `[n]`: what the sums are multiplied with before the bias.
+    pub gain: Option<&'a [f32]>,
     /// `[n]`
     pub bias: Option<&'a [f32]>,
-    pub low: Option<Low<'a>>,
     pub activation: Activation,
     /// `[n]`
     pub scale: Option<&'a [f32]>,
@@ -62,8 +64,8 @@ impl<'a> Linear<'a> {
     pub fn product(x: &'a [f32], rows: usize, weight: &'a Panels, out: &'a mut [f32]) -> Self {
         let (x_stride, out_stride) = (weight.k, weight.n);
         let weight = Factor::Panels(weight);
-        let (bias, low, scale, activation) = (None, None, None, Activation::None);
-        Linear { x, x_stride, rows, weight, bias, low, activation, scale, add: false, out, out_stride }
+        let (low, gain, bias, scale, activation) = (None, None, None, None, Activation::None);
+        Linear { x, x_stride, rows, weight, low, gain, bias, activation, scale, add: false, out, out_stride }
     }
 }
 
@@ -166,6 +168,9 @@ impl Linear<'_> {
             let to = (from + S::F32_LANES).min(out.len());
             let part = |values: &[f32]| simd.partial_load_f32s(&values[from..to]);
             let mut value = simd.partial_load_f32s(sums);
+            if let Some(gain) = self.gain {
+                value = simd.mul_f32s(value, part(gain));
+            }
             if let Some(bias) = self.bias {
                 value = simd.add_f32s(value, part(bias));
             }

@@ -51,7 +51,7 @@ fn a_linear_layer_is_what_its_formula_says_for_ragged_shapes() {
     for (level, (rows, k, n, rank)) in Level::all().into_iter().flat_map(|l| shapes.map(|s| (l, s))) {
         let (x, w) = (numbers(1, rows * k), numbers(2, k * n));
         let (low, b) = (numbers(3, rows * rank), numbers(4, rank * n));
-        let (bias, scale, before) = (numbers(5, n), numbers(6, n), numbers(7, rows * n));
+        let (bias, scale, before, gain) = (numbers(5, n), numbers(6, n), numbers(7, rows * n), numbers(8, n));
         let (weight, b_panels) = (Panels::new(level, k, n, &w), Panels::new(level, rank, n, &b));
         let (xw, lb) = (product(&x, &w, rows, k, n), product(&low, &b, rows, rank, n));
         for activation in [Activation::None, Activation::Gelu, Activation::QuickGelu] {
@@ -60,9 +60,10 @@ fn a_linear_layer_is_what_its_formula_says_for_ragged_shapes() {
                 Activation::Gelu => v * normal(v),
                 Activation::QuickGelu => v / (1.0 + (-1.702 * v).exp()),
             };
-            for add in [false, true] {
+            for (add, gained) in [(false, false), (true, false), (false, true), (true, true)] {
                 let mut out = if add { before.clone() } else { vec![f32::NAN; rows * n] };
                 level.run(Linear {
+                    gain: gained.then_some(&gain),
                     bias: Some(&bias),
                     low: Some(Low { values: &low, b: &b_panels }),
                     activation,
@@ -72,7 +73,8 @@ fn a_linear_layer_is_what_its_formula_says_for_ragged_shapes() {
                 });
                 let exact = |i: usize| {
                     let column = i % n;
-                    let value = act(xw[i] + lb[i] + f64::from(bias[column])) * f64::from(scale[column]);
+                    let gain = if gained { f64::from(gain[column]) } else { 1.0 };
+                    let value = act((xw[i] + lb[i]) * gain + f64::from(bias[column])) * f64::from(scale[column]);
                     value + if add { f64::from(before[i]) } else { 0.0 }
                 };
                 let exact: Vec<f64> = (0..rows * n).map(exact).collect();

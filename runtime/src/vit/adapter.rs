@@ -16,17 +16,28 @@ pub(crate) struct Adapter {
     pub(super) first: usize,
 }
 
-/// `(x A) B`, scaling and weights folded into `b`.
+/// `(x A) B`, scaling and weights folded into `b`; and what the layer's outputs are multiplied with before the bias.
 pub(super) struct Branch {
     /// `[inputs, rank]`
     pub a: Panels,
     /// `[rank, outputs]`
     pub b: Panels,
+    /// `[outputs]`
+    pub gain: Option<Vec<f32>>,
+}
+
+/// One site's factors as they come: rank, A `[inputs, rank]`, B `[rank, outputs]`, and of DoRA what outputs are multiplied with, `[outputs]`.
+#[derive(Clone, Copy)]
+pub(crate) struct SiteFactors<'a> {
+    pub rank: usize,
+    pub a: &'a [f32],
+    pub b: &'a [f32],
+    pub gain: Option<&'a [f32]>,
 }
 
 impl Vit {
-    /// Lays out factors by site: rank, A `[inputs, rank]`, B `[rank, outputs]`. None if they do not have the site's shape.
-    pub fn adapter<'a>(&self, by_site: &BTreeMap<String, (usize, &'a [f32], &'a [f32])>) -> Option<Adapter> {
+    /// Lays out factors by site. None if they do not have the site's shape, or a gain where the graph takes none.
+    pub fn adapter(&self, by_site: &BTreeMap<String, SiteFactors>) -> Option<Adapter> {
         let blocks = self.layout.blocks.iter().map(|names| block(self.level, names, by_site));
         let blocks: Vec<_> = blocks.collect::<Option<_>>()?;
         let projection = match &self.layout.projection {
@@ -44,30 +55,24 @@ impl Adapter {
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         let branches = self.blocks.iter().flatten().chain([&self.projection]).flatten();
-        branches.map(|branch| branch.a.bytes() + branch.b.bytes()).sum()
+        let gain = |branch: &Branch| branch.gain.as_ref().map_or(0, |gain| size_of_val(&**gain));
+        branches.map(|branch| branch.a.bytes() + branch.b.bytes() + gain(branch)).sum()
     }
 }
 
-fn block(
-    level: Level,
-    names: &BlockNames,
-    by_site: &BTreeMap<String, (usize, &[f32], &[f32])>,
-) -> Option<[Option<Branch>; 6]> {
+fn block(level: Level, names: &BlockNames, by_site: &BTreeMap<String, SiteFactors>) -> Option<[Option<Branch>; 6]> {
     let [q, k, v] = &names.qkv;
     let branch = |names| branch(level, names, by_site);
     Some([branch(q)?, branch(k)?, branch(v)?, branch(&names.o)?, branch(&names.fc1)?, branch(&names.fc2)?])
 }
 
-fn branch(
-    level: Level,
-    names: &LinearNames,
-    by_site: &BTreeMap<String, (usize, &[f32], &[f32])>,
-) -> Option<Option<Branch>> {
+fn branch(level: Level, names: &LinearNames, by_site: &BTreeMap<String, SiteFactors>) -> Option<Option<Branch>> {
     match by_site.get(&names.site) {
-        Some(&(rank, a, b)) if rank > 0 => {
-            (a.len() == names.inputs * rank && b.len() == rank * names.outputs).then_some(())?;
+        Some(&SiteFactors { rank, a, b, gain }) if rank > 0 || gain.is_some() => {
+            let fits = gain.is_none_or(|gain| names.scaled && rank > 0 && gain.len() == names.outputs);
+            (fits && a.len() == names.inputs * rank && b.len() == rank * names.outputs).then_some(())?;
             let (a, b) = (Panels::new(level, names.inputs, rank, a), Panels::new(level, rank, names.outputs, b));
-            Some(Some(Branch { a, b }))
+            Some(Some(Branch { a, b, gain: gain.map(<[f32]>::to_vec) }))
         }
         _ => Some(None),
     }

@@ -236,7 +236,7 @@ impl Vit {
         Input { x, rounded }
     }
 
-    /// `x W + b (+ (x A) B)` and what comes after.
+    /// `x W (+ (x A) B) (* g) + b` and what comes after.
     fn linear(&self, linear: &Linear, branch: Option<&Branch>, input: &Input, after: After, out: &mut [f32]) {
         let (k, n) = linear.shape();
         let (x, rows) = (input.x, input.x.len() / k);
@@ -260,8 +260,9 @@ impl Vit {
             x_stride: k,
             rows,
             weight,
-            bias: linear.bias.as_deref(),
             low,
+            gain: branch.and_then(|branch| branch.gain.as_deref()),
+            bias: linear.bias.as_deref(),
             activation: after.activation,
             scale: after.scale,
             add: after.add,

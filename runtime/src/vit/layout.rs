@@ -35,6 +35,14 @@ pub(crate) struct Layout {
     pub projection: Option<LinearNames>,
 }
 
+impl Layout {
+    /// The layers that are sites.
+    pub fn linears(&self) -> impl Iterator<Item = &LinearNames> {
+        let blocks = self.blocks.iter().flat_map(|block| block.qkv.iter().chain([&block.o, &block.fc1, &block.fc2]));
+        blocks.chain(&self.projection)
+    }
+}
+
 #[derive(Debug, PartialEq)]
 pub(crate) struct BlockNames {
     pub norm1: NormNames,
@@ -62,6 +70,8 @@ pub(crate) struct LinearNames {
     pub bias: Option<String>,
     pub inputs: usize,
     pub outputs: usize,
+    /// Whether the graph takes what the site's outputs are multiplied with before the bias.
+    pub scaled: bool,
 }
 
 /// The layout of `graph` for square images of `side` pixels, or what is not as `packer` writes it.
@@ -204,23 +214,34 @@ impl<'a> Reader<'a> {
         Some((BlockNames { norm1, qkv, o, scale1, norm2, fc1, fc2, scale2 }, x))
     }
 
-    /// `x W (+ b) + (x A) B`
+    /// `(x W + (x A) B) * s (+ b)`, or as packer wrote it before DoRA, `x W (+ b) + (x A) B`.
     fn linear(&mut self, x: &'a str, inputs: usize, outputs: usize) -> Option<(&'a str, LinearNames)> {
         let (mut y, weight) = self.weighted("MatMul", x, &[inputs, outputs])?;
-        let bias = match self.next("Add") {
-            true => {
-                let (biased, bias) = self.weighted("Add", y, &[outputs])?;
-                y = biased;
-                Some(bias)
-            }
-            false => None,
-        };
+        let mut bias = self.bias(&mut y, outputs)?;
         let (low, a) = self.node("MatMul", &[x], &[])?;
         let (delta, b) = self.node("MatMul", &[low], &[])?;
         let site = a?.strip_suffix(".lora_a")?;
         (b?.strip_suffix(".lora_b")? == site).then_some(())?;
-        let y = self.take("Add", &[y, delta], &[])?;
-        Some((y, LinearNames { site: site.to_owned(), weight, bias, inputs, outputs }))
+        let mut y = self.take("Add", &[y, delta], &[])?;
+        let factor = format!("{site}.lora_scale");
+        let scaled = self.next("Mul") && self.nodes.first()?.input.get(1) == Some(&factor);
+        if scaled {
+            // Added before, a bias would be scaled too.
+            bias.is_none().then_some(())?;
+            y = self.take("Mul", &[y, &factor], &[])?;
+            bias = self.bias(&mut y, outputs)?;
+        }
+        Some((y, LinearNames { site: site.to_owned(), weight, bias, inputs, outputs, scaled }))
+    }
+
+    /// What is added to `y` next, if a vector of the weights is; `y` is then the sum.
+    fn bias(&mut self, y: &mut &'a str, outputs: usize) -> Option<Option<String>> {
+        if !self.next("Add") || self.nodes.first()?.input.first().map(String::as_str) != Some(*y) {
+            return Some(None);
+        }
+        let (biased, bias) = self.weighted("Add", y, &[outputs])?;
+        *y = biased;
+        Some(Some(bias))
     }
 
     /// `[N, T, hidden]` to heads, in `order`.

@@ -17,7 +17,7 @@ use crate::bundle::refused;
 use crate::kernel::{Int8Panels, Level, Panels};
 use crate::tensors::View;
 
-pub(crate) use adapter::Adapter;
+pub(crate) use adapter::{Adapter, SiteFactors};
 pub use forward::Spread;
 use forward::Stream;
 use layout::{BlockNames, LinearNames, NormNames};

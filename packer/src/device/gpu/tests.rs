@@ -10,6 +10,7 @@ use crate::device::cpu::Cpu;
 use crate::device::{
     Activation, AdamW, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Sgd, Size, Update,
 };
+use crate::tape::{Dropout, LowRank, Tape, Tensor, Var};
 
 /// An adapter in one of its forms.
 pub struct Variant {
@@ -269,6 +270,37 @@ fn softmax_and_euclidean_norm() {
             let (dp, dn) = (d.softmax_backward(&dy, &p, columns), d.l2_normalise_backward(&dy, &n, &divisors, 0.5));
             [p, dp, n, divisors, dn]
         });
+    }
+}
+
+/// A layer with a low-rank branch, its magnitude and dropout, and the gradients of all that is trained.
+fn low_rank_layer<D: Device + 'static>(d: &D, [rows, inputs, outputs, rank]: [usize; 4], dora: bool) -> Vec<D::Buffer> {
+    let tape = Tape::new(d);
+    let trained = |rows: usize, columns: usize, seed: u32| {
+        tape.parameter(Tensor::new(d, &numbers(rows * columns, seed), rows, columns))
+    };
+    let frozen =
+        |rows: usize, columns: usize, seed: u32| Tensor::frozen(d, &numbers(rows * columns, seed), rows, columns);
+    let x = tape.parameter(frozen(rows, inputs, 1));
+    let (a, b, magnitude) = (trained(rank, inputs, 2), trained(outputs, rank, 3), trained(1, outputs, 4));
+    let dropout = Some(Dropout { rate: 0.3, seed: 1, step: 1, site: 1, first: 0, images: rows });
+    let plain = LowRank { dropout, ..LowRank::plain(a.clone(), b.clone(), 0.5) };
+    let lora = if dora { LowRank { magnitude: Some(magnitude.clone()), ..plain } } else { plain };
+    let (w, bias) = (Var::constant(frozen(outputs, inputs, 5)), Var::constant(frozen(1, outputs, 6)));
+    let y = tape.linear(&x, &w, Some(&bias), Some(&lora));
+    let dy = d.upload_frozen(&numbers(rows * outputs, 7));
+    let mut found = vec![y.value.buffer.clone()];
+    let gradients = tape.backward_from([(&y, dy)]);
+    found.extend([&x, &a, &b, &magnitude].into_iter().filter_map(|var| gradients.of(var).cloned()));
+    found
+}
+
+#[test]
+fn low_rank_layers_with_dropout_and_magnitude() {
+    for size in [[1, 1, 1, 1], [7, 20, 12, 3], [33, 65, 17, 2], [130, 48, 64, 4]] {
+        for dora in [false, true] {
+            case!(format!("low-rank layer {size:?}, DoRA {dora}"), 2e-5, |d| low_rank_layer(d, size, dora));
+        }
     }
 }
 

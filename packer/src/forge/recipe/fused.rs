@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::{Recipe, files, judged, task};
 use crate::Error;
 use crate::forge::{Made, Members};
+use crate::lora::dora;
 use crate::merge::{compose, fusion};
 
 pub fn merge(
@@ -19,6 +20,14 @@ pub fn merge(
     let before = previous.map(|made| files::sites(made, &recipe.recipes.forge.identity().config)).transpose()?;
     let step = |done| (recipe.recipes.step)(done, search.evaluations);
     let sites = compose::sites(&members.module(new)?);
+    if let Some(before) = &before {
+        // Of a model with magnitudes there is one member.
+        for (name, part) in [(members.name(0), before), (members.name(new), &sites)] {
+            if dora::has_magnitudes(part) {
+                return Err(dora::unfusable(name));
+            }
+        }
+    }
     let (sites, found) = recipe.recipes.judge()?.fuse(before.as_ref(), sites, &tasks, search, step)?;
     let heads = (0..=new).map(|i| (task(members, i).to_owned(), known[i].head.clone())).collect();
     let made = files::of_fusion(recipe, sites, heads, &tasks[..=new])?;

@@ -8,6 +8,7 @@ use super::*;
 use crate::contribution::tests::{OPTIONS, base, key, parts};
 use crate::contribution::{self, Parts};
 use crate::lora::Factors;
+use crate::lora::tests::dora;
 use crate::merge::model::Composition;
 use crate::merge::{self, Rank, Sites, compose};
 use medforge_runtime::tensors::Tensor;
@@ -67,7 +68,7 @@ fn merged(settings: &Settings) -> (tempfile::TempDir, Model, Value) {
 }
 
 fn change(sites: &Sites, site: &str) -> Vec<f64> {
-    let Factors { a, b } = &sites[site];
+    let Factors { a, b, .. } = &sites[site];
     let (rank, inputs) = (a.shape[0], a.shape[1]);
     let at = |o: usize, i: usize| {
         (0..rank).map(|r| f64::from(b.data[o * rank + r]) * f64::from(a.data[r * inputs + i])).sum::<f64>()
@@ -92,6 +93,35 @@ fn known() -> Vec<Known> {
         Known { id: String::new(), task, head, set: parts.condensed.rounded() }
     };
     [1, 2, 3].map(known).into()
+}
+
+/// The first of two members is a DoRA module: it comes alone, mixes with the next, and keeps it out of a fusion.
+#[test]
+fn dora_members_mix_and_do_not_fuse() {
+    let parts = |n: u8| {
+        let own = own_parts(n);
+        let module = if n == 1 { dora(&base(), own.module) } else { own.module };
+        Parts { module, ..own }
+    };
+    for method in [free(merge::Method::Average), fusion(fusion::Level::Whole, fusion::Finder::CmaEs)] {
+        let (_dir, forge) = forge();
+        [1, 2].iter().for_each(|n| push_parts(&forge, *n, &parts(*n)));
+        let recipes = recipes(&forge);
+        let recipe = recipes.method(settings(method)).unwrap();
+        assert_eq!(merge(&forge, &recipe), 1);
+        let said = forge.merge(&recipe, &key(FORGE)).unwrap_err().to_string();
+        assert!(said.contains("DoRA modules mix but do not fuse"), "{said}");
+        assert!(said.contains("hospital 1"), "{said}");
+    }
+    let (_dir, forge) = forge();
+    [1, 2].iter().for_each(|n| push_parts(&forge, *n, &parts(*n)));
+    let recipe = recipes(&forge).method(settings(mixture(false, false, true))).unwrap();
+    assert_eq!([1, 2].map(|_| merge(&forge, &recipe)), [1, 2]);
+    let head = forge.head().unwrap().unwrap();
+    let content = forge.content(head.manifest()).unwrap();
+    let (model, _) = recipes(&forge).model(&head.manifest().settings, &content).unwrap();
+    let magnitudes: Vec<bool> = model.networks().iter().map(crate::lora::dora::has_magnitudes).collect();
+    assert_eq!(magnitudes, [true, false]);
 }
 
 #[test]

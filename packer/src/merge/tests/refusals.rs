@@ -1,6 +1,8 @@
 //! What cannot be merged is refused by name: option, module and site.
 
 use super::*;
+use crate::device::cpu::Cpu;
+use crate::lora::tests::dora;
 
 /// What merging two modules says after a change to the second, or to the options.
 fn said(change: impl FnOnce(&mut Module, &mut Options)) -> String {
@@ -51,6 +53,42 @@ fn modules_that_do_not_belong_together() {
         assert!(said.contains("module 2 (task task-2, from someone)"), "{said}");
         assert!(words.iter().all(|word| said.contains(word)), "{said}: {words:?}");
     }
+}
+
+#[test]
+fn dora_modules_do_not_fuse_and_one_alone_comes_out_as_it_is() {
+    let vit = small(Family::Dinov2);
+    let (plain, decomposed) = (random(1, 2, 4.0, "q,v", None), dora(&vit, random(2, 2, 3.0, "q,v", None)));
+    for method in Method::ALL {
+        for space in [Space::Delta, Space::Factors] {
+            let options = Options { space, ..Options::new(method) };
+            let grams = [grams(&[&plain], 1), grams(&[&decomposed], 2)];
+            let said = merge(&[&plain, &decomposed], &options, &grams.each_ref()).unwrap_err().to_string();
+            assert!(said.contains("DoRA modules mix but do not fuse: module 2 (task task-2, from someone)"), "{said}");
+            let alone = merge(&[&decomposed], &options, &[&grams[1]]);
+            if space == Space::Delta && matches!(method, Method::Average | Method::TaskArithmetic) {
+                let alone = alone.unwrap().into_module(decomposed.head.clone(), decomposed.card.clone()).unwrap();
+                for (site, factors) in &decomposed.sites {
+                    let weight = &vit.tensors[&format!("{site}.weight")];
+                    let [found, expected] = [(&alone, site), (&decomposed, site)]
+                        .map(|(m, site)| m.sites[site].scaled(m.scale()).gains(weight).unwrap());
+                    assert_eq!(
+                        (&alone.sites[site].magnitude, found),
+                        (&factors.magnitude, expected),
+                        "{method} {site}"
+                    );
+                }
+            } else {
+                assert!(alone.unwrap_err().to_string().contains("module 1 (task task-2"), "{method}");
+            }
+        }
+    }
+    let options = Options { weights: vec![0.5], ..Options::new(Method::Average) };
+    assert!(merge(&[&decomposed], &options, &[]).unwrap_err().to_string().contains("with weight 1"));
+    let parts = [compose::sites(&plain), compose::sites(&decomposed)];
+    let device = Cpu::<f32>::poisoned();
+    let objective = fusion::Objective::new(&device, &vit, &parts, &[], fusion::Level::Whole);
+    assert!(objective.err().unwrap().to_string().contains("do not fuse: part 2"));
 }
 
 #[test]

@@ -9,7 +9,7 @@ fn exactly(columns: usize, delta: &[f32]) -> Module {
     let mut made = module(&small(Family::Dinov2), "q", None);
     let unit = (0..columns * columns).map(|i| f32::from(u8::from(i / columns == i % columns))).collect();
     let b = Tensor::f32(vec![delta.len() / columns, columns], delta.to_vec());
-    made.sites = BTreeMap::from([(SITE.to_owned(), Factors { a: Tensor::f32(vec![columns, columns], unit), b })]);
+    made.sites = BTreeMap::from([(SITE.to_owned(), Factors::plain(Tensor::f32(vec![columns, columns], unit), b))]);
     (made.rank, made.alpha) = (columns, columns as f64);
     made
 }
@@ -121,7 +121,7 @@ fn knots_merges_in_the_common_basis() {
 fn core_space_merges_the_cores() {
     let one = |b: [f32; 3], a: [f32; 3]| {
         let mut made = exactly(3, &[0.0; 9]);
-        let factors = Factors { a: Tensor::f32(vec![1, 3], a.to_vec()), b: Tensor::f32(vec![3, 1], b.to_vec()) };
+        let factors = Factors::plain(Tensor::f32(vec![1, 3], a.to_vec()), Tensor::f32(vec![3, 1], b.to_vec()));
         (made.rank, made.alpha) = (1, 1.0);
         made.sites = BTreeMap::from([(SITE.to_owned(), factors)]);
         made

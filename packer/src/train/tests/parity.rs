@@ -17,11 +17,12 @@ fn factors(vit: &Vit, golden: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeM
 }
 
 #[test]
-fn ten_steps_of_lora_are_those_of_peft() {
-    for family in FAMILIES {
+fn ten_steps_of_lora_and_of_dora_are_those_of_peft() {
+    for (family, kind) in FAMILIES.into_iter().flat_map(|family| [(family, "lora"), (family, "dora")]) {
+        let dora = kind == "dora";
         let (vit, golden) = (Vit::open(&folder(family)).unwrap(), golden(family));
         let targets = if family == "clip" { "q,v,projection" } else { "q,v" };
-        let lora = Method::Lora { rank: 2, alpha: 3.0, targets: targets.into(), last_layers: None };
+        let lora = Method::Lora { rank: 2, alpha: 3.0, targets: targets.into(), last_layers: None, dora, dropout: 0.0 };
         let settings = Settings { weight_decay: 0.01, ..settings(lora) };
         let device = Cpu::<f32>::poisoned();
         let mut run = Run::new(&device, &vit, 3, None, &settings).unwrap();
@@ -32,7 +33,7 @@ fn ten_steps_of_lora_are_those_of_peft() {
             tensors.iter().map(zero).collect()
         };
         let mut weights = zeros(&run.parameters.weights(&device).unwrap());
-        let start = factors(&vit, &golden, "train.lora.start.");
+        let start = factors(&vit, &golden, &format!("train.{kind}.start."));
         assert_eq!(start.len() + 2, weights.len());
         weights.extend(start.clone());
         let (first, second) = (zeros(&weights), zeros(&weights));
@@ -47,16 +48,16 @@ fn ten_steps_of_lora_are_those_of_peft() {
             let labels: Vec<u32> = labels.data[step * 2..][..2].iter().map(|&label| label as u32).collect();
             loss = device.download(&run.step(pixels, &labels, 1e-2, step as u64 + 1)).unwrap()[0];
         }
-        assert!((loss - golden["train.lora.loss"].data[0]).abs() < 1e-4, "{family}: loss {loss}");
+        assert!((loss - golden[&format!("train.{kind}.loss")].data[0]).abs() < 1e-4, "{family} {kind}: loss {loss}");
         let ours = run.parameters.weights(&device).unwrap();
-        let mut theirs = factors(&vit, &golden, "train.lora.end.");
+        let mut theirs = factors(&vit, &golden, &format!("train.{kind}.end."));
         for half in ["head.weight", "head.bias"] {
-            theirs.insert(half.to_owned(), golden[&format!("train.lora.end.{half}")].clone());
+            theirs.insert(half.to_owned(), golden[&format!("train.{kind}.end.{half}")].clone());
         }
         assert_eq!(theirs.len(), ours.len());
         for (name, theirs) in theirs {
             let error = distance(&ours[&name].data, &theirs.data);
-            assert!(error < 1e-4, "{family} {name}: {error:e}");
+            assert!(error < 1e-4, "{family} {kind} {name}: {error:e}");
             let before = start.get(&name).is_none_or(|start| distance(&start.data, &theirs.data) > 0.01);
             assert!(before, "{family} {name} was hardly trained");
         }

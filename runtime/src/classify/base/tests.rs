@@ -12,6 +12,8 @@ use super::*;
 use crate::bundle::{Trust, VerifiedBundle, verify};
 use crate::onnx::{GraphProto, NodeProto};
 
+mod scales;
+
 /// Two blocks, 17 tokens, six sites a block.
 const BUNDLE: &[u8] = include_bytes!("../../../../tests/frozen/bundle.medforge");
 const KEY: &str = include_str!("../../../../tests/frozen/k.pub");
@@ -28,10 +30,10 @@ struct Oracle {
 }
 
 impl Oracle {
-    fn new() -> Self {
+    fn new(onnx: &[u8]) -> Self {
         let bundle = bundle();
         let weights = bundle.views("base.safetensors").unwrap();
-        let mut model = ModelProto::decode(bundle.entry("base.onnx").unwrap()).unwrap();
+        let mut model = ModelProto::decode(onnx).unwrap();
         let graph = model.graph.as_mut().unwrap();
         for initialiser in &mut graph.initializer {
             if let Some(view) = weights.get(&initialiser.name) {
@@ -59,6 +61,10 @@ impl Oracle {
             let (site, factors) = (base.signature.sites[name], by_site.get(name).unwrap_or(&none));
             match half {
                 "lora_a" => tensor(&[1, site.inputs, factors.rank], &factors.a),
+                "lora_scale" => {
+                    let ones = vec![1.0; site.outputs];
+                    tensor(&[1, 1, site.outputs], factors.scale.as_ref().unwrap_or(&ones))
+                }
                 _ => tensor(&[1, factors.rank, site.outputs], &factors.b),
             }
         };
@@ -74,9 +80,13 @@ fn own(level: Level, threads: usize) -> Base {
 }
 
 fn spread(level: Level, threads: usize, spread: Spread, precision: Precision) -> Base {
+    load(bundle().entry("base.onnx").unwrap(), level, threads, spread, precision)
+}
+
+fn load(onnx: &[u8], level: Level, threads: usize, spread: Spread, precision: Precision) -> Base {
     let bundle = bundle();
     let weights = bundle.views("base.safetensors").unwrap();
-    let (graph, signature) = graph::read(bundle.entry("base.onnx").unwrap(), &weights).unwrap();
+    let (graph, signature) = graph::read(onnx, &weights).unwrap();
     let layout = vit::recognise(&graph, signature.image[0]).unwrap();
     let pool = || Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     let pool = (threads > 1).then(|| (pool(), spread));
@@ -93,7 +103,7 @@ fn factors(base: &Base, seed: usize, rank: impl Fn(usize, &str) -> usize) -> BTr
         let rank = rank(index, name);
         let small = |values: Vec<f32>| values.iter().map(|v| v * 0.3).collect();
         let a = small(numbers(seed + index, site.inputs * rank));
-        (name.clone(), Factors { rank, a, b: small(numbers(seed + index + 100, rank * site.outputs)) })
+        (name.clone(), Factors { rank, a, b: small(numbers(seed + index + 100, rank * site.outputs)), scale: None })
     };
     base.signature.sites.iter().enumerate().map(one).filter(|(_, factors)| factors.rank > 0).collect()
 }
@@ -123,7 +133,7 @@ fn each(base: &Base) -> Vec<Vec<f32>> {
 
 #[test]
 fn own_kernels_compute_what_tract_does_with_all_instructions() {
-    let (oracle, base) = (Oracle::new(), own(Level::best(), 1));
+    let (oracle, base) = (Oracle::new(bundle().entry("base.onnx").unwrap()), own(Level::best(), 1));
     let images = images(&base);
     let feature =
         |factors: &BTreeMap<_, _>| images.iter().map(|i| oracle.feature(&base, i, factors)).collect::<Vec<_>>();
@@ -201,7 +211,8 @@ fn what_does_not_fit_is_an_error() {
     let adapter = one.adapter(&BTreeMap::new()).unwrap();
     assert!(one.features(&images, &[(3, &adapter)], &|| false).is_err(), "an image that is not there");
     assert!(one.features(&[vec![0.0; 5]], &[(0, &adapter)], &|| false).is_err(), "an image of another size");
-    let wrong = BTreeMap::from([("blocks.0.attn.q".into(), Factors { rank: 2, a: vec![0.0; 3], b: vec![0.0; 32] })]);
+    let wrong =
+        BTreeMap::from([("blocks.0.attn.q".into(), Factors { rank: 2, a: vec![0.0; 3], ..Factors::default() })]);
     assert!(one.adapter(&wrong).is_err(), "factors of another shape");
 }
 
