@@ -20,7 +20,8 @@ use crate::{Error, output};
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n\n\
-    DATA holds splits.csv (path,label,group,split) or one folder per class, or is a MedMNIST file (.npz); only its training part is read.\n\
+    DATA holds splits.csv (path,label,group,split), labels.csv (path,label; DICOM files grouped by PatientID) or one folder per class,\n\
+    or is a MedMNIST file (.npz); only its training part is read.\n\
     A run that was stopped goes on with the same command and --resume."
 )]
 pub struct Args {
