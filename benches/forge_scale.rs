@@ -226,6 +226,7 @@ fn parts(base: &Identity, number: u64) -> Result<Parts, Error> {
         classes: classes.clone(),
         training: json!({}),
         metrics: Vec::new(),
+        subgroups: Vec::new(),
     };
     let record = Record {
         format: Record::FORMAT.into(),

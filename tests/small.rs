@@ -55,6 +55,7 @@ pub fn lora(vit: &Vit, task: &str, seed: usize, rank: usize, layers: Option<usiz
             classes,
             training: serde_json::json!({}),
             metrics: vec![],
+            subgroups: vec![],
         },
     }
 }

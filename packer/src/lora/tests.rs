@@ -44,6 +44,7 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
             classes,
             training: serde_json::json!({}),
             metrics: vec![],
+            subgroups: vec![],
         },
     }
 }

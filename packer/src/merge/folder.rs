@@ -174,6 +174,7 @@ impl MergedModel {
             classes: member.classes.clone(),
             training: serde_json::json!({ "merge": record }),
             metrics: Vec::new(),
+            subgroups: Vec::new(),
         };
         let head = self.heads[task].clone();
         Some(Module { rank: self.rank, alpha: self.alpha, sites: self.sites.clone(), head, card })
