@@ -228,6 +228,7 @@ fn parts(base: &Identity, number: u64) -> Result<Parts, Error> {
         calibration: None,
         training: json!({}),
         metrics: Vec::new(),
+        subgroups: Vec::new(),
     };
     let record = Record {
         format: Record::FORMAT.into(),

@@ -96,6 +96,7 @@ fn module(args: &Args, seed: u64) -> Module {
         calibration: None,
         training: serde_json::Value::Null,
         metrics: Vec::new(),
+        subgroups: Vec::new(),
     };
     Module { rank: args.rank, alpha: args.rank as f64, sites, head, card }
 }

@@ -64,6 +64,7 @@ pub fn lora(vit: &Vit, task: &str, seed: usize, rank: usize, layers: Option<usiz
             calibration: None,
             training: serde_json::json!({}),
             metrics: vec![],
+            subgroups: vec![],
         },
     }
 }

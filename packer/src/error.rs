@@ -69,7 +69,7 @@ pub enum Error {
     #[error("{} holds no {marker}, so it is not something that --force replaces; choose another --out", path.display())]
     NotReplaced { path: PathBuf, marker: &'static str },
     // --- data ---
-    /// A row of splits.csv that cannot be read; rows count from 1, the header being row 1.
+    /// A row of splits.csv or labels.csv that cannot be read; rows count from 1, the header being row 1.
     #[error("{}, row {row}: {what}", file.display())]
     SplitsRow { file: PathBuf, row: u64, what: String },
     /// A folder that is neither a splits.csv nor a class-per-folder tree.
@@ -84,6 +84,9 @@ pub enum Error {
     /// The same file twice.
     #[error("{second}: {} was named already by {first}; keep one of the two", path.display())]
     DuplicatePath { path: PathBuf, first: String, second: String },
+    /// Two files of one DICOM object.
+    #[error("{second}: {} has the SOP Instance UID {uid} of {first}, so it is the same image; keep one of the two", path.display())]
+    DuplicateInstance { uid: String, path: PathBuf, first: String, second: String },
     /// A class without a single image.
     #[error("{}: class {class} has no image; add images (png, jpg, jpeg) or remove the class", path.display())]
     EmptyClass { path: PathBuf, class: String },

@@ -4,6 +4,8 @@
 //! Refused by name: other transfer syntaxes (JPEG-LS, JPEG 2000, video), segmented palettes, chroma that is stored more coarsely, one bit a sample; and
 //! files that are damaged or say nothing about what their pixels are.
 
+mod header;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dicom_object::mem::InMemDicomObject;
@@ -15,6 +17,8 @@ use dicom_pixeldata::{
 use crate::Error;
 use crate::image::{MAX_PIXELS, RgbImage8};
 use crate::stored::{Bits, Function, Modality, Photometric, Stored, Table, Voi};
+
+pub use header::{Header, MAX_HEAD, header, is_part_10};
 
 /// A DICOM file that was read.
 pub struct Dicom {
@@ -50,6 +54,11 @@ pub fn read(bytes: &[u8], file: &str) -> Result<Dicom, Error> {
 }
 
 impl Dicom {
+    /// Number of frames.
+    pub fn frames(&self) -> i64 {
+        integer(&self.object, Tag(0x0028, 0x0008)).unwrap_or(1)
+    }
+
     /// Frame `number`, counted from 0.
     ///
     /// # Errors
@@ -73,7 +82,7 @@ impl Dicom {
         let (rows, columns) = (needed(Tag(0x0028, 0x0010), "Rows")?, needed(Tag(0x0028, 0x0011), "Columns")?);
         let samples = needed(Tag(0x0028, 0x0002), "Samples per Pixel")?;
         let allocated = needed(Tag(0x0028, 0x0100), "Bits Allocated")?;
-        let frames = integer(&self.object, Tag(0x0028, 0x0008)).unwrap_or(1);
+        let frames = self.frames();
         if i64::from(number) >= frames {
             return Err(self.damaged(&format!("it has no frame {number}; it has {frames}")));
         }
@@ -262,7 +271,9 @@ impl Frame {
 }
 
 /// Pixels as they are, or all of the file deflated.
-const NATIVE: [&str; 4] = ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"];
+const NATIVE: [&str; 4] = [IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED];
+const IMPLICIT: &str = "1.2.840.10008.1.2";
+const DEFLATED: &str = "1.2.840.10008.1.2.1.99";
 const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 const RLE: &str = "1.2.840.10008.1.2.5";
 const JPEG_BASELINE: &str = "1.2.840.10008.1.2.4.50";

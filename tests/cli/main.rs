@@ -3,6 +3,7 @@
 mod condense;
 mod demo;
 mod devices;
+mod dicom;
 mod flow;
 mod forge;
 mod merge;

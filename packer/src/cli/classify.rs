@@ -5,13 +5,11 @@ use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use medforge_runtime::classify::{Abstain, Classification, Classifier, Options, Precision};
-use medforge_runtime::image;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::trusted::TrustArgs;
-use crate::data::MAX_FILE;
-use crate::{Error, interrupt, output};
+use crate::{Error, data, interrupt, output};
 
 /// Classify images with a verified bundle
 #[derive(clap::Args)]
@@ -21,7 +19,7 @@ pub struct Args {
     bundle: PathBuf,
     #[command(flatten)]
     trusted: TrustArgs,
-    /// PNG or JPEG files
+    /// PNG, JPEG or DICOM files
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
     /// Which task, if the bundle has several
@@ -64,9 +62,7 @@ pub fn run(args: Args) -> Result<(), Error> {
 }
 
 fn classify(classifier: &Classifier, path: &Path, task: Option<&str>) -> Result<Classification, Error> {
-    let bytes = output::read_file(path, MAX_FILE)?;
-    let picture = image::decode(&bytes, &path.display().to_string())?;
-    Ok(classifier.classify(picture.view(), task)?)
+    Ok(classifier.classify(data::decode(path)?.view(), task)?)
 }
 
 fn json(path: &Path, result: &Classification) -> Value {

@@ -21,7 +21,8 @@ use crate::{Error, calibration, output};
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n  packer train --base vits14 --data breast --task breast --out m/breast --dora --lora-dropout 0.1\n\n\
-    DATA holds splits.csv (path,label,group,split) or one folder per class, or is a MedMNIST file (.npz); only its training part is read.\n\
+    DATA holds splits.csv (path,label,group,split), labels.csv (path,label; DICOM files grouped by PatientID) or one folder per class,\n\
+    or is a MedMNIST file (.npz); only its training part is read.\n\
     With a CLIP, class names as texts can stand for a trained head:\n  \
     packer train --base clip --data breast --task breast --out m/breast --targets q,v,projection --head text \\\n    \
     --class-text 'benign=a histology image of benign breast tissue' --class-text 'malignant=a histology image of breast cancer'\n\

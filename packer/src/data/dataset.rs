@@ -1,11 +1,11 @@
-//! The list of a task's images: which file, which class, which group, which split. No pixel is read here.
+//! The list of a task's images: which file, which class, which group, which split, and what else is known. No pixel is read here.
 //!
 //! Refused: fewer than two classes, an empty class or split, a test class that training never sees, a group in both splits.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{npz, splits, tree};
+use super::{Attribute, npz, splits, tree};
 use crate::Error;
 
 /// More classes than this are a column of free text, not labels.
@@ -48,6 +48,8 @@ pub struct Dataset {
     /// Sorted by their bytes.
     pub classes: Vec<String>,
     pub items: Vec<Item>,
+    /// What else is known of each item.
+    pub attributes: Vec<Attribute>,
 }
 
 /// An item as its source names it, before classes have indices.
@@ -61,17 +63,18 @@ pub(super) struct Entry {
 }
 
 impl Dataset {
-    /// Opens `root/splits.csv` (columns path, label, group, split in any order, others ignored) if there is one; else
-    /// `root/train/CLASS/*` and `root/test/CLASS/*`; else `root/CLASS/*` with 30 % of the files, chosen by a hash of their
-    /// paths, as test split. Where `root` is a file, it is one of MedMNIST's (.npz). Without splits.csv every image is its own group.
-    /// Errors name the file or the row.
+    /// Opens `root/splits.csv` (columns path, label, group, split in any order, others become [`Dataset::attributes`]) if there is one; else
+    /// `root/labels.csv`, where a group may be left to the PatientID of DICOM files, and the split to a hash of the groups' names (30 % are test);
+    /// else `root/train/CLASS/*` and `root/test/CLASS/*`; else `root/CLASS/*` with 30 % of the files, chosen by a hash of their
+    /// paths, as test split. Where `root` is a file, it is one of MedMNIST's (.npz). Without a list every image is its own group.
+    /// Of DICOM files the headers are read. Errors name the file or the row.
     pub fn open(root: &Path) -> Result<Dataset, Error> {
-        let entries = match splits::file_of(root) {
+        let (entries, attributes) = match splits::file_of(root) {
             Some(file) => splits::read(root, &file)?,
-            None if root.is_file() => npz::read(root)?,
-            None => tree::read(root)?,
+            None if root.is_file() => (npz::read(root)?, Vec::new()),
+            None => (tree::read(root)?, Vec::new()),
         };
-        let dataset = Dataset::build(root, entries)?;
+        let dataset = Dataset::build(root, entries, attributes)?;
         for (class, name) in dataset.classes.iter().enumerate() {
             if !dataset.items.iter().any(|i| i.label == class && i.split == Split::Test) {
                 log::warn!("{}: class {name} has no test image; its results say nothing", root.display());
@@ -100,7 +103,7 @@ impl Dataset {
         groups.collect::<std::collections::BTreeSet<_>>().len()
     }
 
-    fn build(root: &Path, entries: Vec<Entry>) -> Result<Dataset, Error> {
+    fn build(root: &Path, entries: Vec<Entry>, attributes: Vec<Attribute>) -> Result<Dataset, Error> {
         for split in [Split::Train, Split::Test] {
             if !entries.iter().any(|e| e.split == split) {
                 return Err(Error::EmptySplit { path: root.to_owned(), split: split.name() });
@@ -140,6 +143,6 @@ impl Dataset {
             .into_iter()
             .map(|e| Item { label: classes[&e.class], path: e.path, group: e.group, split: e.split })
             .collect();
-        Ok(Dataset { root: root.to_owned(), classes: classes.into_keys().collect(), items })
+        Ok(Dataset { root: root.to_owned(), classes: classes.into_keys().collect(), items, attributes })
     }
 }

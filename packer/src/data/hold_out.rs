@@ -88,7 +88,7 @@ mod tests {
             items.push(Item { path, label, group: format!("{label}-test"), split: Split::Test });
         }
         let classes = (0..groups.len()).map(|c| format!("class {c}")).collect();
-        Dataset { root: PathBuf::from("x"), classes, items }
+        Dataset { root: PathBuf::from("x"), classes, items, attributes: Vec::new() }
     }
 
     #[test]

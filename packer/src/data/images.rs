@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use medforge_runtime::image::{self, RgbImage8};
+use medforge_runtime::image::RgbImage8;
 use medforge_runtime::preprocess::{Preprocessing, Size};
 use rayon::prelude::*;
 
@@ -12,11 +12,12 @@ use super::augment::{Augment, Draw};
 use super::condensed::Condensed;
 use super::dataset::Dataset;
 use super::npz;
+use super::picture::decode;
 use super::progress::Progress;
-use crate::{Error, interrupt, output};
+use crate::{Error, interrupt};
 
 /// The largest image file that is read, in bytes.
-pub const MAX_FILE: u64 = 1 << 28;
+pub(super) const MAX_FILE: u64 = 1 << 28;
 
 /// Mean and population standard deviation of R, G, B of one original image, in 0..1: what the colour-only floor sees.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -191,10 +192,4 @@ impl Colour {
         let ([r, g, b], [sr, sg, sb]) = (self.mean, self.sd);
         [r, g, b, sr, sg, sb]
     }
-}
-
-/// The image in the file `path`, within the limits.
-fn decode(path: &Path) -> Result<RgbImage8, Error> {
-    let bytes = output::read_file(path, MAX_FILE)?;
-    Ok(image::decode(&bytes, &path.display().to_string())?)
 }

@@ -1,23 +1,30 @@
-//! Labelled images: a folder with its splits or a MedMNIST file, decoded and resized pixels, augmentation, and synthetic tissue (phantoms).
+//! Labelled images: a folder of PNG, JPEG or DICOM files, or a MedMNIST file, with splits and what else is known of each image; decoded and
+//! resized pixels, augmentation, and synthetic tissue (phantoms).
 //!
 //! Refused, each naming the file or the row: paths that leave the folder, files that are missing or do not decode, a file named
 //! twice, a class without images, a class that only the test split knows, and a group (patient) on both sides of a split.
 
+mod attributes;
 mod augment;
 mod condensed;
 mod dataset;
+mod dicom;
+mod divide;
 mod hold_out;
 mod images;
 mod npz;
 pub mod phantom;
+mod picture;
 mod progress;
 mod splits;
 mod tree;
 
+pub use attributes::Attribute;
 pub use augment::{Augment, Draw};
 pub use condensed::{Condensed, Labels, Record, Start};
 pub use dataset::{Dataset, Item, Split};
-pub use images::{Colour, Images, MAX_FILE};
+pub use images::{Colour, Images};
+pub use picture::decode;
 pub(crate) use progress::Progress;
 
 #[cfg(test)]

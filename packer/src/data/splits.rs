@@ -1,4 +1,5 @@
-//! Reads `splits.csv`: one image a row, with the columns path, label, group and split (train or test).
+//! Reads `splits.csv` or `labels.csv`: one image a row, with the columns path, label, group and split (train or test). labels.csv may leave group and
+//! split away: then a group is the PatientID of DICOM files, and whole groups are divided. Further columns are attributes.
 //!
 //! Refused, naming the row: a missing column or field, another split word, a path that is absolute, holds `..`, links out of the
 //! folder, is not there or was named before, and text that is not UTF-8 or holds control characters.
@@ -7,23 +8,25 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
+use super::attributes::{Attribute, Attributes};
 use super::dataset::{Entry, Split};
+use super::{dicom, divide};
 use crate::Error;
 
-/// The largest splits.csv that is read, in bytes.
+/// The largest list that is read, in bytes.
 const MAX_FILE: u64 = 1 << 28;
 /// The longest label or group, in bytes.
 const MAX_NAME: usize = 200;
 const COLUMNS: [&str; 4] = ["path", "label", "group", "split"];
 
-/// The splits.csv of a folder, if it has one.
+/// The list that a folder has, if it has one: splits.csv, else labels.csv.
 pub(super) fn file_of(root: &Path) -> Option<PathBuf> {
-    let file = root.join("splits.csv");
-    file.symlink_metadata().is_ok().then_some(file)
+    let files = ["splits.csv", "labels.csv"].map(|name| root.join(name));
+    files.into_iter().find(|file| file.symlink_metadata().is_ok())
 }
 
-/// The rows of `file`, with every path checked to be a file inside `root`.
-pub(super) fn read(root: &Path, file: &Path) -> Result<Vec<Entry>, Error> {
+/// The rows of `file`, with every path checked to be a file inside `root`, and what else is known of them.
+pub(super) fn read(root: &Path, file: &Path) -> Result<(Vec<Entry>, Vec<Attribute>), Error> {
     let size = fs::metadata(file).map_err(|e| Error::io(file, e))?.len();
     if size > MAX_FILE {
         let what = format!("{size} bytes is too large for a list of images; the limit is {MAX_FILE}");
@@ -32,7 +35,15 @@ pub(super) fn read(root: &Path, file: &Path) -> Result<Vec<Entry>, Error> {
     let bytes = fs::read(file).map_err(|e| Error::io(file, e))?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-    let columns = columns(file, reader.headers().map_err(|e| csv_error(file, e))?)?;
+    let mut attributes = Attributes::default();
+    let header = reader.headers().map_err(|e| csv_error(file, e))?;
+    let in_header = |what: String| Error::SplitsRow { file: file.to_owned(), row: 1, what };
+    let columns = columns(header, if file.ends_with("labels.csv") { 2 } else { 4 }).map_err(in_header)?;
+    let mut others = Vec::new();
+    for (column, name) in header.iter().enumerate().filter(|(_, name)| !name.is_empty() && !COLUMNS.contains(name)) {
+        attributes.begin(name).map_err(in_header)?;
+        others.push(column);
+    }
     let mut folder = Folder::open(root)?;
     let mut entries = Vec::new();
     for record in reader.records() {
@@ -41,20 +52,31 @@ pub(super) fn read(root: &Path, file: &Path) -> Result<Vec<Entry>, Error> {
         let refuse = |what: String| Error::SplitsRow { file: file.to_owned(), row, what };
         let mut fields = [""; 4];
         for ((field, column), name) in fields.iter_mut().zip(columns).zip(COLUMNS) {
+            let Some(column) = column else { continue };
             *field = record.get(column).unwrap_or_default();
             check_text(name, field).map_err(refuse)?;
         }
         let [path, label, group, split] = fields;
         let split = match split {
-            "train" => Split::Train,
             "test" => Split::Test,
+            "train" => Split::Train,
+            // No column: divided below.
+            "" => Split::Train,
             other => return Err(refuse(format!("split is {other:?}; it must be train or test"))),
         };
+        for (number, &column) in others.iter().enumerate() {
+            attributes.push(number, record.get(column).unwrap_or_default()).map_err(refuse)?;
+        }
         let place = format!("{}, row {row}", file.display());
         let path = folder.check(Path::new(path), &place)?;
         entries.push(Entry { path, class: label.to_owned(), group: group.to_owned(), split, place });
     }
-    Ok(entries)
+    let [_, _, group, split] = columns.map(|column| column.is_some());
+    dicom::complete(root, group, &mut entries, &mut attributes)?;
+    if !split {
+        divide::by_group(file, &mut entries)?;
+    }
+    Ok((entries, attributes.finish()))
 }
 
 /// Why `text` cannot be a label, a group or a path.
@@ -110,20 +132,19 @@ impl Folder {
     }
 }
 
-/// Where the four columns stand.
-fn columns(file: &Path, header: &csv::StringRecord) -> Result<[usize; 4], Error> {
-    let mut columns = [0; 4];
-    for (column, name) in columns.iter_mut().zip(COLUMNS) {
+/// Where the four columns stand, of which the first `needed` must.
+fn columns(header: &csv::StringRecord, needed: usize) -> Result<[Option<usize>; 4], String> {
+    let mut columns = [None; 4];
+    for (number, (column, name)) in columns.iter_mut().zip(COLUMNS).enumerate() {
         let mut found = header.iter().enumerate().filter(|(_, h)| *h == name).map(|(i, _)| i);
-        let what = match (found.next(), found.next()) {
-            (Some(first), None) => {
-                *column = first;
-                continue;
-            }
-            (None, _) => format!("column {name} is missing; the header must name path, label, group and split"),
-            (Some(_), Some(_)) => format!("column {name} is there twice"),
-        };
-        return Err(Error::SplitsRow { file: file.to_owned(), row: 1, what });
+        *column = found.next();
+        if column.is_none() && number < needed {
+            let names = if needed == 4 { "path, label, group and split" } else { "path and label" };
+            return Err(format!("column {name} is missing; the header must name {names}"));
+        }
+        if found.next().is_some() {
+            return Err(format!("column {name} is there twice"));
+        }
     }
     Ok(columns)
 }

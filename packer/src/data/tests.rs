@@ -57,6 +57,34 @@ fn columns_may_stand_in_any_order_among_others() {
 }
 
 #[test]
+fn further_columns_are_attributes_within_limits() {
+    let rows = |header: &str, value: &str| {
+        let mut text = format!("path,label,group,split,{header}\n");
+        GOOD.lines().for_each(|row| text += &format!("{row},{value}\n"));
+        let place = Place::new(&FOUR);
+        fs::write(place.root().join("splits.csv"), text).unwrap();
+        place
+    };
+    let columns = |count: usize| (0..count).map(|i| format!("c{i}")).collect::<Vec<_>>().join(",");
+    let data = Dataset::open(rows(&columns(32), &vec!["v"; 32].join(",")).root()).unwrap();
+    assert_eq!((data.attributes.len(), data.attributes[31].name.as_str()), (32, "c31"));
+    // What has no name, as the index that other programs write, is no attribute; nothing stated is a value.
+    let data = Dataset::open(rows(",site", "7,").root()).unwrap();
+    assert_eq!(data.attributes.iter().map(|a| (a.name.as_str(), &*a.values[3])).collect::<Vec<_>>(), [("site", "")]);
+    for (header, value, word, row) in [
+        (columns(33), vec!["v"; 33].join(","), "more than 32 columns", 1),
+        ("site,site".into(), "a,b".into(), "column site is there twice", 1),
+        ("s\u{7}".into(), "a".into(), "control character", 1),
+        ("x".repeat(65), "a".into(), "65 bytes long", 1),
+        ("note".into(), "ä".repeat(33), "note is 66 bytes long; the limit is 64", 2),
+        ("note".into(), "a\u{1b}[2J".into(), "control character", 2),
+    ] {
+        let (error, text) = rows(&header, &value).refusal();
+        assert!(matches!(error, Error::SplitsRow { row: at, .. } if at == row) && text.contains(word), "{text}");
+    }
+}
+
+#[test]
 fn rows_that_cannot_be_read_are_named() {
     for (rows, word, row) in [
         ("a/1.png,a,p1,validation\n", "must be train or test", 2),
@@ -203,7 +231,7 @@ fn trees_without_images_are_refused() {
     let (error, text) = place.refusal();
     assert!(matches!(error, Error::EmptyClass { .. }) && text.contains("class empty"), "{text}");
     assert!(Place::new(&["a/1.png", "b/1.png", "b/2.png"]).refusal().1.contains("the only image of its class"));
-    assert!(Place::new(&["x.png"]).refusal().1.contains("neither a splits.csv nor a folder for each class"));
+    assert!(Place::new(&["x.png"]).refusal().1.contains("neither a splits.csv, nor a labels.csv, nor a folder"));
     let place = Place::new(&[]);
     let text = Dataset::open(&place.root().join("nowhere")).unwrap_err().to_string();
     assert!(text.contains("no such folder"), "{text}");

@@ -6,14 +6,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
 use super::dataset::{Entry, Split};
+use super::divide::{rank, threshold};
 use super::splits::{Folder, check_text};
 use crate::Error;
 
-/// The part of each class that becomes the test split.
-const TEST_FRACTION: f64 = 0.3;
 /// Folders below a class folder are followed this deep.
 const MAX_DEPTH: usize = 8;
 
@@ -93,7 +90,7 @@ fn classes(root: &Path) -> Result<Vec<(String, Vec<PathBuf>)>, Error> {
     }
     match classes.is_empty() {
         true => {
-            let what = "there is neither a splits.csv nor a folder for each class".to_owned();
+            let what = "there is neither a splits.csv, nor a labels.csv, nor a folder for each class".to_owned();
             Err(Error::DataFolder { path: root.to_owned(), what })
         }
         false => Ok(classes),
@@ -142,13 +139,9 @@ fn split_by_hash(root: &Path, files: &[PathBuf]) -> Result<Vec<Split>, Error> {
     }
     let mut ranks = Vec::with_capacity(files.len());
     for file in files {
-        let name = text_of(file, file.strip_prefix(root).unwrap_or(file))?;
-        let digest = Sha256::digest(name.as_bytes());
-        let mut head = [0u8; 8];
-        head.copy_from_slice(&digest[..8]);
-        ranks.push(u64::from_be_bytes(head));
+        ranks.push(rank(&text_of(file, file.strip_prefix(root).unwrap_or(file))?));
     }
-    let threshold = (TEST_FRACTION * 2f64.powi(64)) as u64;
+    let threshold = threshold();
     let lowest = ranks.iter().copied().min().unwrap_or(0);
     let highest = ranks.iter().copied().max().unwrap_or(u64::MAX);
     let is_test = |rank: u64| rank != highest && (rank < threshold || rank == lowest);

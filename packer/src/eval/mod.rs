@@ -1,4 +1,5 @@
-//! Evaluation of a module on images it never saw: metrics with 95 % intervals, the confusion matrix, and two floors beside them.
+//! Evaluation of a module on images it never saw: metrics with 95 % intervals, the confusion matrix, two floors beside them, and results told apart
+//! by what else is known of the images.
 //!
 //! Refuses predictions that are no probabilities; says so where the data allow no interval.
 
@@ -12,11 +13,13 @@ mod bench;
 pub mod bootstrap;
 pub mod floors;
 pub mod metrics;
+mod subgroups;
 
 pub use bench::{Bench, Results, check_classes};
 use bootstrap::{Bootstrap, interval};
 pub use metrics::Metric;
 use metrics::Predictions;
+pub use subgroups::{Division, Gap, Subgroup, Subgroups};
 
 /// What is evaluated: N images, their truth, and the probabilities [N, classes] that the module and each floor gives them, row by row.
 pub struct Subject<'a> {
@@ -44,6 +47,9 @@ pub struct Evaluation {
     pub confusion: Vec<Vec<u64>>,
     pub floors: Vec<Floor>,
     pub intervals: Intervals,
+    /// Results told apart by attributes, where that was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subgroups: Vec<Subgroups>,
 }
 
 /// A metric with its interval. Without `low` and `high` where the data allow none.
@@ -157,6 +163,7 @@ impl Evaluation {
             confusion: predictions[0].confusion(&once),
             floors: vec![floor(1, FloorName::LinearProbe), floor(2, FloorName::Colour)],
             intervals: Intervals { level: bootstrap::LEVEL, resamples, seed, missing },
+            subgroups: Vec::new(),
         })
     }
 
@@ -200,6 +207,7 @@ impl Evaluation {
         }
         out.push('\n');
         self.floors.iter().for_each(|floor| out.push_str(&floor.sentence()));
+        self.subgroups.iter().for_each(|subgroups| out.push_str(&subgroups.table(self.classes.len())));
         out
     }
 }

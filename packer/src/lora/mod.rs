@@ -108,6 +108,9 @@ pub struct ModuleCard {
     /// Results recorded by `packer eval --record`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<RecordedMetric>,
+    /// The same told apart by what else is known of the images, one entry an attribute, as `packer eval --by` prints it with `--json`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subgroups: Vec<serde_json::Value>,
 }
 
 /// One result on a test split, with its 95 % interval.

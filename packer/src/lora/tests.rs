@@ -49,6 +49,7 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
             calibration: None,
             training: serde_json::json!({}),
             metrics: vec![],
+            subgroups: vec![],
         },
     }
 }

@@ -176,6 +176,7 @@ impl MergedModel {
             calibration: None,
             training: serde_json::json!({ "merge": record }),
             metrics: Vec::new(),
+            subgroups: Vec::new(),
         };
         let head = self.heads[task].clone();
         Some(Module { rank: self.rank, alpha: self.alpha, sites: self.sites.clone(), head, card })

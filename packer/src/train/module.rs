@@ -48,6 +48,7 @@ impl Trained {
                 "train_images_per_cpu_s": self.images_per_cpu_second,
             }),
             metrics: Vec::new(),
+            subgroups: Vec::new(),
         };
         Ok(Module { rank, alpha, sites: self.sites, head: self.head, card })
     }

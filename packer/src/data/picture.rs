@@ -1,0 +1,61 @@
+//! Image files by what they are: PNG, JPEG or DICOM.
+//!
+//! Refused: what the runtime's decoders refuse, and DICOM files of several frames, for a label names one image.
+
+use std::fs::File;
+use std::io::{Cursor, Read};
+use std::path::Path;
+
+use medforge_runtime::dicom::{self, Header, is_part_10};
+use medforge_runtime::image::{self, RgbImage8};
+
+use super::images::MAX_FILE;
+use crate::{Error, output};
+
+/// Decodes the image file at `path`. Files named .png, .jpg or .jpeg are that; others are DICOM if they begin as DICOM Part 10 does.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::TooLarge`], and what the module's head says is refused.
+pub fn decode(path: &Path) -> Result<RgbImage8, Error> {
+    let bytes = output::read_file(path, MAX_FILE)?;
+    let name = path.display().to_string();
+    if is_named(path, &["png", "jpg", "jpeg"]) || !is_part_10(&bytes) {
+        return Ok(image::decode(&bytes, &name)?);
+    }
+    let file = dicom::read(&bytes, &name)?;
+    check_frames(&name, file.frames())?;
+    Ok(file.frame(0)?.rgb().map_err(|error| match error {
+        medforge_runtime::Error::Pixels { what } => medforge_runtime::Error::Image { file: name, what },
+        other => other,
+    })?)
+}
+
+/// The header of a DICOM file; none of a PNG or JPEG.
+pub(super) fn header(path: &Path) -> Result<Option<Header>, Error> {
+    if is_named(path, &["png", "jpg", "jpeg"]) {
+        return Ok(None);
+    }
+    let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let mut start = Vec::new();
+    file.by_ref().take(8192).read_to_end(&mut start).map_err(|e| Error::io(path, e))?;
+    if !is_part_10(&start) && !is_named(path, &["dcm", "dicom"]) {
+        return Ok(None);
+    }
+    let name = path.display().to_string();
+    let header = dicom::header(Cursor::new(start).chain(std::io::BufReader::new(file)), &name)?;
+    check_frames(&name, header.frames)?;
+    Ok(Some(header))
+}
+
+fn is_named(path: &Path, endings: &[&str]) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str());
+    extension.is_some_and(|extension| endings.iter().any(|ending| extension.eq_ignore_ascii_case(ending)))
+}
+
+fn check_frames(file: &str, frames: i64) -> Result<(), Error> {
+    if frames == 1 {
+        return Ok(());
+    }
+    let what = format!("it holds {frames} frames, and one image a file is read; write each frame to a file of its own");
+    Err(medforge_runtime::Error::DicomUnsupported { file: file.to_owned(), what }.into())
+}
