@@ -3,6 +3,8 @@
 //! A folder may have rslora's scale (Kalajdzievski 2023: alpha / sqrt(rank)) and ranks and alphas of their own at some sites. Where scales
 //! differ they are folded into B, and smaller ranks padded with zeros, so that a module has one rank and one scale.
 //!
+//! Adapters of timm's models have one layer for q, k and v: its A is the A of each, its B is cut into three.
+//!
 //! Refused when reading, because the factors would mean something else: DoRA, trained biases, transposed layers, extra trained layers; a
 //! pattern that is no regular expression or stands with another value for the same layer; and every tensor that matches no site.
 
@@ -14,7 +16,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::base::{Family, VitConfig, adapter_path, site_of_adapter_path};
+use crate::base::{Family, VitConfig, adapter_path, sites_of_adapter_path};
 
 use super::{Factors, Module, site_shape};
 
@@ -33,22 +35,28 @@ pub fn read(
     let mut scales = BTreeMap::new();
     let mut unknown = Vec::new();
     for (name, tensor) in tensors::read(&bytes, &path.display().to_string())? {
-        let Some((site, layer, half)) = parse_name(config, &name) else {
+        let Some((sites, layer, half)) = parse_name(config, &name) else {
             unknown.push(name);
             continue;
         };
         let (rank, scale) = settings.of(layer)?;
-        scales.insert(site.clone(), scale);
-        let Some((out, inputs)) = site_shape(config, &site) else {
+        let Some((out, inputs)) = site_shape(config, &sites[0]) else {
             unknown.push(name);
             continue;
         };
-        let expected = if half == 0 { vec![rank, inputs] } else { vec![out, rank] };
+        let expected = if half == 0 { vec![rank, inputs] } else { vec![sites.len() * out, rank] };
         if tensor.shape != expected {
             return Err(Error::TensorShape { path, tensor: name, found: tensor.shape, expected });
         }
-        if halves.entry(site.clone()).or_default()[half].replace(tensor).is_some() {
-            return Err(Error::Config { path, what: format!("holds two tensors for {site}; one of them is {name}") });
+        for (n, site) in sites.iter().enumerate() {
+            scales.insert(site.clone(), scale);
+            let own = if half == 0 { tensor.clone() } else { rows(&tensor, n * out, out) };
+            if halves.entry(site.clone()).or_default()[half].replace(own).is_some() {
+                return Err(Error::Config {
+                    path,
+                    what: format!("holds two tensors for {site}; one of them is {name}"),
+                });
+            }
         }
     }
     if !unknown.is_empty() {
@@ -227,12 +235,20 @@ fn one_scale(settings: Settings, scales: &BTreeMap<String, f64>, mut sites: Site
     (rank, rank as f64, sites)
 }
 
-/// The site that a tensor belongs to, the path of its layer in the model, and 0 for A, 1 for B.
-fn parse_name<'a>(config: &VitConfig, name: &'a str) -> Option<(String, &'a str, usize)> {
+/// `count` rows of a matrix from the row `first` on.
+fn rows(matrix: &Tensor, first: usize, count: usize) -> Tensor {
+    let width = matrix.shape[1];
+    let data = matrix.data[first * width..][..count * width].to_vec();
+    Tensor { shape: vec![count, width], data, dtype: matrix.dtype }
+}
+
+/// The sites that a tensor belongs to, the path of its layer in the model, and 0 for A, 1 for B.
+fn parse_name<'a>(config: &VitConfig, name: &'a str) -> Option<(Vec<String>, &'a str, usize)> {
     let name = name.strip_prefix("base_model.model.")?;
     let (layer, half) = match name.strip_suffix(".lora_A.weight") {
         Some(layer) => (layer, 0),
         None => (name.strip_suffix(".lora_B.weight")?, 1),
     };
-    Some((site_of_adapter_path(config.family, layer)?, layer, half))
+    let sites = sites_of_adapter_path(config.family, layer);
+    (!sites.is_empty()).then_some((sites, layer, half))
 }
