@@ -10,7 +10,7 @@ use medforge_packer::base::Family;
 use medforge_packer::lora::{Factors, Head, Module, ModuleCard};
 use medforge_packer::merge::{Grams, Method, Options, Rank, merge};
 use medforge_packer::random::{Purpose, Stream};
-use medforge_runtime::preprocess::{Filter, Preprocessing, Resize};
+use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize};
 use medforge_runtime::tensors::Tensor;
 
 #[derive(Parser)]
@@ -86,6 +86,7 @@ fn module(args: &Args, seed: u64) -> Module {
             resize: Resize::ShortestEdge(112),
             filter: Filter::Bicubic,
             crop: None,
+            crop_offset: CropOffset::Floor,
             rescale: 1.0 / 255.0,
             mean: [0.5; 3],
             std: [0.5; 3],

@@ -1,4 +1,4 @@
-//! What transformers and PEFT compute with small models of every family, kept as numbers in `tests/golden` (`tests/parity/golden.py`).
+//! What transformers, timm and PEFT compute with small models of every family, kept as numbers in `tests/golden` (`tests/parity/golden.py`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,6 +13,9 @@ use crate::output;
 use crate::predict::Predictor;
 
 pub(crate) const FAMILIES: [&str; 3] = ["clip", "dinov2", "vit"];
+
+/// Folders as timm writes them.
+const TIMM: [&str; 2] = ["timm/vit", "timm/dinov2"];
 
 pub(crate) fn folder(family: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden").join(family)
@@ -31,8 +34,8 @@ pub(crate) fn distance(a: &[f32], b: &[f32]) -> f64 {
 }
 
 #[test]
-fn the_base_computes_what_transformers_does() {
-    for family in FAMILIES {
+fn the_base_computes_what_transformers_and_timm_do() {
+    for family in FAMILIES.into_iter().chain(TIMM) {
         let (vit, golden) = (Vit::open(&folder(family)).unwrap(), golden(family));
         let ours = Predictor::new(&Cpu::<f32>::poisoned(), &vit, None, 8).features(&golden["pixels"].data).unwrap();
         let distance = distance(&ours, &golden["feature"].data);
@@ -42,7 +45,7 @@ fn the_base_computes_what_transformers_does() {
 
 #[test]
 fn adapters_that_peft_wrote_compute_what_they_do_there() {
-    for family in FAMILIES {
+    for family in FAMILIES.into_iter().chain(TIMM) {
         let (vit, golden) = (Vit::open(&folder(family)).unwrap(), golden(family));
         for adapter in ["lora", "rslora", "patterns", "dora"] {
             let place = folder(family).join(adapter);

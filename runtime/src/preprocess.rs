@@ -1,8 +1,8 @@
 //! From any RGB image to the base's input: resize, centre crop, rescale, normalise.
 //!
 //! The same code prepares images for training and for classification. Resizing equals the `Image.resize` of Pillow 2.7
-//! to 12 to one grey level, sizes and crops are those of transformers' image processors. (Pillow 13 resizes columns
-//! first where that is cheaper, which shows where an overshoot at a hard edge is clipped.)
+//! to 12 to one grey level, sizes and crops are those of transformers' image processors or, on request, of torchvision. (Pillow 13
+//! resizes columns first where that is cheaper, which shows where an overshoot at a hard edge is clipped.)
 //!
 //! Refused: sizes of zero or over [`MAX_SIDE`], a crop larger than the resized image, an image so elongated that its
 //! resized form is over [`MAX_RESIZED_PIXELS`], and numbers that are not finite.
@@ -30,6 +30,9 @@ pub struct Preprocessing {
     /// The part that is cut from the centre, if not all of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<Size>,
+    /// Where the crop begins if the margin is odd.
+    #[serde(default, skip_serializing_if = "CropOffset::is_floor")]
+    pub crop_offset: CropOffset,
     /// The factor from 0..=255 to the range of `mean` and `std`, usually 1/255.
     pub rescale: f64,
     /// Subtracted from R, G, B after rescaling.
@@ -46,6 +49,31 @@ pub enum Resize {
     ShortestEdge(u32),
     /// This size, whatever the image's proportions.
     Exact(Size),
+}
+
+/// How half of an odd margin is rounded.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CropOffset {
+    /// Down, as transformers' `center_crop` does.
+    #[default]
+    Floor,
+    /// To the even number, as torchvision's `CenterCrop` does.
+    Even,
+}
+
+impl CropOffset {
+    fn is_floor(&self) -> bool {
+        *self == CropOffset::Floor
+    }
+
+    /// What is left away before the crop, of a margin on both sides together.
+    fn of(self, margin: u32) -> u32 {
+        match self {
+            CropOffset::Floor => margin / 2,
+            CropOffset::Even => margin / 2 + u32::from(margin % 4 == 3),
+        }
+    }
 }
 
 /// Height and width in pixels.
@@ -127,7 +155,7 @@ impl Preprocessing {
         }
         let whole = resize(rgb, size, self.filter)?;
         match self.crop {
-            Some(crop) if crop != size => centre(&whole, crop),
+            Some(crop) if crop != size => centre(&whole, crop, self.crop_offset),
             _ => Ok(whole),
         }
     }
@@ -203,10 +231,10 @@ fn resize(rgb: &RgbView, size: Size, filter: Filter) -> Result<RgbImage8, Error>
     RgbImage8::new(both.into_vec(), size.width, size.height)
 }
 
-/// The central part: transformers' `center_crop`, where an odd margin is smaller above and left.
-fn centre(image: &RgbImage8, size: Size) -> Result<RgbImage8, Error> {
-    let top = (image.height() - size.height) as usize / 2;
-    let left = (image.width() - size.width) as usize / 2;
+/// The central part.
+fn centre(image: &RgbImage8, size: Size, offset: CropOffset) -> Result<RgbImage8, Error> {
+    let top = offset.of(image.height() - size.height) as usize;
+    let left = offset.of(image.width() - size.width) as usize;
     let row = size.width as usize * 3;
     let view = image.view();
     let rows = view.rows().skip(top).take(size.height as usize);

@@ -1,28 +1,39 @@
-"""Writes tests/golden: small models of every family with random weights, and what transformers and PEFT compute with them.
+"""Writes tests/golden: small models of every family with random weights, and what transformers, timm and PEFT compute with them.
 
-  python tests/parity/golden.py [--out tests/golden]
+  python tests/parity/golden.py [--out tests/golden] [--only timm]
 
-Run it in a virtual environment with torch, transformers, peft, safetensors and numpy (benches/training.py makes one). The files are kept in the
+Run it in a virtual environment with torch, transformers, peft, safetensors and numpy (benches/training.py makes one), and with
+timm==1.0.31, torchvision==0.29.2 and pillow==12.3.0 (Pillow 13 resizes columns first where that is cheaper). The files are kept in the
 repository, so that the project's tests need no Python; run this again only to follow a new version of transformers or PEFT. Each family's folder is
 a Hugging Face folder with, beside the model,
  - golden.safetensors: `pixels` [2, 3, 8, 8], the base's `feature` [2, D], ten LoRA training steps (`train.*`: start, batches, end), and for each
    adapter its name's `NAME.feature`; for CLIP `text.feature` of the texts in texts.json, and tokens.safetensors, the tokens of 1,000 random texts;
  - adapters written by PEFT: lora, rslora, patterns, dora.
-Beside them medmnist.npz, a file as MedMNIST's are, written by numpy.
+Beside them timm/vit and timm/dinov2, folders as timm writes them, with golden.safetensors (`pixels`, `feature`, `NAME.feature`) and
+adapters by PEFT on timm's model; preprocessing.json, sampled pixels of resized and cropped images; medmnist.npz, a file as MedMNIST's
+are, written by numpy.
 """
 import argparse
 import json
 import os
 import pathlib
+import random
 import shutil
 
 os.environ |= {"TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1"}
 
 import numpy as np
+import PIL
+import timm
 import torch
+from PIL import Image
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import save_file
+from timm.data import create_transform
 from transformers import (CLIPConfig, CLIPModel, CLIPTokenizer, Dinov2Config, Dinov2Model, ViTConfig, ViTModel)
+from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPil
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SIZE, WIDTH, CLASSES, BATCH, STEPS, RATE, DECAY = 8, 8, 3, 2, 10, 1e-2, 0.01
@@ -36,18 +47,25 @@ TRAINED = {"clip": r"vision_model\..*(q_proj|v_proj)|visual_projection", "dinov2
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/golden")
+    parser.add_argument("--only", help="write one part: medmnist, preprocessing, clip, dinov2, vit, timm")
     options = parser.parse_args()
-    medmnist(options.out / "medmnist.npz")
-    for family in ("clip", "dinov2", "vit"):
-        folder = options.out / family
+    wanted = lambda part: options.only in (None, part)
+    if wanted("medmnist"):
+        medmnist(options.out / "medmnist.npz")
+    if wanted("preprocessing"):
+        preprocessing(options.out / "preprocessing.json")
+    for name, make_golden in [*((f, lambda folder, f=f: make(f, folder)) for f in ("clip", "dinov2", "vit")), ("timm/vit", make_timm), ("timm/dinov2", make_timm)]:
+        if not wanted(name.split("/")[0]):
+            continue
+        folder = options.out / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         torch.manual_seed(7)
-        golden = make(family, folder)
+        golden = make_golden(folder)
         save_file({name: value.contiguous() for name, value in golden.items()}, folder / "golden.safetensors")
         for path in folder.rglob("README.md"):
             path.unlink()
-        print(family, sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()), "bytes")
+        print(name, sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()), "bytes")
 
 
 def medmnist(path):
@@ -57,6 +75,71 @@ def medmnist(path):
     parts = {"train": slice(0, 6), "val": slice(6, 8), "test": slice(8, 11)}
     np.savez_compressed(path, **{f"{part}_{kind}": values[rows] for part, rows in parts.items()
                                  for kind, values in (("images", images), ("labels", labels))})
+
+
+def preprocessing(path, count=44, most=40):
+    """Images of random sizes, by a formula, through the image processors of transformers (by Pillow) and timm's transforms: some pixels of each."""
+    assert int(PIL.__version__.split(".")[0]) < 13, "Pillow 13 resizes in another order"
+    chance, cases = random.Random(5), []
+    kinds = {"BitImageProcessor": BitImageProcessorPil, "CLIPImageProcessor": CLIPImageProcessorPil, "ViTImageProcessor": ViTImageProcessorPil, "timm": None}
+    for number in range(count):
+        kind = list(kinds)[number % 4]
+        width, height = (chance.randint(9, 90) for _ in range(2)) if number % 7 else (chance.randint(200, 700) for _ in range(2))
+        image = Image.fromarray(pattern(width, height))
+        if kind == "timm":
+            side = chance.choice([8, 14, 16, 28, 32])
+            config = {"input_size": [3, side, side], "crop_pct": chance.choice([1.0, 0.95, 0.9, 0.875, 0.5]), "crop_mode": chance.choice(["center", "center", "squash"]),
+                      "interpolation": chance.choice(["bicubic", "bilinear"])}
+            pixels = create_transform(**config, normalize=False)(image).numpy()
+        else:
+            edge = chance.randint(8, 60)
+            side = chance.randint(4, edge)
+            size = {"shortest_edge": edge} if kind != "ViTImageProcessor" else {"height": chance.randint(4, 60), "width": chance.randint(4, 60)}
+            config = {"image_processor_type": kind, "size": size, "resample": chance.choice([2, 3]), "do_center_crop": kind != "ViTImageProcessor", "crop_size": {"height": side, "width": side}}
+            settings = {key: value for key, value in config.items() if key != "image_processor_type"}
+            pixels = kinds[kind](**settings, do_rescale=False, do_normalize=False)(image, return_tensors="np")["pixel_values"][0]
+        assert pixels.dtype == np.uint8
+        flat = pixels.transpose(1, 2, 0).reshape(-1, 3)
+        sampled = flat[[i * (len(flat) - 1) // (most - 1) for i in range(most)]]
+        cases.append({"image": [width, height], "config": config, "output": [pixels.shape[2], pixels.shape[1]], "pixels": sampled.tobytes().hex()})
+    path.write_text("[\n" + ",\n".join(map(json.dumps, cases)) + "\n]\n")
+    print("preprocessing", path.stat().st_size, "bytes")
+
+
+def pattern(width, height):
+    """Ramps of different steepness that jump from white to black, with a fine grain."""
+    y, x, c = np.mgrid[0:height, 0:width, 0:3]
+    return ((x * (13 + 7 * c) * 40 // width + y * (29 - 5 * c) * 40 // height + x * y % 7 * 3) % 256).astype(np.uint8)
+
+
+def make_timm(folder):
+    """A folder as timm writes it; dinov2 has layer scale, and takes images of other sizes."""
+    scaled = folder.name == "dinov2"
+    arguments = dict(img_size=SIZE, patch_size=4, embed_dim=WIDTH, depth=2, num_heads=2, mlp_ratio=2, num_classes=0 if scaled else 3)
+    new = lambda: timm.create_model("vit_tiny_patch16_224", **arguments, **(dict(init_values=1.0, dynamic_img_size=True) if scaled else {})).eval()
+    model = new()
+    shake(model)
+    config = {"input_size": (3, SIZE, SIZE), "crop_pct": 0.9, "interpolation": "bicubic", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
+    timm.models.save_for_hf(model, folder, safe_serialization=True, model_config={"pretrained_cfg": config})
+    pixels = torch.randn(2, 3, SIZE, SIZE)
+    golden = {"pixels": pixels, "feature": timm_feature(model, pixels)}
+    sites = r"blocks\..*(qkv|attn\.proj|fc1|fc2)"
+    for name, lora in {"lora": LoraConfig(r=2, lora_alpha=3, target_modules=sites),
+                       "rslora": LoraConfig(r=4, lora_alpha=3, target_modules=["qkv"], use_rslora=True),
+                       "patterns": LoraConfig(r=2, lora_alpha=3, target_modules=sites, rank_pattern={"qkv": 3, "blocks.1.attn.proj": 1}, alpha_pattern={"fc1": 5, "blocks.1.attn.qkv": 2})}.items():
+        base = new()
+        base.load_state_dict(model.state_dict())
+        adapted = get_peft_model(base, lora)
+        shake(adapted, "lora_")
+        golden[f"{name}.feature"] = timm_feature(adapted.base_model.model.eval(), pixels)
+        adapted.save_pretrained(folder / name)
+        clean_settings(folder / name)
+    return golden
+
+
+@torch.no_grad()
+def timm_feature(model, pixels):
+    return model.forward_features(pixels)[:, 0]
 
 
 def make(family, folder):
@@ -71,12 +154,16 @@ def make(family, folder):
         adapted.eval()
         golden[f"{name}.feature"] = feature(family, adapted.base_model.model, pixels)
         adapted.save_pretrained(folder / name)
-        settings = json.loads((folder / name / "adapter_config.json").read_text())
-        (folder / name / "adapter_config.json").write_text(json.dumps(settings | {"base_model_name_or_path": None}, indent=1) + "\n")
+        clean_settings(folder / name)
     golden |= trained(family, folder)
     if family == "clip":
         golden |= texts(model, folder)
     return golden
+
+
+def clean_settings(folder):
+    path = folder / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"base_model_name_or_path": None}, indent=1) + "\n")
 
 
 def new_model(family, folder, weights=None):
@@ -107,7 +194,7 @@ def shake(model, only=""):
         for name, weight in model.named_parameters():
             if only not in name:
                 continue
-            if "norm" in name and name.endswith("weight") or "magnitude" in name or "layer_scale" in name:
+            if "norm" in name and name.endswith("weight") or "magnitude" in name or "layer_scale" in name or "gamma" in name:
                 weight.mul_(1 + 0.2 * torch.randn_like(weight))
             elif name != "logit_scale":
                 weight.copy_(0.3 * torch.randn_like(weight))

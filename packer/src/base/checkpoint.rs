@@ -198,8 +198,24 @@ pub fn adapter_path(family: Family, site: &str) -> Option<String> {
     Some(format!("{}.{n}.{last}", blocks(family).last()?))
 }
 
-/// The site that a PEFT path of transformers 4 or 5 means, with or without a model's name in front.
-pub fn site_of_adapter_path(family: Family, path: &str) -> Option<String> {
+/// The sites that a PEFT path means: of transformers 4 or 5, with or without a model's name in front, or of timm, where one layer is q, k
+/// and v, each a third of its rows.
+pub fn sites_of_adapter_path(family: Family, path: &str) -> Vec<String> {
+    let timm = |path: &str| {
+        let (n, part) = block_part(path).filter(|_| family != Family::Clip)?;
+        let parts: &[&str] = match part {
+            "attn.qkv" => &["attn.q", "attn.k", "attn.v"],
+            "attn.proj" => &["attn.o"],
+            "mlp.fc1" => &["mlp.fc1"],
+            "mlp.fc2" => &["mlp.fc2"],
+            _ => return None,
+        };
+        Some(parts.iter().map(|part| format!("blocks.{n}.{part}")).collect())
+    };
+    timm(path).unwrap_or_else(|| site_of_adapter_path(family, path).into_iter().collect())
+}
+
+fn site_of_adapter_path(family: Family, path: &str) -> Option<String> {
     let path = path.strip_prefix(prefix(family)).unwrap_or(path);
     if end(PROJECTION)?.names(family).contains(&path) {
         return Some(PROJECTION.to_owned());

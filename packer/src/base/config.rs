@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use medforge_runtime::preprocess::{Preprocessing, Resize, Size};
+use medforge_runtime::preprocess::{CropOffset, Preprocessing, Resize, Size};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::timm;
 use crate::Error;
 use crate::device::Activation;
 
@@ -14,7 +15,7 @@ mod file;
 mod preprocessor;
 mod text;
 
-use file::File;
+pub(super) use file::File;
 use preprocessor::{FILTERS, preprocessing};
 pub use text::{TextConfig, text_config};
 
@@ -106,23 +107,30 @@ impl VitConfig {
 }
 
 /// Larger images than this are not what a vision transformer is used for; the bound keeps memory in bounds.
-const MAX_IMAGE_SIZE: usize = 2048;
+pub(super) const MAX_IMAGE_SIZE: usize = 2048;
 /// Patches along a side.
 const MAX_GRID: usize = 128;
 /// Values of one layer's attention and MLP for all images of a pass: 2 GiB in f32.
 const MAX_PASS: usize = 1 << 29;
 /// Weights of a base: 8 GiB in f32.
 const MAX_PARAMETERS: usize = 1 << 31;
-const MAX_HIDDEN: usize = 8192;
-const MAX_LAYERS: usize = 128;
+pub(super) const MAX_HIDDEN: usize = 8192;
+pub(super) const MAX_LAYERS: usize = 128;
 
 /// Reads both configuration files of `dir`.
 pub fn read(dir: &Path) -> Result<(VitConfig, Preprocessing), Error> {
-    let [config, preprocessor] = ["config.json", "preprocessor_config.json"].map(|name| {
+    let read = |name: &str| {
         let path = dir.join(name);
         fs::read(&path).map_err(|e| Error::io(path, e))
-    });
-    parse(dir, &config?, &preprocessor?)
+    };
+    let config = read("config.json")?;
+    let file = File::parse(dir.join("config.json"), &config)?;
+    if timm::wrote(&file) {
+        return file.refuse(
+            "is timm's, which gives no shape without the weights; start from transformers' config.json".into(),
+        );
+    }
+    parse(dir, &config, &read("preprocessor_config.json")?)
 }
 
 /// Both configuration files from their bytes; messages name them as files of `dir`.
@@ -168,7 +176,10 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
         "image_processor_type": match config.family {
             Family::Clip => "CLIPImageProcessor",
             Family::Dinov2 => "BitImageProcessor",
-            Family::Vit => "ViTImageProcessor",
+            Family::Vit => match preprocessing.resize {
+                Resize::Exact(_) => "ViTImageProcessor",
+                Resize::ShortestEdge(_) => "BitImageProcessor",
+            },
         },
         "do_resize": true, "size": size, "resample": FILTERS.iter().position(|f| *f == preprocessing.filter),
         "do_rescale": true, "rescale_factor": preprocessing.rescale,
@@ -177,6 +188,9 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
     });
     if let Some(crop) = preprocessing.crop {
         processor["crop_size"] = json!({ "height": crop.height, "width": crop.width });
+    }
+    if preprocessing.crop_offset == CropOffset::Even {
+        processor["crop_offset"] = json!("even");
     }
     [out, processor].map(|v| serde_json::to_vec_pretty(&v).expect("a JSON value can be written"))
 }
@@ -201,6 +215,11 @@ fn vit_config(file: &File) -> Result<VitConfig, Error> {
     if file.has("num_channels") && file.count("num_channels", 3)? != 3 {
         return file.refuse("num_channels is not 3; packer reads RGB models".into());
     }
+    checked(file, config)
+}
+
+/// Refuses a shape that is out of range.
+pub(super) fn checked(file: &File, config: VitConfig) -> Result<VitConfig, Error> {
     if !config.hidden.is_multiple_of(config.heads) {
         return file.refuse(format!("hidden_size {} is no multiple of {} heads", config.hidden, config.heads));
     }

@@ -1,7 +1,8 @@
-//! The base: a vision transformer read from a Hugging Face folder, and its forward pass on the tape.
+//! The base: a vision transformer read from a folder of Hugging Face's or timm's form, and its forward pass on the tape.
 //!
 //! Families: `clip` (CLIPModel, CLIPVisionModelWithProjection: the vision tower with its projection; [`text`] has the other tower), `dinov2` (Dinov2Model,
 //! Dinov2ForImageClassification) and `vit` (ViTModel, ViTForImageClassification).
+//! Folders of timm become one of the families `dinov2` (with layer scale) and `vit`.
 //! Refused, with the file and the reason: other families, SwiGLU, other activations than GELU, missing or misshapen
 //! tensors, values that are not finite.
 
@@ -13,6 +14,7 @@ use medforge_runtime::tensors::Tensor;
 use sha2::{Digest, Sha256};
 
 use crate::{Error, output};
+use config::File;
 
 mod checkpoint;
 mod config;
@@ -21,8 +23,9 @@ mod forward;
 mod init;
 pub mod positions;
 pub mod text;
+mod timm;
 
-pub use checkpoint::{PROJECTION, adapter_path, parameter_shapes, site_of_adapter_path};
+pub use checkpoint::{PROJECTION, adapter_path, parameter_shapes, sites_of_adapter_path};
 pub use config::{Family, VitConfig};
 pub use forward::{Weights, forward, forward_observed, forward_with_tokens};
 pub use text::TextTower;
@@ -48,7 +51,7 @@ pub struct Identity {
 pub const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", "model.safetensors"];
 
 impl Vit {
-    /// Reads `config.json`, `preprocessor_config.json` and `model.safetensors`.
+    /// Reads `config.json`, `preprocessor_config.json` (timm's folders have none) and `model.safetensors`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         Self::read(dir, output::folder(dir))
     }
@@ -56,7 +59,12 @@ impl Vit {
     /// The same of a base whose [`FILES`] are given by name; messages name them as files of `place`.
     pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>) -> Result<Self, Error> {
         let [config, preprocessor, weights] = FILES;
-        let (config, preprocessing) = config::parse(place, &file(config)?, &file(preprocessor)?)?;
+        let described = file(config)?;
+        let parsed = File::parse(place.join(config), &described)?;
+        if timm::wrote(&parsed) {
+            return timm::read(&parsed, &file(weights)?, &place.join(weights));
+        }
+        let (config, preprocessing) = config::parse(place, &described, &file(preprocessor)?)?;
         let tensors = checkpoint::parse(&file(weights)?, &place.join(weights), &config)?;
         Ok(Vit { config, preprocessing, tensors })
     }
@@ -140,5 +148,7 @@ fn little_endian(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
+#[cfg(test)]
+mod pixels_tests;
 #[cfg(test)]
 pub(crate) mod tests;

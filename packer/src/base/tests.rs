@@ -227,8 +227,10 @@ fn adapter_paths_of_both_schemes_mean_the_same_site() {
         (Family::Vit, "encoder.layer.0.attention.output.dense", "blocks.0.attn.o"),
         (Family::Clip, "vision_model.encoder.layers.11.self_attn.out_proj", "blocks.11.attn.o"),
         (Family::Clip, "clip.visual_projection", PROJECTION),
+        (Family::Vit, "blocks.7.attn.proj", "blocks.7.attn.o"),
+        (Family::Dinov2, "blocks.7.mlp.fc2", "blocks.7.mlp.fc2"),
     ] {
-        assert_eq!(site_of_adapter_path(family, path).as_deref(), Some(site));
+        assert_eq!(sites_of_adapter_path(family, path), [site]);
     }
     assert_eq!(adapter_path(Family::Clip, PROJECTION).unwrap(), "visual_projection");
     assert_eq!(
@@ -240,7 +242,12 @@ fn adapter_paths_of_both_schemes_mean_the_same_site() {
         (Family::Dinov2, "visual_projection"),
         (Family::Clip, "text_model.encoder.layers.0.self_attn.q_proj"),
         (Family::Clip, "encoder.layers.0.self_attn.q_proj"),
+        (Family::Clip, "blocks.0.attn.qkv"),
+        (Family::Vit, "blocks.0.attn.q"),
+        (Family::Vit, "blocks.0.norm1"),
     ] {
-        assert_eq!(site_of_adapter_path(family, path), None, "{path}");
+        assert!(sites_of_adapter_path(family, path).is_empty(), "{path}");
     }
+    let fused = ["blocks.3.attn.q", "blocks.3.attn.k", "blocks.3.attn.v"];
+    assert_eq!(sites_of_adapter_path(Family::Vit, "blocks.3.attn.qkv"), fused);
 }

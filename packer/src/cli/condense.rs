@@ -26,7 +26,7 @@ use crate::{Error, output};
     it gives away. A run that was stopped goes on with the same command and --resume."
 )]
 pub struct Args {
-    /// The base: a Hugging Face folder of the family clip, dinov2 or vit
+    /// The base: a folder of Hugging Face (clip, dinov2 or vit) or timm
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
     /// The images

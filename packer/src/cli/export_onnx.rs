@@ -13,7 +13,7 @@ use crate::{Error, output};
     SITE.lora_scale [N, 1, out], ones but for DoRA, for every site;\n\
     R = 0 leaves a site as it is. Output: feature [N, D].")]
 pub struct Args {
-    /// A Hugging Face folder of the family clip, dinov2 or vit
+    /// A folder of Hugging Face (clip, dinov2 or vit) or timm
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
     /// Side of the input in pixels [default: what the base's preprocessor says]

@@ -202,7 +202,7 @@ impl Condensed {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use medforge_runtime::preprocess::{Filter, Resize, Size};
+    use medforge_runtime::preprocess::{CropOffset, Filter, Resize, Size};
 
     pub fn set() -> Condensed {
         let side = Size { height: 4, width: 4 };
@@ -218,6 +218,7 @@ pub(crate) mod tests {
                 resize: Resize::Exact(side),
                 filter: Filter::Bicubic,
                 crop: None,
+                crop_offset: CropOffset::Floor,
                 rescale: 1.0 / 255.0,
                 mean: [0.5, 0.4, 0.3],
                 std: [0.5, 0.25, 0.125],

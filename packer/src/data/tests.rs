@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use medforge_runtime::preprocess::{Filter, Preprocessing, Resize, Size};
+use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Size};
 
 use super::*;
 use crate::Error;
@@ -239,8 +239,17 @@ fn trees_without_images_are_refused() {
 
 fn preprocessing() -> Preprocessing {
     let size = Size { height: 8, width: 8 };
+    let crop_offset = CropOffset::Floor;
     let (mean, std) = ([0.5, 0.4, 0.3], [0.25, 0.5, 1.0]);
-    Preprocessing { resize: Resize::Exact(size), filter: Filter::Bicubic, crop: None, rescale: 1.0 / 255.0, mean, std }
+    Preprocessing {
+        resize: Resize::Exact(size),
+        filter: Filter::Bicubic,
+        crop: None,
+        crop_offset,
+        rescale: 1.0 / 255.0,
+        mean,
+        std,
+    }
 }
 
 /// Four pictures of 8 x 8, left half one colour and right half another.

@@ -4,6 +4,8 @@
 //! differ they are folded into B, and smaller ranks padded with zeros, so that a module has one rank and one scale. With DoRA (`use_dora`) every
 //! layer has its `lora_magnitude_vector` beside its factors.
 //!
+//! Adapters of timm's models have one layer for q, k and v: its A is the A of each, its B and its magnitudes are cut into three.
+//!
 //! Refused when reading, because the factors would mean something else: trained biases, transposed layers, extra trained layers; a
 //! pattern that is no regular expression or stands with another value for the same layer; magnitudes without `use_dora`, or of some layers only; and
 //! every tensor that matches no site.
@@ -16,7 +18,7 @@ use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::Error;
-use crate::base::{Family, VitConfig, adapter_path, site_of_adapter_path};
+use crate::base::{Family, VitConfig, adapter_path, sites_of_adapter_path};
 
 use super::{Factors, Module, dora, site_shape};
 
@@ -35,17 +37,17 @@ pub fn read(
     let mut scales = BTreeMap::new();
     let mut unknown = Vec::new();
     for (name, tensor) in tensors::read(&bytes, &path.display().to_string())? {
-        let Some((site, layer, half)) = parse_name(config, &name) else {
+        let Some((sites, layer, half)) = parse_name(config, &name) else {
             unknown.push(name);
             continue;
         };
         let (rank, scale) = settings.of(layer)?;
-        scales.insert(site.clone(), scale);
-        let Some((out, inputs)) = site_shape(config, &site) else {
+        let Some((out, inputs)) = site_shape(config, &sites[0]) else {
             unknown.push(name);
             continue;
         };
-        let expected = [vec![rank, inputs], vec![out, rank], vec![out]].into_iter().nth(half).unwrap_or_default();
+        let outs = sites.len() * out;
+        let expected = [vec![rank, inputs], vec![outs, rank], vec![outs]].into_iter().nth(half).unwrap_or_default();
         if half == MAGNITUDE && !settings.dora {
             let what = format!("holds {name}, and adapter_config.json does not say use_dora");
             return Err(Error::Config { path, what });
@@ -53,8 +55,15 @@ pub fn read(
         if tensor.shape != expected {
             return Err(Error::TensorShape { path, tensor: name, found: tensor.shape, expected });
         }
-        if halves.entry(site.clone()).or_default()[half].replace(tensor).is_some() {
-            return Err(Error::Config { path, what: format!("holds two tensors for {site}; one of them is {name}") });
+        for (n, site) in sites.iter().enumerate() {
+            scales.insert(site.clone(), scale);
+            let own = if half == 0 { tensor.clone() } else { rows(&tensor, n * out, out) };
+            if halves.entry(site.clone()).or_default()[half].replace(own).is_some() {
+                return Err(Error::Config {
+                    path,
+                    what: format!("holds two tensors for {site}; one of them is {name}"),
+                });
+            }
         }
     }
     if !unknown.is_empty() {
@@ -254,13 +263,22 @@ fn one_scale(settings: Settings, scales: &BTreeMap<String, f64>, mut sites: Site
     (rank, rank as f64, sites)
 }
 
-/// The site that a tensor belongs to, the path of its layer in the model, and 0 for A, 1 for B, [`MAGNITUDE`] for the magnitudes.
-fn parse_name<'a>(config: &VitConfig, name: &'a str) -> Option<(String, &'a str, usize)> {
+/// `count` rows of a tensor from the row `first` on.
+fn rows(tensor: &Tensor, first: usize, count: usize) -> Tensor {
+    let width = tensor.data.len() / tensor.shape[0];
+    let data = tensor.data[first * width..][..count * width].to_vec();
+    let shape = [&[count], &tensor.shape[1..]].concat();
+    Tensor { shape, data, dtype: tensor.dtype }
+}
+
+/// The sites that a tensor belongs to, the path of its layer in the model, and 0 for A, 1 for B, [`MAGNITUDE`] for the magnitudes.
+fn parse_name<'a>(config: &VitConfig, name: &'a str) -> Option<(Vec<String>, &'a str, usize)> {
     let name = name.strip_prefix("base_model.model.")?;
     let parts = [(".lora_A.weight", 0), (".lora_B.weight", 1), (".lora_magnitude_vector", MAGNITUDE)];
     // PEFT keeps magnitudes as a module with a weight, and reads and writes files without that word.
     let also = (".lora_magnitude_vector.weight", MAGNITUDE);
     let mut found = parts.into_iter().chain([also]).filter_map(|(part, half)| Some((name.strip_suffix(part)?, half)));
     let (layer, half) = found.next()?;
-    Some((site_of_adapter_path(config.family, layer)?, layer, half))
+    let sites = sites_of_adapter_path(config.family, layer);
+    (!sites.is_empty()).then_some((sites, layer, half))
 }

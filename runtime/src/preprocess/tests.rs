@@ -4,7 +4,8 @@ use super::*;
 use crate::tensors;
 
 fn plain(resize: Resize, filter: Filter, crop: Option<Size>) -> Preprocessing {
-    Preprocessing { resize, filter, crop, rescale: 1.0 / 255.0, mean: [0.5; 3], std: [0.25; 3] }
+    let crop_offset = CropOffset::Floor;
+    Preprocessing { resize, filter, crop, crop_offset, rescale: 1.0 / 255.0, mean: [0.5; 3], std: [0.25; 3] }
 }
 
 fn exact(height: u32, width: u32) -> Resize {
@@ -48,6 +49,13 @@ fn the_shorter_side_leads_and_the_crop_is_central() {
     let cropped = preprocessing.resized(&RgbView::new(&ramp, 8, 5, 24).unwrap()).unwrap();
     let red: Vec<u8> = cropped.data().iter().step_by(3).copied().collect();
     assert_eq!(red, [2, 3, 4, 10, 11, 12, 18, 19, 20, 26, 27, 28], "0 rows above, 2 columns to the left");
+}
+
+/// Python's `m // 2` and `round(m / 2)`.
+#[test]
+fn half_a_margin_is_rounded_as_asked() {
+    assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(|margin| CropOffset::Floor.of(margin)), [0, 0, 1, 1, 2, 2, 3, 3]);
+    assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(|margin| CropOffset::Even.of(margin)), [0, 0, 1, 2, 2, 2, 3, 4]);
 }
 
 #[test]
@@ -117,4 +125,8 @@ fn json_is_short_and_strict() {
     );
     assert_eq!(serde_json::from_str::<Preprocessing>(&json).unwrap(), preprocessing);
     assert!(serde_json::from_str::<Preprocessing>(&json.replace("\"crop\"", "\"crops\"")).is_err());
+    let even = Preprocessing { crop_offset: CropOffset::Even, ..preprocessing };
+    let json = serde_json::to_string(&even).unwrap();
+    assert!(json.contains(r#""width":224},"crop_offset":"even","rescale""#), "{json}");
+    assert_eq!(serde_json::from_str::<Preprocessing>(&json).unwrap(), even);
 }

@@ -7,7 +7,7 @@ use super::MAX_IMAGE_SIZE;
 use crate::Error;
 
 /// A JSON object in a file, so that each complaint names the file and the key.
-pub(super) struct File {
+pub struct File {
     pub path: std::path::PathBuf,
     pub object: Map<String, Value>,
 }

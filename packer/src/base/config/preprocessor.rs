@@ -1,7 +1,8 @@
 //! `preprocessor_config.json`: how images are resized, cropped and normalised. Refused: image processors of other classes, and settings that
 //! leave images of many sizes.
+//! `crop_offset` is packer's own key: transformers ignores it, and crops at most one pixel elsewhere.
 
-use medforge_runtime::preprocess::{Filter, Preprocessing, Resize};
+use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize};
 use serde_json::Value;
 
 use super::file::File;
@@ -68,6 +69,11 @@ pub(super) fn preprocessing(file: &File) -> Result<Preprocessing, Error> {
         resize,
         filter,
         crop,
+        crop_offset: match if file.has("crop_offset") { file.text("crop_offset")? } else { "floor" } {
+            "floor" => CropOffset::Floor,
+            "even" => CropOffset::Even,
+            other => return file.refuse(format!("crop_offset {other:?} is not read; packer reads floor and even")),
+        },
         rescale: if file.flag("do_rescale", true)? { file.number("rescale_factor", 1.0 / 255.0)? } else { 1.0 },
         mean: match normalised {
             true if clip && !file.has("image_mean") => CLIP_MEAN,

@@ -245,7 +245,7 @@ fn links_to_files_elsewhere_are_refused() {
 fn preprocessing() -> Preprocessing {
     let size = Size { height: 4, width: 4 };
     let (mean, std) = ([0.0; 3], [1.0; 3]);
-    Preprocessing { resize: Resize::Exact(size), filter: Filter::Bicubic, crop: None, rescale: 1.0 / 255.0, mean, std }
+    Preprocessing { resize: Resize::Exact(size), filter: Filter::Bicubic, crop: None, , rescale: 1.0 / 255.0, mean, std }
 }
 
 #[test]

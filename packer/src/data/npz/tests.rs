@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use medforge_runtime::preprocess::{Filter, Preprocessing, Resize, Size};
+use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Size};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
@@ -17,8 +17,17 @@ fn by_numpy() -> PathBuf {
 
 fn as_they_are() -> Preprocessing {
     let size = Size { height: 5, width: 4 };
+    let crop_offset = CropOffset::Floor;
     let (mean, std) = ([0.0; 3], [1.0; 3]);
-    Preprocessing { resize: Resize::Exact(size), filter: Filter::Bilinear, crop: None, rescale: 1.0, mean, std }
+    Preprocessing {
+        resize: Resize::Exact(size),
+        filter: Filter::Bilinear,
+        crop: None,
+        crop_offset,
+        rescale: 1.0,
+        mean,
+        std,
+    }
 }
 
 #[test]

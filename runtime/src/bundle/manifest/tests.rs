@@ -2,7 +2,7 @@
 
 use super::super::{list, sha256_hex};
 use super::*;
-use crate::preprocess::{Filter, Resize, Size};
+use crate::preprocess::{CropOffset, Filter, Resize, Size};
 
 /// A payload that is whole for the manifest (its parts are not what their names say; loading is tested elsewhere).
 pub(crate) fn payload() -> BTreeMap<String, Vec<u8>> {
@@ -66,6 +66,7 @@ pub(crate) fn example() -> Manifest {
             resize: Resize::ShortestEdge(128),
             filter: Filter::Bicubic,
             crop: Some(Size { height: 112, width: 112 }),
+            crop_offset: CropOffset::Floor,
             rescale: 1.0 / 255.0,
             mean: [0.485, 0.456, 0.406],
             std: [0.229, 0.224, 0.225],
