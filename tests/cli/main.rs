@@ -6,6 +6,7 @@ mod devices;
 mod flow;
 mod forge;
 mod merge;
+mod options;
 mod real_data;
 mod refusals;
 mod stops;

@@ -6,14 +6,17 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::config::Effective;
 use super::device::{DeviceArg, Opened, on_device};
-use super::input::{beside, check_task, check_text, fingerprint, within};
-use super::profile;
-use crate::base::Vit;
+use super::input::{beside, bytes, check_task, check_text, fingerprint, mebibytes, within};
+use super::{dry_run, profile};
+use crate::base::{FILES, Vit};
 use crate::data::{Augment, Dataset, Images, Split};
 use crate::device::gpu::Gpu;
 use crate::output::OutputDir;
-use crate::train::{About, Checkpoint, Epoch, Examples, Method, Observer, Settings, Trained, train};
+use crate::train::{
+    About, Checkpoint, Counts, Cut, Epoch, Examples, Method, Observer, Plan, Settings, Trained, train_cut,
+};
 use crate::{Error, output};
 
 /// Train a LoRA module and its head on a folder of labelled images.
@@ -21,7 +24,8 @@ use crate::{Error, output};
 #[command(
     after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n\n\
     DATA holds splits.csv (path,label,group,split) or one folder per class, or is a MedMNIST file (.npz); only its training part is read.\n\
-    A run that was stopped goes on with the same command and --resume."
+    A run that was stopped goes on with the same command and --resume.\n\
+    --memory 6GiB cuts each step so that the process stays within 6 GiB; --dry-run says what would be done, and in how much memory and time."
 )]
 pub struct Args {
     /// The base: a Hugging Face folder of the family clip, dinov2 or vit
@@ -95,6 +99,15 @@ pub struct Args {
     /// The type of frozen weights and activations on a GPU; sums and what is trained stay f32
     #[arg(long, default_value = "f32", value_parser = ["f32", "f16"])]
     precision: String,
+    /// What the process may take, on a GPU together with the GPU's own memory: bytes, or like 800MiB or 6GiB [default: no bound]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// Say what would be done, time two steps on random pixels, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: print JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     /// Count and time what the second step asks of the GPU, and print it
     #[arg(long)]
     profile: bool,
@@ -106,7 +119,7 @@ pub struct Args {
     force: bool,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
     let settings = args.settings()?;
     check_task(&args.task)?;
     check_text("--contributor", &args.contributor)?;
@@ -118,6 +131,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     if checkpoint.exists() && !args.resume && !args.force {
         return Err(Error::CheckpointExists { path: checkpoint });
     }
+    let bound = args.memory.as_deref().map(|text| bytes("--memory", text)).transpose()?;
     let half = args.precision == "f16";
     if half && args.full {
         let what = "f16 is for frozen weights, and --full freezes none; leave it at f32".into();
@@ -135,6 +149,19 @@ pub fn run(args: Args) -> Result<(), Error> {
         true => data.hold_out(args.validation, args.seed)?,
         false => (data.indices(Split::Train), Vec::new()),
     };
+    let counts = Counts {
+        classes: data.classes.len(),
+        training: training.len(),
+        validation: validation.len(),
+        file: fs::metadata(args.base.join(FILES[2])).map_or(0, |file| file.len()),
+    };
+    let plan = Plan::new(&vit, &settings, counts, bound)?;
+    let device = || args.device.within(half, bound.map(|bound| bound - plan.beside_device(&vit)));
+    if args.dry_run {
+        let parts = [&training[..], &validation];
+        let dry = dry_run::DryRun { vit: &vit, data: &data, parts, settings: &settings, counts, plan, bound, options };
+        return dry.run(&device()?, args.json);
+    }
     let both: Vec<usize> = training.iter().chain(&validation).copied().collect();
     let images = Images::load(&data, &both, &preprocessing)?;
     let positions: Vec<usize> = (0..both.len()).collect();
@@ -148,7 +175,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let mut observer =
         Console::new(&checkpoint, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
     let examples = Examples { classes: &data.classes, images: &images, training, validation };
-    let opened = args.device.open(half)?;
+    let opened = device()?;
     observer.profile = match &opened {
         Opened::Gpu(gpu) => args.profile.then(|| Profiling::new(gpu.clone())),
         Opened::Cpu(_) if args.profile => {
@@ -157,7 +184,14 @@ pub fn run(args: Args) -> Result<(), Error> {
         }
         Opened::Cpu(_) => None,
     };
-    let trained = on_device!(opened, device => train(device, &vit, examples, &settings, resume, &mut observer));
+    let cut = bound.map(|bound| {
+        let cut = on_device!(opened, device => plan.cut.on(device, &vit, &settings));
+        let (taken, most) = (mebibytes(plan.memory.total()), mebibytes(bound));
+        eprintln!("memory: about {taken} of {most}; {}", passes(cut, settings.batch));
+        cut
+    });
+    let trained =
+        on_device!(opened, device => train_cut(device, &vit, examples, &settings, cut, resume, &mut observer));
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;
     let table = observer.profile.take().map(|p| p.table).transpose()?;
@@ -210,6 +244,18 @@ impl Args {
             seed: self.seed,
             method,
         })
+    }
+}
+
+/// How a batch is cut, in words.
+pub(super) fn passes(cut: Cut, batch: usize) -> String {
+    let passes = match batch.div_ceil(cut.per_pass) {
+        1 => format!("{batch} images in one pass"),
+        passes => format!("{batch} images in {passes} passes of at most {}", cut.per_pass),
+    };
+    match cut.recompute {
+        true => format!("{passes}, blocks recomputed in the backward pass"),
+        false => passes,
     }
 }
 
