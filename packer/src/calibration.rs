@@ -19,7 +19,8 @@ use crate::predict::{Predictor, logits, softmax};
 /// The share of the validation images whose score lies below the threshold.
 pub const KEPT: f64 = 0.95;
 
-/// Measures `module` on the `training` and the `validation` images of `images`, and calibrates it: sets what its head and its card say of that.
+/// Measures `module` on the `training` and the `validation` images of `images`, no more than `at_once` together, and calibrates it: sets what its
+/// head and its card say of that.
 ///
 /// # Errors
 /// [`Error::Evaluation`]: features that are not finite or all alike.
@@ -29,11 +30,19 @@ pub fn calibrate<D: Device + 'static>(
     module: &mut Module,
     images: &Images,
     [training, validation]: [&[usize]; 2],
+    at_once: usize,
 ) -> Result<(), Error> {
     let bar = ProgressBar::new((training.len() + validation.len()) as u64).with_message("calibration");
     let predictor = Predictor::new(device, vit, Some(module), module.card.image_size as usize);
-    let known = predictor.features_of(images, training, |n| bar.set_position(n as u64))?;
-    let held_out = predictor.features_of(images, validation, |n| bar.set_position((training.len() + n) as u64))?;
+    let features = |indices: &[usize]| -> Result<Vec<Vec<f32>>, Error> {
+        let mut rows = Vec::new();
+        for part in indices.chunks(at_once) {
+            rows.extend(predictor.features_of(images, part, |_| {})?);
+            bar.inc(part.len() as u64);
+        }
+        Ok(rows)
+    };
+    let (known, held_out) = (features(training)?, features(validation)?);
     bar.finish_and_clear();
     let of = |indices: &[usize], values: &[usize]| indices.iter().map(|&i| values[i]).collect::<Vec<_>>();
     let familiar = Familiar::fit(&known, &of(training, images.labels()), module.head.classes.len())?;

@@ -47,6 +47,9 @@ pub enum Error {
     /// Targets that name no linear layer.
     #[error("--targets: {what}; for example --targets q,v")]
     Targets { what: String },
+    /// A bound on memory that no way to train meets.
+    #[error("--memory {bound} bytes is too little for this training; the least that would do is {}MiB", least.div_ceil(1 << 20))]
+    Memory { bound: u64, least: u64 },
     /// The loss stopped being a number.
     #[error("the loss is not finite at step {step}: the training diverged; lower --lr (now {learning_rate})")]
     Diverged { step: usize, learning_rate: f64 },

@@ -7,6 +7,7 @@ mod dicom;
 mod flow;
 mod forge;
 mod merge;
+mod options;
 mod real_data;
 mod refusals;
 mod stops;

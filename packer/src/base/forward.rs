@@ -1,6 +1,7 @@
 //! The forward pass on the tape: images in, the CLS token after the last layer norm (CLIP: and the visual projection) out, and on request the tokens of any block.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::device::{AttentionSize, Device, PatchSize};
 use crate::tape::{LowRank, Tape, Tensor, Var};
@@ -8,9 +9,13 @@ use crate::tape::{LowRank, Tape, Tensor, Var};
 use super::{PROJECTION, Vit, VitConfig, positions};
 
 /// A base's weights on a device, frozen, for images of one size.
+#[derive(Clone)]
 pub struct Weights<D: Device> {
     pub config: VitConfig,
     pub image_size: usize,
+    /// Whether a pass keeps only what goes into each block, and the backward pass [recomputes](Tape::recomputed) the rest. Blocks
+    /// are not observed then.
+    pub recompute: bool,
     vars: BTreeMap<String, Var<D>>,
 }
 
@@ -28,12 +33,12 @@ impl<D: Device + 'static> Weights<D> {
             };
             (name.clone(), Var::constant(value))
         });
-        Weights { config: vit.config.clone(), image_size, vars: vars.collect() }
+        Weights { config: vit.config.clone(), image_size, recompute: false, vars: vars.collect() }
     }
 
     /// Weights that are all trained: `vars` holds every parameter, positions in the base's own grid.
     pub fn trained(config: VitConfig, image_size: usize, vars: BTreeMap<String, Var<D>>) -> Self {
-        Weights { config, image_size, vars }
+        Weights { config, image_size, recompute: false, vars }
     }
 
     fn get(&self, name: &str) -> &Var<D> {
@@ -89,7 +94,6 @@ pub fn forward_observed<D: Device + 'static>(
     let config = &weights.config;
     let (batch, size) = (images.value.rows, weights.image_size);
     let tokens = config.tokens(size);
-    let heads = AttentionSize { batch, tokens, heads: config.heads, width: config.hidden / config.heads };
     let patches = tape.patches(images, PatchSize { batch, height: size, width: size, patch: config.patch });
     let embedded = tape.linear(&patches, weights.get("embed.patch.weight"), weights.vars.get("embed.patch.bias"), None);
     let table = weights.get("embed.positions");
@@ -106,34 +110,19 @@ pub fn forward_observed<D: Device + 'static>(
         x = tape.layer_norm(&x, weights.get("embed.norm.weight"), weights.get("embed.norm.bias"), config.eps);
     }
     let mut seen = Vec::with_capacity(blocks.len());
+    let shared = weights.recompute.then(|| Rc::new((weights.clone(), sites.clone())));
     for n in 0..config.layers {
         let last = n + 1 == config.layers;
         let wanted = blocks.contains(&n);
-        let get = |name: &str| weights.get(&format!("blocks.{n}.{name}"));
-        let linear = |x: &Var<D>, name: &str| {
-            let site = format!("blocks.{n}.{name}");
-            observe(&site, x);
-            let bias = weights.vars.get(&format!("{site}.bias"));
-            tape.linear(x, get(&format!("{name}.weight")), bias, sites.get(&site))
+        // Only the CLS token is asked of the last block: nothing after its attention mixes tokens.
+        let cls_only = last && !wanted;
+        x = match shared.clone() {
+            Some(shared) => tape.recomputed(move |tape| {
+                let (weights, sites) = &*shared;
+                block(tape, weights, sites, n, x.clone(), cls_only, &|_, _| ())
+            }),
+            None => block(tape, weights, sites, n, x, cls_only, observe),
         };
-        let norm = |x: &Var<D>, name: &str| {
-            tape.layer_norm(x, get(&format!("{name}.weight")), get(&format!("{name}.bias")), config.eps)
-        };
-        let scale = |name: &str| config.layer_scale.then(|| get(name));
-        let y = norm(&x, "norm1");
-        let (q, k, v) = (linear(&y, "attn.q"), linear(&y, "attn.k"), linear(&y, "attn.v"));
-        let mut y = tape.attention(&q, &k, &v, heads);
-        if last && !wanted {
-            // Only the CLS token is asked of the last block: nothing after its attention mixes tokens.
-            (x, y) = (tape.first_rows(&x, tokens), tape.first_rows(&y, tokens));
-        }
-        x = tape.residual(&x, &linear(&y, "attn.o"), scale("scale1"));
-        let site = format!("blocks.{n}.mlp.fc1");
-        let bias = weights.vars.get(&format!("{site}.bias"));
-        let y = norm(&x, "norm2");
-        observe(&site, &y);
-        let y = tape.linear_activation(config.activation, &y, get("mlp.fc1.weight"), bias, sites.get(&site));
-        x = tape.residual(&x, &linear(&y, "mlp.fc2"), scale("scale2"));
         if wanted {
             seen.push(x.clone());
             if last {
@@ -147,4 +136,43 @@ pub fn forward_observed<D: Device + 'static>(
         feature = tape.linear(&feature, weights.get("projection.weight"), None, sites.get(PROJECTION));
     }
     (feature, seen)
+}
+
+/// Block `n` of `x` [batch*tokens, hidden]: the result has x's shape, or with `cls_only` one row an image.
+fn block<D: Device + 'static>(
+    tape: &Tape<D>,
+    weights: &Weights<D>,
+    sites: &BTreeMap<String, LowRank<D>>,
+    n: usize,
+    mut x: Var<D>,
+    cls_only: bool,
+    observe: &dyn Fn(&str, &Var<D>),
+) -> Var<D> {
+    let config = &weights.config;
+    let tokens = config.tokens(weights.image_size);
+    let (batch, width) = (x.value.rows / tokens, config.hidden / config.heads);
+    let get = |name: &str| weights.get(&format!("blocks.{n}.{name}"));
+    let linear = |x: &Var<D>, name: &str| {
+        let site = format!("blocks.{n}.{name}");
+        observe(&site, x);
+        let bias = weights.vars.get(&format!("{site}.bias"));
+        tape.linear(x, get(&format!("{name}.weight")), bias, sites.get(&site))
+    };
+    let norm = |x: &Var<D>, name: &str| {
+        tape.layer_norm(x, get(&format!("{name}.weight")), get(&format!("{name}.bias")), config.eps)
+    };
+    let scale = |name: &str| config.layer_scale.then(|| get(name));
+    let y = norm(&x, "norm1");
+    let (q, k, v) = (linear(&y, "attn.q"), linear(&y, "attn.k"), linear(&y, "attn.v"));
+    let mut y = tape.attention(&q, &k, &v, AttentionSize { batch, tokens, heads: config.heads, width });
+    if cls_only {
+        (x, y) = (tape.first_rows(&x, tokens), tape.first_rows(&y, tokens));
+    }
+    x = tape.residual(&x, &linear(&y, "attn.o"), scale("scale1"));
+    let site = format!("blocks.{n}.mlp.fc1");
+    let bias = weights.vars.get(&format!("{site}.bias"));
+    let y = norm(&x, "norm2");
+    observe(&site, &y);
+    let y = tape.linear_activation(config.activation, &y, get("mlp.fc1.weight"), bias, sites.get(&site));
+    tape.residual(&x, &linear(&y, "mlp.fc2"), scale("scale2"))
 }

@@ -66,7 +66,7 @@ fn a_calibrated_module_knows_its_own_images_from_others() {
     let mut module = crate::lora::tests::module(&vit, "q,v", None);
     (module.card.image_size, module.card.preprocessing) = (8, vit.preprocessing_for(8).unwrap());
     let device = Cpu::<f32>::poisoned();
-    calibrate(&device, &vit, &mut module, &images, [training, validation]).unwrap();
+    calibrate(&device, &vit, &mut module, &images, [training, validation], 7).unwrap();
     let calibration = module.card.calibration.clone().unwrap();
     assert_eq!((calibration.images, module.head.temperature), (validation.len(), calibration.temperature));
 

@@ -15,6 +15,35 @@ pub(super) fn within(name: &'static str, value: f64, low: f64, high: f64) -> Res
     }
 }
 
+/// A number of bytes: digits alone, or with one of the units k, M, G and T, as in 800MB (10^6) or 6GiB (2^30).
+pub(super) fn bytes(name: &'static str, text: &str) -> Result<u64, Error> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..].to_ascii_lowercase()[..] {
+        "" | "b" => Some(1),
+        "kb" => Some(1000),
+        "mb" => Some(1000u64.pow(2)),
+        "gb" => Some(1000u64.pow(3)),
+        "tb" => Some(1000u64.pow(4)),
+        "kib" => Some(1 << 10),
+        "mib" => Some(1 << 20),
+        "gib" => Some(1 << 30),
+        "tib" => Some(1 << 40),
+        _ => None,
+    };
+    let number: Option<f64> = digits.trim_end().parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0);
+    let bytes = number.zip(unit).map(|(number, unit)| number * unit as f64).filter(|bytes| *bytes < 1e18);
+    let refuse = || Error::Option { name, what: format!("{text:?} is no size; write bytes, or like 800MiB or 6GiB") };
+    bytes.map(|bytes| bytes as u64).ok_or_else(refuse)
+}
+
+/// Bytes in words.
+pub(super) fn mebibytes(bytes: u64) -> String {
+    match bytes as f64 / f64::from(1 << 20) {
+        few if few < 1024.0 => format!("{few:.0} MiB"),
+        many => format!("{:.2} GiB", many / 1024.0),
+    }
+}
+
 /// Names go into file and entry names.
 pub(super) fn check_task(task: &str) -> Result<(), Error> {
     match is_task_name(task) {

@@ -1,5 +1,8 @@
 //! The command line: one file per subcommand, each turning arguments into a library call and the result into words.
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand};
 
 use crate::Error;
@@ -10,10 +13,12 @@ mod bundle;
 mod classify;
 mod completions;
 mod condense;
+mod config;
 mod contribute;
 mod demo;
 mod device;
 mod devices;
+mod dry_run;
 mod eval;
 mod export_oms;
 mod export_onnx;
@@ -32,13 +37,26 @@ mod verify;
 
 /// Builds medical imaging models together without sharing images: train, evaluate, pack, verify, classify.
 #[derive(Parser)]
-#[command(name = "packer", version, about, arg_required_else_help = true)]
-pub struct Cli {
+#[command(
+    name = "packer",
+    version,
+    about,
+    arg_required_else_help = true,
+    after_help = "Options may also come from packer.toml in the working directory, or from --config FILE: a table is a command ([train],\n\
+    [forge.merge]), a key a long option without dashes, an array a repeated option, true a flag. The command line wins.\n\n  \
+    [train]\n  \
+    base = \"vits14\"\n  \
+    memory = \"6GiB\""
+)]
+struct Cli {
     #[command(subcommand)]
     command: Command,
     /// Where the pass phrase of an encrypted key comes from: the first line of this file descriptor [default: the terminal]
     #[arg(long, global = true, value_name = "N")]
     passphrase_fd: Option<u32>,
+    /// Take options that are not given here from this file [default: packer.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]
@@ -66,14 +84,15 @@ enum Command {
     Completions(completions::Args),
 }
 
-/// Runs what the command line asks for.
-pub fn run(cli: Cli) -> Result<(), Error> {
+/// Runs what the command line asks for; its first word is the program's name.
+pub fn run(arguments: Vec<OsString>) -> Result<(), Error> {
+    let (cli, options) = config::parse(arguments)?;
     if let Some(fd) = cli.passphrase_fd {
         let _ = keys::PASSPHRASE_FD.set(fd);
     }
     match cli.command {
         Command::Keygen(args) => keygen::run(args),
-        Command::Train(args) => train::run(args),
+        Command::Train(args) => train::run(args, options),
         Command::Condense(args) => condense::run(args),
         Command::AuditPrivacy(args) => audit_privacy::run(args),
         Command::Contribute(args) => contribute::run(args),

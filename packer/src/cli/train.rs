@@ -6,15 +6,18 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use super::config::Effective;
 use super::device::{DeviceArg, Opened, on_device};
-use super::input::{beside, check_task, check_text, class_texts, fingerprint, within};
-use super::profile;
-use crate::base::{TextTower, Vit};
+use super::input::{beside, bytes, check_task, check_text, class_texts, fingerprint, mebibytes, within};
+use super::{dry_run, profile};
+use crate::base::{FILES, TextTower, Vit};
 use crate::data::{Augment, Dataset, Images, Split};
 use crate::device::gpu::Gpu;
 use crate::lora::{Head, Module, TextHead};
 use crate::output::OutputDir;
-use crate::train::{About, Checkpoint, Epoch, Examples, Method, Observer, Settings, Trained, train};
+use crate::train::{
+    About, Checkpoint, Counts, Cut, Epoch, Examples, Method, Observer, Plan, Settings, Trained, train_cut,
+};
 use crate::{Error, calibration, output};
 
 /// Train a LoRA module and its head on a folder of labelled images.
@@ -26,7 +29,8 @@ use crate::{Error, calibration, output};
     With a CLIP, class names as texts can stand for a trained head:\n  \
     packer train --base clip --data breast --task breast --out m/breast --targets q,v,projection --head text \\\n    \
     --class-text 'benign=a histology image of benign breast tissue' --class-text 'malignant=a histology image of breast cancer'\n\
-    A run that was stopped goes on with the same command and --resume."
+    A run that was stopped goes on with the same command and --resume.\n\
+    --memory 6GiB cuts each step so that the process stays within 6 GiB; --dry-run says what would be done, and in how much memory and time."
 )]
 pub struct Args {
     /// The base: a folder of Hugging Face (clip, dinov2 or vit) or timm
@@ -112,6 +116,15 @@ pub struct Args {
     /// The type of frozen weights and activations on a GPU; sums and what is trained stay f32
     #[arg(long, default_value = "f32", value_parser = ["f32", "f16"])]
     precision: String,
+    /// What the process may take, on a GPU together with the GPU's own memory: bytes, or like 800MiB or 6GiB [default: no bound]
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// Say what would be done, time two steps on random pixels, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// With --dry-run: print JSON
+    #[arg(long, requires = "dry_run")]
+    json: bool,
     /// Count and time what the second step asks of the GPU, and print it
     #[arg(long)]
     profile: bool,
@@ -123,7 +136,7 @@ pub struct Args {
     force: bool,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
     let settings = args.settings()?;
     check_task(&args.task)?;
     check_text("--contributor", &args.contributor)?;
@@ -135,6 +148,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     if checkpoint.exists() && !args.resume && !args.force {
         return Err(Error::CheckpointExists { path: checkpoint });
     }
+    let bound = args.memory.as_deref().map(|text| bytes("--memory", text)).transpose()?;
     let half = args.precision == "f16";
     if half && args.full {
         let what = "f16 is for frozen weights, and --full freezes none; leave it at f32".into();
@@ -153,6 +167,19 @@ pub fn run(args: Args) -> Result<(), Error> {
         true => data.hold_out(args.validation, args.seed)?,
         false => (data.indices(Split::Train), Vec::new()),
     };
+    let counts = Counts {
+        classes: data.classes.len(),
+        training: training.len(),
+        validation: validation.len(),
+        file: fs::metadata(args.base.join(FILES[2])).map_or(0, |file| file.len()),
+    };
+    let plan = Plan::new(&vit, &settings, counts, bound)?;
+    let device = || args.device.within(half, bound.map(|bound| bound - plan.beside_device(&vit)));
+    if args.dry_run {
+        let parts = [&training[..], &validation];
+        let dry = dry_run::DryRun { vit: &vit, data: &data, parts, settings: &settings, counts, plan, bound, options };
+        return dry.run(&device()?, args.json);
+    }
     let both: Vec<usize> = training.iter().chain(&validation).copied().collect();
     let images = Images::load(&data, &both, &preprocessing)?;
     let positions: Vec<usize> = (0..both.len()).collect();
@@ -167,7 +194,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let mut observer =
         Console::new(&checkpoint, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
     let examples = Examples { classes: &data.classes, images: &images, training, validation, head: head.as_ref() };
-    let opened = args.device.open(half)?;
+    let opened = device()?;
     observer.profile = match &opened {
         Opened::Gpu(gpu) => args.profile.then(|| Profiling::new(gpu.clone())),
         Opened::Cpu(_) if args.profile => {
@@ -176,7 +203,14 @@ pub fn run(args: Args) -> Result<(), Error> {
         }
         Opened::Cpu(_) => None,
     };
-    let trained = on_device!(opened, device => train(device, &vit, examples, &settings, resume, &mut observer));
+    let cut = bound.map(|bound| {
+        let cut = on_device!(opened, device => plan.cut.on(device, &vit, &settings));
+        let (taken, most) = (mebibytes(plan.memory.total()), mebibytes(bound));
+        eprintln!("memory: about {taken} of {most}; {}", passes(cut, settings.batch));
+        cut
+    });
+    let trained =
+        on_device!(opened, device => train_cut(device, &vit, examples, &settings, cut, resume, &mut observer));
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;
     let table = observer.profile.take().map(|p| p.table).transpose()?;
@@ -187,7 +221,8 @@ pub fn run(args: Args) -> Result<(), Error> {
     let (vit, mut module) = made(&args, vit, &settings, trained, texts)?;
     if !validation.is_empty() {
         let parts = [training, validation];
-        on_device!(opened, device => calibration::calibrate(device, &vit, &mut module, &images, parts))?;
+        let at_once = cut.map_or(CALIBRATED_TOGETHER, |cut| cut.per_pass);
+        on_device!(opened, device => calibration::calibrate(device, &vit, &mut module, &images, parts, at_once))?;
     }
     save(&args, &vit, &module, &summary)?;
     if let Some(table) = table.flatten() {
@@ -264,6 +299,18 @@ impl Args {
     }
 }
 
+/// How a batch is cut, in words.
+pub(super) fn passes(cut: Cut, batch: usize) -> String {
+    let passes = match batch.div_ceil(cut.per_pass) {
+        1 => format!("{batch} images in one pass"),
+        passes => format!("{batch} images in {passes} passes of at most {}", cut.per_pass),
+    };
+    match cut.recompute {
+        true => format!("{passes}, blocks recomputed in the backward pass"),
+        false => passes,
+    }
+}
+
 /// The module of a training, and the base that it is for: after full training a new one.
 fn made(
     args: &Args,
@@ -307,6 +354,9 @@ fn save(args: &Args, vit: &Vit, module: &Module, summary: &str) -> Result<(), Er
     }
     output::print(&said)
 }
+
+/// Images between two looks at the calibration's progress.
+const CALIBRATED_TOGETHER: usize = 32;
 
 /// The nearest f16 values, to be stored as such.
 fn narrow(tensor: &mut medforge_runtime::tensors::Tensor) {

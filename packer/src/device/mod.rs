@@ -10,6 +10,7 @@ use crate::Error;
 pub mod cpu;
 pub mod gpu;
 mod image;
+pub mod meter;
 mod optimiser;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 //!
 //! Each operation computes its value at once and, if a gradient is wanted through it, leaves on the tape a closure that
 //! turns the gradient of its result into gradients of its operands. A value that no closure keeps is freed as soon as
-//! the last [`Var`] holding it goes, so frozen layers cost no memory beyond what their own backward needs.
+//! the last [`Var`] holding it goes, so frozen layers cost no memory beyond what their own backward needs. Of a part that is
+//! [recomputed](Tape::recomputed) only what goes into it is kept.
 
 use std::cell::RefCell;
 
@@ -39,6 +40,8 @@ pub struct Node(usize);
 /// The record of one forward pass.
 pub struct Tape<D: Device> {
     device: D,
+    /// Nodes below this one are another tape's, whose gradients this one adds to.
+    first: usize,
     backward: RefCell<Vec<Option<Backward<D>>>>,
 }
 
@@ -82,7 +85,7 @@ impl<D: Device> Var<D> {
 
 impl<D: Device + 'static> Tape<D> {
     pub fn new(device: &D) -> Self {
-        Tape { device: device.clone(), backward: RefCell::new(Vec::new()) }
+        Tape::after(device, 0)
     }
 
     /// A value whose gradient is wanted.
@@ -100,24 +103,57 @@ impl<D: Device + 'static> Tape<D> {
     /// The gradients to every parameter of a loss that was computed elsewhere from `results`, given its gradient to each of
     /// these. The tape is used up.
     pub fn backward_from<'a>(self, results: impl IntoIterator<Item = (&'a Var<D>, D::Buffer)>) -> Gradients<D> {
+        let mut gradients = Gradients { device: self.device.clone(), slots: Vec::new() };
+        self.unwind(results, &mut gradients);
+        gradients
+    }
+
+    /// The result of `part`, of whose inside nothing is kept: the backward pass runs it again when its gradient is due (Chen et
+    /// al. 2016, arXiv 1604.06174, section 3). `part` keeps the variables that go into it, of this tape, and must compute
+    /// the same each time; every gradient is then what it would be without, bit for bit.
+    pub fn recomputed(&self, part: impl Fn(&Tape<D>) -> Var<D> + 'static) -> Var<D> {
+        let once = Tape::after(&self.device, self.first + self.backward.borrow().len());
+        let result = part(&once);
+        drop(once);
+        let node = result.node.map(|_| {
+            self.push(Some(Box::new(move |device, dy, gradients| {
+                let own = gradients.slots.len();
+                let tape = Tape::after(device, own);
+                let result = part(&tape);
+                tape.unwind([(&result, dy.clone())], gradients);
+                gradients.slots.truncate(own);
+            })))
+        });
+        Var { value: result.value, node }
+    }
+
+    /// An empty tape whose nodes count from `first`.
+    fn after(device: &D, first: usize) -> Self {
+        Tape { device: device.clone(), first, backward: RefCell::new(Vec::new()) }
+    }
+
+    /// Adds to `gradients` what follows from the gradient to each of `results`.
+    fn unwind<'a>(self, results: impl IntoIterator<Item = (&'a Var<D>, D::Buffer)>, gradients: &mut Gradients<D>)
+    where
+        D: 'a,
+    {
         let mut backward = self.backward.into_inner();
-        let mut gradients = Gradients { device: self.device.clone(), slots: vec![None; backward.len()] };
+        gradients.slots.resize(self.first + backward.len(), None);
         for (result, gradient) in results {
             gradients.add(result.node, || gradient);
         }
         for (i, closure) in backward.iter_mut().enumerate().rev() {
             let Some(closure) = closure.take() else { continue };
-            if let Some(dy) = gradients.slots[i].take() {
-                closure(&self.device, &dy, &mut gradients);
+            if let Some(dy) = gradients.slots[self.first + i].take() {
+                closure(&self.device, &dy, gradients);
             }
         }
-        gradients
     }
 
     fn push(&self, backward: Option<Backward<D>>) -> Node {
         let mut list = self.backward.borrow_mut();
         list.push(backward);
-        Node(list.len() - 1)
+        Node(self.first + list.len() - 1)
     }
 
     /// Records a result of `operands`; the closure is kept only if one of them needs a gradient.

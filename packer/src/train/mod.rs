@@ -24,12 +24,14 @@ mod checkpoint;
 mod gpu_tests;
 mod module;
 mod parameters;
+mod plan;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use checkpoint::Checkpoint;
 pub use module::About;
 pub use parameters::Parameters;
+pub use plan::{Counts, Cut, Memory, Plan};
 
 /// How to train. Everything that changes the result is here and goes into the module card.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -151,7 +153,20 @@ pub fn train<D: Device + 'static>(
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Trained, Error> {
-    run(device, vit, examples, settings, resume, observer).map_err(|error| explain(error, vit, settings))
+    train_cut(device, vit, examples, settings, None, resume, observer)
+}
+
+/// [`train`] with each batch cut as a [`Plan`] says; without, as the device's own memory asks for.
+pub fn train_cut<D: Device + 'static>(
+    device: &D,
+    vit: &Vit,
+    examples: Examples,
+    settings: &Settings,
+    cut: Option<Cut>,
+    resume: Option<Checkpoint>,
+    observer: &mut dyn Observer,
+) -> Result<Trained, Error> {
+    run(device, vit, examples, settings, cut, resume, observer).map_err(|error| explain(error, vit, settings))
 }
 
 fn run<D: Device + 'static>(
@@ -159,6 +174,7 @@ fn run<D: Device + 'static>(
     vit: &Vit,
     examples: Examples,
     settings: &Settings,
+    cut: Option<Cut>,
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Trained, Error> {
@@ -166,6 +182,9 @@ fn run<D: Device + 'static>(
     let per_epoch = training.len().div_ceil(settings.batch);
     let total = per_epoch * settings.epochs;
     let mut run = Run::new(device, vit, classes.len(), head, settings)?;
+    if let Some(cut) = cut {
+        run.cut(cut);
+    }
     let mut state = match resume {
         Some(checkpoint) => {
             run.parameters.restore(device, &checkpoint)?;
@@ -264,6 +283,16 @@ impl<'a, D: Device + 'static> Stepper<'a, D> {
         Ok(Stepper(Run::new(device, vit, classes, None, settings)?))
     }
 
+    /// What is trained.
+    pub fn parameters(&self) -> &Parameters<D> {
+        &self.0.parameters
+    }
+
+    /// Cuts the batches of the steps to come.
+    pub fn cut(&mut self, cut: Cut) {
+        self.0.cut(cut);
+    }
+
     /// One step on normalised pixels [labels.len(), 3, size, size], counted from 1; its loss, once it is done.
     pub fn step(&mut self, pixels: &[f32], labels: &[u32], rate: f64, step: u64) -> Result<f32, Error> {
         let loss = self.0.step(pixels, labels, rate, step);
@@ -278,8 +307,10 @@ struct Run<'a, D: Device> {
     settings: &'a Settings,
     frozen: Option<Weights<D>>,
     parameters: Parameters<D>,
-    /// Images that fit the device at once.
+    /// Images that fit the device at once, in a step and in a validation.
     per_pass: usize,
+    at_once: usize,
+    recompute: bool,
 }
 
 impl<'a, D: Device + 'static> Run<'a, D> {
@@ -296,7 +327,16 @@ impl<'a, D: Device + 'static> Run<'a, D> {
             Method::Full => None,
         };
         let per_pass = per_pass(device, &vit.config, settings);
-        Ok(Run { device, vit, settings, frozen, parameters, per_pass })
+        let at_once = predict::batch(device, &vit.config, settings.size);
+        Ok(Run { device, vit, settings, frozen, parameters, per_pass, at_once, recompute: false })
+    }
+
+    /// Cuts batches otherwise than the device's memory asks for.
+    fn cut(&mut self, cut: Cut) {
+        let Cut { per_pass, recompute } = cut.on(self.device, self.vit, self.settings);
+        self.per_pass = per_pass;
+        self.at_once = predict::batch(self.device, &self.vit.config, self.settings.size).min(per_pass);
+        self.recompute = recompute;
     }
 
     /// One batch: forward, backward, AdamW; in several passes where it does not fit the device. The loss stays on the device.
@@ -368,15 +408,12 @@ impl<'a, D: Device + 'static> Run<'a, D> {
         sites: &BTreeMap<String, LowRank<D>>,
         images: &Var<D>,
     ) -> Var<D> {
-        let trained;
-        let weights = match &self.frozen {
-            Some(weights) => weights,
-            None => {
-                trained = Weights::trained(self.vit.config.clone(), self.settings.size, vars.clone());
-                &trained
-            }
+        let mut weights = match &self.frozen {
+            Some(weights) => weights.clone(),
+            None => Weights::trained(self.vit.config.clone(), self.settings.size, vars.clone()),
         };
-        let feature = forward(tape, weights, sites, self.device, images);
+        weights.recompute = self.recompute;
+        let feature = forward(tape, &weights, sites, self.device, images);
         self.parameters.logits(tape, vars, &feature)
     }
 }
@@ -410,12 +447,17 @@ fn values(config: &VitConfig, settings: &Settings) -> usize {
 
 /// Images that a device's buffers and its memory, where it knows that, hold at once.
 fn per_pass(device: &impl Device, config: &VitConfig, settings: &Settings) -> usize {
-    let by_buffer = device.largest_buffer() / config.largest_values(settings.size);
     let bytes = 4 * values(config, settings) as u64;
     let by_memory = device.memory_left().map_or(u64::MAX, |left| left / bytes);
     let by_memory = usize::try_from(by_memory).unwrap_or(usize::MAX);
+    limit(device, config, settings).min(by_memory).max(1)
+}
+
+/// Images that a device's buffers hold at once.
+fn limit(device: &impl Device, config: &VitConfig, settings: &Settings) -> usize {
+    let by_buffer = device.largest_buffer() / config.largest_values(settings.size);
     let by_groups = GROUPS / config.heads;
-    by_buffer.min(by_memory).min(by_groups).min(config.images_per_pass(settings.size)).clamp(1, settings.batch)
+    by_buffer.min(by_groups).min(config.images_per_pass(settings.size)).clamp(1, settings.batch)
 }
 
 /// Reads pending losses back, adds them to the epoch's sum and returns their mean; refuses a loss that is not finite.
@@ -442,7 +484,7 @@ fn validate<D: Device + 'static>(run: &Run<D>, images: &Images, indices: &[usize
     let classes = run.parameters.classes();
     let (mut loss, mut right, mut count) = (0.0, vec![0usize; classes], vec![0usize; classes]);
     let mut pixels = Vec::new();
-    for batch in indices.chunks(predict::batch(device, &run.vit.config, size)) {
+    for batch in indices.chunks(run.at_once) {
         interrupt::check()?;
         images.batch(batch, None, &mut pixels)?;
         let tape = Tape::new(device);

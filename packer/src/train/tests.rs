@@ -8,6 +8,7 @@ use crate::device::cpu::Cpu;
 use super::*;
 
 mod parity;
+mod plan;
 
 /// A folder of 8 x 8 pictures: bright ones and dark ones, four to a patient.
 pub(crate) fn data() -> (tempfile::TempDir, Dataset) {

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use medforge_runtime::preprocess::{Filter, Preprocessing, Resize, Size};
+use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Size};
 
 use super::*;
 use crate::data::{Dataset, Images};
@@ -245,7 +245,15 @@ fn links_to_files_elsewhere_are_refused() {
 fn preprocessing() -> Preprocessing {
     let size = Size { height: 4, width: 4 };
     let (mean, std) = ([0.0; 3], [1.0; 3]);
-    Preprocessing { resize: Resize::Exact(size), filter: Filter::Bicubic, crop: None, , rescale: 1.0 / 255.0, mean, std }
+    Preprocessing {
+        resize: Resize::Exact(size),
+        filter: Filter::Bicubic,
+        crop: None,
+        crop_offset: CropOffset::Floor,
+        rescale: 1.0 / 255.0,
+        mean,
+        std,
+    }
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub fn backward<T: Real>(cpu: &Cpu<T>, size: AttentionSize, dy: &[T], qkv: [&[T]
     let [mut dq, mut dk, mut dv] = [(); 3].map(|()| cpu.take(batch * image));
     let images = dq.par_chunks_mut(image).zip(dk.par_chunks_mut(image)).zip(dv.par_chunks_mut(image));
     images.enumerate().for_each_init(
-        || cpu.take(square),
+        || vec![T::NAN; square],
         |ds, (i, ((dq, dk), dv))| {
             for h in 0..heads {
                 let p = &softmax[(i * heads + h) * square..][..square];

@@ -3,8 +3,7 @@
 //!
 //! Generic over f32 and f64: f32 trains, f64 is what the gradient checks compare with.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 
@@ -22,10 +21,14 @@ mod matmul;
 mod merge;
 mod norm;
 mod optimiser;
+pub(super) mod pool;
 mod real;
 mod warp;
 
+pub use pool::Chunk;
 pub use real::Real;
+
+use pool::Pool;
 
 /// Values handled by one task at least: below this, starting a task costs more than it saves.
 const GRAIN: usize = 16 * 1024;
@@ -34,33 +37,28 @@ const GRAIN: usize = 16 * 1024;
 #[derive(Clone)]
 pub struct Cpu<T: Real = f32> {
     pool: Arc<Pool<T>>,
-}
-
-/// A buffer in memory that goes back to its device's pool when its last owner drops it.
-pub struct Chunk<T: Real> {
-    values: Vec<T>,
-    pool: Arc<Pool<T>>,
-}
-
-/// Freed buffers by length: a training step asks for the same lengths again and again, and fresh pages from the
-/// system cost more than many of the operations.
-struct Pool<T> {
-    free: Mutex<HashMap<usize, Vec<Vec<T>>>>,
     poison: bool,
 }
 
 impl<T: Real> Cpu<T> {
     pub fn new() -> Self {
-        Self::with_poison(false)
+        Self::within(usize::MAX)
+    }
+
+    /// A device that holds on to no buffer out of use where it would take more than `bytes` with it. What is in use is not
+    /// bounded.
+    pub fn within(bytes: usize) -> Self {
+        Cpu { pool: Arc::new(Pool::new(bytes / size_of::<T>())), poison: false }
     }
 
     /// A device whose fresh buffers are full of NaN, so that a value left unwritten is seen. For tests.
     pub fn poisoned() -> Self {
-        Self::with_poison(true)
+        Cpu { poison: true, ..Self::new() }
     }
 
-    fn with_poison(poison: bool) -> Self {
-        Cpu { pool: Arc::new(Pool { free: Mutex::new(HashMap::new()), poison }) }
+    /// The most bytes that buffers took at once, in use or kept for later.
+    pub fn peak(&self) -> usize {
+        self.pool.held().1 * size_of::<T>()
     }
 
     /// The values of a buffer in this device's own precision.
@@ -70,14 +68,13 @@ impl<T: Real> Cpu<T> {
 
     /// Takes over `values` as a buffer.
     pub fn wrap(&self, values: Vec<T>) -> Arc<Chunk<T>> {
-        Arc::new(Chunk { values, pool: self.pool.clone() })
+        Arc::new(Chunk::new(values, &self.pool))
     }
 
     /// A vector of `len` values of no particular content (NaN when poisoned).
     fn take(&self, len: usize) -> Vec<T> {
-        let reused = self.pool.free.lock().unwrap_or_else(|e| e.into_inner()).get_mut(&len).and_then(Vec::pop);
-        let mut values = reused.unwrap_or_else(|| vec![T::ZERO; len]);
-        if self.pool.poison {
+        let mut values = self.pool.take(len, T::ZERO);
+        if self.poison {
             values.fill(T::NAN);
         }
         values
@@ -94,14 +91,6 @@ impl<T: Real> Cpu<T> {
 impl<T: Real> Default for Cpu<T> {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl<T: Real> Drop for Chunk<T> {
-    fn drop(&mut self) {
-        let values = std::mem::take(&mut self.values);
-        let mut free = self.pool.free.lock().unwrap_or_else(|e| e.into_inner());
-        free.entry(values.len()).or_default().push(values);
     }
 }
 

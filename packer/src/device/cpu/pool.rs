@@ -1,0 +1,86 @@
+//! Buffers in memory and those that are free to be used again: a training step asks for the same lengths again and again, and
+//! fresh pages from the system cost more than many of the operations.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// A buffer that goes back to its pool when its last owner drops it.
+pub struct Chunk<T: Copy> {
+    pub(in crate::device) values: Vec<T>,
+    pool: Arc<Pool<T>>,
+}
+
+/// Free buffers by length, and the count of values.
+pub struct Pool<T> {
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    free: HashMap<usize, Vec<Vec<T>>>,
+    /// Values in free buffers.
+    unused: usize,
+    /// Values in use and free, and the most there ever were.
+    held: usize,
+    peak: usize,
+    limit: usize,
+}
+
+impl<T: Copy> Chunk<T> {
+    /// Takes over `values`, which `pool` gave.
+    pub fn new(values: Vec<T>, pool: &Arc<Pool<T>>) -> Self {
+        Chunk { values, pool: pool.clone() }
+    }
+}
+
+impl<T> Pool<T> {
+    /// A pool that gives its free buffers back to the system rather than hold more than `limit` values.
+    pub fn new(limit: usize) -> Self {
+        Pool { state: Mutex::new(State { free: HashMap::new(), unused: 0, held: 0, peak: 0, limit }) }
+    }
+
+    /// Values that are held now, in use or free, and the most that ever were at once.
+    pub fn held(&self) -> (usize, usize) {
+        let state = self.lock();
+        (state.held, state.peak)
+    }
+
+    /// Gives the free buffers back and begins to count anew, now with another limit.
+    pub fn begin(&self, limit: usize) {
+        let mut state = self.lock();
+        state.free.clear();
+        state.held -= std::mem::take(&mut state.unused);
+        (state.peak, state.limit) = (state.held, limit);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner())
+    }
+}
+
+impl<T: Copy> Pool<T> {
+    /// A vector of `len` values: of no particular content if it was used before, else all `fresh`.
+    pub fn take(&self, len: usize, fresh: T) -> Vec<T> {
+        let mut state = self.lock();
+        if let Some(values) = state.free.get_mut(&len).and_then(Vec::pop) {
+            state.unused -= len;
+            return values;
+        }
+        if state.held + len > state.limit {
+            state.free.clear();
+            state.held -= std::mem::take(&mut state.unused);
+        }
+        state.held += len;
+        state.peak = state.peak.max(state.held);
+        drop(state);
+        vec![fresh; len]
+    }
+}
+
+impl<T: Copy> Drop for Chunk<T> {
+    fn drop(&mut self) {
+        let values = std::mem::take(&mut self.values);
+        let mut state = self.pool.lock();
+        state.unused += values.len();
+        state.free.entry(values.len()).or_default().push(values);
+    }
+}

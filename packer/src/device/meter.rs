@@ -1,0 +1,218 @@
+//! A device that computes nothing and counts: what a computation takes in memory, before it is begun.
+//!
+//! It asks a pool like the processor's for every buffer that [`Cpu`](super::cpu::Cpu) asks for, in the same order, and keeps none
+//! of the values. A GPU takes as much or less: it stores no scores of large attentions, and with f16 half of most buffers.
+//! Whatever it is asked for, it answers with zeros.
+
+use std::sync::Arc;
+
+use crate::Error;
+
+use super::cpu::Chunk;
+use super::cpu::pool::Pool;
+use super::{
+    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Sgd, Size, Update,
+};
+
+/// Counts buffers of f32.
+#[derive(Clone)]
+pub struct Meter {
+    pool: Arc<Pool<()>>,
+}
+
+type Buffer = Arc<Chunk<()>>;
+
+const VALUE: u64 = size_of::<f32>() as u64;
+
+impl Meter {
+    /// A device that holds on to every buffer for later.
+    pub fn new() -> Self {
+        Meter { pool: Arc::new(Pool::new(usize::MAX)) }
+    }
+
+    /// Lets go of the buffers out of use and begins to count anew; from now on none is held on to where more than `bytes` would
+    /// be taken with it.
+    pub fn begin(&self, bytes: u64) {
+        self.pool.begin(usize::try_from(bytes / VALUE).unwrap_or(usize::MAX));
+    }
+
+    /// Bytes of all buffers, in use or kept for later: now, and the most that ever were at once.
+    pub fn held(&self) -> (u64, u64) {
+        let (now, most) = self.pool.held();
+        (now as u64 * VALUE, most as u64 * VALUE)
+    }
+
+    fn take(&self, len: usize) -> Buffer {
+        Arc::new(Chunk::new(self.pool.take(len, ()), &self.pool))
+    }
+
+    fn like(&self, x: &Buffer) -> Buffer {
+        self.take(x.values.len())
+    }
+
+    /// A buffer about to be written is copied where somebody else holds it too.
+    fn own(&self, buffer: &mut Buffer) {
+        if Arc::get_mut(buffer).is_none() {
+            *buffer = self.like(buffer);
+        }
+    }
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Device for Meter {
+    type Buffer = Buffer;
+
+    fn upload(&self, values: &[f32]) -> Buffer {
+        self.take(values.len())
+    }
+    fn download(&self, buffer: &Buffer) -> Result<Vec<f32>, Error> {
+        Ok(vec![0.0; buffer.values.len()])
+    }
+    fn zeros(&self, len: usize) -> Buffer {
+        self.take(len)
+    }
+
+    fn matmul(&self, _: Form, size: Size, _: f64, _: &Buffer, _: &Buffer) -> Buffer {
+        self.take(size.m * size.n)
+    }
+    fn matmul_add(&self, c: &mut Buffer, _: Form, _: Size, _: f64, _: &Buffer, _: &Buffer) {
+        self.own(c);
+    }
+    fn linear(&self, size: Size, _: &Buffer, _: &Buffer, _: &Buffer) -> Buffer {
+        self.take(size.m * size.n)
+    }
+    fn add_scaled(&self, into: &mut Buffer, _: f64, _: &Buffer) {
+        self.own(into);
+    }
+    fn column_sum(&self, _: &Buffer, columns: usize) -> Buffer {
+        self.take(columns)
+    }
+    fn column_dot(&self, _: &Buffer, _: &Buffer, columns: usize) -> Buffer {
+        self.take(columns)
+    }
+    fn scale_columns(&self, x: &Buffer, _: &Buffer) -> Buffer {
+        self.like(x)
+    }
+    fn residual(&self, x: &Buffer, _: &Buffer, _: Option<&Buffer>) -> Buffer {
+        self.like(x)
+    }
+
+    fn layer_norm(&self, x: &Buffer, gain: &Buffer, _: &Buffer, _: f64) -> (Buffer, Buffer) {
+        let statistics = self.take(2 * x.values.len() / gain.values.len());
+        (self.like(x), statistics)
+    }
+    fn layer_norm_backward(&self, dy: &Buffer, _: &Buffer, _: &Buffer, _: &Buffer) -> Buffer {
+        self.like(dy)
+    }
+    fn normalised(&self, x: &Buffer, _: &Buffer) -> Buffer {
+        self.like(x)
+    }
+    fn activation(&self, _: Activation, x: &Buffer) -> Buffer {
+        self.like(x)
+    }
+    fn activation_backward(&self, _: Activation, dy: &Buffer, _: &Buffer) -> Buffer {
+        self.like(dy)
+    }
+
+    fn attention(&self, size: AttentionSize, q: &Buffer, _: &Buffer, _: &Buffer) -> (Buffer, Buffer) {
+        (self.like(q), self.take(size.batch * size.heads * size.tokens * size.tokens))
+    }
+    fn attention_backward(
+        &self,
+        _: AttentionSize,
+        dy: &Buffer,
+        _: [&Buffer; 3],
+        _: &Buffer,
+        _: &Buffer,
+    ) -> [Buffer; 3] {
+        [(); 3].map(|()| self.like(dy))
+    }
+    fn softmax(&self, x: &Buffer, _: usize) -> Buffer {
+        self.like(x)
+    }
+    fn softmax_backward(&self, dy: &Buffer, _: &Buffer, _: usize) -> Buffer {
+        self.like(dy)
+    }
+    fn l2_normalise(&self, x: &Buffer, columns: usize, _: f64) -> (Buffer, Buffer) {
+        let divisors = self.take(x.values.len() / columns);
+        (self.like(x), divisors)
+    }
+    fn l2_normalise_backward(&self, dy: &Buffer, _: &Buffer, _: &Buffer, _: f64) -> Buffer {
+        self.like(dy)
+    }
+
+    fn patches(&self, size: PatchSize, _: &Buffer) -> Buffer {
+        self.take(size.rows() * size.columns())
+    }
+    fn patches_backward(&self, size: PatchSize, _: &Buffer) -> Buffer {
+        self.take(size.batch * 3 * size.height * size.width)
+    }
+    fn tokens(&self, patches: &Buffer, cls: &Buffer, positions: &Buffer) -> Buffer {
+        let image = positions.values.len() - cls.values.len();
+        self.take(patches.values.len() / image * positions.values.len())
+    }
+    fn tokens_backward(&self, dy: &Buffer, columns: usize, tokens: usize) -> [Buffer; 3] {
+        let patches = self.take(dy.values.len() / tokens * (tokens - 1));
+        let positions = self.take(tokens * columns);
+        [patches, self.take(columns), positions]
+    }
+    fn first_rows(&self, x: &Buffer, _: usize, tokens: usize) -> Buffer {
+        self.take(x.values.len() / tokens)
+    }
+    fn first_rows_backward(&self, dy: &Buffer, _: usize, tokens: usize) -> Buffer {
+        self.take(dy.values.len() * tokens)
+    }
+    fn token_moments(&self, x: &Buffer, _: usize, tokens: usize, _: f64) -> Buffer {
+        self.take(x.values.len() / tokens * 2)
+    }
+    fn token_moments_backward(&self, _: &Buffer, x: &Buffer, _: &Buffer, _: usize, _: usize) -> Buffer {
+        self.like(x)
+    }
+
+    fn cross_entropy(&self, logits: &Buffer, _: usize, _: &[u32]) -> (Buffer, Buffer) {
+        let softmax = self.like(logits);
+        (self.take(1), softmax)
+    }
+    fn cross_entropy_backward(&self, _: &Buffer, softmax: &Buffer, _: usize, _: &[u32]) -> Buffer {
+        self.like(softmax)
+    }
+
+    fn warp(&self, _: ImageSize, images: &Buffer, _: &[Affine]) -> Buffer {
+        self.like(images)
+    }
+    fn warp_backward(&self, _: ImageSize, dy: &Buffer, _: &[Affine]) -> Buffer {
+        self.like(dy)
+    }
+    fn colour(&self, _: ImageSize, images: &Buffer, _: &[Colour]) -> Buffer {
+        self.like(images)
+    }
+    fn colour_backward(&self, _: ImageSize, dy: &Buffer, _: &[Colour]) -> Buffer {
+        self.like(dy)
+    }
+    fn cutout(&self, _: ImageSize, images: &Buffer, _: &[Rectangle]) -> Buffer {
+        self.like(images)
+    }
+
+    fn adamw(&self, _: AdamW, updates: Vec<Update<Buffer, 2>>) {
+        for Update { weight, state: [first, second], .. } in updates {
+            [weight, first, second].into_iter().for_each(|buffer| self.own(buffer));
+        }
+    }
+    fn sgd(&self, _: Sgd, updates: Vec<Update<Buffer, 1>>) {
+        for Update { weight, state: [velocity], .. } in updates {
+            [weight, velocity].into_iter().for_each(|buffer| self.own(buffer));
+        }
+    }
+
+    fn trim(&self, x: &Buffer, _: usize) -> Buffer {
+        self.like(x)
+    }
+    fn elect(&self, deltas: &[(&Buffer, f64)]) -> Buffer {
+        self.like(deltas[0].0)
+    }
+}

@@ -1,0 +1,164 @@
+//! What a training will take, known before it begins: its bytes, counted by running a step on a [`Meter`], and how a batch goes
+//! through the device so that they stay within a bound.
+//!
+//! Refused: a bound that even one image at a time, with recomputed blocks, does not meet.
+
+use serde::Serialize;
+
+use crate::Error;
+use crate::base::Vit;
+use crate::device::Device;
+use crate::device::meter::Meter;
+use crate::tape::{Tape, Tensor as Matrix, Var};
+
+use super::{Run, Settings, limit};
+
+/// How the images of a batch go through the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Cut {
+    /// Images at once; the gradients of the passes are added up.
+    pub per_pass: usize,
+    /// Whether of each block only its input is kept, and the rest recomputed in the backward pass (Chen et al. 2016). The
+    /// result is the same, bit for bit.
+    pub recompute: bool,
+}
+
+/// How many images a training reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts {
+    pub classes: usize,
+    pub training: usize,
+    pub validation: usize,
+    /// Bytes of the base's file, which is in memory as a whole while it is read.
+    pub file: u64,
+}
+
+/// Bytes that a training takes, on the host and on the device, by what for. A GPU's driver is not counted.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Memory {
+    /// The base as it was read, the base on the device, and what is trained.
+    pub weights: u64,
+    /// AdamW's two moments of each trained weight.
+    pub optimiser: u64,
+    /// Activations and gradients of one pass, and buffers kept for the next.
+    pub activations: u64,
+    /// Pixels of all images in bytes, and of a batch as numbers.
+    pub images: u64,
+    /// Copies of the trained weights and moments while a checkpoint is written.
+    pub checkpoint: u64,
+    /// The program itself, its threads and their scratch.
+    pub program: u64,
+}
+
+/// A training that was thought through.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Plan {
+    pub cut: Cut,
+    pub memory: Memory,
+}
+
+/// What the program, its threads and their scratch take beside everything that is counted: 25 MiB were measured with a ViT-S/14 on
+/// two threads, rounded up for larger bases and more threads.
+const PROGRAM: u64 = 48 << 20;
+
+impl Cut {
+    /// This cut where the device's buffers allow it, else as much of it as they do.
+    pub fn on(self, device: &impl Device, vit: &Vit, settings: &Settings) -> Cut {
+        Cut { per_pass: self.per_pass.min(limit(device, &vit.config, settings)), ..self }
+    }
+
+    /// The ways to cut a batch, the fastest first.
+    ///
+    /// Fewer images at once come before recomputation: a pass of one image costs the processor little more per image than one of
+    /// eight, while recomputed blocks cost their forward pass again, half of all that a LoRA step does (figures in
+    /// docs/results/training.md).
+    fn candidates(batch: usize) -> impl Iterator<Item = Cut> {
+        let mut sizes: Vec<usize> = (1..=batch).map(|passes| batch.div_ceil(passes)).collect();
+        sizes.dedup();
+        let both = [false, true].into_iter();
+        both.flat_map(move |recompute| sizes.clone().into_iter().map(move |per_pass| Cut { per_pass, recompute }))
+    }
+}
+
+impl Memory {
+    pub fn total(&self) -> u64 {
+        self.weights + self.optimiser + self.activations + self.images + self.checkpoint + self.program
+    }
+}
+
+impl Plan {
+    /// The fastest cut that keeps the process within `bound` bytes; the whole batch at once where there is no bound.
+    ///
+    /// # Errors
+    /// [`Error::Memory`]: the least bound that would do is above this one.
+    pub fn new(vit: &Vit, settings: &Settings, counts: Counts, bound: Option<u64>) -> Result<Plan, Error> {
+        let meter = Meter::new();
+        let mut run = Run::new(&meter, vit, counts.classes, None, settings)?;
+        let trained = 4 * run.parameters.lengths().map(|(_, len)| len as u64).sum::<u64>();
+        let base = base_bytes(vit);
+        let begun = meter.held().0;
+        // Weights and two moments on the host and in the file's bytes; with a validation part the best epoch's weights too,
+        // which also stay.
+        let copies = if counts.validation > 0 { 9 } else { 6 };
+        let pixels = 3 * (settings.size * settings.size) as u64;
+        let memory = Memory {
+            weights: base + begun - 2 * trained,
+            optimiser: 2 * trained,
+            activations: 0,
+            images: pixels * (counts.training + counts.validation + 4 * settings.batch) as u64,
+            checkpoint: copies * trained,
+            program: PROGRAM,
+        };
+        let mut with = |cut: Cut, device: u64| {
+            meter.begin(device);
+            run.cut(cut);
+            measure(&mut run, settings, counts);
+            let activations = meter.held().1 - begun;
+            meter.begin(u64::MAX);
+            Plan { cut, memory: Memory { activations, ..memory } }
+        };
+        let Some(bound) = bound else {
+            let per_pass = settings.batch.min(vit.config.images_per_pass(settings.size));
+            return Ok(with(Cut { per_pass, recompute: false }, u64::MAX));
+        };
+        let least = with(Cut { per_pass: 1, recompute: true }, 0).memory.total().max(base + counts.file + PROGRAM);
+        if least > bound {
+            return Err(Error::Memory { bound, least });
+        }
+        let device = bound - (memory.total() - begun);
+        let mut candidates = Cut::candidates(settings.batch).map(|cut| with(cut, device));
+        let plan = candidates.find(|plan| plan.memory.total() <= bound);
+        Ok(plan.expect("the last candidate is the one that the least bound was computed for"))
+    }
+
+    /// Bytes of all that is not on the device.
+    pub fn beside_device(&self, vit: &Vit) -> u64 {
+        base_bytes(vit) + self.memory.images + self.memory.checkpoint + self.memory.program
+    }
+}
+
+/// Bytes of the base's weights in f32.
+fn base_bytes(vit: &Vit) -> u64 {
+    4 * vit.tensors.values().map(|t| t.data.len() as u64).sum::<u64>()
+}
+
+/// A step on a full batch, one on what is left at an epoch's end, and a validation.
+pub(super) fn measure<D: Device + 'static>(run: &mut Run<D>, settings: &Settings, counts: Counts) {
+    let each = 3 * settings.size * settings.size;
+    let batch = settings.batch.min(counts.training).max(1);
+    for images in [batch, counts.training % settings.batch] {
+        // Passes repeat themselves: two and the rest show all that there is.
+        let shown = images.min(2 * run.per_pass + images % run.per_pass);
+        if shown > 0 {
+            run.step(&vec![0.0; shown * each], &vec![0; shown], 1e-3, 1);
+        }
+    }
+    for images in [counts.validation.min(run.at_once), counts.validation % run.at_once] {
+        if images > 0 {
+            let input = Matrix::frozen(run.device, &vec![0.0; images * each], images, each);
+            let vars = run.parameters.constants();
+            let sites = run.parameters.low_rank(&vars);
+            run.logits(&Tape::new(run.device), &vars, &sites, &Var::constant(input));
+        }
+    }
+}

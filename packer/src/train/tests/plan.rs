@@ -1,0 +1,175 @@
+//! What recomputation changes (nothing but memory), what the count says and what a processor really takes, and bounds.
+
+use crate::base::tests::FAMILIES;
+use crate::device::gpu::tests::variants;
+use crate::device::meter::Meter;
+use crate::train::plan::measure;
+
+use super::*;
+
+const ALL: [&str; 3] = ["q,v", "q,k,v,o,fc1,fc2", "q,k,v,o,fc1,fc2,projection"];
+
+fn methods(family: Family) -> Vec<Method> {
+    let targets = if family == Family::Clip { &ALL[..] } else { &ALL[..2] };
+    let lora = |t: &&str| Method::Lora {
+        rank: 2,
+        alpha: 4.0,
+        targets: (*t).into(),
+        last_layers: None,
+        dora: false,
+        dropout: 0.0,
+    };
+    let last =
+        Method::Lora { rank: 2, alpha: 4.0, targets: "v".into(), last_layers: Some(1), dora: true, dropout: 0.3 };
+    targets.iter().map(lora).chain([last, Method::Full]).collect()
+}
+
+/// The gradients of a first batch, then the weights after ten steps, downloaded.
+fn ten_steps<D: Device + 'static>(device: &D, vit: &Vit, settings: &Settings, cut: Cut) -> Vec<Vec<f32>> {
+    let mut run = Run::new(device, vit, 2, None, settings).unwrap();
+    run.cut(cut);
+    let labels = [0, 1, 0, 1, 1];
+    let pixels: Vec<f32> = (0..5 * 192).map(|i| (i as f32 * 0.37).sin()).collect();
+    // B and the head start at zero, where most gradients vanish.
+    run.step(&pixels, &labels, 1e-2, 1);
+    let (loss, gradients) = run.gradients(&pixels[..2 * 192], &labels[..2], 2, 0);
+    let mut found = vec![device.download(&loss).unwrap()];
+    found.extend(gradients.values().map(|g| device.download(g).unwrap()));
+    for step in 2..=10 {
+        let loss = run.step(&pixels, &labels, 1e-2, step);
+        found.push(device.download(&loss).unwrap());
+    }
+    found.extend(run.parameters.weights(device).unwrap().into_values().map(|t| t.data));
+    found
+}
+
+fn bits(values: Vec<Vec<f32>>) -> Vec<Vec<u32>> {
+    values.into_iter().map(|v| v.into_iter().map(f32::to_bits).collect()).collect()
+}
+
+fn same_bits<D: Device + 'static>(device: &D, name: &str) {
+    for family in FAMILIES {
+        let vit = small(family);
+        for method in methods(family) {
+            let settings = settings(method.clone());
+            for per_pass in [5, 2] {
+                let [plain, again] = [false, true]
+                    .map(|recompute| bits(ten_steps(device, &vit, &settings, Cut { per_pass, recompute })));
+                assert!(plain.concat().iter().all(|v| f32::from_bits(*v).is_finite()), "{name}, {method:?}");
+                assert!(plain == again, "{name}, {family:?}, {method:?}: recomputation changed a bit");
+            }
+        }
+    }
+}
+
+#[test]
+fn recomputed_blocks_give_the_same_bits() {
+    same_bits(&Cpu::<f32>::poisoned(), "cpu");
+}
+
+#[test]
+fn recomputed_blocks_give_the_same_bits_on_a_gpu() {
+    for variant in variants().iter().take(2) {
+        same_bits(&variant.gpu, &variant.name);
+    }
+}
+
+fn counts(vit: &Vit) -> Counts {
+    let file = 4 * vit.tensors.values().map(|t| t.data.len() as u64).sum::<u64>();
+    Counts { classes: 2, training: 13, validation: 7, file }
+}
+
+/// The count is of the very buffers that the processor asks for, whole and cut, with and without a bound.
+#[test]
+fn the_count_is_what_the_processor_takes() {
+    for family in FAMILIES {
+        let vit = small(family);
+        for method in methods(family) {
+            let settings = settings(method.clone());
+            for cut in [(5, false), (2, false), (5, true), (1, true)] {
+                let cut = Cut { per_pass: cut.0, recompute: cut.1 };
+                let meter = Meter::new();
+                let mut run = Run::new(&meter, &vit, 2, None, &settings).unwrap();
+                run.cut(cut);
+                measure(&mut run, &settings, counts(&vit));
+                let cpu = Cpu::<f32>::new();
+                let mut run = Run::new(&cpu, &vit, 2, None, &settings).unwrap();
+                run.cut(cut);
+                measure(&mut run, &settings, counts(&vit));
+                assert_eq!(meter.held().1, cpu.peak() as u64, "{family:?}, {method:?}, {cut:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_bound_is_met_by_the_first_cut_that_does() {
+    let vit = small(Family::Dinov2);
+    let settings = settings(lora());
+    let plan = |bound| Plan::new(&vit, &settings, counts(&vit), bound);
+    let whole = plan(None).unwrap();
+    assert_eq!(whole.cut, Cut { per_pass: 5, recompute: false });
+    assert_eq!(plan(Some(whole.memory.total())).unwrap().cut, whole.cut);
+    let Err(Error::Memory { least, .. }) = plan(Some(1000)) else { panic!("1000 bytes cannot do") };
+    assert!(plan(Some(least - 1)).is_err());
+    let mut seen: Vec<Cut> = Vec::new();
+    for bound in (least..=whole.memory.total()).step_by(64) {
+        let plan = plan(Some(bound)).unwrap();
+        assert!(plan.memory.total() <= bound);
+        if seen.last() != Some(&plan.cut) {
+            seen.push(plan.cut);
+        }
+        // What the processor then really takes.
+        let device = plan.memory.total() - plan.beside_device(&vit);
+        let cpu = Cpu::<f32>::within(device as usize);
+        let mut run = Run::new(&cpu, &vit, 2, None, &settings).unwrap();
+        run.cut(plan.cut);
+        measure(&mut run, &settings, counts(&vit));
+        assert!(cpu.peak() as u64 <= device, "{} of {device}", cpu.peak());
+    }
+    assert_eq!(seen.last(), Some(&whole.cut));
+    assert!(seen.iter().any(|cut| cut.recompute) && seen.iter().any(|c| !c.recompute && c.per_pass < 5), "{seen:?}");
+}
+
+/// A GPU takes no more than was counted.
+#[test]
+fn the_count_is_enough_for_a_gpu() {
+    let vit = small(Family::Dinov2);
+    let settings = settings(lora());
+    for variant in variants().iter().filter(|v| !v.half).take(1) {
+        let number = Some(variant.gpu.engine().adapter.index);
+        for recompute in [false, true] {
+            let meter = Meter::new();
+            let mut run = Run::new(&meter, &vit, 2, None, &settings).unwrap();
+            run.cut(Cut { per_pass: 2, recompute });
+            measure(&mut run, &settings, counts(&vit));
+            let gpu =
+                crate::device::gpu::Gpu::open(crate::device::gpu::Options { number, ..Default::default() }).unwrap();
+            let mut run = Run::new(&gpu, &vit, 2, None, &settings).unwrap();
+            run.cut(Cut { per_pass: 2, recompute });
+            measure(&mut run, &settings, counts(&vit));
+            println!("gpu {} of {}", gpu.engine().memory().1, meter.held().1);
+        }
+    }
+}
+
+#[test]
+fn a_bounded_training_learns_as_an_unbounded_one() {
+    let settings = settings(lora());
+    let whole = run(&settings, true, None);
+    let (_dir, dataset) = data();
+    let vit = small(Family::Dinov2);
+    let (training, held_out) = dataset.hold_out(0.3, 1).unwrap();
+    let all: Vec<usize> = training.iter().chain(&held_out).copied().collect();
+    let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
+    let positions: Vec<usize> = (0..all.len()).collect();
+    let (training, validation) = positions.split_at(training.len());
+    let examples = Examples { classes: &dataset.classes, images: &images, training, validation, head: None };
+    let with =
+        |cut| train_cut(&Cpu::<f32>::poisoned(), &vit, examples, &settings, Some(cut), None, &mut Unobserved).unwrap();
+    assert_same(&whole, &with(Cut { per_pass: 5, recompute: true }));
+    let cut = with(Cut { per_pass: 2, recompute: true });
+    for (a, b) in whole.epochs.iter().zip(&cut.epochs) {
+        assert!((a.loss / b.loss - 1.0).abs() < 1e-4, "{} and {}", a.loss, b.loss);
+    }
+}
