@@ -6,6 +6,7 @@ mod devices;
 mod flow;
 mod forge;
 mod merge;
+mod pages;
 mod real_data;
 mod refusals;
 mod stops;

@@ -23,7 +23,7 @@ pub mod positions;
 
 pub use checkpoint::{PROJECTION, adapter_path, parameter_shapes, site_of_adapter_path};
 pub use config::{Family, VitConfig};
-pub use forward::{Weights, forward, forward_observed, forward_with_tokens};
+pub use forward::{Weights, forward, forward_from_leaf, forward_observed, forward_with_tokens};
 
 /// A vision transformer on the host: what it is, how images are prepared for it, and its weights in f32.
 pub struct Vit {

@@ -11,15 +11,20 @@ use super::input::{beside, check_task, check_text, fingerprint, within};
 use super::profile;
 use crate::base::Vit;
 use crate::data::{Augment, Dataset, Images, Split};
+use crate::device::Device;
 use crate::device::gpu::Gpu;
+use crate::eval::{Details, bootstrap};
+use crate::lora::Module;
 use crate::output::OutputDir;
-use crate::train::{About, Checkpoint, Epoch, Examples, Method, Observer, Settings, Trained, train};
+use crate::predict::{Predictor, probabilities};
+use crate::train::{About, Checkpoint, Course, Epoch, Examples, Method, Observer, Settings, Trained, train};
 use crate::{Error, output};
 
 /// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n\n\
+    after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n  \
+    packer train --base vits14 --data breast --task breast --out m/breast --validation 0.2 --report breast.html\n\n\
     DATA holds splits.csv (path,label,group,split) or one folder per class, or is a MedMNIST file (.npz); only its training part is read.\n\
     A run that was stopped goes on with the same command and --resume."
 )]
@@ -98,6 +103,9 @@ pub struct Args {
     /// Count and time what the second step asks of the GPU, and print it
     #[arg(long)]
     profile: bool,
+    /// Also write a page that opens anywhere and loads nothing
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Go on from the checkpoint of a run that was stopped
     #[arg(long, conflicts_with = "force")]
     resume: bool,
@@ -161,14 +169,41 @@ pub fn run(args: Args) -> Result<(), Error> {
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;
     let table = observer.profile.take().map(|p| p.table).transpose()?;
-    save(&args, vit, &settings, trained)?;
+    let (epochs, kept_epoch) = (trained.epochs.clone(), trained.kept_epoch);
+    let (vit, module) = save(&args, vit, &settings, trained)?;
     if let Some(table) = table.flatten() {
         output::print(&table)?;
     }
     if checkpoint.exists() {
         fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
     }
+    if let Some(path) = &args.report {
+        let held_out = match validation {
+            [] => None,
+            _ => Some(on_device!(opened, device => judged(device, &vit, &module, examples, args.seed)?)),
+        };
+        let (training, validation) = (training.len(), held_out.as_ref());
+        let course = Course { module: &module, settings: &settings, epochs: &epochs, kept_epoch, training, validation };
+        course.page().write(path)?;
+    }
     Ok(())
+}
+
+/// How the module does on the validation part.
+fn judged<D: Device + 'static>(
+    device: &D,
+    vit: &Vit,
+    module: &Module,
+    examples: Examples,
+    seed: u64,
+) -> Result<Details, Error> {
+    let Examples { classes, images, validation, .. } = examples;
+    let predictor = Predictor::new(device, vit, Some(module), images.size().width as usize);
+    let features = predictor.features_of(images, validation, |_| ())?;
+    let rows: Vec<f32> = features.iter().flat_map(|f| probabilities(&module.head, f)).map(|p| p as f32).collect();
+    let of = |all: &[usize]| validation.iter().map(|&i| all[i]).collect::<Vec<_>>();
+    let (labels, groups) = (of(images.labels()), of(images.groups()));
+    Details::new(classes.len(), &labels, &groups, &rows, bootstrap::RESAMPLES, seed)
 }
 
 impl Args {
@@ -213,8 +248,8 @@ impl Args {
     }
 }
 
-/// Writes the module, and after full training the base around it.
-fn save(args: &Args, mut vit: Vit, settings: &Settings, mut trained: Trained) -> Result<(), Error> {
+/// Writes the module, and after full training the base around it; both as they were written.
+fn save(args: &Args, mut vit: Vit, settings: &Settings, mut trained: Trained) -> Result<(Vit, Module), Error> {
     let dir = OutputDir::begin(&args.out, args.force, "module.json")?;
     if let Some(mut tensors) = trained.base.take() {
         if args.half {
@@ -237,7 +272,8 @@ fn save(args: &Args, mut vit: Vit, settings: &Settings, mut trained: Trained) ->
     let (out, task, epochs) = (args.out.display(), &args.task, settings.epochs);
     output::print(&format!(
         "{out}: task {task}, kept epoch {kept_epoch} of {epochs}, last training loss {last:.4}{speed}\n"
-    ))
+    ))?;
+    Ok((vit, module))
 }
 
 /// The nearest f16 values, to be stored as such.

@@ -10,13 +10,19 @@ use crate::Error;
 
 mod bench;
 pub mod bootstrap;
+mod details;
+mod explain;
 pub mod floors;
 pub mod metrics;
+mod page;
 
 pub use bench::{Bench, Results, check_classes};
 use bootstrap::{Bootstrap, interval};
+pub use details::Details;
+pub use explain::Explained;
 pub use metrics::Metric;
 use metrics::Predictions;
+pub use page::Evaluated;
 
 /// What is evaluated: N images, their truth, and the probabilities [N, classes] that the module and each floor gives them, row by row.
 pub struct Subject<'a> {

@@ -23,12 +23,14 @@ mod checkpoint;
 #[cfg(test)]
 mod gpu_tests;
 mod module;
+mod page;
 mod parameters;
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use checkpoint::Checkpoint;
 pub use module::About;
+pub use page::Course;
 pub use parameters::Parameters;
 
 /// How to train. Everything that changes the result is here and goes into the module card.
