@@ -218,6 +218,49 @@ fn results_say_what_was_found_and_with_what() {
 }
 
 #[test]
+fn maps_come_with_the_same_answers_and_only_when_asked_for() {
+    let fixture = Fixture::new();
+    let (classifier, reference) = (fixture.open(), fixture.reference());
+    let data = [pixels(0), pixels(1)];
+    let images = [rgb(&data[0]), rgb(&data[1])];
+    let options = ClassifyOptions { task: c"task0".as_ptr(), ..ClassifyOptions::new() };
+    let plain = classified(classifier, &images, &options).unwrap();
+    let mut explained = null_mut();
+    let mut map = Map::new();
+    // SAFETY: handles that are open, locals, and what the library lends.
+    unsafe {
+        assert_eq!(medforge_explain(classifier, images.as_ptr(), 2, &options, &mut explained), Status::Ok);
+        for (index, data) in data.iter().enumerate() {
+            let [without, with] = [plain, explained].map(|results| {
+                let found = result(results, index);
+                std::slice::from_raw_parts(found.probabilities, found.class_count)
+            });
+            assert_eq!(without, with);
+            assert_eq!(medforge_results_map(explained, index, &mut map), Status::Ok);
+            let image = RgbImage8::new(data.clone(), SIDE, SIDE).unwrap();
+            let (selection, cancel) = Default::default();
+            let (_, expected) = reference.explain(image.view(), Some("task0"), &selection, &cancel).unwrap();
+            assert_eq!(std::slice::from_raw_parts(map.values, map.grid * map.grid), expected.values);
+            assert_eq!((map.grid, [map.left, map.top, map.width, map.height]), (expected.grid, expected.seen));
+        }
+        assert_eq!(medforge_results_map(explained, 2, &mut map), Status::OutOfRange);
+        assert_eq!(medforge_results_map(explained, 0, null_mut()), Status::NullPointer);
+        let mut short = Map { struct_size: 8, ..Map::new() };
+        assert_eq!(medforge_results_map(explained, 0, &mut short), Status::OutOfRange);
+        assert!(last_error().contains("struct_size"), "{}", last_error());
+        assert_eq!(medforge_results_map(plain, 0, &mut map), Status::OutOfRange);
+        assert!(last_error().contains("medforge_explain"), "{}", last_error());
+        let wrong = [rgb(&data[0]), Image { rows: 99, ..rgb(&data[1]) }];
+        let mut none = null_mut();
+        assert_eq!(medforge_explain(classifier, wrong.as_ptr(), 2, &options, &mut none), Status::Pixels);
+        assert!(none.is_null() && last_error().starts_with("image 1 of the batch"), "{}", last_error());
+        medforge_results_free(plain);
+        medforge_results_free(explained);
+        medforge_close(classifier);
+    }
+}
+
+#[test]
 fn images_of_every_kind_are_read_or_refused_by_name() {
     let fixture = Fixture::new();
     let classifier = fixture.open();
@@ -462,6 +505,10 @@ fn null_is_a_code_everywhere() {
             medforge_classify(classifier, &image, 1, null(), null_mut()),
             medforge_results_count(null(), &mut index),
             medforge_results_get(null(), 0, &mut Classification::new()),
+            medforge_results_map(null(), 0, &mut Map::new()),
+            medforge_explain(n, &image, 1, null(), &mut null_mut()),
+            medforge_explain(classifier, null(), 1, null(), &mut null_mut()),
+            medforge_explain(classifier, &image, 1, null(), null_mut()),
             medforge_open_with(null(), &options, &mut null_mut()),
             medforge_open_with(&source, null(), &mut null_mut()),
             medforge_open_with(&source, &options, null_mut()),

@@ -169,6 +169,7 @@ fn the_binary_interface_is_the_frozen_one() {
         ("medforge_classify_options", size_of::<ClassifyOptions>()),
         ("medforge_code", size_of::<Code>()),
         ("medforge_classification", size_of::<Classification>()),
+        ("medforge_map", size_of::<Map>()),
         ("medforge_report_view", size_of::<ReportView>()),
         ("medforge_memory", size_of::<Memory>()),
         ("medforge_limits", size_of::<Limits>()),

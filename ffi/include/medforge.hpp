@@ -142,6 +142,13 @@ public:
         medforge_results_get(raw_.get(), index, &one);
         return Classification(one);
     }
+    /// Where the result comes from; only of explain(). It lives as long as the results.
+    Result<medforge_map> map(size_t index) const {
+        auto one = sized<medforge_map>();
+        auto result = medforge_results_map(raw_.get(), index, &one);
+        if (result != MEDFORGE_RESULT_OK) return Error(result);
+        return one;
+    }
 
 private:
     std::unique_ptr<medforge_results, decltype(&medforge_results_free)> raw_;
@@ -168,6 +175,13 @@ public:
     Result<Results> classify(const std::vector<medforge_image> &images, const medforge_classify_options *options = nullptr) const {
         medforge_results *raw = nullptr;
         auto result = medforge_classify(raw_.get(), images.data(), images.size(), options, &raw);
+        if (result != MEDFORGE_RESULT_OK) return Error(result);
+        return Results(raw);
+    }
+    /// The same answers, with maps.
+    Result<Results> explain(const std::vector<medforge_image> &images, const medforge_classify_options *options = nullptr) const {
+        medforge_results *raw = nullptr;
+        auto result = medforge_explain(raw_.get(), images.data(), images.size(), options, &raw);
         if (result != MEDFORGE_RESULT_OK) return Error(result);
         return Results(raw);
     }

@@ -79,6 +79,11 @@ class _Classification(ctypes.Structure):
                 ("calibrated", ctypes.c_int32), ("abstain", u32), ("ood_score", f64), ("ood_threshold", f64)]
 
 
+class _Map(ctypes.Structure):
+    _fields_ = [("struct_size", size_t), ("grid", size_t), ("values", ctypes.POINTER(ctypes.c_float)), ("left", f64), ("top", f64), ("width", f64),
+                ("height", f64)]
+
+
 class _Report(ctypes.Structure):
     _fields_ = [("struct_size", size_t), ("id", c_char_p), ("name", c_char_p), ("counter", u64), ("created", c_char_p), ("intended_use", c_char_p),
                 ("task_count", size_t), ("module_count", size_t), ("signer_count", size_t), ("signers", c_void_p), ("json", c_char_p)]
@@ -100,11 +105,12 @@ class Classifier:
         self._options = _opening(trust, state, now, threads, spread_images, int8)
         _check(_library().medforge_open_with(ctypes.byref(_source(bundle)), ctypes.byref(self._options), ctypes.byref(self._raw)))
 
-    def classify(self, images, task=None, selection=None, timeout=None):
+    def classify(self, images, task=None, selection=None, timeout=None, explain=False):
         """A dict for each image: classes with probabilities and codes, bundle, composition, modules, signers, pixels_sha256, device_uid; of a
         calibrated task also ood (score and threshold) and abstain (None, "unfamiliar" or "unsure": then there should be no answer).
 
-        selection: of fusion(), mixture(), routed(), frozen(); the task's default otherwise. timeout: seconds.
+        selection: of fusion(), mixture(), routed(), frozen(); the task's default otherwise. timeout: seconds. explain: each dict also has a map, where
+        in the image the answer comes from: rows of values that sum to 1, and the part of the image that they lie over.
         """
         values = [_values(image) for image in images]
         array = (Values * len(values))(*values)
@@ -112,13 +118,16 @@ class Classifier:
         if selection is not None:
             options.selection = ctypes.pointer(selection)
         results = c_void_p()
-        _check(_library().medforge_classify(self._open(), array, size_t(len(values)), ctypes.byref(options), ctypes.byref(results)))
+        call = _library().medforge_explain if explain else _library().medforge_classify
+        _check(call(self._open(), array, size_t(len(values)), ctypes.byref(options), ctypes.byref(results)))
         try:
             found = []
             for index in range(len(values)):
                 one = _Classification(struct_size=ctypes.sizeof(_Classification))
                 _check(_library().medforge_results_get(results, size_t(index), ctypes.byref(one)))
                 found.append(json.loads(one.json))
+                if explain:
+                    found[-1]["map"] = _map(results, index)
             return found
         finally:
             _library().medforge_results_free(results)
@@ -236,7 +245,7 @@ def load(path):
     for name in ("medforge_result_name", "medforge_last_error", "medforge_version"):
         getattr(library, name).restype = c_char_p
     library.medforge_result_name.argtypes = [u32]
-    for name in ("open_with", "classify", "results_get", "add", "replace", "unload", "set_default", "task_name", "module_id", "bundle_id", "manifest",
+    for name in ("open_with", "classify", "explain", "results_get", "results_map", "add", "replace", "unload", "set_default", "task_name", "module_id", "bundle_id", "manifest",
                  "memory_use", "verify", "report_get"):
         getattr(library, f"medforge_{name}").restype = u32
     for name in ("close", "results_free", "report_free"):
@@ -261,6 +270,13 @@ def _library():
 def _check(code):
     if code != 0:
         raise Error(code)
+
+
+def _map(results, index):
+    one = _Map(struct_size=ctypes.sizeof(_Map))
+    _check(_library().medforge_results_map(results, size_t(index), ctypes.byref(one)))
+    rows = [one.values[row * one.grid:(row + 1) * one.grid] for row in range(one.grid)]
+    return {"values": rows, "left": one.left, "top": one.top, "width": one.width, "height": one.height}
 
 
 def _text(text):

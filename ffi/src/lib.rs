@@ -36,8 +36,8 @@ pub use report::{
     Limits, Report, ReportView, medforge_limits_get, medforge_report_free, medforge_report_get, medforge_verify,
 };
 pub use results::{
-    Abstain, Classification, Code, Results, medforge_classify, medforge_results_count, medforge_results_free,
-    medforge_results_get,
+    Abstain, Classification, Code, Map, Results, medforge_classify, medforge_explain, medforge_results_count,
+    medforge_results_free, medforge_results_get, medforge_results_map,
 };
 pub use selection::{
     Cancel, ClassifyOptions, Selection, SelectionKind, medforge_cancel_free, medforge_cancel_new, medforge_cancel_set,

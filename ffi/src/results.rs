@@ -3,7 +3,7 @@
 use std::ffi::{CString, c_char};
 use std::ptr::null;
 
-use medforge_runtime::classify::{Classification as Found, Row};
+use medforge_runtime::classify::{Classification as Found, Map as Seen, Row};
 
 use crate::classifier::Classifier;
 use crate::growing::{self, Growing};
@@ -98,9 +98,38 @@ unsafe impl Growing for Classification {
     const LEAST: usize = std::mem::offset_of!(Classification, calibrated);
 }
 
+/// Where in an image a result comes from: how much of what the base made of it was mixed of each of its patches (attention rollout). It says where
+/// the network looked, and not for which class; it is no segmentation and no evidence that the answer is right. What it points to lives
+/// until its results are freed.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Map {
+    /// sizeof(medforge_map), set before the call: what lies beyond it is not written.
+    pub struct_size: usize,
+    /// Patches a side.
+    pub grid: usize,
+    /// grid * grid values, rows from the top: at least 0 each, and 1 together.
+    pub values: *const f32,
+    /// The left edge of the part of the image that the grid lies over, in pixels of the image as it was given. What is beside that part was cut off
+    /// and not seen.
+    pub left: f64,
+    /// The part's top edge.
+    pub top: f64,
+    /// The part's width.
+    pub width: f64,
+    /// The part's height.
+    pub height: f64,
+}
+
+// SAFETY: C layout, the size first, and zeros are numbers and NULL.
+unsafe impl Growing for Map {
+    const LEAST: usize = size_of::<Map>();
+}
+
 /// A classification with what its struct points to.
 struct Kept {
     found: Found,
+    map: Option<Seen>,
     task: CString,
     names: Texts,
     codes: Vec<Code>,
@@ -140,36 +169,24 @@ pub unsafe extern "C" fn medforge_classify(
     options: *const ClassifyOptions,
     results: *mut *mut Results,
 ) -> Status {
-    guard(|| {
-        // SAFETY: the caller's promise for each argument.
-        let (classifier, asked) = unsafe { (object(classifier, "classifier")?, selection::asked(options)?) };
-        let (first, results) = (input(images, "images")?, output(results, "results")?);
-        // SAFETY: not NULL; every image begins with its size, which is the same for all of them.
-        let size = unsafe { first.cast::<usize>().read_unaligned() };
-        let mut shown = Vec::new();
-        for index in 0..image_count {
-            let place = first.cast::<u8>().wrapping_add(index.wrapping_mul(size)).cast::<Image>();
-            // SAFETY: the caller promises as many images of this size.
-            let one = unsafe { image::shown(place) };
-            shown.push(one.map_err(|failure| in_batch(failure, index, image_count))?);
-        }
-        let views: Vec<_> = shown.iter().map(|one| one.rgb.view()).collect();
-        let row = |image| Row { image, task: asked.task, selection: asked.selection.clone() };
-        let rows: Vec<_> = (0..views.len()).map(row).collect();
-        let found = classifier.classifier.active().classify_rows(&views, &rows, &asked.cancel);
-        let found = found.map_err(|error| match error {
-            medforge_runtime::Error::InBatch { source, .. } if image_count == 1 => Failure::from(*source),
-            other => other.into(),
-        })?;
-        let kept = found.into_iter().zip(&shown).map(|(found, shown)| Kept::new(found, shown));
-        let kept = kept.collect::<Result<Vec<_>, Failure>>()?;
-        for one in &kept {
-            log(Level::Info, || one.json.to_string_lossy().into_owned());
-        }
-        // SAFETY: not NULL, and the caller promises that it can be written.
-        unsafe { results.write(Box::into_raw(Box::new(Results(kept)))) };
-        Ok(())
-    })
+    // SAFETY: the caller's promise.
+    unsafe { classified(classifier, images, image_count, options, false, results) }
+}
+
+/// As medforge_classify, with the same answers to the last bit; each result also has a map, which medforge_results_map gives.
+///
+/// # Safety
+/// As for medforge_classify.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn medforge_explain(
+    classifier: *const Classifier,
+    images: *const Image,
+    image_count: usize,
+    options: *const ClassifyOptions,
+    results: *mut *mut Results,
+) -> Status {
+    // SAFETY: the caller's promise.
+    unsafe { classified(classifier, images, image_count, options, true, results) }
 }
 
 /// How many results there are: as many as images were given.
@@ -203,11 +220,30 @@ pub unsafe extern "C" fn medforge_results_get(
         unsafe {
             let results = object(results, "results")?;
             let known = growing::room(classification, "classification")?;
-            let kept = results.0.get(index).ok_or_else(|| {
-                let text = format!("result {index} does not exist; there are {}", results.0.len());
-                Failure::new(Status::OutOfRange, text)
-            })?;
+            let kept = results.nth(index)?;
             growing::write(&kept.view(), classification, known);
+        }
+        Ok(())
+    })
+}
+
+/// Where in its image result `index`, counted from 0, comes from. Results of medforge_classify have no map.
+///
+/// # Safety
+/// `results` came from medforge_explain or medforge_classify and is not freed; `map` points to a struct that begins with its size.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn medforge_results_map(results: *const Results, index: usize, map: *mut Map) -> Status {
+    guard(|| {
+        // SAFETY: the caller's promise for each argument.
+        unsafe {
+            let results = object(results, "results")?;
+            let known = growing::room(map, "map")?;
+            let kept = results.nth(index)?;
+            let missing = || Failure::new(Status::OutOfRange, "these results have no maps; call medforge_explain");
+            let Seen { grid, values, seen: [left, top, width, height] } = kept.map.as_ref().ok_or_else(missing)?;
+            let (grid, values) = (*grid, values.as_ptr());
+            let view = Map { struct_size: 0, grid, values, left: *left, top: *top, width: *width, height: *height };
+            growing::write(&view, map, known);
         }
         Ok(())
     })
@@ -225,8 +261,69 @@ pub unsafe extern "C" fn medforge_results_free(results: *mut Results) {
     }
 }
 
+/// Classifies images, with `maps` also where each answer comes from.
+///
+/// # Safety
+/// As for [`medforge_classify`].
+unsafe fn classified(
+    classifier: *const Classifier,
+    images: *const Image,
+    image_count: usize,
+    options: *const ClassifyOptions,
+    maps: bool,
+    results: *mut *mut Results,
+) -> Status {
+    guard(|| {
+        // SAFETY: the caller's promise for each argument.
+        let (classifier, asked) = unsafe { (object(classifier, "classifier")?, selection::asked(options)?) };
+        let (first, results) = (input(images, "images")?, output(results, "results")?);
+        // SAFETY: not NULL; every image begins with its size, which is the same for all of them.
+        let size = unsafe { first.cast::<usize>().read_unaligned() };
+        let mut shown = Vec::new();
+        for index in 0..image_count {
+            let place = first.cast::<u8>().wrapping_add(index.wrapping_mul(size)).cast::<Image>();
+            // SAFETY: the caller promises as many images of this size.
+            let one = unsafe { image::shown(place) };
+            shown.push(one.map_err(|failure| in_batch(failure, index, image_count))?);
+        }
+        let views: Vec<_> = shown.iter().map(|one| one.rgb.view()).collect();
+        let row = |image| Row { image, task: asked.task, selection: asked.selection.clone() };
+        let rows: Vec<_> = (0..views.len()).map(row).collect();
+        let active = classifier.classifier.active();
+        let found: Result<Vec<_>, _> = match maps {
+            true => active
+                .explain_rows(&views, &rows, &asked.cancel)
+                .map(|found| found.into_iter().map(|(found, map)| (found, Some(map))).collect()),
+            false => active
+                .classify_rows(&views, &rows, &asked.cancel)
+                .map(|found| found.into_iter().map(|found| (found, None)).collect()),
+        };
+        let found = found.map_err(|error| match error {
+            medforge_runtime::Error::InBatch { source, .. } if image_count == 1 => Failure::from(*source),
+            other => other.into(),
+        })?;
+        let kept = found.into_iter().zip(&shown).map(|((found, map), shown)| Kept::new(found, map, shown));
+        let kept = kept.collect::<Result<Vec<_>, Failure>>()?;
+        for one in &kept {
+            log(Level::Info, || one.json.to_string_lossy().into_owned());
+        }
+        // SAFETY: not NULL, and the caller promises that it can be written.
+        unsafe { results.write(Box::into_raw(Box::new(Results(kept)))) };
+        Ok(())
+    })
+}
+
+impl Results {
+    fn nth(&self, index: usize) -> Result<&Kept, Failure> {
+        self.0.get(index).ok_or_else(|| {
+            let text = format!("result {index} does not exist; there are {}", self.0.len());
+            Failure::new(Status::OutOfRange, text)
+        })
+    }
+}
+
 impl Kept {
-    fn new(found: Found, shown: &Shown) -> Result<Self, Failure> {
+    fn new(found: Found, map: Option<Seen>, shown: &Shown) -> Result<Self, Failure> {
         let json = owned(&found.record(&shown.sha256)?);
         let code_texts = Texts::of(found.codes.iter().flat_map(|code| [&code.scheme, &code.value, &code.meaning]));
         let codes = code_texts.pointers.as_chunks::<3>().0.iter();
@@ -244,6 +341,7 @@ impl Kept {
             signers: Texts::of(found.signers.iter()),
             sha256: owned(&shown.sha256),
             json,
+            map,
             found,
         })
     }

@@ -14,6 +14,9 @@ pub enum Error {
     /// The output is there already.
     #[error("{} exists already; choose another --out, or pass --force to replace it", path.display())]
     OutputExists { path: PathBuf },
+    /// A folder that must be new has files in it.
+    #[error("{} is not empty; choose a new or an empty folder", path.display())]
+    NotEmpty { path: PathBuf },
     /// Ctrl-C or a termination signal.
     #[error("interrupted{hint}")]
     Interrupted { hint: String },

@@ -26,6 +26,7 @@ mod parity;
 pub mod predict;
 pub mod random;
 pub mod report;
+pub mod saliency;
 pub mod tape;
 pub mod train;
 

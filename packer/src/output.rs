@@ -60,7 +60,15 @@ pub fn now() -> String {
 pub struct OutputDir {
     target: PathBuf,
     temporary: TempDir,
-    force: bool,
+    replaces: Replaces,
+}
+
+/// What a folder may take the place of.
+#[derive(Clone, Copy, PartialEq)]
+enum Replaces {
+    Nothing,
+    Empty,
+    Older,
 }
 
 impl OutputDir {
@@ -73,9 +81,22 @@ impl OutputDir {
         if target.exists() && !target.join(marker).exists() {
             return Err(Error::NotReplaced { path: target.to_owned(), marker });
         }
+        Self::at(target, if force { Replaces::Older } else { Replaces::Nothing })
+    }
+
+    /// Begins a folder that will stand at `target`, where there is none or an empty one.
+    pub fn in_place_of_nothing(target: &Path) -> Result<Self, Error> {
+        match fs::read_dir(target).map(|mut inside| inside.next().is_some()) {
+            Ok(true) => Err(Error::NotEmpty { path: target.to_owned() }),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(target, error)),
+            _ => Self::at(target, Replaces::Empty),
+        }
+    }
+
+    fn at(target: &Path, replaces: Replaces) -> Result<Self, Error> {
         let parent = parent_of(target)?;
         let temporary = temporary(0o777).tempdir_in(&parent).map_err(|e| Error::io(&parent, e))?;
-        Ok(OutputDir { target: target.to_owned(), temporary, force })
+        Ok(OutputDir { target: target.to_owned(), temporary, replaces })
     }
 
     /// Where to write meanwhile.
@@ -95,10 +116,14 @@ impl OutputDir {
 
     /// Moves the folder to its place. With `force` the old folder goes only once the new one is complete.
     pub fn commit(self) -> Result<(), Error> {
-        let OutputDir { target, temporary, force } = self;
+        let OutputDir { target, temporary, replaces } = self;
         let parent = parent_of(&target)?;
-        if target.exists() && !force {
+        if target.exists() && replaces == Replaces::Nothing {
             return Err(Error::OutputExists { path: target });
+        }
+        if target.exists() && replaces == Replaces::Empty {
+            // Refused by the system where something has come into it.
+            fs::remove_dir(&target).map_err(|e| Error::io(&target, e))?;
         }
         let old = match target.exists() {
             true => {
@@ -198,6 +223,27 @@ mod tests {
         assert_eq!(fs::read(target.join("n")).unwrap(), [1]);
         assert!(matches!(OutputDir::begin(&target, true, "other"), Err(Error::NotReplaced { .. })));
         assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_empty_folder_is_filled_and_a_full_one_refused() {
+        let place = tempfile::tempdir().unwrap();
+        let target = place.path().join("out");
+        fs::create_dir(&target).unwrap();
+        let dir = OutputDir::in_place_of_nothing(&target).unwrap();
+        dir.write("n", b"x").unwrap();
+        dir.commit().unwrap();
+        assert_eq!(fs::read(target.join("n")).unwrap(), b"x");
+        assert!(matches!(OutputDir::in_place_of_nothing(&target), Err(Error::NotEmpty { .. })));
+        assert!(matches!(OutputDir::in_place_of_nothing(&target.join("n")), Err(Error::Io { .. })));
+        // What comes into it meanwhile stays.
+        let late = place.path().join("late");
+        let dir = OutputDir::in_place_of_nothing(&late).unwrap();
+        fs::create_dir(&late).unwrap();
+        fs::write(late.join("theirs"), b"y").unwrap();
+        assert!(dir.commit().is_err());
+        assert_eq!(fs::read_dir(&late).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 2);
     }
 
     #[cfg(unix)]

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::base::{Vit, VitConfig, Weights, forward_observed};
+use crate::base::{Vit, VitConfig, Weights, forward_from_leaf, forward_observed};
 use crate::data::Images;
 use crate::device::Device;
 use crate::logistic::{Examples, Fit, Scale};
@@ -62,6 +62,25 @@ impl<D: Device + 'static> Predictor<D> {
         let tape = Tape::new(&self.device);
         let (feature, _) = forward_observed(&tape, &self.weights, &self.sites, &self.device, &images, &[], observe);
         self.device.download(&feature.value.buffer)
+    }
+
+    /// The features [n, features] of normalised pixels, the tokens [n, tokens, hidden] that enter `block`, and the gradient to these of a sum over
+    /// images whose gradient to the features `slope` gives.
+    pub fn traced(
+        &self,
+        pixels: &[f32],
+        block: usize,
+        slope: impl FnOnce(&[f32]) -> Vec<f32>,
+    ) -> Result<[Vec<f32>; 3], Error> {
+        let each = 3 * self.weights.image_size * self.weights.image_size;
+        let images = Var::constant(Tensor::frozen(&self.device, pixels, pixels.len() / each, each));
+        let tape = Tape::new(&self.device);
+        let (feature, tokens) = forward_from_leaf(&tape, &self.weights, &self.sites, &self.device, &images, block);
+        let features = self.device.download(&feature.value.buffer)?;
+        let slope = self.device.upload(&slope(&features));
+        let gradients = tape.backward_from([(&feature, slope)]);
+        let gradient = gradients.of(&tokens).expect("the features depend on the tokens of every block");
+        Ok([features, self.device.download(&tokens.value.buffer)?, self.device.download(gradient)?])
     }
 
     /// The features of images, one row each; `step` is told how many are done.

@@ -160,6 +160,19 @@ impl Preprocessing {
         }
     }
 
+    /// The part of an image of this size that the base sees, in its pixels: left, top, width, height.
+    pub fn seen(&self, width: u32, height: u32) -> [f64; 4] {
+        let whole = self.resized_to(height, width);
+        let part = self.crop.unwrap_or(whole);
+        let side = |original: u32, whole: u32, part: u32| {
+            let scale = f64::from(original) / f64::from(whole);
+            (f64::from(whole.saturating_sub(part) / 2) * scale, f64::from(part) * scale)
+        };
+        let (left, width) = side(width, whole.width, part.width);
+        let (top, height) = side(height, whole.height, part.height);
+        [left, top, width, height]
+    }
+
     /// Rescales and normalises `image` into `out`: planes R, G, B of height x width values each.
     ///
     /// # Errors

@@ -90,6 +90,14 @@ int main(int argc, char **argv) {
         OK(medforge_results_get(results, i, &found));
         printf("%s\n", found.json);
     }
+    medforge_map map = {.struct_size = sizeof map};
+    FAILS(MEDFORGE_RESULT_OUT_OF_RANGE, medforge_results_map(results, 0, &map));
+    medforge_results_free(results);
+    OK(medforge_explain(classifier, images, 2, &how, &results));
+    OK(medforge_results_map(results, 1, &map));
+    float sum = 0;
+    for (i = 0; i < map.grid * map.grid; i++) sum += map.values[i];
+    if (sum < 0.999f || sum > 1.001f || map.width <= 0) return fprintf(stderr, "a map sums to %f\n", (double)sum), 1;
     medforge_results_free(results);
     OK(medforge_set_default(classifier, task, &selection));
     OK(medforge_cancel_set(cancel));

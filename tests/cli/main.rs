@@ -8,6 +8,7 @@ mod flow;
 mod forge;
 mod merge;
 mod options;
+mod pages;
 mod real_data;
 mod refusals;
 mod stops;

@@ -42,6 +42,10 @@ with medforge.Classifier(bundle, key) as classifier:
         array = numpy.frombuffer(gray, "u1").reshape(10, 12)
         assert classifier.classify([array])[0]["classes"] == one["classes"]
         assert classifier.classify([array.astype(">u2") * 257])[0]["classes"] == one["classes"]
+    [seen] = classifier.classify([picture], explain=True)
+    values = [value for row in seen["map"]["values"] for value in row]
+    assert seen["classes"] == found["classes"] and len(values) == len(seen["map"]["values"]) ** 2
+    assert abs(sum(values) - 1) < 1e-5 and min(values) >= 0 and seen["map"]["width"] > 0 and "map" not in found
     module = classifier.modules[0]
     frozen = classifier.classify([picture], selection=medforge.frozen())[0]
     half = classifier.classify([picture], selection=medforge.fusion({module: 0.5}), timeout=600)[0]

@@ -91,6 +91,42 @@ pub fn forward_observed<D: Device + 'static>(
     blocks: &[usize],
     observe: &dyn Fn(&str, &Var<D>),
 ) -> (Var<D>, Vec<Var<D>>) {
+    run(tape, weights, sites, device, images, &Look { blocks, leaf: None, observe })
+}
+
+/// The features, and the tokens [batch*tokens, hidden] that enter `block` (counted from 0) as a parameter of the tape: the gradient of whatever
+/// follows from the features is known there, and nothing before is gone back through.
+pub fn forward_from_leaf<D: Device + 'static>(
+    tape: &Tape<D>,
+    weights: &Weights<D>,
+    sites: &BTreeMap<String, LowRank<D>>,
+    device: &D,
+    images: &Var<D>,
+    block: usize,
+) -> (Var<D>, Var<D>) {
+    let (feature, leaf) =
+        run(tape, weights, sites, device, images, &Look { blocks: &[], leaf: Some(block), observe: &|_, _| () });
+    (feature, leaf.into_iter().next().expect("the block is one of the base's"))
+}
+
+/// What a caller wants to see of a forward pass beside the features.
+struct Look<'a, D: Device> {
+    /// Blocks whose tokens are given back as they leave.
+    blocks: &'a [usize],
+    /// A block whose tokens are given back as they enter, as a parameter.
+    leaf: Option<usize>,
+    observe: &'a dyn Fn(&str, &Var<D>),
+}
+
+fn run<D: Device + 'static>(
+    tape: &Tape<D>,
+    weights: &Weights<D>,
+    sites: &BTreeMap<String, LowRank<D>>,
+    device: &D,
+    images: &Var<D>,
+    look: &Look<D>,
+) -> (Var<D>, Vec<Var<D>>) {
+    let Look { blocks, leaf, observe } = *look;
     let config = &weights.config;
     let (batch, size) = (images.value.rows, weights.image_size);
     let tokens = config.tokens(size);
@@ -112,6 +148,10 @@ pub fn forward_observed<D: Device + 'static>(
     let mut seen = Vec::with_capacity(blocks.len());
     let shared = weights.recompute.then(|| Rc::new((weights.clone(), sites.clone())));
     for n in 0..config.layers {
+        if leaf == Some(n) {
+            x = tape.parameter(x.value);
+            seen.push(x.clone());
+        }
         let last = n + 1 == config.layers;
         let wanted = blocks.contains(&n);
         // Only the CLS token is asked of the last block: nothing after its attention mixes tokens.

@@ -27,7 +27,7 @@ mod timm;
 
 pub use checkpoint::{PROJECTION, adapter_path, parameter_shapes, sites_of_adapter_path};
 pub use config::{Family, VitConfig};
-pub use forward::{Weights, forward, forward_observed, forward_with_tokens};
+pub use forward::{Weights, forward, forward_from_leaf, forward_observed, forward_with_tokens};
 pub use text::TextTower;
 
 /// A vision transformer on the host: what it is, how images are prepared for it, and its weights in f32.

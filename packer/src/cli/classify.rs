@@ -4,16 +4,21 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
-use medforge_runtime::classify::{Abstain, Classification, Classifier, Options, Precision};
+use medforge_runtime::classify::{Abstain, Cancel, Classification, Classifier, Options, Precision, Selection};
+use medforge_runtime::preprocess::Preprocessing;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::trusted::TrustArgs;
+use crate::saliency::overlay::overlay;
 use crate::{Error, data, interrupt, output};
 
 /// Classify images with a verified bundle
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer classify breast.medforge --trust k.pub slide1.png slide2.png --json")]
+#[command(after_help = "Example:\n  packer classify breast.medforge --trust k.pub slide1.png slide2.png --json\n  \
+    packer classify breast.medforge --trust k.pub slide1.png --explain seen.png\n\n\
+    --explain shows where the network looked (attention rollout), whatever the class; yellow most. It is no segmentation, and no\n\
+    evidence that the answer is right.")]
 pub struct Args {
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
@@ -25,6 +30,9 @@ pub struct Args {
     /// Which task, if the bundle has several
     #[arg(long)]
     task: Option<String>,
+    /// Of one image: also write where in it the answer comes from, over the image as the base sees it
+    #[arg(long, value_name = "FILE.png")]
+    explain: Option<PathBuf>,
     /// In eight bits, if the bundle was measured so
     #[arg(long)]
     int8: bool,
@@ -37,9 +45,20 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
+    if args.explain.is_some() && args.images.len() > 1 {
+        let what = format!("is of one image, and {} were given", args.images.len());
+        return Err(Error::Option { name: "--explain", what });
+    }
     let precision = if args.int8 { Precision::Int8 } else { Precision::F32 };
     let options = Options { precision, ..Options::default() };
-    let classifier = args.trusted.open(&args.bundle, |bundle, _| Ok(Classifier::load_with(&bundle, options)?))?;
+    let (classifier, preprocessing) = args.trusted.open(&args.bundle, |bundle, _| {
+        let preprocessing = bundle.manifest().preprocessing.clone();
+        Ok((Classifier::load_with(&bundle, options)?, preprocessing))
+    })?;
+    if let (Some(file), [path]) = (&args.explain, &args.images[..]) {
+        let result = explain(&classifier, &preprocessing, path, args.task.as_deref(), file)?;
+        return said(&args, &[result]);
+    }
     let threads = args.threads.map_or(0, NonZeroUsize::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
     let pool = pool.map_err(|error| Error::Option { name: "--threads", what: error.to_string() })?;
@@ -52,17 +71,36 @@ pub fn run(args: Args) -> Result<(), Error> {
     };
     let results = pool.install(|| args.images.par_iter().map(one).collect::<Result<Vec<_>, Error>>())?;
     bar.finish_and_clear();
+    said(&args, &results)
+}
+
+fn said(args: &Args, results: &[Classification]) -> Result<(), Error> {
     match args.json {
         true => {
-            let all: Value = args.images.iter().zip(&results).map(|(path, r)| json(path, r)).collect::<Value>();
+            let all: Value = args.images.iter().zip(results).map(|(path, r)| json(path, r)).collect::<Value>();
             output::print(&format!("{all:#}\n"))
         }
-        false => output::print(&table(&args.images, &results)),
+        false => output::print(&table(&args.images, results)),
     }
 }
 
 fn classify(classifier: &Classifier, path: &Path, task: Option<&str>) -> Result<Classification, Error> {
     Ok(classifier.classify(data::decode(path)?.view(), task)?)
+}
+
+/// Classifies the image at `path` and writes where the answer comes from to `file`.
+fn explain(
+    classifier: &Classifier,
+    preprocessing: &Preprocessing,
+    path: &Path,
+    task: Option<&str>,
+    file: &Path,
+) -> Result<Classification, Error> {
+    let picture = data::decode(path)?;
+    let (result, map) = classifier.explain(picture.view(), task, &Selection::Default, &Cancel::default())?;
+    let seen = preprocessing.resized(&picture.view())?;
+    output::write_file(file, &overlay(seen.data(), seen.width() as usize, &map.values, map.grid)?)?;
+    Ok(result)
 }
 
 fn json(path: &Path, result: &Classification) -> Value {

@@ -11,7 +11,7 @@ use super::device::{DeviceArg, on_device};
 use super::input::{beside, check_task, fingerprint, within};
 use crate::base::Vit;
 use crate::condense::privacy::{self, Accounting, Budget, Counts};
-use crate::condense::{Checkpoint, Matching, Observer, Settings, Source, Target, condense, contact_sheet};
+use crate::condense::{Checkpoint, Matching, Observer, Settings, Source, Target, condense, contact_sheet, page};
 use crate::data::{Condensed, Dataset, Images, Labels, Split, Start};
 use crate::lora::Module;
 use crate::output::OutputDir;
@@ -20,7 +20,7 @@ use crate::{Error, output};
 /// Condense a folder of labelled images into a few synthetic ones that stand in for them.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer condense --base vits14 --data breast --task breast --out c/breast --per-class 10 --size 112\n  \
+    after_help = "Example:\n  packer condense --base vits14 --data breast --task breast --out c/breast --per-class 10 --size 112 --report c.html\n  \
     packer condense --base vits14 --data chest --task chest --out c/chest --per-class 10 --epsilon 8 --delta 1e-5\n\n\
     Only DATA's training part is read. The set is NOT private unless --epsilon is given; `packer audit-privacy` shows what\n\
     it gives away. A run that was stopped goes on with the same command and --resume."
@@ -57,6 +57,9 @@ pub struct Args {
     counts: CountsArg,
     #[command(flatten)]
     device: DeviceArg,
+    /// Also write a page that opens anywhere and loads nothing
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Go on from the checkpoint of a run that was stopped
     #[arg(long, conflicts_with = "force")]
     resume: bool,
@@ -203,6 +206,9 @@ pub fn run(args: Args) -> Result<(), Error> {
     if checkpoint.exists() {
         fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
     }
+    if let Some(path) = &args.report {
+        page(&set, &observer.course)?.write(path)?;
+    }
     output::print(&summary(&args.out, &set))
 }
 
@@ -296,6 +302,8 @@ struct Console<'a> {
     path: &'a Path,
     fingerprint: &'a str,
     saved: Instant,
+    /// Iterations and the loss of late at each.
+    course: Vec<(usize, f64)>,
 }
 
 /// A checkpoint is made this often.
@@ -305,7 +313,7 @@ impl<'a> Console<'a> {
     fn new(path: &'a Path, fingerprint: &'a str) -> Self {
         let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}  {msg}  {eta} left");
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Console { bar, path, fingerprint, saved: Instant::now() }
+        Console { bar, path, fingerprint, saved: Instant::now(), course: Vec::new() }
     }
 
     /// An interruption, with what to do next.
@@ -328,6 +336,7 @@ impl Observer for Console<'_> {
         self.bar.set_length(total as u64);
         self.bar.set_position(done as u64);
         self.bar.set_message(loss.map_or(String::new(), |loss| format!("loss {loss:.4}")));
+        self.course.extend(loss.map(|loss| (done, loss)));
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {

@@ -2,17 +2,23 @@
 
 use std::path::PathBuf;
 
+use serde::Serialize;
+
 use super::device::{DeviceArg, on_device};
 use crate::base::Vit;
 use crate::data::{Dataset, Split};
-use crate::eval::{self, Bench, Division};
+use crate::eval::{self, Bench, Division, Evaluated, Evaluation, Explained};
 use crate::lora::Module;
+use crate::output::OutputDir;
 use crate::{Error, output};
 
 /// Measure a module on images it never saw, beside a linear probe of the base and colour alone.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  packer eval --base vits14 --module m/breast --data breast --split test --json\n  \
-packer eval --base vits14 --module m/chest --data dicom --by PatientSex --by site")]
+    packer eval --base vits14 --module m/chest --data dicom --by PatientSex --by site\n  \
+    packer eval --base vits14 --module m/breast --data breast --explain seen --report breast.html\n\n\
+    --explain writes wrong answers first, then right ones of each class: what speaks for the predicted class, yellow most. It shows\n\
+    what the module looked at; it is no segmentation, and no evidence that an answer is right.")]
 pub struct Args {
     /// The base that the module was trained on
     #[arg(long, value_name = "DIR")]
@@ -39,6 +45,15 @@ pub struct Args {
     /// Also write each image's probabilities to a CSV file
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
+    /// Also write where in some images predictions come from, as PNG files, to a folder that is new or empty
+    #[arg(long, value_name = "DIR")]
+    explain: Option<PathBuf>,
+    /// With --explain or --report: how many images
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    explain_count: u32,
+    /// Also write a page that opens anywhere and loads nothing
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Record the results in the module's card, so that bundles carry them (test split only)
     #[arg(long)]
     record: bool,
@@ -46,7 +61,17 @@ pub struct Args {
     device: DeviceArg,
 }
 
+/// What `--json` prints: the evaluation, and the images that were explained.
+#[derive(Serialize)]
+struct Printed<'a> {
+    #[serde(flatten)]
+    evaluation: &'a Evaluation,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    explained: &'a [Explained],
+}
+
 pub fn run(args: Args) -> Result<(), Error> {
+    let folder = args.explain.as_deref().map(OutputDir::in_place_of_nothing).transpose()?;
     let vit = Vit::open(&args.base)?;
     let mut module = Module::open(&args.module, &vit)?;
     let data = Dataset::open(&args.data)?;
@@ -58,12 +83,28 @@ pub fn run(args: Args) -> Result<(), Error> {
     let indices = data.indices(split);
     let divisions = args.by.iter().map(|by| Division::new(&data, &indices, by)).collect::<Result<Vec<_>, Error>>()?;
     let (size, resamples) = (module.card.image_size, args.resamples as usize);
-    let mut results = on_device!(args.device.open(false)?, device => {
-        Bench::new(device, &vit, &data, split, size)?.evaluate(&module, resamples, args.seed)?
+    let (mut results, details, explained) = on_device!(args.device.open(false)?, device => {
+        let bench = Bench::new(device, &vit, &data, split, size)?;
+        let results = bench.evaluate(&module, resamples, args.seed)?;
+        let details = args.report.as_ref().map(|_| bench.details(&results)).transpose()?;
+        let explained = match args.explain.is_some() || args.report.is_some() {
+            true => bench.explain(&module, &results, args.explain_count as usize)?,
+            false => vec![],
+        };
+        (results, details, explained)
     });
     divisions.iter().try_for_each(|division| results.tell_apart(&data, division))?;
     if let Some(path) = &args.predictions {
         output::write_file(path, results.csv(&data)?.as_bytes())?;
+    }
+    if let Some(folder) = folder {
+        explained.iter().try_for_each(|one| folder.write(&one.file, &one.overlay))?;
+        folder.commit()?;
+    }
+    if let (Some(path), Some(details)) = (&args.report, &details) {
+        let (evaluation, explained) = (&results.evaluation, &explained);
+        let images = format!("{} split of {}", args.split, args.data.display());
+        Evaluated { evaluation, details, explained, module: &module, images: &images }.page().write(path)?;
     }
     if args.record {
         module.card.metrics = results.evaluation.recorded();
@@ -73,7 +114,9 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
     match args.json {
         true => {
-            let json = serde_json::to_string_pretty(&results.evaluation).expect("an evaluation is plain data");
+            let explained = if args.explain.is_some() { &explained[..] } else { &[] };
+            let printed = Printed { evaluation: &results.evaluation, explained };
+            let json = serde_json::to_string_pretty(&printed).expect("an evaluation is plain data");
             output::print(&format!("{json}\n"))
         }
         false => output::print(&results.evaluation.table()),

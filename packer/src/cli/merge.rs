@@ -5,14 +5,15 @@ use std::path::PathBuf;
 use crate::base::Vit;
 use crate::lora::Module;
 use crate::merge::folder::{MergedModel, RECORD};
-use crate::merge::{Method, Options, merge};
+use crate::merge::overlap::overlaps;
+use crate::merge::{Method, Options, merge, page};
 use crate::output::OutputDir;
 use crate::{Error, output};
 
 /// Merge modules into one set of factors with a head for each task
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer merge --base vits14 --module m/breast --module m/lung --method ties --out merged\n\n\
+    after_help = "Example:\n  packer merge --base vits14 --module m/breast --module m/lung --method ties --out merged --report merged.html\n\n\
     Methods: average, task-arithmetic, ties, dare-linear, dare-ties, della, breadcrumbs, svd, knots, core-space, tsv, iso-c.\n\
     OUT holds what PEFT loads, heads/TASK.safetensors, and merge.json: what was merged and how."
 )]
@@ -34,6 +35,9 @@ pub struct Args {
     /// Where the merged model goes
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Also write a page that opens anywhere and loads nothing
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Print the record as JSON
     #[arg(long)]
     json: bool,
@@ -71,11 +75,16 @@ pub fn run(args: Args) -> Result<(), Error> {
     let vit = Vit::open(&args.base)?;
     let modules = args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
     let modules: Vec<&Module> = modules.iter().collect();
-    let model = MergedModel::new(merge(&modules, &options, &[])?, &modules, &options)?;
+    let merged = merge(&modules, &options, &[])?;
+    let sites = args.report.as_ref().map(|_| overlaps(&modules, &options.weights_of(modules.len()), &merged.sites));
+    let model = MergedModel::new(merged, &modules, &options)?;
     for (name, bytes) in model.files()? {
         dir.write(&name, &bytes)?;
     }
     dir.commit()?;
+    if let (Some(path), Some(sites)) = (&args.report, &sites) {
+        page(&model, &modules, sites).write(path)?;
+    }
     if args.json {
         let json = serde_json::to_string_pretty(&model.record).expect("a record is plain data");
         return output::print(&format!("{json}\n"));

@@ -12,18 +12,22 @@ use super::input::{beside, bytes, check_task, check_text, class_texts, fingerpri
 use super::{dry_run, profile};
 use crate::base::{FILES, TextTower, Vit};
 use crate::data::{Augment, Dataset, Images, Split};
+use crate::device::Device;
 use crate::device::gpu::Gpu;
+use crate::eval::{Details, bootstrap};
 use crate::lora::{Head, Module, TextHead};
 use crate::output::OutputDir;
+use crate::predict::{Predictor, probabilities};
 use crate::train::{
-    About, Checkpoint, Counts, Cut, Epoch, Examples, Method, Observer, Plan, Settings, Trained, train_cut,
+    About, Checkpoint, Counts, Course, Cut, Epoch, Examples, Method, Observer, Plan, Settings, Trained, train_cut,
 };
 use crate::{Error, calibration, output};
 
 /// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n  packer train --base vits14 --data breast --task breast --out m/breast --dora --lora-dropout 0.1\n\n\
+    after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n  packer train --base vits14 --data breast --task breast --out m/breast --dora --lora-dropout 0.1\n  \
+    packer train --base vits14 --data breast --task breast --out m/breast --validation 0.2 --report breast.html\n\n\
     DATA holds splits.csv (path,label,group,split), labels.csv (path,label; DICOM files grouped by PatientID) or one folder per class,\n\
     or is a MedMNIST file (.npz); only its training part is read.\n\
     With a CLIP, class names as texts can stand for a trained head:\n  \
@@ -128,6 +132,9 @@ pub struct Args {
     /// Count and time what the second step asks of the GPU, and print it
     #[arg(long)]
     profile: bool,
+    /// Also write a page that opens anywhere and loads nothing
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Go on from the checkpoint of a run that was stopped
     #[arg(long, conflicts_with = "force")]
     resume: bool,
@@ -214,10 +221,10 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;
     let table = observer.profile.take().map(|p| p.table).transpose()?;
+    let (epochs, kept_epoch) = (trained.epochs.clone(), trained.kept_epoch);
     let speed = trained.images_per_second.map_or(String::new(), |s| format!(", {s:.1} images/s"));
     let last = trained.epochs.last().map_or(f64::NAN, |e| e.loss);
-    let (kept, epochs) = (trained.kept_epoch, settings.epochs);
-    let summary = format!("kept epoch {kept} of {epochs}, last training loss {last:.4}{speed}");
+    let summary = format!("kept epoch {kept_epoch} of {}, last training loss {last:.4}{speed}", settings.epochs);
     let (vit, mut module) = made(&args, vit, &settings, trained, texts)?;
     if !validation.is_empty() {
         let parts = [training, validation];
@@ -231,7 +238,33 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
     if checkpoint.exists() {
         fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
     }
+    if let Some(path) = &args.report {
+        let held_out = match validation {
+            [] => None,
+            _ => Some(on_device!(opened, device => judged(device, &vit, &module, examples, args.seed)?)),
+        };
+        let (training, validation) = (training.len(), held_out.as_ref());
+        let course = Course { module: &module, settings: &settings, epochs: &epochs, kept_epoch, training, validation };
+        course.page().write(path)?;
+    }
     Ok(())
+}
+
+/// How the module does on the validation part.
+fn judged<D: Device + 'static>(
+    device: &D,
+    vit: &Vit,
+    module: &Module,
+    examples: Examples,
+    seed: u64,
+) -> Result<Details, Error> {
+    let Examples { classes, images, validation, .. } = examples;
+    let predictor = Predictor::new(device, vit, Some(module), images.size().width as usize);
+    let features = predictor.features_of(images, validation, |_| ())?;
+    let rows: Vec<f32> = features.iter().flat_map(|f| probabilities(&module.head, f)).map(|p| p as f32).collect();
+    let of = |all: &[usize]| validation.iter().map(|&i| all[i]).collect::<Vec<_>>();
+    let (labels, groups) = (of(images.labels()), of(images.groups()));
+    Details::new(classes.len(), &labels, &groups, &rows, bootstrap::RESAMPLES, seed)
 }
 
 impl Args {

@@ -20,6 +20,7 @@ mod checkpoint;
 mod cluster;
 mod ensemble;
 mod objective;
+mod page;
 mod plan;
 pub mod privacy;
 mod settings;
@@ -32,6 +33,7 @@ mod view;
 pub use bank::Bank;
 pub use checkpoint::Checkpoint;
 pub use cluster::{k_means, medoids};
+pub use page::page;
 pub use settings::{Matching, Settings, Target};
 pub use sheet::contact_sheet;
 

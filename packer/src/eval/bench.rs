@@ -3,7 +3,7 @@
 
 use indicatif::ProgressBar;
 
-use super::{Evaluation, Subject, floors};
+use super::{Details, Evaluation, Subject, floors};
 use crate::Error;
 use crate::base::Vit;
 use crate::data::{Colour, Dataset, Images, Split};
@@ -13,13 +13,13 @@ use crate::predict::{Predictor, argmax, probabilities};
 
 /// Images to evaluate on, and what the floors say of them.
 pub struct Bench<'a, D: Device> {
-    device: D,
-    vit: &'a Vit,
-    data: &'a Dataset,
-    size: u32,
-    images: Images,
+    pub(super) device: D,
+    pub(super) vit: &'a Vit,
+    pub(super) data: &'a Dataset,
+    pub(super) size: u32,
+    pub(super) images: Images,
     /// Indices of the data set's items, in the order of the images.
-    indices: Vec<usize>,
+    pub(super) indices: Vec<usize>,
     linear_probe: Vec<f32>,
     colour: Vec<f32>,
 }
@@ -64,6 +64,15 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
         };
         let evaluation = Evaluation::new(&subject, resamples, seed)?;
         Ok(Results { evaluation, indices: self.indices.clone(), probabilities })
+    }
+}
+
+impl<D: Device + 'static> Bench<'_, D> {
+    /// Each class and each bin of `results`, which this bench made, with intervals drawn as theirs were.
+    pub fn details(&self, results: &Results) -> Result<Details, Error> {
+        let (images, intervals) = (&self.images, &results.evaluation.intervals);
+        let (classes, labels, groups) = (self.data.classes.len(), images.labels(), images.groups());
+        Details::new(classes, labels, groups, &results.probabilities, intervals.resamples, intervals.seed)
     }
 }
 

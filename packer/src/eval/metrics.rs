@@ -48,9 +48,19 @@ impl Metric {
 }
 
 /// Bins of the calibration error, equally wide, each open below and closed above.
-const BINS: usize = 15;
+pub const BINS: usize = 15;
 /// How far from 1 a row of probabilities may sum.
 const SUM_TOLERANCE: f64 = 1e-3;
+
+/// Images whose most probable class has about the same probability: sums over them.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bin {
+    pub weight: f64,
+    /// The probability of the predicted class.
+    pub confidence: f64,
+    /// Images that were classified rightly.
+    pub hits: f64,
+}
 
 /// Predicted probabilities beside the true labels, sorted once so that each metric is one pass.
 pub struct Predictions {
@@ -158,14 +168,65 @@ impl Predictions {
         (above > 0.0 && others > 0.0).then(|| area / (above * others))
     }
 
-    fn calibration_error(&self, weights: &[u32], total: u64) -> f64 {
-        let mut gap = [0.0; BINS];
-        for (i, &weight) in weights.iter().enumerate() {
-            let hit = f64::from(u8::from(self.predicted[i] == self.labels[i]));
-            let bin = ((self.confidence[i] * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;
-            gap[bin] += f64::from(weight) * (hit - self.confidence[i]);
+    /// Sensitivity, specificity, precision and area under the ROC curve of `class` against the rest, each `None` where nothing has weight that it
+    /// is a share of. Of two classes both have one area.
+    pub fn of_class(&self, class: usize, weights: &[u32]) -> [Option<f64>; 4] {
+        let confusion = self.confusion(weights);
+        let total: u64 = confusion.iter().flatten().sum();
+        let truth: u64 = confusion[class].iter().sum();
+        let taken: u64 = confusion.iter().map(|row| row[class]).sum();
+        let hit = confusion[class][class];
+        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
+        let (own, runs) = self.curve(class);
+        [
+            share(hit, truth),
+            share(total + hit - truth - taken, total - truth),
+            share(hit, taken),
+            self.area(own, runs, weights),
+        ]
+    }
+
+    /// The ROC curve of `class` against the rest, every image counted once: 1 - specificity and sensitivity, from (0, 0) to (1, 1); corners only.
+    pub fn roc(&self, class: usize) -> Vec<(f64, f64)> {
+        let (own, runs) = self.curve(class);
+        let mut counts = vec![(0u32, 0u32)];
+        for run in runs {
+            let ours = run.iter().filter(|&&i| self.labels[i as usize] == own).count() as u32;
+            let (theirs, (x, y)) = (run.len() as u32 - ours, counts[counts.len() - 1]);
+            let next = (x + theirs, y + ours);
+            // A point on the way straight on is no corner.
+            if let [.., before, last] = counts[..]
+                && ((before.0 == last.0 && last.0 == next.0) || (before.1 == last.1 && last.1 == next.1))
+            {
+                counts.pop();
+            }
+            counts.push(next);
         }
-        gap.iter().map(|g| g.abs()).sum::<f64>() / total as f64
+        let (x, y) = counts[counts.len() - 1];
+        let share = |part: u32, whole: u32| f64::from(part) / f64::from(whole.max(1));
+        counts.into_iter().map(|(theirs, ours)| (share(theirs, x), share(ours, y))).collect()
+    }
+
+    fn curve(&self, class: usize) -> (usize, &Vec<Vec<u32>>) {
+        let (own, runs) = self.curves.iter().find(|(own, _)| *own == class).unwrap_or(&self.curves[0]);
+        (*own, runs)
+    }
+
+    /// The bins of the calibration error, the least confident first, every image counted `weights` times.
+    pub fn bins(&self, weights: &[u32]) -> [Bin; BINS] {
+        let mut bins = [Bin::default(); BINS];
+        for (i, &weight) in weights.iter().enumerate() {
+            let bin = &mut bins[((self.confidence[i] * BINS as f64).ceil() as usize).clamp(1, BINS) - 1];
+            let weight = f64::from(weight);
+            bin.weight += weight;
+            bin.confidence += weight * self.confidence[i];
+            bin.hits += weight * f64::from(u8::from(self.predicted[i] == self.labels[i]));
+        }
+        bins
+    }
+
+    fn calibration_error(&self, weights: &[u32], total: u64) -> f64 {
+        self.bins(weights).iter().map(|bin| (bin.hits - bin.confidence).abs()).sum::<f64>() / total as f64
     }
 }
 
@@ -211,6 +272,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_class_by_itself_is_what_can_be_counted_by_hand() {
+        let labels = [0, 0, 0, 1, 1];
+        let ones = [0.1, 0.4, 0.6, 0.6, 0.9f32];
+        let rows: Vec<f32> = ones.iter().flat_map(|p| [1.0 - p, *p]).collect();
+        let predictions = Predictions::new(&rows, &labels, 2).unwrap();
+        let [sensitivity, specificity, precision, area] = predictions.of_class(1, &[1; 5]).map(Option::unwrap);
+        assert_eq!((sensitivity, specificity, precision), (1.0, 2.0 / 3.0, 2.0 / 3.0));
+        assert!((area - 5.5 / 6.0).abs() < 1e-12, "{area}");
+        assert_eq!(predictions.of_class(0, &[1; 5])[..2], [Some(2.0 / 3.0), Some(1.0)]);
+        assert_eq!(predictions.of_class(1, &[1, 1, 1, 0, 0]), [None, Some(2.0 / 3.0), Some(0.0), None]);
+        let third = 1.0 / 3.0;
+        assert_eq!(predictions.roc(1), [(0.0, 0.0), (0.0, 0.5), (third, 1.0), (1.0, 1.0)]);
+        let bins = predictions.bins(&[1, 1, 2, 1, 1]);
+        // Two thirds belong to the bin below.
+        let of = |p: f64| bins[(p * 15.0).ceil() as usize - 1];
+        assert_eq!((of(0.9).weight, of(0.9).hits), (2.0, 2.0));
+        assert_eq!((of(0.6).weight, of(0.6).hits), (4.0, 2.0));
+        assert!((of(0.6).confidence - 2.4).abs() < 1e-6);
     }
 
     #[test]

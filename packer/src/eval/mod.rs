@@ -11,14 +11,20 @@ use crate::Error;
 
 mod bench;
 pub mod bootstrap;
+mod details;
+mod explain;
 pub mod floors;
 pub mod metrics;
+mod page;
 mod subgroups;
 
 pub use bench::{Bench, Results, check_classes};
 use bootstrap::{Bootstrap, interval};
+pub use details::Details;
+pub use explain::Explained;
 pub use metrics::Metric;
 use metrics::Predictions;
+pub use page::Evaluated;
 pub use subgroups::{Division, Gap, Subgroup, Subgroups};
 
 /// What is evaluated: N images, their truth, and the probabilities [N, classes] that the module and each floor gives them, row by row.

@@ -39,6 +39,8 @@ mod knots;
 pub mod mixture;
 pub mod model;
 mod options;
+pub mod overlap;
+mod page;
 mod regmean;
 pub mod routed;
 mod site;
@@ -53,6 +55,7 @@ pub use grams::Grams;
 pub(crate) use judged::LEAST;
 pub use judged::Task;
 pub use options::{Method, Options, Rank, Space};
+pub use page::page;
 
 use delta::Delta;
 use site::Site;

@@ -23,7 +23,7 @@ pub fn figure(chart: &Chart) -> String {
     if points().next().is_none() {
         return format!("<figure><figcaption>{title}</figcaption><p>There is nothing to draw.</p></figure>\n");
     }
-    let x = Axis::whole(points().map(|p| p.0));
+    let x = Axis::exact(points().map(|p| p.0));
     let y = match chart.range {
         Some((low, high)) => Axis::over(low, high),
         None => Axis::around(points().map(|p| p.1)),
@@ -151,11 +151,14 @@ impl Axis {
         Axis { low, high, step }
     }
 
-    /// From the least to the largest value, with ticks at whole numbers.
-    fn whole(values: impl Iterator<Item = f64>) -> Axis {
-        let (low, high) = extent(values);
+    /// From the least to the largest value, with ticks at whole numbers where all values are.
+    fn exact(values: impl Iterator<Item = f64> + Clone) -> Axis {
+        let (low, high) = extent(values.clone());
         let axis = Axis::over(low, high);
-        Axis { step: axis.step.ceil(), ..axis }
+        match { values }.all(|v| v == v.trunc()) {
+            true => Axis { step: axis.step.ceil(), ..axis },
+            false => axis,
+        }
     }
 
     /// A little wider than the values, on ticks; from 0 if they are near it.

@@ -10,6 +10,8 @@ mod table;
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::{Error, output};
 
 /// A page.
@@ -106,6 +108,28 @@ pub struct Prediction {
     pub class: String,
     /// 0 to 1.
     pub probability: f64,
+}
+
+/// The values of a JSON object by their names, those of objects inside under both names; lists in one line.
+pub fn facts_of(value: &Value) -> Vec<(String, String)> {
+    fn text(value: &Value) -> String {
+        match value {
+            Value::String(text) => text.clone(),
+            Value::Null => "none".into(),
+            Value::Array(all) if all.is_empty() => "none".into(),
+            Value::Array(all) => all.iter().map(text).collect::<Vec<_>>().join(", "),
+            other => other.to_string(),
+        }
+    }
+    let Value::Object(fields) = value else { return vec![] };
+    let fact = |(name, value): (&String, &Value)| match value {
+        Value::Object(_) => facts_of(value)
+            .into_iter()
+            .map(|(inner, text)| (format!("{}: {inner}", name.replace('_', " ")), text))
+            .collect(),
+        _ => vec![(name.replace('_', " "), text(value))],
+    };
+    fields.iter().flat_map(fact).collect()
 }
 
 impl Report {

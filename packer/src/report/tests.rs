@@ -154,3 +154,33 @@ fn a_page_is_written_whole() {
     page("name").write(&path).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), page("name").html());
 }
+
+#[test]
+fn settings_become_facts_in_words() {
+    let value = serde_json::json!({ "learning_rate": 0.001, "method": { "lora": { "rank": 8, "last_layers": null } }, "weights": [1, 0.5], "none": [] });
+    let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let mut found = facts_of(&value);
+    found.sort();
+    let expected = [
+        fact("learning rate", "0.001"),
+        fact("method: lora: last layers", "none"),
+        fact("method: lora: rank", "8"),
+        fact("none", "none"),
+        fact("weights", "1, 0.5"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn an_axis_of_shares_has_ticks_between() {
+    let chart = |points: Vec<(f64, f64)>| Chart {
+        title: "t".into(),
+        x_label: "x".into(),
+        y_label: "y".into(),
+        range: Some((0.0, 1.0)),
+        lines: vec![Line { name: "l".into(), points }],
+    };
+    let middle = |points| chart::figure(&chart(points)).matches("text-anchor=\"middle\">0.4<").count();
+    assert_eq!(middle(vec![(0.0, 0.0), (0.3, 0.6), (1.0, 1.0)]), 1);
+    assert_eq!(middle(vec![(0.0, 0.0), (1.0, 1.0)]), 0);
+}

@@ -23,6 +23,7 @@ mod checkpoint;
 #[cfg(test)]
 mod gpu_tests;
 mod module;
+mod page;
 mod parameters;
 mod plan;
 #[cfg(test)]
@@ -30,6 +31,7 @@ pub(crate) mod tests;
 
 pub use checkpoint::Checkpoint;
 pub use module::About;
+pub use page::Course;
 pub use parameters::Parameters;
 pub use plan::{Counts, Cut, Memory, Plan};
 

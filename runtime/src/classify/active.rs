@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::base::{Adapter, Base};
 use super::composed::{Composed, Head, Module};
+use super::map::{self, Map};
 use super::parts::Prototypes;
 use super::{Cancel, Classification, Participant, Selection, Times};
 use crate::Error;
@@ -80,6 +81,33 @@ impl Active {
         rows: &[Row],
         cancel: &Cancel,
     ) -> Result<Vec<Classification>, Error> {
+        let found = self.rows(images, rows, false, cancel)?;
+        Ok(found.into_iter().map(|(classification, _)| classification).collect())
+    }
+
+    /// [`classify_rows`](Self::classify_rows), to the same bits, and where in its image each answer comes from.
+    ///
+    /// # Errors
+    /// As [`classify_rows`](Self::classify_rows).
+    pub fn explain_rows(
+        &self,
+        images: &[RgbView],
+        rows: &[Row],
+        cancel: &Cancel,
+    ) -> Result<Vec<(Classification, Map)>, Error> {
+        let lost = || Error::Device { what: "no map".into() };
+        let found = self.rows(images, rows, true, cancel)?.into_iter();
+        found.map(|(classification, map)| Ok((classification, map.ok_or_else(lost)?))).collect()
+    }
+
+    /// Both of the above; with `maps` each row has one.
+    fn rows(
+        &self,
+        images: &[RgbView],
+        rows: &[Row],
+        maps: bool,
+        cancel: &Cancel,
+    ) -> Result<Vec<(Classification, Option<Map>)>, Error> {
         let in_row = |index: usize| move |source: Error| Error::InBatch { index, source: Box::new(source) };
         for (index, row) in rows.iter().enumerate() {
             let missing = || Error::Selection { what: format!("there is no image {}", row.image) };
@@ -110,16 +138,20 @@ impl Active {
             .zip(&resolved)
             .flat_map(|(row, found)| found.composed.networks.iter().map(|network| (row.image, &**network)))
             .collect();
-        let mut features = self.base.features(&pixels, &asked, &|| cancel.asked())?.into_iter();
+        let mut all = self.base.run(&pixels, &asked, maps, &|| cancel.asked())?.into_iter();
         let base = start.elapsed();
         let finish = |(row, found): (&Row, &Resolved)| {
             let Resolved { task, composed } = found;
-            let features: Vec<_> = features.by_ref().take(composed.networks.len()).collect();
+            let own = all.by_ref().take(composed.networks.len());
+            let (features, maps): (Vec<_>, Vec<_>) = own.map(|seen| (seen.feature, seen.map)).unzip();
             let shares = task.routing.as_ref().zip(seen.get(&row.image)).map(|(routing, seen)| routing.shares(seen));
             let weights = composed.weights(shares.as_ref());
             let participants = composed.modules().zip(&weights);
             let probabilities = composed.probabilities(&task.head, &features, &weights)?;
-            Ok(Classification {
+            let image = &images[row.image];
+            let seen = || self.preprocessing.seen(image.width(), image.height());
+            let map = maps.into_iter().collect::<Option<Vec<_>>>().map(|maps| map::of(&maps, &weights, seen()));
+            let classification = Classification {
                 assessment: composed.assessment(&task.head, &features, &probabilities),
                 task: task.head.task.clone(),
                 classes: task.head.classes.clone(),
@@ -130,7 +162,8 @@ impl Active {
                 composition: composed.id.clone(),
                 modules: participants.map(|(m, &weight)| Participant { id: m.id.clone(), weight }).collect(),
                 times: Times { preprocessing: prepared[row.image], base },
-            })
+            };
+            Ok((classification, map))
         };
         rows.iter().zip(&resolved).map(finish).collect()
     }

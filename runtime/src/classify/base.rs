@@ -13,7 +13,7 @@ use super::graph::{self, Signature};
 use crate::Error;
 use crate::kernel::Level;
 use crate::tensors::View;
-use crate::vit::{self, Precision, SiteFactors, Spread, Vit};
+use crate::vit::{self, Precision, Seen, SiteFactors, Spread, Vit};
 
 pub(super) use crate::vit::Adapter;
 
@@ -79,20 +79,35 @@ impl Base {
         rows: &[(usize, &Adapter)],
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Vec<f32>>, Error> {
+        let seen = self.run(images, rows, false, cancelled)?;
+        Ok(seen.into_iter().map(|seen| seen.feature).collect())
+    }
+
+    /// [`features`](Self::features), with `maps` also where each comes from: `[grid, grid]`.
+    pub fn run(
+        &self,
+        images: &[Vec<f32>],
+        rows: &[(usize, &Adapter)],
+        maps: bool,
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<Seen>, Error> {
         let [height, width] = self.signature.image;
         if images.iter().any(|image| image.len() != 3 * height * width) {
             return Err(device(format!("an image does not have 3 x {height} x {width} values")));
         }
-        let features = guarded(|| self.vit.features(images, rows, cancelled))?;
-        for feature in &features {
+        let seen = guarded(|| self.vit.run(images, rows, maps, cancelled))?;
+        for Seen { feature, map } in &seen {
             if feature.len() != self.signature.feature {
                 return Err(device(format!("the base gave {} values for one image", feature.len())));
             }
             if !feature.iter().all(|value| value.is_finite()) {
                 return Err(device("the base gave a feature that is not finite".into()));
             }
+            if map.as_ref().is_some_and(|map| !map.iter().all(|value| value.is_finite())) {
+                return Err(device("the base's attention is not finite".into()));
+            }
         }
-        Ok(features)
+        Ok(seen)
     }
 
     /// Bytes of weights, and of buffers that wait for the next call.

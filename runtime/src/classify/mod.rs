@@ -29,6 +29,7 @@ mod base;
 mod composed;
 mod graph;
 mod load;
+mod map;
 mod options;
 mod parts;
 mod queue;
@@ -36,6 +37,7 @@ mod record;
 mod selection;
 
 pub use active::{Active, Row};
+pub use map::Map;
 pub use options::{Options, Precision, Spread, Threads};
 pub use queue::{Queue, Request, Ticket};
 pub use selection::{Cancel, Selection};
@@ -314,6 +316,25 @@ impl Classifier {
     ) -> Result<Classification, Error> {
         let row = Row { image: 0, task, selection: selection.clone() };
         let found = self.active().classify_rows(&[image], &[row], cancel).map_err(|error| match error {
+            Error::InBatch { source, .. } => *source,
+            other => other,
+        });
+        found?.pop().ok_or_else(|| Error::Device { what: "no result".into() })
+    }
+
+    /// Classifies one image as [`classify_with`](Self::classify_with) does, to the same bits, and says where in it the answer comes from.
+    ///
+    /// # Errors
+    /// As [`classify_with`](Self::classify_with).
+    pub fn explain(
+        &self,
+        image: RgbView,
+        task: Option<&str>,
+        selection: &Selection,
+        cancel: &Cancel,
+    ) -> Result<(Classification, Map), Error> {
+        let row = Row { image: 0, task, selection: selection.clone() };
+        let found = self.active().explain_rows(&[image], &[row], cancel).map_err(|error| match error {
             Error::InBatch { source, .. } => *source,
             other => other,
         });

@@ -28,16 +28,39 @@ impl WithSimd for Attend<'_> {
         while row < self.queries {
             let count = (self.queries - row).min(rows::<S>());
             let scores = &mut scores[..count * keys];
-            let product = Linear {
-                x_stride: self.q_stride,
-                ..Linear::product(&self.q[row * self.q_stride..], count, self.keys, scores)
-            };
-            product.with_simd(simd);
-            scores.chunks_exact_mut(keys).for_each(|scores| softmax(simd, scores, self.scale));
+            shares(simd, &self.q[row * self.q_stride..], self.q_stride, count, self.scale, self.keys, scores);
             Linear::product(scores, count, self.values, &mut self.out[row * self.values.n..]).with_simd(simd);
             row += count;
         }
     }
+}
+
+/// How much one head attends to each key: `softmax(q k^T * scale)`, without the values.
+pub(crate) struct Shares<'a> {
+    /// As in [`Attend`].
+    pub q: &'a [f32],
+    pub q_stride: usize,
+    pub queries: usize,
+    pub scale: f32,
+    pub keys: &'a Panels,
+    /// `[queries, keys]`
+    pub out: &'a mut [f32],
+}
+
+impl WithSimd for Shares<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        shares(simd, self.q, self.q_stride, self.queries, self.scale, self.keys, self.out);
+    }
+}
+
+/// `softmax(q k^T * scale)` of `count` queries into `out` `[count, keys]`.
+#[inline(always)]
+fn shares<S: Simd>(simd: S, q: &[f32], q_stride: usize, count: usize, scale: f32, keys: &Panels, out: &mut [f32]) {
+    Linear { x_stride: q_stride, ..Linear::product(q, count, keys, out) }.with_simd(simd);
+    out.chunks_exact_mut(keys.n).for_each(|scores| softmax(simd, scores, scale));
 }
 
 /// `e^(scale * s)` of each score over their sum.

@@ -11,7 +11,7 @@ mod norm;
 mod panels;
 mod vnni;
 
-pub(crate) use attention::Attend;
+pub(crate) use attention::{Attend, Shares};
 pub(crate) use int8::{Int8Panels, Int8Rows};
 pub(crate) use linear::{Activation, Factor, Linear, Low};
 pub(crate) use norm::layer_norm;

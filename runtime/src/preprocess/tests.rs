@@ -59,6 +59,16 @@ fn half_a_margin_is_rounded_as_asked() {
 }
 
 #[test]
+fn what_is_seen_is_told_in_pixels_of_the_image_itself() {
+    let square = Some(Size { height: 8, width: 8 });
+    let shortest = plain(Resize::ShortestEdge(10), Filter::Bilinear, square);
+    assert_eq!(shortest.seen(20, 40), [2.0, 12.0, 16.0, 16.0]);
+    assert_eq!(shortest.seen(40, 20), [12.0, 2.0, 16.0, 16.0]);
+    assert_eq!(plain(exact(8, 8), Filter::Bilinear, None).seen(30, 41), [0.0, 0.0, 30.0, 41.0]);
+    assert_eq!(plain(exact(16, 8), Filter::Bilinear, square).seen(8, 32), [0.0, 8.0, 8.0, 16.0]);
+}
+
+#[test]
 fn values_are_rescaled_and_normalised_into_planes() {
     let preprocessing =
         Preprocessing { mean: [0.1, 0.2, 0.3], std: [0.5, 0.25, 2.0], ..plain(exact(1, 2), Filter::Nearest, None) };

@@ -7,6 +7,7 @@
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::adapter::Branch;
+use super::rollout::Rollout;
 use super::{Adapter, Block, Linear, Vit, Weight};
 use crate::kernel::{self, Activation, Attend, Factor, Int8Rows, Low, Panels, layer_norm};
 use crate::{Error, memory};
@@ -21,6 +22,14 @@ pub enum Spread {
     Images,
 }
 
+/// What the base makes of one row.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    pub feature: Vec<f32>,
+    /// Where the feature comes from, `[grid, grid]` as [`Rollout::map`] gives it, if that was asked for.
+    pub map: Option<Vec<f32>>,
+}
+
 /// The buffers of one stream.
 pub(super) struct Stream {
     /// `[tokens, hidden]`: what goes from block to block.
@@ -28,7 +37,7 @@ pub(super) struct Stream {
     /// `[tokens, hidden]`: normalised, and attention's output.
     y: Vec<f32>,
     /// q, k, v: `[tokens, hidden]` each.
-    qkv: [Vec<f32>; 3],
+    pub(super) qkv: [Vec<f32>; 3],
     /// `[heads, tokens, hidden / heads]`
     mixed: Vec<f32>,
     /// `[tokens, mlp]`
@@ -39,19 +48,20 @@ pub(super) struct Stream {
 const STREAMS: usize = 8;
 
 impl Vit {
-    /// The feature of each row, an image (planes `[3, side, side]`, normalised) under an adapter.
-    /// `cancelled` is asked before each block.
+    /// The feature of each row, an image (planes `[3, side, side]`, normalised) under an adapter; with `maps` also where it comes from,
+    /// which changes no bit of the feature. `cancelled` is asked before each block.
     ///
     /// # Errors
     /// [`Error::Cancelled`] when it says so, [`Error::Memory`].
-    pub fn features(
+    pub fn run(
         &self,
         images: &[Vec<f32>],
         rows: &[(usize, &Adapter)],
+        maps: bool,
         cancelled: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Vec<Vec<f32>>, Error> {
+    ) -> Result<Vec<Seen>, Error> {
         let all = |rows: &[(usize, &Adapter)], threads| {
-            let groups = rows.chunks(STREAMS).map(|rows| self.group(images, rows, cancelled, threads));
+            let groups = rows.chunks(STREAMS).map(|rows| self.group(images, rows, maps, cancelled, threads));
             groups.collect::<Result<Vec<_>, _>>().map(|groups| groups.concat())
         };
         match &self.threads {
@@ -63,13 +73,13 @@ impl Vit {
                     let images = (0..images.len()).into_par_iter().map(|image| {
                         let numbers = of_image(image);
                         let rows: Vec<_> = numbers.iter().map(|&row| rows[row]).collect();
-                        all(&rows, 1).map(|features| numbers.into_iter().zip(features).collect::<Vec<_>>())
+                        all(&rows, 1).map(|seen| numbers.into_iter().zip(seen).collect::<Vec<_>>())
                     });
                     images.collect()
                 });
                 let mut numbered = found?.concat();
                 numbered.sort_by_key(|(row, _)| *row);
-                Ok(numbered.into_iter().map(|(_, feature)| feature).collect())
+                Ok(numbered.into_iter().map(|(_, seen)| seen).collect())
             }
         }
     }
@@ -78,19 +88,23 @@ impl Vit {
         &self,
         images: &[Vec<f32>],
         rows: &[(usize, &Adapter)],
+        maps: bool,
         cancelled: &(dyn Fn() -> bool + Sync),
         threads: usize,
-    ) -> Result<Vec<Vec<f32>>, Error> {
+    ) -> Result<Vec<Seen>, Error> {
         let (hidden, last) = (self.layout.hidden, self.blocks.len() - 1);
         // The row of each stream that says what it computes, and the stream of each row.
         let mut leaders: Vec<usize> = Vec::new();
         let mut stream_of: Vec<usize> = Vec::new();
         let mut streams: Vec<Stream> = Vec::new();
+        // Of each stream, if maps are asked for.
+        let mut rollouts: Vec<Rollout> = Vec::new();
         for (row, (image, _)) in rows.iter().enumerate() {
             let known = leaders.iter().position(|&leader| rows[leader].0 == *image);
             if known.is_none() {
                 leaders.push(row);
                 streams.push(self.embed(&images[*image], threads)?);
+                rollouts.extend(maps.then(Rollout::default));
             }
             stream_of.push(known.unwrap_or(leaders.len() - 1));
         }
@@ -111,15 +125,19 @@ impl Vit {
                         stream.x.copy_from_slice(&streams[stream_of[row]].x);
                         streams.push(stream);
                         leaders.push(row);
+                        rollouts.extend(rollouts.get(stream_of[row]).cloned());
                     }
                     stream_of[row] = known.unwrap_or(leaders.len() - 1);
                 }
             }
             let adapters: Vec<_> = leaders.iter().map(|&leader| &rows[leader].1.blocks[number]).collect();
             self.block(&self.blocks[number], &mut streams, &adapters, number == last, threads);
+            for (rollout, stream) in rollouts.iter_mut().zip(&streams) {
+                rollout.push(self.attended(stream, if number == last { 1 } else { self.tokens() }, threads)?);
+            }
         }
-        let mut features = Vec::with_capacity(streams.len());
-        for (stream, leader) in streams.iter().zip(leaders) {
+        let mut seen = Vec::with_capacity(streams.len());
+        for (index, (stream, leader)) in streams.iter().zip(leaders).enumerate() {
             let mut feature = vec![0.0; hidden];
             let norm = &self.norm;
             layer_norm(self.level, &stream.x[..hidden], &norm.weight, &norm.bias, self.layout.epsilon, &mut feature);
@@ -129,10 +147,10 @@ impl Vit {
                 self.linear(projection, rows[leader].1.projection.as_ref(), &input, After::default(), &mut projected);
                 feature = projected;
             }
-            features.push(feature);
+            seen.push(Seen { feature, map: rollouts.get(index).map(Rollout::map) });
         }
         self.give_back(streams);
-        Ok(stream_of.iter().map(|&stream| features[stream].clone()).collect())
+        Ok(stream_of.iter().map(|&stream| seen[stream].clone()).collect())
     }
 
     /// Whether two adapters part in this block at the latest.
@@ -326,7 +344,7 @@ impl Vit {
 }
 
 /// Does `work`, on the threads of the pool that this runs in if it may use several.
-fn spread<T: Send>(threads: usize, work: Vec<T>, each: impl Fn(T) + Sync + Send) {
+pub(super) fn spread<T: Send>(threads: usize, work: Vec<T>, each: impl Fn(T) + Sync + Send) {
     match threads {
         1 => work.into_iter().for_each(each),
         _ => work.into_par_iter().for_each(each),

@@ -5,6 +5,7 @@
 mod adapter;
 mod forward;
 mod layout;
+mod rollout;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -18,8 +19,8 @@ use crate::kernel::{Int8Panels, Level, Panels};
 use crate::tensors::View;
 
 pub(crate) use adapter::{Adapter, SiteFactors};
-pub use forward::Spread;
 use forward::Stream;
+pub use forward::{Seen, Spread};
 use layout::{BlockNames, LinearNames, NormNames};
 pub(crate) use layout::{Layout, recognise};
 

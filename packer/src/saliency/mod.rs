@@ -1,0 +1,90 @@
+//! Saliency: where in an image a prediction comes from. Written over the image as PNG.
+//!
+//! It is Grad-CAM (Selvaraju et al. 2017, section 3) on the tokens of a vision transformer, weighted token by token as Chefer et al.
+//! (2021, section 4, "GradCAM") do: gradient times activation of the patch tokens that enter the last block, from the logit of the predicted class.
+
+use crate::base::{Vit, VitConfig};
+use crate::data::Images;
+use crate::device::Device;
+use crate::lora::{Head, Module};
+use crate::predict::{self, Predictor, argmax, probabilities};
+use crate::{Error, interrupt};
+
+pub mod overlay;
+#[cfg(test)]
+mod tests;
+
+/// Where one image's prediction comes from.
+#[derive(Clone, Debug)]
+pub struct Saliency {
+    /// Of each class.
+    pub probabilities: Vec<f64>,
+    /// The most probable class, which the map is of.
+    pub class: usize,
+    pub grid: usize,
+    /// [grid, grid], rows from the top: 0 to 1, and 1 somewhere unless nothing speaks for the class.
+    pub map: Vec<f32>,
+}
+
+/// Where the predictions for `images` (all of one size, `indices` into them) come from, under `vit` and `module`.
+///
+/// # Errors
+/// Whatever goes wrong on the device.
+pub fn of<D: Device + 'static>(
+    device: &D,
+    vit: &Vit,
+    module: &Module,
+    images: &Images,
+    indices: &[usize],
+) -> Result<Vec<Saliency>, Error> {
+    let size = images.size().width as usize;
+    let predictor = Predictor::new(device, vit, Some(module), size);
+    let mut found = Vec::with_capacity(indices.len());
+    let mut pixels = Vec::new();
+    for batch in indices.chunks(predict::batch(device, &vit.config, size)) {
+        interrupt::check()?;
+        images.batch(batch, None, &mut pixels)?;
+        found.extend(maps(&predictor, &vit.config, &pixels, &module.head)?);
+    }
+    Ok(found)
+}
+
+/// The same of normalised pixels [n, 3, size, size].
+pub fn maps<D: Device + 'static>(
+    predictor: &Predictor<D>,
+    config: &VitConfig,
+    pixels: &[f32],
+    head: &Head,
+) -> Result<Vec<Saliency>, Error> {
+    let width = config.features();
+    let mut answers = Vec::new();
+    let slope = |features: &[f32]| {
+        answers.extend(features.chunks_exact(width).map(|feature| probabilities(head, feature)));
+        let of_logit = |(p, feature): (&Vec<f64>, &[f32])| {
+            let row = head.weight.data[argmax(p) * width..][..width].iter().map(|w| f64::from(*w)).collect();
+            head.input_gradient(feature, row).into_iter().map(|g| g as f32).collect::<Vec<_>>()
+        };
+        answers.iter().zip(features.chunks_exact(width)).flat_map(of_logit).collect()
+    };
+    let [_, tokens, gradient] = predictor.traced(pixels, config.layers - 1, slope)?;
+    let each = tokens.len() / answers.len();
+    let pairs = tokens.chunks_exact(each).zip(gradient.chunks_exact(each));
+    let maps = pairs.map(|(tokens, gradient)| positive(tokens, gradient, config.hidden));
+    let saliency = |(probabilities, map): (Vec<f64>, Vec<f32>)| Saliency {
+        class: argmax(&probabilities),
+        probabilities,
+        grid: map.len().isqrt(),
+        map,
+    };
+    Ok(answers.into_iter().zip(maps.collect::<Vec<_>>()).map(saliency).collect())
+}
+
+/// Of each patch the positive part of the sum of gradient times activation over its `hidden` values, divided by the largest of all. The first
+/// token is the CLS token and left out.
+fn positive(tokens: &[f32], gradient: &[f32], hidden: usize) -> Vec<f32> {
+    let product = |(x, dx): (&[f32], &[f32])| x.iter().zip(dx).map(|(x, dx)| f64::from(x * dx)).sum::<f64>().max(0.0);
+    let values: Vec<f64> =
+        tokens.chunks_exact(hidden).zip(gradient.chunks_exact(hidden)).skip(1).map(product).collect();
+    let most = values.iter().copied().fold(0.0, f64::max);
+    values.into_iter().map(|value| if most > 0.0 { value / most } else { 0.0 } as f32).collect()
+}

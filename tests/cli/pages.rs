@@ -1,0 +1,108 @@
+//! Pages and overlays: what `--report` and `--explain` write, that pages ask nothing of any network, and what is refused.
+
+use serde_json::Value;
+
+use super::*;
+
+/// A page that loads nothing and has all of `words`.
+fn page(path: &Path, words: &[&str]) -> String {
+    let page = std::fs::read_to_string(path).unwrap();
+    for outside in ["http:", "https:", "<script", "<link", "@import", "url("] {
+        assert!(!page.contains(outside), "{} holds {outside}", path.display());
+    }
+    let pictures = page.matches(" src=\"").count();
+    assert_eq!(pictures, page.matches(" src=\"data:image/png;base64,").count());
+    for word in words {
+        assert!(page.contains(word), "{} has no {word}", path.display());
+    }
+    page
+}
+
+#[test]
+fn an_evaluation_shows_where_its_predictions_come_from() {
+    let dir = with_bundle();
+    let at = dir.path();
+    let eval = "eval --base base --module m --data data --device cpu --resamples 100";
+    let plain = good(at, &format!("{eval} --json"));
+    std::fs::create_dir(at.join("seen")).unwrap();
+    let said = good(at, &format!("{eval} --json --explain seen --explain-count 5 --report e.html"));
+    let mut said: Value = serde_json::from_str(&said).unwrap();
+    let listed = said.as_object_mut().unwrap().remove("explained").unwrap();
+    assert_eq!(said, serde_json::from_str::<Value>(&plain).unwrap());
+    let listed = listed.as_array().unwrap();
+    assert_eq!((listed.len(), listing(&at.join("seen")).len()), (5, 5));
+    let wrong = |one: &Value| one["truth"] != one["predicted"];
+    let first_right = listed.iter().position(|one| !wrong(one)).unwrap_or(5);
+    assert!(listed[first_right..].iter().all(|one| !wrong(one)), "wrong answers come first: {listed:?}");
+    for one in listed {
+        let file = one["file"].as_str().unwrap();
+        let words = [&one["truth"], &one["predicted"]].map(|class| class.as_str().unwrap());
+        assert!(file.contains(&format!("true-{}_predicted-{}_", words[0], words[1])), "{file}");
+        let overlay = image::open(at.join("seen").join(file)).unwrap().to_rgb8();
+        let image = image::open(at.join("data").join(one["path"].as_str().unwrap())).unwrap();
+        let plain = image.resize_exact(16, 16, image::imageops::FilterType::CatmullRom).to_rgb8();
+        let apart = |(a, b): (&image::Rgb<u8>, &image::Rgb<u8>)| (0..3).any(|c| a.0[c].abs_diff(b.0[c]) > 40);
+        let changed = overlay.pixels().zip(plain.pixels()).filter(|pair| apart(*pair)).count();
+        assert!(overlay.dimensions() == (16, 16) && changed < 256, "{file}: {changed} pixels changed");
+    }
+    let words = ["linear probe", "sensitivity", "ROC curves", "Reliability", "Where predictions come from", "95 %"];
+    let html = page(&at.join("e.html"), &words);
+    assert_eq!(html.matches("data:image/png").count(), 5);
+
+    let before = listing(at);
+    assert!(refused(at, 1, &format!("{eval} --explain seen")).contains("seen is not empty"));
+    assert!(refused(at, 1, &format!("{eval} --explain m/module.json")).contains("module.json"));
+    assert_eq!(listing(at), before);
+    // The same again is the same to the byte.
+    good(at, &format!("{eval} --explain again --explain-count 5 --report f.html"));
+    for one in listed {
+        let file = one["file"].as_str().unwrap();
+        assert!(
+            std::fs::read(at.join("seen").join(file)).unwrap() == std::fs::read(at.join("again").join(file)).unwrap()
+        );
+    }
+    assert!(std::fs::read(at.join("e.html")).unwrap() == std::fs::read(at.join("f.html")).unwrap());
+}
+
+#[test]
+fn a_classification_shows_where_it_comes_from() {
+    let dir = with_bundle();
+    let at = dir.path();
+    let images = test_images(at);
+    let classify = format!("classify b.medforge --trust k.pub {}", images[0].0);
+    let plain = good(at, &classify);
+    assert_eq!(good(at, &format!("{classify} --explain seen.png")), plain);
+    assert_eq!(image::open(at.join("seen.png")).unwrap().to_rgb8().dimensions(), (16, 16));
+    let sentence = refused(at, 1, &format!("{classify} {} --explain two.png", images[1].0));
+    assert!(sentence.contains("--explain is of one image") && !at.join("two.png").exists(), "{sentence}");
+}
+
+#[test]
+fn training_condensing_and_merging_leave_pages_too() {
+    let dir = workshop();
+    let at = dir.path();
+    good(at, &format!("{TRAIN} --out m/one --validation 0.3 --report one.html"));
+    good(at, &format!("{TRAIN} --out m/plain --validation 0.3"));
+    let weights = |m: &str| std::fs::read(at.join(m).join("adapter_model.safetensors")).unwrap();
+    assert!(weights("m/one") == weights("m/plain"), "the page changed the training");
+    let words = ["Kept epoch", "Balanced accuracy", "held out", "truth \\ predicted", "learning rate"];
+    page(&at.join("one.html"), &words);
+    good(at, &format!("{TRAIN} --out m/two --task other --seed 3 --report two.html").replace("--task tissue ", ""));
+    page(&at.join("two.html"), &["No validation part"]);
+    let full =
+        "train --full --base base --data data --task full --out full --epochs 1 --validation 0.3 --report full.html";
+    good(at, full);
+    page(&at.join("full.html"), &["truth \\ predicted"]);
+
+    let condense =
+        "condense --base base --data data --task tissue --per-class 2 --iterations 6 --views 3 --blocks 2 --device cpu";
+    good(at, &format!("{condense} --out c/open --report open.html"));
+    let html = page(&at.join("open.html"), &["Nothing is promised about privacy", "Loss of late", "regular: 2 images"]);
+    assert_eq!(html.matches("data:image/png").count(), 6);
+    good(at, &format!("{condense} --out c/private --epsilon 8 --min-groups 2 --report private.html"));
+    page(&at.join("private.html"), &["-differentially private", "sigma", "not told"]);
+
+    let merge = "merge --base base --module m/one --module m/two --method ties --out merged --report merged.html";
+    good(at, merge);
+    page(&at.join("merged.html"), &["tissue, cosine", "other, norm", "blocks.1.attn.v", "squared norm", "density"]);
+}
