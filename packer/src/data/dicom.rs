@@ -52,16 +52,10 @@ pub(super) fn complete(
         }
     }
     if headers.iter().any(Option::is_some) {
-        let kinds: [(&str, fn(&Header) -> String); 4] = [
-            ("PatientSex", |header| cleaned(&header.sex)),
-            ("PatientAge", |header| band(&header.age).to_owned()),
-            ("Manufacturer", |header| cleaned(&header.manufacturer)),
-            ("InstitutionName", |header| cleaned(&header.institution)),
-        ];
-        for (name, value) in kinds {
+        for name in ["PatientSex", "PatientAge", "Manufacturer", "InstitutionName"] {
             if !attributes.has(name) {
                 let values: Vec<String> =
-                    headers.iter().map(|header| header.as_ref().map(value).unwrap_or_default()).collect();
+                    headers.iter().map(|header| header.as_ref().map_or(String::new(), |h| value(h, name))).collect();
                 attributes.add(name, values.iter().map(String::as_str));
             }
         }
@@ -106,10 +100,21 @@ fn warn_of_straddling(entries: &[Entry], headers: &[Option<Header>]) {
     }
 }
 
-/// A header's value within the limits of attributes.
-fn cleaned(value: &str) -> String {
-    let mut value: String = value.chars().filter(|c| !c.is_control()).collect();
-    value.truncate(value.floor_char_boundary(MAX_VALUE));
+/// A header's value of the attribute `name`, within the limits of attributes.
+fn value(header: &Header, name: &str) -> String {
+    let stated = match name {
+        "PatientSex" => &header.sex,
+        "PatientAge" => band(&header.age),
+        "Manufacturer" => &header.manufacturer,
+        _ => &header.institution,
+    };
+    let mut value = String::new();
+    for c in stated.chars().filter(|c| !c.is_control()) {
+        if value.len() + c.len_utf8() > MAX_VALUE {
+            break;
+        }
+        value.push(c);
+    }
     value
 }
 

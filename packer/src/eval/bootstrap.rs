@@ -83,13 +83,20 @@ impl Bootstrap {
 /// The middle [`LEVEL`] of `values`: percentiles with linear interpolation between order statistics, or `None` without values.
 pub fn interval(mut values: Vec<f64>) -> Option<(f64, f64)> {
     values.sort_by(f64::total_cmp);
+    Some((sorted_percentile(&values, (1.0 - LEVEL) / 2.0)?, sorted_percentile(&values, (1.0 + LEVEL) / 2.0)?))
+}
+
+/// The value that the part `p` of `values` stays below, in the same way.
+pub fn percentile(mut values: Vec<f64>, p: f64) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    sorted_percentile(&values, p)
+}
+
+fn sorted_percentile(values: &[f64], p: f64) -> Option<f64> {
     let last = values.len().checked_sub(1)?;
-    let percentile = |p: f64| {
-        let place = p * last as f64;
-        let (below, part) = (place.floor() as usize, place.fract());
-        values[below] + part * (values[(below + 1).min(last)] - values[below])
-    };
-    Some((percentile((1.0 - LEVEL) / 2.0), percentile((1.0 + LEVEL) / 2.0)))
+    let place = p * last as f64;
+    let (below, part) = (place.floor() as usize, place.fract());
+    Some(values[below] + part * (values[(below + 1).min(last)] - values[below]))
 }
 
 #[cfg(test)]

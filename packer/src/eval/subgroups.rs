@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use serde::{Deserialize, Serialize};
 
-use super::bootstrap::Bootstrap;
+use super::bootstrap::{Bootstrap, LEVEL, percentile};
 use super::metrics::Predictions;
 use super::{Estimate, Metric, Results};
 use crate::Error;
@@ -49,14 +49,18 @@ pub struct Subgroup {
     pub too_few: Option<String>,
 }
 
-/// A metric of the best value minus that of the worst, on the same resamples. Which two these are is taken from the figures themselves, so
-/// that the gap of many values is above zero by chance.
+/// A metric of the best value minus that of the worst, on the same resamples. Which two these are is taken from the figures themselves, so its
+/// interval lies too high, the more values there are; `chance` does not.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gap {
     pub best: String,
     pub worst: String,
     pub difference: Estimate,
+    /// The gap that equally good values would stay below in 95 % of cases: that percentile of the largest minus the smallest deviation of a value from
+    /// its own figure in a resample (Westfall and Young 1993). None if no resample holds every value.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chance: Option<f64>,
 }
 
 /// The images of a split by the values of an attribute.
@@ -155,7 +159,15 @@ impl Results {
             let worst = (0..parts.len()).filter(|part| *part != best).min_by(order)?;
             let minus = |all: &Vec<Option<[f64; 2]>>| Some(all[best]?[m] - all[worst]?[m]);
             let difference = Estimate::new(name, minus(&whole)?, draws.iter().filter_map(minus).collect());
-            Some(Gap { best: parts[best].value.to_owned(), worst: parts[worst].value.to_owned(), difference })
+            let spread = |draw: &Vec<Option<[f64; 2]>>| {
+                let deviations = draw.iter().zip(&whole).map(|(drawn, own)| Some((*drawn)?[m] - (*own)?[m]));
+                let deviations: Option<Vec<f64>> = deviations.collect();
+                let (low, high) = (f64::INFINITY, f64::NEG_INFINITY);
+                let (low, high) = deviations?.iter().fold((low, high), |(low, high), v| (low.min(*v), high.max(*v)));
+                Some(high - low)
+            };
+            let chance = percentile(draws.iter().filter_map(spread).collect(), LEVEL);
+            Some(Gap { best: parts[best].value.to_owned(), worst: parts[worst].value.to_owned(), difference, chance })
         };
         let gaps = METRICS.iter().enumerate().filter_map(|(m, &name)| gap(m, name)).collect();
         self.evaluation.subgroups.push(Subgroups { by: division.by.to_owned(), values, gaps });
@@ -209,15 +221,25 @@ impl Subgroups {
         }
         out.push('\n');
         for gap in &self.gaps {
-            let _ = writeln!(
+            let _ = write!(
                 out,
-                "The gap in {}, {} over {}: {:+.3}, 95 % interval {} (the two were picked by these figures, so some gap is chance).",
+                "The gap in {}, {} over {}: {:+.3}, 95 % interval {}",
                 gap.difference.name.title(),
                 named(&gap.best),
                 named(&gap.worst),
                 gap.difference.value,
                 gap.difference.range("+")
             );
+            match gap.chance {
+                Some(chance) => {
+                    let more = if gap.difference.value > chance { "more" } else { "NOT more" };
+                    let _ = writeln!(
+                        out,
+                        "; {more} than chance, which is up to {chance:.3} among values that are equally good."
+                    );
+                }
+                None => out.push_str(".\n"),
+            }
         }
         if self.gaps.is_empty() {
             out.push_str("There is no gap to report: fewer than two values have figures.\n");

@@ -81,6 +81,9 @@ fn each_value_has_the_figures_of_its_images() {
         let width = |e: &Estimate| e.high.unwrap() - e.low.unwrap();
         let expected = width(north).hypot(width(south));
         assert!((width(&gap.difference) / expected - 1.0).abs() < 0.2, "{} {expected}", width(&gap.difference));
+        // Of two values: 1.96 standard errors of the difference, half the interval.
+        assert!((gap.chance.unwrap() / (expected / 2.0) - 1.0).abs() < 0.2, "{gap:?} {expected}");
+        assert!(gap.difference.value > gap.chance.unwrap());
     }
     let table = results.evaluation.table();
     assert!(
@@ -96,8 +99,25 @@ fn the_gap_is_paired_over_groups() {
         results(200, |i| scores(|_| false)(i / 2 * 2), |i| if i % 2 == 0 { "left" } else { "right" }.into());
     for gap in told_apart(&data, &mut results).gaps {
         let Estimate { value, low, high, .. } = gap.difference;
-        assert_eq!((value, low, high), (0.0, Some(0.0), Some(0.0)));
+        assert_eq!((value, low, high, gap.chance), (0.0, Some(0.0), Some(0.0), Some(0.0)));
     }
+}
+
+/// Twelve values that mean nothing: the best and the worst are far apart, and as far as chance says. The gap of shuffled values is what it should be like.
+#[test]
+fn values_that_mean_nothing_are_apart_by_chance_alone() {
+    let mut above = 0;
+    for shift in 0..20 {
+        let site = |i: usize| format!("{:02}", (i / 2 * 7919 + i / 2 * (i / 2) * (2 * shift + 1) * 31) % 1009 % 12);
+        let (data, mut results) = results(960, scores(|_| false), site);
+        let found = told_apart(&data, &mut results);
+        let gap = &found.gaps[0];
+        assert_eq!((found.values.len(), gap.difference.name), (12, Metric::BalancedAccuracy));
+        assert!(gap.difference.value > 0.05, "{gap:?}");
+        above += usize::from(gap.difference.value > gap.chance.unwrap());
+    }
+    // One in twenty is expected; six or more come once in three thousand times.
+    assert!(above < 6, "{above} of 20");
 }
 
 #[test]
