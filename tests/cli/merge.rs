@@ -22,6 +22,27 @@ fn with_modules() -> tempfile::TempDir {
 const MERGE: &str = "merge --base base --module x --module y --out merged";
 
 #[test]
+fn a_dora_module_is_trained_and_packed_and_takes_part_in_no_merge() {
+    let dir = with_modules();
+    let at = dir.path();
+    let lone = TRAIN.replace("tissue", "lone");
+    good(at, &format!("{lone} --out d --dora --lora-dropout 0.2"));
+    let json = |file: &str| -> Value { serde_json::from_slice(&std::fs::read(at.join(file)).unwrap()).unwrap() };
+    assert_eq!(json("d/adapter_config.json")["use_dora"], true);
+    let method = &json("d/module.json")["training"]["settings"]["method"]["lora"];
+    assert_eq!((&method["dora"], &method["dropout"]), (&true.into(), &0.2.into()));
+    good(at, "bundle --base base --module d --module x --key k.key --out d.medforge");
+    assert!(good(at, "verify d.medforge --trust k.pub").contains("golden vectors agree"));
+    for method in ["average", "ties", "svd"] {
+        let said = refused(at, 1, &format!("merge --base base --module x --module d --out merged --method {method}"));
+        assert!(said.contains("DoRA modules mix but do not fuse: module 2 (task lone, from unnamed)"), "{said}");
+    }
+    assert!(!at.join("merged").exists());
+    let said = refused(at, 1, &format!("{lone} --out e --lora-dropout 1"));
+    assert!(said.contains("--lora-dropout"), "{said}");
+}
+
+#[test]
 fn modules_become_one_model_with_a_head_for_each_task() {
     let dir = with_modules();
     let at = dir.path();

@@ -20,8 +20,8 @@ pub fn row_norms(weight: &Tensor) -> Vec<f32> {
 }
 
 impl Factors {
-    /// What each output is multiplied with before the bias, magnitude / norm of the row of W + B A, for the scale 1 and the site's `weight` [out, in];
-    /// none without magnitudes.
+    /// What each output is multiplied with before the bias, magnitude / norm of the row of W + B A, for the scale 1 and the site's `weight`
+    /// [out, in]; none without magnitudes.
     pub fn gains(&self, weight: &Tensor) -> Option<Vec<f32>> {
         let magnitude = self.magnitude.as_ref()?;
         let norms = self.changed(weight, |row| row.iter().map(|v| v * v).sum::<f64>().sqrt());

@@ -9,8 +9,8 @@
 //!
 //! DoRA modules mix but do not fuse: their rows' lengths are no sum. One alone with weight 1 comes out as it is.
 //!
-//! Refused, naming module and site: DoRA modules beside others, another base, image size or preprocessing, shapes that do not fit, values and weights that are
-//! not finite, numbers out of range.
+//! Refused, naming module and site: DoRA modules beside others, another base, image size or preprocessing, shapes that do not fit, values
+//! and weights that are not finite, numbers out of range.
 
 use std::collections::BTreeMap;
 
