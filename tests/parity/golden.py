@@ -80,7 +80,7 @@ def medmnist(path):
 def preprocessing(path, count=44, most=40):
     """Images of random sizes, by a formula, through the image processors of transformers (by Pillow) and timm's transforms: some pixels of each."""
     assert int(PIL.__version__.split(".")[0]) < 13, "Pillow 13 resizes in another order"
-    chance, cases = random.Random(5), []
+    chance, cases = random.Random(105), []  # a seed that gives both roundings of an odd margin several cases
     kinds = {"BitImageProcessor": BitImageProcessorPil, "CLIPImageProcessor": CLIPImageProcessorPil, "ViTImageProcessor": ViTImageProcessorPil, "timm": None}
     for number in range(count):
         kind = list(kinds)[number % 4]

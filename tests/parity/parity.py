@@ -15,7 +15,7 @@ BASE is a folder of transformers (clip, dinov2 or vit) or timm, DATA a folder wi
  3. lets PEFT write the folder anew, and packer read that: the same probabilities;
  4. packs a bundle: its golden features, and those of the exported graph with the bundle's factors in onnxruntime, are those of
     transformers, to a relative 1e-4 (skipped with --no-bundle).
-With a base of timm, the module's factors are random ones that PEFT made on timm's model, which packer reads.
+With a base of timm, whose crop_pct must be 1, the module's factors are random ones that PEFT made on timm's model, which packer reads.
 Exits with 1 when any check fails.
 """
 import argparse
@@ -150,7 +150,7 @@ def random_timm(folder):
         for name, weight in model.named_parameters():
             if name.endswith("gamma") or name.endswith("bias"):
                 weight.add_(0.1 * torch.randn_like(weight))
-    timm.models.save_for_hf(model, folder, safe_serialization=True)
+    timm.models.save_for_hf(model, folder, safe_serialization=True, model_config={"pretrained_cfg": {"crop_pct": 1.0}})
 
 
 def random_adapter(base, sites, module):
@@ -227,7 +227,8 @@ def check_module(options, base, data, module, scratch):
     save_file({"weight": weight, "bias": bias}, module / "head.safetensors")
     theirs = (feature @ weight.T + bias).softmax(1).numpy()
     ours = predictions(options, data, module, scratch)[0]
-    yield "probability, PEFT reading packer's folder", float(np.abs(theirs - ours).max())
+    made = "packer reading PEFT's adapter" if base.kind == "timm" else "PEFT reading packer's folder"
+    yield f"probability, {made}", float(np.abs(theirs - ours).max())
     for name in ("head.safetensors", "module.json"):
         shutil.copy(module / name, rewritten / name)
     yield "probability, packer reading PEFT's folder", float(np.abs(predictions(options, data, rewritten, scratch)[0] - ours).max())

@@ -85,7 +85,7 @@ impl Writer<'_> {
         let (patch, grid) = (config.patch as i64, self.grid as i64);
         self.integers("shape.cut", &[0, 3, grid, patch, grid, patch]);
         self.integers("shape.patches", &[0, grid * grid, 3 * patch * patch]);
-        self.integers("shape.feature", &[0, hidden]);
+        self.integers("shape.feature", &[0, config.features() as i64]);
         self.integers("shape.split", &[0, 0, heads, hidden / heads]);
         self.integers("shape.merge", &[0, 0, hidden]);
         self.integers("shape.cls", &[1, hidden]);
@@ -105,11 +105,19 @@ impl Writer<'_> {
         for block in 0..config.layers {
             x = self.block(&x, block, block + 1 == config.layers)?;
         }
-        let x = self.node("Reshape", "cls.flat", &[&x, "shape.feature"], vec![]);
-        let mut feature = self.layer_norm(&x, "norm")?;
-        if let Some(width) = config.projection {
-            feature = self.linear(&feature, PROJECTION, config.hidden, width, false)?;
-        }
+        let flat = |this: &mut Self, x: &str| this.node("Reshape", "cls.flat", &[x, "shape.feature"], vec![]);
+        let feature = match config.projection {
+            None => {
+                let x = flat(self, &x);
+                self.layer_norm(&x, "norm")?
+            }
+            // A product with factors of each image needs the tokens' dimension, though there is one token.
+            Some(width) => {
+                let x = self.layer_norm(&x, "norm")?;
+                let x = self.linear(&x, PROJECTION, config.hidden, width, false)?;
+                flat(self, &x)
+            }
+        };
         self.node_named("Identity", "output", &[&feature], vec![], "feature");
         let dims = [Dim::Symbol("N".into()), Dim::Size(config.features())];
         self.graph.output.push(value_info("feature", &dims));

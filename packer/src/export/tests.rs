@@ -9,7 +9,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use medforge_runtime::bundle::{Manifest, Trust, VerifiedBundle, assemble, list, verify};
 use medforge_runtime::classify::{Classifier, Precision};
 use medforge_runtime::image::RgbImage8;
-use medforge_runtime::onnx::{DataLocation, GraphProto, ModelProto, StringStringEntryProto};
+use medforge_runtime::onnx::{DataLocation, GraphProto, ModelProto, NodeProto, StringStringEntryProto};
 use medforge_runtime::tensors::{self, Tensor};
 use medforge_runtime::{Class, Error as RuntimeError};
 use prost::Message;
@@ -99,6 +99,18 @@ fn the_runtime_computes_what_packer_does() {
                 assert!(difference < 1e-4, "{family:?} {targets} at {size}: {difference:.1e}");
             }
         }
+    }
+}
+
+/// Factors `[N, in, R]` want tokens `[N, T, in]`: of `[N, in]` a general engine makes one image with N tokens.
+#[test]
+fn factors_meet_tokens_in_every_graph() {
+    for family in FAMILIES {
+        let model = ModelProto::decode(&*onnx::Graph::new(&small(family), 8).unwrap().self_contained()).unwrap();
+        let nodes = model.graph.unwrap().node;
+        let flat = nodes.iter().position(|node| node.name == "cls.flat").unwrap();
+        let adapted = |node: &NodeProto| node.input.iter().any(|input| input.contains(".lora_"));
+        assert!(nodes[..flat].iter().any(adapted) && !nodes[flat..].iter().any(adapted), "{family:?}");
     }
 }
 

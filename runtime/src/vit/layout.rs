@@ -143,13 +143,19 @@ impl<'a> Reader<'a> {
             blocks.push(names);
             x = out;
         }
-        let x = self.reshape(x, &[0, hidden as i64])?;
-        let (mut x, norm) = self.layer_norm(x, hidden)?;
-        let mut projection = None;
-        if self.next("MatMul") {
-            let (y, names) = self.linear(x, hidden, self.outputs()?)?;
-            (x, projection) = (y, Some(names));
-        }
+        let (x, norm, projection) = match self.next("Reshape") {
+            true => {
+                let x = self.reshape(x, &[0, hidden as i64])?;
+                let (x, norm) = self.layer_norm(x, hidden)?;
+                (x, norm, None)
+            }
+            false => {
+                let (x, norm) = self.layer_norm(x, hidden)?;
+                let outputs = self.outputs()?;
+                let (x, names) = self.linear(x, hidden, outputs)?;
+                (self.reshape(x, &[0, outputs as i64])?, norm, Some(names))
+            }
+        };
         let feature = self.take("Identity", &[x], &[])?;
         (feature == "feature" && self.nodes.is_empty()).then_some(())?;
         Some(Layout {
