@@ -33,11 +33,6 @@ pub struct DeviceArg {
 impl DeviceArg {
     /// Opens the device; with `half` frozen weights and activations are f16, which only a GPU can.
     pub fn open(self, half: bool) -> Result<Opened, Error> {
-        self.within(half, None)
-    }
-
-    /// [`DeviceArg::open`], for buffers of at most `budget` bytes.
-    pub fn within(self, half: bool, budget: Option<u64>) -> Result<Opened, Error> {
         let number = match self.device {
             Choice::Cpu => None,
             Choice::Gpu(number) => Some(number),
@@ -45,7 +40,7 @@ impl DeviceArg {
         };
         match number {
             Some(number) => {
-                let gpu = Gpu::open(Options { number, half, budget, ..Options::default() })?;
+                let gpu = Gpu::open(Options { number, half, ..Options::default() })?;
                 let adapter = &gpu.engine().adapter;
                 eprintln!(
                     "computing on gpu:{}, {} ({}, {})",
@@ -57,10 +52,7 @@ impl DeviceArg {
                 let what = "f16 needs a GPU; pass --device gpu, or leave it at f32".into();
                 Err(Error::Option { name: "--precision", what })
             }
-            None => {
-                let bytes = budget.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(usize::MAX);
-                Ok(Opened::Cpu(Cpu::within(bytes)))
-            }
+            None => Ok(Opened::Cpu(Cpu::new())),
         }
     }
 }

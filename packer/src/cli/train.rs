@@ -180,12 +180,12 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
         validation: validation.len(),
         file: fs::metadata(args.base.join(FILES[2])).map_or(0, |file| file.len()),
     };
-    let plan = Plan::new(&vit, &settings, counts, bound)?;
-    let device = || args.device.within(half, bound.map(|bound| bound - plan.beside_device(&vit)));
+    let opened = args.device.open(half)?;
+    let plan = on_device!(opened, device => Plan::new(device, &vit, &settings, counts, bound)?);
     if args.dry_run {
         let parts = [&training[..], &validation];
         let dry = dry_run::DryRun { vit: &vit, data: &data, parts, settings: &settings, counts, plan, bound, options };
-        return dry.run(&device()?, args.json);
+        return dry.run(&opened, args.json);
     }
     let both: Vec<usize> = training.iter().chain(&validation).copied().collect();
     let images = Images::load(&data, &both, &preprocessing)?;
@@ -201,7 +201,6 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
     let mut observer =
         Console::new(&checkpoint, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
     let examples = Examples { classes: &data.classes, images: &images, training, validation, head: head.as_ref() };
-    let opened = device()?;
     observer.profile = match &opened {
         Opened::Gpu(gpu) => args.profile.then(|| Profiling::new(gpu.clone())),
         Opened::Cpu(_) if args.profile => {
@@ -210,12 +209,11 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
         }
         Opened::Cpu(_) => None,
     };
-    let cut = bound.map(|bound| {
-        let cut = on_device!(opened, device => plan.cut.on(device, &vit, &settings));
-        let (taken, most) = (mebibytes(plan.memory.total()), mebibytes(bound));
-        eprintln!("memory: about {taken} of {most}; {}", passes(cut, settings.batch));
-        cut
-    });
+    if let Some(bound) = bound {
+        let (taken, bound) = (mebibytes(plan.memory.total()), mebibytes(bound));
+        eprintln!("memory: about {taken} of {bound}; {}", passes(plan.cut, settings.batch));
+    }
+    let cut = bound.map(|_| plan.cut);
     let trained =
         on_device!(opened, device => train_cut(device, &vit, examples, &settings, cut, resume, &mut observer));
     observer.bar.finish_and_clear();

@@ -1,8 +1,8 @@
 //! A device that computes nothing and counts: what a computation takes in memory, before it is begun.
 //!
 //! It asks a pool like the processor's for every buffer that [`Cpu`](super::cpu::Cpu) asks for, in the same order, and keeps none
-//! of the values. A GPU takes as much or less: it stores no scores of large attentions, and with f16 half of most buffers.
-//! Whatever it is asked for, it answers with zeros.
+//! of the values. A GPU takes about as much (see [`Device::overhead`]), or less: it stores no scores of large attentions, and with
+//! f16 half of most buffers. Whatever it is asked for, it answers with zeros.
 
 use std::sync::Arc;
 
@@ -27,16 +27,10 @@ const VALUE: u64 = size_of::<f32>() as u64;
 impl Meter {
     /// A device that holds on to every buffer for later.
     pub fn new() -> Self {
-        Meter { pool: Arc::new(Pool::new(usize::MAX)) }
+        Meter { pool: Arc::new(Pool::new()) }
     }
 
-    /// Lets go of the buffers out of use and begins to count anew; from now on none is held on to where more than `bytes` would
-    /// be taken with it.
-    pub fn begin(&self, bytes: u64) {
-        self.pool.begin(usize::try_from(bytes / VALUE).unwrap_or(usize::MAX));
-    }
-
-    /// Bytes of all buffers, in use or kept for later: now, and the most that ever were at once.
+    /// Bytes of all buffers, in use or kept for later: now, and the most that were at once since the last bound.
     pub fn held(&self) -> (u64, u64) {
         let (now, most) = self.pool.held();
         (now as u64 * VALUE, most as u64 * VALUE)
@@ -75,6 +69,9 @@ impl Device for Meter {
     }
     fn zeros(&self, len: usize) -> Buffer {
         self.take(len)
+    }
+    fn bound(&self, bytes: u64) {
+        self.pool.bound(usize::try_from(bytes / VALUE).unwrap_or(usize::MAX));
     }
 
     fn matmul(&self, _: Form, size: Size, _: f64, _: &Buffer, _: &Buffer) -> Buffer {

@@ -106,6 +106,13 @@ pub trait Device: Clone {
     fn memory_left(&self) -> Option<u64> {
         None
     }
+    /// From now on holds on to no buffer out of use where more than `bytes` would be taken with it. What is in use is not bounded
+    /// by a device whose memory is the program's own.
+    fn bound(&self, bytes: u64);
+    /// How much more the buffers of a pass take than a [`meter::Meter`] counts, in percent.
+    fn overhead(&self) -> u64 {
+        0
+    }
     /// The gradient of a loss to itself: 1, or a power of two where gradients are kept in a narrow type. What comes of it
     /// is scaled by the same factor until [`Device::adamw`] or [`Device::sgd`] takes it out again.
     fn loss_gradient(&self) -> Self::Buffer {

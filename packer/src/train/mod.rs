@@ -335,10 +335,12 @@ impl<'a, D: Device + 'static> Run<'a, D> {
 
     /// Cuts batches otherwise than the device's memory asks for.
     fn cut(&mut self, cut: Cut) {
-        let Cut { per_pass, recompute } = cut.on(self.device, self.vit, self.settings);
-        self.per_pass = per_pass;
-        self.at_once = predict::batch(self.device, &self.vit.config, self.settings.size).min(per_pass);
-        self.recompute = recompute;
+        self.per_pass = cut.per_pass;
+        self.recompute = cut.recompute;
+        self.at_once = predict::batch(self.device, &self.vit.config, self.settings.size);
+        if cut.per_pass < self.settings.batch {
+            self.at_once = self.at_once.min(cut.per_pass);
+        }
     }
 
     /// One batch: forward, backward, AdamW; in several passes where it does not fit the device. The loss stays on the device.

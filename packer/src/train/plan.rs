@@ -11,7 +11,7 @@ use crate::device::Device;
 use crate::device::meter::Meter;
 use crate::tape::{Tape, Tensor as Matrix, Var};
 
-use super::{Run, Settings, limit};
+use super::{Run, Settings, limit, per_pass};
 
 /// How the images of a batch go through the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -57,21 +57,17 @@ pub struct Plan {
     pub memory: Memory,
 }
 
-/// What the program, its threads and their scratch take beside everything that is counted: 25 MiB were measured with a ViT-S/14 on
-/// two threads, rounded up for larger bases and more threads.
-const PROGRAM: u64 = 48 << 20;
-
 impl Cut {
     /// This cut where the device's buffers allow it, else as much of it as they do.
-    pub fn on(self, device: &impl Device, vit: &Vit, settings: &Settings) -> Cut {
+    pub(super) fn on(self, device: &impl Device, vit: &Vit, settings: &Settings) -> Cut {
         Cut { per_pass: self.per_pass.min(limit(device, &vit.config, settings)), ..self }
     }
 
     /// The ways to cut a batch, the fastest first.
     ///
-    /// Fewer images at once come before recomputation: a pass of one image costs the processor little more per image than one of
-    /// eight, while recomputed blocks cost their forward pass again, half of all that a LoRA step does (figures in
-    /// docs/results/training.md).
+    /// Fewer images at once come before recomputation, which runs each block's forward pass a second time. At about equal memory a
+    /// ViT-S/14 (112 px, 240 MiB) trained 8.4 images per CPU-second with one image at once and 6.7 with three and recomputed
+    /// blocks, a CLIP ViT-B/16 (224 px, 800 to 843 MiB) 1.03 and .75; with all eight at once it was 11.3 and 1.16.
     fn candidates(batch: usize) -> impl Iterator<Item = Cut> {
         let mut sizes: Vec<usize> = (1..=batch).map(|passes| batch.div_ceil(passes)).collect();
         sizes.dedup();
@@ -87,19 +83,26 @@ impl Memory {
 }
 
 impl Plan {
-    /// The fastest cut that keeps the process within `bound` bytes; the whole batch at once where there is no bound.
+    /// The fastest cut that keeps the process within `bound` bytes, to which the device is then held; the whole batch at once where
+    /// there is no bound.
     ///
     /// # Errors
     /// [`Error::Memory`]: the least bound that would do is above this one.
-    pub fn new(vit: &Vit, settings: &Settings, counts: Counts, bound: Option<u64>) -> Result<Plan, Error> {
+    pub fn new<D: Device>(
+        device: &D,
+        vit: &Vit,
+        settings: &Settings,
+        counts: Counts,
+        bound: Option<u64>,
+    ) -> Result<Plan, Error> {
         let meter = Meter::new();
         let mut run = Run::new(&meter, vit, counts.classes, None, settings)?;
         let trained = 4 * run.parameters.lengths().map(|(_, len)| len as u64).sum::<u64>();
         let base = base_bytes(vit);
         let begun = meter.held().0;
-        // Weights and two moments on the host and in the file's bytes; with a validation part the best epoch's weights too,
-        // which also stay.
-        let copies = if counts.validation > 0 { 9 } else { 6 };
+        // Weights and two moments on the host, in the making of the file and in the file's bytes; with a validation part the best
+        // epoch's weights too, which also stay.
+        let copies = if counts.validation > 0 { 13 } else { 9 };
         let pixels = 3 * (settings.size * settings.size) as u64;
         let memory = Memory {
             weights: base + begun - 2 * trained,
@@ -107,34 +110,37 @@ impl Plan {
             activations: 0,
             images: pixels * (counts.training + counts.validation + 4 * settings.batch) as u64,
             checkpoint: copies * trained,
-            program: PROGRAM,
+            program: program(),
         };
-        let mut with = |cut: Cut, device: u64| {
-            meter.begin(device);
+        let percent = 100 + device.overhead();
+        let mut with = |cut: Cut, activations: u64| {
+            let cut = cut.on(device, vit, settings);
+            meter.bound(begun + activations / percent * 100);
             run.cut(cut);
             measure(&mut run, settings, counts);
-            let activations = meter.held().1 - begun;
-            meter.begin(u64::MAX);
-            Plan { cut, memory: Memory { activations, ..memory } }
+            let counted = meter.held().1 - begun;
+            Plan { cut, memory: Memory { activations: (counted * percent).div_ceil(100), ..memory } }
         };
         let Some(bound) = bound else {
-            let per_pass = settings.batch.min(vit.config.images_per_pass(settings.size));
-            return Ok(with(Cut { per_pass, recompute: false }, u64::MAX));
+            let per_pass = per_pass(device, &vit.config, settings);
+            return Ok(with(Cut { per_pass, recompute: false }, u64::MAX / 200));
         };
-        let least = with(Cut { per_pass: 1, recompute: true }, 0).memory.total().max(base + counts.file + PROGRAM);
+        let least = with(Cut { per_pass: 1, recompute: true }, 0).memory.total().max(base + counts.file + program());
         if least > bound {
             return Err(Error::Memory { bound, least });
         }
-        let device = bound - (memory.total() - begun);
-        let mut candidates = Cut::candidates(settings.batch).map(|cut| with(cut, device));
+        let left = bound - memory.total();
+        let mut candidates = Cut::candidates(settings.batch).map(|cut| with(cut, left));
         let plan = candidates.find(|plan| plan.memory.total() <= bound);
-        Ok(plan.expect("the last candidate is the one that the least bound was computed for"))
+        device.bound(left + begun);
+        Ok(plan.unwrap_or_else(|| with(Cut { per_pass: 1, recompute: true }, 0)))
     }
+}
 
-    /// Bytes of all that is not on the device.
-    pub fn beside_device(&self, vit: &Vit) -> u64 {
-        base_bytes(vit) + self.memory.images + self.memory.checkpoint + self.memory.program
-    }
+/// What the program, its threads and their scratch take beside everything that is counted: 25 to 29 MiB were measured on two
+/// threads; some is left over.
+fn program() -> u64 {
+    (32 + 8 * rayon::current_num_threads() as u64) << 20
 }
 
 /// Bytes of the base's weights in f32.

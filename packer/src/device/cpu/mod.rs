@@ -42,13 +42,7 @@ pub struct Cpu<T: Real = f32> {
 
 impl<T: Real> Cpu<T> {
     pub fn new() -> Self {
-        Self::within(usize::MAX)
-    }
-
-    /// A device that holds on to no buffer out of use where it would take more than `bytes` with it. What is in use is not
-    /// bounded.
-    pub fn within(bytes: usize) -> Self {
-        Cpu { pool: Arc::new(Pool::new(bytes / size_of::<T>())), poison: false }
+        Cpu { pool: Arc::new(Pool::new()), poison: false }
     }
 
     /// A device whose fresh buffers are full of NaN, so that a value left unwritten is seen. For tests.
@@ -113,6 +107,10 @@ impl<T: Real> Device for Cpu<T> {
         let mut values = self.take(len);
         values.fill(T::ZERO);
         self.wrap(values)
+    }
+
+    fn bound(&self, bytes: u64) {
+        self.pool.bound(usize::try_from(bytes).unwrap_or(usize::MAX) / size_of::<T>());
     }
 
     fn matmul(&self, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer) -> Self::Buffer {

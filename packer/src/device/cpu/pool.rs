@@ -33,9 +33,8 @@ impl<T: Copy> Chunk<T> {
 }
 
 impl<T> Pool<T> {
-    /// A pool that gives its free buffers back to the system rather than hold more than `limit` values.
-    pub fn new(limit: usize) -> Self {
-        Pool { state: Mutex::new(State { free: HashMap::new(), unused: 0, held: 0, peak: 0, limit }) }
+    pub fn new() -> Self {
+        Pool { state: Mutex::new(State { free: HashMap::new(), unused: 0, held: 0, peak: 0, limit: usize::MAX }) }
     }
 
     /// Values that are held now, in use or free, and the most that ever were at once.
@@ -44,8 +43,9 @@ impl<T> Pool<T> {
         (state.held, state.peak)
     }
 
-    /// Gives the free buffers back and begins to count anew, now with another limit.
-    pub fn begin(&self, limit: usize) {
+    /// Gives the free buffers back to the system and begins to count anew; from now on gives them back rather than hold more than
+    /// `limit` values.
+    pub fn bound(&self, limit: usize) {
         let mut state = self.lock();
         state.free.clear();
         state.held -= std::mem::take(&mut state.unused);

@@ -319,6 +319,11 @@ impl Engine {
         (pool.held, pool.peak)
     }
 
+    /// Lowers the budget.
+    pub fn bound(&self, bytes: u64) {
+        lock(&self.pool).bound(bytes);
+    }
+
     /// Bytes of the budget, if there is one, that nothing uses.
     pub fn memory_left(&self) -> Option<u64> {
         lock(&self.pool).left()

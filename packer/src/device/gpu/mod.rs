@@ -56,7 +56,7 @@ pub struct Options {
     pub number: Option<usize>,
     /// Frozen weights and activations in f16.
     pub half: bool,
-    /// Bytes that may be used, if fewer than there are.
+    /// Bytes that may be used; all there are if there is none.
     pub budget: Option<u64>,
     /// Other forms of the kernels than the adapter would get.
     pub tuning: Option<Tuning>,
@@ -76,7 +76,7 @@ impl Gpu {
         }
         let tuning = options.tuning.unwrap_or_else(|| Tuning::of(&description));
         let precision = if options.half { Element::F16 } else { Element::F32 };
-        let budget = options.budget.into_iter().chain(description.memory).min();
+        let budget = options.budget.or(description.memory);
         let engine = Engine::open((description, adapter), tuning, precision, budget, options.poison)?;
         let state = [SCALE.to_bits(), 0, 0, 0];
         let scaler = options.half.then(|| engine.upload(bytemuck::cast_slice(&state), 4, Element::F32));
@@ -145,6 +145,15 @@ impl Device for Gpu {
 
     fn memory_left(&self) -> Option<u64> {
         self.engine.memory_left()
+    }
+
+    fn bound(&self, bytes: u64) {
+        self.engine.bound(bytes);
+    }
+
+    /// Scores before their softmax, their padding, partial sums.
+    fn overhead(&self) -> u64 {
+        25
     }
 
     fn loss_gradient(&self) -> Buffer {

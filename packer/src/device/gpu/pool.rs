@@ -91,6 +91,10 @@ impl Pool {
         true
     }
 
+    pub fn bound(&mut self, bytes: u64) {
+        self.budget = Some(self.budget.map_or(bytes, |budget| budget.min(bytes)));
+    }
+
     /// Bytes of the budget that nothing uses.
     pub fn left(&self) -> Option<u64> {
         Some(self.budget?.saturating_sub(self.held - self.unused))
