@@ -683,6 +683,27 @@ typedef struct {
   double ood_threshold;
 } medforge_classification;
 
+// Where in an image a result comes from: how much of what the base made of it was mixed of each of its patches (attention rollout). It says where
+// the network looked, and not for which class; it is no segmentation and no evidence that the answer is right. What it points to lives
+// until its results are freed.
+typedef struct {
+  // sizeof(medforge_map), set before the call: what lies beyond it is not written.
+  size_t struct_size;
+  // Patches a side.
+  size_t grid;
+  // grid * grid values, rows from the top: at least 0 each, and 1 together.
+  const float *values;
+  // The left edge of the part of the image that the grid lies over, in pixels of the image as it was given. What is beside that part was cut off
+  // and not seen.
+  double left;
+  // The part's top edge.
+  double top;
+  // The part's width.
+  double width;
+  // The part's height.
+  double height;
+} medforge_map;
+
 // Bytes in memory.
 typedef struct {
   // sizeof(medforge_memory), set before the call: what lies beyond it is not written.
@@ -835,6 +856,16 @@ medforge_result medforge_classify(const medforge_classifier *classifier,
                                   const medforge_classify_options *options,
                                   medforge_results **results);
 
+// As medforge_classify, with the same answers to the last bit; each result also has a map, which medforge_results_map gives.
+//
+// # Safety
+// As for medforge_classify.
+medforge_result medforge_explain(const medforge_classifier *classifier,
+                                 const medforge_image *images,
+                                 size_t image_count,
+                                 const medforge_classify_options *options,
+                                 medforge_results **results);
+
 // How many results there are: as many as images were given.
 //
 // # Safety
@@ -848,6 +879,14 @@ medforge_result medforge_results_count(const medforge_results *results, size_t *
 medforge_result medforge_results_get(const medforge_results *results,
                                      size_t index,
                                      medforge_classification *classification);
+
+// Where in its image result `index`, counted from 0, comes from. Results of medforge_classify have no map.
+//
+// # Safety
+// `results` came from medforge_explain or medforge_classify and is not freed; `map` points to a struct that begins with its size.
+medforge_result medforge_results_map(const medforge_results *results,
+                                     size_t index,
+                                     medforge_map *map);
 
 // Frees results. NULL is allowed.
 //

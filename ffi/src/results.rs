@@ -98,9 +98,9 @@ unsafe impl Growing for Classification {
     const LEAST: usize = std::mem::offset_of!(Classification, calibrated);
 }
 
-/// Where in an image a result comes from: how much of what the base made of it was mixed of each of its patches (attention rollout). It says where
-/// the network looked, and not for which class; it is no segmentation and no evidence that the answer is right. What it points to lives
-/// until its results are freed.
+/// Where in an image a result comes from: how much of what the base made of it was mixed of each of its patches (attention rollout over
+/// the last three blocks). It says where the network looked, and not for which class; it is a weak sign, no segmentation, and no evidence that the answer is right. What
+/// it points to lives until its results are freed.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Map {

@@ -13,7 +13,7 @@ import zlib
 
 WIDTH, HEIGHT = 1200, 2400
 packer = pathlib.Path(sys.argv[1]).resolve()
-scratch = tempfile.TemporaryDir()
+scratch = tempfile.TemporaryDirectory()
 place = pathlib.Path(sys.argv[2] if len(sys.argv) > 2 else scratch.name).resolve()
 place.mkdir(parents=True, exist_ok=True)
 chromium = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None) or sys.exit("there is no Chromium")

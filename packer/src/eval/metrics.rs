@@ -277,7 +277,7 @@ mod tests {
     #[test]
     fn a_class_by_itself_is_what_can_be_counted_by_hand() {
         let labels = [0, 0, 0, 1, 1];
-        let ones = [0.1, 0.4, 0.6, 0.6, 0.9f32];
+        let ones = [0.1, 0.38, 0.62, 0.62, 0.9f32];
         let rows: Vec<f32> = ones.iter().flat_map(|p| [1.0 - p, *p]).collect();
         let predictions = Predictions::new(&rows, &labels, 2).unwrap();
         let [sensitivity, specificity, precision, area] = predictions.of_class(1, &[1; 5]).map(Option::unwrap);
@@ -288,11 +288,10 @@ mod tests {
         let third = 1.0 / 3.0;
         assert_eq!(predictions.roc(1), [(0.0, 0.0), (0.0, 0.5), (third, 1.0), (1.0, 1.0)]);
         let bins = predictions.bins(&[1, 1, 2, 1, 1]);
-        // Two thirds belong to the bin below.
         let of = |p: f64| bins[(p * 15.0).ceil() as usize - 1];
         assert_eq!((of(0.9).weight, of(0.9).hits), (2.0, 2.0));
-        assert_eq!((of(0.6).weight, of(0.6).hits), (4.0, 2.0));
-        assert!((of(0.6).confidence - 2.4).abs() < 1e-6);
+        assert_eq!((of(0.62).weight, of(0.62).hits), (4.0, 2.0));
+        assert!((of(0.62).confidence - 2.48).abs() < 1e-6);
     }
 
     #[test]

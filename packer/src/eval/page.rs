@@ -171,9 +171,10 @@ impl Evaluated<'_> {
         vec![
             Block::Heading("Where predictions come from".into()),
             Block::Text(
-                "Each image as the base sees it, and beside it what speaks for the predicted class (gradient times activation of the patches that enter \
-                 the last block): yellow most, no colour nothing. Wrong answers come first, those whose truth seemed least likely before others; then \
-                 right ones of each class. A map shows what the module looked at. It is no segmentation, and no evidence that an answer is right."
+                "Each image as the base sees it, and below it what speaks for the predicted class (gradient times input, patch by patch): yellow most, no \
+                 colour nothing. Wrong answers come first, those whose truth seemed least likely before others; then right ones of each class. A map shows \
+                 what sways the module. It is no segmentation, says little of a class that is told by what is missing, and is no evidence that an \
+                 answer is right."
                     .into(),
             ),
             Block::Gallery(Gallery {

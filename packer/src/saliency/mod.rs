@@ -1,7 +1,9 @@
 //! Saliency: where in an image a prediction comes from. Written over the image as PNG.
 //!
-//! It is Grad-CAM (Selvaraju et al. 2017, section 3) on the tokens of a vision transformer, weighted token by token as Chefer et al.
-//! (2021, section 4, "GradCAM") do: gradient times activation of the patch tokens that enter the last block, from the logit of the predicted class.
+//! Gradient times input (Shrikumar et al. 2016, arXiv 1605.01713) on the patch tokens that enter the first block, from the logit of the predicted
+//! class, against an image whose patches are all alike: `relu((x - mean x) . dlogit/dx)` for each patch. Grad-CAM's place (Selvaraju et al. 2017), the tokens that enter
+//! the last block, was tried and left: a vision transformer has mixed its tokens by then, and on images of which one region alone carries the
+//! class the map's mass there was that of an even map.
 
 use crate::base::{Vit, VitConfig};
 use crate::data::Images;
@@ -66,7 +68,7 @@ pub fn maps<D: Device + 'static>(
         };
         answers.iter().zip(features.chunks_exact(width)).flat_map(of_logit).collect()
     };
-    let [_, tokens, gradient] = predictor.traced(pixels, config.layers - 1, slope)?;
+    let [_, tokens, gradient] = predictor.traced(pixels, 0, slope)?;
     let each = tokens.len() / answers.len();
     let pairs = tokens.chunks_exact(each).zip(gradient.chunks_exact(each));
     let maps = pairs.map(|(tokens, gradient)| positive(tokens, gradient, config.hidden));
@@ -79,12 +81,18 @@ pub fn maps<D: Device + 'static>(
     Ok(answers.into_iter().zip(maps.collect::<Vec<_>>()).map(saliency).collect())
 }
 
-/// Of each patch the positive part of the sum of gradient times activation over its `hidden` values, divided by the largest of all. The first
-/// token is the CLS token and left out.
+/// Of each patch the positive part of the sum over its `hidden` values of gradient times activation less the patches' mean, divided by the largest of all. The
+/// first token is the CLS token and left out.
 fn positive(tokens: &[f32], gradient: &[f32], hidden: usize) -> Vec<f32> {
-    let product = |(x, dx): (&[f32], &[f32])| x.iter().zip(dx).map(|(x, dx)| f64::from(x * dx)).sum::<f64>().max(0.0);
-    let values: Vec<f64> =
-        tokens.chunks_exact(hidden).zip(gradient.chunks_exact(hidden)).skip(1).map(product).collect();
+    let patches = || tokens.chunks_exact(hidden).skip(1);
+    let count = patches().count() as f64;
+    let mut mean = vec![0.0; hidden];
+    patches().for_each(|patch| mean.iter_mut().zip(patch).for_each(|(m, x)| *m += f64::from(*x) / count));
+    let product = |(patch, slope): (&[f32], &[f32])| {
+        let all = patch.iter().zip(slope).zip(&mean);
+        all.map(|((x, dx), mean)| (f64::from(*x) - mean) * f64::from(*dx)).sum::<f64>().max(0.0)
+    };
+    let values: Vec<f64> = patches().zip(gradient.chunks_exact(hidden).skip(1)).map(product).collect();
     let most = values.iter().copied().fold(0.0, f64::max);
     values.into_iter().map(|value| if most > 0.0 { value / most } else { 0.0 } as f32).collect()
 }

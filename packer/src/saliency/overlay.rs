@@ -24,11 +24,10 @@ pub fn overlay(rgb: &[u8], side: usize, values: &[f32], grid: usize) -> Result<V
     picture(heated(rgb, side, values, grid), side, side)
 }
 
-/// The image, and beside it [`overlay`].
+/// The image, and below it [`overlay`].
 pub fn pair(rgb: &[u8], side: usize, values: &[f32], grid: usize) -> Result<Vec<u8>, Error> {
-    let hot = heated(rgb, side, values, grid);
-    let rows = rgb.chunks_exact(3 * side).zip(hot.chunks_exact(3 * side));
-    picture(rows.flat_map(|(plain, hot)| [plain, hot].concat()).collect(), 2 * side, side)
+    let both = [rgb, &heated(rgb, side, values, grid)].concat();
+    picture(both, side, 2 * side)
 }
 
 fn picture(rgb: Vec<u8>, width: usize, height: usize) -> Result<Vec<u8>, Error> {
@@ -92,8 +91,8 @@ mod tests {
         let expected = [253.0, 231.0, 37.0].map(|c: f64| (c * OPACITY + 100.0 * (1.0 - OPACITY)).round() as u8);
         assert_eq!(hot.get_pixel(7, 7).0, expected);
         let both = read(pair(&image, 8, &[0.0, 0.0, 0.0, 0.3], 2).unwrap());
-        assert_eq!(both.dimensions(), (16, 8));
-        assert_eq!((both.get_pixel(7, 7).0, both.get_pixel(15, 7).0), ([100; 3], expected));
+        assert_eq!(both.dimensions(), (8, 16));
+        assert_eq!((both.get_pixel(7, 7).0, both.get_pixel(7, 15).0), ([100; 3], expected));
         // A map of nothing leaves the image as it is.
         assert!(read(overlay(&image, 8, &[0.0; 4], 2).unwrap()).pixels().all(|pixel| pixel.0 == [100; 3]));
     }

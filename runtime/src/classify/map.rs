@@ -1,14 +1,15 @@
 //! Where in an image a classification comes from.
 
 /// How much of what the base made of an image was mixed of each of its patches: attention rollout (Abnar & Zuidema 2020, arXiv 2005.00928,
-/// section 3).
+/// section 3) over the last three blocks, or all if there are fewer.
 ///
 /// With `A` the attention `[tokens, tokens]` of a block, the mean over its heads, and `M = (A + I) / 2` for the residual, it is the CLS token's row of
-/// `M_L ... M_1` over all L blocks, without the CLS token's own share, brought to a sum of one. Of a mixture it is the sum over its
+/// `M_L M_(L-1) M_(L-2)`, L being the last block, without the CLS token's own share, brought to a sum of one. Of a mixture it is the sum over its
 /// networks with the weights of this image, negative ones counted as zero.
 ///
-/// It says where the network looked, and not for which class nor which way: every class of an image has the same map. It is no
-/// segmentation and no evidence that the answer is right.
+/// It says where the network looked, and not for which class nor which way: every class of an image has the same map. It is a weak sign (on
+/// images of which one region alone carries the class, that region has about one and a half times the mass that it would have of an
+/// even map), no segmentation, and no evidence that the answer is right.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Map {
     /// Patches a side.

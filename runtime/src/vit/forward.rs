@@ -7,7 +7,7 @@
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::adapter::Branch;
-use super::rollout::Rollout;
+use super::rollout::{BLOCKS, Rollout};
 use super::{Adapter, Block, Linear, Vit, Weight};
 use crate::kernel::{self, Activation, Attend, Factor, Int8Rows, Low, Panels, layer_norm};
 use crate::{Error, memory};
@@ -132,7 +132,7 @@ impl Vit {
             }
             let adapters: Vec<_> = leaders.iter().map(|&leader| &rows[leader].1.blocks[number]).collect();
             self.block(&self.blocks[number], &mut streams, &adapters, number == last, threads);
-            for (rollout, stream) in rollouts.iter_mut().zip(&streams) {
+            for (rollout, stream) in rollouts.iter_mut().zip(&streams).filter(|_| number + BLOCKS > last) {
                 rollout.push(self.attended(stream, if number == last { 1 } else { self.tokens() }, threads)?);
             }
         }
