@@ -683,9 +683,9 @@ typedef struct {
   double ood_threshold;
 } medforge_classification;
 
-// Where in an image a result comes from: how much of what the base made of it was mixed of each of its patches (attention rollout). It says where
-// the network looked, and not for which class; it is no segmentation and no evidence that the answer is right. What it points to lives
-// until its results are freed.
+// Where in an image a result comes from: how much of what the base made of it was mixed of each of its patches (attention rollout over
+// the last three blocks). It says where the network looked, and not for which class; it is a weak sign, no segmentation, and no evidence that the answer is right. What
+// it points to lives until its results are freed.
 typedef struct {
   // sizeof(medforge_map), set before the call: what lies beyond it is not written.
   size_t struct_size;

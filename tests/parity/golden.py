@@ -126,7 +126,8 @@ def make_timm(folder):
     sites = r"blocks\..*(qkv|attn\.proj|fc1|fc2)"
     for name, lora in {"lora": LoraConfig(r=2, lora_alpha=3, target_modules=sites),
                        "rslora": LoraConfig(r=4, lora_alpha=3, target_modules=["qkv"], use_rslora=True),
-                       "patterns": LoraConfig(r=2, lora_alpha=3, target_modules=sites, rank_pattern={"qkv": 3, "blocks.1.attn.proj": 1}, alpha_pattern={"fc1": 5, "blocks.1.attn.qkv": 2})}.items():
+                       "patterns": LoraConfig(r=2, lora_alpha=3, target_modules=sites, rank_pattern={"qkv": 3, "blocks.1.attn.proj": 1}, alpha_pattern={"fc1": 5, "blocks.1.attn.qkv": 2}),
+                       "dora": LoraConfig(r=2, lora_alpha=3, target_modules=sites, use_dora=True)}.items():
         base = new()
         base.load_state_dict(model.state_dict())
         adapted = get_peft_model(base, lora)

@@ -181,7 +181,18 @@ fn a_bounded_training_learns_as_an_unbounded_one() {
     let examples = Examples { classes: &dataset.classes, images: &images, training, validation, head: None };
     let with =
         |cut| train_cut(&Cpu::<f32>::poisoned(), &vit, examples, &settings, Some(cut), None, &mut Unobserved).unwrap();
-    assert_same(&whole, &with(Cut { per_pass: 5, recompute: true }));
+    let again = with(Cut { per_pass: 5, recompute: true });
+    // The validation part goes through in other batches, whose sums are rounded in another order.
+    let losses = |of: &Trained| of.epochs.iter().map(|epoch| epoch.loss.to_bits()).collect::<Vec<_>>();
+    assert_eq!((losses(&whole), whole.kept_epoch), (losses(&again), again.kept_epoch));
+    assert_eq!((&whole.head.weight, &whole.head.bias), (&again.head.weight, &again.head.bias));
+    for (site, factors) in &whole.sites {
+        assert_eq!((&factors.a, &factors.b), (&again.sites[site].a, &again.sites[site].b), "{site}");
+    }
+    let validations = |of: &Trained| of.epochs.iter().map(|epoch| epoch.validation.unwrap().loss).collect::<Vec<_>>();
+    for (a, b) in validations(&whole).into_iter().zip(validations(&again)) {
+        assert!((a / b - 1.0).abs() < 1e-5, "{a} and {b}");
+    }
     let cut = with(Cut { per_pass: 2, recompute: true });
     for (a, b) in whole.epochs.iter().zip(&cut.epochs) {
         assert!((a.loss / b.loss - 1.0).abs() < 1e-4, "{} and {}", a.loss, b.loss);
