@@ -112,8 +112,7 @@ impl Composed {
         let (own, stated) = (self.calibrated?, head.calibration.as_ref()?);
         let score = head.logits.familiar.as_ref()?.score(features.get(own)?);
         let largest = probabilities.iter().copied().fold(0.0, f32::max);
-        // Written so that a score that is no number abstains.
-        let abstain = if !(score <= stated.threshold) {
+        let abstain = if score.is_nan() || score > stated.threshold {
             Some(Abstain::Unfamiliar)
         } else if f64::from(largest) < stated.least_probability {
             Some(Abstain::Unsure)
