@@ -46,7 +46,7 @@ pub struct Factors {
     pub a: Tensor,
     /// [out, rank]
     pub b: Tensor,
-    /// [out]: what the rows of W + alpha/rank * B * A are brought to (DoRA).
+    /// `[out]`: what the rows of W + alpha/rank * B * A are brought to (DoRA).
     pub magnitude: Option<Tensor>,
 }
 
