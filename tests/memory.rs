@@ -19,8 +19,8 @@ struct Short;
 
 /// Bytes that large pieces may still take.
 static LEFT: AtomicIsize = AtomicIsize::new(isize::MAX);
-/// What is large: the activations of the smallest base are.
-const LARGE: usize = 1000;
+/// What is large: the activations of the smallest base are, the results of two rows are not.
+const LARGE: usize = 1500;
 
 // SAFETY: it is the system's allocator but that it says no at times, which every allocator may.
 unsafe impl GlobalAlloc for Short {
