@@ -14,7 +14,7 @@ use crate::device::Device;
 use crate::eval::bootstrap::{Bootstrap, RESAMPLES, interval};
 use crate::eval::metrics::{Metric, Predictions};
 use crate::lora::{Calibration, Familiar, Head, Interval, Module};
-use crate::predict::{Predictor, logits, softmax};
+use crate::predict::{Predictor, logits, softmax_at};
 
 /// The share of the validation images whose score lies below the threshold.
 pub const KEPT: f64 = 0.95;
@@ -73,10 +73,9 @@ pub fn temperature(head: &Head, features: &[Vec<f32>], labels: &[usize]) -> f64 
     labels.iter().for_each(|&label| counts[label] += 1.0);
     let loss = |t: f64| -> f64 {
         let of = |(row, &label): (&Vec<f32>, &usize)| {
-            let cooled: Vec<f32> = row.iter().map(|l| (f64::from(*l) / t) as f32).collect();
             let own = (counts[label] + 1.0) / (counts[label] + 2.0);
             let target = |c: usize| if c == label { own } else { (1.0 - own) / (classes - 1) as f64 };
-            softmax(&cooled).iter().enumerate().map(|(c, p)| -target(c) * p.max(1e-300).ln()).sum::<f64>()
+            softmax_at(t, row).iter().enumerate().map(|(c, p)| -target(c) * p.max(1e-300).ln()).sum::<f64>()
         };
         rows.iter().zip(labels).map(of).sum()
     };
@@ -94,14 +93,9 @@ const COLDEST_AND_HOTTEST: (f64, f64) = (0.05, 20.0);
 
 /// The expected calibration error at temperature `t`, with its 95 % interval over groups where the images allow one.
 fn error(head: &Head, features: &[Vec<f32>], labels: &[usize], groups: &[usize], t: f64) -> Result<Interval, Error> {
-    let of = |feature: &Vec<f32>| {
-        let cooled: Vec<f32> = logits(head, feature).iter().map(|l| (f64::from(*l) / t) as f32).collect();
-        softmax(&cooled).into_iter().map(|p| p as f32)
-    };
-    let rows: Vec<f32> = features.iter().flat_map(of).collect();
+    let rows: Vec<f32> = features.iter().flat_map(|f| softmax_at(t, &logits(head, f))).map(|p| p as f32).collect();
     let predictions = Predictions::new(&rows, labels, head.classes.len())?;
-    let place = Metric::ALL.iter().position(|&m| m == Metric::CalibrationError).expect("a metric");
-    let value = |weights: &[u32]| predictions.metrics(weights)[place];
+    let value = |weights: &[u32]| predictions.metrics(weights)[Metric::CalibrationError as usize];
     let whole = value(&vec![1; labels.len()]).expect("the calibration error always exists");
     let draws = Bootstrap::new(labels, groups, RESAMPLES, 0).map(|b| b.run(value).into_iter().flatten().collect());
     let ends = draws.ok().and_then(interval);

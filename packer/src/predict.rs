@@ -129,11 +129,7 @@ pub fn linear_head(features: &[f32], labels: &[f32], classes: &[String]) -> Resu
 
 /// The probabilities of each class for one feature.
 pub fn probabilities(head: &Head, feature: &[f32]) -> Vec<f64> {
-    let mut logits = logits(head, feature);
-    if head.temperature != 1.0 {
-        logits.iter_mut().for_each(|l| *l = (f64::from(*l) / head.temperature) as f32);
-    }
-    softmax(&logits)
+    softmax_at(head.temperature, &logits(head, feature))
 }
 
 /// What the head makes of one feature, before temperature and softmax.
@@ -141,6 +137,12 @@ pub fn logits(head: &Head, feature: &[f32]) -> Vec<f32> {
     let rows = head.weight.data.chunks_exact(feature.len()).zip(&head.bias.data);
     let input = head.input(feature);
     rows.map(|(w, b)| w.iter().zip(&*input).map(|(w, f)| w * f).sum::<f32>() + b).collect()
+}
+
+/// softmax(logits / temperature).
+pub fn softmax_at(temperature: f64, logits: &[f32]) -> Vec<f64> {
+    let scaled: Vec<f32> = logits.iter().map(|l| (f64::from(*l) / temperature) as f32).collect();
+    softmax(&scaled)
 }
 
 /// softmax(logits).

@@ -1,3 +1,5 @@
+//! Temperatures against those that labels were drawn with, and a calibrated module on its own images and on others.
+
 use medforge_runtime::tensors::Tensor;
 
 use super::*;
@@ -5,6 +7,7 @@ use crate::base::Family;
 use crate::base::tests::small;
 use crate::data::Split;
 use crate::device::cpu::Cpu;
+use crate::predict::softmax;
 use crate::random::{Purpose, Stream};
 use crate::train::tests::data;
 
