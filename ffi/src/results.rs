@@ -369,7 +369,7 @@ impl Kept {
             base_ns: ns(self.found.times.base),
             json: self.json.as_ptr(),
             calibrated: i32::from(self.found.assessment.is_some()),
-            abstain: match self.found.assessment.and_then(|assessment| assessment.abstain) {
+            abstain: match self.found.abstains() {
                 None => Abstain::None,
                 Some(medforge_runtime::classify::Abstain::Unfamiliar) => Abstain::Unfamiliar,
                 Some(medforge_runtime::classify::Abstain::Unsure) => Abstain::Unsure,

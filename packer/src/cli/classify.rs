@@ -111,7 +111,7 @@ fn json(path: &Path, result: &Classification) -> Value {
         "task": result.task,
         "class": result.top().1,
         "ood": ood,
-        "abstain": result.assessment.and_then(|a| a.abstain).map(Abstain::name),
+        "abstain": result.abstains().map(Abstain::name),
         "probabilities": classes.map(|(class, probability)| json!({ "class": class, "probability": probability })).collect::<Value>(),
         "bundle": &*result.bundle,
         "composition": &*result.composition,
@@ -131,8 +131,7 @@ fn table(images: &[PathBuf], results: &[Classification]) -> String {
     let calibrated = results.iter().any(|result| result.assessment.is_some());
     rows[0].extend(calibrated.then(|| "ood score".to_owned()));
     for (path, result) in images.iter().zip(results) {
-        let abstains = result.assessment.and_then(|assessment| assessment.abstain);
-        let answer = abstains.map_or(result.top().1.to_owned(), |why| format!("abstains: {}", why.name()));
+        let answer = result.abstains().map_or(result.top().1.to_owned(), |why| format!("abstains: {}", why.name()));
         let mut row = vec![path.display().to_string(), answer];
         row.extend(result.probabilities.iter().map(|probability| format!("{probability:.3}")));
         row.extend(calibrated.then(|| result.assessment.map_or("-".to_owned(), |a| format!("{:.2}", a.score))));

@@ -160,6 +160,11 @@ impl Classification {
         let top = (1..self.probabilities.len()).fold(0, best);
         (top, &self.classes[top], self.probabilities[top])
     }
+
+    /// Why there should be no answer, if so; never where nothing was calibrated.
+    pub fn abstains(&self) -> Option<Abstain> {
+        self.assessment.and_then(|assessment| assessment.abstain)
+    }
 }
 
 impl Classifier {

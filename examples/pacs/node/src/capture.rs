@@ -18,7 +18,7 @@ const LINE: usize = 10 * DOT;
 pub fn file(answered: &Answered) -> Result<Vec<u8>> {
     let found = &answered.found;
     let mut lines = vec![format!("{} - research only", found.task)];
-    let abstains = found.assessment.and_then(|assessment| assessment.abstain);
+    let abstains = found.abstains();
     lines.extend(abstains.map(|why| format!("no answer: {}", why.name())));
     let shown = if abstains.is_some() { 0 } else { found.classes.len() };
     lines.extend(

@@ -48,7 +48,7 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
             words("HAS CONCEPT MOD", ("111003", "DCM", "Algorithm Version"), &found.composition),
             words("HAS CONCEPT MOD", ("111002", "DCM", "Algorithm Parameters"), &parameters(answered)),
         ];
-        if abstains(answered).is_none() {
+        if answered.found.abstains().is_none() {
             for (index, probability) in found.probabilities.iter().enumerate() {
                 items.push(probability_of(answered, index, *probability));
             }
@@ -99,16 +99,12 @@ impl Class {
 
 /// The likeliest class, unless there should be no answer: then that, and no probabilities, which a viewer would show like any others.
 fn finding(answered: &Answered) -> Class {
-    let meaning = match abstains(answered) {
+    let meaning = match answered.found.abstains() {
         None => return class(answered, answered.found.top().0),
         Some(Abstain::Unfamiliar) => "No answer: the image is unlike those of the task",
         Some(Abstain::Unsure) => "No answer: no class is probable enough",
     };
     Class { value: "ABSTAINS".into(), scheme: "99MEDFORGE".into(), meaning: meaning.into() }
-}
-
-fn abstains(answered: &Answered) -> Option<Abstain> {
-    answered.found.assessment.and_then(|assessment| assessment.abstain)
 }
 
 fn class(answered: &Answered, index: usize) -> Class {
