@@ -320,11 +320,7 @@ impl Classifier {
         cancel: &Cancel,
     ) -> Result<Classification, Error> {
         let row = Row { image: 0, task, selection: selection.clone() };
-        let found = self.active().classify_rows(&[image], &[row], cancel).map_err(|error| match error {
-            Error::InBatch { source, .. } => *source,
-            other => other,
-        });
-        found?.pop().ok_or_else(|| Error::Device { what: "no result".into() })
+        only(self.active().classify_rows(&[image], &[row], cancel))
     }
 
     /// Classifies one image as [`classify_with`](Self::classify_with) does, to the same bits, and says where in it the answer comes from.
@@ -339,11 +335,7 @@ impl Classifier {
         cancel: &Cancel,
     ) -> Result<(Classification, Map), Error> {
         let row = Row { image: 0, task, selection: selection.clone() };
-        let found = self.active().explain_rows(&[image], &[row], cancel).map_err(|error| match error {
-            Error::InBatch { source, .. } => *source,
-            other => other,
-        });
-        found?.pop().ok_or_else(|| Error::Device { what: "no result".into() })
+        only(self.active().explain_rows(&[image], &[row], cancel))
     }
 
     /// Classifies several images, all with the set as it is when the call begins.
@@ -358,4 +350,13 @@ impl Classifier {
         let rows: Vec<Row> = (0..images.len()).map(|image| Row { image, task, ..Row::default() }).collect();
         active.classify_rows(images, &rows, &Cancel::default())
     }
+}
+
+/// The result of a call's one row, whose errors need not say which image it was.
+fn only<T>(found: Result<Vec<T>, Error>) -> Result<T, Error> {
+    let found = found.map_err(|error| match error {
+        Error::InBatch { source, .. } => *source,
+        other => other,
+    });
+    found?.pop().ok_or_else(|| Error::Device { what: "no result".into() })
 }
