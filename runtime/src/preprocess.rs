@@ -166,7 +166,7 @@ impl Preprocessing {
         let part = self.crop.unwrap_or(whole);
         let side = |original: u32, whole: u32, part: u32| {
             let scale = f64::from(original) / f64::from(whole);
-            (f64::from(whole.saturating_sub(part) / 2) * scale, f64::from(part) * scale)
+            (f64::from(self.crop_offset.of(whole.saturating_sub(part))) * scale, f64::from(part) * scale)
         };
         let (left, width) = side(width, whole.width, part.width);
         let (top, height) = side(height, whole.height, part.height);

@@ -66,6 +66,10 @@ fn what_is_seen_is_told_in_pixels_of_the_image_itself() {
     assert_eq!(shortest.seen(40, 20), [12.0, 2.0, 16.0, 16.0]);
     assert_eq!(plain(exact(8, 8), Filter::Bilinear, None).seen(30, 41), [0.0, 0.0, 30.0, 41.0]);
     assert_eq!(plain(exact(16, 8), Filter::Bilinear, square).seen(8, 32), [0.0, 8.0, 8.0, 16.0]);
+    // The crop of `centre` and what is told of it begin at the same pixel where the margin is odd.
+    let odd = plain(Resize::ShortestEdge(11), Filter::Bilinear, square);
+    assert_eq!(odd.seen(22, 22), [2.0, 2.0, 16.0, 16.0]);
+    assert_eq!(Preprocessing { crop_offset: CropOffset::Even, ..odd }.seen(22, 22), [4.0, 4.0, 16.0, 16.0]);
 }
 
 #[test]
