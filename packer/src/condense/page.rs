@@ -1,11 +1,10 @@
 //! A condensation as a page. Names are whatever somebody chose; [`crate::report`] escapes every text.
 
-use std::io::Cursor;
-
-use image::{ImageFormat, RgbImage};
+use medforge_runtime::image::RgbImage8;
 
 use super::privacy::Accounting;
 use crate::Error;
+use crate::data::phantom::png;
 use crate::data::{Condensed, Start};
 use crate::report::{Block, Chart, Gallery, Line, Picture, Report, facts_of};
 
@@ -101,7 +100,8 @@ fn galleries(set: &Condensed) -> Result<Vec<Block>, Error> {
         let all: Vec<usize> = (0..set.len()).filter(|&i| classes[i] == class).collect();
         let shown = &all[..all.len().min(SHOWN)];
         let picture = |&index: &usize| {
-            let png = png(set, index)?;
+            let side = set.record.image_size;
+            let png = png(&RgbImage8::new(set.rgb(index), side, side)?)?;
             let row = &set.labels[index * set.record.classes.len()..][..set.record.classes.len()];
             let source = format!("image {index}, label {:.2}", row[class]);
             Ok(Picture { png, truth: None, prediction: None, source })
@@ -113,15 +113,6 @@ fn galleries(set: &Condensed) -> Result<Vec<Block>, Error> {
         Ok(Block::Gallery(Gallery { caption, pictures: shown.iter().map(picture).collect::<Result<_, Error>>()? }))
     };
     (0..set.record.classes.len()).map(of_class).collect()
-}
-
-fn png(set: &Condensed, index: usize) -> Result<Vec<u8>, Error> {
-    let side = set.record.image_size;
-    let picture = RgbImage::from_raw(side, side, set.rgb(index)).expect("an image has side x side pixels");
-    let mut png = Cursor::new(Vec::new());
-    let failed = |e: image::ImageError| Error::Condense { what: format!("no picture: {e}") };
-    picture.write_to(&mut png, ImageFormat::Png).map_err(failed)?;
-    Ok(png.into_inner())
 }
 
 #[cfg(test)]
