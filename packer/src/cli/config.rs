@@ -302,18 +302,5 @@ fn kind(value: &Value) -> &'static str {
 
 /// The name that the fewest insertions, deletions and replacements make of `word` (Levenshtein 1966).
 fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let distance = |name: &str| {
-        let name: Vec<char> = name.chars().collect();
-        let mut row: Vec<usize> = (0..=name.len()).collect();
-        for (i, c) in word.chars().enumerate() {
-            let mut corner = std::mem::replace(&mut row[0], i + 1);
-            for (j, d) in name.iter().enumerate() {
-                let replaced = corner + usize::from(c != *d);
-                corner = row[j + 1];
-                row[j + 1] = replaced.min(row[j] + 1).min(corner + 1);
-            }
-        }
-        row[name.len()]
-    };
-    names.min_by_key(|name| distance(name))
+    names.min_by_key(|name| strsim::levenshtein(word, name))
 }
