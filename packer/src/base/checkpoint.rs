@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use medforge_runtime::tensors::{self, Tensor};
+use medforge_runtime::tensors::{self, Tensor, View};
 
 use crate::Error;
 
@@ -158,17 +158,22 @@ pub fn parse(bytes: &[u8], path: &Path, config: &VitConfig) -> Result<BTreeMap<S
         let names = file_names(config.family, &name);
         let prefix = prefix(config.family);
         let key = names.iter().flat_map(|n| [n.clone(), format!("{prefix}{n}")]).find(|n| found.contains_key(n));
-        let Some((key, view)) = key.and_then(|key| found.get(&key).map(|view| (key, view))) else {
-            return Err(Error::TensorMissing { path: path.to_owned(), tensor: names[0].clone() });
-        };
-        let squeezed = |shape: &[usize]| shape.iter().copied().skip_while(|s| *s == 1).collect::<Vec<_>>();
-        if squeezed(&view.shape) != squeezed(&shape) {
-            let found = view.shape.clone();
-            return Err(Error::TensorShape { path: path.to_owned(), tensor: key, found, expected: shape });
-        }
-        out.insert(name, Tensor { shape, ..view.read()? });
+        out.insert(name, read(&found, path, key.as_ref().unwrap_or(&names[0]), shape)?);
     }
     Ok(out)
+}
+
+/// The tensor `name` of the file at `path`, in `shape`: its own shape may have other sides of one in front.
+pub fn read(views: &BTreeMap<String, View>, path: &Path, name: &str, shape: Vec<usize>) -> Result<Tensor, Error> {
+    let Some(view) = views.get(name) else {
+        return Err(Error::TensorMissing { path: path.to_owned(), tensor: name.to_owned() });
+    };
+    let squeezed = |shape: &[usize]| shape.iter().copied().skip_while(|s| *s == 1).collect::<Vec<_>>();
+    if squeezed(&view.shape) != squeezed(&shape) {
+        let (tensor, found) = (name.to_owned(), view.shape.clone());
+        return Err(Error::TensorShape { path: path.to_owned(), tensor, found, expected: shape });
+    }
+    Ok(Tensor { shape, ..view.read()? })
 }
 
 /// The file with the names that transformers writes.

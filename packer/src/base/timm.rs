@@ -16,7 +16,7 @@ use crate::Error;
 use crate::device::Activation;
 
 use super::config::{self, File, MAX_HIDDEN, MAX_IMAGE_SIZE, MAX_LAYERS};
-use super::{Family, Vit, VitConfig, parameter_shapes};
+use super::{Family, Vit, VitConfig, checkpoint, parameter_shapes};
 
 /// Whether a `config.json` is timm's.
 pub fn wrote(file: &File) -> bool {
@@ -227,9 +227,6 @@ fn parameters(
     let mut out = BTreeMap::new();
     for (name, mut shape) in shapes {
         let theirs = file_name(&name);
-        let Some(view) = views.get(&theirs) else {
-            return Err(Error::TensorMissing { path: path.to_owned(), tensor: theirs });
-        };
         let thirds = match name.contains(".attn.q.") {
             true => vec![name.clone(), name.replace(".attn.q.", ".attn.k."), name.replace(".attn.q.", ".attn.v.")],
             false if theirs.contains(".attn.qkv.") => continue,
@@ -237,12 +234,7 @@ fn parameters(
         };
         let own = shape.clone();
         shape[0] *= thirds.len();
-        let squeezed = |shape: &[usize]| shape.iter().copied().skip_while(|s| *s == 1).collect::<Vec<_>>();
-        if squeezed(&view.shape) != squeezed(&shape) {
-            let found = view.shape.clone();
-            return Err(Error::TensorShape { path: path.to_owned(), tensor: theirs, found, expected: shape });
-        }
-        let whole = view.read()?;
+        let whole = checkpoint::read(views, path, &theirs, shape)?;
         let length = whole.data.len() / thirds.len();
         for (name, values) in thirds.into_iter().zip(whole.data.chunks_exact(length)) {
             out.insert(name, Tensor { shape: own.clone(), data: values.to_vec(), dtype: whole.dtype });
