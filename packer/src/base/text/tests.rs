@@ -1,3 +1,5 @@
+//! Texts: their tokens and features against those of transformers (`tests/parity/golden.py`), and the folders that are refused.
+
 use std::fs;
 
 use super::*;

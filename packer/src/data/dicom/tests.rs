@@ -1,3 +1,5 @@
+//! Folders of DICOM files: patients as groups, headers as attributes, pixels as a viewer shows them, and what is refused.
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;

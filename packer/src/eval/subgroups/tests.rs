@@ -1,3 +1,5 @@
+//! Figures by value against those of the whole and of its images, gaps against what chance makes, and the columns that are refused.
+
 use std::sync::Arc;
 
 use super::*;

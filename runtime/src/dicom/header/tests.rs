@@ -1,3 +1,5 @@
+//! Headers in every transfer syntax, against the library that reads whole files; cut, changed and lying files are refused.
+
 use super::*;
 
 const EXPLICIT: &str = "1.2.840.10008.1.2.1";
