@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::device::{AttentionSize, Device, PatchSize};
 use crate::tape::{LowRank, Tape, Tensor, Var};
@@ -16,7 +17,7 @@ pub struct Weights<D: Device> {
     /// Whether a pass keeps only what goes into each block, and the backward pass [recomputes](Tape::recomputed) the rest. Blocks
     /// are not observed then.
     pub recompute: bool,
-    vars: BTreeMap<String, Var<D>>,
+    vars: Arc<BTreeMap<String, Var<D>>>,
 }
 
 impl<D: Device + 'static> Weights<D> {
@@ -33,12 +34,12 @@ impl<D: Device + 'static> Weights<D> {
             };
             (name.clone(), Var::constant(value))
         });
-        Weights { config: vit.config.clone(), image_size, recompute: false, vars: vars.collect() }
+        Weights { config: vit.config.clone(), image_size, recompute: false, vars: Arc::new(vars.collect()) }
     }
 
     /// Weights that are all trained: `vars` holds every parameter, positions in the base's own grid.
     pub fn trained(config: VitConfig, image_size: usize, vars: BTreeMap<String, Var<D>>) -> Self {
-        Weights { config, image_size, recompute: false, vars }
+        Weights { config, image_size, recompute: false, vars: Arc::new(vars) }
     }
 
     fn get(&self, name: &str) -> &Var<D> {
