@@ -122,6 +122,10 @@ fn a_dry_run_tells_and_writes_nothing() {
     assert_eq!(json["trained"]["sites"]["blocks.0.mlp.fc2"], 2 * (32 + 16));
     assert_eq!(json["trained"]["head"], 17 * classes);
     assert_eq!(json["trained"]["total"], 2 * (64 + 96) + 17 * classes);
+    let dora: Value = serde_json::from_str(&good(at, &format!("{TRAIN} --out m --dora --dry-run --json"))).unwrap();
+    // Two sites in each of two blocks, each with a length for each row.
+    assert_eq!(dora["trained"]["sites"].as_object().unwrap().len(), 4);
+    assert_eq!(dora["trained"]["sites"]["blocks.1.attn.v"], 2 * (16 + 16) + 16);
     let images = json["images"][0]["images"].as_u64().unwrap();
     assert_eq!(json["steps"], 2 * images.div_ceil(8));
     assert_eq!(json["cut"]["per_pass"], 8);

@@ -121,10 +121,7 @@ impl DryRun<'_> {
             total += values;
             match name.starts_with("head.") {
                 true => head += values,
-                false => {
-                    *sites.entry(name.trim_end_matches(".lora_a").trim_end_matches(".lora_b").into()).or_default() +=
-                        values
-                }
+                false => *sites.entry(site(name).to_owned()).or_default() += values,
             }
         }
         Ok((seconds, Trained { total, head, sites }))
@@ -180,4 +177,9 @@ impl DryRun<'_> {
         }
         out
     }
+}
+
+/// The site of a branch's weight; a weight of the base stands for itself.
+fn site(name: &str) -> &str {
+    name.split_once(".lora_").map_or(name, |(site, _)| site)
 }
