@@ -22,7 +22,14 @@ pub fn measure(gpu: &Gpu, vit: &Vit, batch: usize, size: usize) -> Result<Measur
         warm_up: 0.1,
         augment: Default::default(),
         seed: 0,
-        method: Method::Lora { rank: 16, alpha: 16.0, targets: "q,v".into(), last_layers: None, dora: false, dropout: 0.0 },
+        method: Method::Lora {
+            rank: 16,
+            alpha: 16.0,
+            targets: "q,v".into(),
+            last_layers: None,
+            dora: false,
+            dropout: 0.0,
+        },
     };
     let start = Instant::now();
     let mut stepper = Stepper::new(gpu, vit, 2, &settings)?;
