@@ -4,7 +4,10 @@
 //! Refused by name: other transfer syntaxes (JPEG-LS, JPEG 2000, video), segmented palettes, chroma that is stored more coarsely, one bit a sample; and
 //! files that are damaged or say nothing about what their pixels are.
 
+mod elements;
 mod header;
+mod jpeg;
+mod lengths;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -45,6 +48,7 @@ pub struct Frame {
 /// [`Error::Image`] for a file that is none, or damaged.
 pub fn read(bytes: &[u8], file: &str) -> Result<Dicom, Error> {
     let damaged = |what: String| Error::Image { file: file.to_owned(), what };
+    lengths::check(bytes, MAX_INFLATED).map_err(damaged)?;
     let read = || OpenFileOptions::new().from_reader(bytes).map_err(|error| error.to_string());
     match catch_unwind(AssertUnwindSafe(read)) {
         Ok(Ok(object)) => Ok(Dicom { object, file: file.to_owned() }),
@@ -99,7 +103,11 @@ impl Dicom {
         if syntax == BIG_ENDIAN && allocated == 32 {
             return Err(self.unsupported("32 bits allocated in the big-endian transfer syntax are not read".into()));
         }
-        if samples == 3 && encapsulated && syntax != RLE {
+        let jpeg = encapsulated && syntax != RLE;
+        if jpeg {
+            self.check_sizes([rows, columns])?;
+        }
+        if samples == 3 && jpeg {
             self.check_colours(&syntax, &said, number)?;
         } else if said.starts_with("YBR") && said != "YBR_FULL" {
             return Err(self.unsupported(format!("Photometric Interpretation {said} is not read")));
@@ -167,15 +175,31 @@ impl Dicom {
         })
     }
 
+    /// What every JPEG says of its size must be what the file says: the decoder makes room for the one before it looks at the other. Each begins a
+    /// fragment (PS3.5, A.4).
+    fn check_sizes(&self, sides: [u32; 2]) -> Result<(), Error> {
+        for fragment in self.fragments()?.iter().filter(|fragment| fragment.starts_with(&[0xff, 0xd8])) {
+            let Some(size) = jpeg::head(fragment).and_then(|jpeg| jpeg.sides) else {
+                return Err(self.damaged("its JPEG does not say its size before its pixels"));
+            };
+            if size.map(u32::from) != sides {
+                let [[height, width], [rows, columns]] = [size.map(u32::from), sides];
+                return Err(
+                    self.damaged(&format!("its JPEG is of {width} x {height} and the file of {columns} x {rows}"))
+                );
+            }
+        }
+        Ok(())
+    }
+
     /// What a JPEG says of its colours must be what the file says: the decoder believes the one, other viewers believe the other. The JPEG says it by an
     /// Adobe marker (transform 0 is RGB), by components called R, G and B, or else it is YBR.
     fn check_colours(&self, syntax: &str, said: &str, number: u32) -> Result<(), Error> {
-        let fragments = self.object.element(Tag(0x7fe0, 0x0010)).ok().and_then(|element| element.fragments());
-        let Some(fragments) = fragments else { return Err(self.damaged("its pixels are in no fragments")) };
+        let fragments = self.fragments()?;
         // A frame that is in several fragments begins like the first; the decoder finds out whether it is whole.
         let first = fragments.get(number as usize).or(fragments.first()).map(Vec::as_slice).unwrap_or_default();
         let lossless = !matches!(syntax, JPEG_BASELINE | JPEG_EXTENDED);
-        let rgb = jpeg_is_rgb(first).unwrap_or(lossless);
+        let rgb = jpeg::head(first).and_then(|jpeg| jpeg.rgb).unwrap_or(lossless);
         match (rgb, said) {
             (true, "RGB") => Ok(()),
             (false, "YBR_FULL" | "YBR_FULL_422") if !lossless => Ok(()),
@@ -184,6 +208,11 @@ impl Dicom {
                 Err(self.unsupported(format!("its JPEG is {is} and its Photometric Interpretation {said}")))
             }
         }
+    }
+
+    fn fragments(&self) -> Result<&[Vec<u8>], Error> {
+        let fragments = self.object.element(PIXELS).ok().and_then(|element| element.fragments());
+        fragments.ok_or_else(|| self.damaged("its pixels are in no fragments"))
     }
 
     fn palette(&self) -> Result<Photometric<'static>, Error> {
@@ -270,6 +299,9 @@ impl Frame {
     }
 }
 
+const PIXELS: Tag = Tag(0x7fe0, 0x0010);
+/// The most that a deflated file may inflate to, in bytes.
+const MAX_INFLATED: usize = 1 << 29;
 /// Pixels as they are, or all of the file deflated.
 const NATIVE: [&str; 4] = [IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED];
 const IMPLICIT: &str = "1.2.840.10008.1.2";
@@ -283,23 +315,6 @@ const ENCAPSULATED: [&str; 5] = [RLE, JPEG_BASELINE, JPEG_EXTENDED, "1.2.840.100
 
 fn integer(object: &InMemDicomObject, tag: Tag) -> Option<i64> {
     object.element(tag).ok()?.to_int::<i64>().ok()
-}
-
-/// Whether a JPEG says that its three colours are RGB or YBR (ITU-T T.81, annex B, and Adobe's marker APP14); none where it says nothing.
-fn jpeg_is_rgb(bytes: &[u8]) -> Option<bool> {
-    let (mut at, mut rgb) = (2, None);
-    loop {
-        let (0xff, marker) = (*bytes.get(at)?, *bytes.get(at + 1)?) else { return rgb };
-        let length = usize::from(u16::from_be_bytes([*bytes.get(at + 2)?, *bytes.get(at + 3)?]));
-        let segment = bytes.get(at + 4..at + 2 + length.max(2))?;
-        match marker {
-            0xda => return rgb,
-            0xee if segment.starts_with(b"Adobe") => return segment.get(11).map(|transform| *transform == 0),
-            0xc0..=0xc3 if segment.len() >= 15 => rgb = ([6, 9, 12].map(|at| segment[at]) == *b"RGB").then_some(true),
-            _ => {}
-        }
-        at += 2 + length;
-    }
 }
 
 /// An error with all of its causes.
@@ -317,3 +332,6 @@ fn sequence(object: &InMemDicomObject, tag: Tag) -> Option<&InMemDicomObject> {
 fn extended(value: i64, signed: bool) -> i64 {
     if signed && (0x8000..=0xffff).contains(&value) { value - 0x1_0000 } else { value }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,12 @@
 //!
 //! Refused: what is no Part 10 file, ends before its pixels or has more than [`MAX_HEAD`] bytes before them (inflated, where it is deflated).
 
-use std::io::{self, Cursor, Read, Take};
+use std::io::{Cursor, Read};
 
 use dicom_object::{OpenFileOptions, Tag};
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
+use super::elements::{Element, Elements, ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, UNDEFINED, syntax};
 use super::{BIG_ENDIAN, DEFLATED, IMPLICIT, integer};
 use crate::Error;
 
@@ -15,9 +16,6 @@ use crate::Error;
 pub const MAX_HEAD: u64 = 1 << 24;
 /// The longest value that is kept, in bytes; what is longer counts as not stated.
 const MAX_VALUE: u32 = 1024;
-const MAX_META: u32 = 1 << 16;
-const MAX_DEPTH: usize = 16;
-const UNDEFINED: u32 = u32::MAX;
 
 const CHARACTER_SET: Tag = Tag(0x0008, 0x0005);
 const INSTANCE: Tag = Tag(0x0008, 0x0018);
@@ -38,9 +36,6 @@ const KEPT: [(Tag, &[u8; 2]); 8] = [
     (AGE, b"AS"),
     (FRAMES, b"IS"),
 ];
-/// The VRs whose length has four bytes (PS3.5, table 7.1-1).
-const LONG: [&[u8; 2]; 13] =
-    [b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"];
 
 /// Values of a file's head, without the spaces around them; empty where the file does not state one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,81 +85,40 @@ fn read(mut source: Box<dyn Read + '_>) -> Result<Header, String> {
     }
     let explicit = syntax != IMPLICIT;
     let mut elements = Elements { source: source.take(MAX_HEAD), explicit, big_endian: syntax == BIG_ENDIAN };
-    let mut kept: Vec<(Tag, Vec<u8>)> = Vec::new();
-    loop {
-        let Element { tag, vr, length } = elements.element()?;
-        if tag > FRAMES {
-            return decoded(&kept);
-        }
-        match length {
-            UNDEFINED => elements.skip_sequence(vr, 0)?,
-            _ if length <= MAX_VALUE && KEPT.iter().any(|(wanted, _)| *wanted == tag) => {
-                kept.push((tag, elements.value(length)?));
-            }
-            _ => elements.skip(length)?,
-        }
-    }
+    let kept = elements.kept().map_err(|what| match elements.source.limit() {
+        0 => format!("it has more than {MAX_HEAD} bytes before its pixels"),
+        _ => what,
+    })?;
+    decoded(&kept)
 }
-
-/// The transfer syntax that the meta information names (PS3.10, table 7.1-1).
-fn syntax(source: &mut dyn Read) -> Result<String, String> {
-    let missing = "its meta information is missing or damaged";
-    let mut first = [0; 12];
-    source.read_exact(&mut first).map_err(|_| missing)?;
-    let length = u32::from_le_bytes([first[8], first[9], first[10], first[11]]);
-    if first[..8] != *b"\x02\0\0\0UL\x04\0" || length > MAX_META {
-        return Err(missing.into());
-    }
-    let mut elements = Elements { source: source.take(length.into()), explicit: true, big_endian: false };
-    loop {
-        let Element { tag, length, .. } = elements.element().map_err(|_| missing)?;
-        match tag {
-            Tag(0x0002, 0x0010) if length <= MAX_VALUE => {
-                let value = elements.value(length).map_err(|_| missing)?;
-                // The data set begins where the meta information ends.
-                io::copy(&mut elements.source, &mut io::sink()).map_err(|e| e.to_string())?;
-                return Ok(String::from_utf8_lossy(&value).trim_end_matches(['\0', ' ']).to_owned());
-            }
-            _ => elements.skip(length).map_err(|_| missing)?,
-        }
-    }
-}
-
-struct Element {
-    tag: Tag,
-    vr: [u8; 2],
-    length: u32,
-}
-
-/// A data set, element by element.
-struct Elements<R> {
-    source: Take<R>,
-    explicit: bool,
-    big_endian: bool,
-}
-
-const ITEM: Tag = Tag(0xfffe, 0xe000);
-const ITEM_END: Tag = Tag(0xfffe, 0xe00d);
-const SEQUENCE_END: Tag = Tag(0xfffe, 0xe0dd);
 
 impl<R: Read> Elements<R> {
-    fn element(&mut self) -> Result<Element, String> {
-        let tag = Tag(self.u16()?, self.u16()?);
-        if !self.explicit || tag.group() == 0xfffe {
-            return Ok(Element { tag, vr: *b"  ", length: self.u32()? });
-        }
-        let vr = self.bytes()?;
-        if !vr.iter().all(u8::is_ascii_uppercase) {
-            return Err(format!("its header is damaged at element {tag}"));
-        }
-        let length = match LONG.contains(&&vr) {
-            true => {
-                self.u16()?;
-                self.u32()?
+    /// The values of [`KEPT`] that are there.
+    fn kept(&mut self) -> Result<Vec<(Tag, Vec<u8>)>, String> {
+        let mut kept = Vec::new();
+        loop {
+            let Element { tag, vr, length } = self.sound()?;
+            if tag > FRAMES {
+                return Ok(kept);
             }
-            false => self.u16()?.into(),
-        };
-        Ok(Element { tag, vr, length })
+            match length {
+                UNDEFINED => self.skip_sequence(vr, 0)?,
+                _ if length <= MAX_VALUE && KEPT.iter().any(|(wanted, _)| *wanted == tag) => {
+                    kept.push((tag, self.value(length)?));
+                }
+                _ => self.skip(length)?,
+            }
+        }
+    }
+
+    /// The next element, whose VR must be one.
+    fn sound(&mut self) -> Result<Element, String> {
+        let element = self.element()?;
+        let unnamed = !self.explicit || element.tag.group() == 0xfffe;
+        match unnamed || element.vr.iter().all(u8::is_ascii_uppercase) {
+            true => Ok(element),
+            false => Err(format!("its header is damaged at element {}", element.tag)),
+        }
     }
 
     /// Skips a sequence of undefined length, whose first item is next. What has the VR UN is written without VRs (PS3.5, 6.2.2, note 2).
@@ -175,10 +129,10 @@ impl<R: Read> Elements<R> {
         let explicit = self.explicit;
         self.explicit = explicit && vr != *b"UN";
         loop {
-            match self.element()? {
+            match self.sound()? {
                 Element { tag: SEQUENCE_END, .. } => break,
                 Element { tag: ITEM, length: UNDEFINED, .. } => loop {
-                    match self.element()? {
+                    match self.sound()? {
                         Element { tag: ITEM_END, .. } => break,
                         Element { vr, length: UNDEFINED, .. } => self.skip_sequence(vr, depth + 1)?,
                         Element { length, .. } => self.skip(length)?,
@@ -190,43 +144,6 @@ impl<R: Read> Elements<R> {
         }
         self.explicit = explicit;
         Ok(())
-    }
-
-    fn skip(&mut self, length: u32) -> Result<(), String> {
-        let skipped = io::copy(&mut self.source.by_ref().take(length.into()), &mut io::sink());
-        match skipped.map_err(|e| e.to_string())? == u64::from(length) {
-            true => Ok(()),
-            false => Err(self.ended()),
-        }
-    }
-
-    fn value(&mut self, length: u32) -> Result<Vec<u8>, String> {
-        let mut value = vec![0; length as usize];
-        self.source.read_exact(&mut value).map_err(|_| self.ended())?;
-        Ok(value)
-    }
-
-    fn bytes<const N: usize>(&mut self) -> Result<[u8; N], String> {
-        let mut bytes = [0; N];
-        self.source.read_exact(&mut bytes).map_err(|_| self.ended())?;
-        Ok(bytes)
-    }
-
-    fn u16(&mut self) -> Result<u16, String> {
-        let bytes = self.bytes()?;
-        Ok(if self.big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
-    }
-
-    fn u32(&mut self) -> Result<u32, String> {
-        let bytes = self.bytes()?;
-        Ok(if self.big_endian { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) })
-    }
-
-    fn ended(&self) -> String {
-        match self.source.limit() {
-            0 => format!("it has more than {MAX_HEAD} bytes before its pixels"),
-            _ => "the DICOM file ends within its header".into(),
-        }
     }
 }
 
@@ -261,4 +178,4 @@ fn decoded(kept: &[(Tag, Vec<u8>)]) -> Result<Header, String> {
 }
 
 #[cfg(test)]
-mod tests;
+pub mod tests;

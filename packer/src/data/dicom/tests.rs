@@ -227,7 +227,7 @@ fn files_that_cannot_be_images_of_a_list_are_refused_by_name() {
     for (bytes, word) in [
         (&b"no DICOM"[..], "no DICOM Part 10 file"),
         (b"", "no DICOM Part 10 file"),
-        (cut, "ends within its header"),
+        (cut, "ends within an element"),
         (&frames, "it holds 3 frames"),
     ] {
         let text = patients(4).with("5.dcm", bytes).refusal();
