@@ -2,8 +2,11 @@
 //! lie from what the module knows.
 //!
 //! The temperature (Guo et al. 2017, section 4.2) minimises the cross-entropy on the validation part, whose targets are Platt's (1999, section 2.2),
-//! so that a part without a wrong answer does not promise certainty. The out-of-distribution score is [`Familiar::score`]; its threshold lets
+//! so that a part without a wrong answer does not promise certainty. It stays 1 where it would do harm: where temperatures fitted without some of the
+//! patients make the answers of these less likely to be right. The out-of-distribution score is [`Familiar::score`]; its threshold lets
 //! [`KEPT`] of the validation part through.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use indicatif::ProgressBar;
 
@@ -20,7 +23,7 @@ use crate::predict::{Predictor, logits, softmax_at};
 pub const KEPT: f64 = 0.95;
 
 /// Measures `module` on the `training` and the `validation` images of `images`, no more than `at_once` together, and calibrates it: sets what its
-/// head and its card say of that.
+/// head and its card say of that. Returns the features of the validation images, in their order.
 ///
 /// # Errors
 /// [`Error::Evaluation`]: features that are not finite or all alike.
@@ -31,7 +34,7 @@ pub fn calibrate<D: Device + 'static>(
     images: &Images,
     [training, validation]: [&[usize]; 2],
     at_once: usize,
-) -> Result<(), Error> {
+) -> Result<Vec<Vec<f32>>, Error> {
     let bar = ProgressBar::new((training.len() + validation.len()) as u64).with_message("calibration");
     let predictor = Predictor::new(device, vit, Some(module), module.card.image_size as usize);
     let features = |indices: &[usize]| -> Result<Vec<Vec<f32>>, Error> {
@@ -47,7 +50,7 @@ pub fn calibrate<D: Device + 'static>(
     let of = |indices: &[usize], values: &[usize]| indices.iter().map(|&i| values[i]).collect::<Vec<_>>();
     let familiar = Familiar::fit(&known, &of(training, images.labels()), module.head.classes.len())?;
     let (labels, groups) = (of(validation, images.labels()), of(validation, images.groups()));
-    let temperature = temperature(&module.head, &held_out, &labels);
+    let temperature = temperature(&module.head, &held_out, &labels, &groups);
     let mut scores: Vec<f64> = held_out.iter().map(|feature| familiar.score(feature)).collect();
     scores.sort_by(f64::total_cmp);
     let place = (KEPT * scores.len() as f64).ceil() as usize;
@@ -58,26 +61,44 @@ pub fn calibrate<D: Device + 'static>(
         error_after: after?,
         threshold: scores[place.clamp(1, scores.len()) - 1],
         images: labels.len(),
-        groups: groups.iter().collect::<std::collections::BTreeSet<_>>().len(),
+        groups: groups.iter().collect::<BTreeSet<_>>().len(),
     });
     module.head.temperature = temperature;
     module.head.familiar = Some(familiar);
-    Ok(())
+    Ok(held_out)
 }
 
-/// What logits are divided by to be right as often as they say.
-pub fn temperature(head: &Head, features: &[Vec<f32>], labels: &[usize]) -> f64 {
-    let rows: Vec<Vec<f32>> = features.iter().map(|feature| logits(head, feature)).collect();
-    let classes = head.classes.len();
+/// What logits are divided by to be right as often as they say; 1 unless cross-validation over groups shows that it makes true classes more likely.
+pub fn temperature(head: &Head, features: &[Vec<f32>], labels: &[usize], groups: &[usize]) -> f64 {
+    let all: Vec<(Vec<f32>, usize)> = features.iter().map(|f| logits(head, f)).zip(labels.iter().copied()).collect();
+    let distinct: BTreeSet<usize> = groups.iter().copied().collect();
+    let fold: BTreeMap<usize, usize> = distinct.into_iter().zip((0..FOLDS).cycle()).collect();
+    let (mut kept, mut changed) = (0.0, 0.0);
+    for part in 0..FOLDS.min(fold.len()) {
+        let (out, rest): (Vec<_>, Vec<_>) = all.iter().zip(groups).partition(|(_, group)| fold[group] == part);
+        let rows =
+            |part: Vec<(&(Vec<f32>, usize), &usize)>| part.into_iter().map(|(row, _)| row.clone()).collect::<Vec<_>>();
+        let (out, rest) = (rows(out), rows(rest));
+        let t = fitted(&rest, head.classes.len());
+        let loss =
+            |t: f64| -> f64 { out.iter().map(|(row, label)| -softmax_at(t, row)[*label].max(1e-300).ln()).sum() };
+        kept += loss(1.0);
+        changed += loss(t);
+    }
+    if changed < kept { fitted(&all, head.classes.len()) } else { 1.0 }
+}
+
+/// The temperature that minimises the cross-entropy of `rows`, logits and labels of `classes` classes, with Platt's targets.
+fn fitted(rows: &[(Vec<f32>, usize)], classes: usize) -> f64 {
     let mut counts = vec![0.0; classes];
-    labels.iter().for_each(|&label| counts[label] += 1.0);
+    rows.iter().for_each(|(_, label)| counts[*label] += 1.0);
     let loss = |t: f64| -> f64 {
-        let of = |(row, &label): (&Vec<f32>, &usize)| {
-            let own = (counts[label] + 1.0) / (counts[label] + 2.0);
-            let target = |c: usize| if c == label { own } else { (1.0 - own) / (classes - 1) as f64 };
+        let of = |(row, label): &(Vec<f32>, usize)| {
+            let own = (counts[*label] + 1.0) / (counts[*label] + 2.0);
+            let target = |c: usize| if c == *label { own } else { (1.0 - own) / (classes - 1) as f64 };
             softmax_at(t, row).iter().enumerate().map(|(c, p)| -target(c) * p.max(1e-300).ln()).sum::<f64>()
         };
-        rows.iter().zip(labels).map(of).sum()
+        rows.iter().map(of).sum()
     };
     // The loss is convex in 1/t, so it has one minimum in t.
     let (mut low, mut high) = COLDEST_AND_HOTTEST;
@@ -88,6 +109,8 @@ pub fn temperature(head: &Head, features: &[Vec<f32>], labels: &[usize]) -> f64 
     (low * high).sqrt()
 }
 
+/// Parts of the cross-validation.
+const FOLDS: usize = 10;
 /// Between these a temperature is looked for.
 const COLDEST_AND_HOTTEST: (f64, f64) = (0.05, 20.0);
 

@@ -38,10 +38,10 @@ fn drawn(t: f64, n: usize) -> (Vec<Vec<f32>>, Vec<usize>) {
 #[test]
 fn the_temperature_that_labels_were_drawn_with_is_found() {
     for t in [0.5, 1.0, 3.0] {
-        let (features, labels) = drawn(t, 20_000);
-        let found = temperature(&head(), &features, &labels);
-        assert!((found / t - 1.0).abs() < 0.05, "{t}: {found}");
+        let (features, labels) = drawn(t, 8_000);
         let groups: Vec<usize> = (0..labels.len()).collect();
+        let found = temperature(&head(), &features, &labels, &groups);
+        assert!((found / t - 1.0).abs() < 0.05, "{t}: {found}");
         let [before, after] = [1.0, found].map(|t| error(&head(), &features, &labels, &groups, t).unwrap());
         assert!(after.value < 0.015, "{after}");
         assert!(t == 1.0 || after.value < 0.3 * before.value, "{t}: {before} {after}");
@@ -53,9 +53,26 @@ fn the_temperature_that_labels_were_drawn_with_is_found() {
 fn a_part_without_a_wrong_answer_promises_no_certainty() {
     let features: Vec<Vec<f32>> = (0..20).map(|i| if i % 2 == 0 { vec![1.0, 0.0] } else { vec![0.0, 1.0] }).collect();
     let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
-    let t = temperature(&head(), &features, &labels);
+    let groups: Vec<usize> = (0..20).map(|i| i / 2).collect();
+    let t = temperature(&head(), &features, &labels, &groups);
     // Platt's target of ten images is 11/12, so the logits' distance of 1 becomes ln 11.
     assert!((1.0 / t - 11.0f64.ln()).abs() < 1e-3, "{t}");
+}
+
+/// Logits six apart and no wrong answer: Platt's targets alone would make them a third as far apart, and each left-out answer less likely.
+#[test]
+fn a_temperature_that_would_do_harm_stays_one() {
+    let features: Vec<Vec<f32>> = (0..20).map(|i| if i % 2 == 0 { vec![6.0, 0.0] } else { vec![0.0, 6.0] }).collect();
+    let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
+    let rows: Vec<(Vec<f32>, usize)> = features.iter().cloned().zip(labels.iter().copied()).collect();
+    assert!((fitted(&rows, 2) - 6.0 / 11.0f64.ln()).abs() < 1e-3);
+    for groups in [(0..20).collect::<Vec<_>>(), (0..20).map(|i| i / 4).collect()] {
+        assert_eq!(temperature(&head(), &features, &labels, &groups), 1.0);
+    }
+    // With two of them wrong it is the logits that do harm.
+    let wrong: Vec<usize> =
+        labels.iter().enumerate().map(|(i, label)| if i % 7 == 3 { 1 - label } else { *label }).collect();
+    assert!(temperature(&head(), &features, &wrong, &(0..20).collect::<Vec<_>>()) > 2.0);
 }
 
 #[test]
@@ -69,13 +86,16 @@ fn a_calibrated_module_knows_its_own_images_from_others() {
     let mut module = crate::lora::tests::module(&vit, "q,v", None);
     (module.card.image_size, module.card.preprocessing) = (8, vit.preprocessing_for(8).unwrap());
     let device = Cpu::<f32>::poisoned();
-    calibrate(&device, &vit, &mut module, &images, [training, validation], 7).unwrap();
+    let held_out = calibrate(&device, &vit, &mut module, &images, [training, validation], 7).unwrap();
     let calibration = module.card.calibration.clone().unwrap();
     assert_eq!((calibration.images, module.head.temperature), (validation.len(), calibration.temperature));
 
     let predictor = Predictor::new(&device, &vit, Some(&module), 8);
     let familiar = module.head.familiar.clone().unwrap();
     let own = predictor.features_of(&images, validation, |_| {}).unwrap();
+    // Products of other batches add up in another order.
+    let apart = held_out.iter().flatten().zip(own.iter().flatten()).map(|(a, b)| (a - b).abs());
+    assert!(held_out.len() == own.len() && apart.clone().all(|d| d < 1e-5), "{:?}", apart.reduce(f32::max));
     let below = own.iter().filter(|row| familiar.score(row) <= calibration.threshold).count();
     assert_eq!(below, (KEPT * own.len() as f64).ceil() as usize);
     // Stripes, where all images are nearly even.

@@ -12,12 +12,11 @@ use super::input::{beside, bytes, check_task, check_text, class_texts, fingerpri
 use super::{dry_run, profile};
 use crate::base::{FILES, TextTower, Vit};
 use crate::data::{Augment, Dataset, Images, Split};
-use crate::device::Device;
 use crate::device::gpu::Gpu;
 use crate::eval::{Details, bootstrap};
 use crate::lora::{Head, Module, TextHead};
 use crate::output::OutputDir;
-use crate::predict::{Predictor, probabilities};
+use crate::predict::probabilities;
 use crate::train::{
     About, Checkpoint, Counts, Course, Cut, Epoch, Examples, Method, Observer, Plan, Settings, Trained, train_cut,
 };
@@ -224,11 +223,16 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
     let last = trained.epochs.last().map_or(f64::NAN, |e| e.loss);
     let summary = format!("kept epoch {kept_epoch} of {}, last training loss {last:.4}{speed}", settings.epochs);
     let (vit, mut module) = made(&args, vit, &settings, trained, texts)?;
-    if !validation.is_empty() {
-        let parts = [training, validation];
-        let at_once = cut.map_or(CALIBRATED_TOGETHER, |cut| cut.per_pass);
-        on_device!(opened, device => calibration::calibrate(device, &vit, &mut module, &images, parts, at_once))?;
-    }
+    let held_out = match validation {
+        [] => None,
+        _ => {
+            let parts = [training, validation];
+            let at_once = cut.map_or(CALIBRATED_TOGETHER, |cut| cut.per_pass);
+            Some(
+                on_device!(opened, device => calibration::calibrate(device, &vit, &mut module, &images, parts, at_once))?,
+            )
+        }
+    };
     save(&args, &vit, &module, &summary)?;
     if let Some(table) = table.flatten() {
         output::print(&table)?;
@@ -237,10 +241,7 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
         fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
     }
     if let Some(path) = &args.report {
-        let held_out = match validation {
-            [] => None,
-            _ => Some(on_device!(opened, device => judged(device, &vit, &module, examples, args.seed)?)),
-        };
+        let held_out = held_out.map(|features| judged(&module, examples, &features, args.seed)).transpose()?;
         let (training, validation) = (training.len(), held_out.as_ref());
         let course = Course { module: &module, settings: &settings, epochs: &epochs, kept_epoch, training, validation };
         course.page().write(path)?;
@@ -248,17 +249,9 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
     Ok(())
 }
 
-/// How the module does on the validation part.
-fn judged<D: Device + 'static>(
-    device: &D,
-    vit: &Vit,
-    module: &Module,
-    examples: Examples,
-    seed: u64,
-) -> Result<Details, Error> {
+/// How the module does on the validation part, whose features are given.
+fn judged(module: &Module, examples: Examples, features: &[Vec<f32>], seed: u64) -> Result<Details, Error> {
     let Examples { classes, images, validation, .. } = examples;
-    let predictor = Predictor::new(device, vit, Some(module), images.size().width as usize);
-    let features = predictor.features_of(images, validation, |_| ())?;
     let rows: Vec<f32> = features.iter().flat_map(|f| probabilities(&module.head, f)).map(|p| p as f32).collect();
     let of = |all: &[usize]| validation.iter().map(|&i| all[i]).collect::<Vec<_>>();
     let (labels, groups) = (of(images.labels()), of(images.groups()));
