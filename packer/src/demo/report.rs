@@ -121,7 +121,7 @@ fn held_out(demo: &Demo) -> Vec<Block> {
 
 fn metrics(study: &Study, evaluation: &Evaluation) -> Metrics {
     let row = |metrics: &[Estimate]| {
-        let value = |name: &Metric| metrics.iter().find(|e| e.name == *name).map(interval);
+        let value = |name: &Metric| metrics.iter().find(|e| e.name == *name).map(Interval::from);
         Metric::ALL.iter().map(value).collect::<Vec<_>>()
     };
     let mut rows = vec![("module".to_owned(), row(&evaluation.metrics))];
@@ -145,12 +145,13 @@ fn across(demo: &Demo) -> Vec<Block> {
         .iter()
         .enumerate()
         .map(|(i, study)| {
-            let cells = hosts.clone().map(|host| value(i, host).map(interval)).collect();
+            let cells = hosts.clone().map(|host| value(i, host).map(Interval::from)).collect();
             (format!("module {}", study.module.card.task), cells)
         })
         .collect();
     for (floor, name) in ["linear probe", "colour alone"].into_iter().enumerate() {
-        let cell = |host: usize| balanced(&demo.results[host][host].evaluation.floors[floor].metrics).map(interval);
+        let cell =
+            |host: usize| balanced(&demo.results[host][host].evaluation.floors[floor].metrics).map(Interval::from);
         rows.push((format!("{name}, fitted at that hospital"), hosts.clone().map(cell).collect()));
     }
     let mean = |home: bool| {
@@ -201,10 +202,6 @@ fn bundle(demo: &Demo, classified: &[Classified]) -> Vec<Block> {
         fact("Classify a picture", "packer classify demo.medforge --trust k.pub --task tissue-a IMAGE".into()),
     ];
     vec![Block::Heading("The bundle".into()), Block::Facts(facts)]
-}
-
-fn interval(estimate: &Estimate) -> Interval {
-    Interval { value: estimate.value, interval: estimate.low.zip(estimate.high) }
 }
 
 fn fact(name: &str, value: String) -> (String, String) {

@@ -23,7 +23,7 @@ pub struct Evaluated<'a> {
 impl Evaluated<'_> {
     /// The evaluation as one page that loads nothing.
     pub fn page(&self) -> Report {
-        let sections = [self.metrics(), self.classes(), self.calibration(), self.saliency()];
+        let sections = [self.metrics(), self.classes(), self.subgroups(), self.calibration(), self.saliency()];
         Report {
             title: format!("Evaluation of {}", self.module.card.task),
             summary: format!(
@@ -55,7 +55,7 @@ impl Evaluated<'_> {
     fn metrics(&self) -> Vec<Block> {
         let evaluation = self.evaluation;
         let row = |metrics: &[Estimate]| {
-            let value = |name: &Metric| metrics.iter().find(|e| e.name == *name).map(interval);
+            let value = |name: &Metric| metrics.iter().find(|e| e.name == *name).map(Interval::from);
             Metric::ALL.iter().map(value).collect::<Vec<_>>()
         };
         let mut rows = vec![("module".to_owned(), row(&evaluation.metrics))];
@@ -113,6 +113,23 @@ impl Evaluated<'_> {
                 lines,
             }]),
         ]
+    }
+
+    fn subgroups(&self) -> Vec<Block> {
+        let all = &self.evaluation.subgroups;
+        if all.is_empty() {
+            return vec![];
+        }
+        let mut blocks = vec![
+            Block::Heading("Told apart by what else is known of the images".into()),
+            Block::Text(
+                "Which two values are furthest apart is taken from the figures themselves, so a gap's interval lies too high, the more values there are; \
+                 what chance makes of equally good values does not. A gap may have many causes, such as harder images."
+                    .into(),
+            ),
+        ];
+        blocks.extend(all.iter().flat_map(|subgroups| subgroups.blocks(self.evaluation.classes.len())));
+        blocks
     }
 
     fn calibration(&self) -> Vec<Block> {
@@ -185,6 +202,8 @@ impl Evaluated<'_> {
     }
 }
 
-fn interval(estimate: &Estimate) -> Interval {
-    Interval { value: estimate.value, interval: estimate.low.zip(estimate.high) }
+impl From<&Estimate> for Interval {
+    fn from(estimate: &Estimate) -> Self {
+        Interval { value: estimate.value, interval: estimate.low.zip(estimate.high) }
+    }
 }

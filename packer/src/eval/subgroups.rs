@@ -13,6 +13,7 @@ use super::metrics::Predictions;
 use super::{Estimate, Metric, Results};
 use crate::Error;
 use crate::data::Dataset;
+use crate::report::{Block, Interval, Metrics};
 
 /// An attribute of more values is free text or a number.
 const MAX_VALUES: usize = 50;
@@ -220,33 +221,56 @@ impl Subgroups {
             }
         }
         out.push('\n');
-        for gap in &self.gaps {
-            let _ = write!(
-                out,
-                "The gap in {}, {} over {}: {:+.3}, 95 % interval {}",
-                gap.difference.name.title(),
-                named(&gap.best),
-                named(&gap.worst),
-                gap.difference.value,
-                gap.difference.range("+")
-            );
-            match gap.chance {
-                Some(chance) => {
-                    let more = if gap.difference.value > chance { "more" } else { "NOT more" };
-                    let _ = writeln!(
-                        out,
-                        "; {more} than chance, which is up to {chance:.3} among values that are equally good."
-                    );
-                }
-                None => out.push_str(".\n"),
-            }
-        }
+        self.gaps.iter().for_each(|gap| out.push_str(&gap.sentence()));
         if self.gaps.is_empty() {
-            out.push_str("There is no gap to report: fewer than two values have figures.\n");
+            out.push_str(NO_GAP);
         }
         out
     }
+
+    /// The part of an evaluation's page on this attribute; `classes` is the number of all classes.
+    pub fn blocks(&self, classes: usize) -> Vec<Block> {
+        let row = |value: &Subgroup| {
+            let fewer = match value.classes < classes {
+                true => format!(", {} of {classes} classes", value.classes),
+                false => String::new(),
+            };
+            let estimate = |metric: &Metric| value.metrics.iter().find(|e| e.name == *metric).map(Interval::from);
+            let name = format!("{} ({} images of {} patients{fewer})", named(&value.value), value.n, value.groups);
+            (name, METRICS.iter().map(estimate).collect())
+        };
+        let mut blocks = vec![Block::Metrics(Metrics {
+            caption: format!("By {}, with 95 % intervals", self.by),
+            columns: METRICS.iter().map(|metric| metric.title().to_owned()).collect(),
+            rows: self.values.iter().map(row).collect(),
+            bars: Some((0.0, 1.0)),
+        })];
+        let too_few =
+            |value: &Subgroup| Some(format!("{} has no figures: {}. ", named(&value.value), value.too_few.as_ref()?));
+        let gaps: String = self.gaps.iter().map(Gap::sentence).collect();
+        let gaps = if gaps.is_empty() { NO_GAP.to_owned() } else { gaps };
+        blocks.push(Block::Text(self.values.iter().filter_map(too_few).chain([gaps]).collect()));
+        blocks
+    }
 }
+
+impl Gap {
+    /// The gap and whether chance makes as large a one, in a sentence and a line feed.
+    fn sentence(&self) -> String {
+        let (best, worst, difference) = (named(&self.best), named(&self.worst), &self.difference);
+        let end = match self.chance {
+            Some(chance) => {
+                let more = if difference.value > chance { "more" } else { "NOT more" };
+                format!("; {more} than chance, which is up to {chance:.3} among values that are equally good")
+            }
+            None => String::new(),
+        };
+        let (name, value, range) = (difference.name.title(), difference.value, difference.range("+"));
+        format!("The gap in {name}, {best} over {worst}: {value:+.3}, 95 % interval {range}{end}.\n")
+    }
+}
+
+const NO_GAP: &str = "There is no gap to report: fewer than two values have figures.\n";
 
 fn named(value: &str) -> &str {
     if value.is_empty() { "(not stated)" } else { value }

@@ -142,6 +142,24 @@ fn values_with_too_little_say_so_and_have_no_number() {
     assert!(found.values.iter().all(|v| v.metrics.is_empty() == v.too_few.is_some()) && found.gaps.is_empty());
     let table = results.evaluation.table();
     assert!(table.contains("(not stated)") && table.contains("too few: images of class malignant only"), "{table}");
+    let [Block::Metrics(shown), Block::Text(said)] = &found.blocks(2)[..] else { panic!("a table and a text") };
+    assert_eq!((shown.rows.len(), shown.rows.iter().filter(|(_, cells)| cells[0].is_some()).count()), (5, 1));
+    assert!(
+        said.contains("one class has no figures: images of class malignant only.") && said.ends_with(NO_GAP),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_page_has_a_bar_for_each_value_and_the_gaps() {
+    let (data, mut results) = results(200, scores(|_| false), |i| ["north", "south"][i / 4 % 2].into());
+    let found = told_apart(&data, &mut results);
+    let [Block::Metrics(shown), Block::Text(said)] = &found.blocks(3)[..] else { panic!("a table and a text") };
+    assert_eq!(shown.rows[0].0, "north (100 images of 50 patients, 2 of 3 classes)");
+    for (value, (_, cells)) in found.values.iter().zip(&shown.rows) {
+        assert_eq!(cells[0].unwrap(), Interval::from(&value.metrics[0]));
+    }
+    assert!(shown.bars.is_some() && said.contains("The gap in balanced accuracy, "), "{said}");
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Comparison {
             false => blocks.extend([Block::Note(SPENT.into()), Block::Text(self.intervals())]),
         }
         for (caption, rows) in self.sections() {
-            let values = |scores: &Scores| COLUMNS.map(|(_, of)| of(scores).map(interval)).into();
+            let values = |scores: &Scores| COLUMNS.map(|(_, of)| of(scores).map(Interval::from)).into();
             let rows = rows.into_iter().map(|(name, scores)| (name.to_owned(), values(scores)));
             let columns = COLUMNS.map(|(name, _)| name.to_owned()).into();
             blocks.push(Block::Metrics(Metrics { caption, columns, rows: rows.collect(), bars: BARS }));
@@ -93,8 +93,4 @@ impl Comparison {
         }
         blocks
     }
-}
-
-fn interval(estimate: &Estimate) -> Interval {
-    Interval { value: estimate.value, interval: estimate.low.zip(estimate.high) }
 }
