@@ -9,6 +9,7 @@ mod header;
 mod jpeg;
 mod lengths;
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dicom_object::mem::InMemDicomObject;
@@ -26,6 +27,8 @@ pub use header::{Header, MAX_HEAD, header, is_part_10};
 /// A DICOM file that was read.
 pub struct Dicom {
     object: DefaultDicomObject,
+    /// The transfer syntax: one of [`NATIVE`] or [`ENCAPSULATED`].
+    syntax: String,
     file: String,
 }
 
@@ -45,13 +48,23 @@ pub struct Frame {
 /// Reads a DICOM file; `file` is what errors call it.
 ///
 /// # Errors
-/// [`Error::Image`] for a file that is none, or damaged.
+/// [`Error::Image`] for a file that is none, or damaged; [`Error::DicomUnsupported`] for a transfer syntax that is not read.
 pub fn read(bytes: &[u8], file: &str) -> Result<Dicom, Error> {
-    let damaged = |what: String| Error::Image { file: file.to_owned(), what };
-    lengths::check(bytes, MAX_INFLATED).map_err(damaged)?;
+    let file = file.to_owned();
+    let damaged = |what: String| Error::Image { file: file.clone(), what };
+    if !is_part_10(bytes) {
+        return Err(damaged("this is no DICOM Part 10 file (DICM does not stand at byte 128)".into()));
+    }
+    let mut data = &bytes[132..];
+    let syntax = elements::syntax(&mut data).map_err(damaged)?;
+    if !NATIVE.contains(&syntax.as_str()) && !ENCAPSULATED.contains(&syntax.as_str()) {
+        let what = format!("transfer syntax {syntax} is not read; convert the file");
+        return Err(Error::DicomUnsupported { file, what });
+    }
+    lengths::check(data, &syntax, MAX_INFLATED).map_err(damaged)?;
     let read = || OpenFileOptions::new().from_reader(bytes).map_err(|error| error.to_string());
     match catch_unwind(AssertUnwindSafe(read)) {
-        Ok(Ok(object)) => Ok(Dicom { object, file: file.to_owned() }),
+        Ok(Ok(object)) => Ok(Dicom { object, syntax, file }),
         Ok(Err(what)) => Err(damaged(format!("this is no DICOM file that can be read ({what})"))),
         Err(_) => Err(damaged("the DICOM file made its reader fail".into())),
     }
@@ -74,11 +87,7 @@ impl Dicom {
     }
 
     fn decoded(&self, number: u32) -> Result<Frame, Error> {
-        let syntax = self.object.meta().transfer_syntax().trim_end_matches('\0').to_owned();
-        let encapsulated = !NATIVE.contains(&syntax.as_str());
-        if encapsulated && !ENCAPSULATED.contains(&syntax.as_str()) {
-            return Err(self.unsupported(format!("transfer syntax {syntax} is not read; convert the file")));
-        }
+        let encapsulated = ENCAPSULATED.contains(&self.syntax.as_str());
         let needed = |tag, name: &str| {
             let value = integer(&self.object, tag).and_then(|value| u32::try_from(value).ok());
             value.ok_or_else(|| self.damaged(&format!("it does not say its {name}")))
@@ -100,15 +109,14 @@ impl Dicom {
         let Some(said) = said.map(|text| text.trim_end_matches(['\0', ' ']).to_owned()) else {
             return Err(self.damaged("it does not say its Photometric Interpretation"));
         };
-        if syntax == BIG_ENDIAN && allocated == 32 {
+        if self.syntax == BIG_ENDIAN && allocated == 32 {
             return Err(self.unsupported("32 bits allocated in the big-endian transfer syntax are not read".into()));
         }
-        let jpeg = encapsulated && syntax != RLE;
-        if jpeg {
-            self.check_sizes([rows, columns])?;
+        if encapsulated && self.syntax == RLE {
+            self.check_rle(number, samples.saturating_mul(allocated / 8))?;
         }
-        if samples == 3 && jpeg {
-            self.check_colours(&syntax, &said, number)?;
+        if encapsulated && self.syntax != RLE {
+            self.check_jpeg(number, [rows, columns], samples, &said)?;
         } else if said.starts_with("YBR") && said != "YBR_FULL" {
             return Err(self.unsupported(format!("Photometric Interpretation {said} is not read")));
         }
@@ -116,7 +124,7 @@ impl Dicom {
         let decoded =
             decoded.map_err(|error| self.damaged(&format!("its pixels do not decode ({})", causes(&error))))?;
         // RLE keeps colours as they are; JPEG's decoder gives RGB.
-        let kept = !encapsulated || syntax == RLE;
+        let kept = !encapsulated || self.syntax == RLE;
         let photometric = match (decoded.photometric_interpretation(), said.as_str()) {
             (_, "MONOCHROME1") => Photometric::Monochrome1,
             (_, "MONOCHROME2") => Photometric::Monochrome2,
@@ -175,38 +183,47 @@ impl Dicom {
         })
     }
 
-    /// What every JPEG says of its size must be what the file says: the decoder makes room for the one before it looks at the other. Each begins a
-    /// fragment (PS3.5, A.4).
-    fn check_sizes(&self, sides: [u32; 2]) -> Result<(), Error> {
-        for fragment in self.fragments()?.iter().filter(|fragment| fragment.starts_with(&[0xff, 0xd8])) {
-            let Some(size) = jpeg::head(fragment).and_then(|jpeg| jpeg.sides) else {
-                return Err(self.damaged("its JPEG does not say its size before its pixels"));
-            };
-            if size.map(u32::from) != sides {
-                let [[height, width], [rows, columns]] = [size.map(u32::from), sides];
-                return Err(
-                    self.damaged(&format!("its JPEG is of {width} x {height} and the file of {columns} x {rows}"))
-                );
-            }
+    /// What a JPEG says of its size and colours must be what the file says: the decoder makes room for the one before it looks at the other, and
+    /// believes the one where other viewers believe the other.
+    fn check_jpeg(&self, number: u32, sides: [u32; 2], samples: u32, said: &str) -> Result<(), Error> {
+        let bytes = self.jpeg_frame(number)?;
+        let (height, width, colours) = jpeg::shape(&bytes).map_err(|what| self.damaged(&what))?;
+        let [rows, columns] = sides;
+        if (height, width, colours) != (rows, columns, samples) {
+            let what =
+                format!("{width} x {height} of {colours} and the file of {columns} x {rows} of {samples} samples");
+            return Err(self.damaged(&format!("its JPEG is of {what}")));
         }
-        Ok(())
-    }
-
-    /// What a JPEG says of its colours must be what the file says: the decoder believes the one, other viewers believe the other. The JPEG says it by an
-    /// Adobe marker (transform 0 is RGB), by components called R, G and B, or else it is YBR.
-    fn check_colours(&self, syntax: &str, said: &str, number: u32) -> Result<(), Error> {
-        let fragments = self.fragments()?;
-        // A frame that is in several fragments begins like the first; the decoder finds out whether it is whole.
-        let first = fragments.get(number as usize).or(fragments.first()).map(Vec::as_slice).unwrap_or_default();
-        let lossless = !matches!(syntax, JPEG_BASELINE | JPEG_EXTENDED);
-        let rgb = jpeg::head(first).and_then(|jpeg| jpeg.rgb).unwrap_or(lossless);
-        match (rgb, said) {
-            (true, "RGB") => Ok(()),
-            (false, "YBR_FULL" | "YBR_FULL_422") if !lossless => Ok(()),
-            _ => {
-                let is = if rgb { "RGB" } else { "YBR" };
+        if samples != 3 {
+            return Ok(());
+        }
+        let lossless = !matches!(self.syntax.as_str(), JPEG_BASELINE | JPEG_EXTENDED);
+        match (jpeg::is_rgb(&bytes, lossless), said) {
+            (Some(true), "RGB") => Ok(()),
+            (Some(false), "YBR_FULL" | "YBR_FULL_422") if !lossless => Ok(()),
+            (rgb, _) => {
+                let is = rgb.map_or("RGB or YBR, as viewers like,", |rgb| if rgb { "RGB" } else { "YBR" });
                 Err(self.unsupported(format!("its JPEG is {is} and its Photometric Interpretation {said}")))
             }
+        }
+    }
+
+    /// The bytes of a frame's JPEG: a fragment, or all of them if there is one frame.
+    fn jpeg_frame(&self, number: u32) -> Result<Cow<'_, [u8]>, Error> {
+        let fragments = self.fragments()?;
+        match (fragments.len() as i64, self.frames()) {
+            (count, frames) if count == frames => Ok(Cow::Borrowed(&fragments[number as usize])),
+            (_, 1) => Ok(Cow::Owned(fragments.concat())),
+            _ => Err(self.unsupported("a frame in several fragments, of several frames".into())),
+        }
+    }
+
+    /// The number of segments is what a frame of RLE begins with (PS3.5, annex G): one for each byte of a sample.
+    fn check_rle(&self, number: u32, segments: u32) -> Result<(), Error> {
+        let fragment = self.fragments()?.get(number as usize).map(Vec::as_slice).unwrap_or_default();
+        match fragment.len() >= 64 && fragment[..4] == segments.to_le_bytes() {
+            true => Ok(()),
+            false => Err(self.damaged("its RLE has another number of segments than its samples have bytes")),
         }
     }
 
@@ -301,7 +318,7 @@ impl Frame {
 
 const PIXELS: Tag = Tag(0x7fe0, 0x0010);
 /// The most that a deflated file may inflate to, in bytes.
-const MAX_INFLATED: usize = 1 << 29;
+const MAX_INFLATED: usize = 1 << 28;
 /// Pixels as they are, or all of the file deflated.
 const NATIVE: [&str; 4] = [IMPLICIT, "1.2.840.10008.1.2.1", BIG_ENDIAN, DEFLATED];
 const IMPLICIT: &str = "1.2.840.10008.1.2";

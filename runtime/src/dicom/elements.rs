@@ -100,7 +100,10 @@ pub fn syntax(source: &mut dyn Read) -> Result<String, String> {
     while elements.source.limit() > 0 {
         let Element { tag, length, .. } = elements.element().map_err(|_| missing)?;
         match tag {
-            Tag(0x0002, 0x0010) if length <= MAX_UID => found = Some(elements.value(length).map_err(|_| missing)?),
+            Tag(0x0002, 0x0010) if length <= MAX_UID && found.is_none() => {
+                found = Some(elements.value(length).map_err(|_| missing)?);
+            }
+            Tag(0x0002, 0x0010) => return Err(missing.into()),
             _ => elements.skip(length).map_err(|_| missing)?,
         }
     }
