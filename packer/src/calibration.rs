@@ -2,8 +2,8 @@
 //! lie from what the module knows.
 //!
 //! The temperature (Guo et al. 2017, section 4.2) minimises the cross-entropy on the validation part, whose targets are Platt's (1999, section 2.2),
-//! so that a part without a wrong answer does not promise certainty. It stays 1 where it would do harm: where temperatures fitted without some of the
-//! patients make the answers of these less likely to be right. The out-of-distribution score is [`Familiar::score`]; its threshold lets
+//! so that a part without a wrong answer does not make probabilities certain. It stays 1 where nothing shows that it helps: where temperatures fitted
+//! without some of the patients make the right answers of these less likely, as hotter ones do wherever all answers are right. The out-of-distribution score is [`Familiar::score`]; its threshold lets
 //! [`KEPT`] of the validation part through.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,11 +68,15 @@ pub fn calibrate<D: Device + 'static>(
     Ok(held_out)
 }
 
-/// What logits are divided by to be right as often as they say; 1 unless cross-validation over groups shows that it makes true classes more likely.
+/// What logits are divided by to be right as often as they say; 1 unless cross-validation over two groups or more shows that it makes true classes more
+/// likely.
 pub fn temperature(head: &Head, features: &[Vec<f32>], labels: &[usize], groups: &[usize]) -> f64 {
     let all: Vec<(Vec<f32>, usize)> = features.iter().map(|f| logits(head, f)).zip(labels.iter().copied()).collect();
     let distinct: BTreeSet<usize> = groups.iter().copied().collect();
     let fold: BTreeMap<usize, usize> = distinct.into_iter().zip((0..FOLDS).cycle()).collect();
+    if fold.len() < 2 {
+        return 1.0;
+    }
     let (mut kept, mut changed) = (0.0, 0.0);
     for part in 0..FOLDS.min(fold.len()) {
         let (out, rest): (Vec<_>, Vec<_>) = all.iter().zip(groups).partition(|(_, group)| fold[group] == part);

@@ -73,6 +73,8 @@ fn a_temperature_that_would_do_harm_stays_one() {
     let wrong: Vec<usize> =
         labels.iter().enumerate().map(|(i, label)| if i % 7 == 3 { 1 - label } else { *label }).collect();
     assert!(temperature(&head(), &features, &wrong, &(0..20).collect::<Vec<_>>()) > 2.0);
+    // A single patient shows nothing.
+    assert_eq!(temperature(&head(), &features, &wrong, &[0; 20]), 1.0);
 }
 
 #[test]

@@ -73,10 +73,14 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
                     true => format!(", nor where no class has a probability of {}", c.least_probability),
                     false => String::new(),
                 };
+                let how = match c.temperature == 1.0 {
+                    true => "are as the module gives them, since no temperature was shown to help".to_owned(),
+                    false => format!("are calibrated at temperature {:.3}, fitted on held-out images", c.temperature),
+                };
                 format!(
-                    "\nProbabilities of {task} are calibrated at temperature {:.3} (expected calibration error {:.3} on the {} held-out images \
-                     that it was fitted on). No answer is given for images with an out-of-distribution score above {:.3}{unsure}.",
-                    c.temperature, c.error, c.n, c.threshold
+                    "\nProbabilities of {task} {how} (expected calibration error {:.3} on the {} held-out images). No answer is given for images with \
+                     an out-of-distribution score above {:.3}{unsure}.",
+                    c.error, c.n, c.threshold
                 )
             }
         });
