@@ -69,12 +69,22 @@ fn a_file_with_a_fault_is_refused_in_one_sentence() {
         ("train = 3", "train, above all tables, is no option"),
         ("[train]\nconfig = \"other.toml\"", "[train] config is no option"),
         ("[train]\nlr = \n", "row 2: "),
+        ("[verify]\ntrust = \"k.pub\"", "[verify] trust may stand only in a file that --config names"),
+        (
+            "[contribute]\nallow-real-start = true",
+            "[contribute] allow-real-start may stand only in a file that --config",
+        ),
     ] {
         write(dir.path(), text);
         let sentence = refused(dir.path(), 1, &format!("{TRAIN} --out m"));
         let sentence = sentence.strip_prefix("packer: packer.toml: ").unwrap_or_else(|| panic!("{text}: {sentence}"));
         assert!(sentence.contains(words), "{text}: {sentence}");
     }
+    std::fs::write(dir.path().join("named.toml"), "[verify]\ntrust = \"k.pub\"").unwrap();
+    std::fs::remove_file(dir.path().join("packer.toml")).unwrap();
+    let taken = said(&packer(dir.path(), "verify none.medforge --config named.toml").output().unwrap());
+    assert!(taken.contains("from named.toml: --trust=k.pub"), "{taken}");
+    write(dir.path(), "[verify]\ntrust = \"k.pub\"");
     // Help is given whatever the file says, and a file that is named must be there.
     good(dir.path(), "train --help");
     assert!(refused(dir.path(), 1, "devices --config none.toml").contains("none.toml"));

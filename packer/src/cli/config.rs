@@ -2,7 +2,7 @@
 //!
 //! A table is a subcommand (`[train]`, `[forge.merge]`), a key a long option without its dashes; options of packer itself stand
 //! above all tables. The whole file is checked at every call. Refused, with the file, the table, the key and the nearest known
-//! name: a table or key that is none, a value of another type.
+//! name: a table or key that is none, a value of another type; and in a file that no --config names, options that decide what is believed, and consent.
 
 use std::any::TypeId;
 use std::collections::HashSet;
@@ -24,6 +24,9 @@ const FILE: &str = "packer.toml";
 const PROGRAM: &str = "packer";
 /// The largest that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
+
+/// What decides who is believed and how far, and consent: no file says that by lying in the working directory.
+const DECIDING: [&str; 5] = ["allow-real-start", "now", "quick", "state", "trust"];
 
 /// An option of the command that runs, as it came out.
 #[derive(Debug, Serialize)]
@@ -83,7 +86,7 @@ fn extend(command: &Command, mut arguments: Vec<OsString>) -> Result<(Vec<OsStri
     if line.help || line.commands.len() == 1 || !(named || path.exists()) {
         return Ok((arguments, None));
     }
-    let file = File { path: &path };
+    let file = File { path: &path, named };
     let text = String::from_utf8(output::read_file(&path, LIMIT)?).map_err(|_| file.refuse("is not UTF-8"))?;
     let table: Table = text.parse().map_err(|e: toml::de::Error| {
         let row = e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count()) + 1;
@@ -164,6 +167,8 @@ impl<'a> Line<'a> {
 /// The file, for messages.
 struct File<'a> {
     path: &'a Path,
+    /// Whether --config names it.
+    named: bool,
 }
 
 impl File<'_> {
@@ -195,6 +200,11 @@ impl File<'_> {
                         };
                         return Err(self.refuse(format!("{} is no option; {what}", place(name, key))));
                     };
+                    if !self.named && DECIDING.contains(&key.as_str()) {
+                        let what =
+                            "may stand only in a file that --config names, since nobody should say that unawares";
+                        return Err(self.refuse(format!("{} {what}", place(name, key))));
+                    }
                     self.words(name, key, arg, value)?;
                 }
             }
