@@ -1,12 +1,12 @@
 //! What a trained module's answers are worth, from images held out of its training: a temperature for its probabilities, and how far an image may
 //! lie from what the module knows.
 //!
-//! The temperature (Guo et al. 2017, section 4.2) minimises the cross-entropy on the validation part, whose targets are Platt's (1999, section 2.2),
-//! so that a part without a wrong answer does not make probabilities certain. It stays 1 where nothing shows that it helps: where temperatures fitted
-//! without some of the patients make the right answers of these less likely, as hotter ones do wherever all answers are right. The out-of-distribution score is [`Familiar::score`]; its threshold lets
+//! Two temperatures minimise the cross-entropy on the validation part: one with its labels (Guo et al. 2017, section 4.2), which makes a part without a
+//! wrong answer certain; and one with the more modest targets of Platt (1999, section 2.2), which makes answers that are nearly always right too unsure.
+//! What is taken is 1, or else the one of the two that is nearer to it on the same side. The out-of-distribution score is [`Familiar::score`]; its threshold lets
 //! [`KEPT`] of the validation part through.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use indicatif::ProgressBar;
 
@@ -50,7 +50,7 @@ pub fn calibrate<D: Device + 'static>(
     let of = |indices: &[usize], values: &[usize]| indices.iter().map(|&i| values[i]).collect::<Vec<_>>();
     let familiar = Familiar::fit(&known, &of(training, images.labels()), module.head.classes.len())?;
     let (labels, groups) = (of(validation, images.labels()), of(validation, images.groups()));
-    let temperature = temperature(&module.head, &held_out, &labels, &groups);
+    let temperature = temperature(&module.head, &held_out, &labels);
     let mut scores: Vec<f64> = held_out.iter().map(|feature| familiar.score(feature)).collect();
     scores.sort_by(f64::total_cmp);
     let place = (KEPT * scores.len() as f64).ceil() as usize;
@@ -68,41 +68,24 @@ pub fn calibrate<D: Device + 'static>(
     Ok(held_out)
 }
 
-/// What logits are divided by to be right as often as they say; 1 unless cross-validation over two groups or more shows that it makes true classes more
-/// likely.
-pub fn temperature(head: &Head, features: &[Vec<f32>], labels: &[usize], groups: &[usize]) -> f64 {
-    let all: Vec<(Vec<f32>, usize)> = features.iter().map(|f| logits(head, f)).zip(labels.iter().copied()).collect();
-    let distinct: BTreeSet<usize> = groups.iter().copied().collect();
-    let fold: BTreeMap<usize, usize> = distinct.into_iter().zip((0..FOLDS).cycle()).collect();
-    if fold.len() < 2 {
-        return 1.0;
-    }
-    let (mut kept, mut changed) = (0.0, 0.0);
-    for part in 0..FOLDS.min(fold.len()) {
-        let (out, rest): (Vec<_>, Vec<_>) = all.iter().zip(groups).partition(|(_, group)| fold[group] == part);
-        let rows =
-            |part: Vec<(&(Vec<f32>, usize), &usize)>| part.into_iter().map(|(row, _)| row.clone()).collect::<Vec<_>>();
-        let (out, rest) = (rows(out), rows(rest));
-        let t = fitted(&rest, head.classes.len());
-        let loss =
-            |t: f64| -> f64 { out.iter().map(|(row, label)| -softmax_at(t, row)[*label].max(1e-300).ln()).sum() };
-        kept += loss(1.0);
-        changed += loss(t);
-    }
-    if changed < kept { fitted(&all, head.classes.len()) } else { 1.0 }
+/// What logits are divided by to be right as often as they say.
+pub fn temperature(head: &Head, features: &[Vec<f32>], labels: &[usize]) -> f64 {
+    let rows: Vec<Vec<f32>> = features.iter().map(|feature| logits(head, feature)).collect();
+    let mut counts = vec![0.0; head.classes.len()];
+    labels.iter().for_each(|&label| counts[label] += 1.0);
+    let likeliest = fitted(&rows, labels, |_| 1.0);
+    let modest = fitted(&rows, labels, |label| (counts[label] + 1.0) / (counts[label] + 2.0));
+    1f64.max(likeliest).min(modest.max(likeliest))
 }
 
-/// The temperature that minimises the cross-entropy of `rows`, logits and labels of `classes` classes, with Platt's targets.
-fn fitted(rows: &[(Vec<f32>, usize)], classes: usize) -> f64 {
-    let mut counts = vec![0.0; classes];
-    rows.iter().for_each(|(_, label)| counts[*label] += 1.0);
+/// The temperature that minimises the cross-entropy of `rows` of logits, where each true class's target is `own` of it and the others share the rest.
+fn fitted(rows: &[Vec<f32>], labels: &[usize], own: impl Fn(usize) -> f64) -> f64 {
     let loss = |t: f64| -> f64 {
-        let of = |(row, label): &(Vec<f32>, usize)| {
-            let own = (counts[*label] + 1.0) / (counts[*label] + 2.0);
-            let target = |c: usize| if c == *label { own } else { (1.0 - own) / (classes - 1) as f64 };
+        let of = |(row, &label): (&Vec<f32>, &usize)| {
+            let target = |c: usize| if c == label { own(label) } else { (1.0 - own(label)) / (row.len() - 1) as f64 };
             softmax_at(t, row).iter().enumerate().map(|(c, p)| -target(c) * p.max(1e-300).ln()).sum::<f64>()
         };
-        rows.iter().map(of).sum()
+        rows.iter().zip(labels).map(of).sum()
     };
     // The loss is convex in 1/t, so it has one minimum in t.
     let (mut low, mut high) = COLDEST_AND_HOTTEST;
@@ -113,8 +96,6 @@ fn fitted(rows: &[(Vec<f32>, usize)], classes: usize) -> f64 {
     (low * high).sqrt()
 }
 
-/// Parts of the cross-validation.
-const FOLDS: usize = 10;
 /// Between these a temperature is looked for.
 const COLDEST_AND_HOTTEST: (f64, f64) = (0.05, 20.0);
 

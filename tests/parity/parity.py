@@ -197,8 +197,8 @@ class Base:
         return torch.from_numpy(((values - mean) / deviation).transpose(0, 3, 1, 2).copy())
 
 
-def features(base, module, pixels):
-    """The feature of each image through the module, and the module as PEFT holds it."""
+def features(base, module, pixels, double=True):
+    """The feature of each image through the module, the same in float64, and the module as PEFT holds it."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         model = PeftModel.from_pretrained(base.model, module).eval()
@@ -206,17 +206,19 @@ def features(base, module, pixels):
     if keys:
         sys.exit(f"PEFT does not take {module} whole: {keys[0]}")
     found = base.feature(pixels, model.base_model.model)
+    exact = base.feature(pixels.double(), model.base_model.model.double()) if double else None
+    model.float()
     rewritten = module.with_name(module.name + "-rewritten")
     shutil.rmtree(rewritten, ignore_errors=True)
     model.save_pretrained(rewritten)
     base.model = model.unload()
-    return found, rewritten
+    return found, exact, rewritten
 
 
 def check_module(options, base, data, module, scratch):
     paths = predictions(options, data, module, scratch)[1]
     pixels = base.normalised([np.asarray(Image.open(data / p)) for p in paths])
-    feature, rewritten = features(base, module, pixels)
+    feature, exact, rewritten = features(base, module, pixels)
     untrained = base.feature(pixels)
     if (feature - untrained).norm() / untrained.norm() < 0.01:
         sys.exit("the module hardly changes the feature: the comparison would show nothing")
@@ -225,10 +227,11 @@ def check_module(options, base, data, module, scratch):
     weight *= 2 / (feature - feature.mean(0)).matmul(weight.T).std()
     bias = -weight @ feature.mean(0)
     save_file({"weight": weight, "bias": bias}, module / "head.safetensors")
-    theirs = (feature @ weight.T + bias).softmax(1).numpy()
+    theirs, true = ((f @ weight.T.to(f) + bias.to(f)).softmax(1).numpy() for f in (feature, exact))
     ours = predictions(options, data, module, scratch)[0]
     made = "packer reading PEFT's adapter" if base.kind == "timm" else "PEFT reading packer's folder"
-    yield f"probability, {made}", float(np.abs(theirs - ours).max())
+    print(f"  PyTorch in float32 differs from float64 by {np.abs(theirs - true).max():.1e}, packer from PyTorch by {np.abs(theirs - ours).max():.1e}")
+    yield f"probability, {made}, in float64,", float(np.abs(true - ours).max())
     for name in ("head.safetensors", "module.json"):
         shutil.copy(module / name, rewritten / name)
     yield "probability, packer reading PEFT's folder", float(np.abs(predictions(options, data, rewritten, scratch)[0] - ours).max())
@@ -252,18 +255,21 @@ def check_bundle(options, base, module, bundle, scratch, session):
     with zipfile.ZipFile(bundle) as archive:
         golden = load(archive.read("golden.safetensors"))
         factors = load(archive.read(next(name for name in archive.namelist() if name.startswith("modules/"))))
-    feature, _ = features(base, module, golden["pixels"])
+    feature, _, _ = features(base, module, golden["pixels"], double=False)
     yield "golden feature", relative(golden["feature.parity"], feature)
     yield "onnxruntime's feature", relative(onnx_feature(session, factors, golden["pixels"]), feature)
 
 
 def onnx_feature(session, factors, pixels):
-    """The graph's feature with a module's factors; sites that it has none for stay as they are."""
+    """The graph's feature with a module's factors; sites that it has none for stay as they are, and so do outputs that it has no scale for."""
     inputs = {"pixels": pixels.numpy()}
     for entry in session.get_inputs()[1:]:
-        width = next(side for side in entry.shape[1:] if isinstance(side, int))
-        empty = (width, 0) if entry.name.endswith("lora_a") else (0, width)
-        factor = factors[entry.name].float().numpy() if entry.name in factors else np.zeros(empty, np.float32)
+        width = [side for side in entry.shape[1:] if isinstance(side, int)][-1]
+        kind = entry.name.rsplit(".", 1)[1]
+        shape, fill = {"lora_a": ((width, 0), 0), "lora_b": ((0, width), 0), "lora_scale": ((1, width), 1)}[kind]
+        factor = factors[entry.name].float().numpy() if entry.name in factors else np.full(shape, fill, np.float32)
+        if kind == "lora_scale":
+            factor = factor.reshape(shape)
         inputs[entry.name] = np.repeat(factor[None], len(pixels), 0)
     return torch.from_numpy(session.run(["feature"], inputs)[0])
 

@@ -74,7 +74,7 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
                     false => String::new(),
                 };
                 let how = match c.temperature == 1.0 {
-                    true => "are as the module gives them, since no temperature was shown to help".to_owned(),
+                    true => "are as the module gives them: held-out images showed no need of a temperature".to_owned(),
                     false => format!("are calibrated at temperature {:.3}, fitted on held-out images", c.temperature),
                 };
                 format!(
