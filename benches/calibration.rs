@@ -207,7 +207,7 @@ fn with_intervals<const N: usize>(
     }))
 }
 
-fn log_sum_exp(logits: &[f32]) -> f64 {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    f64::from(top) + logits.iter().map(|l| f64::from(l - top).exp()).sum::<f64>().ln()
+fn log_sum_exp(logits: &[f64]) -> f64 {
+    let top = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    top + logits.iter().map(|l| (l - top).exp()).sum::<f64>().ln()
 }

@@ -70,7 +70,7 @@ pub fn calibrate<D: Device + 'static>(
 
 /// What logits are divided by to be right as often as they say.
 pub fn temperature(head: &Head, features: &[Vec<f32>], labels: &[usize]) -> f64 {
-    let rows: Vec<Vec<f32>> = features.iter().map(|feature| logits(head, feature)).collect();
+    let rows: Vec<Vec<f64>> = features.iter().map(|feature| logits(head, feature)).collect();
     let mut counts = vec![0.0; head.classes.len()];
     labels.iter().for_each(|&label| counts[label] += 1.0);
     let likeliest = fitted(&rows, labels, |_| 1.0);
@@ -79,9 +79,9 @@ pub fn temperature(head: &Head, features: &[Vec<f32>], labels: &[usize]) -> f64 
 }
 
 /// The temperature that minimises the cross-entropy of `rows` of logits, where each true class's target is `own` of it and the others share the rest.
-fn fitted(rows: &[Vec<f32>], labels: &[usize], own: impl Fn(usize) -> f64) -> f64 {
+fn fitted(rows: &[Vec<f64>], labels: &[usize], own: impl Fn(usize) -> f64) -> f64 {
     let loss = |t: f64| -> f64 {
-        let of = |(row, &label): (&Vec<f32>, &usize)| {
+        let of = |(row, &label): (&Vec<f64>, &usize)| {
             let target = |c: usize| if c == label { own(label) } else { (1.0 - own(label)) / (row.len() - 1) as f64 };
             softmax_at(t, row).iter().enumerate().map(|(c, p)| -target(c) * p.max(1e-300).ln()).sum::<f64>()
         };

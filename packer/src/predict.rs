@@ -132,25 +132,25 @@ pub fn probabilities(head: &Head, feature: &[f32]) -> Vec<f64> {
     softmax_at(head.temperature, &logits(head, feature))
 }
 
-/// What the head makes of one feature, before temperature and softmax.
-pub fn logits(head: &Head, feature: &[f32]) -> Vec<f32> {
+/// What the head makes of one feature, before temperature and softmax. Summed in f64, since a bias may take nearly all of a product back.
+pub fn logits(head: &Head, feature: &[f32]) -> Vec<f64> {
     let rows = head.weight.data.chunks_exact(feature.len()).zip(&head.bias.data);
     let input = head.input(feature);
-    rows.map(|(w, b)| w.iter().zip(&*input).map(|(w, f)| w * f).sum::<f32>() + b).collect()
+    let product = |w: &[f32]| w.iter().zip(&*input).map(|(&w, &f)| f64::from(w) * f64::from(f)).sum::<f64>();
+    rows.map(|(w, &b)| product(w) + f64::from(b)).collect()
 }
 
 /// softmax(logits / temperature).
-pub fn softmax_at(temperature: f64, logits: &[f32]) -> Vec<f64> {
-    let scaled: Vec<f32> = logits.iter().map(|l| (f64::from(*l) / temperature) as f32).collect();
-    softmax(&scaled)
+pub fn softmax_at(temperature: f64, logits: &[f64]) -> Vec<f64> {
+    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let exp: Vec<f64> = logits.iter().map(|l| ((l - max) / temperature).exp()).collect();
+    let sum: f64 = exp.iter().sum();
+    exp.into_iter().map(|e| e / sum).collect()
 }
 
 /// softmax(logits).
 pub fn softmax(logits: &[f32]) -> Vec<f64> {
-    let max = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let exp: Vec<f64> = logits.iter().map(|l| f64::from(l - max).exp()).collect();
-    let sum: f64 = exp.iter().sum();
-    exp.into_iter().map(|e| e / sum).collect()
+    softmax_at(1.0, &logits.iter().map(|&l| l.into()).collect::<Vec<_>>())
 }
 
 /// The index of the largest value, the first of equals.

@@ -62,6 +62,7 @@ def main():
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--lr", type=float, default=1e-3, help="raise it for a base that was never trained")
     parser.add_argument("--no-bundle", action="store_true")
+    parser.add_argument("--only", default="", help="choices of sites that have this in their name")
     options = parser.parse_args()
     if (options.base is None) == (options.random is None):
         parser.error("give one of --base and --random")
@@ -89,6 +90,8 @@ def checks(options, base, data, scratch):
     yield "base", "onnxruntime's feature", relative(onnx_feature(session, {}, pixels), base.feature(pixels))
     sites = {"clip": CLIP_SITES, "timm": TIMM_SITES}.get(base.kind, SITES)
     for number, (name, chosen) in enumerate(sites.items()):
+        if options.only not in name:
+            continue
         module = scratch / f"module-{number}"
         arguments = ["--targets", "q,v"] if base.kind == "timm" else chosen
         run(options, "train", "--base", options.base, "--data", data, "--task", "parity", "--out", module, "--size", options.size,

@@ -63,7 +63,8 @@ fn a_part_without_a_wrong_answer_promises_no_certainty() {
 fn only_wrong_answers_make_probabilities_more_modest() {
     let features: Vec<Vec<f32>> = (0..20).map(|i| if i % 2 == 0 { vec![6.0, 0.0] } else { vec![0.0, 6.0] }).collect();
     let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
-    assert!((fitted(&features, &labels, |_| 11.0 / 12.0) - 6.0 / 11.0f64.ln()).abs() < 1e-3);
+    let rows: Vec<Vec<f64>> = features.iter().map(|row| row.iter().map(|&v| v.into()).collect()).collect();
+    assert!((fitted(&rows, &labels, |_| 11.0 / 12.0) - 6.0 / 11.0f64.ln()).abs() < 1e-3);
     assert_eq!(temperature(&head(), &features, &labels), 1.0);
     // Of twenty answers two are wrong: right ones have 0.9, so the distance becomes ln 9.
     let wrong: Vec<usize> =
