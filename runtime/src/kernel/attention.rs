@@ -60,7 +60,10 @@ impl WithSimd for Shares<'_> {
 #[inline(always)]
 fn shares<S: Simd>(simd: S, q: &[f32], q_stride: usize, count: usize, scale: f32, keys: &Panels, out: &mut [f32]) {
     Linear { x_stride: q_stride, ..Linear::product(q, count, keys, out) }.with_simd(simd);
-    out.chunks_exact_mut(keys.n).for_each(|scores| softmax(simd, scores, scale));
+    // A closure would be compiled for no vectors: only what is inlined is compiled for the processor's.
+    for scores in out.chunks_exact_mut(keys.n) {
+        softmax(simd, scores, scale);
+    }
 }
 
 /// `e^(scale * s)` of each score over their sum.
