@@ -53,7 +53,7 @@ pub fn read(bytes: &[u8], file: &str) -> Result<Dicom, Error> {
     let file = file.to_owned();
     let damaged = |what: String| Error::Image { file: file.clone(), what };
     if !is_part_10(bytes) {
-        return Err(damaged("this is no DICOM Part 10 file (DICM does not stand at byte 128)".into()));
+        return Err(damaged(elements::NO_PART_10.into()));
     }
     let mut data = &bytes[132..];
     let syntax = elements::syntax(&mut data).map_err(damaged)?;

@@ -85,6 +85,9 @@ impl<R: Read> Elements<R> {
 
 const ENDED: &str = "the DICOM file ends within an element";
 
+/// Why a file is refused that does not begin as a Part 10 file does (PS3.10, 7.1).
+pub const NO_PART_10: &str = "this is no DICOM Part 10 file (DICM does not stand at byte 128)";
+
 /// The transfer syntax that the meta information names (PS3.10, table 7.1-1).
 pub fn syntax(source: &mut dyn Read) -> Result<String, String> {
     let missing = "its meta information is missing or damaged";

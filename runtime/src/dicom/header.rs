@@ -8,7 +8,7 @@ use std::io::{Cursor, Read};
 use dicom_object::{OpenFileOptions, Tag};
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
-use super::elements::{Element, Elements, ITEM, ITEM_END, MAX_DEPTH, SEQUENCE_END, UNDEFINED, syntax};
+use super::elements::{Element, Elements, ITEM, ITEM_END, MAX_DEPTH, NO_PART_10, SEQUENCE_END, UNDEFINED, syntax};
 use super::{BIG_ENDIAN, DEFLATED, IMPLICIT, integer};
 use crate::Error;
 
@@ -72,7 +72,7 @@ fn read(mut source: Box<dyn Read + '_>) -> Result<Header, String> {
     let mut start = Vec::new();
     source.by_ref().take(132).read_to_end(&mut start).map_err(|e| e.to_string())?;
     if !is_part_10(&start) {
-        return Err("this is no DICOM Part 10 file (DICM does not stand at byte 128)".into());
+        return Err(NO_PART_10.into());
     }
     let syntax = syntax(&mut source)?;
     if syntax == DEFLATED {

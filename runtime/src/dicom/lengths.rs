@@ -6,6 +6,7 @@
 //!
 //! What is a sequence here is what the library takes for one: by its VR, by the dictionary where there are no VRs, or by its undefined length.
 
+use std::borrow::Cow;
 use std::io::Read;
 
 use dicom_core::dictionary::{DataDictionary, DataDictionaryEntry};
@@ -25,14 +26,15 @@ const BULK: [VR; 7] = [VR::OB, VR::OD, VR::OF, VR::OL, VR::OV, VR::OW, VR::UN];
 
 /// Checks every length of the data set `data`, which inflates to no more than `limit` bytes if it is deflated.
 pub fn check(data: &[u8], syntax: &str, limit: usize) -> Result<(), String> {
-    let inflated = match syntax {
-        DEFLATED => decompress_to_vec_with_limit(data, limit)
-            .map_err(|_| format!("it is damaged, or inflates to more than {limit} bytes"))?,
-        _ => Vec::new(),
+    let data = match syntax {
+        DEFLATED => Cow::Owned(
+            decompress_to_vec_with_limit(data, limit)
+                .map_err(|_| format!("it is damaged, or inflates to more than {limit} bytes"))?,
+        ),
+        _ => Cow::Borrowed(data),
     };
-    let data = if syntax == DEFLATED { &inflated } else { data };
     let elements = Elements {
-        source: data.take(data.len() as u64),
+        source: Read::take(&*data, data.len() as u64),
         explicit: syntax != IMPLICIT,
         big_endian: syntax == BIG_ENDIAN,
     };

@@ -36,7 +36,7 @@ pub fn part_10(syntax: &str, data: &[u8]) -> Vec<u8> {
 }
 
 /// A data set with a sequence of undefined length, one of a given length and, where there are VRs, a private one of the VR UN in between.
-pub fn data(syntax: &str) -> Vec<u8> {
+fn data(syntax: &str) -> Vec<u8> {
     data_with(syntax, matches!(syntax, EXPLICIT | DEFLATED))
 }
 
