@@ -12,6 +12,7 @@ pub mod classify;
 pub mod dicom;
 pub mod error;
 pub mod image;
+pub mod jpeg;
 mod json;
 #[cfg(feature = "classify")]
 mod kernel;

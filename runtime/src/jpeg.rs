@@ -1,0 +1,42 @@
+//! JPEG files (ITU-T T.81), decoded here: what a file says of itself, by [`head`], and lossless ones, by [`lossless::decode`].
+//!
+//! Refused by name: arithmetic coding, hierarchical files, a number of lines that comes after the first scan. Data that
+//! ends early or holds codes that no table has is an error; nothing is filled up.
+
+mod bits;
+mod head;
+mod huffman;
+pub mod lossless;
+
+use std::fmt;
+
+pub use head::{Component, Head, Process, Quantization, Scan, ScanComponent, head};
+
+/// Why a JPEG is not decoded, as a clause about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fault {
+    /// It breaks the standard, or ends early.
+    Damaged(String),
+    /// It is of a kind that is not read here.
+    Unsupported(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Fault::Damaged(what) | Fault::Unsupported(what)) = self;
+        f.write_str(what)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+fn damaged(what: impl Into<String>) -> Fault {
+    Fault::Damaged(what.into())
+}
+
+fn unsupported(what: impl Into<String>) -> Fault {
+    Fault::Unsupported(what.into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,263 @@
+//! Heads, and lossless JPEGs against an encoder by the definition of T.81 annex H and against dcmtk and GDCM.
+
+use super::*;
+
+/// What the encoder here is asked for.
+#[derive(Debug, Clone, Copy)]
+struct Kind {
+    rows: usize,
+    columns: usize,
+    components: usize,
+    precision: u8,
+    predictor: u8,
+    /// In lines.
+    restart: usize,
+    low: u8,
+    /// Each colour in a scan of its own.
+    apart: bool,
+}
+
+const KIND: Kind =
+    Kind { rows: 7, columns: 5, components: 1, precision: 8, predictor: 1, restart: 0, low: 0, apart: false };
+
+/// Samples that a point transform leaves as they are, with every jump that fits them.
+fn samples(kind: Kind) -> Vec<u16> {
+    let mut state = 1u32;
+    let any = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let value = match state >> 30 {
+            0 => 0,
+            1 => 0xffff,
+            _ => (state >> 14) as u16,
+        };
+        (value & (0xffff >> (16 - kind.precision))) >> kind.low << kind.low
+    });
+    any.take(kind.rows * kind.columns * kind.components).collect()
+}
+
+/// Codes of 1 to 14 bits for the sizes 0 to 13, and of 16 bits for 14 to 16.
+fn code(size: u32) -> (u32, u32) {
+    if size < 14 { ((1 << (size + 1)) - 2, size + 1) } else { (0xfffc + size - 14, 16) }
+}
+
+fn segment(marker: u8, body: &[u8]) -> Vec<u8> {
+    [&[0xff, marker], &(body.len() as u16 + 2).to_be_bytes()[..], body].concat()
+}
+
+#[derive(Default)]
+struct Writer {
+    bytes: Vec<u8>,
+    held: u64,
+    count: u32,
+}
+
+impl Writer {
+    fn put(&mut self, value: u32, count: u32) {
+        self.held = self.held << count | u64::from(value);
+        self.count += count;
+        while self.count >= 8 {
+            self.count -= 8;
+            let byte = (self.held >> self.count) as u8;
+            self.bytes.push(byte);
+            if byte == 0xff {
+                self.bytes.push(0);
+            }
+        }
+    }
+
+    fn pad(&mut self) {
+        let left = (8 - self.count % 8) % 8;
+        self.put((1 << left) - 1, left);
+    }
+}
+
+/// A lossless JPEG of `samples` by T.81, annex H.
+fn encoded(kind: Kind, samples: &[u16]) -> Vec<u8> {
+    let Kind { rows, columns, components, precision, predictor, restart, low, apart } = kind;
+    let mut table = vec![0];
+    table.extend([[1; 14].as_slice(), &[0, 3]].concat());
+    table.extend(0..=16);
+    let mut frame = vec![precision, 0, rows as u8, 0, columns as u8, components as u8];
+    frame.extend((0..components as u8).flat_map(|component| [component + 1, 0x11, 0]));
+    let mut jpeg = [vec![0xff, 0xd8], segment(0xc4, &table), segment(0xc3, &frame)].concat();
+    if restart > 0 {
+        jpeg.extend(segment(0xdd, &((restart * columns) as u16).to_be_bytes()));
+    }
+    let all: Vec<usize> = (0..components).collect();
+    for scan in if apart { all.chunks(1).collect() } else { vec![all.as_slice()] } {
+        let mut header = vec![scan.len() as u8];
+        header.extend(scan.iter().flat_map(|&component| [component as u8 + 1, 0]));
+        header.extend([predictor, 0, low]);
+        jpeg.extend(segment(0xda, &header));
+        let mut writer = Writer::default();
+        for row in 0..rows {
+            let fresh = row == 0 || restart > 0 && row % restart == 0;
+            if fresh && row > 0 {
+                writer.pad();
+                writer.bytes.extend([0xff, 0xd0 + ((row / restart - 1) % 8) as u8]);
+            }
+            for (column, &component) in (0..columns).flat_map(|column| scan.iter().map(move |c| (column, c))) {
+                let at = |row: usize, column: usize| {
+                    i32::from(samples[(row * columns + column) * components + component] >> low)
+                };
+                let predicted = match (fresh, column) {
+                    (true, 0) => 1 << (precision - low - 1),
+                    (true, _) => at(row, column - 1),
+                    (false, 0) => at(row - 1, 0),
+                    _ => {
+                        let (a, b, c) = (at(row, column - 1), at(row - 1, column), at(row - 1, column - 1));
+                        let half = |value: i32| value.div_euclid(2);
+                        [a, b, c, a + b - c, a + half(b - c), b + half(a - c), half(a + b)][predictor as usize - 1]
+                    }
+                };
+                // In -32,767 to 32,768.
+                let difference = (at(row, column) - predicted + 32_767).rem_euclid(65_536) - 32_767;
+                let size = 32 - difference.unsigned_abs().leading_zeros();
+                let (bits, count) = code(size);
+                writer.put(bits, count);
+                if size < 16 {
+                    let ones = (1i32 << size) - 1;
+                    writer.put((if difference < 0 { difference + ones } else { difference }) as u32, size);
+                }
+            }
+        }
+        writer.pad();
+        jpeg.extend(writer.bytes);
+    }
+    jpeg.extend([0xff, 0xd9]);
+    jpeg
+}
+
+fn decoded(jpeg: &[u8]) -> Result<Vec<u16>, Fault> {
+    lossless::decode(&head(jpeg)?)
+}
+
+#[test]
+fn lossless_jpegs_of_every_kind_come_back() {
+    let mut seen = 0;
+    for (precision, predictor) in (2..=16).flat_map(|precision| (1..=7).map(move |predictor| (precision, predictor))) {
+        for (restart, low) in [(0, 0), (1, 0), (3, 1), (0, precision - 1)] {
+            for (components, apart) in [(1, false), (3, false), (3, true), (4, true)] {
+                for (rows, columns) in [(1, 1), (13, 7), (25, 1), (2, 31)] {
+                    let kind = Kind { rows, columns, components, precision, predictor, restart, low, apart };
+                    let samples = samples(kind);
+                    assert_eq!(decoded(&encoded(kind, &samples)).unwrap(), samples, "{kind:?}");
+                    seen += 1;
+                }
+            }
+        }
+    }
+    assert_eq!(seen, 15 * 7 * 4 * 4 * 4);
+}
+
+/// `tests/jpeg/lossless.py` says how the files were made; the samples are what dcmtk and GDCM show, which
+/// refuses less than 8 bits.
+#[test]
+fn lossless_jpegs_are_decoded_as_by_dcmtk_and_gdcm() {
+    let golden: serde_json::Value = serde_json::from_str(include_str!("../../../tests/jpeg/lossless.json")).unwrap();
+    let golden = golden.as_array().unwrap();
+    let bytes = |value: &serde_json::Value| hex::decode(value.as_str().unwrap()).unwrap();
+    for entry in golden {
+        let theirs: Vec<u16> =
+            bytes(&entry["samples"]).as_chunks::<2>().0.iter().map(|&pair| u16::from_le_bytes(pair)).collect();
+        assert_eq!(decoded(&bytes(&entry["jpeg"])).unwrap(), theirs, "{}", entry["name"]);
+    }
+    assert!(golden.len() >= 60, "{}", golden.len());
+}
+
+#[test]
+fn attack_lossless_jpegs_cut_off_or_changed() {
+    for kind in [KIND, Kind { components: 3, precision: 12, predictor: 7, restart: 2, apart: true, ..KIND }] {
+        let (samples, jpeg) = (samples(kind), encoded(kind, &samples(kind)));
+        // Nothing but the end marker may be missing.
+        for length in 0..jpeg.len() - 2 {
+            assert!(decoded(&jpeg[..length]).is_err(), "{length} of {} bytes were read", jpeg.len());
+        }
+        assert_eq!(decoded(&jpeg[..jpeg.len() - 2]).unwrap(), samples);
+        assert!(!head(&jpeg[..jpeg.len() - 2]).unwrap().ended);
+        for bit in 0..jpeg.len() * 8 {
+            let mut changed = jpeg.clone();
+            changed[bit / 8] ^= 1 << (bit % 8);
+            let _ = decoded(&changed);
+        }
+    }
+}
+
+#[test]
+fn attack_lossless_jpegs_whose_scans_do_not_fit() {
+    let kind = Kind { components: 3, restart: 2, ..KIND };
+    let jpeg = encoded(kind, &samples(kind));
+    let refused = |from: &[u8], to: &[u8], words: &str| {
+        let at = jpeg.windows(from.len()).position(|window| window == from).unwrap();
+        let changed = [&jpeg[..at], to, &jpeg[at + from.len()..]].concat();
+        let text = decoded(&changed).unwrap_err().to_string();
+        assert!(text.contains(words), "{text}");
+    };
+    refused(b"\xff\xd1", b"\xff\xd2", "a restart marker is missing");
+    refused(b"\xff\xd0", b"\xff\xd0\xff\xd0", "its data ends early");
+    refused(b"\xff\xdd\0\x04\0\x0a", b"\xff\xdd\0\x04\0\x0b", "its restart interval is not of whole lines");
+    refused(b"\xff\xc3", b"\xff\xcb", "lossless with arithmetic coding");
+    refused(b"\x03\x01\x11\0", b"\x03\x01\x21\0", "sampling factors other than 1 x 1");
+    refused(b"\x08\0\x07\0\x05", b"\x08\0\0\0\x05", "its number of lines is not in the header");
+    refused(b"\x08\0\x07\0\x05", b"\x08\xff\xff\xff\xff", "65535 x 65535 is more than 134217728 pixels");
+    refused(b"\x08\0\x07\0\x05", b"\x08\x3f\xff\x20\0", "its data ends early");
+    refused(b"\x08\0\x07\0\x05", b"\x11\0\x07\0\x05", "17 bits a sample");
+    refused(b"\x03\0\x01\0\0", b"\x03\0\x08\0\0", "the header of a scan is damaged");
+    refused(b"\x03\0\x01\0\0", b"\x03\0\x01\0\x08", "the header of a scan is damaged");
+    refused(b"\x03\0\x01\0\0", b"\x02\0\x01\0\0", "a scan has a colour that the frame has not");
+    refused(b"\x03\0\x01\0\0", b"\x03\x10\x01\0\0", "a Huffman table is missing");
+}
+
+/// Names of components, JFIF and Adobe's marker, as decoders understand them.
+#[test]
+fn colours_are_told_where_decoders_agree() {
+    let is_rgb = |names: &[u8; 3], jfif: bool, adobe: Option<u8>, frame: u8| {
+        let jfif: &[u8] = if jfif { b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0" } else { b"" };
+        let adobe = adobe.map(|t| segment(0xee, &[b"Adobe\0\x64\0\0\0\0", &[t][..]].concat())).unwrap_or_default();
+        let [a, b, c] = *names;
+        // Markers may be filled up, and bytes that belong to none are passed over.
+        let frame = segment(frame, &[8, 0, 8, 0, 8, 3, a, 17, 0, b, 17, 0, c, 17, 0]);
+        let jpeg = [b"\xff\xd8\0\x13\xff\0", jfif, b"\xff\xff", &adobe, &frame, &segment(0xda, &[1, a, 0, 0, 63, 0])];
+        head(&jpeg.concat()).unwrap().is_rgb()
+    };
+    let (numbers, letters, others) = (&[1, 2, 3], b"RGB", &[7, 8, 9]);
+    for (names, jfif, adobe, expected) in [
+        (numbers, true, None, Some(false)),
+        (numbers, false, None, Some(false)),
+        (numbers, false, Some(1), Some(false)),
+        (numbers, false, Some(0), None),
+        (letters, false, None, Some(true)),
+        (letters, false, Some(0), Some(true)),
+        (letters, false, Some(1), None),
+        (letters, true, None, None),
+        (others, false, Some(0), Some(true)),
+        (others, true, Some(0), Some(false)),
+        (others, false, None, Some(false)),
+        (&[1, 34, 35], false, None, None),
+    ] {
+        assert_eq!(is_rgb(names, jfif, adobe, 0xc0), expected, "{names:?} {jfif} {adobe:?}");
+    }
+    assert_eq!(is_rgb(numbers, false, None, 0xc3), Some(true));
+    assert_eq!(is_rgb(numbers, false, Some(1), 0xc3), Some(false));
+}
+
+#[test]
+fn attack_heads_that_hide_or_contradict() {
+    let jpeg = encoded(KIND, &samples(KIND));
+    assert_eq!(head(&jpeg).unwrap().components.len(), 1);
+    let hidden = [&jpeg[..2], b"\xff\0\0\x13", &segment(0xc3, &[8, 255, 255, 255, 255, 1, 1, 0x11, 0]), &jpeg[2..]];
+    for (bytes, words) in [
+        (hidden.concat(), "two frames"),
+        (jpeg[1..].to_vec(), "does not begin"),
+        ([&jpeg[..2], &jpeg].concat(), "begins a second time"),
+        ([&jpeg[..2], &segment(0xdc, &[0, 9]), &jpeg[2..]].concat(), "DNL"),
+        ([&jpeg[..2], &segment(0xdd, &[0]), &jpeg[2..]].concat(), "restart interval"),
+        ([&jpeg[..2], &segment(0xc4, &[0; 16]), &jpeg[2..]].concat(), "Huffman"),
+        ([&jpeg[..2], &segment(0xdb, &[0; 64]), &jpeg[2..]].concat(), "quantization"),
+        ([&jpeg[..2], &segment(0xda, &[1, 1, 0, 1, 0, 0]), &jpeg[2..]].concat(), "before its frame"),
+        ([&jpeg[..2], b"\xff\xd9"].concat(), "no frame"),
+    ] {
+        let text = head(&bytes).unwrap_err().to_string();
+        assert!(text.contains(words), "{text}");
+    }
+}
