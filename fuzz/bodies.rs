@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use medforge_runtime::bundle::{Description, Manifest, State, Trust, frame, open_unverified};
-use medforge_runtime::tensors;
+use medforge_runtime::{image, jpeg, tensors};
 
-pub const ALL: [fn(&[u8]); 4] = [reader, manifest, module, trust];
+pub const ALL: [fn(&[u8]); 5] = [reader, manifest, module, trust, picture];
 
 /// An archive, and what a bundle's verification makes of it.
 pub fn reader(data: &[u8]) {
@@ -37,5 +37,16 @@ pub fn trust(data: &[u8]) {
     let _ = Trust::read(data);
     if let Ok(state) = State::from_bytes(data) {
         assert_eq!(state.to_bytes().expect("what is read can be written"), data);
+    }
+}
+
+/// PNG and JPEG files, lossless JPEGs of DICOM files among them. A picture has the size that its head says.
+pub fn picture(data: &[u8]) {
+    let _ = image::decode(data, "input");
+    if let Ok(head) = jpeg::head(data)
+        && let Ok(samples) = jpeg::lossless::decode(&head)
+    {
+        let pixels = usize::from(head.rows) * usize::from(head.columns);
+        assert_eq!(samples.len(), pixels * head.components.len());
     }
 }

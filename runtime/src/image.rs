@@ -1,14 +1,14 @@
 //! Pixels: 8-bit RGB images, borrowed and owned, and the decoding of PNG and JPEG files.
 //!
 //! Refused: files of another kind, damaged or cut off, over [`MAX_PIXELS`], of more than 8 bits a channel (which part
-//! of the range matters is not for a decoder to guess) or in CMYK. Transparency is dropped and EXIF orientation and
-//! colour profiles are not applied, as Pillow's `Image.open(...).convert("RGB")` does it.
+//! of the range matters is not for a decoder to guess), in CMYK, and what [`jpeg::dct`] refuses. Transparency is dropped
+//! and EXIF orientation and colour profiles are not applied, as Pillow's `Image.open(...).convert("RGB")` does it.
 
 use std::io::Cursor;
 
 use image::{ImageDecoder, ImageFormat, ImageReader};
 
-use crate::Error;
+use crate::{Error, jpeg};
 
 /// The largest image that is decoded or resized, in pixels: 400 MB as RGB.
 pub const MAX_PIXELS: u64 = 1 << 27;
@@ -112,18 +112,12 @@ impl RgbImage8 {
 pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
     let refuse = |what: String| Error::Image { file: file.to_owned(), what };
     let undecodable = |error: image::ImageError| refuse(format!("the image does not decode ({error})"));
-    let format = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
+    match image::guess_format(bytes) {
+        Ok(ImageFormat::Png) => {}
+        Ok(ImageFormat::Jpeg) => return decode_jpeg(bytes).map_err(refuse),
         _ => return Err(refuse("this is neither a PNG nor a JPEG image".into())),
-    };
-    if format == ImageFormat::Jpeg {
-        match jpeg_components(bytes) {
-            None => return Err(refuse("the JPEG image is cut off or damaged; fetch it again".into())),
-            Some(4) => return Err(refuse("CMYK colours are not read; convert the image to RGB".into())),
-            Some(_) => {}
-        }
     }
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(MAX_PIXELS * 8);
     reader.limits(limits);
@@ -152,29 +146,29 @@ fn extent(row: usize, height: u32, stride: usize) -> Option<usize> {
     stride.checked_mul(height as usize - 1)?.checked_add(row)
 }
 
-/// The number of colour components of a JPEG file that goes on to its end marker. The decoder fills what is missing
-/// with grey and does not say so, hence the walk from marker to marker (ITU-T T.81, annex B).
-fn jpeg_components(bytes: &[u8]) -> Option<u8> {
-    let mut components = None;
-    let mut at = 2;
-    loop {
-        let [0xff, marker] = *bytes.get(at..at + 2)? else {
-            at += 1; // between two markers is the compressed image
-            continue;
-        };
-        at += match marker {
-            0xd9 => return components,
-            0xff => 1,
-            0x00 | 0x01 | 0xd0..=0xd8 => 2,
-            _ => {
-                let [high, low] = *bytes.get(at + 2..at + 4)? else { return None };
-                if matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc) {
-                    components = Some(*bytes.get(at + 9)?);
-                }
-                2 + usize::from(u16::from_be_bytes([high, low])).max(2)
-            }
-        };
+/// A JPEG as libjpeg shows it, or why not.
+fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage8, String> {
+    let what = |fault: jpeg::Fault| match fault {
+        jpeg::Fault::Damaged(what) => format!("the JPEG image is cut off or damaged ({what}); fetch it again"),
+        jpeg::Fault::Unsupported(what) => format!("the JPEG image does not decode ({what}); save it as PNG"),
+    };
+    let head = jpeg::head(bytes).map_err(what)?;
+    if !head.ended {
+        return Err("the JPEG image is cut off or damaged (its end is missing); fetch it again".into());
     }
+    let gray = match head.components.len() {
+        1 => true,
+        3 => false,
+        4 => return Err("CMYK colours are not read; convert the image to RGB".into()),
+        other => return Err(format!("a JPEG image of {other} colours is not read; convert the image to RGB")),
+    };
+    let mut samples = jpeg::dct::decode(&head).map_err(what)?;
+    if gray {
+        samples = samples.iter().flat_map(|&sample| [sample; 3]).collect();
+    } else if !head.is_rgb_to_libjpeg() {
+        jpeg::dct::ybr_to_rgb(&mut samples);
+    }
+    RgbImage8::new(samples, head.columns.into(), head.rows.into()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -1,12 +1,17 @@
-//! JPEG files (ITU-T T.81), decoded here: what a file says of itself, by [`head`], and lossless ones, by [`lossless::decode`].
+//! JPEG files (ITU-T T.81), decoded here: what a file says of itself, by [`head`]; lossless ones, by [`lossless::decode`];
+//! and the others, by [`dct::decode`].
 //!
 //! Refused by name: arithmetic coding, hierarchical files, a number of lines that comes after the first scan. Data that
 //! ends early or holds codes that no table has is an error; nothing is filled up.
 
 mod bits;
+pub mod dct;
+mod entropy;
 mod head;
 mod huffman;
+mod idct;
 pub mod lossless;
+mod planes;
 
 use std::fmt;
 
