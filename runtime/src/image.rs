@@ -162,7 +162,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage8, String> {
         4 => return Err("CMYK colours are not read; convert the image to RGB".into()),
         other => return Err(format!("a JPEG image of {other} colours is not read; convert the image to RGB")),
     };
-    let mut samples = jpeg::dct::decode(&head).map_err(what)?;
+    let mut samples = jpeg::dct::decode::<u8>(&head).map_err(what)?;
     if gray {
         samples = samples.iter().flat_map(|&sample| [sample; 3]).collect();
     } else if !head.is_rgb_to_libjpeg() {

@@ -16,6 +16,7 @@ mod planes;
 use std::fmt;
 
 pub use head::{Component, Head, Process, Quantization, Scan, ScanComponent, head};
+pub use idct::Sample;
 
 /// Why a JPEG is not decoded, as a clause about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,24 +1,26 @@
-//! Baseline, extended and progressive JPEGs of 8 bits with Huffman codes, in any scans and sampling factors that
-//! libjpeg decodes, to the bit as libjpeg-turbo shows them.
+//! Baseline, extended and progressive JPEGs with Huffman codes, in any scans and sampling factors that libjpeg decodes,
+//! to the bit as libjpeg-turbo shows those of 8 bits, and dcmtk those of 12.
 //!
-//! Refused by name: 12 bits, arithmetic coding, hierarchical files, sampling factors of which one is no multiple of the
+//! Refused by name: arithmetic coding, hierarchical files, sampling factors of which one is no multiple of the
 //! other, progressive files that do not bring every coefficient in full (viewers guess at the rest).
 
 use super::entropy::Entropy;
 use super::head::{Head, Process, Scan};
+use super::idct::Sample;
 use super::planes::{Blocks, Layout, Plane};
 use super::{Fault, damaged, unsupported};
 use crate::image::MAX_PIXELS;
 
 /// The samples of a JPEG in the colours that it keeps, row by row, those of a pixel side by side:
-/// `rows * columns * components` bytes. The caller compares the sides in `head` with what it expects before it calls,
+/// `rows * columns * components` of 8 bits as `u8`, or of 12 bits as `u16`. The caller compares the sides in `head` with what it expects before it calls,
 /// and calls [`ybr_to_rgb`] where the colours are YCbCr.
 ///
 /// # Errors
-/// [`Fault::Unsupported`] for what the module's head says is refused and for more than [`MAX_PIXELS`] pixels;
+/// [`Fault::Unsupported`] for what the module's head says is refused, for other bits a sample than `S` is for, and
+/// for more than [`MAX_PIXELS`] pixels;
 /// [`Fault::Damaged`] for data that ends early or breaks the standard.
-pub fn decode(head: &Head<'_>) -> Result<Vec<u8>, Fault> {
-    check(head)?;
+pub fn decode<S: Sample>(head: &Head<'_>) -> Result<Vec<S>, Fault> {
+    check(head, S::BITS)?;
     let layouts: Vec<Layout> = (0..head.components.len()).map(|index| Layout::new(head, index)).collect();
     check_scans(head, &layouts)?;
     let planes = if head.process == Process::Progressive {
@@ -28,9 +30,9 @@ pub fn decode(head: &Head<'_>) -> Result<Vec<u8>, Fault> {
         }
         let steps = (0..layouts.len()).map(|index| steps(head, index));
         let steps = steps.collect::<Result<Vec<_>, _>>()?;
-        blocks.into_iter().zip(&steps).map(|(blocks, steps)| blocks.plane(steps)).collect::<Vec<_>>()
+        blocks.into_iter().zip(&steps).map(|(blocks, steps)| blocks.plane(steps)).collect()
     } else {
-        let mut planes: Vec<Plane> = layouts.iter().map(Plane::new).collect();
+        let mut planes: Vec<Plane<S>> = layouts.iter().map(Plane::new).collect();
         for scan in &head.scans {
             let steps = scan.components.iter().map(|component| steps(head, component.index));
             let steps = steps.collect::<Result<Vec<_>, _>>()?;
@@ -39,8 +41,8 @@ pub fn decode(head: &Head<'_>) -> Result<Vec<u8>, Fault> {
         planes
     };
     let (columns, count) = (usize::from(head.columns), planes.len());
-    let mut samples = vec![0; usize::from(head.rows) * columns * count];
-    let (mut line, mut sums) = (vec![0; columns], Vec::new());
+    let mut samples = vec![S::default(); usize::from(head.rows) * columns * count];
+    let (mut line, mut sums) = (vec![S::default(); columns], Vec::new());
     for (row, pixels) in samples.chunks_exact_mut(columns * count).enumerate() {
         for (index, (plane, layout)) in planes.iter().zip(&layouts).enumerate() {
             plane.line(layout, row, &mut sums, &mut line);
@@ -67,7 +69,7 @@ pub fn ybr_to_rgb(samples: &mut [u8]) {
     }
 }
 
-fn check(head: &Head<'_>) -> Result<(), Fault> {
+fn check(head: &Head<'_>, bits: u8) -> Result<(), Fault> {
     match head.process {
         Process::Baseline | Process::Extended | Process::Progressive => {}
         Process::Lossless => return Err(unsupported("it is lossless")),
@@ -75,8 +77,8 @@ fn check(head: &Head<'_>) -> Result<(), Fault> {
         Process::Other(_) => return Err(unsupported("it is hierarchical, which is not read")),
     }
     let (rows, columns) = (u64::from(head.rows), u64::from(head.columns));
-    if head.precision != 8 {
-        return Err(unsupported(format!("its {} bits a sample are not read, only 8", head.precision)));
+    if head.precision != bits {
+        return Err(unsupported(format!("its {} bits a sample are not read, only {bits}", head.precision)));
     }
     if rows * columns > MAX_PIXELS {
         return Err(unsupported(format!("{columns} x {rows} is more than {MAX_PIXELS} pixels")));

@@ -3,6 +3,7 @@
 use super::bits::Bits;
 use super::head::Scan;
 use super::huffman::Table;
+use super::idct::Sample;
 use super::planes::{Blocks, Layout, Plane, ZIGZAG};
 use super::{Fault, damaged};
 
@@ -30,11 +31,11 @@ impl<'a> Entropy<'a> {
     }
 
     /// Whole blocks, each at once; `steps` are of the components of the scan, in zigzag order.
-    pub(super) fn sequential(
+    pub(super) fn sequential<S: Sample>(
         mut self,
         layouts: &[Layout],
         steps: &[[i32; 64]],
-        planes: &mut [Plane],
+        planes: &mut [Plane<S>],
     ) -> Result<(), Fault> {
         for component in &self.scan.components {
             self.dc.push(Table::new(component.dc, 15)?);

@@ -1,30 +1,68 @@
 //! The inverse cosine transform of an 8 x 8 block, in integers: the fast algorithm of Loeffler, Ligtenberg and Moschytz
-//! with 13 bits of constants and 2 more in between, to the last bit what libjpeg's accurate one (`islow`) gives.
+//! with 13 bits of constants and 1 or 2 more in between, to the last bit what libjpeg's accurate one (`islow`) gives.
 
 use std::num::Wrapping;
+
+/// What a sample is kept in: a byte for 8 bits, two for 12.
+pub trait Sample: Copy + Default + Into<i32> {
+    /// Bits of a sample.
+    const BITS: u8;
+    /// Further bits that the first pass keeps.
+    const KEPT: usize;
+
+    /// From a value around 0, which is half of the range; what is beyond the range is its end.
+    fn from_level(value: i32) -> Self;
+
+    /// From a value that fits.
+    fn from_value(value: i32) -> Self;
+}
+
+impl Sample for u8 {
+    const BITS: u8 = 8;
+    const KEPT: usize = 2;
+
+    fn from_level(value: i32) -> Self {
+        (value + 128).clamp(0, 255) as u8
+    }
+
+    fn from_value(value: i32) -> Self {
+        value as u8
+    }
+}
+
+impl Sample for u16 {
+    const BITS: u8 = 12;
+    const KEPT: usize = 1;
+
+    fn from_level(value: i32) -> Self {
+        (value + 2048).clamp(0, 4095) as u16
+    }
+
+    fn from_value(value: i32) -> Self {
+        value as u16
+    }
+}
 
 type Lane = Wrapping<i32>;
 type Lanes = [Lane; 8];
 
-/// Bits of the constants, and those that the first pass keeps.
+/// Bits of the constants.
 const BITS: usize = 13;
-const KEPT: usize = 2;
 
 /// The samples of a block, row by row, of its coefficients times their steps. What overflows, wraps.
-pub(super) fn samples(coefficients: &[i32; 64]) -> [u8; 64] {
-    let level = |value: i32| (value + 128).clamp(0, 255) as u8;
+pub(super) fn samples<S: Sample>(coefficients: &[i32; 64]) -> [S; 64] {
     if coefficients[1..].iter().all(|&coefficient| coefficient == 0) {
-        return [level(coefficients[0].wrapping_add(4) >> 3); 64];
+        return [S::from_level(coefficients[0].wrapping_add(4) >> 3); 64];
     }
     let mut rows = [[Wrapping(0); 8]; 8];
     for (row, from) in rows.iter_mut().zip(coefficients.as_chunks::<8>().0) {
         *row = from.map(Wrapping);
     }
-    let columns = transposed(&pass(&rows, BITS - KEPT));
-    let rows = transposed(&pass(&columns, BITS + KEPT + 3));
-    let mut samples = [0; 64];
+    let columns = transposed(&pass(&rows, BITS - S::KEPT));
+    let rows = transposed(&pass(&columns, BITS + S::KEPT + 3));
+    let mut samples = [S::default(); 64];
     for (to, row) in samples.as_chunks_mut::<8>().0.iter_mut().zip(&rows) {
-        *to = row.map(|value| level(value.0));
+        *to = row.map(|value| S::from_level(value.0));
     }
     samples
 }

@@ -2,7 +2,7 @@
 //! does it: twice as many by three quarters of the nearer sample and one of the farther, else each repeated.
 
 use super::head::Head;
-use super::idct;
+use super::idct::{self, Sample};
 
 /// From the place in a scan to the place in a block, row by row.
 pub(super) const ZIGZAG: [u8; 64] = [
@@ -70,7 +70,7 @@ impl<'a> Blocks<'a> {
     }
 
     /// The samples, by the steps in zigzag order.
-    pub(super) fn plane(self, steps: &[i32; 64]) -> Plane {
+    pub(super) fn plane<S: Sample>(self, steps: &[i32; 64]) -> Plane<S> {
         let mut plane = Plane::new(self.layout);
         let mut by_row = [0; 64];
         ZIGZAG.iter().zip(steps).for_each(|(&at, &step)| by_row[usize::from(at)] = step);
@@ -83,20 +83,20 @@ impl<'a> Blocks<'a> {
 }
 
 /// The samples of a colour as they are stored.
-pub(super) struct Plane {
-    samples: Vec<u8>,
+pub(super) struct Plane<S> {
+    samples: Vec<S>,
     across: usize,
 }
 
-impl Plane {
+impl<S: Sample> Plane<S> {
     pub(super) fn new(layout: &Layout) -> Self {
         let [across, down] = layout.all();
-        Plane { samples: vec![0; across * down * 64], across: across * 8 }
+        Plane { samples: vec![S::default(); across * down * 64], across: across * 8 }
     }
 
     /// Writes a block of coefficients times their steps.
     pub(super) fn put(&mut self, [x, y]: [usize; 2], coefficients: &[i32; 64]) {
-        let samples = idct::samples(coefficients);
+        let samples = idct::samples::<S>(coefficients);
         for (row, samples) in samples.as_chunks::<8>().0.iter().enumerate() {
             let begin = (y * 8 + row) * self.across + x * 8;
             self.samples[begin..begin + 8].copy_from_slice(samples);
@@ -104,7 +104,7 @@ impl Plane {
     }
 
     /// A line of the image; `sums` is room to work in.
-    pub(super) fn line(&self, layout: &Layout, row: usize, sums: &mut Vec<i32>, line: &mut [u8]) {
+    pub(super) fn line(&self, layout: &Layout, row: usize, sums: &mut Vec<i32>, line: &mut [S]) {
         let [width, height] = layout.samples;
         let stored = |row: usize| &self.samples[row * self.across..][..width];
         // Narrow ones are repeated, whatever is above them.
@@ -122,27 +122,27 @@ impl Plane {
             line.chunks_mut(across).zip(stored).for_each(|(pixels, &sample)| pixels.fill(sample));
             return;
         }
-        let near = stored(row / down).iter().map(|&sample| i32::from(sample));
+        let near = stored(row / down).iter().map(|&sample| -> i32 { sample.into() });
         sums.clear();
         match down {
             1 => sums.extend(near),
             _ => {
                 let far =
                     if row.is_multiple_of(2) { (row / 2).saturating_sub(1) } else { (row / 2 + 1).min(height - 1) };
-                sums.extend(near.zip(stored(far)).map(|(near, &far)| 3 * near + i32::from(far)));
+                sums.extend(near.zip(stored(far)).map(|(near, &far)| 3 * near + { far.into() }));
             }
         }
         if across == 1 {
             let half = if row.is_multiple_of(2) { 1 } else { 2 };
-            line.iter_mut().zip(sums).for_each(|(pixel, sum)| *pixel = ((*sum + half) >> 2) as u8);
+            line.iter_mut().zip(sums).for_each(|(pixel, sum)| *pixel = S::from_value((*sum + half) >> 2));
             return;
         }
         let (left, right, shift) = if down == 1 { (1, 2, 2) } else { (8, 7, 4) };
         for (at, pixels) in line.chunks_mut(2).enumerate() {
             let (before, after) = (sums[at.saturating_sub(1)], sums[(at + 1).min(width - 1)]);
-            pixels[0] = ((3 * sums[at] + before + left) >> shift) as u8;
+            pixels[0] = S::from_value((3 * sums[at] + before + left) >> shift);
             if let Some(pixel) = pixels.get_mut(1) {
-                *pixel = ((3 * sums[at] + after + right) >> shift) as u8;
+                *pixel = S::from_value((3 * sums[at] + after + right) >> shift);
             }
         }
     }

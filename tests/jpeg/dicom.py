@@ -1,7 +1,7 @@
-"""Makes lossless.json: lossless JPEGs with the samples that dcmtk and GDCM decode of them.
+"""Makes dicom.json: JPEGs that are in DICOM files alone, lossless ones and lossy ones of 12 bits, with the samples that dcmtk and GDCM decode of them.
 
   apt-get install dcmtk libgdcm-tools && pip install numpy pydicom==3.0.1
-  python tests/jpeg/lossless.py tests/jpeg/lossless.json
+  python tests/jpeg/dicom.py tests/jpeg/dicom.json
 
 Some files are by dcmcjpeg, the others by the encoder below (ITU-T T.81, annex H): restart markers, point transforms, colours together and apart, 2 to 16
 bits, jumps modulo 2^16. Of each kind a grid is tried; a few of each are kept, and only what dcmdjpeg and gdcmconv --raw agree on; below
@@ -19,7 +19,7 @@ import numpy
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, generate_frames
-from pydicom.uid import ExplicitVRLittleEndian, JPEGLossless, SecondaryCaptureImageStorage, generate_uid
+from pydicom.uid import ExplicitVRLittleEndian, JPEGExtended12Bit, JPEGLossless, SecondaryCaptureImageStorage, generate_uid
 
 WORK = Path(tempfile.mkdtemp())
 
@@ -27,12 +27,13 @@ WORK = Path(tempfile.mkdtemp())
 def main(target):
     random = numpy.random.default_rng(22)
     kept, differ, number = [], {}, 0
-    for name, samples, jpeg in itertools.chain(by_dcmtk(random), by_definition(random)):
+    for name, samples, jpeg in itertools.chain(lossy_by_dcmtk(random), by_dcmtk(random), by_definition(random)):
         number += 1
         shown = {peer: peer_shows(peer, samples, jpeg) for peer in ("dcmtk", "gdcm")}
         few = shown["gdcm"] is None and bits_of(jpeg) < 8
         alike = shown["dcmtk"] is not None and (few or numpy.array_equal(shown["dcmtk"], shown["gdcm"]))
-        right = {peer: image is not None and numpy.array_equal(image, samples) for peer, image in shown.items()}
+        lossy = not is_lossless(jpeg)
+        right = {peer: image is not None and (lossy or numpy.array_equal(image, samples)) for peer, image in shown.items()}
         if not alike or not right["dcmtk"]:
             differ[name] = {peer: "refuses" if image is None else "right" if right[peer] else "wrong" for peer, image in shown.items()}
         if alike:
@@ -40,7 +41,9 @@ def main(target):
     for name, said in differ.items():
         print(name, said)
     # Evenly, so that each kind is there.
-    chosen = kept[:: max(1, len(kept) // 80)]
+    lossy = [entry for entry in kept if not is_lossless(bytes.fromhex(entry["jpeg"]))]
+    lossless = [entry for entry in kept if entry not in lossy]
+    chosen = lossy[::3] + lossless[:: max(1, len(lossless) // 80)]
     Path(target).write_text("[\n" + ",\n".join(json.dumps(entry) for entry in chosen) + "\n]\n")
     print(f"{number} files, {len(kept)} alike, {len(chosen)} kept")
 
@@ -54,6 +57,15 @@ def by_dcmtk(random):
         yield from compressed(f"dcmcjpeg +el +sv 4 +pt {point}", samples, 16, ["+el", "+sv", "4", "+pt", str(point)])
     samples = random.integers(0, 1 << 8, (6, 9, 3), dtype="u2")
     yield from compressed("dcmcjpeg +e1, RGB", samples, 8, ["+e1"])
+
+
+def lossy_by_dcmtk(random):
+    for mode, quality, size in itertools.product((["+ee"], ["+ee", "-ho"], ["+es"], ["+ep"]), (1, 50, 90, 100), ((6, 9, 1), (17, 13, 1))):
+        y, x = numpy.mgrid[: size[0], : size[1]]
+        samples = 2048 + 1500 * numpy.sin(x / 5) * numpy.cos(y / 7) + random.normal(0, 100, size[:2])
+        samples[size[0] // 2 :, : size[1] // 3] = 4095
+        samples = numpy.clip(samples, 0, 4095).astype("u2")[..., None]
+        yield from compressed(f"dcmcjpeg {' '.join(mode)} +q {quality}, 12 bits, {size[1]} x {size[0]}", samples, 12, [*mode, "+bt", "+q", str(quality)])
 
 
 def compressed(name, samples, bits, options):
@@ -123,8 +135,12 @@ def file(samples, bits):
     return data
 
 
+def is_lossless(jpeg):
+    return b"\xff\xc3" in jpeg
+
+
 def bits_of(jpeg):
-    return jpeg[jpeg.index(b"\xff\xc3") + 4]
+    return jpeg[next(jpeg.index(frame) for frame in (b"\xff\xc3\0", b"\xff\xc1\0", b"\xff\xc2\0") if frame in jpeg) + 4]
 
 
 def peer_shows(peer, samples, jpeg):
@@ -132,7 +148,7 @@ def peer_shows(peer, samples, jpeg):
     packed, plain = WORK / "packed.dcm", WORK / "plain.dcm"
     plain.unlink(missing_ok=True)
     data = file(samples, bits)
-    data.file_meta.TransferSyntaxUID = JPEGLossless
+    data.file_meta.TransferSyntaxUID = JPEGLossless if is_lossless(jpeg) else JPEGExtended12Bit
     data.PixelData = encapsulate([jpeg])
     data["PixelData"].VR = "OB"
     data.save_as(packed, enforce_file_format=True)
