@@ -76,7 +76,8 @@ class _Classification(ctypes.Structure):
                 ("probabilities", c_void_p), ("top", size_t), ("bundle_id", c_char_p), ("composition_id", c_char_p), ("device_uid", c_char_p),
                 ("module_count", size_t), ("module_ids", c_void_p), ("module_weights", c_void_p), ("signer_count", size_t), ("signers", c_void_p),
                 ("pixels_sha256", c_char_p), ("preprocessing_ns", u64), ("base_ns", u64), ("json", c_char_p),
-                ("calibrated", ctypes.c_int32), ("abstain", u32), ("ood_score", f64), ("ood_threshold", f64)]
+                ("calibrated", ctypes.c_int32), ("abstain", u32), ("ood_score", f64), ("ood_threshold", f64),
+                ("note_count", size_t), ("notes", c_void_p)]
 
 
 class _Map(ctypes.Structure):
@@ -107,7 +108,8 @@ class Classifier:
 
     def classify(self, images, task=None, selection=None, timeout=None, explain=False):
         """A dict for each image: classes with probabilities and codes, bundle, composition, modules, signers, pixels_sha256, device_uid; of a
-        calibrated task also ood (score and threshold) and abstain (None, "unfamiliar" or "unsure": then there should be no answer).
+        calibrated task also ood (score and threshold) and abstain (None, "unfamiliar" or "unsure": then there should be no answer); of an odd file
+        also notes, what was odd about it.
 
         selection: of fusion(), mixture(), routed(), frozen(); the task's default otherwise. timeout: seconds. explain: each dict also has a map, where
         in the image the answer comes from: rows of values that sum to 1, and the part of the image that they lie over.

@@ -136,6 +136,8 @@ pub struct Shown {
     pub rgb: RgbImage8,
     /// SHA-256 in hex of the stored values without gaps between rows; of an image file, of the RGB pixels.
     pub sha256: String,
+    /// What was odd about the file, and which of several frames this is.
+    pub notes: Vec<String>,
 }
 
 /// The image at `pointer`.
@@ -155,11 +157,11 @@ pub unsafe fn shown(pointer: *const Image) -> Result<Shown, Failure> {
         kind if kind == ImageKind::Values as u32 => {
             // SAFETY: the caller's promise for each table.
             let stored = unsafe { stored(&image, data)? };
-            Ok(Shown { sha256: stored.sha256_hex()?, rgb: stored.rgb()? })
+            Ok(Shown { sha256: stored.sha256_hex()?, rgb: stored.rgb()?, notes: Vec::new() })
         }
         kind if kind == ImageKind::File as u32 => {
             let rgb = image::decode(data, "image.data")?;
-            Ok(Shown { sha256: medforge_runtime::bundle::sha256_hex(rgb.data()), rgb })
+            Ok(Shown { sha256: medforge_runtime::bundle::sha256_hex(rgb.data()), rgb, notes: Vec::new() })
         }
         kind if kind == ImageKind::Dicom as u32 => dicom(data, image.frame),
         kind => Err(wrong(format!("image.kind is {kind}, which is none"))),
@@ -168,8 +170,13 @@ pub unsafe fn shown(pointer: *const Image) -> Result<Shown, Failure> {
 
 #[cfg(feature = "dicom")]
 fn dicom(data: &[u8], frame: u32) -> Result<Shown, Failure> {
-    let frame = medforge_runtime::dicom::read(data, "image.data")?.frame(frame)?;
-    Ok(Shown { sha256: frame.stored().sha256_hex()?, rgb: frame.rgb()? })
+    let file = medforge_runtime::dicom::read(data, "image.data")?;
+    let (number, frames, frame) = (frame, file.frames(), file.frame(frame)?);
+    let mut notes = frame.notes().to_vec();
+    if frames > 1 {
+        notes.push(format!("this is frame {number}, counted from 0, of {frames}"));
+    }
+    Ok(Shown { sha256: frame.stored().sha256_hex()?, rgb: frame.rgb()?, notes })
 }
 
 #[cfg(not(feature = "dicom"))]

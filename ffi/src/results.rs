@@ -91,6 +91,10 @@ pub struct Classification {
     pub ood_score: f64,
     /// The score above which an image is unfamiliar.
     pub ood_threshold: f64,
+    /// Notes about the image's file.
+    pub note_count: usize,
+    /// What of a DICOM file broke the standard and was read all the same, and which of several frames this is: a sentence each.
+    pub notes: *const *const c_char,
 }
 
 // SAFETY: C layout, the size first, and zeros are numbers and NULL.
@@ -141,6 +145,7 @@ struct Kept {
     weights: Vec<f64>,
     signers: Texts,
     sha256: CString,
+    notes: Texts,
     json: CString,
 }
 
@@ -324,7 +329,7 @@ impl Results {
 
 impl Kept {
     fn new(found: Found, map: Option<Seen>, shown: &Shown) -> Result<Self, Failure> {
-        let json = owned(&found.record(&shown.sha256)?);
+        let json = owned(&found.record(&shown.sha256, &shown.notes)?);
         let code_texts = Texts::of(found.codes.iter().flat_map(|code| [&code.scheme, &code.value, &code.meaning]));
         let codes = code_texts.pointers.as_chunks::<3>().0.iter();
         let codes = codes.map(|&[scheme, value, meaning]| Code { scheme, value, meaning }).collect();
@@ -340,6 +345,7 @@ impl Kept {
             weights: found.modules.iter().map(|module| module.weight).collect(),
             signers: Texts::of(found.signers.iter()),
             sha256: owned(&shown.sha256),
+            notes: Texts::of(shown.notes.iter()),
             json,
             map,
             found,
@@ -376,6 +382,8 @@ impl Kept {
             },
             ood_score: self.found.assessment.map_or(0.0, |assessment| assessment.score),
             ood_threshold: self.found.assessment.map_or(0.0, |assessment| assessment.threshold),
+            note_count: self.notes.pointers.len(),
+            notes: self.notes.pointers.as_ptr(),
         }
     }
 }

@@ -50,6 +50,9 @@ def classify(identifier):
     # Reports, key objects and presentation states are no images; nor is what this plugin made.
     if not kind.startswith(IMAGES_ONLY) or kind.startswith((IMAGES_ONLY + "88.", IMAGES_ONLY + "11.")) or tags.get("ManufacturerModelName") == "MedForge":
         return
+    if int(tags.get("NumberOfFrames") or 1) > 1:
+        # A report about one frame that does not name it would be about all of them (PS3.3 C.17.3).
+        raise ValueError(f"it has {tags['NumberOfFrames']} frames, and an answer about one would be taken for all: send single frames")
     [found] = classifier.classify([orthanc.GetDicomForInstance(identifier)], task=settings.get("Task"))
     made = json.loads(orthanc.RestApiPost("/tools/create-dicom", json.dumps({"Tags": report(tags, found), "Force": True})))
     found.update(image=tags["SOPInstanceUID"], report=made["ID"], time=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()))
@@ -101,7 +104,7 @@ def report(tags, found):
         coded("CONTAINS", ("121071", "DCM", "Finding"), ("ABSTAINS", "99MEDFORGE", f"No answer: {abstains}") if abstains else concept(found["classes"][top], top)),
         text("HAS CONCEPT MOD", ("111001", "DCM", "Algorithm Name"), f"MedForge {found['task']}"),
         text("HAS CONCEPT MOD", ("111003", "DCM", "Algorithm Version"), found["composition"]),
-        text("HAS CONCEPT MOD", ("111002", "DCM", "Algorithm Parameters"), f"bundle {found['bundle']}, signed by {', '.join(found['signers'])}; modules {modules}"),
+        text("HAS CONCEPT MOD", ("111002", "DCM", "Algorithm Parameters"), f"bundle {found['bundle']}, signed by {', '.join(found['signers'])}; modules {modules}{''.join('; ' + note for note in found.get('notes', []))}"),
     ]
     for index, one in enumerate([] if abstains else found["classes"]):
         source = item("INFERRED FROM", "IMAGE", ("121112", "DCM", "Source of Measurement"), ReferencedSOPSequence=reference)

@@ -52,7 +52,7 @@ fn is_named(path: &Path, endings: &[&str]) -> bool {
     extension.is_some_and(|extension| endings.iter().any(|ending| extension.eq_ignore_ascii_case(ending)))
 }
 
-fn check_frames(file: &str, frames: i64) -> Result<(), Error> {
+fn check_frames(file: &str, frames: u32) -> Result<(), Error> {
     if frames == 1 {
         return Ok(());
     }

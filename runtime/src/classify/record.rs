@@ -17,11 +17,12 @@ impl Classification {
         format!("2.25.{bits}")
     }
 
-    /// The classification as canonical JSON: what was found, by what, on whose word, in which pixels (`pixels_sha256`, in hex) and how fast.
+    /// The classification as canonical JSON: what was found, by what, on whose word, in which pixels (`pixels_sha256`, in hex) and how fast, and `notes`:
+    /// what was odd about the file that the pixels are from.
     ///
     /// # Errors
     /// [`Error::Device`] for numbers that JSON cannot hold, which a classification does not have.
-    pub fn record(&self, pixels_sha256: &str) -> Result<String, Error> {
+    pub fn record(&self, pixels_sha256: &str, notes: &[String]) -> Result<String, Error> {
         let classes = self.classes.iter().zip(&self.probabilities).enumerate().map(|(index, (name, probability))| {
             let mut class = json!({ "name": name, "probability": f64::from(*probability) });
             if let Some(code) = self.codes.get(index) {
@@ -45,6 +46,9 @@ impl Classification {
         if let Some(Assessment { score, threshold, abstain }) = self.assessment {
             record["ood"] = json!({ "score": score, "threshold": threshold });
             record["abstain"] = json!(abstain.map(Abstain::name));
+        }
+        if !notes.is_empty() {
+            record["notes"] = json!(notes);
         }
         serde_json_canonicalizer::to_string(&record).map_err(|error| Error::Device { what: error.to_string() })
     }

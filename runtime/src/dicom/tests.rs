@@ -1,6 +1,6 @@
 //! Small files that ask for much: lengths, deflated data and JPEGs that promise more than is there are refused before any room is made for it.
 
-use super::header::tests::{EXPLICIT, data_with, element, part_10};
+use super::header::tests::{data_with, element, part_10};
 use super::*;
 
 const SYNTAXES: [&str; 4] = [IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED];
@@ -10,18 +10,17 @@ fn whole(syntax: &str) -> Vec<u8> {
 }
 
 fn refusal(syntax: &str, data: &[u8]) -> String {
-    let file = part_10(syntax, data);
-    let text = read(&file, "x.dcm").err().unwrap().to_string();
+    let text = read(&part_10(syntax, data), "x.dcm").err().unwrap().to_string();
     assert!(text.starts_with("x.dcm: "), "{text}");
-    assert!(text.contains(&checked(&file, MAX_INFLATED).unwrap_err()), "{text}");
     text
 }
 
-/// What the walk alone says of a file.
+/// What reading says of a file whose deflated data may have `limit` bytes.
 fn checked(file: &[u8], limit: usize) -> Result<(), String> {
-    let mut data = file.get(132..).unwrap_or_default();
-    let syntax = elements::syntax(&mut data)?;
-    lengths::check(data, &syntax, limit)
+    let meta = part10::meta(file).map_err(Option::unwrap_or_default)?;
+    let (data, start) = part10::inflated(file, &meta, limit)?;
+    let read = DataSet::read(&data, start, part10::form(&meta.syntax), None, &mut Notes::new());
+    read.map(drop).map_err(|fault| fault.what)
 }
 
 #[test]
@@ -44,7 +43,7 @@ fn a_length_that_lies_is_refused_at_every_depth() {
 
         let item = element(syntax, (0xfffe, 0xe000), "", Some(&pixels));
         for value in [Some(&item[..]), None] {
-            let sequence = element(syntax, (0x0088, 0x0200), "SQ", value);
+            let sequence = element(syntax, (0x0028, 0x3010), "SQ", value);
             let rest = if value.is_none() { &item[..] } else { &[] };
             let text = refusal(syntax, &[&sequence, rest].concat());
             assert!(text.contains("promises 4294967280 bytes"), "{syntax}: {text}");
@@ -58,8 +57,8 @@ fn every_cut_within_an_element_is_refused() {
         let (file, data) = (part_10(syntax, &whole(syntax)), whole(syntax));
         let cuts = (0..file.len()).filter(|&length| checked(&file[..length], 0).is_ok());
         assert!(cuts.clone().all(|length| length >= file.len() - data.len()), "{syntax}");
-        // Whole are none to ten of the eleven elements of the top, and up to three bytes more.
-        assert_eq!(cuts.count(), 4 * 11, "{syntax}");
+        // Whole are one to ten of the eleven elements of the top, and up to three bytes more.
+        assert_eq!(cuts.count(), 4 * 10, "{syntax}");
     }
 }
 
@@ -79,9 +78,8 @@ fn sequences_without_end_are_refused() {
     assert!(refusal(EXPLICIT, &[nested, item].concat()).contains("has no end"));
 }
 
-/// Where the library and this walk could come apart: each of these made the library look at a length that was not looked at before.
 #[test]
-fn what_the_library_would_read_otherwise_is_refused() {
+fn delimiters_where_none_belongs_are_refused() {
     let bytes = |hex: &str| hex::decode(hex.replace([' ', '|'], "")).unwrap();
     let huge = "0800 0100 4f42 0000 f0ff ffff";
     for (data, word) in [
@@ -93,9 +91,6 @@ fn what_the_library_would_read_otherwise_is_refused() {
         let text = refusal(EXPLICIT, &bytes(&data));
         assert!(text.contains(word), "{data}: {text}");
     }
-    // By the dictionary this is a sequence, which ends at once.
-    let text = refusal(IMPLICIT, &bytes("4000 7502 1000 0000 | feff dde0 0000 0000 | 0800 1800 f0ff ffff"));
-    assert!(text.contains("does not belong"), "{text}");
     // What only looks like a sequence is none.
     let private = element(IMPLICIT, (0x0009, 0x1001), "", Some(b"\xfe\xff\0\xe0\xff\xff\xff\x7f"));
     assert!(read(&part_10(IMPLICIT, &[private, whole(IMPLICIT)].concat()), "x.dcm").is_ok());
@@ -111,13 +106,11 @@ fn a_transfer_syntax_is_what_it_says_letter_by_letter() {
     let meta = [named("1.2.840.10008.1.2.1\0"), named("1.2.840.10008.1.2\0")].concat();
     let length = element(EXPLICIT, (2, 0), "UL", Some(&(meta.len() as u32).to_le_bytes()));
     let twice = [&[0; 128][..], b"DICM", &length, &meta, &whole(EXPLICIT)].concat();
-    assert!(read(&twice, "x.dcm").err().unwrap().to_string().contains("meta information is missing or damaged"));
+    assert!(read(&twice, "x.dcm").err().unwrap().to_string().contains("does not name one transfer syntax"));
 }
 
 #[test]
-fn texts_out_of_proportion_are_refused() {
-    let text = element(EXPLICIT, (0x0008, 0x0119), "UC", Some(&vec![b'\\'; (1 << 20) + 2]));
-    assert!(refusal(EXPLICIT, &text).contains("more than 1048576, of UC"));
+fn elements_out_of_number_are_refused() {
     let empty = element(EXPLICIT, (0x0009, 0x1001), "LO", Some(&[]));
     assert!(refusal(EXPLICIT, &empty.repeat((1 << 19) + 1)).contains("more than 524288 elements"));
 }
@@ -157,6 +150,8 @@ fn rle_of_other_segments_than_its_samples_is_refused() {
     }
 }
 
+const BASELINE: &str = "1.2.840.10008.1.2.4.50";
+
 /// A gray JPEG of 8 x 8 whose frame header says `height` x `width`.
 fn jpeg_of(height: u16, width: u16) -> Vec<u8> {
     let mut jpeg = std::io::Cursor::new(Vec::new());
@@ -171,7 +166,7 @@ fn jpeg_of(height: u16, width: u16) -> Vec<u8> {
 #[test]
 fn a_jpeg_of_another_size_than_its_file_is_refused() {
     let shown = |height, width| {
-        read(&gray(JPEG_BASELINE, &[&jpeg_of(height, width)]), "x.dcm").and_then(|file| file.frame(0)?.rgb())
+        read(&gray(BASELINE, &[&jpeg_of(height, width)]), "x.dcm").and_then(|file| file.frame(0)?.rgb())
     };
     assert_eq!(shown(8, 8).unwrap().data()[..3], [90, 90, 90]);
     for (height, width) in [(65_535, 65_535), (8, 9)] {
@@ -179,48 +174,17 @@ fn a_jpeg_of_another_size_than_its_file_is_refused() {
         let words = format!("its JPEG is of {width} x {height} of 1 and the file of 8 x 8 of 1 samples");
         assert!(text.contains(&words), "{text}");
     }
-    assert!(shown(0, 8).unwrap_err().to_string().contains("its JPEG cannot be read"));
+    assert!(shown(0, 8).unwrap_err().to_string().contains("its JPEG is not read"));
     // In two fragments it is the same JPEG, and what hides from one look does not hide from the decoder's own.
     for size in [8, 65_535] {
         let jpeg = jpeg_of(size, size);
-        let split = read(&gray(JPEG_BASELINE, &[&jpeg[..1], &jpeg[1..]]), "x.dcm").and_then(|file| file.frame(0));
+        let split = read(&gray(BASELINE, &[&jpeg[..1], &jpeg[1..]]), "x.dcm").and_then(|file| file.frame(0));
         assert_eq!(split.is_ok(), size == 8);
         let huge = [&b"\xff\xc0\0\x0b\x08\xff\xff\xff\xff\x01\x01\x11\0"[..], b"\xff\xfe\0\x11"].concat();
         let hidden = [&jpeg[..2], b"\xff\0\0\x13", &huge, &jpeg[2..]].concat();
-        let text = read(&gray(JPEG_BASELINE, &[&hidden]), "x.dcm").and_then(|file| file.frame(0)).err().unwrap();
-        assert!(text.to_string().contains("JPEG is of 65535 x 65535"), "{text}");
+        let text = read(&gray(BASELINE, &[&hidden]), "x.dcm").and_then(|file| file.frame(0)).err().unwrap();
+        assert!(text.to_string().contains("it has two frames"), "{text}");
     }
-}
-
-/// Names of components, JFIF and Adobe's marker, as the decoder and libjpeg understand them.
-#[test]
-fn colours_are_told_where_decoders_agree() {
-    let jpeg = |names: &[u8; 3], jfif: bool, adobe: Option<u8>| {
-        let jfif: &[u8] = if jfif { b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0" } else { b"" };
-        let adobe = adobe.map(|t| [&b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0"[..], &[t]].concat()).unwrap_or_default();
-        let [a, b, c] = *names;
-        let frame = [&b"\xff\xc0\0\x11\x08\0\x08\0\x08\x03"[..], &[a, 17, 0, b, 17, 0, c, 17, 0]].concat();
-        [&b"\xff\xd8"[..], jfif, &adobe, &frame, b"\xff\xda\0\x02"].concat()
-    };
-    let (numbers, letters, others) = (&[1, 2, 3], b"RGB", &[7, 8, 9]);
-    for (names, jfif, adobe, expected) in [
-        (numbers, true, None, Some(false)),
-        (numbers, false, None, Some(false)),
-        (numbers, false, Some(1), Some(false)),
-        (numbers, false, Some(0), None),
-        (letters, false, None, Some(true)),
-        (letters, false, Some(0), Some(true)),
-        (letters, false, Some(1), None),
-        (letters, true, None, None),
-        (others, false, Some(0), Some(true)),
-        (others, true, Some(0), Some(false)),
-        (others, false, None, Some(false)),
-        (&[1, 34, 35], false, None, None),
-    ] {
-        assert_eq!(jpeg::is_rgb(&jpeg(names, jfif, adobe), false), expected, "{names:?} {jfif} {adobe:?}");
-    }
-    assert_eq!(jpeg::is_rgb(&jpeg(numbers, false, None), true), Some(true));
-    assert_eq!(jpeg::is_rgb(&jpeg(numbers, false, Some(1)), true), Some(false));
 }
 
 #[test]
@@ -234,3 +198,5 @@ fn changed_bytes_never_panic() {
         }
     }
 }
+
+mod odd;

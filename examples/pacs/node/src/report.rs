@@ -138,7 +138,8 @@ fn probability_of(answered: &Answered, index: usize, probability: f32) -> InMemD
 fn parameters(answered: &Answered) -> String {
     let found = &answered.found;
     let modules: Vec<_> = found.modules.iter().map(|module| format!("{} x {}", module.weight, module.id)).collect();
-    format!("bundle {}, signed by {}; modules {}", found.bundle, found.signers.join(", "), modules.join(", "))
+    let notes: String = answered.notes.iter().map(|note| format!("; {note}")).collect();
+    format!("bundle {}, signed by {}; modules {}{notes}", found.bundle, found.signers.join(", "), modules.join(", "))
 }
 
 fn item(relationship: Option<&str>, kind: &str, name: Option<Code>) -> InMemDicomObject {

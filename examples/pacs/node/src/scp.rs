@@ -8,6 +8,7 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 use dicom_ul::pdu::{PDataValue, PDataValueType};
+use medforge_runtime::dicom::SYNTAXES;
 use dicom_ul::{Pdu, association::ServerAssociationOptions};
 
 use crate::Result;
@@ -29,17 +30,8 @@ const CLASSES: [&str; 12] = [
     uids::VERIFICATION,
 ];
 
-/// What is read (see the runtime's `dicom`): what cannot be is not agreed on, so that the sender knows at once.
-const SYNTAXES: [&str; 8] = [
-    uids::EXPLICIT_VR_LITTLE_ENDIAN,
-    uids::IMPLICIT_VR_LITTLE_ENDIAN,
-    uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
-    uids::RLE_LOSSLESS,
-    uids::JPEG_BASELINE8_BIT,
-    uids::JPEG_EXTENDED12_BIT,
-    uids::JPEG_LOSSLESS,
-    uids::JPEG_LOSSLESS_SV1,
-];
+/// Explicit VR big-endian.
+const BIG_ENDIAN: &str = "1.2.840.10008.1.2.2";
 
 /// The largest image that is taken, in bytes.
 const LARGEST: usize = 1 << 30;
@@ -55,7 +47,8 @@ pub fn serve(stream: TcpStream, title: &str, queue: &Queue) -> Result<()> {
         .ae_title(title)
         .read_timeout(Duration::from_secs(60))
         .write_timeout(Duration::from_secs(60));
-    for syntax in SYNTAXES {
+    // What cannot be read is not agreed on, so that the sender knows at once. Big-endian is retired.
+    for syntax in SYNTAXES.into_iter().filter(|syntax| *syntax != BIG_ENDIAN) {
         options = options.with_transfer_syntax(syntax);
     }
     for class in CLASSES {

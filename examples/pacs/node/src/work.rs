@@ -23,6 +23,8 @@ pub struct Answered {
     pub object: DefaultDicomObject,
     pub shown: RgbImage8,
     pub found: Classification,
+    /// What was odd about the file and read all the same.
+    pub notes: Vec<String>,
 }
 
 /// Images whose results go over one association.
@@ -74,7 +76,7 @@ impl Worker {
             };
             queue.write("results", uid, "sr.dcm", &report::file(&answered)?)?;
             queue.write("results", uid, "sc.dcm", &capture::file(&answered)?)?;
-            let mut line: serde_json::Value = serde_json::from_str(&answered.found.record(&pixels)?)?;
+            let mut line: serde_json::Value = serde_json::from_str(&answered.found.record(&pixels, &answered.notes)?)?;
             line["image"] = uid.into();
             queue.write("results", uid, "json", line.to_string().as_bytes())?;
         }
@@ -95,10 +97,16 @@ impl Worker {
 
     /// The digest of the pixels, and what was found in them.
     fn answer(&self, file: &[u8], uid: &str) -> Result<(String, Answered)> {
-        let frame = dicom::read(file, uid)?.frame(0)?;
-        let (pixels, shown) = (frame.stored().sha256_hex()?, frame.rgb()?);
+        let read = dicom::read(file, uid)?;
+        if read.frames() != 1 {
+            // A report about one frame that does not name it would be about all of them (PS3.3 C.17.3).
+            let what = "and an answer about one of them would be taken for all: send single frames";
+            return Err(format!("{uid} has {} frames, {what}", read.frames()).into());
+        }
+        let frame = read.frame(0)?;
+        let (pixels, shown, notes) = (frame.stored().sha256_hex()?, frame.rgb()?, frame.notes().to_vec());
         let found = self.classifier.classify(shown.view(), self.args.task.as_deref())?;
         let object = dicom_object::from_reader(file)?;
-        Ok((pixels, Answered { object, shown, found }))
+        Ok((pixels, Answered { object, shown, found, notes }))
     }
 }

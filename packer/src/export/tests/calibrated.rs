@@ -42,7 +42,7 @@ fn a_calibrated_task_says_how_far_an_image_is_and_abstains() {
     for (found, expected) in found.probabilities.iter().zip(&expected) {
         assert!((f64::from(*found) - expected).abs() < 1e-5);
     }
-    assert!(found.record("").unwrap().contains("\"abstain\":null"));
+    assert!(found.record("", &[]).unwrap().contains("\"abstain\":null"));
     // Nothing is said of the other task, nor of this one with other modules than it was calibrated with.
     assert!(classifier.classify(picture.view(), Some("lung")).unwrap().assessment.is_none());
     let frozen = classifier.classify_with(picture.view(), Some("breast"), &Selection::Frozen, &Cancel::default());
