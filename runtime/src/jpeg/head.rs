@@ -5,7 +5,7 @@
 use super::{Fault, damaged, unsupported};
 
 /// The most scans that are read; libjpeg's own scripts have ten.
-const MAX_SCANS: usize = 200;
+const MAX_SCANS: usize = 100;
 
 /// How the pixels are coded, by the marker of the frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
