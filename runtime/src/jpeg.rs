@@ -12,6 +12,7 @@ mod huffman;
 mod idct;
 pub mod lossless;
 mod planes;
+mod walk;
 
 use std::fmt;
 

@@ -2,6 +2,7 @@
 //! reads it: bytes that belong to no marker are passed over, markers may be filled up with 0xff, and the tables of a
 //! scan are those that were defined last before it.
 
+use super::walk::Walk;
 use super::{Fault, damaged, unsupported};
 
 /// The most scans that are read; libjpeg's own scripts have ten.
@@ -102,7 +103,7 @@ pub fn head(bytes: &[u8]) -> Result<Head<'_>, Fault> {
     if !bytes.starts_with(&[0xff, 0xd8]) {
         return Err(damaged("it does not begin as a JPEG does"));
     }
-    let mut walk = Walk { bytes, at: 2 };
+    let mut walk = Walk::new(bytes, 2);
     let mut seen = Seen::default();
     while let Some(marker) = walk.marker() {
         match marker {
@@ -298,59 +299,5 @@ impl<'a> Seen<'a> {
             segment = &table[length..];
         }
         Ok(())
-    }
-}
-
-struct Walk<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Walk<'a> {
-    /// Passes over the next marker, and whatever stands before it.
-    fn marker(&mut self) -> Option<u8> {
-        loop {
-            self.at += self.bytes.get(self.at..)?.iter().position(|&byte| byte == 0xff)?;
-            self.at += self.bytes[self.at..].iter().position(|&byte| byte != 0xff)?;
-            self.at += 1;
-            match self.bytes[self.at - 1] {
-                0 => continue,
-                marker => return Some(marker),
-            }
-        }
-    }
-
-    fn segment(&mut self) -> Result<&'a [u8], Fault> {
-        let cut = || damaged("it is cut off within its head");
-        let rest = self.bytes.get(self.at..).ok_or_else(cut)?;
-        let length = usize::from(u16::from_be_bytes(*rest.first_chunk::<2>().ok_or_else(cut)?));
-        if length < 2 {
-            return Err(damaged("a segment of its head is damaged"));
-        }
-        let segment = rest.get(2..length).ok_or_else(cut)?;
-        self.at += length;
-        Ok(segment)
-    }
-
-    /// Up to the next marker that restarts nothing.
-    fn entropy_coded(&mut self) -> &'a [u8] {
-        let begin = self.at;
-        loop {
-            let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let Some(next) = rest.iter().position(|&byte| byte == 0xff) else {
-                self.at = self.bytes.len();
-                return &self.bytes[begin..];
-            };
-            self.at += next;
-            match self.bytes.get(self.at + 1) {
-                Some(0xff) => self.at += 1,
-                Some(0x00 | 0xd0..=0xd7) => self.at += 2,
-                Some(_) => return &self.bytes[begin..self.at],
-                None => {
-                    self.at = self.bytes.len();
-                    return &self.bytes[begin..];
-                }
-            }
-        }
     }
 }
