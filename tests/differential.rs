@@ -1,0 +1,141 @@
+//! Files that peers read too (`differential/make.py` says which peers, and how it is known what is right), made into the folder MEDFORGE_DIFFERENTIAL.
+//!
+//! Each frame and picture is shown as it is right to so many grey levels, or refused by a named error; what nobody may show is refused. Kinds
+//! that are common must be read: [`READ`] says how many frames of each.
+//!
+//! More than one level is allowed to JPEG alone: decoders round its cosine transform (within one, ITU-T T.83), then the mean of chroma
+//! that was sampled coarsely, then RGB, of which red and blue take 1.402 and 1.772 times the chroma's error.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use medforge_runtime::image::RgbImage8;
+use medforge_runtime::{Error, dicom, image};
+use serde_json::Value;
+
+/// How many frames or files of a kind must be shown, not refused.
+const READ: [(&str, usize); 40] = [
+    ("native", 44),
+    ("colour", 18),
+    ("palette", 17),
+    ("rle", 11),
+    ("baseline", 10),
+    ("baseline_colour", 9),
+    ("window", 17),
+    ("window_narrow", 4),
+    ("window_none", 2),
+    ("slope", 12),
+    ("number", 4),
+    ("voi_table", 19),
+    ("modality_table", 13),
+    ("padding", 16),
+    ("frames", 5),
+    ("vr_un", 10),
+    ("sequence", 18),
+    ("un_undefined", 3),
+    ("meta", 6),
+    ("header", 9),
+    ("frames_zero", 1),
+    ("zeros_after", 7),
+    ("empty", 6),
+    ("implicit_in_explicit", 1),
+    ("stated_length", 1),
+    ("fragments", 4),
+    ("rgb_over_ybr", 0),
+    ("lossless", 0),
+    ("lossless_colour", 0),
+    ("extended", 0),
+    ("high_bit", 0),
+    ("jpeg", 80),
+    ("jpeg_progressive", 20),
+    ("jpeg_separate_scans", 0),
+    ("jpeg_coarse_luma", 0),
+    ("jpeg_gray", 16),
+    ("jpeg_rgb", 5),
+    ("jpeg_adobe", 2),
+    ("png", 60),
+    ("voi_table_12_in_16", 3),
+];
+
+/// What became of the files of a kind.
+#[derive(Default)]
+struct Count {
+    equal: usize,
+    refused: usize,
+    wrong: usize,
+}
+
+#[test]
+fn files_are_shown_as_two_peers_show_them_or_refused_by_name() {
+    let Some(folder) = std::env::var_os("MEDFORGE_DIFFERENTIAL").map(std::path::PathBuf::from) else {
+        eprintln!("MEDFORGE_DIFFERENTIAL is not set: no files are compared with peers");
+        return;
+    };
+    let expected = std::fs::read(folder.join("expected.json")).unwrap();
+    let entries: Vec<Value> = serde_json::from_slice(&expected).unwrap();
+    assert!(entries.len() >= 600, "only {} frames and pictures", entries.len());
+    let (mut counts, mut faults) = (BTreeMap::<&str, Count>::new(), Vec::new());
+    for entry in &entries {
+        let kind = entry["kind"].as_str().unwrap();
+        let (file, frame) = (entry["file"].as_str().unwrap(), entry["frame"].as_u64().unwrap_or(0));
+        let count = counts.entry(kind).or_default();
+        let shown = catch_unwind(AssertUnwindSafe(|| show(&folder, file, frame as u32)));
+        let fault = match shown {
+            Err(_) => Some("panicked".to_owned()),
+            Ok(Ok(image)) => differs(&folder, entry, &image),
+            Ok(Err(error)) => {
+                count.refused += 1;
+                eprintln!("refused: {error}");
+                let named =
+                    matches!(error, Error::DicomUnsupported { .. } | Error::Image { .. } | Error::Pixels { .. });
+                (!named).then(|| format!("refused without a name: {error}"))
+            }
+        };
+        match fault {
+            Some(what) => {
+                count.wrong += 1;
+                faults.push(format!("{file}, frame {frame}: {what}"));
+            }
+            None => count.equal += 1,
+        }
+    }
+    // What was refused is no fault, but it is not equal.
+    counts.values_mut().for_each(|count| count.equal = count.equal.saturating_sub(count.refused));
+    for (kind, Count { equal, refused, wrong }) in &counts {
+        eprintln!("{kind:<22} {equal:>4} equal {refused:>4} refused {wrong:>4} wrong");
+    }
+    for (kind, least) in READ {
+        let equal = counts.get(kind).map_or(0, |count| count.equal);
+        if equal < least {
+            faults.push(format!("{kind}: only {equal} were shown rightly, of which {least} must be"));
+        }
+    }
+    assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
+}
+
+fn show(folder: &Path, file: &str, frame: u32) -> Result<RgbImage8, Error> {
+    let bytes = std::fs::read(folder.join(file)).unwrap();
+    match file.ends_with(".dcm") {
+        true => dicom::read(&bytes, file)?.frame(frame)?.rgb(),
+        false => image::decode(&bytes, file),
+    }
+}
+
+/// What is wrong with a picture, if anything is.
+fn differs(folder: &Path, entry: &Value, image: &RgbImage8) -> Option<String> {
+    if let Some(reason) = entry["refuse"].as_str() {
+        return Some(format!("shown, where it has {reason}"));
+    }
+    // Listed by make.py; there are none today.
+    let right = std::fs::read(folder.join(entry["rgb"].as_str()?)).unwrap();
+    let size = [entry["width"].as_u64().unwrap(), entry["height"].as_u64().unwrap()];
+    if size != [image.width().into(), image.height().into()] {
+        return Some(format!("{} x {} in place of {size:?}", image.width(), image.height()));
+    }
+    let tolerance = entry["tolerance"].as_u64().unwrap();
+    let differences = image.data().iter().zip(&right).map(|(a, b)| u64::from(a.abs_diff(*b)));
+    let most = differences.clone().max().unwrap_or(0);
+    let beyond = differences.filter(|&difference| difference > tolerance).count();
+    (beyond > 0).then(|| format!("{beyond} of {} samples differ, by {most} levels at most", right.len()))
+}
