@@ -127,13 +127,12 @@ def fragments(shop):
     def pieces(write, parts):
         even = [part + b"\0" * (len(part) % 2) for part in parts]
         cut = [[one[at : at + 400] for at in range(0, len(one), 400)] for one in even]
-        second = sum(len(piece) + 8 for piece in cut[0])
-        return write.encapsulated(cut[0] + cut[1], bytes(4) + second.to_bytes(4, "little"))
+        return write.encapsulated(cut[0] + cut[1], b"")
 
     source = make(
         "", "", values, of(12), LOSSLESS_SV1, encode=coded(12, of(12)), pixels=pieces
     ).file
-    commands = ["dcmdjpeg a.dcm out.dcm", "gdcmconv --raw a.dcm out.dcm"]
+    commands = ["gdcmconv --raw a.dcm out.dcm"]
     converts(shop, source, eight(GRAY[::-1]), commands, frame=1)
 
 
