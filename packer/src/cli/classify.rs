@@ -55,9 +55,10 @@ pub fn run(args: Args) -> Result<(), Error> {
         let preprocessing = bundle.manifest().preprocessing.clone();
         Ok((Classifier::load_with(&bundle, options)?, preprocessing))
     })?;
+    let routed = args.task.is_none() && classifier.active().tasks().count() > 1;
     if let (Some(file), [path]) = (&args.explain, &args.images[..]) {
         let result = explain(&classifier, &preprocessing, path, args.task.as_deref(), file)?;
-        return said(&args, &[result]);
+        return said(&args, &[result], routed);
     }
     let threads = args.threads.map_or(0, NonZeroUsize::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
@@ -71,16 +72,16 @@ pub fn run(args: Args) -> Result<(), Error> {
     };
     let results = pool.install(|| args.images.par_iter().map(one).collect::<Result<Vec<_>, Error>>())?;
     bar.finish_and_clear();
-    said(&args, &results)
+    said(&args, &results, routed)
 }
 
-fn said(args: &Args, results: &[Classification]) -> Result<(), Error> {
+fn said(args: &Args, results: &[Classification], routed: bool) -> Result<(), Error> {
     match args.json {
         true => {
             let all: Value = args.images.iter().zip(results).map(|(path, r)| json(path, r)).collect::<Value>();
             output::print(&format!("{all:#}\n"))
         }
-        false => output::print(&table(&args.images, results)),
+        false => output::print(&table(&args.images, results, routed)),
     }
 }
 
@@ -123,27 +124,83 @@ fn json(path: &Path, result: &Classification) -> Value {
     })
 }
 
-/// One row an image: its class, then the probability of every class.
-fn table(images: &[PathBuf], results: &[Classification]) -> String {
+/// One row an image: its class, then the probability of every class. With `routed`, where each image may be of another task, the task too, and
+/// each image's own classes by name.
+fn table(images: &[PathBuf], results: &[Classification], routed: bool) -> String {
     let Some(first) = results.first() else { return String::new() };
-    let mut rows = vec![vec!["image".to_owned(), "class".to_owned()]];
-    rows[0].extend(first.classes.iter().cloned());
     let calibrated = results.iter().any(|result| result.assessment.is_some());
-    rows[0].extend(calibrated.then(|| "ood score".to_owned()));
+    let mut head = vec!["image", "class"];
+    match routed {
+        true => head.push("task"),
+        false => head.extend(first.classes.iter().map(String::as_str)),
+    }
+    head.extend(calibrated.then_some("ood score"));
+    head.extend(routed.then_some("probabilities"));
+    let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for (path, result) in images.iter().zip(results) {
         let answer = result.abstains().map_or(result.top().1.to_owned(), |why| format!("abstains: {}", why.name()));
         let mut row = vec![path.display().to_string(), answer];
-        row.extend(result.probabilities.iter().map(|probability| format!("{probability:.3}")));
+        let own = result.classes.iter().zip(&result.probabilities);
+        match routed {
+            true => row.push(result.task.clone()),
+            false => row.extend(own.clone().map(|(_, probability)| format!("{probability:.3}"))),
+        }
         row.extend(calibrated.then(|| result.assessment.map_or("-".to_owned(), |a| format!("{:.2}", a.score))));
+        let named = || own.map(|(class, probability)| format!("{class} {probability:.3}")).collect::<Vec<_>>();
+        row.extend(routed.then(|| named().join(", ")));
         rows.push(row);
     }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cells = row.iter().zip(&widths).enumerate();
-        let cells: Vec<String> =
-            cells.map(|(i, (cell, &w))| if i < 2 { format!("{cell:<w$}") } else { format!("{cell:>w$}") }).collect();
+        let cell = |(i, (cell, &w)): (usize, (&String, &usize))| match i < 2 || routed {
+            true => format!("{cell:<w$}"),
+            false => format!("{cell:>w$}"),
+        };
+        let cells: Vec<String> = row.iter().zip(&widths).enumerate().map(cell).collect();
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(task: &str, classes: &[&str], probabilities: &[f32]) -> Classification {
+        Classification {
+            task: task.into(),
+            classes: classes.iter().map(|&class| class.into()).collect(),
+            codes: [].into(),
+            probabilities: probabilities.to_vec(),
+            assessment: None,
+            bundle: "b".into(),
+            signers: [].into(),
+            composition: "c".into(),
+            modules: [].into(),
+            times: Default::default(),
+        }
+    }
+
+    #[test]
+    fn each_image_of_a_routed_bundle_has_the_classes_of_its_own_task_in_any_order() {
+        let breast = ("1.png", found("breast", &["benign", "malignant"], &[0.25, 0.75]));
+        let lung = ("2.png", found("lung", &["benign", "aca", "scc"], &[0.5, 0.125, 0.375]));
+        let colon = ("3.png", found("colon", &["aca", "none", "polyp", "ulcer"], &[0.0, 1.0, 0.0, 0.0]));
+        let rows = [
+            "1.png  malignant  breast  benign 0.250, malignant 0.750",
+            "2.png  benign     lung    benign 0.500, aca 0.125, scc 0.375",
+            "3.png  none       colon   aca 0.000, none 1.000, polyp 0.000, ulcer 0.000",
+        ];
+        let all = [breast, lung, colon];
+        for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+            let paths: Vec<PathBuf> = order.iter().map(|&i| all[i].0.into()).collect();
+            let results: Vec<Classification> = order.iter().map(|&i| all[i].1.clone()).collect();
+            let lines: Vec<String> = table(&paths, &results, true).lines().map(str::to_owned).collect();
+            assert_eq!(lines[0], "image  class      task    probabilities");
+            assert_eq!(lines[1..], order.map(|i| rows[i].to_owned()), "{order:?}");
+        }
+        let one = table(&["1.png".into()], &[all[0].1.clone()], false);
+        assert_eq!(one, "image  class      benign  malignant\n1.png  malignant   0.250      0.750\n");
+    }
 }
