@@ -1,9 +1,10 @@
 //! Folders of timm: `config.json` and `model.safetensors` of a plain vision transformer, with no file for the preprocessor.
 //!
-//! The shape is that of the tensors; the number of heads is the architecture's or in `model_args`; q, k and v are cut out of one tensor.
+//! The shape is that of the tensors; q, k and v are cut out of one tensor. No tensor shows the number of heads: it is in `model_args`, or else the
+//! architecture's, where the tensors have that architecture's width and depth.
 //! Images are prepared as `create_transform(**resolve_data_config(...))` does outside training, for the crop modes `center` and `squash`.
 //! Refused, with the file and the reason: other architectures and arguments (register tokens, mean pooling, SwiGLU, norms of q and k),
-//! every tensor that such a transformer does not have, and a position table for another size than the images'.
+//! a number of heads that would be a guess, every tensor that such a transformer does not have, and a position table for another size than the images'.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -26,12 +27,14 @@ pub fn wrote(file: &File) -> bool {
 /// The base that `config.json` and the file of weights at `path` describe.
 pub fn read(file: &File, weights: &[u8], path: &Path) -> Result<Vit, Error> {
     let activation = check_arguments(file)?;
-    let heads = heads(file)?;
+    let named = architecture(file)?;
     let views = tensors::views(weights, &path.display().to_string())?;
     if let Some((name, what)) = views.keys().find_map(|name| Some((name, oddity(name)?))) {
         return refuse(path, format!("holds {name}: {what} not read; {READ}"));
     }
-    let config = config::checked(file, shape(&views, path, heads, activation)?)?;
+    let mut config = shape(&views, path, activation)?;
+    config.heads = heads(file, named, [config.hidden, config.layers])?;
+    let config = config::checked(file, config)?;
     let preprocessing = preprocessing(file, config.image_size)?;
     let tensors = parameters(&views, path, &config)?;
     Ok(Vit { config, preprocessing, tensors })
@@ -43,8 +46,11 @@ fn refuse<T>(path: &Path, what: String) -> Result<T, Error> {
     Err(Error::Config { path: path.to_owned(), what })
 }
 
-/// The architecture's heads (timm/models/vision_transformer.py, deit.py), unless `model_args` gives them.
-fn heads(file: &File) -> Result<usize, Error> {
+/// What timm makes of a name that says nothing else: `[width, blocks, heads]`.
+type Named = [usize; 3];
+
+/// What timm has under the architecture's name (timm/models/vision_transformer.py, deit.py).
+fn architecture(file: &File) -> Result<Named, Error> {
     let name = file.text("architecture")?;
     let known = || {
         let (model, rest) = name.strip_prefix("vit_").or_else(|| name.strip_prefix("deit_"))?.split_once("_patch")?;
@@ -52,23 +58,42 @@ fn heads(file: &File) -> Result<usize, Error> {
         let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let (size, plus) = size.strip_prefix("plus_").map_or((size, false), |size| (size, true));
         let plain = number(patch) && (number(size) || size == "dinov2");
-        let heads = match model {
-            "base" if plus => 14,
+        let named = match model {
+            "base" if plus => [896, 12, 14],
             _ if plus => return None,
-            "tiny" => 3,
-            "small" => 6,
-            "base" => 12,
-            "giant" if size == "dinov2" => 24,
-            "large" | "huge" | "giant" | "gigantic" => 16,
+            "tiny" => [192, 12, 3],
+            "small" => [384, 12, 6],
+            "base" => [768, 12, 12],
+            "large" => [1024, 24, 16],
+            "huge" => [1280, 32, 16],
+            "giant" if size == "dinov2" => [1536, 40, 24],
+            "giant" => [1408, 40, 16],
+            "gigantic" => [1664, 48, 16],
             _ => return None,
         };
-        plain.then_some(heads)
+        plain.then_some(named)
     };
-    let Some(heads) = known() else {
-        let read = "vit_SIZE_patchP_N, vit_SIZE_patch14_dinov2 and deit_SIZE_patchP_N";
-        return file.refuse(format!("architecture {name:?} is not read; of timm's, packer reads {read}"));
-    };
-    file.part("model_args")?.count_or("num_heads", MAX_HIDDEN, heads)
+    let read = "vit_SIZE_patchP_N, vit_SIZE_patch14_dinov2 and deit_SIZE_patchP_N";
+    let unread = || format!("architecture {name:?} is not read; of timm's, packer reads {read}");
+    known().map_or_else(|| file.refuse(unread()), Ok)
+}
+
+/// Heads of a base whose tensors are of `[width, blocks]`: what `model_args` gives, or what timm's architecture of that width and depth has. Under any
+/// other shape the name was given to another network, and its heads would be a guess.
+fn heads(file: &File, named: Named, shape: [usize; 2]) -> Result<usize, Error> {
+    let arguments = file.part("model_args")?;
+    if arguments.has("num_heads") {
+        return arguments.count("num_heads", MAX_HIDDEN);
+    }
+    let [width, blocks, heads] = named;
+    if [width, blocks] == shape {
+        return Ok(heads);
+    }
+    let ([own_width, own_blocks], name) = (shape, file.text("architecture")?);
+    file.refuse(format!(
+        "architecture {name:?} is {width} wide with {blocks} blocks in timm, and the tensors are {own_width} wide with {own_blocks}: how many heads \
+         they have is not in the files; write it into model_args, as \"model_args\": {{\"num_heads\": N}}, from the code that makes the model"
+    ))
 }
 
 /// Arguments that change nothing here: the tensors show what they say, or it is about training, or about sizes other than the base's own.
@@ -156,13 +181,8 @@ const ODDITIES: [(&str, &str); 13] = [
     ("backbone", "a convolutional stem is"),
 ];
 
-/// The shape that the tensors have.
-fn shape(
-    views: &BTreeMap<String, View>,
-    path: &Path,
-    heads: usize,
-    activation: Activation,
-) -> Result<VitConfig, Error> {
+/// The shape that the tensors have, with one head.
+fn shape(views: &BTreeMap<String, View>, path: &Path, activation: Activation) -> Result<VitConfig, Error> {
     let sides = |name: &str| match views.get(name) {
         Some(view) => Ok(view.shape.as_slice()),
         None => Err(Error::TensorMissing { path: path.to_owned(), tensor: name.to_owned() }),
@@ -197,7 +217,7 @@ fn shape(
         patch,
         hidden,
         layers,
-        heads,
+        heads: 1,
         mlp,
         eps: 1e-6,
         activation,

@@ -49,24 +49,59 @@ fn a_folder_of_timm_written_for_transformers_is_the_same_base() {
     }
 }
 
+/// timm's registry, version 1.0.31: every name that is read with the width, blocks and heads that `timm.create_model` gives it.
+const REGISTRY: [(&str, [usize; 3]); 14] = [
+    ("vit_tiny_patch16_224", [192, 12, 3]),
+    ("vit_small_patch32_384", [384, 12, 6]),
+    ("deit_small_patch16_224", [384, 12, 6]),
+    ("vit_base_patch8_224", [768, 12, 12]),
+    ("deit_base_patch16_384", [768, 12, 12]),
+    ("vit_base_patch16_plus_240", [896, 12, 14]),
+    ("vit_large_patch16_384", [1024, 24, 16]),
+    ("vit_huge_patch14_224", [1280, 32, 16]),
+    ("vit_giant_patch14_224", [1408, 40, 16]),
+    ("vit_gigantic_patch14_224", [1664, 48, 16]),
+    ("vit_small_patch14_dinov2", [384, 12, 6]),
+    ("vit_base_patch14_dinov2", [768, 12, 12]),
+    ("vit_large_patch14_dinov2", [1024, 24, 16]),
+    ("vit_giant_patch14_dinov2", [1536, 40, 24]),
+];
+
+fn config(json: Value) -> File {
+    File::parse("config.json".into(), json.to_string().as_bytes()).unwrap()
+}
+
 #[test]
-fn heads_are_the_architectures() {
-    let heads = |name: &str| {
-        let text = json!({ "architecture": name }).to_string();
-        heads(&File::parse("config.json".into(), text.as_bytes()).unwrap()).map_err(|e| e.to_string())
-    };
-    for (name, expected) in [
-        ("vit_tiny_patch16_224", 3),
-        ("deit_small_patch16_224", 6),
-        ("vit_base_patch8_224", 12),
-        ("vit_base_patch16_plus_240", 14),
-        ("vit_large_patch16_384", 16),
-        ("vit_huge_patch14_224", 16),
-        ("vit_giant_patch14_224", 16),
-        ("vit_small_patch14_dinov2", 6),
-    ] {
-        assert_eq!(heads(name).unwrap(), expected, "{name}");
+fn heads_are_the_architectures_where_width_and_depth_are() {
+    let heads = |file: &File, shape| heads(file, architecture(file).unwrap(), shape).map_err(|e| e.to_string());
+    for (name, [width, blocks, expected]) in REGISTRY {
+        let named = config(json!({ "architecture": name, "model_args": { "num_heads": null } }));
+        assert_eq!(heads(&named, [width, blocks]), Ok(expected), "{name}");
+        for other in [[width, blocks + 1], [2 * width, blocks]] {
+            let said = heads(&named, other).unwrap_err();
+            for words in ["config.json", name, "not in the files", "\"model_args\": {\"num_heads\": N}"] {
+                assert!(said.contains(words), "{words}: {said}");
+            }
+        }
+        let told = config(json!({ "architecture": name, "model_args": { "num_heads": 32 } }));
+        assert_eq!((heads(&told, [width, blocks]), heads(&told, [64, 2])), (Ok(32), Ok(32)), "{name}");
     }
+}
+
+/// UNI2-h has this name, another width and 24 heads, which its users pass in code.
+#[test]
+fn a_name_that_another_network_was_given_tells_no_heads() {
+    let named = config(json!({ "architecture": "vit_giant_patch14_224" }));
+    let said = heads(&named, architecture(&named).unwrap(), [1536, 24]).unwrap_err().to_string();
+    assert!(said.contains("1408 wide with 40 blocks") && said.contains("1536 wide with 24"), "{said}");
+    let silent = |c: &mut Value| drop(c["model_args"].as_object_mut().unwrap().remove("num_heads"));
+    let said = changed("timm/vit", silent, |_| ()).err().unwrap();
+    assert!(said.contains("192 wide with 12 blocks") && said.contains("8 wide with 2"), "{said}");
+}
+
+#[test]
+fn other_architectures_are_refused_by_name() {
+    let heads = |name: &str| architecture(&config(json!({ "architecture": name }))).map_err(|e| e.to_string());
     for name in [
         "vit_base_patch16_clip_224",
         "vit_base_patch16_siglip_224",
