@@ -226,6 +226,7 @@ fn parts(base: &Identity, number: u64) -> Result<Parts, Error> {
         classes: classes.clone(),
         class_texts: BTreeMap::new(),
         calibration: None,
+        uncalibrated: None,
         training: json!({}),
         metrics: Vec::new(),
         subgroups: Vec::new(),

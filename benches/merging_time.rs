@@ -95,6 +95,7 @@ fn module(args: &Args, seed: u64) -> Module {
         classes,
         class_texts: BTreeMap::new(),
         calibration: None,
+        uncalibrated: None,
         training: serde_json::Value::Null,
         metrics: Vec::new(),
         subgroups: Vec::new(),

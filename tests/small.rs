@@ -62,6 +62,7 @@ pub fn lora(vit: &Vit, task: &str, seed: usize, rank: usize, layers: Option<usiz
             classes,
             class_texts: Default::default(),
             calibration: None,
+            uncalibrated: None,
             training: serde_json::json!({}),
             metrics: vec![],
             subgroups: vec![],

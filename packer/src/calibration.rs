@@ -3,10 +3,13 @@
 //!
 //! Two temperatures minimise the cross-entropy on the validation part: one with its labels (Guo et al. 2017, section 4.2), which makes a part without a
 //! wrong answer certain; and one with the more modest targets of Platt (1999, section 2.2), which makes answers that are nearly always right too unsure.
-//! What is taken is 1, or else the one of the two that is nearer to it on the same side. The out-of-distribution score is [`Familiar::score`]; its threshold lets
-//! [`KEPT`] of the validation part through.
+//! What is taken is 1, or else the one of the two that is nearer to it on the same side, and that only if it is shown to help: in cross-validation
+//! over groups both the calibration error and the cross-entropy must be smaller with it than without. The out-of-distribution score is
+//! [`Familiar::score`]; its threshold lets [`KEPT`] of the validation part through.
+//!
+//! A part with fewer than [`LEAST_GROUPS`] groups in some class calibrates nothing, and the module's card says so.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indicatif::ProgressBar;
 
@@ -16,14 +19,22 @@ use crate::data::Images;
 use crate::device::Device;
 use crate::eval::bootstrap::{Bootstrap, RESAMPLES, interval};
 use crate::eval::metrics::{Metric, Predictions};
-use crate::lora::{Calibration, Familiar, Head, Interval, Module};
+use crate::lora::{Calibration, Familiar, Head, Interval, Module, ModuleCard};
 use crate::predict::{Predictor, logits, softmax_at};
 
 /// The share of the validation images whose score lies below the threshold.
 pub const KEPT: f64 = 0.95;
 
+/// Groups that each class must have in the validation part unless told otherwise: two for each of the [`FOLDS`] of the cross-validation, and with two
+/// classes twenty in all, the fewest of which one in twenty can lie above the threshold.
+pub const LEAST_GROUPS: usize = 10;
+
+/// Parts that groups are dealt to for cross-validation.
+const FOLDS: usize = 5;
+
 /// Measures `module` on the `training` and the `validation` images of `images`, no more than `at_once` together, and calibrates it: sets what its
-/// head and its card say of that. Returns the features of the validation images, in their order.
+/// head and its card say of that. Where a class has fewer than `least_groups` validation groups it is left as it is, and its card says why. Returns the
+/// features of the validation images, in their order.
 ///
 /// # Errors
 /// [`Error::Evaluation`]: features that are not finite or all alike.
@@ -34,7 +45,12 @@ pub fn calibrate<D: Device + 'static>(
     images: &Images,
     [training, validation]: [&[usize]; 2],
     at_once: usize,
+    least_groups: usize,
 ) -> Result<Vec<Vec<f32>>, Error> {
+    let of = |indices: &[usize], values: &[usize]| indices.iter().map(|&i| values[i]).collect::<Vec<_>>();
+    let (labels, groups) = (of(validation, images.labels()), of(validation, images.groups()));
+    module.card.uncalibrated = too_few(&module.head.classes, &labels, &groups, least_groups);
+    let training: &[usize] = if module.card.uncalibrated.is_some() { &[] } else { training };
     let bar = ProgressBar::new((training.len() + validation.len()) as u64).with_message("calibration");
     let predictor = Predictor::new(device, vit, Some(module), module.card.image_size as usize);
     let features = |indices: &[usize]| -> Result<Vec<Vec<f32>>, Error> {
@@ -47,18 +63,18 @@ pub fn calibrate<D: Device + 'static>(
     };
     let (known, held_out) = (features(training)?, features(validation)?);
     bar.finish_and_clear();
-    let of = |indices: &[usize], values: &[usize]| indices.iter().map(|&i| values[i]).collect::<Vec<_>>();
+    if module.card.uncalibrated.is_some() {
+        return Ok(held_out);
+    }
     let familiar = Familiar::fit(&known, &of(training, images.labels()), module.head.classes.len())?;
-    let (labels, groups) = (of(validation, images.labels()), of(validation, images.groups()));
-    let temperature = temperature(&module.head, &held_out, &labels);
+    let (temperature, [error_before, error_after]) = shown(&module.head, &held_out, &labels, &groups)?;
     let mut scores: Vec<f64> = held_out.iter().map(|feature| familiar.score(feature)).collect();
     scores.sort_by(f64::total_cmp);
     let place = (KEPT * scores.len() as f64).ceil() as usize;
-    let [before, after] = [1.0, temperature].map(|t| error(&module.head, &held_out, &labels, &groups, t));
     module.card.calibration = Some(Calibration {
         temperature,
-        error_before: before?,
-        error_after: after?,
+        error_before,
+        error_after,
         threshold: scores[place.clamp(1, scores.len()) - 1],
         images: labels.len(),
         groups: groups.iter().collect::<BTreeSet<_>>().len(),
@@ -66,6 +82,84 @@ pub fn calibrate<D: Device + 'static>(
     module.head.temperature = temperature;
     module.head.familiar = Some(familiar);
     Ok(held_out)
+}
+
+/// What a module's card says of its calibration, in words.
+pub fn words(card: &ModuleCard) -> String {
+    let Some(c) = &card.calibration else {
+        return format!("not calibrated: {}", card.uncalibrated.as_deref().unwrap_or("nothing was held out for it"));
+    };
+    let (temperature, before, after) = (c.temperature, c.error_before, c.error_after);
+    let how = match temperature == 1.0 {
+        true => format!("no temperature was shown to help, calibration error {before}"),
+        false => format!(
+            "temperature {temperature:.2}, calibration error {before} before and {after} after, each group with a temperature fitted on others"
+        ),
+    };
+    let (images, groups, threshold, percent) = (c.images, c.groups, c.threshold, 100.0 * KEPT);
+    format!(
+        "calibrated on {images} validation images of {groups} groups: {how}; out-of-distribution threshold {threshold:.2} ({percent:.0} % of them \
+         are below)"
+    )
+}
+
+/// Why these images are too few to calibrate on, if so: the class with the fewest groups has fewer than `least`.
+fn too_few(classes: &[String], labels: &[usize], groups: &[usize], least: usize) -> Option<String> {
+    let held: BTreeSet<(usize, usize)> = labels.iter().copied().zip(groups.iter().copied()).collect();
+    let count = |class: usize| held.iter().filter(|(label, _)| *label == class).count();
+    let (class, count) = (0..classes.len()).map(|class| (class, count(class))).min_by_key(|(_, count)| *count)?;
+    (count < least).then(|| {
+        let class = &classes[class];
+        format!("of class {class} {count} groups were held out, and {least} are the least (--min-calibration-groups)")
+    })
+}
+
+/// The temperature that is shown to help, or 1; and the calibration error without it and with it. With it each group is judged by a temperature fitted
+/// on other groups.
+fn shown(
+    head: &Head,
+    features: &[Vec<f32>],
+    labels: &[usize],
+    groups: &[usize],
+) -> Result<(f64, [Interval; 2]), Error> {
+    let (none, crossed) = (vec![1.0; labels.len()], crossed(head, features, labels, groups));
+    let [before, after] = [&none, &crossed].map(|t| error(head, features, labels, groups, t));
+    let (before, after) = (before?, after?);
+    let [loss_before, loss_after] = [&none, &crossed].map(|t| cross_entropy(head, features, labels, t));
+    let fitted = temperature(head, features, labels);
+    match fitted != 1.0 && after.value < before.value && loss_after < loss_before {
+        true => Ok((fitted, [before, after])),
+        false => Ok((1.0, [before, before])),
+    }
+}
+
+/// For each image the temperature that the groups of the other folds give. Groups are dealt to folds class by class, so that each fold has its share of each.
+fn crossed(head: &Head, features: &[Vec<f32>], labels: &[usize], groups: &[usize]) -> Vec<f64> {
+    let mut classes = BTreeMap::new();
+    for (&group, &label) in groups.iter().zip(labels) {
+        let class = classes.entry(group).or_insert(label);
+        *class = label.min(*class);
+    }
+    let order: BTreeSet<(usize, usize)> = classes.into_iter().map(|(group, class)| (class, group)).collect();
+    let fold: BTreeMap<usize, usize> =
+        order.into_iter().enumerate().map(|(n, (_, group))| (group, n % FOLDS)).collect();
+    let fitted: Vec<f64> = (0..FOLDS)
+        .map(|own| {
+            let others = (0..labels.len()).filter(|&i| fold[&groups[i]] != own);
+            let (features, labels): (Vec<_>, Vec<_>) = others.map(|i| (features[i].clone(), labels[i])).unzip();
+            temperature(head, &features, &labels)
+        })
+        .collect();
+    groups.iter().map(|group| fitted[fold[group]]).collect()
+}
+
+/// The mean cross-entropy with each image at its own temperature.
+fn cross_entropy(head: &Head, features: &[Vec<f32>], labels: &[usize], temperatures: &[f64]) -> f64 {
+    let rows = features.iter().zip(labels).zip(temperatures);
+    let of = |((feature, &label), &t): ((&Vec<f32>, &usize), &f64)| {
+        -softmax_at(t, &logits(head, feature))[label].max(1e-300).ln()
+    };
+    rows.map(of).sum::<f64>() / labels.len() as f64
 }
 
 /// What logits are divided by to be right as often as they say.
@@ -99,9 +193,16 @@ fn fitted(rows: &[Vec<f64>], labels: &[usize], own: impl Fn(usize) -> f64) -> f6
 /// Between these a temperature is looked for.
 const COLDEST_AND_HOTTEST: (f64, f64) = (0.05, 20.0);
 
-/// The expected calibration error at temperature `t`, with its 95 % interval over groups where the images allow one.
-fn error(head: &Head, features: &[Vec<f32>], labels: &[usize], groups: &[usize], t: f64) -> Result<Interval, Error> {
-    let rows: Vec<f32> = features.iter().flat_map(|f| softmax_at(t, &logits(head, f))).map(|p| p as f32).collect();
+/// The expected calibration error with each image at its own temperature, with its 95 % interval over groups where the images allow one.
+fn error(
+    head: &Head,
+    features: &[Vec<f32>],
+    labels: &[usize],
+    groups: &[usize],
+    temperatures: &[f64],
+) -> Result<Interval, Error> {
+    let each = features.iter().zip(temperatures);
+    let rows: Vec<f32> = each.flat_map(|(f, &t)| softmax_at(t, &logits(head, f))).map(|p| p as f32).collect();
     let predictions = Predictions::new(&rows, labels, head.classes.len())?;
     let value = |weights: &[u32]| predictions.metrics(weights)[Metric::CalibrationError as usize];
     let whole = value(&vec![1; labels.len()]).expect("the calibration error always exists");

@@ -151,6 +151,37 @@ fn results_are_recorded_in_the_card_and_travel_with_the_bundle() {
 fn completions_and_manual_pages_come_from_the_command_line_itself() {
     let dir = tempfile::tempdir().unwrap();
     assert!(good(dir.path(), "completions bash").contains("classify"));
+/// The phantoms have a few patients in each class.
+#[test]
+fn too_few_patients_calibrate_nothing_and_the_cards_say_why() {
+    let dir = workshop();
+    let at = dir.path();
+    let why = "held out, and 10 are the least (--min-calibration-groups)";
+    let said = good(at, &format!("{TRAIN} --out few --validation 0.3 --report few.html"));
+    assert!(said.contains("not calibrated: of class ") && said.contains(why), "{said}");
+    let card = |module: &str| -> Value {
+        serde_json::from_slice(&std::fs::read(at.join(module).join("module.json")).unwrap()).unwrap()
+    };
+    assert!(card("few")["calibration"].is_null() && card("few")["uncalibrated"].as_str().unwrap().contains(why));
+    assert!(std::fs::read_to_string(at.join("few.html")).unwrap().contains(why));
+    good(at, "bundle --base base --module few --key k.key --out few.medforge");
+    let bundle = String::from_utf8_lossy(&std::fs::read(at.join("few.medforge")).unwrap()).into_owned();
+    assert!(
+        bundle.contains("are not calibrated (of class ") && bundle.contains(why),
+        "the model card does not say why"
+    );
+
+    let said = good(at, &format!("{TRAIN} --out enough --validation 0.3 --min-calibration-groups 2"));
+    assert!(said.contains("calibrated on ") && said.contains("out-of-distribution threshold"), "{said}");
+    let card = card("enough");
+    let error = |which: &str| card["calibration"][which]["value"].as_f64().unwrap();
+    let temperature = card["calibration"]["temperature"].as_f64().unwrap();
+    assert!(card["uncalibrated"].is_null());
+    assert!(temperature == 1.0 || error("error_after") < error("error_before"), "{card}");
+    let least = format!("{TRAIN} --out none --min-calibration-groups 1");
+    assert!(refused(at, 1, &least).contains("--min-calibration-groups"));
+}
+
     good(dir.path(), "completions --man man");
     let page = std::fs::read_to_string(dir.path().join("man/packer-train.1")).unwrap();
     assert!(page.contains("warm") && dir.path().join("man/packer.1").exists());

@@ -42,11 +42,51 @@ fn the_temperature_that_labels_were_drawn_with_is_found() {
         let found = temperature(&head(), &features, &labels);
         assert!((found / t - 1.0).abs() < 0.05, "{t}: {found}");
         let groups: Vec<usize> = (0..labels.len()).collect();
-        let [before, after] = [1.0, found].map(|t| error(&head(), &features, &labels, &groups, t).unwrap());
+        let errors = [1.0, found].map(|t| error(&head(), &features, &labels, &groups, &vec![t; labels.len()]).unwrap());
+        let [before, after] = errors;
         assert!(after.value < 0.015, "{after}");
         assert!(t == 1.0 || after.value < 0.3 * before.value, "{t}: {before} {after}");
         assert!(after.low.unwrap() <= after.value && after.value <= after.high.unwrap() + 0.01);
+        let (taken, [plain, held_out]) = shown(&head(), &features, &labels, &groups).unwrap();
+        assert!(plain == before && (taken == found || t == 1.0 && taken == 1.0), "{t}: {taken}");
+        assert!((held_out.value - after.value).abs() < 0.003, "{t}: {held_out} and {after}");
     }
+}
+
+/// Twenty patients with an image each, all logits two apart. Three of the four in the first fold are wrong: 15 % in all, where 12 % were promised, so
+/// all together want a temperature above 1. Each fold is judged by the others: the first one, nearly all wrong, by images without a wrong
+/// answer (Platt's 9/10), the others, all right, by images of which 3 of 16 are wrong (13/16).
+#[test]
+fn a_temperature_that_helps_no_other_patients_is_not_taken() {
+    let (labels, groups): (Vec<usize>, Vec<usize>) = (0..20).map(|i| (usize::from(i > 9), i)).unzip();
+    let features: Vec<Vec<f32>> = (0..20)
+        .map(|i| if (labels[i] == 1) == [0, 5, 10].contains(&i) { vec![2.0, 0.0] } else { vec![0.0, 2.0] })
+        .collect();
+    let fitted = temperature(&head(), &features, &labels);
+    assert!((fitted - 2.0 / (17.0f64 / 3.0).ln()).abs() < 1e-3, "{fitted}");
+    let crossed = crossed(&head(), &features, &labels, &groups);
+    for (i, t) in crossed.iter().enumerate() {
+        let expected = if i % 5 == 0 { 2.0 / 9.0f64.ln() } else { 2.0 / (13.0f64 / 3.0).ln() };
+        assert!((t - expected).abs() < 1e-3, "{i}: {t} and {expected}");
+    }
+    let held_out = error(&head(), &features, &labels, &groups, &crossed).unwrap();
+    let expected = 0.2 * (0.9 - 0.25) + 0.8 * (1.0 - 13.0 / 16.0);
+    assert!((held_out.value - expected).abs() < 1e-3, "{held_out} and {expected}");
+    let (taken, [before, after]) = shown(&head(), &features, &labels, &groups).unwrap();
+    assert!((before.value - (1.0 / (1.0 + (-2.0f64).exp()) - 0.85)).abs() < 1e-3, "{before}");
+    assert_eq!((taken, after), (1.0, before));
+}
+
+#[test]
+fn a_class_of_few_groups_calibrates_nothing() {
+    let classes = ["benign".to_owned(), "malignant".to_owned()];
+    // Nine patients: three with four benign images each, six with malignant ones.
+    let (labels, groups): (Vec<usize>, Vec<usize>) =
+        (0..18).map(|i| (usize::from(i > 11), if i < 12 { i / 4 } else { i })).unzip();
+    let why = too_few(&classes, &labels, &groups, 10).unwrap();
+    assert!(why.contains("class benign 3 groups") && why.contains("10 are the least"), "{why}");
+    assert_eq!(too_few(&classes, &labels, &groups, 3), None);
+    assert!(too_few(&classes, &[0, 0], &[0, 1], 2).unwrap().contains("class malignant 0 groups"));
 }
 
 #[test]
@@ -83,7 +123,7 @@ fn a_calibrated_module_knows_its_own_images_from_others() {
     let mut module = crate::lora::tests::module(&vit, "q,v", None);
     (module.card.image_size, module.card.preprocessing) = (8, vit.preprocessing_for(8).unwrap());
     let device = Cpu::<f32>::poisoned();
-    let held_out = calibrate(&device, &vit, &mut module, &images, [training, validation], 7).unwrap();
+    let held_out = calibrate(&device, &vit, &mut module, &images, [training, validation], 7, 2).unwrap();
     let calibration = module.card.calibration.clone().unwrap();
     assert_eq!((calibration.images, module.head.temperature), (validation.len(), calibration.temperature));
 

@@ -90,7 +90,9 @@ fn add_classes(modules: &mut [Module], given: &[String], tower: &TextTower) -> R
         };
         module.head.add_class(tower, class, &texts)?;
         module.card.class_texts.insert(class.to_owned(), texts);
-        module.card.calibration = None;
+        if module.card.calibration.take().is_some() {
+            module.card.uncalibrated = Some("classes were added to it since".into());
+        }
     }
     Ok(())
 }

@@ -100,6 +100,9 @@ pub struct Args {
     /// Share of the training groups held out to choose the best epoch and to calibrate; 0 keeps the last epoch, uncalibrated
     #[arg(long, default_value_t = 0.0)]
     validation: f64,
+    /// Calibrate only on so many held-out groups of each class: fewer give a temperature that fits them and no others
+    #[arg(long, value_name = "N", default_value_t = calibration::LEAST_GROUPS)]
+    min_calibration_groups: usize,
     /// Random flips: both, horizontal, vertical or none
     #[arg(long, default_value = "both", value_parser = ["both", "horizontal", "vertical", "none"])]
     flips: String,
@@ -228,9 +231,10 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
         _ => {
             let parts = [training, validation];
             let at_once = cut.map_or(CALIBRATED_TOGETHER, |cut| cut.per_pass);
-            Some(
-                on_device!(opened, device => calibration::calibrate(device, &vit, &mut module, &images, parts, at_once))?,
-            )
+            let least = args.min_calibration_groups;
+            Some(on_device!(opened, device => {
+                calibration::calibrate(device, &vit, &mut module, &images, parts, at_once, least)
+            })?)
         }
     };
     save(&args, &vit, &module, &summary)?;
@@ -289,6 +293,7 @@ impl Args {
         within("--alpha", self.alpha, 1e-6, 1e6)?;
         within("--lora-dropout", self.lora_dropout, 0.0, 0.9)?;
         within("--validation", self.validation, 0.0, 0.9)?;
+        within("--min-calibration-groups", self.min_calibration_groups as f64, 2.0, 1e9)?;
         within("--colour-jitter", f64::from(self.colour_jitter), 0.0, 1.0)?;
         let method = match self.full {
             true => Method::Full,
@@ -367,15 +372,11 @@ fn save(args: &Args, vit: &Vit, module: &Module, summary: &str) -> Result<(), Er
         dir.write(name, &bytes)?;
     }
     dir.commit()?;
-    let mut said = format!("{}: task {}, {summary}\n", args.out.display(), args.task);
-    if let Some(c) = &module.card.calibration {
-        let percent = 100.0 * calibration::KEPT;
-        said += &format!(
-            "calibrated on {} validation images of {} groups: temperature {:.2}, calibration error {} before and {} after on the same images; \
-             out-of-distribution threshold {:.2} ({percent:.0} % of them are below)\n",
-            c.images, c.groups, c.temperature, c.error_before, c.error_after, c.threshold
-        );
-    }
+    let calibrated = match args.validation > 0.0 {
+        true => format!("{}\n", calibration::words(&module.card)),
+        false => String::new(),
+    };
+    let said = format!("{}: task {}, {summary}\n{calibrated}", args.out.display(), args.task);
     output::print(&said)
 }
 

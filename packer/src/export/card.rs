@@ -66,7 +66,12 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
         let task = plain(&head.task);
         line(match &head.calibration {
             None => {
-                format!("\nProbabilities of {task} are not calibrated, and nothing tells images that it does not know.")
+                let card = modules.iter().map(|module| &module.card).find(|card| card.task == head.task);
+                let why = card.and_then(|card| card.uncalibrated.as_deref());
+                let why = why.map_or(String::new(), |why| format!(" ({})", plain(why)));
+                format!(
+                    "\nProbabilities of {task} are not calibrated{why}, and nothing tells images that it does not know."
+                )
             }
             Some(c) => {
                 let unsure = match c.least_probability > 0.0 {
@@ -74,7 +79,9 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
                     false => String::new(),
                 };
                 let how = match c.temperature == 1.0 {
-                    true => "are as the module gives them: held-out images showed no need of a temperature".to_owned(),
+                    true => {
+                        "are as the module gives them: no temperature was shown to help on held-out images".to_owned()
+                    }
                     false => format!("are calibrated at temperature {:.3}, fitted on held-out images", c.temperature),
                 };
                 format!(

@@ -106,6 +106,9 @@ pub struct ModuleCard {
     /// The settings and the course of the training.
     pub training: serde_json::Value,
     /// Results recorded by `packer eval --record`.
+    /// Why nothing was, where calibration was left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncalibrated: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<RecordedMetric>,
     /// The same told apart by what else is known of the images, one entry an attribute, as `packer eval --by` prints it with `--json`.

@@ -47,6 +47,7 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
             classes,
             class_texts: BTreeMap::new(),
             calibration: None,
+            uncalibrated: None,
             training: serde_json::json!({}),
             metrics: vec![],
             subgroups: vec![],

@@ -174,6 +174,7 @@ impl MergedModel {
             classes: member.classes.clone(),
             class_texts: BTreeMap::new(),
             calibration: None,
+            uncalibrated: None,
             training: serde_json::json!({ "merge": record }),
             metrics: Vec::new(),
             subgroups: Vec::new(),

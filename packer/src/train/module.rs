@@ -40,6 +40,7 @@ impl Trained {
             classes: self.head.classes.clone(),
             class_texts: BTreeMap::new(),
             calibration: None,
+            uncalibrated: None,
             training: json!({
                 "settings": settings,
                 "epochs": self.epochs,

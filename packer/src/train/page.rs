@@ -1,6 +1,7 @@
 //! A training as a page. Names are whatever somebody chose; [`crate::report`] escapes every text.
 
 use super::{Epoch, Settings};
+use crate::calibration;
 use crate::eval::{Details, Metric};
 use crate::lora::Module;
 use crate::report::{Block, Chart, Confusion, Line, Metrics, Report, facts_of};
@@ -32,6 +33,7 @@ impl Course<'_> {
             fact("Base", card.base_digest.clone()),
             fact("Training images", self.training.to_string()),
             fact("Kept epoch", format!("{} of {}", self.kept_epoch, self.settings.epochs)),
+            fact("Calibration", calibration::words(card)),
             fact("Last training loss", last.map_or("none".into(), |epoch| format!("{:.4}", epoch.loss))),
         ])];
         blocks.extend(self.curves());
