@@ -49,7 +49,8 @@ fn adapters_that_peft_wrote_compute_what_they_do_there() {
         let (vit, golden) = (Vit::open(&folder(family)).unwrap(), golden(family));
         for adapter in ["lora", "rslora", "patterns", "dora"] {
             let place = folder(family).join(adapter);
-            let (rank, alpha, mut sites) = peft::read(&place, output::folder(&place), &vit.config).unwrap();
+            let peft::Adapter { rank, alpha, mut sites, .. } =
+                peft::read(&place, output::folder(&place), &vit.config).unwrap();
             let scale = (alpha / rank as f64) as f32;
             sites.values_mut().for_each(|f| f.b.data.iter_mut().for_each(|b| *b *= scale));
             let predictor = Predictor::changed(&Cpu::<f32>::poisoned(), &vit, &sites, 8);

@@ -1,9 +1,10 @@
 //! LoRA modules (Hu et al. 2021): which sites they adapt, their factors, their head, and their files.
 //!
 //! A module is a folder: `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `head.safetensors` ([`Head`]) and
-//! `module.json`.
+//! `module.json`. Without `head.safetensors` the head is the one that PEFT saved in the adapter, if it did.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use medforge_runtime::preprocess::Preprocessing;
@@ -18,6 +19,7 @@ pub mod dora;
 mod familiar;
 mod head;
 pub mod peft;
+mod saved;
 mod stack;
 mod target;
 #[cfg(test)]
@@ -25,6 +27,7 @@ pub(crate) mod tests;
 
 pub use familiar::{Calibration, Familiar, Interval};
 pub use head::{Head, TextHead};
+pub use saved::Saved;
 pub use stack::{compact, stack};
 pub use target::{Target, Targets};
 
@@ -103,12 +106,12 @@ pub struct ModuleCard {
     /// What was measured on images held out of the training, if any were.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
-    /// The settings and the course of the training.
-    pub training: serde_json::Value,
-    /// Results recorded by `packer eval --record`.
     /// Why nothing was, where calibration was left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncalibrated: Option<String>,
+    /// The settings and the course of the training.
+    pub training: serde_json::Value,
+    /// Results recorded by `packer eval --record`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<RecordedMetric>,
     /// The same told apart by what else is known of the images, one entry an attribute, as `packer eval --by` prints it with `--json`.
@@ -154,9 +157,24 @@ impl Module {
         if base.preprocessing_for(card.image_size)? != card.preprocessing {
             return Err(Error::OtherPreprocessing { path: place.to_owned() });
         }
-        let (rank, alpha, sites) = peft::read(place, &file, &base.config)?;
-        let path = place.join("head.safetensors");
-        let mut head = Head::read(&path, &file("head.safetensors")?, &card.classes, base.config.features())?;
+        let peft::Adapter { rank, alpha, sites, saved } = peft::read(place, &file, &base.config)?;
+        let (path, features) = (place.join("head.safetensors"), base.config.features());
+        let mut head = match (file("head.safetensors"), saved) {
+            (Err(Error::Io { source, .. }), Some(saved)) if source.kind() == ErrorKind::NotFound => {
+                let path = place.join("adapter_model.safetensors");
+                saved.head(&path, base.config.family, &card.classes, features)?
+            }
+            (bytes, saved) => {
+                let head = Head::read(&path, &bytes?, &card.classes, features)?;
+                if let Some(Saved { layer, .. }) = saved {
+                    log::warn!(
+                        "{}: the head is head.safetensors; the {layer} that PEFT saved is left out",
+                        place.display()
+                    );
+                }
+                head
+            }
+        };
         if head.familiar.is_some() != card.calibration.is_some() {
             let what = "and module.json do not agree on whether the module is calibrated".into();
             return Err(Error::Config { path, what });

@@ -4,10 +4,11 @@
 //! differ they are folded into B, and smaller ranks padded with zeros, so that a module has one rank and one scale. With DoRA (`use_dora`) every
 //! layer has its `lora_magnitude_vector` beside its factors.
 //!
-//! Adapters of timm's models have one layer for q, k and v: its A is the A of each, its B and its magnitudes are cut into three.
+//! Adapters of timm's models have one layer for q, k and v: its A is the A of each, its B and its magnitudes are cut into three. A head that was
+//! trained and saved with the factors is read too ([`Saved`]).
 //!
-//! Refused when reading, because the factors would mean something else: trained biases, transposed layers, extra trained layers; a
-//! pattern that is no regular expression or stands with another value for the same layer; magnitudes without `use_dora`, or of some layers only; and
+//! Refused when reading, because the factors would mean something else: trained biases, transposed layers, other trained layers, starts that
+//! change the base itself; a pattern that is no regular expression or stands with another value for the same layer; magnitudes without `use_dora`, or of some layers only; and
 //! every tensor that matches no site.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,23 +21,35 @@ use serde_json::{Value, json};
 use crate::Error;
 use crate::base::{Family, VitConfig, adapter_path, sites_of_adapter_path};
 
-use super::{Factors, Module, dora, site_shape};
+use super::{Factors, Module, Saved, dora, site_shape};
 
 type Sites = BTreeMap<String, Factors>;
 
-/// Rank, alpha and factors of the two files, given by name; messages name them as files of `place`.
-pub fn read(
-    place: &Path,
-    file: impl Fn(&str) -> Result<Vec<u8>, Error>,
-    config: &VitConfig,
-) -> Result<(usize, f64, Sites), Error> {
-    let settings = Settings::read(&place.join("adapter_config.json"), &file("adapter_config.json")?)?;
+/// What the two files hold.
+#[derive(Debug)]
+pub struct Adapter {
+    pub rank: usize,
+    pub alpha: f64,
+    pub sites: Sites,
+    /// The head among them.
+    pub saved: Option<Saved>,
+}
+
+/// Reads the two files, given by name; messages name them as files of `place`.
+pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>, config: &VitConfig) -> Result<Adapter, Error> {
+    let mut settings = Settings::read(&place.join("adapter_config.json"), &file("adapter_config.json")?)?;
     let path = place.join("adapter_model.safetensors");
     let bytes = file("adapter_model.safetensors")?;
     let mut halves: BTreeMap<String, [Option<Tensor>; 3]> = BTreeMap::new();
     let mut scales = BTreeMap::new();
     let mut unknown = Vec::new();
+    let mut saved = settings.saved.take();
     for (name, tensor) in tensors::read(&bytes, &path.display().to_string())? {
+        let left = match &mut saved {
+            Some(saved) => saved.take(&name, tensor),
+            None => Err(tensor),
+        };
+        let Err(tensor) = left else { continue };
         let Some((sites, layer, half)) = parse_name(config, &name) else {
             unknown.push(name);
             continue;
@@ -82,7 +95,8 @@ pub fn read(
             }
         };
     }
-    Ok(one_scale(settings, &scales, sites))
+    let (rank, alpha, sites) = one_scale(settings, &scales, sites);
+    Ok(Adapter { rank, alpha, sites, saved })
 }
 
 /// Both files; names as transformers 5 has its modules.
@@ -148,6 +162,8 @@ struct Settings {
     dora: bool,
     ranks: Vec<(Regex, f64)>,
     alphas: Vec<(Regex, f64)>,
+    /// What was saved beside the factors, without its tensors.
+    saved: Option<Saved>,
 }
 
 impl Settings {
@@ -168,12 +184,15 @@ impl Settings {
                 return Err(refuse(&format!("{key} is set, which packer does not represent")));
             }
         }
-        // PiSSA, OLoRA, CorDA and LoftQ change the base's own weights before they train.
+        // PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA change the base's own weights before they train. MiCA freezes B, which changes nothing here.
         let initial = config.get("init_lora_weights").and_then(Value::as_str);
-        if initial.is_some_and(|how| !["gaussian", "eva", "orthogonal"].contains(&how)) {
-            let what = "init_lora_weights names a method that changes the base, which packer does not represent";
-            return Err(refuse(what));
+        if let Some(how) = initial.filter(|how| !STARTS.contains(&how.to_ascii_lowercase().as_str())) {
+            let read = STARTS.join(", ");
+            return Err(refuse(&format!(
+                "init_lora_weights is {how:?}, which may change the base itself; of PEFT's named starts packer reads {read}"
+            )));
         }
+        let saved = Saved::named(&config).map_err(|what| refuse(&what))?;
         if config.get("bias").and_then(Value::as_str).is_some_and(|b| b != "none") {
             return Err(refuse("bias is not none; packer does not represent trained biases"));
         }
@@ -205,7 +224,7 @@ impl Settings {
         };
         let ranks = pattern("rank_pattern", &|v| v.fract() == 0.0 && (1.0..=MAX_RANK as f64).contains(&v))?;
         let alphas = pattern("alpha_pattern", &f64::is_finite)?;
-        Ok(Settings { path: path.to_owned(), rank: rank as usize, alpha, rslora, dora, ranks, alphas })
+        Ok(Settings { path: path.to_owned(), rank: rank as usize, alpha, rslora, dora, ranks, alphas, saved })
     }
 
     /// Rank and scale of a layer, by its path in the model.
@@ -229,18 +248,23 @@ impl Settings {
 }
 
 /// Settings under which the tensors would mean something else than scale * B * A and its magnitudes.
-const UNREPRESENTED: [&str; 10] = [
+const UNREPRESENTED: [&str; 12] = [
     "use_qalora",
     "use_bdlora",
     "alora_invocation_tokens",
+    "arrow_config",
+    "kasa_config",
+    "monteclora_config",
     "megatron_config",
-    "modules_to_save",
     "fan_in_fan_out",
     "lora_bias",
     "layer_replication",
     "target_parameters",
     "trainable_token_indices",
 ];
+
+/// Starts of A and B that leave the base as it is.
+const STARTS: [&str; 4] = ["gaussian", "eva", "orthogonal", "mica"];
 
 const MAX_RANK: u64 = 1024;
 

@@ -130,7 +130,7 @@ impl MergedModel {
             return Err(Error::OtherPreprocessing { path: dir.to_owned() });
         }
         let file = output::folder(dir);
-        let (rank, alpha, sites) = peft::read(dir, &file, &base.config)?;
+        let peft::Adapter { rank, alpha, sites, .. } = peft::read(dir, &file, &base.config)?;
         let mut heads = BTreeMap::new();
         for member in &record.members {
             let name = format!("heads/{}.safetensors", member.task);

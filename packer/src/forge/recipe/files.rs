@@ -62,7 +62,8 @@ pub fn fusion(made: &Made, config: &VitConfig) -> Result<Composition, Error> {
 
 /// The change that one network's files hold.
 pub fn sites(made: &Made, config: &VitConfig) -> Result<Sites, Error> {
-    let (rank, alpha, sites) = peft::read(Path::new(PLACE), |name| Ok(file(made, name)?.to_vec()), config)?;
+    let peft::Adapter { rank, alpha, sites, .. } =
+        peft::read(Path::new(PLACE), |name| Ok(file(made, name)?.to_vec()), config)?;
     match alpha == rank as f64 {
         true => Ok(sites),
         false => Err(Error::ForgeHistory { what: format!("{PLACE} has the scale {alpha}/{rank} in place of 1") }),
