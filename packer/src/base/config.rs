@@ -1,6 +1,7 @@
-//! `config.json` and `preprocessor_config.json` of a Hugging Face folder, in and out.
+//! `config.json` and the image settings of a Hugging Face folder, in and out.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use medforge_runtime::preprocess::{CropOffset, Preprocessing, Resize, Size};
@@ -117,7 +118,7 @@ const MAX_PARAMETERS: usize = 1 << 31;
 pub(super) const MAX_HIDDEN: usize = 8192;
 pub(super) const MAX_LAYERS: usize = 128;
 
-/// Reads both configuration files of `dir`.
+/// Reads the configuration files of `dir`.
 pub fn read(dir: &Path) -> Result<(VitConfig, Preprocessing), Error> {
     let read = |name: &str| {
         let path = dir.join(name);
@@ -130,14 +131,51 @@ pub fn read(dir: &Path) -> Result<(VitConfig, Preprocessing), Error> {
             "is timm's, which gives no shape without the weights; start from transformers' config.json".into(),
         );
     }
-    parse(dir, &config, &read("preprocessor_config.json")?)
+    Ok((vit_config(&file)?, image_settings(dir, read)?))
 }
 
 /// Both configuration files from their bytes; messages name them as files of `dir`.
 pub fn parse(dir: &Path, config: &[u8], preprocessor: &[u8]) -> Result<(VitConfig, Preprocessing), Error> {
     let config = File::parse(dir.join("config.json"), config)?;
-    let preprocessor = File::parse(dir.join("preprocessor_config.json"), preprocessor)?;
-    Ok((vit_config(&config)?, preprocessing(&preprocessor)?))
+    Ok((vit_config(&config)?, self::preprocessor(dir, preprocessor)?))
+}
+
+/// How images are prepared, from the bytes of `preprocessor_config.json` of `dir`.
+pub fn preprocessor(dir: &Path, bytes: &[u8]) -> Result<Preprocessing, Error> {
+    preprocessing(&File::parse(dir.join("preprocessor_config.json"), bytes)?)
+}
+
+/// How images are prepared, of a folder's files by name: `preprocessor_config.json`, or `image_processor` in the `processor_config.json` that
+/// transformers 5 writes for a CLIP. Two that differ are refused: versions of transformers differ in which they take.
+pub fn image_settings(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>) -> Result<Preprocessing, Error> {
+    let [own, nested] = ["preprocessor_config.json", "processor_config.json"];
+    let there = |name: &str| match file(name) {
+        Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+        bytes => File::parse(place.join(name), &bytes?).map(Some),
+    };
+    let inner = match there(nested)? {
+        Some(whole) if whole.has("image_processor") => Some(whole.part("image_processor")?),
+        _ => None,
+    };
+    match (there(own)?, inner) {
+        (Some(own), None) => preprocessing(&own),
+        (None, Some(inner)) => preprocessing(&inner),
+        (Some(own), Some(inner)) => {
+            let (first, second) = (preprocessing(&own)?, preprocessing(&inner)?);
+            match first == second {
+                true => Ok(first),
+                false => own.refuse(format!(
+                    "and image_processor in {nested} differ; keep the one that the base was made with"
+                )),
+            }
+        }
+        (None, None) => Err(Error::Config {
+            path: place.to_owned(),
+            what: format!(
+                "has no {own}, and no {nested} with an image_processor: nothing says how images are prepared"
+            ),
+        }),
+    }
 }
 
 /// Both files as Hugging Face writes them: `config.json`, `preprocessor_config.json`.
@@ -204,7 +242,7 @@ fn mlp_ratio(config: &VitConfig) -> f64 {
     }
 }
 
-fn vit_config(file: &File) -> Result<VitConfig, Error> {
+pub(super) fn vit_config(file: &File) -> Result<VitConfig, Error> {
     let config = match file.text("model_type")? {
         "clip" => clip_config(&file.part("vision_config")?, file.count_or("projection_dim", MAX_HIDDEN, 512)?)?,
         "clip_vision_model" => clip_config(file, file.count_or("projection_dim", MAX_HIDDEN, 512)?)?,

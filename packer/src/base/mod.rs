@@ -51,20 +51,30 @@ pub struct Identity {
 pub const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", "model.safetensors"];
 
 impl Vit {
-    /// Reads `config.json`, `preprocessor_config.json` (timm's folders have none) and `model.safetensors`.
+    /// Reads `config.json`, `preprocessor_config.json` (timm's folders have none, and a CLIP saved by transformers 5 has `processor_config.json`
+    /// in its place) and `model.safetensors`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        Self::read(dir, output::folder(dir))
+        let file = output::folder(dir);
+        Self::assembled(dir, &file, || config::image_settings(dir, &file))
     }
 
     /// The same of a base whose [`FILES`] are given by name; messages name them as files of `place`.
     pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>) -> Result<Self, Error> {
-        let [config, preprocessor, weights] = FILES;
-        let described = file(config)?;
-        let parsed = File::parse(place.join(config), &described)?;
+        Self::assembled(place, &file, || config::preprocessor(place, &file(FILES[1])?))
+    }
+
+    /// A base of `config.json`, weights and, unless they are timm's, `settings` for its images.
+    fn assembled(
+        place: &Path,
+        file: &impl Fn(&str) -> Result<Vec<u8>, Error>,
+        settings: impl FnOnce() -> Result<Preprocessing, Error>,
+    ) -> Result<Self, Error> {
+        let [config, _, weights] = FILES;
+        let parsed = File::parse(place.join(config), &file(config)?)?;
         if timm::wrote(&parsed) {
             return timm::read(&parsed, &file(weights)?, &place.join(weights));
         }
-        let (config, preprocessing) = config::parse(place, &described, &file(preprocessor)?)?;
+        let (config, preprocessing) = (config::vit_config(&parsed)?, settings()?);
         let tensors = checkpoint::parse(&file(weights)?, &place.join(weights), &config)?;
         Ok(Vit { config, preprocessing, tensors })
     }

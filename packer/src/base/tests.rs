@@ -173,6 +173,39 @@ fn refusals_name_the_file_and_the_reason() {
     }
 }
 
+/// transformers 5 writes a CLIP's image processor into `processor_config.json`, and reads it there before it looks elsewhere.
+#[test]
+fn image_settings_of_a_processors_file_are_read() {
+    let vit = small(Family::Clip);
+    let dir = write(&vit);
+    let [own, nested] = ["preprocessor_config.json", "processor_config.json"].map(|name| dir.path().join(name));
+    let settings: serde_json::Value = serde_json::from_slice(&std::fs::read(&own).unwrap()).unwrap();
+    let put = |settings: &serde_json::Value| {
+        let whole = serde_json::json!({ "image_processor": settings, "processor_class": "CLIPProcessor" });
+        std::fs::write(&nested, whole.to_string()).unwrap();
+    };
+    let open = || Vit::open(dir.path()).map_err(|e| e.to_string());
+    std::fs::remove_file(&own).unwrap();
+    let said = open().err().unwrap();
+    assert!(said.contains("no preprocessor_config.json, and no processor_config.json"), "{said}");
+    put(&settings);
+    assert_eq!(open().unwrap().preprocessing, vit.preprocessing);
+    std::fs::write(&own, settings.to_string()).unwrap();
+    assert_eq!(open().unwrap().preprocessing, vit.preprocessing, "both say the same");
+    let mut other = settings.clone();
+    other["image_mean"] = serde_json::json!([0.1, 0.2, 0.3]);
+    put(&other);
+    let said = open().err().unwrap();
+    assert!(said.contains("image_processor in processor_config.json differ"), "{said}");
+    std::fs::write(&nested, r#"{"processor_class":"CLIPProcessor"}"#).unwrap();
+    assert_eq!(open().unwrap().preprocessing, vit.preprocessing, "an older file says nothing of images");
+    other["image_processor_type"] = "SiglipImageProcessor".into();
+    std::fs::remove_file(&own).unwrap();
+    put(&other);
+    let said = open().err().unwrap();
+    assert!(said.contains("processor_config.json") && said.contains("SiglipImageProcessor"), "{said}");
+}
+
 /// What is left out of a preprocessor's file, and what a bare number means, depends on its type.
 #[test]
 fn preprocessors_are_read_as_transformers_does() {
