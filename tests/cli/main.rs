@@ -6,6 +6,7 @@ mod devices;
 mod dicom;
 mod flow;
 mod forge;
+mod import;
 mod merge;
 mod options;
 mod pages;

@@ -23,6 +23,7 @@ mod eval;
 mod export_oms;
 mod export_onnx;
 mod forge;
+mod import;
 mod input;
 mod inspect;
 mod keygen;
@@ -64,6 +65,7 @@ enum Command {
     Keygen(keygen::Args),
     Train(train::Args),
     Condense(condense::Args),
+    Import(import::Args),
     AuditPrivacy(audit_privacy::Args),
     Contribute(contribute::Args),
     Eval(eval::Args),
@@ -94,6 +96,7 @@ pub fn run(arguments: Vec<OsString>) -> Result<(), Error> {
         Command::Keygen(args) => keygen::run(args),
         Command::Train(args) => train::run(args, options),
         Command::Condense(args) => condense::run(args),
+        Command::Import(args) => import::run(args),
         Command::AuditPrivacy(args) => audit_privacy::run(args),
         Command::Contribute(args) => contribute::run(args),
         Command::Eval(args) => eval::run(args),
