@@ -25,7 +25,7 @@ fn an_evaluation_shows_where_its_predictions_come_from() {
     let eval = "eval --base base --module m --data data --device cpu --resamples 100";
     let plain = good(at, &format!("{eval} --json"));
     std::fs::create_dir(at.join("seen")).unwrap();
-    let said = good(at, &format!("{eval} --json --explain seen --explain-count 5 --report e.html"));
+    let said = good(at, &format!("{eval} --json --explain seen --explain-count 5 --report e.html --with-images"));
     let mut said: Value = serde_json::from_str(&said).unwrap();
     let listed = said.as_object_mut().unwrap().remove("explained").unwrap();
     assert_eq!(said, serde_json::from_str::<Value>(&plain).unwrap());
@@ -39,7 +39,7 @@ fn an_evaluation_shows_where_its_predictions_come_from() {
         let words = [&one["truth"], &one["predicted"]].map(|class| class.as_str().unwrap());
         assert!(file.contains(&format!("true-{}_predicted-{}_", words[0], words[1])), "{file}");
         let overlay = image::open(at.join("seen").join(file)).unwrap().to_rgb8();
-        let image = image::open(at.join("data").join(one["path"].as_str().unwrap())).unwrap();
+        let image = image::open(named(at, one["image"].as_str().unwrap())).unwrap();
         let plain = image.resize_exact(16, 16, image::imageops::FilterType::CatmullRom).to_rgb8();
         let apart = |(a, b): (&image::Rgb<u8>, &image::Rgb<u8>)| (0..3).any(|c| a.0[c].abs_diff(b.0[c]) > 40);
         let changed = overlay.pixels().zip(plain.pixels()).filter(|pair| apart(*pair)).count();
@@ -54,7 +54,7 @@ fn an_evaluation_shows_where_its_predictions_come_from() {
     assert!(refused(at, 1, &format!("{eval} --explain m/module.json")).contains("module.json"));
     assert_eq!(listing(at), before);
     // The same again is the same to the byte.
-    good(at, &format!("{eval} --explain again --explain-count 5 --report f.html"));
+    good(at, &format!("{eval} --explain again --explain-count 5 --report f.html --with-images"));
     for one in listed {
         let file = one["file"].as_str().unwrap();
         assert!(
@@ -62,6 +62,77 @@ fn an_evaluation_shows_where_its_predictions_come_from() {
         );
     }
     assert!(std::fs::read(at.join("e.html")).unwrap() == std::fs::read(at.join("f.html")).unwrap());
+    assert!(refused(at, 1, &format!("{eval} --with-images")).contains("--explain and --report"));
+}
+
+/// The test image whose file's SHA-256 begins with these digits.
+fn named(at: &Path, digits: &str) -> PathBuf {
+    use sha2::{Digest, Sha256};
+    let all = test_images(at).into_iter().map(|(path, _)| at.join(path));
+    let mut found = all.filter(|path| hex::encode(Sha256::digest(std::fs::read(path).unwrap())).starts_with(digits));
+    assert_eq!(digits.len(), 16);
+    found.next().unwrap()
+}
+
+/// Demands that each pixel of the overlay at `path` is viridis over even grey, more of it where it is hotter: that it shows a map and no image.
+fn alone(path: &Path) {
+    const VIRIDIS: [[f64; 3]; 9] = [
+        [68.0, 1.0, 84.0],
+        [71.0, 44.0, 122.0],
+        [59.0, 81.0, 139.0],
+        [44.0, 113.0, 142.0],
+        [33.0, 144.0, 141.0],
+        [39.0, 173.0, 129.0],
+        [92.0, 200.0, 99.0],
+        [170.0, 220.0, 50.0],
+        [253.0, 231.0, 37.0],
+    ];
+    let at = |heat: f64, c: usize| {
+        let (low, part) = ((heat * 8.0).floor().min(7.0), heat * 8.0 - (heat * 8.0).floor().min(7.0));
+        let colour = VIRIDIS[low as usize][c] * (1.0 - part) + VIRIDIS[low as usize + 1][c] * part;
+        128.0 * (1.0 - 0.7 * heat) + colour * 0.7 * heat
+    };
+    let near = |pixel: &image::Rgb<u8>| {
+        let fits = |heat: u32| (0..3).all(|c| (at(f64::from(heat) / 2000.0, c) - f64::from(pixel.0[c])).abs() < 1.0);
+        (0..=2000).any(fits)
+    };
+    let overlay = image::open(path).unwrap().to_rgb8();
+    let odd = overlay.pixels().find(|pixel| !near(pixel));
+    assert_eq!(odd, None, "{} shows more than a map", path.display());
+}
+
+/// File names often hold patient ids. Nothing that is written without being asked for images has a pixel of one, or a name.
+#[test]
+fn nothing_of_a_patient_is_written_unasked() {
+    let dir = with_bundle();
+    let at = dir.path();
+    let eval = "eval --base base --module m --data data --device cpu --resamples 100 --by site --record --json";
+    let list = at.join("data/splits.csv");
+    let table = std::fs::read_to_string(&list).unwrap();
+    let mut named = String::from("path,label,group,split,site\n");
+    for (i, row) in table.lines().skip(1).enumerate() {
+        let (path, rest) = row.split_once(',').unwrap();
+        let patient = path.replacen('/', &format!("/JANSEN-4711-{i}-"), 1);
+        std::fs::rename(at.join("data").join(path), at.join("data").join(&patient)).unwrap();
+        let (label, rest) = rest.split_once(',').unwrap();
+        named += &format!("{patient},{label},JANSEN-4711-{rest},{}\n", i % 2);
+    }
+    std::fs::write(&list, named).unwrap();
+    let said = good(at, &format!("{eval} --explain seen --report e.html"));
+    good(at, &format!("{TRAIN} --out again --validation 0.3 --report t.html"));
+    let mut written = vec![said.into_bytes()];
+    for place in ["seen", "again", "m"] {
+        let files = listing(&at.join(place));
+        written.extend(files.iter().map(|file| file.to_string_lossy().into_owned().into_bytes()));
+        written.extend(files.iter().filter(|file| file.is_file()).map(|file| std::fs::read(file).unwrap()));
+    }
+    written.extend(["e.html", "t.html"].map(|page| std::fs::read(at.join(page)).unwrap()));
+    assert!(written.iter().all(|bytes| !bytes.windows(6).any(|part| part == b"JANSEN")), "a name was written");
+    let html = page(&at.join("e.html"), &["No image is on this page", "SHA-256 of its file"]);
+    assert_eq!(html.matches("data:image/png").count(), 8);
+    let maps = listing(&at.join("seen"));
+    assert_eq!(maps.len(), 8);
+    maps.iter().for_each(|map| alone(map));
 }
 
 #[test]
@@ -71,8 +142,12 @@ fn a_classification_shows_where_it_comes_from() {
     let images = test_images(at);
     let classify = format!("classify b.medforge --trust k.pub {}", images[0].0);
     let plain = good(at, &classify);
-    assert_eq!(good(at, &format!("{classify} --explain seen.png")), plain);
-    assert_eq!(image::open(at.join("seen.png")).unwrap().to_rgb8().dimensions(), (16, 16));
+    assert_eq!(good(at, &format!("{classify} --explain seen.png --with-images")), plain);
+    assert_eq!(good(at, &format!("{classify} --explain map.png")), plain);
+    let [seen, map] = ["seen.png", "map.png"].map(|file| image::open(at.join(file)).unwrap().to_rgb8());
+    assert_eq!((seen.dimensions(), map.dimensions()), ((16, 16), (16, 16)));
+    alone(&at.join("map.png"));
+    assert!(seen != map && !packer(at, &format!("{classify} --with-images")).output().unwrap().status.success());
     let sentence = refused(at, 1, &format!("{classify} {} --explain two.png", images[1].0));
     assert!(sentence.contains("--explain is of one image") && !at.join("two.png").exists(), "{sentence}");
 }

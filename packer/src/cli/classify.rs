@@ -10,13 +10,14 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::trusted::TrustArgs;
+use crate::eval::GREY;
 use crate::saliency::overlay::overlay;
 use crate::{Error, data, interrupt, output};
 
 /// Classify images with a verified bundle
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  packer classify breast.medforge --trust k.pub slide1.png slide2.png --json\n  \
-    packer classify breast.medforge --trust k.pub slide1.png --explain seen.png\n\n\
+    packer classify breast.medforge --trust k.pub slide1.png --explain seen.png --with-images\n\n\
     --explain shows where the network looked (attention rollout), whatever the class; yellow most. It is no segmentation, and no\n\
     evidence that the answer is right.")]
 pub struct Args {
@@ -30,9 +31,12 @@ pub struct Args {
     /// Which task, if the bundle has several
     #[arg(long)]
     task: Option<String>,
-    /// Of one image: also write where in it the answer comes from, over the image as the base sees it
+    /// Of one image: also write where in it the answer comes from
     #[arg(long, value_name = "FILE.png")]
     explain: Option<PathBuf>,
+    /// With --explain: put the image itself, as the base sees it, under the map
+    #[arg(long, requires = "explain")]
+    with_images: bool,
     /// In eight bits, if the bundle was measured so
     #[arg(long)]
     int8: bool,
@@ -57,7 +61,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     })?;
     let routed = args.task.is_none() && classifier.active().tasks().count() > 1;
     if let (Some(file), [path]) = (&args.explain, &args.images[..]) {
-        let result = explain(&classifier, &preprocessing, path, args.task.as_deref(), file)?;
+        let result = explain(&classifier, &preprocessing, path, &args, file)?;
         return said(&args, &[result], routed);
     }
     let threads = args.threads.map_or(0, NonZeroUsize::get);
@@ -94,13 +98,15 @@ fn explain(
     classifier: &Classifier,
     preprocessing: &Preprocessing,
     path: &Path,
-    task: Option<&str>,
+    args: &Args,
     file: &Path,
 ) -> Result<Classification, Error> {
-    let picture = data::decode(path)?;
+    let (picture, task) = (data::decode(path)?, args.task.as_deref());
     let (result, map) = classifier.explain(picture.view(), task, &Selection::Default, &Cancel::default())?;
     let seen = preprocessing.resized(&picture.view())?;
-    output::write_file(file, &overlay(seen.data(), seen.width() as usize, &map.values, map.grid)?)?;
+    let grey = vec![GREY; seen.data().len()];
+    let under = if args.with_images { seen.data() } else { &grey };
+    output::write_file(file, &overlay(under, seen.width() as usize, &map.values, map.grid)?)?;
     Ok(result)
 }
 

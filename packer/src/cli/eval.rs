@@ -16,9 +16,10 @@ use crate::{Error, output};
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  packer eval --base vits14 --module m/breast --data breast --split test --json\n  \
     packer eval --base vits14 --module m/chest --data dicom --by PatientSex --by site\n  \
-    packer eval --base vits14 --module m/breast --data breast --explain seen --report breast.html\n\n\
+    packer eval --base vits14 --module m/breast --data breast --explain seen --report breast.html --with-images\n\n\
     --explain writes wrong answers first, then right ones of each class: what speaks for the predicted class, yellow most. It shows\n\
-    what the module looked at; it is no segmentation, and no evidence that an answer is right.")]
+    what the module looked at; it is no segmentation, and no evidence that an answer is right. Images of patients are in what is\n\
+    written only with --with-images, and file names never: an image is named by the first 16 digits of `sha256sum FILE`.")]
 pub struct Args {
     /// The base that the module was trained on
     #[arg(long, value_name = "DIR")]
@@ -42,7 +43,7 @@ pub struct Args {
     by: Vec<String>,
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Also write each image's probabilities to a CSV file
+    /// Also write each image's path, group and probabilities to a CSV file
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
     /// Also write where in some images predictions come from, as PNG files, to a folder that is new or empty
@@ -51,6 +52,9 @@ pub struct Args {
     /// With --explain or --report: how many images
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
     explain_count: u32,
+    /// With --explain or --report: put the images themselves under the maps
+    #[arg(long)]
+    with_images: bool,
     /// Also write a page that opens anywhere and loads nothing
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -71,6 +75,10 @@ struct Printed<'a> {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
+    if args.with_images && args.explain.is_none() && args.report.is_none() {
+        let what = "is about what --explain and --report write; pass one of them".into();
+        return Err(Error::Option { name: "--with-images", what });
+    }
     let folder = args.explain.as_deref().map(OutputDir::in_place_of_nothing).transpose()?;
     let vit = Vit::open(&args.base)?;
     let mut module = Module::open(&args.module, &vit)?;
@@ -88,7 +96,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         let results = bench.evaluate(&module, resamples, args.seed)?;
         let details = args.report.as_ref().map(|_| bench.details(&results)).transpose()?;
         let explained = match args.explain.is_some() || args.report.is_some() {
-            true => bench.explain(&module, &results, args.explain_count as usize)?,
+            true => bench.explain(&module, &results, args.explain_count as usize, args.with_images)?,
             false => vec![],
         };
         (results, details, explained)
@@ -102,9 +110,10 @@ pub fn run(args: Args) -> Result<(), Error> {
         folder.commit()?;
     }
     if let (Some(path), Some(details)) = (&args.report, &details) {
-        let (evaluation, explained) = (&results.evaluation, &explained);
+        let (evaluation, explained, with_images) = (&results.evaluation, &explained, args.with_images);
         let images = format!("{} split of {}", args.split, args.data.display());
-        Evaluated { evaluation, details, explained, module: &module, images: &images }.page().write(path)?;
+        let page = Evaluated { evaluation, details, explained, with_images, module: &module, images: &images }.page();
+        page.write(path)?;
     }
     if args.record {
         module.card.metrics = results.evaluation.recorded();

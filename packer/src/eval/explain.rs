@@ -1,11 +1,16 @@
 //! Some images of an evaluation with what speaks for their predictions: wrong answers first.
+//!
+//! Names of files may hold what tells a patient, and so are left out: an image is named by its digest.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::Path;
 
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 
 use super::{Bench, Results};
 use crate::Error;
+use crate::data::Dataset;
 use crate::device::Device;
 use crate::lora::Module;
 use crate::predict::argmax;
@@ -14,46 +19,70 @@ use crate::saliency::{self, overlay};
 /// One image, its prediction, and where in it that comes from. Serialises as what `packer eval --json` lists.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
-    /// The overlay's name: the item's number, its class, the predicted one and that one's probability.
+    /// The overlay's name: its place in the list, the image's name, its class, the predicted one and that one's probability.
     pub file: String,
-    /// The image's path in its data set.
-    pub path: PathBuf,
+    /// The first 16 hex digits of the SHA-256 of the image's file; of an image in a MedMNIST file its part and row.
+    pub image: String,
     pub truth: String,
     pub predicted: String,
     /// Of the predicted class.
     pub probability: f64,
-    /// PNG files: the map over the image as the base sees it, and the two beside each other.
+    /// PNG files: the map over the image as the base sees it, or over grey; and what a page shows, the image with that map below it, or the map alone.
     #[serde(skip)]
     pub overlay: Vec<u8>,
     #[serde(skip)]
-    pub pair: Vec<u8>,
+    pub shown: Vec<u8>,
 }
 
 impl<D: Device + 'static> Bench<'_, D> {
-    /// `count` images of `results`, which this bench made with `module`: wrong answers first, then right ones, half of each while there are.
-    pub fn explain(&self, module: &Module, results: &Results, count: usize) -> Result<Vec<Explained>, Error> {
+    /// `count` images of `results`, which this bench made with `module`: wrong answers first, then right ones, half of each while there are. Pixels
+    /// of the images are in what is made only where `with_images`.
+    pub fn explain(
+        &self,
+        module: &Module,
+        results: &Results,
+        count: usize,
+        with_images: bool,
+    ) -> Result<Vec<Explained>, Error> {
         let rows = choose(self.images.labels(), &results.probabilities, self.data.classes.len(), count);
         let found = saliency::of(&self.device, self.vit, module, &self.images, &rows)?;
-        let explained = rows.iter().zip(found).map(|(&row, found)| {
+        let explained = rows.iter().zip(found).enumerate().map(|(place, (&row, found))| {
             let (index, side) = (self.indices[row], self.size as usize);
             let item = &self.data.items[index];
             let class = |class: usize| self.data.classes[class].clone();
             let (truth, predicted, probability) =
                 (class(item.label), class(found.class), found.probabilities[found.class]);
             let rgb = self.images.pixels(row);
+            let grey = vec![GREY; rgb.len()];
+            let under = if with_images { rgb } else { &grey };
+            let overlay = overlay::overlay(under, side, &found.map, found.grid)?;
+            let image = name(self.data, &item.path)?;
             let names = [&truth, &predicted].map(|name| file_part(name));
             Ok(Explained {
-                file: format!("{index:06}_true-{}_predicted-{}_{probability:.3}.png", names[0], names[1]),
-                path: item.path.clone(),
+                file: format!("{place:03}_{image}_true-{}_predicted-{}_{probability:.3}.png", names[0], names[1]),
+                image,
                 truth,
                 predicted,
                 probability,
-                overlay: overlay::overlay(rgb, side, &found.map, found.grid)?,
-                pair: overlay::pair(rgb, side, &found.map, found.grid)?,
+                shown: if with_images { overlay::pair(rgb, side, &found.map, found.grid)? } else { overlay.clone() },
+                overlay,
             })
         });
         explained.collect()
     }
+}
+
+/// What stands in an image's place under its map.
+pub const GREY: u8 = 128;
+
+/// What an image is called where its file's name would tell too much.
+fn name(data: &Dataset, path: &Path) -> Result<String, Error> {
+    if data.root.is_file() {
+        return Ok(file_part(&path.display().to_string()));
+    }
+    let path = data.root.join(path);
+    let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
+    Ok(hex::encode(&Sha256::digest(bytes)[..8]))
 }
 
 /// Rows of wrong answers, the one whose truth seemed least likely first; then of right answers, of each class in turn. Half of each, or what

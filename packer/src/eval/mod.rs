@@ -21,7 +21,7 @@ mod subgroups;
 pub use bench::{Bench, Results, check_classes};
 use bootstrap::{Bootstrap, interval};
 pub use details::Details;
-pub use explain::Explained;
+pub use explain::{Explained, GREY};
 pub use metrics::Metric;
 use metrics::Predictions;
 pub use page::Evaluated;

@@ -15,6 +15,8 @@ pub struct Evaluated<'a> {
     pub evaluation: &'a Evaluation,
     pub details: &'a Details,
     pub explained: &'a [Explained],
+    /// Whether what was explained shows the images.
+    pub with_images: bool,
     pub module: &'a Module,
     /// What was evaluated on, such as `test split of data/breast`.
     pub images: &'a str,
@@ -180,20 +182,30 @@ impl Evaluated<'_> {
             return vec![];
         }
         let picture = |one: &Explained| Picture {
-            png: one.pair.clone(),
+            png: one.shown.clone(),
             truth: Some(one.truth.clone()),
             prediction: Some(Prediction { class: one.predicted.clone(), probability: one.probability }),
-            source: one.path.display().to_string(),
+            source: one.image.clone(),
+        };
+        let (what, which) = match self.with_images {
+            true => (
+                "Each image as the base sees it, and below it what",
+                "The images are patients', as --with-images asked: give this page to nobody who may not see them.",
+            ),
+            false => ("For some images, what", "No image is on this page; --with-images would put them here."),
         };
         vec![
             Block::Heading("Where predictions come from".into()),
-            Block::Text(
-                "Each image as the base sees it, and below it what speaks for the predicted class (gradient times input, patch by patch): yellow most, no \
-                 colour nothing. Wrong answers come first, those whose truth seemed least likely before others; then right ones of each class. A map shows \
+            Block::Note(format!(
+                "{which} An image's name here is the first 16 hex digits of the SHA-256 of its file (sha256sum finds it again), not the file's name, which \
+                 may tell a patient; images in a MedMNIST file have their part and row."
+            )),
+            Block::Text(format!(
+                "{what} speaks for the predicted class (gradient times input, patch by patch): yellow most, no colour \
+                 nothing. Wrong answers come first, those whose truth seemed least likely before others; then right ones of each class. A map shows \
                  what sways the module. It is no segmentation, says little of a class that is told by what is missing, and is no evidence that an \
                  answer is right."
-                    .into(),
-            ),
+            )),
             Block::Gallery(Gallery {
                 caption: format!("{} images", self.explained.len()),
                 pictures: self.explained.iter().map(picture).collect(),
