@@ -99,6 +99,10 @@ fn classes_get_codes_from_a_table_or_the_row_is_named() {
         ([rows.clone(), rows[..1].to_vec()].concat(), "has a code already"),
         ([rows.clone(), vec![row("other", 9)]].concat(), "no class other"),
         (vec!["tissue,too few\n".into()], "row 2"),
+        (
+            [vec![rows[1].replace(",1,", ",0,")], rows[..1].to_vec(), rows[2..].to_vec()].concat(),
+            "have one code, SCT 0",
+        ),
     ] {
         table(&wrong);
         let said = refused(at, 1, pack);
@@ -147,10 +151,6 @@ fn results_are_recorded_in_the_card_and_travel_with_the_bundle() {
     }
 }
 
-#[test]
-fn completions_and_manual_pages_come_from_the_command_line_itself() {
-    let dir = tempfile::tempdir().unwrap();
-    assert!(good(dir.path(), "completions bash").contains("classify"));
 /// The phantoms have a few patients in each class.
 #[test]
 fn too_few_patients_calibrate_nothing_and_the_cards_say_why() {
@@ -182,6 +182,10 @@ fn too_few_patients_calibrate_nothing_and_the_cards_say_why() {
     assert!(refused(at, 1, &least).contains("--min-calibration-groups"));
 }
 
+#[test]
+fn completions_and_manual_pages_come_from_the_command_line_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(good(dir.path(), "completions bash").contains("classify"));
     good(dir.path(), "completions --man man");
     let page = std::fs::read_to_string(dir.path().join("man/packer-train.1")).unwrap();
     assert!(page.contains("warm") && dir.path().join("man/packer.1").exists());

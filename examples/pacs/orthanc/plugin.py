@@ -81,10 +81,15 @@ def container(name, items):
     return item("CONTAINS", "CONTAINER", name, ContinuityOfContent="SEPARATE", ContentSequence=items)
 
 
-def concept(one, index):
+def private(kind, task, name):
+    """A private code for a class of a task, 16 characters: the same in every bundle and report, and another for every other task or class."""
+    return kind + hashlib.sha256(f"{task}\0{name}".encode()).hexdigest()[:15]
+
+
+def concept(one, task):
     """A class as a code: the bundle's, or a private one."""
-    known = one.get("code")
-    return (known["value"], known["scheme"], known["meaning"]) if known else (one["name"][:16], "99MEDFORGE", one["name"][:64])
+    known, meaning = one.get("code"), one["name"][:64].replace("\\", "/")
+    return (known["value"], known["scheme"], known["meaning"]) if known else (private("C", task, one["name"]), "99MEDFORGE", meaning)
 
 
 def report(tags, found):
@@ -101,15 +106,15 @@ def report(tags, found):
     group = [
         text("HAS OBS CONTEXT", ("112039", "DCM", "Tracking Identifier"), f"MedForge {found['task']}"),
         identifier("HAS OBS CONTEXT", ("112040", "DCM", "Tracking Unique Identifier"), uid(image, device, "finding")),
-        coded("CONTAINS", ("121071", "DCM", "Finding"), ("ABSTAINS", "99MEDFORGE", f"No answer: {abstains}") if abstains else concept(found["classes"][top], top)),
+        coded("CONTAINS", ("121071", "DCM", "Finding"), (abstains.upper(), "99MEDFORGE", f"No answer: {abstains}") if abstains else concept(found["classes"][top], found["task"])),
         text("HAS CONCEPT MOD", ("111001", "DCM", "Algorithm Name"), f"MedForge {found['task']}"),
         text("HAS CONCEPT MOD", ("111003", "DCM", "Algorithm Version"), found["composition"]),
         text("HAS CONCEPT MOD", ("111002", "DCM", "Algorithm Parameters"), f"bundle {found['bundle']}, signed by {', '.join(found['signers'])}; modules {modules}{''.join('; ' + note for note in found.get('notes', []))}"),
     ]
-    for index, one in enumerate([] if abstains else found["classes"]):
+    for one in [] if abstains else found["classes"]:
         source = item("INFERRED FROM", "IMAGE", ("121112", "DCM", "Source of Measurement"), ReferencedSOPSequence=reference)
         value = {"NumericValue": f"{one['probability']:.6f}", "MeasurementUnitsCodeSequence": code("1", "UCUM", "no units")}
-        name = (f"P{index}", "99MEDFORGE", f"Probability of {concept(one, index)[2]}"[:64])
+        name = (private("P", found["task"], one["name"]), "99MEDFORGE", f"Probability of {concept(one, found['task'])[2]}"[:64])
         group.append(item("CONTAINS", "NUM", name, MeasuredValueSequence=[value], ContentSequence=[source]))
     library = container(("126200", "DCM", "Image Library Group"), [item("CONTAINS", "IMAGE", None, ReferencedSOPSequence=reference)])
     content = [

@@ -1,6 +1,7 @@
 //! What the classes of a bundle are in coding schemes, from a table: so that results can be written into reports that other systems understand.
 //!
-//! Refused: rows for unknown tasks or classes, two rows for one class, and a task of which some classes have a code and others none.
+//! Refused: rows for unknown tasks or classes, two rows for one class, one code for two classes of a task, and a task of which some classes
+//! have a code and others none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -50,6 +51,16 @@ pub fn coded(bytes: Vec<u8>, table: &Path, keys: &[SigningKey]) -> Result<Vec<u8
                 head.task,
                 head.classes.join(", ")
             )));
+        }
+        for (index, code) in found.iter().enumerate() {
+            let same = |other: &Code| (&other.scheme, &other.value) == (&code.scheme, &code.value);
+            if let Some(first) = found[..index].iter().position(same) {
+                let (Code { scheme, value, .. }, task) = (code, &head.task);
+                let [first, second] = [first, index].map(|place| &head.classes[place]);
+                return Err(refuse(format!(
+                    "classes {first} and {second} of task {task} have one code, {scheme} {value}; reports could not tell them apart"
+                )));
+            }
         }
         head.codes = found;
     }

@@ -12,6 +12,15 @@ use crate::work::Answered;
 /// Value, coding scheme, meaning.
 pub type Code<'a> = (&'a str, &'a str, &'a str);
 
+/// The scheme of codes that no table gave (PS3.3, 8.2: private ones begin with 99).
+pub const PRIVATE: &str = "99MEDFORGE";
+
+/// A private code, 16 characters, for a class of a task: `kind` and the first 15 hex digits of the SHA-256 of task, NUL and class. The same in every bundle
+/// and report, and another for every other task or class, however alike their names begin.
+pub fn private(kind: char, task: &str, class: &str) -> String {
+    format!("{kind}{}", &sha256_hex(format!("{task}\0{class}").as_bytes())[..15])
+}
+
 /// The item of a code sequence.
 pub fn code((value, scheme, meaning): Code) -> InMemDicomObject {
     let mut item = InMemDicomObject::new_empty();
@@ -115,4 +124,22 @@ pub fn part10(object: InMemDicomObject) -> Result<Vec<u8>> {
     let mut file = Vec::new();
     object.with_meta(meta)?.write_all(&mut file)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The digits are `printf 'breast\0invasive ductal carcinoma' | sha256sum`.
+    #[test]
+    fn classes_whose_names_begin_alike_have_codes_of_their_own() {
+        let invasive = private('C', "breast", "invasive ductal carcinoma");
+        assert_eq!(invasive, "C609b120d6534540");
+        let others = [
+            private('C', "breast", "invasive ductal carcinoma in situ"),
+            private('C', "lung", "invasive ductal carcinoma"),
+            private('P', "breast", "invasive ductal carcinoma"),
+        ];
+        assert!(others.iter().all(|other| *other != invasive && other.len() == 16), "{others:?}");
+    }
 }

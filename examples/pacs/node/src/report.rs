@@ -7,7 +7,7 @@ use dicom_object::InMemDicomObject;
 use medforge_runtime::classify::Abstain;
 
 use crate::Result;
-use crate::code::{self, Code, code, reference, sequence, text, uid};
+use crate::code::{self, Code, PRIVATE, code, private, reference, sequence, text, uid};
 use crate::work::Answered;
 
 /// The report of an image as a Part 10 file.
@@ -99,30 +99,34 @@ impl Class {
 
 /// The likeliest class, unless there should be no answer: then that, and no probabilities, which a viewer would show like any others.
 fn finding(answered: &Answered) -> Class {
-    let meaning = match answered.found.abstains() {
+    let (value, meaning) = match answered.found.abstains() {
         None => return class(answered, answered.found.top().0),
-        Some(Abstain::Unfamiliar) => "No answer: the image is unlike those of the task",
-        Some(Abstain::Unsure) => "No answer: no class is probable enough",
+        Some(Abstain::Unfamiliar) => ("UNFAMILIAR", "No answer: the image is unlike those of the task"),
+        Some(Abstain::Unsure) => ("UNSURE", "No answer: no class is probable enough"),
     };
-    Class { value: "ABSTAINS".into(), scheme: "99MEDFORGE".into(), meaning: meaning.into() }
+    Class { value: value.into(), scheme: PRIVATE.into(), meaning: meaning.into() }
 }
 
 fn class(answered: &Answered, index: usize) -> Class {
     let found = &answered.found;
-    let cut = |text: &str, most: usize| text.chars().take(most).collect::<String>();
     match found.codes.get(index) {
         Some(code) => Class { value: code.value.clone(), scheme: code.scheme.clone(), meaning: code.meaning.clone() },
         None => {
             let name = &found.classes[index];
-            Class { value: cut(name, 16), scheme: "99MEDFORGE".into(), meaning: cut(name, 64) }
+            Class { value: private('C', &found.task, name), scheme: PRIVATE.into(), meaning: meaning(name) }
         }
     }
 }
 
+/// A code's meaning: at most 64 characters, none of them a backslash, which parts values.
+fn meaning(text: &str) -> String {
+    text.chars().take(64).map(|c| if c == '\\' { '/' } else { c }).collect()
+}
+
 fn probability_of(answered: &Answered, index: usize, probability: f32) -> InMemDicomObject {
     let class = class(answered, index);
-    let meaning: String = format!("Probability of {}", class.meaning).chars().take(64).collect();
-    let name = (&*format!("P{index}"), "99MEDFORGE", &*meaning);
+    let meaning = meaning(&format!("Probability of {}", class.meaning));
+    let name = (&*private('P', &answered.found.task, &answered.found.classes[index]), PRIVATE, &*meaning);
     let mut number = item(Some("CONTAINS"), "NUM", Some(name));
     let mut value = InMemDicomObject::new_empty();
     value.put_str(tags::NUMERIC_VALUE, VR::DS, format!("{probability:.6}"));
