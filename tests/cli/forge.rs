@@ -223,6 +223,7 @@ fn what_does_not_belong_is_refused_and_leaves_the_forge_as_it_was() {
     ] {
         let sentence = refused(at, 3, &format!("forge push F {file}"));
         assert!(sentence.contains(words) && sentence.contains(file), "{file}: {sentence}");
+        assert!(!sentence.contains("trust that"), "{file}: {sentence}");
     }
     assert!(refused(at, 3, &format!("forge push F2 {other}")).contains("this base is"));
     assert!(refused(at, 1, "forge merge F --key a.key").contains("--key is not this forge's key"));

@@ -127,6 +127,19 @@ fn a_refusal_can_be_explained_to_people_and_machines() {
     assert!(report["sbom_sha256"].as_str().is_some_and(|digest| digest.len() == 64), "{report}");
 }
 
+/// Who signed it is said, so that its maker can be asked; that key is nobody's whom this device trusts.
+#[test]
+fn no_message_invites_to_trust_a_stranger() {
+    let dir = desk();
+    let at = dir.path();
+    change(at, "trust.toml", "release = 1", "release = 2", "two.toml");
+    for (trust, class) in [("two.toml", "below_threshold"), ("dave.pub", "wrong_key")] {
+        let said = refused(at, 3, &format!("verify good.medforge --trust {trust} {NOW}"));
+        assert!(said.contains(class) && said.contains("do not use it"), "{said}");
+        assert!(!said.contains("trust that") && !said.contains("if you know"), "{said}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn an_encrypted_key_signs_with_its_pass_phrase_from_a_descriptor() {

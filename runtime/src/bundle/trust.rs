@@ -263,7 +263,7 @@ impl Trust {
         let class = if counted.is_empty() { Class::WrongKey } else { Class::BelowThreshold };
         let signed_by: Vec<String> = signers.iter().map(|key| hex::encode(key.as_bytes())).collect();
         let what = format!(
-            "{} of the trusted keys signed it and {threshold} must; it is signed by {}; trust that key if you know whose it is",
+            "{} of the trusted keys signed it and {threshold} must; it is signed by {}; do not use it, and ask its maker for one that enough trusted keys signed",
             counted.len(),
             signed_by.join(", ")
         );
