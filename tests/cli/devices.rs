@@ -85,3 +85,20 @@ fn a_gpu_trains_and_evaluates_like_the_processor() {
     let [own, other, crossed] = [accuracy("g", "gpu"), accuracy("c", "cpu"), accuracy("g", "cpu")];
     assert!((own - other).abs() < 0.05 && (own - crossed).abs() < 0.01, "{own}, {other}, {crossed}");
 }
+
+/// What a driver's layer says of a variable is no failure of packer's, and must not look like one.
+#[test]
+fn nothing_is_said_of_a_display_where_there_is_none() {
+    let dir = workshop();
+    let with = packer(dir.path(), "devices --json").output().unwrap();
+    for value in [None, Some(""), Some("relative")] {
+        let mut command = packer(dir.path(), "devices --json");
+        match value {
+            None => command.env_remove("XDG_RUNTIME_DIR"),
+            Some(value) => command.env("XDG_RUNTIME_DIR", value),
+        };
+        let output = command.output().unwrap();
+        assert!(output.status.success() && output.stdout == with.stdout, "{value:?}: {}", said(&output));
+        assert!(!said(&output).contains("XDG_RUNTIME_DIR"), "{value:?}: {}", said(&output));
+    }
+}
