@@ -14,14 +14,15 @@ use crate::train::{self, About, Examples, train};
 use crate::{Error, interrupt};
 
 /// Makes `shadows` sets with the settings of `set` and asks each about all training images: how sure the linear head that it trains
-/// is of their class, and how near its nearest image of their class lies, in features and in pixels. `step` is told how many
-/// shadows are done.
+/// is of their class, and how near its nearest image of their class lies, in features and in pixels. `observer` sees the steps
+/// of each, `step` is told how many shadows are done.
 pub fn set_scores<D: Device + 'static>(
     device: &D,
     source: Source,
     set: &Condensed,
     shadows: usize,
     seed: u64,
+    observer: &mut dyn condense::Observer,
     mut step: impl FnMut(usize),
 ) -> Result<Scores, Error> {
     let Source { vit, classes, images, .. } = source;
@@ -54,8 +55,7 @@ pub fn set_scores<D: Device + 'static>(
             bank.release(&members, classes, budget)?;
         }
         let settings = Settings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
-        let made =
-            condense_from(device, source, "shadow", &settings, &bank, &members, None, &mut condense::Unobserved)?;
+        let made = condense_from(device, source, "shadow", &settings, &bank, &members, None, observer)?;
         let [sure, near, like] = ask(&predictor, &made, images, &features)?;
         scores.statistics[0].push(sure);
         scores.statistics[1].push(near);
@@ -66,13 +66,15 @@ pub fn set_scores<D: Device + 'static>(
     Ok(scores)
 }
 
-/// Trains `shadows` modules as the source's was, with its `settings` (and under its head, where that is of texts), and asks each how sure it is of the class of every training image.
+/// Trains `shadows` modules as the source's was, with its `settings` (and under its head, where that is of texts), and asks each how sure it is of the class of every training image. `observer` and
+/// `step` as for [`set_scores`].
 pub fn module_scores<D: Device + 'static>(
     device: &D,
     source: Source,
     settings: &train::Settings,
     shadows: usize,
     seed: u64,
+    observer: &mut dyn train::Observer,
     mut step: impl FnMut(usize),
 ) -> Result<Scores, Error> {
     let Source { vit, classes, images, module } = source;
@@ -84,7 +86,7 @@ pub fn module_scores<D: Device + 'static>(
         let training: Vec<usize> = all.iter().copied().filter(|&i| inside[i]).collect();
         let settings = train::Settings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
         let examples = Examples { classes, images, training: &training, validation: &[], head };
-        let trained = train(device, vit, examples, &settings, None, &mut train::Unobserved)?;
+        let trained = train(device, vit, examples, &settings, None, observer)?;
         let about = About { task: "shadow".into(), contributor: String::new(), licence: String::new() };
         let module = trained.into_module(vit, &settings, about)?;
         let features = Predictor::new(device, vit, Some(&module), settings.size).features_of(images, &all, |_| {})?;

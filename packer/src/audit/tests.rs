@@ -99,7 +99,7 @@ fn copies_are_nearer_to_what_they_were_made_from() {
     assert!(pixels.least_to_training < 0.02 && pixels.nearer_to_training.value > 0.5, "{pixels:?}");
     assert!(pixels.least_to_training < pixels.least_to_control, "{pixels:?}");
     assert!(features.to_training <= features.to_control && pixels.real == control.len(), "{features:?}");
-    let scores = set_scores(&device, source, &set, 6, 0, |_| {}).unwrap();
+    let scores = set_scores(&device, source, &set, 6, 0, &mut Unobserved, |_| {}).unwrap();
     let found = membership(&scores, training.labels(), training.groups(), 0).unwrap();
     assert!(found.auc.value > 0.55, "{found:?}");
 }

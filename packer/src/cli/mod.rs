@@ -28,6 +28,7 @@ mod input;
 mod inspect;
 mod keygen;
 mod merge;
+mod pace;
 mod phantom;
 mod profile;
 mod sign;
@@ -64,8 +65,8 @@ struct Cli {
 enum Command {
     Keygen(keygen::Args),
     Train(train::Args),
-    Condense(condense::Args),
     Import(import::Args),
+    Condense(condense::Args),
     AuditPrivacy(audit_privacy::Args),
     Contribute(contribute::Args),
     Eval(eval::Args),
@@ -95,8 +96,8 @@ pub fn run(arguments: Vec<OsString>) -> Result<(), Error> {
     match cli.command {
         Command::Keygen(args) => keygen::run(args),
         Command::Train(args) => train::run(args, options),
-        Command::Condense(args) => condense::run(args),
         Command::Import(args) => import::run(args),
+        Command::Condense(args) => condense::run(args),
         Command::AuditPrivacy(args) => audit_privacy::run(args),
         Command::Contribute(args) => contribute::run(args),
         Command::Eval(args) => eval::run(args),
