@@ -104,7 +104,7 @@ fn the_examples_compile_without_a_warning_and_classify() {
         let (fine, said) = run(Command::new(program).args([changed, key(), path.clone()]));
         assert!(!fine && said.contains("BAD_CRC: refused (bad_crc)"), "{said}");
         let (fine, said) = run(Command::new(program).args([bundle(), key(), bundle()]));
-        assert!(!fine && said.contains("neither a PNG nor a JPEG"), "{said}");
+        assert!(!fine && said.contains("neither a PNG nor a JPEG nor a TIFF"), "{said}");
     }
 }
 

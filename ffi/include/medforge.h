@@ -329,7 +329,7 @@ enum medforge_image_kind
  {
   // Stored values, described by the fields from rows on.
   MEDFORGE_IMAGE_KIND_VALUES = 0,
-  // A PNG or JPEG file.
+  // A PNG, JPEG or TIFF file.
   MEDFORGE_IMAGE_KIND_FILE = 1,
   // A DICOM Part 10 file; frame says which of its frames.
   MEDFORGE_IMAGE_KIND_DICOM = 2,
@@ -694,7 +694,7 @@ typedef struct {
   // grid * grid values, rows from the top: at least 0 each, and 1 together.
   const float *values;
   // The left edge of the part of the image that the grid lies over, in pixels of the image as it was given. What is beside that part was cut off
-  // and not seen.
+  // and not seen; with black beside the image it is below 0.
   double left;
   // The part's top edge.
   double top;

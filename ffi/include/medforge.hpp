@@ -83,7 +83,7 @@ template <typename T> T sized() {
     return value;
 }
 
-/// A PNG or JPEG file in memory, which must outlive the call.
+/// A PNG, JPEG or TIFF file in memory, which must outlive the call.
 inline medforge_image file(const std::vector<unsigned char> &bytes) {
     auto image = sized<medforge_image>();
     image.kind = MEDFORGE_IMAGE_KIND_FILE;

@@ -5,7 +5,7 @@
         [found] = classifier.classify([open("image.png", "rb").read()])
         print(found["classes"][0]["name"], found["classes"][0]["probability"])
 
-Images are bytes of PNG, JPEG or DICOM Part 10 files, numpy arrays ([rows, columns] or [rows, columns, 3], 8 or 16 bits), or Values with all that DICOM
+Images are bytes of PNG, JPEG, TIFF or DICOM Part 10 files, numpy arrays ([rows, columns] or [rows, columns, 3], 8 or 16 bits), or Values with all that DICOM
 says of stored values. A classifier may be used by several threads; calls release the interpreter's lock. What is refused raises Error with the
 name of its class. The library is looked for beside this file, then where the system looks; give another one to load(). Research software, no
 medical device.

@@ -15,7 +15,7 @@ use crate::status::Status;
 pub enum ImageKind {
     /// Stored values, described by the fields from rows on.
     Values = 0,
-    /// A PNG or JPEG file.
+    /// A PNG, JPEG or TIFF file.
     File = 1,
     /// A DICOM Part 10 file; frame says which of its frames.
     Dicom = 2,

@@ -115,7 +115,7 @@ pub struct Map {
     /// grid * grid values, rows from the top: at least 0 each, and 1 together.
     pub values: *const f32,
     /// The left edge of the part of the image that the grid lies over, in pixels of the image as it was given. What is beside that part was cut off
-    /// and not seen.
+    /// and not seen; with black beside the image it is below 0.
     pub left: f64,
     /// The part's top edge.
     pub top: f64,

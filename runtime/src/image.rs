@@ -1,4 +1,4 @@
-//! Pixels: 8-bit RGB images, borrowed and owned, and the decoding of PNG and JPEG files.
+//! Pixels: 8-bit RGB images, borrowed and owned, and the decoding of PNG, JPEG and TIFF files.
 //!
 //! Refused: files of another kind, damaged or cut off, over [`MAX_PIXELS`], of more than 8 bits a channel (which part
 //! of the range matters is not for a decoder to guess), in CMYK, and what [`jpeg::dct`] refuses. Transparency is dropped
@@ -9,6 +9,8 @@ use std::io::Cursor;
 use image::{ImageDecoder, ImageFormat, ImageReader};
 
 use crate::{Error, jpeg};
+
+mod tiff;
 
 /// The largest image that is decoded or resized, in pixels: 400 MB as RGB.
 pub const MAX_PIXELS: u64 = 1 << 27;
@@ -105,23 +107,53 @@ impl RgbImage8 {
     }
 }
 
-/// Decodes a PNG or JPEG file; `file` is what errors call it.
+/// Decodes a PNG, JPEG or TIFF file; `file` is what errors call it.
 ///
 /// # Errors
 /// [`Error::Image`] for everything that the module's head says is refused.
 pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
     let refuse = |what: String| Error::Image { file: file.to_owned(), what };
-    let undecodable = |error: image::ImageError| refuse(format!("the image does not decode ({error})"));
-    match image::guess_format(bytes) {
-        Ok(ImageFormat::Png) => {}
-        Ok(ImageFormat::Jpeg) => return decode_jpeg(bytes).map_err(refuse),
-        _ => return Err(refuse("this is neither a PNG nor a JPEG image".into())),
+    if tiff::is_tiff(bytes) {
+        return tiff::Page::open(bytes, file)?.decode();
+    }
+    if bytes.starts_with(JPEG) {
+        return shown(&sound_jpeg(bytes).map_err(refuse)?).map_err(refuse);
+    }
+    let decoder = png(bytes, file)?;
+    let (width, height) = decoder.dimensions();
+    let decoded = image::DynamicImage::from_decoder(decoder).map_err(|error| undecodable(file, error))?;
+    RgbImage8::new(decoded.into_rgb8().into_raw(), width, height)
+}
+
+/// Width and height of a PNG, JPEG or TIFF file, of which no pixel is decoded.
+///
+/// # Errors
+/// [`Error::Image`] where the file's header says already that [`decode`] would refuse it.
+pub fn size(bytes: &[u8], file: &str) -> Result<(u32, u32), Error> {
+    if tiff::is_tiff(bytes) {
+        return Ok(tiff::Page::open(bytes, file)?.size);
+    }
+    if bytes.starts_with(JPEG) {
+        let head = sound_jpeg(bytes).map_err(|what| Error::Image { file: file.to_owned(), what })?;
+        return Ok((head.columns.into(), head.rows.into()));
+    }
+    Ok(png(bytes, file)?.dimensions())
+}
+
+/// What a JPEG begins with.
+const JPEG: &[u8] = b"\xff\xd8\xff";
+
+/// A PNG file whose header says that it can be read.
+fn png<'a>(bytes: &'a [u8], file: &str) -> Result<impl ImageDecoder + use<'a>, Error> {
+    let refuse = |what: String| Error::Image { file: file.to_owned(), what };
+    if image::guess_format(bytes).ok() != Some(ImageFormat::Png) {
+        return Err(refuse("this is neither a PNG nor a JPEG nor a TIFF image".into()));
     }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
     let mut limits = image::Limits::default();
     limits.max_alloc = Some(MAX_PIXELS * 8);
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(undecodable)?;
+    let decoder = reader.into_decoder().map_err(|error| undecodable(file, error))?;
     let (width, height) = decoder.dimensions();
     if u64::from(width) * u64::from(height) > MAX_PIXELS {
         return Err(refuse(format!("{width} x {height} is more than {MAX_PIXELS} pixels; cut or scale the image")));
@@ -130,8 +162,11 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
     if colour.bits_per_pixel() > 8 * u16::from(colour.channel_count()) {
         return Err(refuse("16 bits a channel are not read; window the image to 8 bits first".into()));
     }
-    let decoded = image::DynamicImage::from_decoder(decoder).map_err(undecodable)?;
-    RgbImage8::new(decoded.into_rgb8().into_raw(), width, height)
+    Ok(decoder)
+}
+
+fn undecodable(file: &str, error: image::ImageError) -> Error {
+    Error::Image { file: file.to_owned(), what: format!("the image does not decode ({error})") }
 }
 
 pub(crate) fn check_sides(width: u32, height: u32) -> Result<(), Error> {
@@ -146,29 +181,35 @@ fn extent(row: usize, height: u32, stride: usize) -> Option<usize> {
     stride.checked_mul(height as usize - 1)?.checked_add(row)
 }
 
-/// A JPEG as libjpeg shows it, or why not.
-fn decode_jpeg(bytes: &[u8]) -> Result<RgbImage8, String> {
-    let what = |fault: jpeg::Fault| match fault {
-        jpeg::Fault::Damaged(what) => format!("the JPEG image is cut off or damaged ({what}); fetch it again"),
-        jpeg::Fault::Unsupported(what) => format!("the JPEG image does not decode ({what}); save it as PNG"),
-    };
-    let head = jpeg::head(bytes).map_err(what)?;
+/// What a JPEG says of itself, if it is of a kind that is shown; or why not.
+fn sound_jpeg(bytes: &[u8]) -> Result<jpeg::Head<'_>, String> {
+    let head = jpeg::head(bytes).map_err(jpeg_fault)?;
     if !head.ended {
         return Err("the JPEG image is cut off or damaged (its end is missing); fetch it again".into());
     }
-    let gray = match head.components.len() {
-        1 => true,
-        3 => false,
-        4 => return Err("CMYK colours are not read; convert the image to RGB".into()),
-        other => return Err(format!("a JPEG image of {other} colours is not read; convert the image to RGB")),
-    };
-    let mut samples = jpeg::dct::decode::<u8>(&head).map_err(what)?;
-    if gray {
+    match head.components.len() {
+        1 | 3 => Ok(head),
+        4 => Err("CMYK colours are not read; convert the image to RGB".into()),
+        other => Err(format!("a JPEG image of {other} colours is not read; convert the image to RGB")),
+    }
+}
+
+/// A JPEG as libjpeg shows it, or why not.
+fn shown(head: &jpeg::Head) -> Result<RgbImage8, String> {
+    let mut samples = jpeg::dct::decode(head).map_err(jpeg_fault)?;
+    if head.components.len() == 1 {
         samples = samples.iter().flat_map(|&sample| [sample; 3]).collect();
     } else if !head.is_rgb_to_libjpeg() {
         jpeg::dct::ybr_to_rgb(&mut samples);
     }
     RgbImage8::new(samples, head.columns.into(), head.rows.into()).map_err(|error| error.to_string())
+}
+
+fn jpeg_fault(fault: jpeg::Fault) -> String {
+    match fault {
+        jpeg::Fault::Damaged(what) => format!("the JPEG image is cut off or damaged ({what}); fetch it again"),
+        jpeg::Fault::Unsupported(what) => format!("the JPEG image does not decode ({what}); save it as PNG"),
+    }
 }
 
 #[cfg(test)]
