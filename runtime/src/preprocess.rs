@@ -7,6 +7,8 @@
 //! Refused: sizes of zero or over [`MAX_SIDE`], a crop larger than the resized image, an image so elongated that its
 //! resized form is over [`MAX_RESIZED_PIXELS`], and numbers that are not finite.
 
+use std::cmp::Ordering;
+
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
@@ -49,6 +51,8 @@ pub enum Resize {
     ShortestEdge(u32),
     /// This size, whatever the image's proportions.
     Exact(Size),
+    /// The largest that fits into this size in the image's proportions, centred on black: Pillow's `ImageOps.pad`.
+    Pad(Size),
 }
 
 /// How half of an odd margin is rounded.
@@ -146,31 +150,47 @@ impl Preprocessing {
     /// [`Error::Preprocessing`] as [`check`](Self::check), and [`Error::Pixels`] if the image is too elongated.
     pub fn resized(&self, rgb: &RgbView) -> Result<RgbImage8, Error> {
         self.check()?;
-        let size = self.resized_to(rgb.height(), rgb.width());
+        let size = self.scaled_to(rgb.height(), rgb.width());
         let tallest = size.height.max(rgb.height());
         if u64::from(tallest) * u64::from(size.width) > MAX_RESIZED_PIXELS {
             return Err(Error::Pixels {
                 what: format!("an image of {} x {} is too elongated to be resized; cut it", rgb.width(), rgb.height()),
             });
         }
-        let whole = resize(rgb, size, self.filter)?;
+        let mut whole = resize(rgb, size, self.filter)?;
+        let canvas = self.resized_to(rgb.height(), rgb.width());
+        if canvas != size {
+            whole = padded(&whole, canvas)?;
+        }
         match self.crop {
-            Some(crop) if crop != size => centre(&whole, crop, self.crop_offset),
+            Some(crop) if crop != canvas => centre(&whole, crop, self.crop_offset),
             _ => Ok(whole),
         }
     }
 
-    /// The part of an image of this size that the base sees, in its pixels: left, top, width, height.
+    /// The part of an image of this size that the base sees, in its pixels: left, top, width, height. With black beside the image it
+    /// begins before 0 and is longer than the image.
     pub fn seen(&self, width: u32, height: u32) -> [f64; 4] {
         let whole = self.resized_to(height, width);
+        let image = self.scaled_to(height, width);
         let part = self.crop.unwrap_or(whole);
-        let side = |original: u32, whole: u32, part: u32| {
-            let scale = f64::from(original) / f64::from(whole);
-            (f64::from(self.crop_offset.of(whole.saturating_sub(part))) * scale, f64::from(part) * scale)
+        let side = |original: u32, image: u32, whole: u32, part: u32| {
+            let scale = f64::from(original) / f64::from(image);
+            let cut = f64::from(self.crop_offset.of(whole.saturating_sub(part)));
+            ((cut - f64::from(CropOffset::Even.of(whole - image.min(whole)))) * scale, f64::from(part) * scale)
         };
-        let (left, width) = side(width, whole.width, part.width);
-        let (top, height) = side(height, whole.height, part.height);
+        let (left, width) = side(width, image.width, whole.width, part.width);
+        let (top, height) = side(height, image.height, whole.height, part.height);
         [left, top, width, height]
+    }
+
+    /// The share of an image's area that the base does not see, 0 to 1.
+    pub fn share_cut(&self, width: u32, height: u32) -> f64 {
+        let [left, top, seen_width, seen_height] = self.seen(width, height);
+        let share = |from: f64, length: f64, side: u32| {
+            ((from + length).min(side.into()) - from.max(0.0)).max(0.0) / f64::from(side)
+        };
+        1.0 - share(left, seen_width, width) * share(top, seen_height, height)
     }
 
     /// Rescales and normalises `image` into `out`: planes R, G, B of height x width values each.
@@ -203,10 +223,26 @@ impl Preprocessing {
         self.normalise(&self.resized(rgb)?, out)
     }
 
+    /// The size that an image of this size is scaled to; [`resized_to`](Self::resized_to) has the black around it too.
+    fn scaled_to(&self, height: u32, width: u32) -> Size {
+        let Resize::Pad(size) = self.resize else { return self.resized_to(height, width) };
+        // As Pillow's `ImageOps.contain` has it, in 64 bits, halves to the even number.
+        let (own, asked) =
+            [(width, height), (size.width, size.height)].map(|(w, h)| f64::from(w) / f64::from(h)).into();
+        let fit = |other: u32, side: u32, to: u32| {
+            ((f64::from(other) / f64::from(side) * f64::from(to)).round_ties_even() as u32).max(1)
+        };
+        match own.total_cmp(&asked) {
+            Ordering::Equal => size,
+            Ordering::Greater => Size { height: fit(height, width, size.width).min(size.height), ..size },
+            Ordering::Less => Size { width: fit(width, height, size.height).min(size.width), ..size },
+        }
+    }
+
     /// The size before the crop of an image of this size.
     fn resized_to(&self, height: u32, width: u32) -> Size {
         match self.resize {
-            Resize::Exact(size) => size,
+            Resize::Exact(size) | Resize::Pad(size) => size,
             Resize::ShortestEdge(edge) => {
                 let long = |long: u32, short: u32| {
                     u32::try_from(u64::from(edge) * u64::from(long) / u64::from(short)).unwrap_or(u32::MAX)
@@ -242,6 +278,18 @@ fn resize(rgb: &RgbView, size: Size, filter: Filter) -> Result<RgbImage8, Error>
     let mut both = Image::new(size.width, size.height, PixelType::U8x3);
     resizer.resize(&rows, &mut both, &options).map_err(|error| refuse(error.to_string()))?;
     RgbImage8::new(both.into_vec(), size.width, size.height)
+}
+
+/// The image in the centre of black.
+fn padded(image: &RgbImage8, size: Size) -> Result<RgbImage8, Error> {
+    let top = CropOffset::Even.of(size.height - image.height()) as usize;
+    let left = CropOffset::Even.of(size.width - image.width()) as usize;
+    let row = size.width as usize * 3;
+    let mut data = vec![0; row * size.height as usize];
+    for (to, from) in data.chunks_exact_mut(row).skip(top).zip(image.view().rows()) {
+        to[left * 3..][..from.len()].copy_from_slice(from);
+    }
+    RgbImage8::new(data, size.width, size.height)
 }
 
 /// The central part.

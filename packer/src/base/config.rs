@@ -208,14 +208,16 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
     }
     let size = match preprocessing.resize {
         Resize::ShortestEdge(edge) => json!({ "shortest_edge": edge }),
-        Resize::Exact(Size { height, width }) => json!({ "height": height, "width": width }),
+        Resize::Exact(Size { height, width }) | Resize::Pad(Size { height, width }) => {
+            json!({ "height": height, "width": width })
+        }
     };
     let mut processor = json!({
         "image_processor_type": match config.family {
             Family::Clip => "CLIPImageProcessor",
             Family::Dinov2 => "BitImageProcessor",
             Family::Vit => match preprocessing.resize {
-                Resize::Exact(_) => "ViTImageProcessor",
+                Resize::Exact(_) | Resize::Pad(_) => "ViTImageProcessor",
                 Resize::ShortestEdge(_) => "BitImageProcessor",
             },
         },
@@ -229,6 +231,9 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
     }
     if preprocessing.crop_offset == CropOffset::Even {
         processor["crop_offset"] = json!("even");
+    }
+    if let Resize::Pad(_) = preprocessing.resize {
+        processor["pad"] = json!(true);
     }
     [out, processor].map(|v| serde_json::to_vec_pretty(&v).expect("a JSON value can be written"))
 }

@@ -134,6 +134,41 @@ impl Identity {
     pub fn preprocessing_for(&self, size: u32) -> Result<Preprocessing, Error> {
         preprocessing_for(&self.config, &self.preprocessing, size)
     }
+
+    /// Whether images for an input of `size` x `size` may be prepared so: as the base's preprocessor says, but for the [`Fit`].
+    pub fn prepares(&self, size: u32, preprocessing: &Preprocessing) -> Result<bool, Error> {
+        let fitted = |fit: &Fit| preprocessing_for(&self.config, &fit.of(&self.preprocessing), size);
+        let own = self.preprocessing_for(size)?;
+        let all = [Fit::Crop, Fit::Squash, Fit::Pad].iter().map(fitted).collect::<Result<Vec<_>, Error>>()?;
+        Ok(own == *preprocessing || all.contains(preprocessing))
+    }
+}
+
+/// How images whose sides differ become square.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// By their centre; what is beside it is left away.
+    Crop,
+    /// By squeezing the longer side.
+    Squash,
+    /// By black beside them.
+    Pad,
+}
+
+impl Fit {
+    /// `own`, a base's preprocessing, with this fit.
+    pub fn of(self, own: &Preprocessing) -> Preprocessing {
+        let side = own.output_size();
+        let resize = match (self, own.resize) {
+            (Fit::Crop, Resize::ShortestEdge(_)) => own.resize,
+            (Fit::Crop, Resize::Exact(edges) | Resize::Pad(edges)) => {
+                Resize::ShortestEdge(edges.height.min(edges.width))
+            }
+            (Fit::Squash, _) => Resize::Exact(side),
+            (Fit::Pad, _) => Resize::Pad(side),
+        };
+        Preprocessing { resize, crop: Some(side), ..own.clone() }
+    }
 }
 
 fn preprocessing_for(config: &VitConfig, preprocessing: &Preprocessing, size: u32) -> Result<Preprocessing, Error> {
@@ -147,6 +182,9 @@ fn preprocessing_for(config: &VitConfig, preprocessing: &Preprocessing, size: u3
         Resize::ShortestEdge(edge) => Resize::ShortestEdge(scale(edge, own.height.min(own.width))),
         Resize::Exact(edges) => {
             Resize::Exact(Size { height: scale(edges.height, own.height), width: scale(edges.width, own.width) })
+        }
+        Resize::Pad(edges) => {
+            Resize::Pad(Size { height: scale(edges.height, own.height), width: scale(edges.width, own.width) })
         }
     };
     let crop = Some(Size { height: size, width: size });

@@ -122,6 +122,10 @@ impl Contribution {
         })?;
         let file = |name: &str| Ok(archive.entry(name)?.to_vec());
         let module = Module::read(place, file, base)?;
+        // Members are merged into one network, which sees images in one way.
+        if base.preprocessing_for(module.card.image_size)? != module.card.preprocessing {
+            return Err(Error::OtherPreprocessing { path: place.to_owned() });
+        }
         let condensed = Condensed::read(place, file)?;
         check_card(&place.join("card.md"), archive.entry("card.md")?)?;
         let grams = archive.manifest().entries.iter().any(|entry| entry.name == GRAMS);

@@ -102,7 +102,7 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
         heads: Vec::new(),
         compositions: layout.compositions,
         routing: layout.routing,
-        preprocessing: vit.preprocessing_for(size)?,
+        preprocessing: packed.members[0].card.preprocessing.clone(),
         intended_use: options.intended_use.clone(),
         metrics: packed.results,
         int8: BTreeMap::new(),
@@ -154,6 +154,12 @@ fn check(modules: &[Module], digest: &str) -> Result<u32, Error> {
             let (own, first) = (card.image_size, &modules[0].card.task);
             return refuse(format!(
                 "the module for {task} was trained at {own} pixels and the one for {first} at {size}"
+            ));
+        }
+        if card.preprocessing != modules[0].card.preprocessing {
+            let first = &modules[0].card.task;
+            return refuse(format!(
+                "the modules for {task} and {first} were trained on images prepared in different ways; train them with one --fit"
             ));
         }
         if module.sites.is_empty() {

@@ -30,6 +30,12 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
             line(format!("- class {} is what these texts say{untrained}: {}", plain(class), texts.join(", ")));
         }
         line(format!("- LoRA of rank {} at {} sites, trained at {trained} pixels", module.rank, module.sites.len()));
+        if let Some(cut) = module.card.training["share_cut"].as_f64().filter(|cut| *cut > 0.0) {
+            line(format!(
+                "- of the area of its training images the centre crop left away {:.0} %: the module never saw it",
+                100.0 * cut
+            ));
+        }
         line(format!("- trained: {}\n", plain(&module.card.created)));
         match module.card.metrics.is_empty() {
             true => line("No result was recorded (`packer eval --record` does).\n".into()),

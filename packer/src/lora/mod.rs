@@ -154,7 +154,7 @@ impl Module {
             let (module, base) = (card.base_digest, base.digest.clone());
             return Err(Error::OtherBase { path: place.to_owned(), module, base });
         }
-        if base.preprocessing_for(card.image_size)? != card.preprocessing {
+        if !base.prepares(card.image_size, &card.preprocessing)? {
             return Err(Error::OtherPreprocessing { path: place.to_owned() });
         }
         let peft::Adapter { rank, alpha, sites, saved } = peft::read(place, &file, &base.config)?;

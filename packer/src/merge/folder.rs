@@ -126,7 +126,7 @@ impl MergedModel {
         if record.base_digest != digest || record.family != base.config.family {
             return Err(Error::OtherBase { path: dir.to_owned(), module: record.base_digest, base: digest });
         }
-        if base.preprocessing_for(record.image_size)? != record.preprocessing {
+        if !base.identity().prepares(record.image_size, &record.preprocessing)? {
             return Err(Error::OtherPreprocessing { path: dir.to_owned() });
         }
         let file = output::folder(dir);

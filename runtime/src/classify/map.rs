@@ -17,7 +17,7 @@ pub struct Map {
     /// `[grid, grid]`, rows from the top: at least 0 each, and 1 together.
     pub values: Vec<f32>,
     /// The part of the image that it lies over, in pixels of the image as it was given: left, top, width, height. What a centre crop cuts off
-    /// was not seen.
+    /// was not seen; with black beside the image the part begins before 0.
     pub seen: [f64; 4],
 }
 

@@ -38,6 +38,66 @@ fn resized_images_equal_pillows_to_one_grey_level() {
     assert_eq!(compared, 6 * 2 * 5);
 }
 
+/// `pad.30x40.16` is `source.30x40` made square by black beside it; made by `fits.py` beside the fixture.
+#[test]
+fn each_way_to_a_square_is_pillows_to_one_grey_level() {
+    let fixture = tensors::read(include_bytes!("fits.safetensors"), "fits.safetensors").unwrap();
+    let image = |name: &str| {
+        let tensor = &fixture[name];
+        let data = tensor.data.iter().map(|&level| level as u8).collect();
+        RgbImage8::new(data, tensor.shape[1] as u32, tensor.shape[0] as u32).unwrap()
+    };
+    let mut compared = 0;
+    for name in fixture.keys().filter(|name| !name.starts_with("source")) {
+        let [fit, source, side] = name.split('.').collect::<Vec<_>>()[..] else { panic!("{name}") };
+        let side = side.parse().unwrap();
+        let square = Size { height: side, width: side };
+        let resize = match fit {
+            "crop" => Resize::ShortestEdge(side),
+            "squash" => Resize::Exact(square),
+            _ => Resize::Pad(square),
+        };
+        let preprocessing = plain(resize, Filter::Bicubic, Some(square));
+        let made = preprocessing.resized(&image(&format!("source.{source}")).view()).unwrap();
+        let expected = image(name);
+        assert_eq!((made.width(), made.height()), (side, side));
+        let difference = made.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(difference <= Some(1), "{name} differs by {difference:?}");
+        compared += 1;
+    }
+    assert_eq!(compared, 3 * 6 * 2);
+}
+
+/// A bundle that was packed before there was another way says what it always said; one with black beside the image says so.
+#[test]
+fn what_was_written_before_stays_as_it_was() {
+    let square = Size { height: 8, width: 8 };
+    let crop = plain(Resize::ShortestEdge(8), Filter::Bicubic, Some(square));
+    let text = serde_json::to_string(&crop).unwrap();
+    assert!(
+        text.starts_with(r#"{"resize":{"shortest_edge":8},"filter":"bicubic","crop":{"height":8,"width":8},"rescale""#)
+    );
+    assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), crop);
+    let pad = Preprocessing { resize: Resize::Pad(square), ..crop };
+    let text = serde_json::to_string(&pad).unwrap();
+    assert!(text.starts_with(r#"{"resize":{"pad":{"height":8,"width":8}}"#), "{text}");
+    assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), pad);
+}
+
+#[test]
+fn what_is_seen_with_black_beside_begins_before_the_image() {
+    let square = Size { height: 8, width: 8 };
+    let pad = plain(Resize::Pad(square), Filter::Bicubic, Some(square));
+    assert_eq!(pad.seen(16, 8), [0.0, -4.0, 16.0, 16.0]);
+    assert_eq!(pad.seen(4, 8), [-2.0, 0.0, 8.0, 8.0]);
+    assert_eq!(pad.share_cut(16, 8), 0.0);
+    let crop = plain(Resize::ShortestEdge(12), Filter::Bicubic, Some(Size { height: 12, width: 12 }));
+    assert_eq!((crop.share_cut(640, 480), crop.share_cut(480, 640), crop.share_cut(5, 5)), (0.25, 0.25, 0.0));
+    assert_eq!(plain(exact(8, 8), Filter::Bicubic, None).share_cut(640, 480), 0.0);
+    // The base's own margin is cut from square images too.
+    assert_eq!(plain(Resize::ShortestEdge(16), Filter::Bicubic, Some(square)).share_cut(100, 100), 0.75);
+}
+
 #[test]
 fn the_shorter_side_leads_and_the_crop_is_central() {
     let crop = Some(Size { height: 4, width: 3 });

@@ -1,6 +1,6 @@
 //! `preprocessor_config.json`: how images are resized, cropped and normalised. Refused: image processors of other classes, and settings that
 //! leave images of many sizes.
-//! `crop_offset` is packer's own key: transformers ignores it, and crops at most one pixel elsewhere.
+//! `crop_offset` and `pad` are packer's own keys: transformers ignores them, crops at most one pixel elsewhere, and squeezes what is padded here.
 
 use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize};
 use serde_json::Value;
@@ -49,6 +49,7 @@ pub(super) fn preprocessing(file: &File) -> Result<Preprocessing, Error> {
             Resize::ShortestEdge(file.side(&size["shortest_edge"], "size.shortest_edge")?)
         }
         number if crops && number.is_number() => Resize::ShortestEdge(file.side(number, "size")?),
+        other if file.flag("pad", false)? => Resize::Pad(file.sides(other, "size")?),
         other => Resize::Exact(file.sides(other, "size")?),
     };
     let crop = match file.flag("do_center_crop", crops)? {

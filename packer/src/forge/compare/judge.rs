@@ -69,8 +69,7 @@ impl<'a> Judges<'a> {
         let mut real = Vec::new();
         for module in modules {
             let Some(data) = question.data.get(&module.card.task) else { continue };
-            let preprocessing = recipes.vit()?.preprocessing_for(module.card.image_size)?;
-            let images = Images::load(data, &data.indices(Split::Test), &preprocessing)?;
+            let images = Images::load(data, &data.indices(Split::Test), &module.card.preprocessing)?;
             let bootstrap = Bootstrap::new(images.labels(), images.groups(), question.resamples, question.seed);
             let (task, classes) = (module.card.task.clone(), data.classes.clone());
             let size = module.card.image_size as usize;
