@@ -44,7 +44,7 @@ def run(arguments, task, seed):
     module = pathlib.Path(arguments.modules) / f"{task}-{seed}"
     data = pathlib.Path(arguments.data) / task
     train = ["train", "--base", arguments.base, "--data", data, "--task", task, "--out", module, "--size", arguments.size]
-    train += ["--epochs", arguments.epochs, "--seed", seed, "--force", *arguments.more]
+    train += ["--flips", "both", "--epochs", arguments.epochs, "--seed", seed, "--force", *arguments.more]
     subprocess.run([arguments.packer, *map(str, train)], check=True)
     evaluate = ["eval", "--base", arguments.base, "--module", module, "--data", data, "--json", "--record"]
     result = subprocess.run([arguments.packer, *map(str, evaluate)], check=True, capture_output=True, text=True)

@@ -171,7 +171,7 @@ impl Task {
             learning_rate: 1e-3,
             weight_decay: 0.01,
             warm_up: 0.1,
-            augment: Augment::default(),
+            augment: Augment { flip_vertical: true, ..Augment::default() },
             seed,
             method: Method::Lora {
                 rank: 16,

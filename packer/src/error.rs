@@ -69,12 +69,18 @@ pub enum Error {
     #[error("{}: the images' classes are {data}, and the module knows {module}", path.display())]
     OtherClasses { path: PathBuf, data: String, module: String },
     /// A base whose images are prepared in another way than those that the module was trained on.
-    #[error("{}: the module was trained on images prepared in another way than this base's preprocessor_config.json says; restore that file", path.display())]
+    #[error("{}: the module was trained on images prepared in another way than this base's preprocessor_config.json says; restore that file, or train without --fit", path.display())]
     OtherPreprocessing { path: PathBuf },
     /// A folder that packer did not make is not replaced.
     #[error("{} holds no {marker}, so it is not something that --force replaces; choose another --out", path.display())]
     NotReplaced { path: PathBuf, marker: &'static str },
     // --- data ---
+    /// Several rows or files that cannot be used.
+    #[error("{} faults:{}", faults.len(), listed(faults))]
+    Faults { faults: Vec<Error> },
+    /// A data set in which `packer check` found faults, which it has told.
+    #[error("{}: {count} {}", path.display(), if *count == 1 { "fault" } else { "faults" })]
+    Checked { path: PathBuf, count: usize },
     /// A row of splits.csv or labels.csv that cannot be read; rows count from 1, the header being row 1.
     #[error("{}, row {row}: {what}", file.display())]
     SplitsRow { file: PathBuf, row: u64, what: String },
@@ -94,7 +100,7 @@ pub enum Error {
     #[error("{second}: {} has the SOP Instance UID {uid} of {first}, so it is the same image; keep one of the two", path.display())]
     DuplicateInstance { uid: String, path: PathBuf, first: String, second: String },
     /// A class without a single image.
-    #[error("{}: class {class} has no image; add images (png, jpg, jpeg) or remove the class", path.display())]
+    #[error("{}: class {class} has no image; add images (png, jpg, tif or DICOM) or remove the class", path.display())]
     EmptyClass { path: PathBuf, class: String },
     /// A class that is tested on but was never trained on.
     #[error(
@@ -102,8 +108,8 @@ pub enum Error {
     )]
     UnknownTestClass { place: String, class: String },
     /// A patient, case or slide on both sides.
-    #[error("group {group} is in training ({train}) and in test ({test}); a group must stay in one split")]
-    GroupStraddles { group: String, train: String, test: String },
+    #[error("group {group} is in {first} and in {second}; a group must stay in one split")]
+    GroupStraddles { group: String, first: String, second: String },
     /// No image to train on, or none to test on.
     #[error("{}: the {split} split is empty; at least one image of each class must train and one must test", path.display())]
     EmptySplit { path: PathBuf, split: &'static str },
@@ -292,7 +298,31 @@ pub enum Error {
     ChangedBundleAccepted { byte: usize },
 }
 
+/// Faults that one message names.
+const NAMED: usize = 20;
+
+/// The first faults, each on a line of its own.
+fn listed(faults: &[Error]) -> String {
+    let mut text: String = faults.iter().take(NAMED).map(|fault| format!("\n  {fault}")).collect();
+    if faults.len() > NAMED {
+        text += &format!("\n  and {} more; `packer check` lists all", faults.len() - NAMED);
+    }
+    text
+}
+
 impl Error {
+    /// Nothing, the one fault, or all of them as one error.
+    ///
+    /// # Errors
+    /// [`Error::Faults`] for more than one.
+    pub fn all(mut faults: Vec<Error>) -> Result<(), Error> {
+        match faults.len() {
+            0 => Ok(()),
+            1 => Err(faults.remove(0)),
+            _ => Err(Error::Faults { faults }),
+        }
+    }
+
     /// An input or output error on `path`.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Error::Io { path: path.into(), source }

@@ -1,6 +1,7 @@
 //! The command line as a user meets it: every test runs the `packer` program in a folder of its own.
 
 mod condense;
+mod data;
 mod demo;
 mod devices;
 mod dicom;

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::device::{DeviceArg, on_device};
+use super::input::DataArg;
 use super::pace::Pace;
 use crate::audit::{Distances, Membership, Rate, distances, membership, module_scores, set_scores};
 use crate::base::Vit;
@@ -15,6 +16,7 @@ use crate::lora::Module;
 use crate::{Error, output, train};
 
 /// Measure what a condensed set or a module gives away: how near it comes to its images, and whether one can tell who was in.
+/// The images are those that it was made from; their test split is the control.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  packer audit-privacy --base vits14 --data chest --condensed c/chest\n  \
     packer audit-privacy --base vits14 --data chest --module m/chest --shadows 16 --json\n\n\
@@ -25,9 +27,8 @@ pub struct Args {
     /// The base that the set or module was made with
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
-    /// The images that it was made from; the test split is the control
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    data: DataArg,
     /// The condensed set
     #[arg(long, value_name = "DIR", required_unless_present = "module")]
     condensed: Option<PathBuf>,
@@ -73,7 +74,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         return Err(Error::Option { name: "--shadows", what });
     }
     let vit = Vit::open(&args.base)?;
-    let data = Dataset::open(&args.data)?;
+    let data = args.data.open()?;
     let module = args.module.as_ref().map(|dir| Module::open(dir, &vit)).transpose()?;
     let set = args.condensed.as_ref().map(|dir| Condensed::open(dir)).transpose()?;
     if let (Some(dir), Some(set)) = (&args.condensed, &set) {
@@ -126,10 +127,10 @@ fn audit<D: crate::device::Device + 'static>(
     module: Option<&Module>,
 ) -> Result<Report, Error> {
     let mut report = Report { distances: None, set: None, module: None, promise: None };
-    let load = |split, size| Images::load(data, &data.indices(split), &vit.preprocessing_for(size)?);
+    let load = |split, preprocessing| Images::load(data, &data.indices(split), preprocessing);
     if let Some(set) = set {
-        let training = load(Split::Train, set.record.image_size)?;
-        let control = load(Split::Test, set.record.image_size)?;
+        let training = load(Split::Train, &set.record.preprocessing)?;
+        let control = load(Split::Test, &set.record.preprocessing)?;
         report.distances = Some(distances(device, vit, set, &training, &control, args.seed)?);
         let accounting = set.record.privacy.clone().and_then(|p| serde_json::from_value::<Accounting>(p).ok());
         report.promise = accounting.map(|a| {
@@ -147,7 +148,7 @@ fn audit<D: crate::device::Device + 'static>(
         }
     }
     if let (Some(module), true) = (module, args.shadows > 0) {
-        let training = load(Split::Train, module.card.image_size)?;
+        let training = load(Split::Train, &module.card.preprocessing)?;
         let settings = serde_json::from_value::<train::Settings>(module.card.training["settings"].clone());
         let settings = settings.map_err(|e| Error::Evaluation {
             what: format!(

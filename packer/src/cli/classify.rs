@@ -25,7 +25,7 @@ pub struct Args {
     bundle: PathBuf,
     #[command(flatten)]
     trusted: TrustArgs,
-    /// PNG, JPEG or DICOM files
+    /// PNG, JPEG, TIFF or DICOM files
     #[arg(value_name = "IMAGE", required = true)]
     images: Vec<PathBuf>,
     /// Which task, if the bundle has several

@@ -8,11 +8,11 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::device::{DeviceArg, on_device};
-use super::input::{beside, check_task, fingerprint, within};
+use super::input::{DataArg, beside, check_task, fingerprint, within};
 use crate::base::Vit;
 use crate::condense::privacy::{self, Accounting, Budget, Counts};
 use crate::condense::{Checkpoint, Matching, Observer, Settings, Source, Target, condense, contact_sheet, page};
-use crate::data::{Condensed, Dataset, Images, Labels, Split, Start};
+use crate::data::{Condensed, Images, Labels, Split, Start};
 use crate::lora::Module;
 use crate::output::OutputDir;
 use crate::{Error, output};
@@ -29,9 +29,8 @@ pub struct Args {
     /// The base: a folder of Hugging Face (clip, dinov2 or vit) or timm
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
-    /// The images
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    data: DataArg,
     /// The task's name: lower-case letters, digits, '.', '_', '-'
     #[arg(long)]
     task: String,
@@ -170,12 +169,15 @@ pub fn run(args: Args) -> Result<(), Error> {
     if checkpoint.exists() && !args.resume && !args.force {
         return Err(Error::CheckpointExists { path: checkpoint });
     }
-    let vit = Vit::open(&args.base)?;
+    let mut vit = Vit::open(&args.base)?;
     let module = args.module.as_ref().map(|dir| Module::open(dir, &vit)).transpose()?;
+    if let Some(module) = &module {
+        vit.preprocessing = module.card.preprocessing.clone();
+    }
     let size = args.recipe.size.unwrap_or(vit.preprocessing.output_size().height);
     let settings = Settings { size: size as usize, ..settings };
     let preprocessing = vit.preprocessing_for(size)?;
-    let data = Dataset::open(&args.data)?;
+    let data = args.data.open()?;
     if let Some(module) = &module {
         crate::eval::check_classes(module, &data)?;
     }

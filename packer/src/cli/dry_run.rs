@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::config::Effective;
 use super::device::{Opened, on_device};
 use super::input::mebibytes;
-use super::train::passes;
+use super::train::{LEAST_CUT, cut_words, passes};
 use crate::base::Vit;
 use crate::data::{Dataset, Split};
 use crate::device::Device;
@@ -28,6 +28,8 @@ pub struct DryRun<'a> {
     pub plan: Plan,
     pub bound: Option<u64>,
     pub options: Vec<Effective>,
+    /// The share of the training images' area that the crop leaves away; none where no header says how large images are.
+    pub cut: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -42,6 +44,8 @@ struct Report<'a> {
     memory_bound: Option<u64>,
     step_seconds: [f64; 2],
     training_seconds: [f64; 2],
+    /// The share of the training images' area that the crop leaves away.
+    share_cut: Option<f64>,
     options: &'a [Effective],
 }
 
@@ -66,7 +70,7 @@ struct Trained {
 const TIMED: usize = 2;
 
 impl DryRun<'_> {
-    /// Prints the plan, in words or as JSON. Images are not read.
+    /// Prints the plan, in words or as JSON.
     pub fn run(&self, device: &Opened, json: bool) -> Result<(), Error> {
         let per_epoch = self.counts.training.div_ceil(self.settings.batch);
         let (step_seconds, trained) = on_device!(device, device => self.time(device)?);
@@ -86,6 +90,7 @@ impl DryRun<'_> {
             memory_bound: self.bound,
             step_seconds,
             training_seconds: step_seconds.map(|seconds| seconds * images / full),
+            share_cut: self.cut,
             options: &self.options,
         };
         match json {
@@ -143,6 +148,9 @@ impl DryRun<'_> {
             let classes: Vec<String> = part.classes.iter().map(|(class, images)| format!("{class} {images}")).collect();
             let (name, images, groups) = (part.name, part.images, part.groups);
             let _ = writeln!(out, "{name:<11} {images} images of {groups} groups: {}", classes.join(", "));
+        }
+        if let Some(cut) = self.cut.filter(|cut| *cut >= LEAST_CUT) {
+            let _ = writeln!(out, "{:<11} {}", "fit", cut_words(cut));
         }
         let Trained { total, head, sites } = &report.trained;
         let _ =

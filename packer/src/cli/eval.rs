@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::device::{DeviceArg, on_device};
+use super::input::DataArg;
 use crate::base::Vit;
-use crate::data::{Dataset, Split};
+use crate::data::Split;
 use crate::eval::{self, Bench, Division, Evaluated, Evaluation, Explained};
 use crate::lora::Module;
 use crate::output::OutputDir;
@@ -26,9 +27,8 @@ pub struct Args {
     base: PathBuf,
     #[arg(long, value_name = "DIR")]
     module: PathBuf,
-    /// The images; their training part makes the floors
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    data: DataArg,
     #[arg(long, default_value = "test", value_parser = ["test", "train"])]
     split: String,
     /// Print JSON
@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, default_value_t = eval::bootstrap::RESAMPLES as u32, value_parser = clap::value_parser!(u32).range(100..=100_000))]
     resamples: u32,
     /// Also report by the values of this column of the images' list (site, scanner, ...), or by PatientSex, PatientAge, Manufacturer or
-    /// InstitutionName of DICOM files; repeat it for more
+    /// InstitutionName of DICOM files; repeat it for more. Ages in years are told in bands
     #[arg(long, value_name = "COLUMN")]
     by: Vec<String>,
     #[arg(long, default_value_t = 0)]
@@ -80,9 +80,10 @@ pub fn run(args: Args) -> Result<(), Error> {
         return Err(Error::Option { name: "--with-images", what });
     }
     let folder = args.explain.as_deref().map(OutputDir::in_place_of_nothing).transpose()?;
-    let vit = Vit::open(&args.base)?;
+    let mut vit = Vit::open(&args.base)?;
     let mut module = Module::open(&args.module, &vit)?;
-    let data = Dataset::open(&args.data)?;
+    vit.preprocessing = module.card.preprocessing.clone();
+    let data = args.data.open()?;
     eval::check_classes(&module, &data)?;
     let split = if args.split == "test" { Split::Test } else { Split::Train };
     if args.record && split == Split::Train {
@@ -111,7 +112,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
     if let (Some(path), Some(details)) = (&args.report, &details) {
         let (evaluation, explained, with_images) = (&results.evaluation, &explained, args.with_images);
-        let images = format!("{} split of {}", args.split, args.data.display());
+        let images = format!("{} split of {}", args.split, args.data.path.display());
         let page = Evaluated { evaluation, details, explained, with_images, module: &module, images: &images }.page();
         page.write(path)?;
     }

@@ -4,8 +4,53 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
-use crate::data::Dataset;
+use crate::base::Fit;
+use crate::data::{Columns, Dataset};
 use crate::lora::{TextHead, is_task_name};
+
+/// The images of a command.
+#[derive(clap::Args)]
+pub(super) struct DataArg {
+    /// The images: a folder or a MedMNIST file (.npz)
+    #[arg(id = "data", long = "data", value_name = "DIR")]
+    pub path: PathBuf,
+    /// What the columns path, label, group and split are called in DIR's splits.csv or labels.csv, where they have other names
+    #[arg(long, value_name = "path=NAME,label=NAME,...")]
+    columns: Option<String>,
+}
+
+impl DataArg {
+    /// The list of the images.
+    pub fn open(&self) -> Result<Dataset, Error> {
+        Dataset::open_with(&self.path, &columns(self.columns.as_deref())?)
+    }
+}
+
+/// How images become square.
+#[derive(clap::Args)]
+pub(super) struct FitArg {
+    /// How images that are not square become so: crop (the centre; what is beside it is never seen), squash (the longer side squeezed) or pad
+    /// (black beside them). Module, card and bundle carry it [default: as the base's preprocessor says]
+    #[arg(long, value_parser = ["crop", "squash", "pad"])]
+    fit: Option<String>,
+}
+
+impl FitArg {
+    /// What was asked for, if anything was.
+    pub fn get(&self) -> Option<Fit> {
+        match self.fit.as_deref()? {
+            "crop" => Some(Fit::Crop),
+            "squash" => Some(Fit::Squash),
+            _ => Some(Fit::Pad),
+        }
+    }
+}
+
+/// What `--columns` says.
+pub(super) fn columns(given: Option<&str>) -> Result<Columns, Error> {
+    let refuse = |what| Error::Option { name: "--columns", what };
+    given.map_or_else(|| Ok(Columns::default()), |text| text.parse().map_err(refuse))
+}
 
 /// Refuses an option's value outside `low` to `high`.
 pub(super) fn within(name: &'static str, value: f64, low: f64, high: f64) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use crate::export::keys;
 
 mod audit_privacy;
 mod bundle;
+mod check;
 mod classify;
 mod completions;
 mod condense;
@@ -64,6 +65,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Keygen(keygen::Args),
+    Check(check::Args),
     Train(train::Args),
     Import(import::Args),
     Condense(condense::Args),
@@ -95,6 +97,7 @@ pub fn run(arguments: Vec<OsString>) -> Result<(), Error> {
     }
     match cli.command {
         Command::Keygen(args) => keygen::run(args),
+        Command::Check(args) => check::run(args),
         Command::Train(args) => train::run(args, options),
         Command::Import(args) => import::run(args),
         Command::Condense(args) => condense::run(args),

@@ -8,10 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use super::config::Effective;
 use super::device::{DeviceArg, Opened, on_device};
-use super::input::{beside, bytes, check_task, check_text, class_texts, fingerprint, mebibytes, within};
+use super::input::{
+    DataArg, FitArg, beside, bytes, check_task, check_text, class_texts, fingerprint, mebibytes, within,
+};
 use super::{dry_run, profile};
 use crate::base::{FILES, TextTower, Vit};
-use crate::data::{Augment, Dataset, Images, Split};
+use crate::data::{Augment, Images, Split};
 use crate::device::gpu::Gpu;
 use crate::eval::{Details, bootstrap};
 use crate::lora::{Head, Module, TextHead};
@@ -25,10 +27,13 @@ use crate::{Error, calibration, output};
 /// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8\n  packer train --base vits14 --data breast --task breast --out m/breast --dora --lora-dropout 0.1\n  \
-    packer train --base vits14 --data breast --task breast --out m/breast --validation 0.2 --report breast.html\n\n\
-    DATA holds splits.csv (path,label,group,split), labels.csv (path,label; DICOM files grouped by PatientID) or one folder per class,\n\
-    or is a MedMNIST file (.npz); only its training part is read.\n\
+    after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8 --flips both\n  packer train --base vits14 --data breast --task breast --out m/breast --dora --lora-dropout 0.1\n  \
+    packer train --base vits14 --data breast --task breast --out m/breast --validation 0.2 --report breast.html\n  \
+    packer train --base vits14 --data chest --columns path=file,label=diagnosis,group=patient --task chest --out m/chest --fit pad\n\n\
+    DATA holds splits.csv (path,label,group,split), labels.csv (path,label; DICOM files grouped by PatientID), one folder per class, or\n\
+    folders train and test (val too) with these inside, or is a MedMNIST file (.npz); only its training part is read. `packer check DATA`\n\
+    looks at every file first.\n\
+    Histology has no upside: pass --flips both. Other images have one, and are mirrored left to right alone unless --flips says otherwise.\n\
     With a CLIP, class names as texts can stand for a trained head:\n  \
     packer train --base clip --data breast --task breast --out m/breast --targets q,v,projection --head text \\\n    \
     --class-text 'benign=a histology image of benign breast tissue' --class-text 'malignant=a histology image of breast cancer'\n\
@@ -39,9 +44,8 @@ pub struct Args {
     /// The base: a folder of Hugging Face (clip, dinov2 or vit) or timm
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
-    /// The images
-    #[arg(long, value_name = "DIR")]
-    data: PathBuf,
+    #[command(flatten)]
+    data: DataArg,
     /// The task's name: lower-case letters, digits, '.', '_', '-'
     #[arg(long)]
     task: String,
@@ -97,15 +101,18 @@ pub struct Args {
     /// With --full: store the base's weights in f16
     #[arg(long, requires = "full")]
     half: bool,
-    /// Share of the training groups held out to choose the best epoch and to calibrate; 0 keeps the last epoch, uncalibrated
-    #[arg(long, default_value_t = 0.0)]
-    validation: f64,
+    /// Share of all training groups held out to choose the best epoch and to calibrate; 0 keeps the last epoch, uncalibrated
+    /// [default: the validation part that DATA states (val), else 0]
+    #[arg(long, value_name = "SHARE")]
+    validation: Option<f64>,
     /// Calibrate only on so many held-out groups of each class: fewer give a temperature that fits them and no others
     #[arg(long, value_name = "N", default_value_t = calibration::LEAST_GROUPS)]
     min_calibration_groups: usize,
-    /// Random flips: both, horizontal, vertical or none
-    #[arg(long, default_value = "both", value_parser = ["both", "horizontal", "vertical", "none"])]
+    /// Random flips of training images: both (for histology), horizontal, vertical or none. Vertical ones turn an X-ray upside down
+    #[arg(long, default_value = "horizontal", value_parser = ["both", "horizontal", "vertical", "none"])]
     flips: String,
+    #[command(flatten)]
+    fit: FitArg,
     /// Random brightness, contrast and saturation, 0 to 1
     #[arg(long, default_value_t = 0.0)]
     colour_jitter: f32,
@@ -163,18 +170,21 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
         let what = "f16 is for frozen weights, and --full freezes none; leave it at f32".into();
         return Err(Error::Option { name: "--precision", what });
     }
-    let vit = match args.from_scratch {
+    let mut vit = match args.from_scratch {
         true => Vit::random(&args.base, args.seed)?,
         false => Vit::open(&args.base)?,
     };
+    if let Some(fit) = args.fit.get() {
+        vit.preprocessing = fit.of(&vit.preprocessing);
+    }
     let size = args.size.unwrap_or(vit.preprocessing.output_size().height);
     let settings = Settings { size: size as usize, ..settings };
     let preprocessing = vit.preprocessing_for(size)?;
-    let data = Dataset::open(&args.data)?;
+    let data = args.data.open()?;
     let (texts, head) = args.head(&data.classes)?;
-    let (training, validation) = match args.validation > 0.0 {
-        true => data.hold_out(args.validation, args.seed)?,
-        false => (data.indices(Split::Train), Vec::new()),
+    let (training, validation) = match args.validation {
+        Some(share) => data.hold_out(share, args.seed)?,
+        None => data.stated_parts()?,
     };
     let counts = Counts {
         classes: data.classes.len(),
@@ -186,11 +196,16 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
     let plan = on_device!(opened, device => Plan::new(device, &vit, &settings, counts, bound)?);
     if args.dry_run {
         let parts = [&training[..], &validation];
-        let dry = dry_run::DryRun { vit: &vit, data: &data, parts, settings: &settings, counts, plan, bound, options };
+        let cut = data.headers(&data.indices(Split::Train), &preprocessing)?;
+        let dry =
+            dry_run::DryRun { vit: &vit, data: &data, parts, settings: &settings, counts, plan, bound, options, cut };
         return dry.run(&opened, args.json);
     }
     let both: Vec<usize> = training.iter().chain(&validation).copied().collect();
     let images = Images::load(&data, &both, &preprocessing)?;
+    if images.cut() >= LEAST_CUT {
+        eprintln!("{}", cut_words(images.cut()));
+    }
     let positions: Vec<usize> = (0..both.len()).collect();
     let (training, validation) = positions.split_at(training.len());
 
@@ -226,6 +241,7 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
     let last = trained.epochs.last().map_or(f64::NAN, |e| e.loss);
     let summary = format!("kept epoch {kept_epoch} of {}, last training loss {last:.4}{speed}", settings.epochs);
     let (vit, mut module) = made(&args, vit, &settings, trained, texts)?;
+    module.card.training["share_cut"] = images.cut().into();
     let held_out = match validation {
         [] => None,
         _ => {
@@ -292,7 +308,7 @@ impl Args {
         within("--warm-up", self.warm_up, 0.0, 1.0)?;
         within("--alpha", self.alpha, 1e-6, 1e6)?;
         within("--lora-dropout", self.lora_dropout, 0.0, 0.9)?;
-        within("--validation", self.validation, 0.0, 0.9)?;
+        within("--validation", self.validation.unwrap_or(0.0), 0.0, 0.9)?;
         within("--min-calibration-groups", self.min_calibration_groups as f64, 2.0, 1e9)?;
         within("--colour-jitter", f64::from(self.colour_jitter), 0.0, 1.0)?;
         let method = match self.full {
@@ -326,6 +342,17 @@ impl Args {
             method,
         })
     }
+}
+
+/// The least share of the images' area whose loss is worth a word.
+pub(super) const LEAST_CUT: f64 = 0.005;
+
+/// What the crop leaves away, in words.
+pub(super) fn cut_words(cut: f64) -> String {
+    format!(
+        "the centre crop leaves away {:.0} % of the images' area, which is never seen: --fit squash or --fit pad keeps all",
+        100.0 * cut
+    )
 }
 
 /// How a batch is cut, in words.

@@ -1,10 +1,13 @@
 //! What is known of images besides class and group (site, scanner, sex, age, ...): the further columns of a list, or values of DICOM headers.
-//! Evaluation tells results apart by them; training never sees them.
+//! Evaluation tells results apart by them; training never sees them. Numbers in a column of ages are told in bands.
 //!
-//! Refused: more than 32 further columns, one that is there twice, names and values over 64 bytes or with control characters.
+//! Columns that cannot be used are only refused where somebody asks for them: those after the first 32, those that are there twice, and those
+//! with a value over 64 bytes, not in UTF-8 or with a control character.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+
+use super::ages;
 
 /// Further columns of a list.
 const MAX_COLUMNS: usize = 32;
@@ -17,50 +20,79 @@ pub struct Attribute {
     pub name: String,
     /// In the order of the data set's items; empty where nothing is stated. Equal values share their memory.
     pub values: Vec<Arc<str>>,
+    /// Why it cannot be used, if it cannot; there are no values then.
+    pub fault: Option<String>,
 }
 
 /// Attributes while their values are read.
 #[derive(Default)]
 pub(super) struct Attributes {
     all: Vec<Attribute>,
+    /// Those that are columns of a list and are kept: which attribute, which column.
+    columns: Vec<(usize, usize)>,
     known: HashSet<Arc<str>>,
 }
 
 impl Attributes {
-    /// Begins the attribute `name`; why it cannot be one.
-    pub fn begin(&mut self, name: &str) -> Result<(), String> {
-        check(&format!("the column name {name:?}"), name)?;
-        if self.has(name) {
-            return Err(format!("column {name} is there twice"));
+    /// Begins the attribute `name`, which is the column `column` of a list.
+    pub fn begin(&mut self, name: &str, column: usize) {
+        // What cannot be written on a command line is not asked for.
+        if check("the name", name).is_err() {
+            return;
         }
-        if self.all.len() == MAX_COLUMNS {
-            return Err(format!(
-                "there are more than {MAX_COLUMNS} columns besides path, label, group and split; leave some out"
-            ));
+        let fault = match (self.all.iter_mut().find(|known| known.name == name), self.columns.len() == MAX_COLUMNS) {
+            (Some(first), _) => {
+                first.fault = Some(format!("column {name} is there twice"));
+                return;
+            }
+            (None, true) => Some(format!(
+                "{name}: only the first {MAX_COLUMNS} columns besides path, label, group and split are kept; move it forward"
+            )),
+            (None, false) => None,
+        };
+        if fault.is_none() {
+            self.columns.push((self.all.len(), column));
         }
-        self.all.push(Attribute { name: name.to_owned(), values: Vec::new() });
-        Ok(())
+        self.all.push(Attribute { name: name.to_owned(), values: Vec::new(), fault });
     }
 
     pub fn has(&self, name: &str) -> bool {
         self.all.iter().any(|attribute| attribute.name == name)
     }
 
-    /// The next image's value of attribute `number`; why it cannot be one.
-    pub fn push(&mut self, number: usize, value: &str) -> Result<(), String> {
-        check(&self.all[number].name, value)?;
-        let value = self.shared(value);
-        self.all[number].values.push(value);
-        Ok(())
+    /// The next image's values, which `field` gives by column; `row` is where they stand.
+    pub fn push<'a>(&mut self, row: u64, field: impl Fn(usize) -> &'a [u8]) {
+        for at in 0..self.columns.len() {
+            let (number, column) = self.columns[at];
+            let name = &self.all[number].name;
+            let value = std::str::from_utf8(field(column)).map_err(|_| format!("{name} is not UTF-8"));
+            let value = value.and_then(|value| check(name, value).map(|()| value));
+            match value {
+                _ if self.all[number].fault.is_some() => {}
+                Ok(value) => {
+                    let value = self.shared(value);
+                    self.all[number].values.push(value);
+                }
+                Err(what) => self.all[number].fault = Some(format!("row {row}: {what}")),
+            }
+        }
     }
 
     /// An attribute that the list does not have, whose values are free of what is refused.
     pub fn add<'a>(&mut self, name: &str, values: impl Iterator<Item = &'a str>) {
         let values = values.map(|value| self.shared(value)).collect();
-        self.all.push(Attribute { name: name.to_owned(), values });
+        self.all.push(Attribute { name: name.to_owned(), values, fault: None });
     }
 
-    pub fn finish(self) -> Vec<Attribute> {
+    pub fn finish(mut self) -> Vec<Attribute> {
+        for attribute in &mut self.all {
+            if attribute.fault.is_some() {
+                attribute.values = Vec::new();
+            } else if ages::is_age(&attribute.name) {
+                let banded = |value: &Arc<str>| ages::of_value(value).map_or_else(|| value.clone(), Arc::from);
+                attribute.values = attribute.values.iter().map(banded).collect();
+            }
+        }
         self.all
     }
 
@@ -77,12 +109,10 @@ impl Attributes {
 fn check(what: &str, value: &str) -> Result<(), String> {
     if value.len() > MAX_VALUE {
         let length = value.len();
-        return Err(format!(
-            "{what} is {length} bytes long; the limit is {MAX_VALUE}: shorten it, or leave the column out"
-        ));
+        return Err(format!("{what} is {length} bytes long; the limit is {MAX_VALUE}: shorten it"));
     }
     match value.chars().any(char::is_control) {
-        true => Err(format!("{what} {value:?} holds a control character; remove it, or leave the column out")),
+        true => Err(format!("{what} {value:?} holds a control character; remove it")),
         false => Ok(()),
     }
 }

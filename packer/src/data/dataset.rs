@@ -2,10 +2,10 @@
 //!
 //! Refused: fewer than two classes, an empty class or split, a test class that training never sees, a group in both splits.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::{Attribute, npz, splits, tree};
+use super::{Attribute, Columns, npz, splits, tree};
 use crate::Error;
 
 /// More classes than this are a column of free text, not labels.
@@ -38,6 +38,8 @@ pub struct Item {
     /// The patient, case or slide it comes from.
     pub group: String,
     pub split: Split,
+    /// Of training images: whether the data set itself puts it into a validation part.
+    pub validation: bool,
 }
 
 /// A task's images and classes.
@@ -58,34 +60,119 @@ pub(super) struct Entry {
     pub class: String,
     pub group: String,
     pub split: Split,
+    pub validation: bool,
     /// Where it stands, for messages: `DIR/splits.csv, row 7` or the file itself.
     pub place: String,
+}
+
+/// What a source holds.
+#[derive(Default)]
+pub(super) struct Listing {
+    pub entries: Vec<Entry>,
+    pub attributes: Vec<Attribute>,
+    /// Rows and files that cannot be used.
+    pub faults: Vec<Error>,
+    /// What is worth a look.
+    pub notes: Vec<String>,
+}
+
+impl Entry {
+    fn part(&self) -> &'static str {
+        part(self.split, self.validation)
+    }
+}
+
+impl Item {
+    /// The part of the split that it is in, in words.
+    pub(super) fn part(&self) -> &'static str {
+        part(self.split, self.validation)
+    }
+}
+
+fn part(split: Split, validation: bool) -> &'static str {
+    match (split, validation) {
+        (Split::Test, _) => "test",
+        (Split::Train, true) => "validation",
+        (Split::Train, false) => "training",
+    }
 }
 
 impl Dataset {
     /// Opens `root/splits.csv` (columns path, label, group, split in any order, others become [`Dataset::attributes`]) if there is one; else
     /// `root/labels.csv`, where a group may be left to the PatientID of DICOM files, and the split to a hash of the groups' names (30 % are test);
-    /// else `root/train/CLASS/*` and `root/test/CLASS/*`; else `root/CLASS/*` with 30 % of the files, chosen by a hash of their
-    /// paths, as test split. Where `root` is a file, it is one of MedMNIST's (.npz). Without a list every image is its own group.
-    /// Of DICOM files the headers are read. Errors name the file or the row.
+    /// else `root/train/CLASS/*` and `root/test/CLASS/*`; else `root/CLASS/*` with 30 % of the groups, chosen by a hash of their
+    /// names, as test split. Where `root` is a file, it is one of MedMNIST's (.npz). Without a list a group is a PatientID, and every image
+    /// without one is its own. Of DICOM files the headers are read. Errors name the file or the row, several at once if there are.
     pub fn open(root: &Path) -> Result<Dataset, Error> {
-        let (entries, attributes) = match splits::file_of(root) {
-            Some(file) => splits::read(root, &file)?,
-            None if root.is_file() => (npz::read(root)?, Vec::new()),
-            None => (tree::read(root)?, Vec::new()),
+        Dataset::open_with(root, &Columns::default())
+    }
+
+    /// The same, with the list's columns under other names.
+    pub fn open_with(root: &Path, columns: &Columns) -> Result<Dataset, Error> {
+        let looked = Dataset::look(root, columns)?;
+        looked.notes.iter().for_each(|note| log::warn!("{note}"));
+        Error::all(looked.faults)?;
+        looked.dataset.ok_or_else(|| Error::EmptySplit { path: root.to_owned(), split: Split::Train.name() })
+    }
+
+    /// What is there and all that is wrong with it; there is a data set where enough of it can be used.
+    pub(super) fn look(root: &Path, columns: &Columns) -> Result<Looked, Error> {
+        let list = splits::file_of(root);
+        if list.is_none() && *columns != Columns::default() {
+            let what = format!("names columns of a list, and {} has no splits.csv or labels.csv", root.display());
+            return Err(Error::Option { name: "--columns", what });
+        }
+        let listing = match list {
+            Some(file) => splits::read(root, &file, columns)?,
+            None if root.is_file() => npz::read(root)?,
+            None => tree::read(root)?,
         };
-        let dataset = Dataset::build(root, entries, attributes)?;
-        for (class, name) in dataset.classes.iter().enumerate() {
-            if !dataset.items.iter().any(|i| i.label == class && i.split == Split::Test) {
-                log::warn!("{}: class {name} has no test image; its results say nothing", root.display());
+        let Listing { entries, attributes, mut faults, mut notes } = listing;
+        let broken = !faults.is_empty();
+        let files = entries.iter().map(|entry| entry.path.clone()).collect();
+        let built = Dataset::build(root, entries, attributes, &mut faults);
+        let dataset = match built {
+            Ok(dataset) => Some(dataset),
+            // What is left of a broken list may well have too few classes or no test image.
+            Err(_) if broken => None,
+            Err(fault) => {
+                faults.push(fault);
+                None
+            }
+        };
+        for (class, name) in dataset.iter().flat_map(|data| data.classes.iter().enumerate()) {
+            let tested = |item: &Item| item.label == class && item.split == Split::Test;
+            if !dataset.iter().any(|data| data.items.iter().any(tested)) {
+                notes.push(format!("{}: class {name} has no test image; its results say nothing", root.display()));
             }
         }
-        Ok(dataset)
+        Ok(Looked { dataset, files, faults, notes })
     }
 
     /// Indices of the items of `split`, in order.
     pub fn indices(&self, split: Split) -> Vec<usize> {
         (0..self.items.len()).filter(|&i| self.items[i].split == split).collect()
+    }
+
+    /// The training items without and within the validation part that the data set itself states, which may be empty.
+    ///
+    /// # Errors
+    /// [`Error::HoldOut`] where there is such a part and a class is not on both sides.
+    pub fn stated_parts(&self) -> Result<(Vec<usize>, Vec<usize>), Error> {
+        let (validation, training): (Vec<usize>, Vec<usize>) =
+            self.indices(Split::Train).into_iter().partition(|&i| self.items[i].validation);
+        for (class, name) in self.classes.iter().enumerate() {
+            let lacks = |part: &[usize]| !part.iter().any(|&i| self.items[i].label == class);
+            if !validation.is_empty() && (lacks(&training) || lacks(&validation)) {
+                let part = if lacks(&training) { "training" } else { "validation" };
+                let what = format!(
+                    "class {name} has no image in the {part} part that the data state; add some, or pass --validation to have a \
+                     part taken from all training images (0 for none)"
+                );
+                return Err(Error::HoldOut { what });
+            }
+        }
+        Ok((training, validation))
     }
 
     /// Images of each class in `split`.
@@ -103,7 +190,13 @@ impl Dataset {
         groups.collect::<std::collections::BTreeSet<_>>().len()
     }
 
-    fn build(root: &Path, entries: Vec<Entry>, attributes: Vec<Attribute>) -> Result<Dataset, Error> {
+    /// The data set of `entries`; what is wrong with single ones goes to `faults`.
+    fn build(
+        root: &Path,
+        entries: Vec<Entry>,
+        attributes: Vec<Attribute>,
+        faults: &mut Vec<Error>,
+    ) -> Result<Dataset, Error> {
         for split in [Split::Train, Split::Test] {
             if !entries.iter().any(|e| e.split == split) {
                 return Err(Error::EmptySplit { path: root.to_owned(), split: split.name() });
@@ -117,32 +210,41 @@ impl Dataset {
             let what = format!("{} classes are more than the {MAX_CLASSES} that a head may have", classes.len());
             return Err(Error::TooLarge { path: root.to_owned(), what });
         }
-        for (index, slot) in classes.values_mut().enumerate() {
-            *slot = index;
-        }
+        let mut strays = BTreeSet::new();
         let mut groups: BTreeMap<&str, &Entry> = BTreeMap::new();
+        let mut straddling = BTreeSet::new();
         for entry in &entries {
-            let first = groups.entry(entry.group.as_str()).or_insert(entry);
-            if first.split != entry.split {
-                let (train, test) = if first.split == Split::Train { (*first, entry) } else { (entry, *first) };
-                return Err(Error::GroupStraddles {
-                    group: entry.group.clone(),
-                    train: train.place.clone(),
-                    test: test.place.clone(),
-                });
+            let first = *groups.entry(entry.group.as_str()).or_insert(entry);
+            if first.part() != entry.part() && straddling.insert(entry.group.as_str()) {
+                let said = |entry: &Entry| format!("{} ({})", entry.part(), entry.place);
+                let (first, second) = (said(first), said(entry));
+                faults.push(Error::GroupStraddles { group: entry.group.clone(), first, second });
             }
-            if !classes.contains_key(&entry.class) {
-                return Err(Error::UnknownTestClass { place: entry.place.clone(), class: entry.class.clone() });
+            if !classes.contains_key(&entry.class) && strays.insert(entry.class.as_str()) {
+                faults.push(Error::UnknownTestClass { place: entry.place.clone(), class: entry.class.clone() });
             }
         }
         if classes.len() < 2 {
             let what = "there is one class only; a classifier needs at least two".to_owned();
             return Err(Error::DataFolder { path: root.to_owned(), what });
         }
-        let items = entries
-            .into_iter()
-            .map(|e| Item { label: classes[&e.class], path: e.path, group: e.group, split: e.split })
-            .collect();
+        // Classes that only the test split knows are a fault already, and counted.
+        classes.extend(strays.into_iter().map(|class| (class.to_owned(), 0)));
+        classes.values_mut().enumerate().for_each(|(index, slot)| *slot = index);
+        let item = |e: Entry| {
+            let label = classes[&e.class];
+            Item { label, path: e.path, group: e.group, split: e.split, validation: e.validation }
+        };
+        let items = entries.into_iter().map(item).collect();
         Ok(Dataset { root: root.to_owned(), classes: classes.into_keys().collect(), items, attributes })
     }
+}
+
+/// What [`Dataset::look`] finds.
+pub(super) struct Looked {
+    pub dataset: Option<Dataset>,
+    /// What is listed and could be used as far as the list goes, relative to the root; in a data set, one an item.
+    pub files: Vec<PathBuf>,
+    pub faults: Vec<Error>,
+    pub notes: Vec<String>,
 }

@@ -9,46 +9,47 @@ use medforge_runtime::dicom::Header;
 use rayon::prelude::*;
 
 use super::attributes::{Attributes, MAX_VALUE};
-use super::dataset::{Entry, Split};
-use super::picture;
+use super::dataset::{Entry, Listing};
 use super::progress::Progress;
 use super::splits::check_text;
+use super::{ages, picture};
 use crate::{Error, interrupt};
 
-/// Years of age up to which a band reaches, and its name.
-const BANDS: [(u32, &str); 4] = [(17, "0-17"), (39, "18-39"), (64, "40-64"), (u32::MAX, "65+")];
-
-/// Reads the headers behind `entries`. Where the list has no column for them, the groups become patients; an attribute that the list has stays.
+/// Reads the headers behind the entries of `listing`. Where the list has no column for them (`grouped`), the groups become patients; what is no
+/// DICOM file keeps a group that it has. An attribute that the list has stays. Gives each entry's PatientID, none where it is no DICOM file.
 pub(super) fn complete(
     root: &Path,
     grouped: bool,
-    entries: &mut [Entry],
+    listing: &mut Listing,
     attributes: &mut Attributes,
-) -> Result<(), Error> {
-    let headers = headers(root, entries)?;
+) -> Result<Vec<Option<String>>, Error> {
+    let Listing { entries, faults, .. } = listing;
+    let before = faults.len();
+    let headers = headers(root, entries, faults)?;
+    if faults.len() > before {
+        return Ok(vec![None; entries.len()]);
+    }
     let mut instances: HashMap<&str, &Entry> = HashMap::new();
     for (entry, uid) in stated(entries, &headers, |header| &header.instance) {
         if let Some(first) = instances.insert(uid, entry) {
             let (uid, first, second) = (uid.to_owned(), first.place.clone(), entry.place.clone());
-            return Err(Error::DuplicateInstance { uid, path: entry.path.clone(), first, second });
+            faults.push(Error::DuplicateInstance { uid, path: entry.path.clone(), first, second });
         }
     }
-    match grouped {
-        true => warn_of_straddling(entries, &headers),
-        false => {
-            for (entry, header) in entries.iter_mut().zip(&headers) {
-                let patient = header.as_ref().map_or("", |header| &header.patient);
-                let refuse = |what: String| Error::DataFolder { path: root.join(&entry.path), what };
-                if patient.is_empty() {
-                    let what = format!(
-                        "no PatientID is stated, and {} has no column group to say whose image it is",
-                        entry.place
-                    );
-                    return Err(refuse(what));
-                }
-                check_text("PatientID", patient).map_err(refuse)?;
-                entry.group = patient.to_owned();
+    for (entry, header) in entries.iter_mut().zip(&headers).filter(|_| !grouped) {
+        if header.is_none() && !entry.group.is_empty() {
+            continue;
+        }
+        let patient = header.as_ref().map_or("", |header| &header.patient);
+        let usable = match patient.is_empty() {
+            false => check_text("PatientID", patient),
+            true => {
+                Err(format!("no PatientID is stated, and {} has no column group to say whose image it is", entry.place))
             }
+        };
+        match usable {
+            Ok(()) => entry.group = patient.to_owned(),
+            Err(what) => faults.push(Error::DataFolder { path: root.join(&entry.path), what }),
         }
     }
     if headers.iter().any(Option::is_some) {
@@ -60,18 +61,26 @@ pub(super) fn complete(
             }
         }
     }
-    Ok(())
+    Ok(headers.into_iter().map(|header| header.map(|header| header.patient)).collect())
 }
 
-fn headers(root: &Path, entries: &[Entry]) -> Result<Vec<Option<Header>>, Error> {
+/// The headers of those that are DICOM files; what cannot be read goes to `faults`.
+fn headers(root: &Path, entries: &[Entry], faults: &mut Vec<Error>) -> Result<Vec<Option<Header>>, Error> {
     let progress = Progress::new("headers", entries.len());
     let header = |entry: &Entry| {
         interrupt::check()?;
-        let header = picture::header(&root.join(&entry.path))?;
+        let header = picture::header(&root.join(&entry.path));
         progress.step();
         Ok(header)
     };
-    entries.par_iter().map(header).collect()
+    let read: Vec<Result<Option<Header>, Error>> = entries.par_iter().map(header).collect::<Result<_, Error>>()?;
+    let kept = |header: Result<Option<Header>, Error>| {
+        header.unwrap_or_else(|fault| {
+            faults.push(fault);
+            None
+        })
+    };
+    Ok(read.into_iter().map(kept).collect())
 }
 
 /// The entries whose header states a value, each with it.
@@ -84,27 +93,29 @@ fn stated<'a>(
     all.filter(|(_, value)| !value.is_empty())
 }
 
-/// The list's groups are believed, for patients may have been renamed; but a patient on both sides is worth a look.
-fn warn_of_straddling(entries: &[Entry], headers: &[Option<Header>]) {
-    let mut seen: HashMap<&str, (Split, &Entry)> = HashMap::new();
-    for (entry, patient) in stated(entries, headers, |header| &header.patient) {
-        let (split, first) = *seen.entry(patient).or_insert((entry.split, entry));
-        if split != entry.split {
-            log::warn!(
+/// What there is to say of a patient (as [`complete`] gives them) on both sides under different groups. The list's groups are believed, for patients
+/// may have been renamed; but that is worth a look.
+pub(super) fn straddling(entries: &[Entry], patients: &[Option<String>]) -> Option<String> {
+    let mut seen: HashMap<&str, &Entry> = HashMap::new();
+    for (entry, patient) in entries.iter().zip(patients) {
+        let Some(patient) = patient.as_deref().filter(|patient| !patient.is_empty()) else { continue };
+        let first = *seen.entry(patient).or_insert(entry);
+        // A group on both sides is refused elsewhere.
+        if first.split != entry.split && first.group != entry.group {
+            return Some(format!(
                 "PatientID {patient:?} is in both splits, under other groups ({} and {}); if it is one person, results will look better than they are",
-                first.place,
-                entry.place
-            );
-            return;
+                first.place, entry.place
+            ));
         }
     }
+    None
 }
 
 /// A header's value of the attribute `name`, within the limits of attributes.
 fn value(header: &Header, name: &str) -> String {
     let stated = match name {
         "PatientSex" => &header.sex,
-        "PatientAge" => band(&header.age),
+        "PatientAge" => ages::of_dicom(&header.age).unwrap_or_default(),
         "Manufacturer" => &header.manufacturer,
         _ => &header.institution,
     };
@@ -116,20 +127,6 @@ fn value(header: &Header, name: &str) -> String {
         value.push(c);
     }
     value
-}
-
-/// The band of an age such as `034Y` or `007M` (PS3.5, table 6.2-1, AS); empty where it is none.
-fn band(age: &str) -> &'static str {
-    let Some((number, unit)) = age.split_at_checked(3) else { return "" };
-    let Ok(number) = number.parse::<u16>() else { return "" };
-    let years = match unit {
-        "Y" => u32::from(number),
-        "M" => u32::from(number) / 12,
-        "W" => u32::from(number) * 7 / 365,
-        "D" => u32::from(number) / 365,
-        _ => return "",
-    };
-    BANDS.iter().find(|(last, _)| years <= *last).map_or("", |(_, name)| name)
 }
 
 #[cfg(test)]

@@ -11,16 +11,16 @@ use sha2::{Digest, Sha256};
 use super::dataset::{Entry, Split};
 use crate::Error;
 
-/// The part of all groups, or of a class's files, that becomes the test split.
+/// The part of all groups that becomes the test split.
 const TEST_FRACTION: f64 = 0.3;
 
 /// What is below it is tested on.
-pub(super) fn threshold() -> u64 {
+fn threshold() -> u64 {
     (TEST_FRACTION * 2f64.powi(64)) as u64
 }
 
 /// The first eight bytes of a name's SHA-256.
-pub(super) fn rank(name: &str) -> u64 {
+fn rank(name: &str) -> u64 {
     let mut head = [0; 8];
     head.copy_from_slice(&Sha256::digest(name.as_bytes())[..8]);
     u64::from_be_bytes(head)
@@ -33,7 +33,7 @@ struct Group {
     classes: Vec<usize>,
 }
 
-/// Gives every entry of the list `file` the split of its group.
+/// Gives every entry of the list or folder `file` the split of its group.
 pub(super) fn by_group(file: &Path, entries: &mut [Entry]) -> Result<(), Error> {
     let mut names: Vec<&str> = entries.iter().map(|entry| entry.class.as_str()).collect();
     names.sort_unstable();

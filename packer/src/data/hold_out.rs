@@ -81,11 +81,17 @@ mod tests {
             for group in 0..count {
                 for image in 0..5 {
                     let path = PathBuf::from(format!("{label}-{group}-{image}.png"));
-                    items.push(Item { path, label, group: format!("{label}-{group}"), split: Split::Train });
+                    items.push(Item {
+                        path,
+                        label,
+                        group: format!("{label}-{group}"),
+                        split: Split::Train,
+                        validation: false,
+                    });
                 }
             }
             let path = PathBuf::from(format!("{label}-test.png"));
-            items.push(Item { path, label, group: format!("{label}-test"), split: Split::Test });
+            items.push(Item { path, label, group: format!("{label}-test"), split: Split::Test, validation: false });
         }
         let classes = (0..groups.len()).map(|c| format!("class {c}")).collect();
         Dataset { root: PathBuf::from("x"), classes, items, attributes: Vec::new() }

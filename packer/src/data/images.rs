@@ -1,6 +1,6 @@
 //! Pixels of a data set's images, decoded, resized and cropped once, kept as bytes; batches are normalised when they are asked for.
 //!
-//! Refused: an image that does not decode, a file or image over the limits, more images than memory holds.
+//! Refused: images that do not decode (all are named), a file or image over the limits, more images than memory holds.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::augment::{Augment, Draw};
 use super::condensed::Condensed;
 use super::dataset::Dataset;
 use super::npz;
-use super::picture::decode;
+use super::picture::{decode, size};
 use super::progress::Progress;
 use crate::{Error, interrupt};
 
@@ -34,6 +34,35 @@ pub struct Images {
     labels: Vec<usize>,
     groups: Vec<usize>,
     colours: Vec<Colour>,
+    cut: f64,
+}
+
+impl Dataset {
+    /// Looks at the headers of the files of the items `indices`, decodes no pixel, and gives the share of the images' area that the crop of
+    /// `preprocessing` leaves away; none where no header says how large an image is.
+    ///
+    /// # Errors
+    /// All files that loading would refuse for what their headers say.
+    pub fn headers(&self, indices: &[usize], preprocessing: &Preprocessing) -> Result<Option<f64>, Error> {
+        if self.root.is_file() {
+            return Ok(None);
+        }
+        let progress = Progress::new("headers", indices.len());
+        let size = |&index: &usize| {
+            interrupt::check()?;
+            progress.step();
+            Ok(size(&self.root.join(&self.items[index].path)))
+        };
+        let (mut cuts, mut faults) = (Vec::new(), Vec::new());
+        for one in indices.par_iter().map(size).collect::<Result<Vec<_>, Error>>()? {
+            match one {
+                Ok(size) => cuts.extend(size.map(|(width, height)| preprocessing.share_cut(width, height))),
+                Err(fault) => faults.push(fault),
+            }
+        }
+        Error::all(faults)?;
+        Ok((!cuts.is_empty()).then(|| cuts.iter().sum::<f64>() / cuts.len() as f64))
+    }
 }
 
 impl Images {
@@ -51,40 +80,51 @@ impl Images {
         pixels.resize(each * indices.len(), 0);
 
         let progress = Progress::new("images", indices.len());
+        let seen = |original: &RgbImage8| preprocessing.share_cut(original.width(), original.height());
         let prepare = |original: &RgbImage8, path: &Path, slot: &mut [u8]| {
             let resized = preprocessing.resized(&original.view());
             let resized = resized.map_err(|e| Error::TooLarge { path: path.to_owned(), what: e.to_string() })?;
             slot.copy_from_slice(resized.data());
             progress.step();
-            Ok(Colour::of(original.data()))
+            Ok((Colour::of(original.data()), seen(original)))
         };
-        let colours = match dataset.root.is_file() {
+        let looked: Vec<(Colour, f64)> = match dataset.root.is_file() {
             true => {
                 let paths: Vec<&Path> = indices.iter().map(|&i| dataset.items[i].path.as_path()).collect();
-                let mut colours = vec![Colour::of(&[]); indices.len()];
+                let mut looked = vec![(Colour::of(&[]), 0.0); indices.len()];
                 npz::images(&dataset.root, &paths, |chunk| {
                     let prepared = chunk.par_iter().map(|(place, original)| {
                         let mut slot = vec![0; each];
                         Ok((*place, prepare(original, &dataset.root, &mut slot)?, slot))
                     });
-                    for (place, colour, slot) in prepared.collect::<Result<Vec<_>, Error>>()? {
+                    for (place, found, slot) in prepared.collect::<Result<Vec<_>, Error>>()? {
                         pixels[place * each..][..each].copy_from_slice(&slot);
-                        colours[place] = colour;
+                        looked[place] = found;
                     }
                     Ok(())
                 })?;
-                colours
+                looked
             }
             false => {
                 let slots = pixels.par_chunks_exact_mut(each).zip(indices);
-                let colours = slots.map(|(slot, &index)| {
+                let looked = slots.map(|(slot, &index)| {
                     interrupt::check()?;
                     let path = dataset.root.join(&dataset.items[index].path);
-                    prepare(&decode(&path)?, &path, slot)
+                    Ok(decode(&path).and_then(|original| prepare(&original, &path, slot)))
                 });
-                colours.collect::<Result<_, Error>>()?
+                // All that do not decode are named, not the first alone.
+                let (mut found, mut faults) = (Vec::with_capacity(indices.len()), Vec::new());
+                for one in looked.collect::<Result<Vec<Result<_, Error>>, Error>>()? {
+                    match one {
+                        Ok(one) => found.push(one),
+                        Err(fault) => faults.push(fault),
+                    }
+                }
+                Error::all(faults)?;
+                found
             }
         };
+        let cut = looked.iter().map(|(_, cut)| cut).sum::<f64>() / looked.len().max(1) as f64;
 
         let mut names: Vec<&str> = indices.iter().map(|&i| dataset.items[i].group.as_str()).collect();
         let group_of = |names: &[&str], name: &str| names.partition_point(|n| *n < name);
@@ -96,7 +136,8 @@ impl Images {
             pixels,
             labels: indices.iter().map(|&i| dataset.items[i].label).collect(),
             groups: indices.iter().map(|&i| group_of(&names, &dataset.items[i].group)).collect(),
-            colours,
+            colours: looked.into_iter().map(|(colour, _)| colour).collect(),
+            cut,
         })
     }
 
@@ -110,6 +151,7 @@ impl Images {
             pixels: pixels.concat(),
             labels: set.classes(),
             groups: (0..set.len()).collect(),
+            cut: 0.0,
         }
     }
 
@@ -141,6 +183,11 @@ impl Images {
     /// The colour statistics of each original image.
     pub fn colours(&self) -> &[Colour] {
         &self.colours
+    }
+
+    /// The share of the images' area that the crop leaves away, on average over the images.
+    pub fn cut(&self) -> f64 {
+        self.cut
     }
 
     /// One image after resize and crop: height x width x RGB bytes.

@@ -1,5 +1,5 @@
 //! MedMNIST's files: one `.npz` of the arrays `train_images`, `train_labels`, `test_images`, `test_labels` and, beside the training part,
-//! `val_images` and `val_labels` (Yang et al. 2023, "MedMNIST v2"). Images are 8 bits, [N, H, W] or [N, H, W, 3]; labels are whole numbers.
+//! `val_images` and `val_labels` (Yang et al. 2023, "MedMNIST v2"), its validation part. Images are 8 bits, [N, H, W] or [N, H, W, 3]; labels are whole numbers.
 //!
 //! Nothing in such a file says which images come from one patient: every image is its own group, and a warning says so.
 //! Refused: arrays that are missing, of another type, shape or length; volumes; several labels an image.
@@ -14,11 +14,12 @@ use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use super::dataset::{Entry, Split};
+use super::dataset::{Entry, Listing};
+use super::part::Part;
 use crate::{Error, interrupt};
 
-/// The parts of a file. What MedMNIST calls `val` is training data: it is held out with `--validation`, not by the file.
-const PARTS: [(&str, Split); 3] = [("train", Split::Train), ("val", Split::Train), ("test", Split::Test)];
+/// The parts of a file.
+const PARTS: [(&str, Part); 3] = [("train", Part::Train), ("val", Part::Validation), ("test", Part::Test)];
 /// Pixels along a side.
 const MAX_SIDE: u64 = 4096;
 const MAX_IMAGES: u64 = 10_000_000;
@@ -26,10 +27,10 @@ const MAX_IMAGES: u64 = 10_000_000;
 const CHUNK: usize = 256;
 
 /// Every image of `file`, with its class, the label's number.
-pub(super) fn read(file: &Path) -> Result<Vec<Entry>, Error> {
+pub(super) fn read(file: &Path) -> Result<Listing, Error> {
     let mut archive = Archive::open(file)?;
     let mut labelled = Vec::new();
-    for (part, split) in PARTS {
+    for (part, kind) in PARTS {
         if part == "val" && !archive.has("val_images") {
             continue;
         }
@@ -39,25 +40,26 @@ pub(super) fn read(file: &Path) -> Result<Vec<Entry>, Error> {
             let what = format!("{part}_images has {} images and {part}_labels {} labels", shape.images, labels.len());
             return Err(archive.refuse(what));
         }
-        labelled.push((part, split, labels));
+        labelled.push((part, kind, labels));
     }
     let largest = labelled.iter().flat_map(|(_, _, labels)| labels).max().copied().unwrap_or(0);
     let width = largest.to_string().len();
-    log::warn!(
+    let note = format!(
         "{}: the file says nothing of patients, so every image counts as its own; if patients have several images, results will look \
          better than they are",
         file.display()
     );
-    let entries = labelled.into_iter().flat_map(|(part, split, labels)| {
+    let entries = labelled.into_iter().flat_map(|(part, kind, labels)| {
         labels.into_iter().enumerate().map(move |(row, label)| Entry {
             path: PathBuf::from(format!("{part}/{row}")),
             class: format!("{label:0width$}"),
             group: format!("{part}/{row}"),
-            split,
+            split: kind.split(),
+            validation: kind == Part::Validation,
             place: format!("{}, {part}_images, image {row}", file.display()),
         })
     });
-    Ok(entries.collect())
+    Ok(Listing { entries: entries.collect(), notes: vec![note], ..Listing::default() })
 }
 
 /// Hands on the images at `paths` (as [`read`] names them), some at a time, each with its place in `paths`.

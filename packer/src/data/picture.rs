@@ -1,4 +1,4 @@
-//! Image files by what they are: PNG, JPEG or DICOM.
+//! Image files by what they are: PNG, JPEG, TIFF or DICOM.
 //!
 //! Refused: what the runtime's decoders refuse, and DICOM files of several frames, for a label names one image.
 
@@ -12,14 +12,20 @@ use medforge_runtime::image::{self, RgbImage8};
 use super::images::MAX_FILE;
 use crate::{Error, output};
 
-/// Decodes the image file at `path`. Files named .png, .jpg or .jpeg are that; others are DICOM if they begin as DICOM Part 10 does.
+/// How the names of files end that are read as images.
+pub(super) const ENDINGS: [&str; 11] =
+    ["png", "jpg", "jpeg", "jpe", "jfif", "tif", "tiff", "dcm", "dicom", "dic", "ima"];
+/// Of these, those of no DICOM file.
+const PLAIN: [&str; 7] = ["png", "jpg", "jpeg", "jpe", "jfif", "tif", "tiff"];
+
+/// Decodes the image file at `path`. Files named as PNG, JPEG or TIFF are that; others are DICOM if they begin as DICOM Part 10 does.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::TooLarge`], and what the module's head says is refused.
 pub fn decode(path: &Path) -> Result<RgbImage8, Error> {
     let bytes = output::read_file(path, MAX_FILE)?;
     let name = path.display().to_string();
-    if is_named(path, &["png", "jpg", "jpeg"]) || !is_part_10(&bytes) {
+    if is_named(path, &PLAIN) || !is_part_10(&bytes) {
         return Ok(image::decode(&bytes, &name)?);
     }
     let file = dicom::read(&bytes, &name)?;
@@ -30,9 +36,30 @@ pub fn decode(path: &Path) -> Result<RgbImage8, Error> {
     })?)
 }
 
-/// The header of a DICOM file; none of a PNG or JPEG.
+/// Width and height of the image file at `path` (none of a DICOM file), of which no pixel is decoded.
+///
+/// # Errors
+/// As [`decode`], where the file's header says already that it is refused.
+pub(super) fn size(path: &Path) -> Result<Option<(u32, u32)>, Error> {
+    let bytes = output::read_file(path, MAX_FILE)?;
+    let name = path.display().to_string();
+    if is_named(path, &PLAIN) || !is_part_10(&bytes) {
+        return Ok(Some(image::size(&bytes, &name)?));
+    }
+    check_frames(&name, dicom::read(&bytes, &name)?.frames())?;
+    Ok(None)
+}
+
+/// Whether the file at `path` begins as DICOM Part 10 does.
+pub(super) fn begins_as_dicom(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = |file: File| file.take(132).read_to_end(&mut start).is_ok();
+    path.is_file() && File::open(path).is_ok_and(read) && is_part_10(&start)
+}
+
+/// The header of a DICOM file; none of another.
 pub(super) fn header(path: &Path) -> Result<Option<Header>, Error> {
-    if is_named(path, &["png", "jpg", "jpeg"]) {
+    if is_named(path, &PLAIN) {
         return Ok(None);
     }
     let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
@@ -47,7 +74,8 @@ pub(super) fn header(path: &Path) -> Result<Option<Header>, Error> {
     Ok(Some(header))
 }
 
-fn is_named(path: &Path, endings: &[&str]) -> bool {
+/// Whether the name of `path` ends with one of `endings`, in any letter case.
+pub(super) fn is_named(path: &Path, endings: &[&str]) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     extension.is_some_and(|extension| endings.iter().any(|ending| extension.eq_ignore_ascii_case(ending)))
 }

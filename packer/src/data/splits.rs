@@ -1,15 +1,18 @@
-//! Reads `splits.csv` or `labels.csv`: one image a row, with the columns path, label, group and split (train or test). labels.csv may leave group and
-//! split away: then a group is the PatientID of DICOM files, and whole groups are divided. Further columns are attributes.
+//! Reads `splits.csv` or `labels.csv`: one image a row, with the columns path, label, group and split (train, val or test, or another common name of
+//! these). labels.csv may leave group and split away: then a group is the PatientID of DICOM files, and whole groups are divided. Further columns are
+//! attributes. Between fields stands a comma, a semicolon, a tab or a bar.
 //!
-//! Refused, naming the row: a missing column or field, another split word, a path that is absolute, holds `..`, links out of the
+//! Refused, naming the row, all of them at once: a missing field, another split word, a path that is absolute, holds `..`, links out of the
 //! folder, is not there or was named before, and text that is not UTF-8 or holds control characters.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-use super::attributes::{Attribute, Attributes};
-use super::dataset::{Entry, Split};
+use super::attributes::Attributes;
+use super::columns::{Columns, FIELDS, Places};
+use super::dataset::{Entry, Listing};
+use super::part::Part;
 use super::{dicom, divide};
 use crate::Error;
 
@@ -17,7 +20,8 @@ use crate::Error;
 const MAX_FILE: u64 = 1 << 28;
 /// The longest label or group, in bytes.
 const MAX_NAME: usize = 200;
-const COLUMNS: [&str; 4] = ["path", "label", "group", "split"];
+/// Rows that cannot be used and are named; after them nothing more is read.
+const MAX_FAULTS: usize = 10_000;
 
 /// The list that a folder has, if it has one: splits.csv, else labels.csv.
 pub(super) fn file_of(root: &Path) -> Option<PathBuf> {
@@ -26,57 +30,76 @@ pub(super) fn file_of(root: &Path) -> Option<PathBuf> {
 }
 
 /// The rows of `file`, with every path checked to be a file inside `root`, and what else is known of them.
-pub(super) fn read(root: &Path, file: &Path) -> Result<(Vec<Entry>, Vec<Attribute>), Error> {
+pub(super) fn read(root: &Path, file: &Path, columns: &Columns) -> Result<Listing, Error> {
     let size = fs::metadata(file).map_err(|e| Error::io(file, e))?.len();
     if size > MAX_FILE {
         let what = format!("{size} bytes is too large for a list of images; the limit is {MAX_FILE}");
         return Err(Error::TooLarge { path: file.to_owned(), what });
     }
     let bytes = fs::read(file).map_err(|e| Error::io(file, e))?;
-    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(bytes);
-    let mut attributes = Attributes::default();
-    let header = reader.headers().map_err(|e| csv_error(file, e))?;
     let in_header = |what: String| Error::SplitsRow { file: file.to_owned(), row: 1, what };
-    let columns = columns(header, if file.ends_with("labels.csv") { 2 } else { 4 }).map_err(in_header)?;
-    let mut others = Vec::new();
-    for (column, name) in header.iter().enumerate().filter(|(_, name)| !name.is_empty() && !COLUMNS.contains(name)) {
-        attributes.begin(name).map_err(in_header)?;
-        others.push(column);
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(in_header("the list is in UTF-16; save it as CSV in UTF-8".into()));
     }
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    let needed = if file.ends_with("labels.csv") { 2 } else { 4 };
+    let (delimiter, header, places) = columns.of_header(text, needed).map_err(in_header)?;
+    let mut attributes = Attributes::default();
+    for (column, name) in
+        header.iter().enumerate().filter(|(at, name)| !name.is_empty() && !places.contains(&Some(*at)))
+    {
+        attributes.begin(name, column);
+    }
+    let mut listing = Listing::default();
     let mut folder = Folder::open(root)?;
-    let mut entries = Vec::new();
-    for record in reader.records() {
-        let record = record.map_err(|e| csv_error(file, e))?;
-        let row = record.position().map_or(0, csv::Position::line);
-        let refuse = |what: String| Error::SplitsRow { file: file.to_owned(), row, what };
-        let mut fields = [""; 4];
-        for ((field, column), name) in fields.iter_mut().zip(columns).zip(COLUMNS) {
-            let Some(column) = column else { continue };
-            *field = record.get(column).unwrap_or_default();
-            check_text(name, field).map_err(refuse)?;
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter).from_reader(text);
+    for record in reader.byte_records() {
+        if listing.faults.len() == MAX_FAULTS {
+            break;
         }
-        let [path, label, group, split] = fields;
-        let split = match split {
-            "test" => Split::Test,
-            "train" => Split::Train,
-            // No column: divided below.
-            "" => Split::Train,
-            other => return Err(refuse(format!("split is {other:?}; it must be train or test"))),
-        };
-        for (number, &column) in others.iter().enumerate() {
-            attributes.push(number, record.get(column).unwrap_or_default()).map_err(refuse)?;
+        let entry = record.map_err(|e| csv_error(file, e)).and_then(|record| {
+            let row = record.position().map_or(0, csv::Position::line);
+            let entry = entry(&record, row, places, file, &mut folder)?;
+            attributes.push(row, |column| record.get(column).unwrap_or_default());
+            Ok(entry)
+        });
+        match entry {
+            Ok(entry) => listing.entries.push(entry),
+            Err(fault) => listing.faults.push(fault),
         }
-        let place = format!("{}, row {row}", file.display());
-        let path = folder.check(Path::new(path), &place)?;
-        entries.push(Entry { path, class: label.to_owned(), group: group.to_owned(), split, place });
     }
-    let [_, _, group, split] = columns.map(|column| column.is_some());
-    dicom::complete(root, group, &mut entries, &mut attributes)?;
-    if !split {
-        divide::by_group(file, &mut entries)?;
+    let [_, _, grouped, divided] = places.map(|place| place.is_some());
+    let patients = dicom::complete(root, grouped, &mut listing, &mut attributes)?;
+    if !divided && listing.faults.is_empty() && !listing.entries.is_empty() {
+        divide::by_group(file, &mut listing.entries)?;
     }
-    Ok((entries, attributes.finish()))
+    listing.notes.extend(dicom::straddling(&listing.entries, &patients));
+    listing.attributes = attributes.finish();
+    Ok(listing)
+}
+
+/// One row.
+fn entry(record: &csv::ByteRecord, row: u64, places: Places, file: &Path, folder: &mut Folder) -> Result<Entry, Error> {
+    let refuse = |what: String| Error::SplitsRow { file: file.to_owned(), row, what };
+    let mut fields = [""; 4];
+    for ((field, place), name) in fields.iter_mut().zip(places).zip(FIELDS) {
+        let Some(place) = place else { continue };
+        let bytes = record.get(place).unwrap_or_default();
+        *field = std::str::from_utf8(bytes).map_err(|_| refuse(format!("{name} is not UTF-8")))?;
+        check_text(name, field).map_err(refuse)?;
+    }
+    let [path, label, group, split] = fields;
+    let part = match (split, Part::of(split)) {
+        (_, Some(part)) => part,
+        // No column: divided later.
+        ("", None) => Part::Train,
+        (other, None) => return Err(refuse(format!("split is {other:?}; it must be train, val or test"))),
+    };
+    let place = format!("{}, row {row}", file.display());
+    let path = folder.check(Path::new(path), &place)?;
+    let (class, group, split, validation) =
+        (label.to_owned(), group.to_owned(), part.split(), part == Part::Validation);
+    Ok(Entry { path, class, group, split, validation, place })
 }
 
 /// Why `text` cannot be a label, a group or a path.
@@ -132,27 +155,9 @@ impl Folder {
     }
 }
 
-/// Where the four columns stand, of which the first `needed` must.
-fn columns(header: &csv::StringRecord, needed: usize) -> Result<[Option<usize>; 4], String> {
-    let mut columns = [None; 4];
-    for (number, (column, name)) in columns.iter_mut().zip(COLUMNS).enumerate() {
-        let mut found = header.iter().enumerate().filter(|(_, h)| *h == name).map(|(i, _)| i);
-        *column = found.next();
-        if column.is_none() && number < needed {
-            let names = if needed == 4 { "path, label, group and split" } else { "path and label" };
-            return Err(format!("column {name} is missing; the header must name {names}"));
-        }
-        if found.next().is_some() {
-            return Err(format!("column {name} is there twice"));
-        }
-    }
-    Ok(columns)
-}
-
 fn csv_error(file: &Path, error: csv::Error) -> Error {
     let row = error.position().map_or(1, csv::Position::line);
     let what = match error.kind() {
-        csv::ErrorKind::Utf8 { .. } => "the text is not UTF-8".to_owned(),
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
             format!("{len} fields where the header has {expected_len}")
         }

@@ -7,12 +7,13 @@ use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Si
 
 use super::*;
 use crate::Error;
+use crate::eval::Division;
 
 /// A folder with empty files (nothing decodes them here) and a splits.csv.
-struct Place(tempfile::TempDir);
+pub(super) struct Place(tempfile::TempDir);
 
 impl Place {
-    fn new(files: &[&str]) -> Self {
+    pub(super) fn new(files: &[&str]) -> Self {
         let place = Place(tempfile::tempdir().unwrap());
         for file in files {
             let path = place.root().join(file);
@@ -22,7 +23,7 @@ impl Place {
         place
     }
 
-    fn root(&self) -> &Path {
+    pub(super) fn root(&self) -> &Path {
         self.0.path()
     }
 
@@ -31,7 +32,7 @@ impl Place {
         self
     }
 
-    fn refusal(&self) -> (Error, String) {
+    pub(super) fn refusal(&self) -> (Error, String) {
         let error = Dataset::open(self.root()).unwrap_err();
         let text = error.to_string();
         (error, text)
@@ -71,23 +72,87 @@ fn further_columns_are_attributes_within_limits() {
     // What has no name, as the index that other programs write, is no attribute; nothing stated is a value.
     let data = Dataset::open(rows(",site", "7,").root()).unwrap();
     assert_eq!(data.attributes.iter().map(|a| (a.name.as_str(), &*a.values[3])).collect::<Vec<_>>(), [("site", "")]);
-    for (header, value, word, row) in [
-        (columns(33), vec!["v"; 33].join(","), "more than 32 columns", 1),
-        ("site,site".into(), "a,b".into(), "column site is there twice", 1),
-        ("s\u{7}".into(), "a".into(), "control character", 1),
-        ("x".repeat(65), "a".into(), "65 bytes long", 1),
-        ("note".into(), "ä".repeat(33), "note is 66 bytes long; the limit is 64", 2),
-        ("note".into(), "a\u{1b}[2J".into(), "control character", 2),
+    // What cannot be used is refused where it is asked for, and nowhere else.
+    for (header, value, by, word) in [
+        (columns(33), vec!["v"; 33].join(","), "c32", "only the first 32 columns"),
+        ("site,site".into(), "a,b".into(), "site", "column site is there twice"),
+        ("note,site".into(), format!("{},b", "ä".repeat(33)), "note", "row 2: note is 66 bytes long; the limit is 64"),
+        ("note,site".into(), "a\u{1b}[2J,b".into(), "note", "control character"),
     ] {
-        let (error, text) = rows(&header, &value).refusal();
-        assert!(matches!(error, Error::SplitsRow { row: at, .. } if at == row) && text.contains(word), "{text}");
+        let data = Dataset::open(rows(&header, &value).root()).unwrap();
+        let fault = |name: &str| data.attributes.iter().find(|a| a.name == name).and_then(|a| a.fault.clone());
+        assert!(fault(by).is_some_and(|fault| fault.contains(word)), "{:?}", fault(by));
+        let text = Division::new(&data, &[0], by).err().unwrap().to_string();
+        assert!(text.contains("--by") && text.contains(word), "{text}");
+        if header.starts_with("note") {
+            assert_eq!(&*data.attributes[1].values[0], "b");
+        }
     }
+    for header in ["s\u{7}".to_owned(), "x".repeat(65)] {
+        assert!(Dataset::open(rows(&header, "a").root()).unwrap().attributes.is_empty());
+    }
+}
+
+#[test]
+fn ages_of_a_list_are_told_in_bands() {
+    let mut text = String::from("path,label,group,split,Age,age_group\n");
+    GOOD.lines().zip(["34", "71,5", "unknown", "034Y"]).for_each(|(row, age)| text += &format!("{row},\"{age}\",3\n"));
+    let place = Place::new(&FOUR);
+    fs::write(place.root().join("splits.csv"), text).unwrap();
+    let data = Dataset::open(place.root()).unwrap();
+    let values = |i: usize| data.attributes[i].values.iter().map(|v| v.to_string()).collect::<Vec<_>>();
+    assert_eq!(values(0), ["18-39", "65+", "unknown", "18-39"]);
+    assert_eq!(values(1), ["3"; 4]);
+}
+
+#[test]
+fn lists_of_other_programs_are_read_under_other_names() {
+    let place = Place::new(&FOUR);
+    let rows = "\u{feff}Case;File;Diagnosis;Fold;Comment\r\np1;a/1.png;x;Training;\"long; text\"\r\np2;a/2.png;x;TEST;\r\n\
+                p3;b/1.png;y;val;\r\np4;b/2.png;y;Testing;\r\np5;b/3.png;y;train;\r\np6;a/3.png;x;validation;\r\n";
+    fs::write(place.root().join("a/3.png"), b"").unwrap();
+    fs::write(place.root().join("b/3.png"), b"").unwrap();
+    let columns = "path=file,label=diagnosis,group=case,split=fold".parse().unwrap();
+    for rows in [rows.to_owned(), rows.replace(';', "\t").replace("long\t text", "long; text")] {
+        fs::write(place.root().join("splits.csv"), rows).unwrap();
+        let data = Dataset::open_with(place.root(), &columns).unwrap();
+        assert_eq!((data.classes.join(" ").as_str(), data.items[0].group.as_str()), ("x y", "p1"));
+        assert_eq!((data.indices(Split::Test), data.stated_parts().unwrap()), (vec![1, 3], (vec![0, 4], vec![2, 5])));
+        assert_eq!(data.attributes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["Comment"]);
+    }
+    let (_, text) = place.refusal();
+    assert!(text.contains("column path is missing") && text.contains("--columns path=NAME"), "{text}");
+    fs::write(place.root().join("splits.csv"), b"\xff\xfep\0a\0").unwrap();
+    assert!(place.refusal().1.contains("UTF-16"));
+    fs::remove_file(place.root().join("splits.csv")).unwrap();
+    let text = Dataset::open_with(place.root(), &columns).unwrap_err().to_string();
+    assert!(text.contains("--columns") && text.contains("no splits.csv"), "{text}");
+}
+
+#[test]
+fn a_patient_in_training_and_in_validation_is_refused() {
+    let (error, text) = Place::new(&FOUR).listing(&GOOD.replace("p3,train", "p1,val")).refusal();
+    assert!(matches!(error, Error::GroupStraddles { .. }), "{text}");
+    assert!(text.contains("in training (") && text.contains("in validation ("), "{text}");
+}
+
+#[test]
+fn all_rows_that_cannot_be_used_are_named_at_once() {
+    let rows = "a/1.png,a,p1,train\na/9.png,a,p2,test\nb/1.png,,p3,train\n../x,b,p4,test\nb/2.png,b,p5,no\n";
+    let (error, text) = Place::new(&FOUR).listing(rows).refusal();
+    assert!(matches!(&error, Error::Faults { faults } if faults.len() == 4), "{text}");
+    for word in ["4 faults", "row 3", "a/9.png", "row 4", "label is empty", "row 5", "leaves", "row 6", "\"no\""] {
+        assert!(text.contains(word), "{word}: {text}");
+    }
+    let many: String = (0..30).map(|i| format!("a/{i}.jpg,a,p{i},train\n")).collect();
+    let text = Place::new(&FOUR).listing(&many).refusal().1;
+    assert!(text.contains("30 faults") && text.contains("and 10 more"), "{text}");
 }
 
 #[test]
 fn rows_that_cannot_be_read_are_named() {
     for (rows, word, row) in [
-        ("a/1.png,a,p1,validation\n", "must be train or test", 2),
+        ("a/1.png,a,p1,fold 1\n", "must be train, val or test", 2),
         ("a/1.png,a,p1,train\na/2.png,a\n", "2 fields where the header has 4", 3),
         ("a/1.png,,p1,train\n", "label is empty", 2),
         ("a/1.png,a,,train\n", "group is empty", 2),
@@ -315,6 +380,9 @@ fn an_image_that_does_not_decode_is_named() {
         let text = Images::load(&data, &[0, 1, 2], &preprocessing()).err().unwrap().to_string();
         assert!(text.contains("a/2.png"), "{text}");
     }
+    fs::write(place.root().join(FOUR[2]), b"").unwrap();
+    let text = Images::load(&data, &[0, 1, 2], &preprocessing()).err().unwrap().to_string();
+    assert!(text.contains("2 faults") && text.contains("a/2.png") && text.contains("b/1.png"), "{text}");
     fs::remove_file(&file).unwrap();
     assert!(Images::load(&data, &[1], &preprocessing()).err().unwrap().to_string().contains("a/2.png"));
 }
@@ -327,4 +395,28 @@ fn files_over_the_limits_are_refused_unread() {
     assert!(matches!(Images::load(&data, &[0], &preprocessing()), Err(Error::TooLarge { .. })));
     fs::File::create(place.root().join("splits.csv")).unwrap().set_len(1 << 40).unwrap();
     assert!(matches!(Dataset::open(place.root()), Err(Error::TooLarge { .. })));
+}
+
+/// A PNG header of 16 bits a channel without a pixel: all that a dry run needs to see.
+#[test]
+fn headers_tell_what_loading_would_refuse_and_what_is_cut() {
+    let (place, data) = pictures();
+    let square = Some(Size { height: 8, width: 8 });
+    let cropped = Preprocessing { resize: Resize::ShortestEdge(8), crop: square, ..preprocessing() };
+    assert_eq!(data.headers(&[0, 1], &cropped).unwrap(), Some(0.0));
+    let wide = medforge_runtime::image::RgbImage8::new(vec![7; 64 * 32 * 3], 64, 32).unwrap();
+    fs::write(place.root().join(FOUR[0]), phantom::png(&wide).unwrap()).unwrap();
+    // Half of the columns are seen of one of two.
+    assert_eq!(data.headers(&[0, 1], &cropped).unwrap(), Some(0.25));
+    assert_eq!(Images::load(&data, &[0, 1], &cropped).unwrap().cut(), 0.25);
+    assert_eq!(data.headers(&[0, 1], &preprocessing()).unwrap(), Some(0.0), "squeezed, and all of it seen");
+    let mut deep = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x04\0\0\0\x04\x10\0\0\0\0".to_vec();
+    deep.extend(crc32fast::hash(&deep[12..29]).to_be_bytes());
+    deep.extend(b"\0\0\0\0IDAT");
+    deep.extend(crc32fast::hash(b"IDAT").to_be_bytes());
+    for file in [FOUR[1], FOUR[3]] {
+        fs::write(place.root().join(file), &deep).unwrap();
+    }
+    let text = data.headers(&[0, 1, 2, 3], &cropped).unwrap_err().to_string();
+    assert!(text.contains("2 faults") && text.contains("a/2.png: 16 bits a channel"), "{text}");
 }

@@ -75,7 +75,7 @@ impl<'a> Division<'a> {
     /// Divides the items `indices` of `data` by the attribute `by`.
     ///
     /// # Errors
-    /// [`Error::Option`] for an attribute that is not there or has more than 50 values.
+    /// [`Error::Option`] for an attribute that is not there, cannot be used or has more than 50 values.
     pub fn new(data: &'a Dataset, indices: &[usize], by: &'a str) -> Result<Self, Error> {
         let refuse = |what: String| Err(Error::Option { name: "--by", what });
         let Some(attribute) = data.attributes.iter().find(|attribute| attribute.name == by) else {
@@ -85,6 +85,9 @@ impl<'a> Division<'a> {
                 false => format!("{by}: there is no such column; there are {}", names.join(", ")),
             });
         };
+        if let Some(fault) = &attribute.fault {
+            return refuse(fault.clone());
+        }
         let mut values: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (place, &index) in indices.iter().enumerate() {
             values.entry(&attribute.values[index]).or_default().push(place);

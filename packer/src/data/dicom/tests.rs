@@ -176,27 +176,6 @@ fn headers_are_attributes_unless_a_column_has_the_name() {
 }
 
 #[test]
-fn ages_fall_into_bands() {
-    for (age, expected) in [
-        ("000D", "0-17"),
-        ("017Y", "0-17"),
-        ("018Y", "18-39"),
-        ("216M", "18-39"),
-        ("999W", "18-39"),
-        ("040Y", "40-64"),
-        ("064Y", "40-64"),
-        ("065Y", "65+"),
-        ("999Y", "65+"),
-        ("34", ""),
-        ("abcY", ""),
-        ("034X", ""),
-        ("äöü", ""),
-    ] {
-        assert_eq!(band(age), expected, "{age}");
-    }
-}
-
-#[test]
 fn a_patient_in_two_splits_is_refused_with_both_rows() {
     let rows = "path,label,split\n0.dcm,a,train\n1.dcm,a,test\n2.dcm,b,train\n3.dcm,b,test\n";
     let text = patients(2).with("labels.csv", rows.as_bytes()).refusal();
@@ -275,6 +254,66 @@ fn pixels_are_those_that_a_viewer_shows() {
         assert!(plain.iter().all(|&v| (i32::from(v) - level).abs() <= 1), "{i}: {plain:?} and not {level}");
         assert!(inverted.iter().all(|&v| (255 - level - i32::from(v)).abs() <= 1), "{i}: {inverted:?}");
     }
+}
+
+/// A folder for each class and no list: the same patients as with a labels.csv, on the same sides.
+#[test]
+fn class_folders_are_grouped_by_patient_without_a_list() {
+    let listed = patients(12);
+    let data = Dataset::open(listed.root()).unwrap();
+    let place = patients(12);
+    fs::remove_file(place.root().join("labels.csv")).unwrap();
+    for item in &data.items {
+        let folder = place.root().join(&data.classes[item.label]);
+        fs::create_dir_all(&folder).unwrap();
+        // The ending may be missing, as in what a scanner exports.
+        let name = if item.label == 0 { item.path.clone() } else { item.path.with_extension("") };
+        fs::rename(place.root().join(&item.path), folder.join(name)).unwrap();
+    }
+    let folders = Dataset::open(place.root()).unwrap();
+    let sides = |data: &Dataset| -> BTreeSet<(String, Split)> {
+        data.items.iter().map(|item| (item.group.clone(), item.split)).collect()
+    };
+    assert_eq!((sides(&folders), folders.items.len()), (sides(&data), 24));
+    assert_eq!(folders.attributes.iter().map(|a| a.name.as_str()).next(), Some("PatientSex"));
+
+    // A picture without a header is its own group; a header without a patient is nobody's.
+    fs::write(place.root().join("a/x.png"), b"").unwrap();
+    let mixed = Dataset::open(place.root()).unwrap();
+    assert!(mixed.items.iter().any(|item| item.group == "a/x.png") && mixed.items.len() == 25);
+    fs::write(place.root().join("b/none.dcm"), image(&Said { patient: "", uid: "1.9", ..SAID })).unwrap();
+    assert!(place.refusal().contains("none.dcm: no PatientID is stated"));
+}
+
+#[test]
+fn a_patient_in_both_part_folders_is_refused() {
+    let place = patients(4);
+    fs::remove_file(place.root().join("labels.csv")).unwrap();
+    for (i, to) in ["train/a", "test/a", "train/b", "test/b"].iter().enumerate() {
+        fs::create_dir_all(place.root().join(to)).unwrap();
+        fs::rename(place.root().join(format!("{i}.dcm")), place.root().join(to).join("x.dcm")).unwrap();
+    }
+    let text = place.refusal();
+    assert!(text.contains("P000") && text.contains("train/a/x.dcm") && text.contains("test/a/x.dcm"), "{text}");
+}
+
+#[test]
+fn a_patient_in_both_splits_is_told_of_only_where_the_groups_differ() {
+    let rows = |groups: [&str; 4]| {
+        let sides = ["train", "test", "train", "test"];
+        let row = |i: usize| format!("{i}.dcm,{},{},{}\n", if i < 2 { "a" } else { "b" }, groups[i], sides[i]);
+        format!("path,label,group,split\n{}", (0..4).map(row).collect::<String>())
+    };
+    let notes = |groups| {
+        let place = patients(2).with("splits.csv", rows(groups).as_bytes());
+        let looked = Dataset::look(place.root(), &Default::default()).unwrap();
+        (looked.notes, looked.faults.len())
+    };
+    // 0 and 1 are of P000, 2 and 3 of P001.
+    let (said, faults) = notes(["g0", "g1", "g2", "g3"]);
+    assert!(said.len() == 1 && said[0].contains("P000") && said[0].contains("under other groups"), "{said:?}");
+    assert_eq!(faults, 0);
+    assert_eq!(notes(["g0", "g0", "g2", "g2"]), (vec![], 2));
 }
 
 /// Opening reads no pixels: a file without them is found out when they are wanted.

@@ -14,10 +14,11 @@ fn results(count: usize, score: impl Fn(usize) -> f32, site: impl Fn(usize) -> S
         label: i / 2 % 2,
         group: format!("g{}", i / 2),
         split: Split::Test,
+        validation: false,
     };
     let items: Vec<Item> = (0..count).map(item).collect();
     let values = (0..count).map(|i| Arc::from(site(i))).collect();
-    let attributes = vec![Attribute { name: "site".into(), values }];
+    let attributes = vec![Attribute { name: "site".into(), values, fault: None }];
     let labels: Vec<usize> = items.iter().map(|item| item.label).collect();
     let groups: Vec<usize> = (0..count).map(|i| i / 2).collect();
     let data = Dataset { root: "x".into(), classes: classes.clone(), items, attributes };

@@ -1,0 +1,125 @@
+//! The header of a list: which column is what, under the names that people gave them, and what stands between fields.
+//!
+//! Refused: a column that is needed and missing, or there twice.
+
+use std::str::FromStr;
+
+/// What a list says of an image.
+pub(super) const FIELDS: [&str; 4] = ["path", "label", "group", "split"];
+/// What may stand between the fields of a list.
+const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
+
+/// The names that a list's columns path, label, group and split have; by default these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Columns([Option<String>; 4]);
+
+impl FromStr for Columns {
+    type Err = String;
+
+    /// `path=file,label=diagnosis`: a column of packer's, and the name that it has in the list.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut columns = Columns::default();
+        for pair in text.split(',') {
+            let parts = pair.split_once('=').map(|(field, name)| (field.trim(), name.trim()));
+            let Some((field, name)) = parts.filter(|(_, name)| !name.is_empty()) else {
+                return Err(format!("{pair:?} is not like label=diagnosis"));
+            };
+            let Some(slot) = FIELDS.iter().position(|known| *known == field).map(|i| &mut columns.0[i]) else {
+                return Err(format!("there is no column {field:?}; the columns are {}", FIELDS.join(", ")));
+            };
+            if slot.replace(name.to_owned()).is_some() {
+                return Err(format!("{field} is named twice"));
+            }
+        }
+        Ok(columns)
+    }
+}
+
+/// Where the four columns stand, if they do.
+pub(super) type Places = [Option<usize>; 4];
+
+impl Columns {
+    /// The delimiter of the list that begins with `text`, its header, and where the columns stand, of which the first `needed` must.
+    pub(super) fn of_header(&self, text: &[u8], needed: usize) -> Result<(u8, Vec<String>, Places), String> {
+        let mut all = DELIMITERS.map(|delimiter| (delimiter, header(text, delimiter)));
+        for (delimiter, header) in &mut all {
+            if let Ok(places) = self.places(header, needed) {
+                return Ok((*delimiter, std::mem::take(header), places));
+            }
+        }
+        // What divides the most is what was meant, a comma where nothing does.
+        let most = all.iter().rev().max_by_key(|(_, header)| header.len());
+        let header = most.map(|(_, header)| header.as_slice()).unwrap_or_default();
+        match self.places(header, needed) {
+            Err(what) => Err(what),
+            Ok(_) => Err("the header cannot be read".into()),
+        }
+    }
+
+    fn places(&self, header: &[String], needed: usize) -> Result<Places, String> {
+        let mut places = [None; 4];
+        for (number, (place, field)) in places.iter_mut().zip(FIELDS).enumerate() {
+            let given = self.0[number].as_deref();
+            let name = given.unwrap_or(field);
+            let exact: Vec<usize> = (0..header.len()).filter(|&i| header[i] == name).collect();
+            let alike = || (0..header.len()).filter(|&i| header[i].eq_ignore_ascii_case(name)).collect();
+            let found: Vec<usize> = if exact.is_empty() { alike() } else { exact };
+            *place = found.first().copied();
+            if found.len() > 1 {
+                return Err(format!("column {name} is there twice"));
+            }
+            if place.is_none() && (number < needed || given.is_some()) {
+                let names = if needed == 4 { "path, label, group and split" } else { "path and label" };
+                let have: Vec<&str> = header.iter().take(20).map(String::as_str).collect();
+                return Err(format!(
+                    "column {name} is missing; the header must name {names}, or --columns {field}=NAME say which of {:?} it is",
+                    have.join(", ")
+                ));
+            }
+        }
+        Ok(places)
+    }
+}
+
+/// The first record's fields; what is not UTF-8 in it cannot be asked for.
+fn header(text: &[u8], delimiter: u8) -> Vec<String> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter).from_reader(text);
+    let fields = reader.byte_headers().ok().cloned().unwrap_or_default();
+    fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_named_in_pairs() {
+        let columns: Columns = "path=file, label=diagnosis ,group=patient id".parse().unwrap();
+        let (delimiter, header, places) = columns.of_header(b"file;x;diagnosis;patient id\n1;2;3;4\n", 2).unwrap();
+        assert_eq!((delimiter, header.len(), places), (b';', 4, [Some(0), Some(2), Some(3), None]));
+        for (text, words) in [
+            ("label", "not like label=diagnosis"),
+            ("label=", "not like label=diagnosis"),
+            ("class=x", "there is no column \"class\""),
+            ("label=a,label=b", "label is named twice"),
+        ] {
+            assert!(text.parse::<Columns>().unwrap_err().contains(words), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_between_fields_is_what_makes_the_columns() {
+        for (text, delimiter) in [
+            ("path,label\n", b','),
+            ("path;label;a,b\n", b';'),
+            ("path\tlabel\tnote, more\n", b'\t'),
+            ("Path|LABEL\n", b'|'),
+            ("\"path\";\"label\"\n", b';'),
+        ] {
+            let (found, _, places) = Columns::default().of_header(text.as_bytes(), 2).unwrap();
+            assert_eq!((found, places), (delimiter, [Some(0), Some(1), None, None]), "{text}");
+        }
+        let missing = Columns::default().of_header(b"file;diagnosis\n", 2).unwrap_err();
+        assert!(missing.contains("column path is missing") && missing.contains("file, diagnosis"), "{missing}");
+    }
+}
