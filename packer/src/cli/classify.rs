@@ -10,9 +10,10 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 
 use super::trusted::TrustArgs;
+use crate::data::{self, Picture};
 use crate::eval::GREY;
 use crate::saliency::overlay::overlay;
-use crate::{Error, data, interrupt, output};
+use crate::{Error, interrupt, output};
 
 /// Classify images with a verified bundle
 #[derive(clap::Args)]
@@ -79,18 +80,27 @@ pub fn run(args: Args) -> Result<(), Error> {
     said(&args, &results, routed)
 }
 
-fn said(args: &Args, results: &[Classification], routed: bool) -> Result<(), Error> {
-    match args.json {
-        true => {
-            let all: Value = args.images.iter().zip(results).map(|(path, r)| json(path, r)).collect::<Value>();
-            output::print(&format!("{all:#}\n"))
-        }
-        false => output::print(&table(&args.images, results, routed)),
+/// What was found in an image, and what was odd about its file.
+type Answer = (Classification, Vec<String>);
+
+fn said(args: &Args, answers: &[Answer], routed: bool) -> Result<(), Error> {
+    if args.json {
+        let all: Value = args.images.iter().zip(answers).map(|(path, answer)| json(path, answer)).collect::<Value>();
+        return output::print(&format!("{all:#}\n"));
     }
+    let (mut results, mut noted) = (Vec::new(), Vec::new());
+    for (path, (result, notes)) in args.images.iter().zip(answers) {
+        results.push(result);
+        noted.extend(notes.iter().map(|note| format!("{}: {note}", path.display())));
+    }
+    output::print(&table(&args.images, &results, routed))?;
+    noted.iter().for_each(|line| log::warn!("{line}"));
+    Ok(())
 }
 
-fn classify(classifier: &Classifier, path: &Path, task: Option<&str>) -> Result<Classification, Error> {
-    Ok(classifier.classify(data::decode(path)?.view(), task)?)
+fn classify(classifier: &Classifier, path: &Path, task: Option<&str>) -> Result<Answer, Error> {
+    let Picture { image, notes } = data::decode(path)?;
+    Ok((classifier.classify(image.view(), task)?, notes))
 }
 
 /// Classifies the image at `path` and writes where the answer comes from to `file`.
@@ -100,17 +110,17 @@ fn explain(
     path: &Path,
     args: &Args,
     file: &Path,
-) -> Result<Classification, Error> {
-    let (picture, task) = (data::decode(path)?, args.task.as_deref());
-    let (result, map) = classifier.explain(picture.view(), task, &Selection::Default, &Cancel::default())?;
-    let seen = preprocessing.resized(&picture.view())?;
+) -> Result<Answer, Error> {
+    let (Picture { image, notes }, task) = (data::decode(path)?, args.task.as_deref());
+    let (result, map) = classifier.explain(image.view(), task, &Selection::Default, &Cancel::default())?;
+    let seen = preprocessing.resized(&image.view())?;
     let grey = vec![GREY; seen.data().len()];
     let under = if args.with_images { seen.data() } else { &grey };
     output::write_file(file, &overlay(under, seen.width() as usize, &map.values, map.grid)?)?;
-    Ok(result)
+    Ok((result, notes))
 }
 
-fn json(path: &Path, result: &Classification) -> Value {
+fn json(path: &Path, (result, notes): &Answer) -> Value {
     let classes = result.classes.iter().zip(&result.probabilities);
     let ood = result.assessment.map(|a| json!({ "score": a.score, "threshold": a.threshold }));
     json!({
@@ -119,6 +129,7 @@ fn json(path: &Path, result: &Classification) -> Value {
         "class": result.top().1,
         "ood": ood,
         "abstain": result.abstains().map(Abstain::name),
+        "notes": notes,
         "probabilities": classes.map(|(class, probability)| json!({ "class": class, "probability": probability })).collect::<Value>(),
         "bundle": &*result.bundle,
         "composition": &*result.composition,
@@ -132,7 +143,7 @@ fn json(path: &Path, result: &Classification) -> Value {
 
 /// One row an image: its class, then the probability of every class. With `routed`, where each image may be of another task, the task too, and
 /// each image's own classes by name.
-fn table(images: &[PathBuf], results: &[Classification], routed: bool) -> String {
+fn table(images: &[PathBuf], results: &[&Classification], routed: bool) -> String {
     let Some(first) = results.first() else { return String::new() };
     let calibrated = results.iter().any(|result| result.assessment.is_some());
     let mut head = vec!["image", "class"];
@@ -201,12 +212,12 @@ mod tests {
         let all = [breast, lung, colon];
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             let paths: Vec<PathBuf> = order.iter().map(|&i| all[i].0.into()).collect();
-            let results: Vec<Classification> = order.iter().map(|&i| all[i].1.clone()).collect();
+            let results: Vec<&Classification> = order.iter().map(|&i| &all[i].1).collect();
             let lines: Vec<String> = table(&paths, &results, true).lines().map(str::to_owned).collect();
             assert_eq!(lines[0], "image  class      task    probabilities");
             assert_eq!(lines[1..], order.map(|i| rows[i].to_owned()), "{order:?}");
         }
-        let one = table(&["1.png".into()], &[all[0].1.clone()], false);
+        let one = table(&["1.png".into()], &[&all[0].1], false);
         assert_eq!(one, "image  class      benign  malignant\n1.png  malignant   0.250      0.750\n");
     }
 }

@@ -62,6 +62,8 @@ struct Seen {
     /// Of its size and pixels.
     digest: [u8; 32],
     cut: f64,
+    /// What was odd about its file.
+    notes: Vec<String>,
 }
 
 impl Findings {
@@ -82,6 +84,8 @@ impl Findings {
         let undecoded = seen.iter().filter_map(|seen| seen.as_ref().err()).map(|error| Fault::of(root, error));
         faults.extend(undecoded.filter(|fault| !known.contains(&fault.file)));
         let mut warnings = notes;
+        let noted = files.iter().zip(&seen).filter_map(|(file, seen)| Some((&**file, &seen.as_ref().ok()?.notes[..])));
+        warnings.extend(picture::note_lines(noted));
         let mut parts = Vec::new();
         if let Some(data) = &dataset {
             let all = ["training", "validation", "test"].map(|name| Counts::of(data, name));
@@ -152,12 +156,14 @@ fn look_at(root: &Path, files: &[PathBuf], preprocessing: &Preprocessing) -> Res
         let mut hash = Sha256::new();
         hash.update(image.width().to_le_bytes());
         hash.update(image.data());
-        Seen { digest: hash.finalize().into(), cut: preprocessing.share_cut(image.width(), image.height()) }
+        let cut = preprocessing.share_cut(image.width(), image.height());
+        Seen { digest: hash.finalize().into(), cut, notes: Vec::new() }
     };
     if !root.is_file() {
         let one = |file: &PathBuf| {
             interrupt::check()?;
-            Ok(picture::decode(&root.join(file)).map(|image| look(&image)))
+            let decoded = picture::decode(&root.join(file));
+            Ok(decoded.map(|picture| Seen { notes: picture.notes, ..look(&picture.image) }))
         };
         return files.par_iter().map(one).collect();
     }

@@ -2,7 +2,7 @@
 //!
 //! Refused: images that do not decode (all are named), a file or image over the limits, more images than memory holds.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use medforge_runtime::image::RgbImage8;
 use medforge_runtime::preprocess::{Preprocessing, Size};
@@ -12,7 +12,7 @@ use super::augment::{Augment, Draw};
 use super::condensed::Condensed;
 use super::dataset::Dataset;
 use super::npz;
-use super::picture::{decode, size};
+use super::picture::{Picture, decode, note_lines, size};
 use super::progress::Progress;
 use crate::{Error, interrupt};
 
@@ -110,17 +110,25 @@ impl Images {
                 let looked = slots.map(|(slot, &index)| {
                     interrupt::check()?;
                     let path = dataset.root.join(&dataset.items[index].path);
-                    Ok(decode(&path).and_then(|original| prepare(&original, &path, slot)))
+                    Ok(decode(&path)
+                        .and_then(|Picture { image, notes }| Ok((prepare(&image, &path, slot)?, path, notes))))
                 });
                 // All that do not decode are named, not the first alone.
                 let (mut found, mut faults) = (Vec::with_capacity(indices.len()), Vec::new());
+                let mut noted: Vec<(PathBuf, Vec<String>)> = Vec::new();
                 for one in looked.collect::<Result<Vec<Result<_, Error>>, Error>>()? {
                     match one {
-                        Ok(one) => found.push(one),
+                        Ok((one, path, notes)) => {
+                            found.push(one);
+                            noted.push((path, notes));
+                        }
                         Err(fault) => faults.push(fault),
                     }
                 }
                 Error::all(faults)?;
+                for line in note_lines(noted.iter().map(|(path, notes)| (&**path, &notes[..]))) {
+                    log::warn!("{line}");
+                }
                 found
             }
         };

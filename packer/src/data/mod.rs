@@ -30,7 +30,7 @@ pub use columns::Columns;
 pub use condensed::{Condensed, Labels, Record, Start};
 pub use dataset::{Dataset, Item, Split};
 pub use images::{Colour, Images};
-pub use picture::decode;
+pub use picture::{Picture, decode};
 pub(crate) use progress::Progress;
 
 #[cfg(test)]

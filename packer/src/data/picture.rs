@@ -2,6 +2,7 @@
 //!
 //! Refused: what the runtime's decoders refuse, and DICOM files of several frames, for a label names one image.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Cursor, Read};
 use std::path::Path;
@@ -18,22 +19,46 @@ pub(super) const ENDINGS: [&str; 11] =
 /// Of these, those of no DICOM file.
 const PLAIN: [&str; 7] = ["png", "jpg", "jpeg", "jpe", "jfif", "tif", "tiff"];
 
+/// A decoded image file.
+pub struct Picture {
+    pub image: RgbImage8,
+    /// What of a DICOM file broke the standard and was read all the same.
+    pub notes: Vec<String>,
+}
+
 /// Decodes the image file at `path`. Files named as PNG, JPEG or TIFF are that; others are DICOM if they begin as DICOM Part 10 does.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::TooLarge`], and what the module's head says is refused.
-pub fn decode(path: &Path) -> Result<RgbImage8, Error> {
+pub fn decode(path: &Path) -> Result<Picture, Error> {
     let bytes = output::read_file(path, MAX_FILE)?;
     let name = path.display().to_string();
     if is_named(path, &PLAIN) || !is_part_10(&bytes) {
-        return Ok(image::decode(&bytes, &name)?);
+        return Ok(Picture { image: image::decode(&bytes, &name)?, notes: Vec::new() });
     }
     let file = dicom::read(&bytes, &name)?;
     check_frames(&name, file.frames())?;
-    Ok(file.frame(0)?.rgb().map_err(|error| match error {
+    let frame = file.frame(0)?;
+    let image = frame.rgb().map_err(|error| match error {
         medforge_runtime::Error::Pixels { what } => medforge_runtime::Error::Image { file: name, what },
         other => other,
-    })?)
+    })?;
+    Ok(Picture { image, notes: frame.notes().to_vec() })
+}
+
+/// One line for each note of many images: how many have it, and the first of them.
+pub(super) fn note_lines<'a>(noted: impl Iterator<Item = (&'a Path, &'a [String])>) -> Vec<String> {
+    let mut all: BTreeMap<&str, (usize, &Path)> = BTreeMap::new();
+    for (path, notes) in noted {
+        for note in notes {
+            all.entry(note).or_insert((0, path)).0 += 1;
+        }
+    }
+    let line = |(note, (count, first)): (&str, (usize, &Path))| match count {
+        1 => format!("{}: {note}", first.display()),
+        _ => format!("{} and {} more: {note}", first.display(), count - 1),
+    };
+    all.into_iter().map(line).collect()
 }
 
 /// Width and height of the image file at `path` (none of a DICOM file), of which no pixel is decoded.

@@ -8,8 +8,8 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 use dicom_ul::pdu::{PDataValue, PDataValueType};
-use medforge_runtime::dicom::SYNTAXES;
 use dicom_ul::{Pdu, association::ServerAssociationOptions};
+use medforge_runtime::dicom::SYNTAXES;
 
 use crate::Result;
 use crate::queue::Queue;
