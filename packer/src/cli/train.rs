@@ -1,28 +1,26 @@
 //! `packer train`: images and a base in, a module out.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
-
-use indicatif::{ProgressBar, ProgressStyle};
+use std::path::PathBuf;
 
 use super::config::Effective;
 use super::device::{DeviceArg, Opened, on_device};
+use super::dry_run;
 use super::input::{
     DataArg, FitArg, beside, bytes, check_task, check_text, class_texts, fingerprint, mebibytes, within,
 };
-use super::{dry_run, profile};
 use crate::base::{FILES, TextTower, Vit};
 use crate::data::{Augment, Images, Split};
-use crate::device::gpu::Gpu;
 use crate::eval::{Details, bootstrap};
 use crate::lora::{Head, Module, TextHead};
 use crate::output::OutputDir;
 use crate::predict::probabilities;
-use crate::train::{
-    About, Checkpoint, Counts, Course, Cut, Epoch, Examples, Method, Observer, Plan, Settings, Trained, train_cut,
-};
+use crate::train::{About, Checkpoint, Counts, Course, Cut, Examples, Method, Plan, Settings, Trained, train_cut};
 use crate::{Error, calibration, output};
+
+mod console;
+
+use console::{Console, Profiling};
 
 /// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
@@ -399,7 +397,8 @@ fn save(args: &Args, vit: &Vit, module: &Module, summary: &str) -> Result<(), Er
         dir.write(name, &bytes)?;
     }
     dir.commit()?;
-    let calibrated = match args.validation > 0.0 {
+    let held_out = module.card.calibration.is_some() || module.card.uncalibrated.is_some();
+    let calibrated = match held_out {
         true => format!("{}\n", calibration::words(&module.card)),
         false => String::new(),
     };
@@ -415,119 +414,5 @@ fn narrow(tensor: &mut medforge_runtime::tensors::Tensor) {
     tensor.dtype = medforge_runtime::tensors::Dtype::F16;
     for value in &mut tensor.data {
         *value = half::f16::from_f32(*value).to_f32();
-    }
-}
-
-/// The progress bar, and the checkpoint file.
-struct Console<'a> {
-    bar: ProgressBar,
-    path: &'a Path,
-    fingerprint: &'a str,
-    epochs: usize,
-    first_step: usize,
-    images: usize,
-    loss: f64,
-    start: Instant,
-    saved: Instant,
-    profile: Option<Profiling>,
-}
-
-/// The counting of the second step: the first one compiles the kernels.
-struct Profiling {
-    gpu: Gpu,
-    begun: Instant,
-    table: Result<Option<String>, Error>,
-}
-
-impl Profiling {
-    fn new(gpu: Gpu) -> Self {
-        Profiling { gpu, begun: Instant::now(), table: Ok(None) }
-    }
-
-    fn after(&mut self, steps: usize) {
-        match steps {
-            1 => {
-                self.gpu.engine().profile();
-                self.begun = Instant::now();
-            }
-            2 => {
-                let records = self.gpu.engine().take_profile();
-                self.table = records.map(|r| Some(profile::table(&r, self.begun.elapsed().as_secs_f64())));
-            }
-            _ => {}
-        }
-    }
-}
-
-/// A checkpoint is made this often within an epoch.
-const CHECKPOINT: Duration = Duration::from_secs(30);
-
-impl<'a> Console<'a> {
-    fn new(path: &'a Path, fingerprint: &'a str, epochs: usize, first_step: usize) -> Self {
-        let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {eta} left");
-        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let now = Instant::now();
-        Console {
-            bar,
-            path,
-            fingerprint,
-            epochs,
-            first_step,
-            images: 0,
-            loss: f64::NAN,
-            start: now,
-            saved: now,
-            profile: None,
-        }
-    }
-
-    /// An interruption, with what to do next.
-    fn explain(&self, error: Error) -> Error {
-        match error {
-            Error::Interrupted { .. } if self.path.exists() => Error::Interrupted {
-                hint: format!("; {} is kept, go on with the same command and --resume", self.path.display()),
-            },
-            other => other,
-        }
-    }
-}
-
-impl Observer for Console<'_> {
-    fn step(&mut self, done: usize, total: usize, images: usize, loss: Option<f64>) {
-        if let Some(profile) = &mut self.profile {
-            profile.after(done - self.first_step);
-        }
-        self.images += images;
-        self.loss = loss.unwrap_or(self.loss);
-        let speed = self.images as f64 / self.start.elapsed().as_secs_f64();
-        self.bar.set_length((total - self.first_step) as u64);
-        self.bar.set_position((done - self.first_step) as u64);
-        self.bar.set_message(format!(
-            "epoch {}/{}  loss {:.4}  {speed:.1} images/s",
-            done.saturating_sub(1) * self.epochs / total + 1,
-            self.epochs,
-            self.loss
-        ));
-    }
-
-    fn epoch(&mut self, epoch: &Epoch) {
-        let validation = epoch.validation.map_or(String::new(), |v| {
-            format!(", validation balanced accuracy {:.4}, loss {:.4}", v.balanced_accuracy, v.loss)
-        });
-        let line = format!("epoch {}: loss {:.4}{validation}", epoch.epoch, epoch.loss);
-        match self.bar.is_hidden() {
-            true => eprintln!("{line}"),
-            false => self.bar.println(line),
-        }
-    }
-
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        checkpoint.save(self.path, self.fingerprint)?;
-        self.saved = Instant::now();
-        Ok(())
-    }
-
-    fn wants_checkpoint(&mut self) -> bool {
-        self.saved.elapsed() > CHECKPOINT
     }
 }

@@ -81,7 +81,7 @@ impl Images {
 
         let progress = Progress::new("images", indices.len());
         let seen = |original: &RgbImage8| preprocessing.share_cut(original.width(), original.height());
-        let prepare = |original: &RgbImage8, path: &Path, slot: &mut [u8]| {
+        let prepare = |original: &RgbImage8, path: &Path, slot: &mut [u8]| -> Result<(Colour, f64), Error> {
             let resized = preprocessing.resized(&original.view());
             let resized = resized.map_err(|e| Error::TooLarge { path: path.to_owned(), what: e.to_string() })?;
             slot.copy_from_slice(resized.data());
