@@ -101,7 +101,11 @@ fn pydicoms_files_are_read_to_a_grey_level_or_refused_by_name() {
                 let rows = (y..y + height as usize)
                     .flat_map(|row| image.data()[(row * image.width() as usize + x) * 3..][..width * 3].to_vec());
                 let (most, count) = compare(&rows.collect::<Vec<_>>(), &bytes(&entry, "rgb"));
-                match most <= 1 {
+                // Of lossy colour libjpeg, which ours follows, and pylibjpeg round two levels apart.
+                let lossy =
+                    ["1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"].map(Value::from).contains(&entry["syntax"]);
+                let colour = !entry["photometric"].as_str().unwrap().starts_with("MONOCHROME");
+                match most <= if lossy && colour { 2 } else { 1 } {
                     true => equal += 1,
                     false => wrong.push(format!("{name}: {count} samples differ, by {most} at most")),
                 }
@@ -116,5 +120,5 @@ fn pydicoms_files_are_read_to_a_grey_level_or_refused_by_name() {
     }
     refused.iter().for_each(|line| eprintln!("{line}"));
     assert!(wrong.is_empty(), "{equal} are equal, but:\n{}", wrong.join("\n"));
-    assert!(equal >= 34, "only {equal} files were shown");
+    assert!(equal >= 37, "only {equal} files were shown");
 }

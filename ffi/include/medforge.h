@@ -681,6 +681,10 @@ typedef struct {
   double ood_score;
   // The score above which an image is unfamiliar.
   double ood_threshold;
+  // Notes about the image's file.
+  size_t note_count;
+  // What of a DICOM file broke the standard and was read all the same, and which of several frames this is: a sentence each.
+  const char *const *notes;
 } medforge_classification;
 
 // Where in an image a result comes from: how much of what the base made of it was mixed of each of its patches (attention rollout over

@@ -39,6 +39,8 @@ class Case:
     lossy: bool = False
     refuse: str = None
     """Why nobody may show this file, where that is so."""
+    right: np.ndarray = None
+    """What is shown, where the header is wrong and the pixels say so themselves."""
 
 
 def picture(seed, low, high, size=(29, 37), grain=0.03, samples=1):

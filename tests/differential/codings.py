@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 
 import numpy as np
+import pydicom
 from PIL import Image
 
 import lossless
@@ -82,6 +83,15 @@ def by_tool(case, *command):
         source.write_bytes(case.file)
         subprocess.run([*command, source, target], check=True, capture_output=True)
         case.file = target.read_bytes()
+    return case
+
+
+def restated(case):
+    """Meant as the file says it: dcmtk stretches values and windows before it loses any."""
+    data = pydicom.dcmread(io.BytesIO(case.file))
+    window = (float(data.WindowCenter), float(data.WindowWidth))
+    bits = (data.BitsStored, data.BitsAllocated, bool(data.PixelRepresentation))
+    case.frames = [(None, of(*bits, window=window))]
     return case
 
 
@@ -182,7 +192,7 @@ def lossies():
             look,
             lossy=True,
         )
-        yield by_tool(case, "dcmcjpeg", "+ee", "+bt", "+q", str(quality))
+        yield restated(by_tool(case, "dcmcjpeg", "+ee", "+bt", "+q", str(quality)))
     look = of(8, window=(128, 256))
     yield make(
         "extended",
@@ -237,17 +247,20 @@ def encapsulated():
     yield make("fragments", "rle_frames", frames, of(12, window=(1000, 2000)), RLE)
     # Photometric Interpretation RGB over a JPEG that is YBR, as its JFIF head says.
     colour = picture(305, 0, 255, samples=3, grain=0)
+    # JFIF says that they are YBR; Slicer, Weasis and QuPath go by that, dcmtk and GDCM by the header.
     for subsampling in (0, 2):
-        look = of(8, photometric="RGB")
-        yield make(
+        encode = jpeg(quality=95, subsampling=subsampling)
+        case = make(
             "rgb_over_ybr",
             f"{subsampling}",
             colour,
-            look,
+            of(8, photometric="RGB"),
             BASELINE,
-            encode=jpeg(quality=95, subsampling=subsampling),
+            encode=encode,
             lossy=True,
         )
+        case.right = np.asarray(Image.open(io.BytesIO(encode(colour))))
+        yield case
 
 
 def jpeg(**how):

@@ -7,7 +7,7 @@ use std::path::Path;
 use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Size};
 
 use super::*;
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, Images, Split};
 
 /// An element: group, number, VR, value.
 type Element<'a> = (u16, u16, &'a str, &'a [u8]);

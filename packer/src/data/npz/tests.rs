@@ -8,7 +8,7 @@ use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
 use super::*;
-use crate::data::{Dataset, Images};
+use crate::data::{Dataset, Images, Split};
 
 /// As `tests/parity/golden.py` writes it: gray 5 x 4, six images in training, two in val, three in test.
 fn by_numpy() -> PathBuf {
