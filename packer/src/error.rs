@@ -220,7 +220,8 @@ pub enum Error {
     OthersKey { path: PathBuf, contributor: String },
     /// An older contribution, or the same again.
     #[error(
-        "{}: it is number {counter} of {name} and number {newest} was pushed already; sign a newer one with --counter {}",
+        "{}: it is number {counter} of {name} and number {newest} was pushed already; sign a newer one with --counter {}, or, if it \
+         was taken out or passed over, let the forge's keeper bring it back with `packer forge restore`",
         path.display(), newest + 1
     )]
     Replayed { path: PathBuf, name: String, counter: u64, newest: u64 },
@@ -239,6 +240,9 @@ pub enum Error {
     /// An object of a forge that is not there or was changed.
     #[error("objects/{sha256} {what}")]
     ForgeObject { sha256: String, what: String },
+    /// Something in a forge that is longer than what was put there.
+    #[error("{name} was changed: it has {length} bytes where at most {limit} are expected")]
+    ForgeTooLong { name: String, length: u64, limit: u64 },
     /// Records of a forge that contradict each other.
     #[error("the forge's history is broken: {what}")]
     ForgeHistory { what: String },
@@ -256,6 +260,12 @@ pub enum Error {
     /// An item whose contribution cannot leave.
     #[error("v{number} cannot be reverted: {what}")]
     NotAMember { number: u64, what: String },
+    /// A contribution that cannot come back.
+    #[error("the contribution of v{number} cannot be restored: {what}")]
+    NotRestored { number: u64, what: String },
+    /// A merge anew of nothing.
+    #[error("no item has members, so there is nothing to merge again; leave --again out")]
+    NoMembers,
     /// An item that came out otherwise when it was made again.
     #[error("v{number} made again has other bytes: it is not what its members and settings give")]
     NotRebuilt { number: u64 },
@@ -342,6 +352,7 @@ impl Error {
             }
             Error::TaskTaken { .. } | Error::OtherImageSize { .. } => 3,
             Error::ForgeRecord { .. } | Error::ForgeObject { .. } | Error::ForgeHistory { .. } => 3,
+            Error::ForgeTooLong { .. } => 3,
             Error::NotRebuilt { .. } => 3,
             Error::NotMerged { source, .. } => source.exit_code(),
             _ => 1,

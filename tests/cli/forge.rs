@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::*;
 
 mod compare;
+mod history;
 mod routed;
 
 /// A workshop with a module `m`, its condensed set `c`, keys `forge`, `a`, `b`, `x`, a list of the contributors "hospital a" and

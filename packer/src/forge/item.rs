@@ -27,7 +27,7 @@ pub struct Item {
     /// The id of the item before; of the first, the root's.
     pub predecessor: String,
     pub kind: Kind,
-    /// The contribution that a merge adds.
+    /// The contribution that a merge adds or a restore brings back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<Member>,
     /// The contribution that a revert takes out or a skip passes over, or the older one of the same name that a merge replaces.
@@ -52,6 +52,10 @@ pub struct Item {
 pub enum Kind {
     Merge,
     Revert,
+    /// A contribution that was taken out, replaced or passed over is a member again.
+    Restore,
+    /// The same members by another method.
+    Again,
     /// A push is passed over: the model stays as it was.
     Skip,
 }
@@ -140,11 +144,11 @@ impl Description for Item {
         }
         require(self.number > 0, || "the first item is 1".into())?;
         check_digest("predecessor", &self.predecessor)?;
-        require(self.added.is_some() == (self.kind == Kind::Merge), || {
-            "a merge, and nothing else, adds a member".into()
-        })?;
-        require(self.removed.is_some() || self.kind == Kind::Merge, || {
-            "a revert removes a member, and a skip names what it passes over".into()
+        let adds = matches!(self.kind, Kind::Merge | Kind::Restore);
+        require(self.added.is_some() == adds, || "a merge or a restore, and nothing else, adds a member".into())?;
+        let removes = matches!(self.kind, Kind::Revert | Kind::Skip);
+        require(self.kind == Kind::Merge || self.removed.is_some() == removes, || {
+            "a revert removes a member, a skip names what it passes over, and nothing else but a merge names one".into()
         })?;
         self.added.iter().chain(&self.removed).try_for_each(Member::check)?;
         check_numbers("settings", &self.settings)?;

@@ -103,7 +103,7 @@ impl Forge {
     }
 
     /// The contribution that a member is.
-    fn pushed_by(&self, member: &Member) -> Result<Pushed, Error> {
+    pub(super) fn pushed_by(&self, member: &Member) -> Result<Pushed, Error> {
         let pushed = self.pushed(member.push)?;
         match pushed.signed.id() == member.contribution {
             true => Ok(pushed),

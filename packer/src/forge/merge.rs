@@ -1,8 +1,9 @@
 //! The steps of a forge's history: a merge takes the next contribution that was pushed, a skip passes over it, a revert takes a member
-//! out.
+//! out, a restore brings back what left or was passed over, and the same members can be merged again by another method.
 //!
-//! A merge goes on from the model of the newest item. Where a member leaves (a revert, or a newer contribution of the same name), the
-//! model is made again from the contributions that stay: no model in which the leaving one took part is used.
+//! A merge or a restore goes on from the model of the newest item. Where a member leaves (a revert, or a newer contribution of the same name), the
+//! model is made again from the contributions that stay: no model in which the leaving one took part is used. Another method
+//! begins with the first member too.
 
 use std::path::Path;
 
@@ -11,7 +12,7 @@ use medforge_runtime::bundle::description::canonical;
 use medforge_runtime::bundle::{self, Description, Verified};
 use serde_json::Value;
 
-use super::push::admissible;
+use super::push::{admissible, fits};
 use super::{
     Content, Forge, ITEMS, Item, Kind, MAX_NUMBER, MAX_RECORD, Made, Member, Merge, Object, PUSHES, Pushed, numbered,
     put,
@@ -59,16 +60,7 @@ impl Forge {
             admissible(Path::new(&name), pushed.signed.description(), &earlier, members, merged).map_err(stays)?;
             self.verify_push(&pushed).map_err(stays)?;
             let change = Change::merge(members, &pushed);
-            let before = match &head {
-                Some((item, content))
-                    if method.goes_on_from(&item.manifest().settings)
-                        && change.removed.is_none()
-                        && !members.is_empty() =>
-                {
-                    Some(self.made(content)?)
-                }
-                _ => None,
-            };
+            let before = self.before(method, &change, head.as_ref())?;
             let made = self.model(method, &change.members, change.push, before).map_err(stays)?;
             if let Some(item) = self.add(head, change, method.settings(), made, key)? {
                 return Ok(Some(item));
@@ -124,6 +116,76 @@ impl Forge {
                 return Ok(item);
             }
         }
+    }
+
+    /// Brings back the contribution that item `number` names: what it added, took out or passed over. It needs no new signature, as it was
+    /// pushed before. It comes last of the members, and the method and its settings are the newest item's.
+    ///
+    /// # Errors
+    /// [`Error::ForgeKey`], [`Error::NoItem`], [`Error::NotRestored`], whatever the method says, and damage to the store.
+    pub fn restore(&self, number: u64, methods: Methods, key: &SigningKey) -> Result<Verified<Item>, Error> {
+        self.check_key(key)?;
+        let item = self.item(number)?.manifest().clone();
+        let refuse = |what: String| Error::NotRestored { number, what };
+        let returning = item.added.or(item.removed);
+        let returning =
+            returning.ok_or_else(|| refuse("it names no contribution; its members are those before".into()))?;
+        let pushed = self.pushed_by(&returning)?;
+        loop {
+            let Some((head, content)) = self.head_and_content()? else {
+                return Err(Error::NoItem { number, newest: 0 });
+            };
+            let (settings, push) = (head.manifest().settings.clone(), head.manifest().push);
+            let Some(change) = Change::restore(&content.members, &returning, push) else {
+                let what =
+                    format!("{} has a contribution among the members of v{}", returning.name, head.manifest().number);
+                return Err(refuse(format!("{what}; revert that one first")));
+            };
+            if settings.is_null() {
+                return Err(refuse("no item has a method yet; merge another contribution first".into()));
+            }
+            let (name, pushes) = (numbered(PUSHES, pushed.number), self.pushes()?);
+            fits(Path::new(&name), pushed.signed.description(), &pushes, &content.members, push)?;
+            self.verify_push(&pushed)?;
+            let method = methods(&settings)?;
+            let head = Some((head, content));
+            let before = self.before(&*method, &change, head.as_ref())?;
+            let made = self.model(&*method, &change.members, change.push, before)?;
+            if let Some(item) = self.add(head, change, settings, made, key)? {
+                return Ok(item);
+            }
+        }
+    }
+
+    /// Merges the members of the newest item again, by `method`, from the first member on.
+    ///
+    /// # Errors
+    /// [`Error::ForgeKey`], [`Error::NoMembers`], whatever `method` says, and damage to the store.
+    pub fn merge_again(&self, method: &dyn Merge, key: &SigningKey) -> Result<Verified<Item>, Error> {
+        self.check_key(key)?;
+        loop {
+            let head = self.head_and_content()?;
+            let Some((item, content)) = head.as_ref().filter(|(_, content)| !content.members.is_empty()) else {
+                return Err(Error::NoMembers);
+            };
+            let change = Change::again(&content.members, item.manifest().push);
+            let made = self.model(method, &change.members, change.push, None)?;
+            if let Some(item) = self.add(head, change, method.settings(), made, key)? {
+                return Ok(item);
+            }
+        }
+    }
+
+    /// The model of the newest item, if `method` goes on from it to make `change`.
+    fn before(
+        &self,
+        method: &dyn Merge,
+        change: &Change,
+        head: Option<&(Verified<Item>, Content)>,
+    ) -> Result<Option<Made>, Error> {
+        let goes_on = |item: &Item| method.goes_on_from(&item.settings) && change.removed.is_none();
+        let head = head.filter(|(item, content)| goes_on(item.manifest()) && !content.members.is_empty());
+        head.map(|(_, content)| self.made(content)).transpose()
     }
 
     fn head_and_content(&self) -> Result<Head, Error> {
@@ -186,7 +248,7 @@ pub(super) fn content_of(members: &[Member], made: &Made) -> Content {
 }
 
 impl Member {
-    fn of(pushed: &Pushed) -> Self {
+    pub(super) fn of(pushed: &Pushed) -> Self {
         let (name, contribution) = (pushed.signed.description().name.clone(), pushed.signed.id().to_owned());
         Member { name, contribution, push: pushed.number }
     }
@@ -213,5 +275,18 @@ impl Change {
         let left: Vec<_> = members.iter().filter(|member| *member != leaving).cloned().collect();
         let change = Change { kind: Kind::Revert, added: None, removed: Some(leaving.clone()), push, members: left };
         (change.members.len() < members.len()).then_some(change)
+    }
+
+    /// The contribution `returning` comes back to `members`; none if one of its name is there.
+    pub fn restore(members: &[Member], returning: &Member, push: u64) -> Option<Self> {
+        let free = members.iter().all(|member| member.name != returning.name);
+        let members = members.iter().chain([returning]).cloned().collect();
+        let added = Some(returning.clone());
+        free.then_some(Change { kind: Kind::Restore, added, removed: None, push, members })
+    }
+
+    /// The same members.
+    pub fn again(members: &[Member], push: u64) -> Self {
+        Change { kind: Kind::Again, added: None, removed: None, push, members: members.to_vec() }
     }
 }

@@ -186,7 +186,12 @@ impl Forge {
     /// [`Error::NoForge`], [`Error::ForgeRecord`], [`Error::ForgeStore`].
     pub fn open(place: &str, trust: Option<&Trust>) -> Result<Self, Error> {
         let store = Store::open(place, false)?;
-        let bytes = store.read(ROOT, MAX_RECORD)?.ok_or_else(|| Error::NoForge { place: place.to_owned() })?;
+        let Some(bytes) = store.read(ROOT, MAX_RECORD)? else {
+            return Err(match store.top()?.iter().any(|name| [PUSHES, ITEMS].contains(&&name[..])) {
+                true => Error::ForgeHistory { what: format!("{ROOT} is missing") },
+                false => Error::NoForge { place: place.to_owned() },
+            });
+        };
         let refuse = |source| Error::ForgeRecord { name: ROOT.into(), source };
         if let Some(trust) = trust {
             bundle::open::<Root>(bytes.clone(), trust).map_err(refuse)?;

@@ -80,12 +80,25 @@ pub(super) fn admissible(
     members: &[Member],
     merged: u64,
 ) -> Result<(), Error> {
-    let (path, name) = (path.to_owned(), new.name.clone());
+    let name = new.name.clone();
     let earlier = pushed.iter().map(|p| p.signed.description());
     let newest = earlier.filter(|old| old.name == new.name).map(|old| old.counter).max();
     if let Some(newest) = newest.filter(|newest| new.counter <= *newest) {
-        return Err(Error::Replayed { path, name, counter: new.counter, newest });
+        return Err(Error::Replayed { path: path.to_owned(), name, counter: new.counter, newest });
     }
+    fits(path, new, pushed, members, merged)
+}
+
+/// Whether `new` can be a member beside these `members` and what was `pushed` and waits: its task is nobody else's, its images have their
+/// size.
+pub(super) fn fits(
+    path: &Path,
+    new: &Manifest,
+    pushed: &[Pushed],
+    members: &[Member],
+    merged: u64,
+) -> Result<(), Error> {
+    let path = path.to_owned();
     let living: BTreeSet<u64> = members.iter().map(|member| member.push).collect();
     let lives = |p: &&Pushed| p.number > merged || living.contains(&p.number);
     for old in pushed.iter().filter(lives).map(|p| p.signed.description()).filter(|old| old.name != new.name) {

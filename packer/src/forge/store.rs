@@ -100,8 +100,7 @@ impl Store {
             Err(error) => return Err(self.refuse(name, &error)),
         };
         if found.meta.size > limit {
-            let what = format!("{name} has {} bytes where at most {limit} are expected", found.meta.size);
-            return Err(Error::ForgeStore { place: self.place.clone(), what });
+            return Err(Error::ForgeTooLong { name: name.to_owned(), length: found.meta.size, limit });
         }
         let bytes = found.bytes().await.map_err(|e| self.refuse(name, &e))?;
         Ok(Some(bytes.into()))

@@ -11,6 +11,8 @@ use crate::contribution::tests::{OPTIONS, base, key, parts};
 use crate::contribution::{self, Contribution, Options, Parts};
 use crate::merge;
 
+mod returning;
+
 /// Forgets nothing: its file holds the previous file and the name of the new member. So the order and every model in between count.
 struct Chain(u64);
 
@@ -215,43 +217,6 @@ fn a_newer_contribution_takes_the_place_of_the_older_one() {
 }
 
 #[test]
-fn a_contributor_leaves_and_the_history_stays() {
-    let (_dir, forge) = forge();
-    for (hospital, task) in [(1, "breast"), (2, "lung"), (3, "colon")] {
-        push(&forge, hospital, task, 1).unwrap();
-        merge(&forge, &Chain(u64::from(hospital)));
-    }
-    let lines = |number: u64| {
-        let made = forge.made(&forge.content(forge.item(number).unwrap().manifest()).unwrap()).unwrap();
-        let text = String::from_utf8(made.files.get("chain").cloned().unwrap_or_default()).unwrap();
-        text.lines().map(|line| line.rsplit_once(':').unwrap().0.to_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!(lines(3), ["1:hospital 1/breast", "2:hospital 2/lung", "3:hospital 3/colon"]);
-    assert_eq!(forge.revert(2, methods(&forge), &key(FORGE)).unwrap().manifest().number, 4);
-    // Made again with the newest item's settings: no model in which hospital 2 took part was used.
-    assert_eq!(lines(4), ["3:hospital 1/breast", "3:hospital 3/colon"]);
-    assert_eq!(lines(3).len(), 3, "the history is kept");
-    assert!(matches!(forge.revert(2, methods(&forge), &key(FORGE)), Err(Error::NotAMember { .. })));
-    assert!(matches!(forge.revert(4, methods(&forge), &key(FORGE)), Err(Error::NotAMember { .. })));
-    assert!(matches!(forge.revert(9, methods(&forge), &key(FORGE)), Err(Error::NoItem { number: 9, newest: 4 })));
-    // What left does not come back by itself; its task is free, its counter is not.
-    assert!(forge.merge(&Chain(1), &key(FORGE)).unwrap().is_none());
-    assert!(matches!(push(&forge, 2, "lung", 1), Err(Error::Replayed { .. })));
-    push(&forge, 1, "lung", 1).unwrap();
-    merge(&forge, &Chain(7));
-    assert_eq!(lines(5), ["3:hospital 1/breast", "3:hospital 3/colon", "7:hospital 1/lung"]);
-    for number in [1, 3, 5] {
-        forge.revert(number, methods(&forge), &key(FORGE)).unwrap();
-    }
-    assert_eq!((members(&forge, 8).len(), lines(8).len()), (0, 0));
-    push(&forge, 3, "colon", 2).unwrap();
-    merge(&forge, &Chain(8));
-    assert_eq!(lines(9), ["8:hospital 3/colon"]);
-    let report = forge.verify(Some(methods(&forge))).unwrap();
-    assert_eq!((report.items, report.rebuilt), (9, 9));
-}
-
-#[test]
 fn only_the_forges_key_makes_items() {
     let (dir, forge) = forge();
     push(&forge, 1, "breast", 1).unwrap();
@@ -343,7 +308,7 @@ fn an_object_that_was_changed_is_not_pushed_again() {
     let entry = &contribution.manifest().entries[0];
     std::fs::write(dir.path().join("objects").join(&entry.sha256), b"something else").unwrap();
     let error = forge.push(Path::new("x"), good).map(|(number, _)| number).unwrap_err();
-    assert!(matches!(&error, Error::ForgeStore { .. } | Error::ForgeObject { .. }), "{error}");
+    assert!(matches!(&error, Error::ForgeTooLong { .. } | Error::ForgeObject { .. }), "{error}");
     assert!(!dir.path().join("pushes").exists());
 }
 
@@ -414,6 +379,8 @@ fn items_that_the_rules_do_not_give_are_found() {
         ("other members", |item| (item.kind, item.removed, item.added) = (Kind::Skip, item.added.clone(), None)),
         ("other members", |item| item.push = 2),
         ("is not there", |item| (item.kind, item.removed, item.added) = (Kind::Revert, item.added.clone(), None)),
+        ("is not there", |item| item.kind = Kind::Restore),
+        ("other members", |item| (item.kind, item.added) = (Kind::Again, None)),
     ];
     for (words, change) in table {
         let mut changed = item.clone();

@@ -8,8 +8,8 @@ use medforge_runtime::bundle::{self, Verified};
 use serde::Serialize;
 
 use super::merge::{Change, content_of};
-use super::push::admissible;
-use super::{Content, Forge, Item, Kind, Made, Methods, OBJECTS, Object, PUSHES, Pushed, numbered};
+use super::push::{admissible, fits};
+use super::{Content, Forge, Item, Kind, Made, Member, Methods, OBJECTS, Object, PUSHES, Pushed, numbered};
 use crate::contribution::Contribution;
 use crate::{Error, interrupt};
 
@@ -107,7 +107,8 @@ impl Forge {
             return Ok(());
         }
         let method = methods(&item.settings)?;
-        let goes_on = |settings| method.goes_on_from(settings) && item.removed.is_none();
+        let begins = item.removed.is_some() || item.kind == Kind::Again;
+        let goes_on = |settings| method.goes_on_from(settings) && !begins;
         let before = before.filter(|(item, content)| goes_on(&item.manifest().settings) && !content.members.is_empty());
         let before = before.map(|(_, content)| self.made(content)).transpose()?;
         let made = self.model(&*method, &content.members, item.push, before)?;
@@ -142,6 +143,9 @@ impl Forge {
             }
             (Kind::Skip, _, Some(pushed)) => Some(Change::skip(members, pushed)),
             (Kind::Revert, Some(leaving), _) => Change::revert(members, leaving, merged),
+            (Kind::Restore, ..) => restored(item, members, merged, pushes)
+                .map_err(|error| refuse(format!("brings back what may not be: {error}")))?,
+            (Kind::Again, ..) => Some(Change::again(members, merged)),
             _ => None,
         };
         let change = change.ok_or_else(|| refuse("names a contribution that is not there".into()))?;
@@ -155,4 +159,14 @@ impl Forge {
             false => Ok(()),
         }
     }
+}
+
+/// What a restore changes: its contribution was merged or passed over before, and fits the members; none if it was not, or is one.
+fn restored(item: &Item, members: &[Member], merged: u64, pushes: &[Pushed]) -> Result<Option<Change>, Error> {
+    let known = &pushes[..merged as usize];
+    let pushed = item.added.as_ref().and_then(|added| known.iter().find(|pushed| Member::of(pushed) == *added));
+    let Some(pushed) = pushed else { return Ok(None) };
+    let name = numbered(PUSHES, pushed.number);
+    fits(Path::new(&name), pushed.signed.description(), known, members, merged)?;
+    Ok(Change::restore(members, &Member::of(pushed), merged))
 }

@@ -61,6 +61,8 @@ pub(super) fn change(item: &Item) -> String {
     let name = |member: &Option<Member>| member.as_ref().map(|member| member.name.clone()).unwrap_or_default();
     match (&item.added, &item.removed) {
         _ if item.kind == Kind::Skip => format!("passed over {}", name(&item.removed)),
+        _ if item.kind == Kind::Again => "the same members again".to_owned(),
+        _ if item.kind == Kind::Restore => format!("+ {} again", name(&item.added)),
         (Some(_), None) => format!("+ {}", name(&item.added)),
         (Some(_), Some(_)) => format!("+ {} in place of its older one", name(&item.added)),
         (None, _) => format!("- {}", name(&item.removed)),

@@ -10,13 +10,18 @@ use crate::{Error, output};
 
 /// Merge what was pushed and is not merged yet, one contribution at a time, each giving the next forge item
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer forge merge F --key forge.key")]
+#[command(after_help = "Example:\n  packer forge merge F --key forge.key\n  \
+    packer forge merge F --again --method ties --key forge.key\n\n\
+    --again makes the next item of the newest item's members by another method, from the first member on; what waits goes on waiting.")]
 pub struct Args {
     #[command(flatten)]
     at: At,
     /// The forge's key
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
+    /// Merge the newest item's members again, by this method; take nothing new
+    #[arg(long)]
+    again: bool,
     #[command(flatten)]
     how: How,
 }
@@ -31,6 +36,12 @@ pub fn run(args: Args) -> Result<(), Error> {
     };
     let recipes = Recipes::new(&forge, &step);
     let method = recipes.method(args.how.settings(&forge)?)?;
+    if args.again {
+        let item = forge.merge_again(&method, &key)?;
+        bar.finish_and_clear();
+        let (number, members) = (item.manifest().number, item.manifest().members);
+        return output::print(&format!("v{number}: the same {members} members merged again, {}\n", item.id()));
+    }
     let mut merged = false;
     while let Some(item) = forge.merge(&method, &key)? {
         bar.reset();

@@ -17,6 +17,7 @@ mod log;
 mod merge;
 mod method;
 mod push;
+mod restore;
 mod revert;
 mod show;
 mod skip;
@@ -37,6 +38,7 @@ pub enum Command {
     Log(log::Args),
     Show(show::Args),
     Revert(revert::Args),
+    Restore(restore::Args),
     Skip(skip::Args),
     Verify(verify::Args),
     Compare(compare::Args),
@@ -51,6 +53,7 @@ pub fn run(command: Command) -> Result<(), Error> {
         Command::Log(args) => log::run(args),
         Command::Show(args) => show::run(args),
         Command::Revert(args) => revert::run(args),
+        Command::Restore(args) => restore::run(args),
         Command::Skip(args) => skip::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Compare(args) => compare::run(args),
