@@ -229,6 +229,7 @@ fn parts(base: &Identity, number: u64) -> Result<Parts, Error> {
         uncalibrated: None,
         training: json!({}),
         metrics: Vec::new(),
+        measured: None,
         subgroups: Vec::new(),
     };
     let record = Record {

@@ -98,6 +98,7 @@ fn module(args: &Args, seed: u64) -> Module {
         uncalibrated: None,
         training: serde_json::Value::Null,
         metrics: Vec::new(),
+        measured: None,
         subgroups: Vec::new(),
     };
     Module { rank: args.rank, alpha: args.rank as f64, sites, head, card }

@@ -65,6 +65,7 @@ pub fn lora(vit: &Vit, task: &str, seed: usize, rank: usize, layers: Option<usiz
             uncalibrated: None,
             training: serde_json::json!({}),
             metrics: vec![],
+            measured: None,
             subgroups: vec![],
         },
     }

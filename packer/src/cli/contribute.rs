@@ -7,6 +7,7 @@ use crate::contribution::{self, Contribution, Options};
 use crate::data::{Dataset, Images, Progress, Split};
 use crate::device::cpu::Cpu;
 use crate::eval::check_classes;
+use crate::eval::measured::{figure, sample, verdict};
 use crate::export::keys;
 use crate::merge::Grams;
 use crate::{Error, output};
@@ -17,7 +18,7 @@ use crate::{Error, output};
     after_help = "Example:\n  packer contribute --base vits14 --module m/breast --condensed c/breast --card card.md --key hospital.key \\\n    \
     --out breast.contribution\n\n\
     The archive holds the module, the condensed set, the card, and what both record of themselves: results on your own test split\n\
-    (`packer eval --record`), numbers of images and patients, privacy accounting. Look through it (unzip -l) before you send it."
+    (`packer eval --record`), numbers of images and patients, privacy accounting. Look through it (packer inspect, unzip -l) before you send it."
 )]
 pub struct Args {
     /// The base that the module was trained on
@@ -78,15 +79,16 @@ fn describe(out: &str, made: &Contribution) -> String {
     let m = made.manifest();
     let mut text =
         format!("{out}: contribution {}\n{}, number {}, licence {}\n", made.id(), m.name, m.counter, m.licence);
-    text += &match m.metrics.iter().find(|metric| metric.name == "balanced_accuracy").or(m.metrics.first()) {
-        Some(metric) => format!(
-            "{} {:.3} ({:.3} to {:.3}, {} images)\n",
-            metric.name, metric.value, metric.low, metric.high, metric.n
-        ),
+    let measured = made.module.card.measured();
+    text += &match measured.as_ref().and_then(|measured| Some((measured.main()?, measured))) {
+        Some((main, measured)) => format!("{}, {}\n", figure(main), sample(measured)),
         None => {
             "no results: the module's card records none (`packer eval --record` measures and records them)\n".into()
         }
     };
+    for floor in measured.iter().flat_map(|measured| &measured.floors) {
+        text += &format!("verdict: {}\n", verdict(floor));
+    }
     text += &match (m.images, m.groups) {
         (Some(images), Some(groups)) => format!("condensed from {images} images of {groups} groups\n"),
         _ => "condensed from images whose number is protected\n".into(),

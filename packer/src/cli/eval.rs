@@ -117,9 +117,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         page.write(path)?;
     }
     if args.record {
-        module.card.metrics = results.evaluation.recorded();
-        let subgroups = results.evaluation.subgroups.iter();
-        module.card.subgroups = subgroups.map(|s| serde_json::to_value(s).expect("results are plain data")).collect();
+        results.evaluation.record(&mut module.card);
         output::write_file(&args.module.join("module.json"), &module.card_file())?;
     }
     match args.json {

@@ -42,6 +42,7 @@ pub(super) fn agree(place: &Path, manifest: &Manifest, module: &Module, condense
     says("base_digest", manifest.base_digest == card.base_digest)?;
     says("image_size", manifest.image_size == card.image_size)?;
     says("metrics", manifest.metrics == card.metrics)?;
+    says("measured", manifest.measured == card.measured)?;
     says("images", manifest.images == set.real_images.map(|n| n as u64))?;
     says("groups", manifest.groups == set.real_groups.map(|n| n as u64))?;
     // 8 and 8.0 are one number.

@@ -8,6 +8,7 @@ use medforge_runtime::bundle::description::{
     check_version, contradiction, require,
 };
 use medforge_runtime::bundle::manifest::{Entry, Tool};
+use medforge_runtime::bundle::measured::Measured;
 use medforge_runtime::bundle::{Description, Role};
 use medforge_runtime::{Class, Error as RuntimeError, Refusal};
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,9 @@ pub struct Manifest {
     pub image_size: u32,
     /// On the contributor's own test split; empty if nothing was recorded.
     pub metrics: Vec<RecordedMetric>,
+    /// The whole evaluation on it: patients, floors, subgroups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
     /// Real training images that were condensed; left out where their number is protected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<u64>,
@@ -105,6 +109,7 @@ impl Description for Manifest {
             })?;
             check_count("the images of a metric", metric.n as u64)?;
         }
+        self.measured.iter().try_for_each(|measured| measured.check("the module"))?;
         check_count("images", self.images.unwrap_or(0))?;
         check_count("groups", self.groups.unwrap_or(0))?;
         check_numbers("privacy", self.privacy.as_ref().unwrap_or(&Value::Null))?;

@@ -95,6 +95,7 @@ pub fn build(parts: &Parts, options: Options, base: &Identity, key: &SigningKey)
         base_digest: card.base_digest.clone(),
         image_size: card.image_size,
         metrics: card.metrics.clone(),
+        measured: card.measured.clone(),
         images: record.real_images.map(|n| n as u64),
         groups: record.real_groups.map(|n| n as u64),
         privacy: record.privacy.clone(),

@@ -65,7 +65,7 @@ pub fn run(out: &Path, options: &Options, stage: impl FnMut(&str)) -> Result<Dem
     let results: Vec<Vec<Results>> = stages
         .run("Evaluate each module on every hospital's held-out patients", || evaluate(&vit, &studies, options.seed))?;
     for (own, study) in studies.iter_mut().enumerate() {
-        study.module.card.metrics = results[own][own].evaluation.recorded();
+        results[own][own].evaluation.record(&mut study.module.card);
     }
     let packed = stages.run("Sign one bundle, verify it, and change one byte", || Packed::new(&vit, &studies))?;
     let classified = stages.run("Classify the held-out images with the runtime", || {

@@ -115,10 +115,10 @@ impl Results {
 
 impl Evaluation {
     /// The metrics as a module card holds them; those without an interval are left out.
-    pub fn recorded(&self) -> Vec<RecordedMetric> {
-        let name = |metric| serde_json::to_value(metric).ok().and_then(|v| v.as_str().map(str::to_owned));
+    pub(super) fn recorded(&self) -> Vec<RecordedMetric> {
         let whole = self.metrics.iter().filter_map(|e| {
-            Some(RecordedMetric { name: name(e.name)?, value: e.value, low: e.low?, high: e.high?, n: self.n })
+            let name = e.name.key().to_owned();
+            Some(RecordedMetric { name, value: e.value, low: e.low?, high: e.high?, n: self.n })
         });
         whole.collect()
     }

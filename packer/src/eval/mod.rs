@@ -14,6 +14,7 @@ pub mod bootstrap;
 mod details;
 mod explain;
 pub mod floors;
+pub mod measured;
 pub mod metrics;
 mod page;
 mod subgroups;

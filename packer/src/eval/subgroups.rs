@@ -275,7 +275,7 @@ impl Gap {
 
 const NO_GAP: &str = "There is no gap to report: fewer than two values have figures.\n";
 
-fn named(value: &str) -> &str {
+pub(super) fn named(value: &str) -> &str {
     if value.is_empty() { "(not stated)" } else { value }
 }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ed25519_dalek::SigningKey;
 use medforge_runtime::bundle::description::MAX_NAME;
 use medforge_runtime::bundle::manifest::{self, Manifest, Mode};
+use medforge_runtime::bundle::measured::Measured;
 use medforge_runtime::bundle::{Trust, assemble, list, sha256_hex, verify};
 use medforge_runtime::classify::Classifier;
 use medforge_runtime::tensors::{self, Tensor};
@@ -47,47 +48,58 @@ pub fn build_bundle(vit: &Vit, modules: &[Module], options: &Options, keys: &[Si
     let weights = modules.iter().enumerate().map(|(t, m)| (m.card.task.clone(), alone(t)));
     let composition = Composition::Mixture { modules: modules.iter().map(sites).collect(), weights: weights.collect() };
     let heads = modules.iter().map(|m| (m.card.task.clone(), m.head.clone())).collect();
-    let results = modules.iter().filter_map(|m| Some((m.card.task.clone(), main_result(m)?)));
-    let packed =
-        Packed { model: &Model { heads, composition, routing: None }, members: modules, results: results.collect() };
-    pack(vit, packed, options, keys)
+    // Classes that came after the module was measured make another classifier of it.
+    let measured = modules.iter().filter(|m| m.head.classes == m.card.classes);
+    let measured = measured.filter_map(|m| Some((m.card.task.clone(), m.card.measured()?))).collect();
+    let model = Model { heads, composition, routing: None };
+    pack(vit, Packed { model: &model, modules, measured, origins: &[] }, options, keys)
 }
 
-/// The bundle of a model merged from `members`, one for each task of it. What members recorded of themselves before the merge goes into the
-/// model card, not into the manifest: it does not hold of the merged model.
+/// What goes into a bundle beside the base.
+pub struct Packed<'a> {
+    pub model: &'a Model,
+    /// One for each task of the model.
+    pub modules: &'a [Module],
+    /// By task, what was measured of the model as it is packed.
+    pub measured: BTreeMap<String, Measured>,
+    /// Of a merged model, whose work went in.
+    pub origins: &'a [Origin],
+}
+
+/// One contributor's work for one task, before it was merged.
+pub struct Origin {
+    /// What was measured of it does not hold of the merged model. Its `card` is filled in when it is packed.
+    pub member: manifest::Member,
+    /// What the contributor says of it, in Markdown.
+    pub card: Option<Vec<u8>>,
+}
+
+/// The bundle of a merged model.
 ///
 /// # Errors
 /// As [`build_bundle`].
 pub fn build_merged_bundle(
     vit: &Vit,
-    model: &Model,
-    members: &[Module],
+    packed: Packed,
     options: &Options,
     keys: &[SigningKey],
 ) -> Result<Vec<u8>, Error> {
-    if let Some(missing) = model.heads.keys().find(|task| !members.iter().any(|m| m.card.task == **task)) {
+    let there = |task: &String| packed.modules.iter().any(|module| module.card.task == *task);
+    if let Some(missing) = packed.model.heads.keys().find(|task| !there(task)) {
         return Err(Error::Bundle { what: format!("no module is there for the merged model's task {missing}") });
     }
-    pack(vit, Packed { model, members, results: BTreeMap::new() }, options, keys)
-}
-
-/// What goes into a bundle beside the base.
-struct Packed<'a> {
-    model: &'a Model,
-    members: &'a [Module],
-    /// By task, of the model as it is packed.
-    results: BTreeMap<String, manifest::Metric>,
+    pack(vit, packed, options, keys)
 }
 
 fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Result<Vec<u8>, Error> {
     let digest = vit.digest();
-    let size = check(packed.members, &digest)?;
+    let size = check(packed.modules, &digest)?;
     let graph = onnx::Graph::new(vit, size)?;
     let mut payload = BTreeMap::new();
     payload.insert("base.onnx".to_owned(), graph.without_weights());
     payload.insert("base.safetensors".to_owned(), write(&graph.tensors)?);
     drop(graph);
-    let layout = Layout::new(vit, packed.model, packed.members, &digest)?;
+    let layout = Layout::new(vit, packed.model, packed.modules, &digest)?;
     payload.insert("golden.safetensors".to_owned(), write(&golden(vit, packed.model, &layout, size)?)?);
     let mut manifest = Manifest {
         format: manifest::FORMAT.into(),
@@ -104,10 +116,19 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
         routing: layout.routing,
         preprocessing: packed.members[0].card.preprocessing.clone(),
         intended_use: options.intended_use.clone(),
-        metrics: packed.results,
+        metrics: packed.measured.iter().filter_map(|(task, m)| Some((task.clone(), main_result(m)?))).collect(),
+        measured: packed.measured,
+        members: Vec::new(),
         int8: BTreeMap::new(),
         tool: manifest::Tool { name: "packer".into(), version: env!("CARGO_PKG_VERSION").into() },
     };
+    for Origin { member, card } in packed.origins {
+        let entry = card.as_ref().map(|card| (format!("cards/{}.md", sha256_hex(card)), card.clone()));
+        manifest
+            .members
+            .push(manifest::Member { card: entry.as_ref().map(|(name, _)| name.clone()), ..member.clone() });
+        payload.extend(entry);
+    }
     for (module, factors) in layout.modules {
         payload.insert(module.entry.clone(), factors);
         manifest.modules.push(module);
@@ -118,7 +139,7 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
     for (task, head) in &packed.model.heads {
         let entry = format!("heads/{task}.safetensors");
         payload.insert(entry.clone(), head.file()?);
-        let card = packed.members.iter().find(|m| m.card.task == *task).map(|m| &m.card);
+        let card = packed.modules.iter().find(|m| m.card.task == *task).map(|m| &m.card);
         let trained = |class: &String| card.is_none_or(|card| card.classes.contains(class));
         manifest.heads.push(manifest::Head {
             task: task.clone(),
@@ -129,7 +150,7 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
             calibration: head.familiar.as_ref().and(card).and_then(|card| stated(card, options)),
         });
     }
-    payload.insert("model_card.md".to_owned(), card::model_card(&manifest, packed.members).into_bytes());
+    payload.insert("model_card.md".to_owned(), card::model_card(&manifest, packed.modules).into_bytes());
     payload.insert("sbom.json".to_owned(), sbom::sbom());
     manifest.entries = list(&payload);
     let bytes = assemble(&manifest, &payload, keys)?;
@@ -184,14 +205,10 @@ fn stated(card: &ModuleCard, options: &Options) -> Option<manifest::Calibration>
     })
 }
 
-/// A module's main result on its own test images; none where classes came after it was measured.
-fn main_result(module: &Module) -> Option<manifest::Metric> {
-    if module.head.classes != module.card.classes {
-        return None;
-    }
-    let recorded = &module.card.metrics;
-    let m = recorded.iter().find(|m| m.name == "balanced_accuracy").or(recorded.first())?;
-    Some(manifest::Metric { name: m.name.clone(), value: m.value, low: m.low, high: m.high, n: m.n as u64 })
+/// The main result, if it has an interval.
+fn main_result(measured: &Measured) -> Option<manifest::Metric> {
+    let m = measured.main()?;
+    Some(manifest::Metric { name: m.name.clone(), value: m.value, low: m.low?, high: m.high?, n: measured.images })
 }
 
 /// The factors as the runtime takes them: `lora_a` `[in, rank]`, `lora_b` `[rank, out]`, and of DoRA `lora_scale` `[out]`, which is divided by the

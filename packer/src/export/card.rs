@@ -3,7 +3,9 @@
 use std::fmt::Write;
 
 use medforge_runtime::bundle::manifest::{Manifest, Mode};
+use medforge_runtime::bundle::measured::{Estimate, Measured, Subgroup};
 
+use crate::eval::measured::{self as words, NEVER};
 use crate::lora::Module;
 
 /// The card of the bundle that `manifest` describes.
@@ -37,19 +39,36 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
             ));
         }
         line(format!("- trained: {}\n", plain(&module.card.created)));
-        match module.card.metrics.is_empty() {
-            true => line("No result was recorded (`packer eval --record` does).\n".into()),
-            false => {
-                if module.head.classes != module.card.classes {
-                    line("Results with the trained classes alone; they do not hold of this bundle, which has more classes:\n".into());
-                } else if !manifest.metrics.contains_key(&module.card.task) {
-                    line("Results of the module alone, before it was merged with others; they do not hold of this bundle:\n".into());
+        let task = &module.card.task;
+        match (manifest.measured.get(task), module.card.measured()) {
+            (Some(measured), _) => line(results(measured)),
+            (None, Some(measured)) if module.head.classes != module.card.classes => {
+                line("Results with the trained classes alone; they do not hold of this bundle, which has more classes:\n".into());
+                line(results(&measured));
+            }
+            _ => line(format!("**As it is packed here it was {NEVER}.**\n")),
+        }
+        for member in manifest.members.iter().filter(|member| member.task == *task) {
+            line(format!(
+                "Merged from the module of {}, licence {}.",
+                plain(&member.contributor),
+                plain(&member.licence)
+            ));
+            if let Some(id) = &member.contribution {
+                line(format!("It came in the contribution `{id}`."));
+            }
+            if let Some(card) = &member.card {
+                line(format!("Its contributor's own card is `{card}` in this bundle."));
+            }
+            match &member.measured {
+                Some(measured) => {
+                    line(
+                        "\nResults of that module alone, before it was merged; they do not hold of this bundle:\n"
+                            .into(),
+                    );
+                    line(results(measured));
                 }
-                line("| metric | value | 95 % interval | images |\n|---|---|---|---|".into());
-                for m in &module.card.metrics {
-                    line(format!("| {} | {:.3} | {:.3} to {:.3} | {} |", plain(&m.name), m.value, m.low, m.high, m.n));
-                }
-                line(String::new());
+                None => line(format!("That module alone was {NEVER}.\n")),
             }
         }
     }
@@ -99,6 +118,38 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
         });
     }
     card
+}
+
+/// What was measured, as tables; every number with its interval.
+fn results(measured: &Measured) -> String {
+    let mut text = format!("Measured on {}.\n", words::sample(measured));
+    if let Some(why) = &measured.no_intervals {
+        text += &format!("There are no intervals: {}.\n", plain(why));
+    }
+    let model = measured.metrics.iter().map(|m| ("model".to_owned(), m));
+    let floors = measured.floors.iter().flat_map(|f| f.metrics.iter().map(|m| (words::title(f).to_owned(), m)));
+    text += &table("of", model.chain(floors));
+    text.extend(measured.floors.iter().map(|floor| format!("\n**{}.**\n", plain(&words::verdict(floor)))));
+    for subgroups in &measured.subgroups {
+        let of = |value: &Subgroup| words::subgroup(&subgroups.by, value);
+        text += &table("subgroup", subgroups.values.iter().flat_map(|v| v.metrics.iter().map(move |m| (of(v), m))));
+        for value in &subgroups.values {
+            if let Some(why) = &value.too_few {
+                text += &format!("\n{} has too few for figures: {}.\n", plain(&of(value)), plain(why));
+            }
+        }
+        for gap in &subgroups.gaps {
+            text += &format!("\nGap by {}.\n", plain(&words::apart(&subgroups.by, gap)));
+        }
+    }
+    text
+}
+
+fn table<'a>(of: &str, rows: impl Iterator<Item = (String, &'a Estimate)>) -> String {
+    let row = |(of, m): (String, &Estimate)| {
+        format!("| {} | {} | {:.3} | {} |\n", plain(&of), plain(&m.name), m.value, words::range(m))
+    };
+    format!("\n| {of} | metric | value | 95 % interval |\n|---|---|---|---|\n{}", rows.map(row).collect::<String>())
 }
 
 /// Text that cannot pass for markup of the card.

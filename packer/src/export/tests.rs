@@ -442,7 +442,7 @@ fn agrees(
     model: &Model,
     task: Option<&str>,
 ) -> medforge_runtime::classify::Classification {
-    let classifier = load(build_merged_bundle(vit, model, modules, &options(), &[key()]).unwrap()).unwrap();
+    let classifier = load(build_merged_bundle(vit, packed(model, modules), &options(), &[key()]).unwrap()).unwrap();
     let (picture, size) = (picture(20, 23), modules[0].card.image_size as usize);
     let mut pixels = vec![0.0; 3 * size * size];
     vit.preprocessing_for(size as u32).unwrap().apply(&picture.view(), &mut pixels).unwrap();
@@ -462,6 +462,11 @@ fn agrees(
     theirs
 }
 
+/// A merged model of which nothing else is known.
+fn packed<'a>(model: &'a Model, modules: &'a [Module]) -> Packed<'a> {
+    Packed { model, modules, measured: BTreeMap::new(), origins: &[] }
+}
+
 fn merged(modules: &[Module], composition: Composition) -> Model {
     let heads = modules.iter().map(|m| (m.card.task.clone(), m.head.clone())).collect();
     Model { heads, composition, routing: None }
@@ -479,7 +484,7 @@ fn a_fusion_is_packed_as_one_module_of_all_contributors() {
         let said = agrees(&vit, &modules, &model, Some(task));
         assert_eq!((said.modules.len(), said.modules[0].weight), (1, 1.0));
     }
-    let bundle = verified(build_merged_bundle(&vit, &model, &modules, &options(), &[key()]).unwrap());
+    let bundle = verified(build_merged_bundle(&vit, packed(&model, &modules), &options(), &[key()]).unwrap());
     assert_eq!(bundle.manifest().modules[0].contributor, "someone");
     assert!(bundle.manifest().metrics.is_empty());
 
@@ -487,9 +492,9 @@ fn a_fusion_is_packed_as_one_module_of_all_contributors() {
     for (i, module) in many.iter_mut().enumerate() {
         module.card.contributor = format!("hospital {i} {}", "x".repeat(100));
     }
-    let bundle = verified(build_merged_bundle(&vit, &model, &many, &options(), &[key()]).unwrap());
+    let bundle = verified(build_merged_bundle(&vit, packed(&model, &many), &options(), &[key()]).unwrap());
     assert_eq!(bundle.manifest().modules[0].contributor, "3 contributors, named in model_card.md");
-    assert!(build_merged_bundle(&vit, &model, &modules[..2], &options(), &[key()]).is_err());
+    assert!(build_merged_bundle(&vit, packed(&model, &modules[..2]), &options(), &[key()]).is_err());
 }
 
 #[test]
@@ -525,7 +530,7 @@ fn dora_modules_mix_and_do_not_fuse() {
     let alone = merged(&modules, Composition::Fusion(sites(&modules[0])));
     agrees(&vit, &modules, &alone, Some("breast"));
 
-    let bundle = build_merged_bundle(&vit, &model, &modules, &options(), &[key()]).unwrap();
+    let bundle = build_merged_bundle(&vit, packed(&model, &modules), &options(), &[key()]).unwrap();
     let ids: Vec<String> = verified(bundle.clone()).manifest().modules.iter().map(|m| m.id.clone()).collect();
     let classifier = load(bundle).unwrap();
     let ask = |parts: &[(usize, f64)]| {
@@ -592,7 +597,7 @@ fn prototypes_changed(
     modules: &[Module],
     change: impl FnOnce(&mut BTreeMap<String, Tensor>),
 ) -> String {
-    let bundle = verified(build_merged_bundle(vit, model, modules, &options(), &[key()]).unwrap());
+    let bundle = verified(build_merged_bundle(vit, packed(model, modules), &options(), &[key()]).unwrap());
     let mut manifest = bundle.manifest().clone();
     let mut payload: BTreeMap<String, Vec<u8>> =
         manifest.entries.iter().map(|e| (e.name.clone(), bundle.entry(&e.name).unwrap().to_vec())).collect();

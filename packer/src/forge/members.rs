@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use medforge_runtime::bundle;
 use medforge_runtime::bundle::description::{canonical, from_canonical};
 use medforge_runtime::tensors::Tensor;
 
 use super::{Content, Forge, Known, Made, Member, Members, Merge, Object, PUSHES, Pushed};
 use crate::contribution::{self, GRAMS};
 use crate::data::Condensed;
+use crate::export::Origin;
 use crate::lora::{Head, Module};
 use crate::{Error, interrupt};
 
@@ -100,6 +102,23 @@ impl Forge {
     /// The members that an item's content names.
     pub(super) fn shelf<'a>(&'a self, content: &'a Content) -> Shelf<'a> {
         Shelf { forge: self, members: &content.members, after: &[], push: 0 }
+    }
+
+    /// Whose work the item's model is made of, with the contributors' cards; `modules` are the members'.
+    pub fn origins(&self, content: &Content, modules: &[Module]) -> Result<Vec<Origin>, Error> {
+        let origin = |(member, module): (&Member, &Module)| {
+            let card = self.entry(&self.pushed_by(member)?, "card.md")?;
+            let member = bundle::manifest::Member {
+                contributor: module.card.contributor.clone(),
+                task: module.card.task.clone(),
+                licence: module.card.licence.clone(),
+                contribution: Some(member.contribution.clone()),
+                card: None,
+                measured: module.card.measured(),
+            };
+            Ok(Origin { member, card: Some(card) })
+        };
+        content.members.iter().zip(modules).map(origin).collect()
     }
 
     /// The contribution that a member is.

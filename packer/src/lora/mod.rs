@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use medforge_runtime::bundle::measured::{Estimate, Measured};
 use medforge_runtime::preprocess::Preprocessing;
 use medforge_runtime::tensors::Tensor;
 use serde::{Deserialize, Serialize};
@@ -114,7 +115,10 @@ pub struct ModuleCard {
     /// Results recorded by `packer eval --record`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<RecordedMetric>,
-    /// The same told apart by what else is known of the images, one entry an attribute, as `packer eval --by` prints it with `--json`.
+    /// The whole evaluation that was recorded: patients, floors, subgroups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
+    /// Subgroups as cards had them before `measured` held them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subgroups: Vec<serde_json::Value>,
 }
@@ -134,6 +138,26 @@ pub struct RecordedMetric {
 impl ModuleCard {
     pub const FORMAT: &str = "medforge-module";
     pub const VERSION: u32 = 1;
+
+    /// What was measured of the module: as it was recorded, or of cards without floors and patients the metrics alone. None if it was never
+    /// evaluated.
+    pub fn measured(&self) -> Option<Measured> {
+        if self.measured.is_some() || self.metrics.is_empty() {
+            return self.measured.clone();
+        }
+        let estimate = |m: &RecordedMetric| {
+            let (name, value) = (m.name.clone(), m.value);
+            Estimate { name, value, low: Some(m.low), high: Some(m.high) }
+        };
+        Some(Measured {
+            images: self.metrics.iter().map(|m| m.n as u64).max().unwrap_or(0),
+            groups: None,
+            metrics: self.metrics.iter().map(estimate).collect(),
+            floors: Vec::new(),
+            subgroups: Vec::new(),
+            no_intervals: None,
+        })
+    }
 }
 
 impl Module {
@@ -144,6 +168,10 @@ impl Module {
 
     /// Reads a module's folder and checks that it belongs to `base`: digest, every site, every shape.
     pub fn open(dir: &Path, base: &Vit) -> Result<Self, Error> {
+        if dir.join("merge.json").is_file() && !dir.join("module.json").exists() {
+            let what = "is a merged model and no module; `packer eval --task` and `packer bundle` take it".into();
+            return Err(Error::Config { path: dir.to_owned(), what });
+        }
         Self::read(dir, output::folder(dir), &base.identity())
     }
 
@@ -246,6 +274,9 @@ fn read_card(path: &Path, bytes: &[u8]) -> Result<ModuleCard, Error> {
     }
     if card.classes.len() < 2 {
         return Err(refuse("names fewer than two classes".into()));
+    }
+    if let Some(measured) = &card.measured {
+        measured.check("the module").map_err(|e| refuse(e.to_string()))?;
     }
     Ok(card)
 }

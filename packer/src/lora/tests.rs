@@ -50,6 +50,7 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
             uncalibrated: None,
             training: serde_json::json!({}),
             metrics: vec![],
+            measured: None,
             subgroups: vec![],
         },
     }

@@ -177,6 +177,7 @@ impl MergedModel {
             uncalibrated: None,
             training: serde_json::json!({ "merge": record }),
             metrics: Vec::new(),
+            measured: None,
             subgroups: Vec::new(),
         };
         let head = self.heads[task].clone();

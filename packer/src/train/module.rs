@@ -49,6 +49,7 @@ impl Trained {
                 "train_images_per_cpu_s": self.images_per_cpu_second,
             }),
             metrics: Vec::new(),
+            measured: None,
             subgroups: Vec::new(),
         };
         Ok(Module { rank, alpha, sites: self.sites, head: self.head, card })

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::measured::Measured;
 use super::{Description, Role};
 use crate::Error;
 use crate::preprocess::Preprocessing;
@@ -58,6 +59,12 @@ pub struct Manifest {
     pub intended_use: String,
     /// Task -> its main result on images that training never saw.
     pub metrics: BTreeMap<String, Metric>,
+    /// Task -> all that was measured of it as this bundle answers it; a task that is not there was never evaluated.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub measured: BTreeMap<String, Measured>,
+    /// Of a merged model, whose work went in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
     /// Task -> what arithmetic in eight bits costs; of every task, or of none: then the bundle does not run so.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub int8: BTreeMap<String, Int8Cost>,
@@ -119,6 +126,27 @@ pub struct Module {
     pub base: String,
     /// `modules/ID.safetensors`.
     pub entry: String,
+}
+
+/// A contributor's work for one task that went into a merged model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Member {
+    /// Who made it.
+    pub contributor: String,
+    /// The task.
+    pub task: String,
+    /// The licence of the module.
+    pub licence: String,
+    /// The id of the signed contribution that it came in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contribution: Option<String>,
+    /// `cards/SHA256.md`: what the contributor says of it, for people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<String>,
+    /// What was measured of its module alone, before it was merged; left out if it was never evaluated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
 }
 
 /// The classification head of a task.

@@ -8,6 +8,7 @@ mod bytes;
 pub mod description;
 pub mod frame;
 pub mod manifest;
+pub mod measured;
 pub mod signature;
 mod state;
 mod trust;

@@ -1,7 +1,10 @@
 //! `packer forge bundle`: an item's model as a signed bundle for devices.
 
+use std::collections::BTreeMap;
+
 use super::{At, Version};
 use crate::cli::bundle::Release;
+use crate::export::Packed;
 use crate::forge::recipe::Recipes;
 use crate::{Error, export};
 
@@ -28,7 +31,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     let item = item.manifest();
     args.release.write(args.counter.unwrap_or(item.number), |options, keys| {
         let recipes = Recipes::new(&forge, &|_, _| ());
-        let (model, members) = recipes.model(&item.settings, &forge.content(item)?)?;
-        export::build_merged_bundle(recipes.vit()?, &model, &members, options, keys)
+        let content = forge.content(item)?;
+        let (model, modules) = recipes.model(&item.settings, &content)?;
+        let origins = forge.origins(&content, &modules)?;
+        let packed = Packed { model: &model, modules: &modules, measured: BTreeMap::new(), origins: &origins };
+        export::build_merged_bundle(recipes.vit()?, packed, options, keys)
     })
 }

@@ -41,8 +41,9 @@ impl Manifest {
         let modules = self.check_modules(&mut entries)?;
         let tasks = self.check_heads(&mut entries)?;
         self.check_routing(&mut entries)?;
+        self.check_members(&tasks, &mut entries)?;
         if let Some(name) = entries.keys().next() {
-            return Err(contradiction(format!("entry {name} belongs to no module, no head and no routing")));
+            return Err(contradiction(format!("entry {name} belongs to no module, no head, no member and no routing")));
         }
         self.check_compositions(&modules, &tasks)?;
         self.check_metrics(&tasks)?;
@@ -186,7 +187,34 @@ impl Manifest {
         })
     }
 
+    /// Several members may have one card.
+    fn check_members(&self, tasks: &BTreeSet<&str>, entries: &mut BTreeMap<&str, &str>) -> Result<(), Error> {
+        let (mut members, mut cards) = (BTreeSet::new(), BTreeSet::new());
+        for member in &self.members {
+            name("contributor", &member.contributor)?;
+            name("licence", &member.licence)?;
+            let of = format!("the member {}/{}", member.contributor, member.task);
+            require(tasks.contains(member.task.as_str()), || format!("{of} is for a task that has no head"))?;
+            require(members.insert((&member.contributor, &member.task)), || format!("{of} is there twice"))?;
+            member.contribution.iter().try_for_each(|id| digest(&of, id))?;
+            member.measured.iter().try_for_each(|measured| measured.check(&of))?;
+            let Some(card) = &member.card else { continue };
+            if let Some(found) = entries.remove(card.as_str()) {
+                require(*card == format!("cards/{found}.md"), || {
+                    format!("the card of {of} is in entry {card:?}; it must be in cards/SHA256.md")
+                })?;
+                cards.insert(card);
+            }
+            require(cards.contains(card), || format!("the card of {of} is in entry {card:?}, which is not there"))?;
+        }
+        Ok(())
+    }
+
     fn check_metrics(&self, tasks: &BTreeSet<&str>) -> Result<(), Error> {
+        for (task, measured) in &self.measured {
+            require(tasks.contains(task.as_str()), || format!("measured names task {task:?}, which has no head"))?;
+            measured.check(task)?;
+        }
         for (task, metric) in &self.metrics {
             require(tasks.contains(task.as_str()), || format!("metrics name task {task:?}, which has no head"))?;
             name("metric", &metric.name)?;

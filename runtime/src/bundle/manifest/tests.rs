@@ -1,5 +1,6 @@
 //! An example of every field, attacks on the JSON, and a table of contradictions.
 
+use super::super::measured::{Estimate, tests::example as measured};
 use super::super::{list, sha256_hex};
 use super::*;
 use crate::preprocess::{CropOffset, Filter, Resize, Size};
@@ -76,6 +77,8 @@ pub(crate) fn example() -> Manifest {
             "breast".into(),
             Metric { name: "balanced_accuracy".into(), value: 0.9, low: 0.8, high: 1.0, n: 252 },
         )]),
+        measured: BTreeMap::new(),
+        members: Vec::new(),
         int8: BTreeMap::new(),
         tool: Tool { name: "packer".into(), version: "0.1.0".into() },
     }
@@ -254,6 +257,29 @@ fn contradictions_are_refused() {
         ("metrics name task", |m| m.metrics = BTreeMap::from([("lung".into(), m.metrics["breast"].clone())])),
         ("within an interval", |m| m.metrics.get_mut("breast").unwrap().low = 2.0),
         ("within an interval", |m| m.metrics.get_mut("breast").unwrap().value = f64::INFINITY),
+        ("measured names task", |m| m.measured = BTreeMap::from([("lung".into(), measured())])),
+        ("of breast is not a number", |m| {
+            let metrics = vec![Estimate { value: f64::NAN, ..measured().metrics[0].clone() }];
+            m.measured = BTreeMap::from([("breast".into(), Measured { metrics, ..measured() })]);
+        }),
+        ("no head", |m| m.members = vec![Member { task: "lung".into(), ..member() }]),
+        ("there twice", |m| m.members = vec![member(), member()]),
+        ("contributor", |m| m.members = vec![Member { contributor: " ".into(), ..member() }]),
+        ("licence", |m| m.members = vec![Member { licence: "x".repeat(257), ..member() }]),
+        ("SHA-256", |m| m.members = vec![Member { contribution: Some("1".into()), ..member() }]),
+        ("more groups", |m| {
+            let measured = Some(Measured { groups: Some(1 << 40), ..measured() });
+            m.members = vec![Member { measured, ..member() }];
+        }),
+        ("which is not there", |m| m.members = vec![Member { card: Some("cards/x.md".into()), ..member() }]),
+        ("must be in cards/", |m| {
+            let card = m.modules[0].entry.replace("modules/", "cards/");
+            m.entries.insert(2, Entry { name: card.clone(), length: 1, sha256: "e".repeat(64) });
+            m.members = vec![Member { card: Some(card), ..member() }];
+        }),
+        ("no member", |m| {
+            m.entries.insert(2, Entry { name: "cards/x.md".into(), length: 1, sha256: "e".repeat(64) });
+        }),
         ("tool.name", |m| m.tool.name.clear()),
     ];
     for (words, change) in table {
@@ -262,6 +288,26 @@ fn contradictions_are_refused() {
         let error = manifest.to_canonical().unwrap_err();
         assert!(error.is_refusal() && error.to_string().contains(words), "{words}: {error}");
     }
+}
+
+fn member() -> Member {
+    let (contributor, task, licence) = ("hospital".into(), "breast".into(), "MIT".into());
+    Member { contributor, task, licence, contribution: Some("a".repeat(64)), card: None, measured: Some(measured()) }
+}
+
+/// Two members with one card, and all that an evaluation says.
+#[test]
+fn what_was_measured_and_who_took_part_is_read_as_written() {
+    let mut manifest = example();
+    manifest.measured = BTreeMap::from([("breast".into(), measured())]);
+    let card = format!("cards/{}.md", "e".repeat(64));
+    manifest.entries.insert(2, Entry { name: card.clone(), length: 1, sha256: "e".repeat(64) });
+    let first = Member { card: Some(card), ..member() };
+    manifest.members = vec![first.clone(), Member { contributor: "clinic".into(), measured: None, ..first }];
+    let bytes = manifest.to_canonical().unwrap();
+    assert_eq!(Manifest::from_canonical(&bytes).unwrap(), manifest);
+    let text = String::from_utf8(bytes).unwrap();
+    assert_refused(&text.replacen(r#""beaten":true"#, r#""beaten":true,"extra":1"#, 1), "unknown field");
 }
 
 fn cost() -> Int8Cost {
