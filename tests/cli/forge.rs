@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::*;
 
+mod carried;
 mod compare;
 mod history;
 mod routed;
@@ -189,12 +190,6 @@ fn contribution_waits(at: &Path) {
     }
 }
 
-/// Some image of the workshop.
-fn some_picture(at: &Path) -> String {
-    let list = std::fs::read_to_string(at.join("data/splits.csv")).unwrap();
-    format!("data/{}", list.lines().nth(1).unwrap().split(',').next().unwrap())
-}
-
 #[test]
 fn what_does_not_belong_is_refused_and_leaves_the_forge_as_it_was() {
     let dir = forge();
@@ -250,10 +245,13 @@ fn what_does_not_belong_is_refused_and_leaves_the_forge_as_it_was() {
 fn a_contribution_without_results_says_so() {
     let dir = forge();
     let at = dir.path();
-    edit(&at.join("m/module.json"), |json| drop(json.as_object_mut().unwrap().remove("metrics")));
+    edit(&at.join("m/module.json"), |json| {
+        ["metrics", "measured"].iter().for_each(|key| drop(json.as_object_mut().unwrap().remove(*key)));
+    });
     let said =
         good(at, "contribute --base base --module m --condensed c --card card.md --key a.key --out x.contribution");
     assert!(said.contains("no results"), "{said}");
+    assert!(good(at, "inspect x.contribution").contains("never evaluated"));
 }
 
 /// Pushes, merges and a reader at once: nothing is lost, nothing is there twice.

@@ -121,3 +121,17 @@ fn test_images(dir: &Path) -> Vec<(String, String)> {
     let rows = table.lines().skip(1).map(|row| row.split(',').collect::<Vec<_>>());
     rows.filter(|row| row[3] == "test").map(|row| (format!("data/{}", row[0]), row[1].to_owned())).collect()
 }
+
+/// A text of an archive.
+fn entry(archive: &Path, name: &str) -> String {
+    let bytes = std::fs::read(archive).unwrap();
+    let parts = medforge_runtime::bundle::frame::parse(&bytes).unwrap();
+    let (_, range) = parts.into_iter().find(|(part, _)| part == name).unwrap_or_else(|| panic!("there is no {name}"));
+    String::from_utf8(bytes[range].to_vec()).unwrap()
+}
+
+/// Some image of the workshop.
+fn some_picture(at: &Path) -> String {
+    let list = std::fs::read_to_string(at.join("data/splits.csv")).unwrap();
+    format!("data/{}", list.lines().nth(1).unwrap().split(',').next().unwrap())
+}

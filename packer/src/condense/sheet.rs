@@ -12,7 +12,13 @@ const GAP: u32 = 2;
 /// Images side by side at most.
 const ACROSS: usize = 10;
 
+/// Pixels of a sheet at most: some thousand images.
+const MOST: u64 = 1 << 28;
+
 /// The images by class, at most `ACROSS` in a row, on white.
+///
+/// # Errors
+/// [`Error::Condense`] for a sheet of more than 2^28 pixels.
 pub fn contact_sheet(set: &Condensed) -> Result<Vec<u8>, Error> {
     let side = set.record.image_size;
     let classes = set.classes();
@@ -21,6 +27,11 @@ pub fn contact_sheet(set: &Condensed) -> Result<Vec<u8>, Error> {
         .flat_map(|class| of_class(class).chunks(ACROSS).map(<[usize]>::to_vec).collect::<Vec<_>>())
         .collect();
     let across = rows.iter().map(Vec::len).max().unwrap_or(0) as u32;
+    let failed = |what: String| Error::Condense { what: format!("no contact sheet: {what}") };
+    let pixels = |tiles: usize| (tiles as u64 + 1).saturating_mul(u64::from(side) + u64::from(GAP));
+    if pixels(across as usize).saturating_mul(pixels(rows.len())) > MOST {
+        return Err(failed(format!("the set's {} images would make more than {MOST} pixels", set.len())));
+    }
     let length = |tiles: u32| tiles * (side + GAP) + GAP;
     let mut sheet = RgbImage::from_pixel(length(across), length(rows.len() as u32), Rgb([255; 3]));
     for (y, row) in rows.iter().enumerate() {
@@ -30,8 +41,7 @@ pub fn contact_sheet(set: &Condensed) -> Result<Vec<u8>, Error> {
         }
     }
     let mut png = Cursor::new(Vec::new());
-    let failed = |e: image::ImageError| Error::Condense { what: format!("no contact sheet: {e}") };
-    sheet.write_to(&mut png, ImageFormat::Png).map_err(failed)?;
+    sheet.write_to(&mut png, ImageFormat::Png).map_err(|e| failed(e.to_string()))?;
     Ok(png.into_inner())
 }
 

@@ -160,6 +160,11 @@ impl Trust {
         }
     }
 
+    /// All keys, whatever they are trusted for.
+    pub fn keys(&self) -> impl Iterator<Item = &VerifyingKey> {
+        self.keys.iter().map(|key| &key.key)
+    }
+
     /// The same trust at this moment: keys count within their time only, and a file that has expired counts for nothing. Without a
     /// moment, on a device that has no clock, neither is looked at.
     ///

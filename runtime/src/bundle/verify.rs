@@ -85,8 +85,7 @@ impl<D> Verified<D> {
     /// # Errors
     /// [`Class::MissingEntry`].
     pub fn entry(&self, name: &str) -> Result<&[u8], Error> {
-        let range = self.0.payload.get(name).ok_or_else(|| missing(name))?;
-        Ok(&self.0.bytes[range.clone()])
+        self.0.entry(name)
     }
 
     /// The tensors of a payload entry.
@@ -123,6 +122,14 @@ impl<D> Unverified<D> {
     /// All keys that signed, trusted or not.
     pub fn signers(&self) -> &[VerifyingKey] {
         &self.0.signed.signers
+    }
+
+    /// The bytes of a payload entry, to be looked at.
+    ///
+    /// # Errors
+    /// [`Class::MissingEntry`].
+    pub fn entry(&self, name: &str) -> Result<&[u8], Error> {
+        self.0.entry(name)
     }
 }
 
@@ -188,6 +195,13 @@ impl<D: Description> Opened<D> {
             Refusal { bytes: range, ..refusal }
         })?;
         Ok(Opened { bytes, signed, payload })
+    }
+}
+
+impl<D> Opened<D> {
+    fn entry(&self, name: &str) -> Result<&[u8], Error> {
+        let range = self.payload.get(name).ok_or_else(|| missing(name))?;
+        Ok(&self.bytes[range.clone()])
     }
 }
 

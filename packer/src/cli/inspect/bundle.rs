@@ -1,28 +1,15 @@
-//! `packer inspect`: what a bundle says of itself. Nothing is trusted, so nothing here is a promise.
+//! A bundle.
 
-use std::path::PathBuf;
-
-use medforge_runtime::bundle::frame::LIMITS;
 use medforge_runtime::bundle::{Manifest, inspect};
 use serde_json::json;
 
+use super::{Args, row, signers};
+use crate::eval::measured::{NEVER, words};
 use crate::{Error, output};
 
-/// Show what is in a bundle, without verifying who signed it
-#[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer inspect breast.medforge\n\nTo know who signed it: packer verify.")]
-pub struct Args {
-    #[arg(value_name = "BUNDLE")]
-    bundle: PathBuf,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
-}
-
-pub fn run(args: Args) -> Result<(), Error> {
-    let bytes = output::read_file(&args.bundle, LIMITS.bundle as u64)?;
+pub fn show(args: &Args, bytes: Vec<u8>) -> Result<(), Error> {
     let bundle = inspect(bytes)?;
-    let signers: Vec<String> = bundle.signers().iter().map(|key| hex::encode(key.as_bytes())).collect();
+    let signers = signers(&bundle);
     if args.json {
         let shown = json!({ "verified": false, "id": bundle.id(), "signers": signers, "manifest": bundle.manifest() });
         return output::print(&format!("{shown:#}\n"));
@@ -31,15 +18,13 @@ pub fn run(args: Args) -> Result<(), Error> {
         "NOT VERIFIED: whoever signed this bundle wrote what follows; `packer verify` checks the signature.\n\n",
     );
     text += &description(bundle.manifest(), bundle.id());
-    for signer in signers {
-        text += &format!("{:<14}{signer}\n", "signed by");
-    }
+    signers.iter().for_each(|signer| row(&mut text, "signed by", signer));
     output::print(&text)
 }
 
 fn description(manifest: &Manifest, id: &str) -> String {
     let mut text = String::new();
-    let mut row = |key: &str, value: String| text.push_str(&format!("{key:<14}{value}\n"));
+    let mut row = |key: &str, value: String| row(&mut text, key, &value);
     row("name", format!("{}, version {}", manifest.name, manifest.counter));
     row("id", id.to_owned());
     row("created", manifest.created.clone());
@@ -55,8 +40,29 @@ fn description(manifest: &Manifest, id: &str) -> String {
         let untrained = |class: &String| if head.zero_shot.contains(class) { " (without training)" } else { "" };
         let classes: Vec<String> = head.classes.iter().map(|class| format!("{class}{}", untrained(class))).collect();
         row("task", format!("{}: {}", head.task, classes.join(", ")));
-        if let Some(m) = manifest.metrics.get(&head.task) {
-            row("  result", format!("{} {:.3} ({:.3} to {:.3}, {} images)", m.name, m.value, m.low, m.high, m.n));
+        match (manifest.measured.get(&head.task), manifest.metrics.get(&head.task)) {
+            (Some(measured), _) => words(measured).into_iter().for_each(|(key, value)| row(&format!("  {key}"), value)),
+            // Bundles made before they carried the whole evaluation.
+            (None, Some(m)) => {
+                row("  result", format!("{} {:.3} ({:.3} to {:.3}, {} images)", m.name, m.value, m.low, m.high, m.n));
+            }
+            (None, None) => row("  result", format!("as it is packed here it was {NEVER}")),
+        }
+    }
+    for member in &manifest.members {
+        row("merged from", format!("{}, by {}, licence {}", member.task, member.contributor, member.licence));
+        if let Some(id) = &member.contribution {
+            row("  came in", format!("contribution {id}"));
+        }
+        if let Some(card) = &member.card {
+            row("  card", card.clone());
+        }
+        match &member.measured {
+            Some(measured) => {
+                row("  alone", "before it was merged; it does not hold of this bundle".into());
+                words(measured).into_iter().for_each(|(key, value)| row(&format!("  {key}"), value));
+            }
+            None => row("  alone", NEVER.into()),
         }
     }
     for module in &manifest.modules {
