@@ -96,6 +96,7 @@ fn what_cannot_be_merged_is_refused_by_name() {
     for (arguments, word) in [
         ("merge --base base --module x --module z --method ties --out merged", "z: the module was trained on the base"),
         ("merge --base base --module x --module x --method ties --out merged", "two modules are for the task tissue"),
+        (&format!("{MERGE} --method mixture"), "packer forge merge --method mixture"),
         (&format!("{MERGE} --method mean"), "--method \"mean\" is none of average"),
         (&format!("{MERGE} --method ties --weight NaN --weight 1"), "weight NaN"),
         (&format!("{MERGE} --method ties --weight 1"), "1 weights were given for 2 modules"),
@@ -112,4 +113,80 @@ fn what_cannot_be_merged_is_refused_by_name() {
     }
     good(at, &format!("{MERGE} --method ties"));
     assert!(refused(at, 1, &format!("{MERGE} --method ties")).contains("--force"));
+}
+
+/// Every method gives one network, which is measured task by task and packed; the bundle says what it reached and what each module alone reached.
+#[test]
+fn a_merged_model_is_measured_task_by_task_and_packed() {
+    let dir = with_modules();
+    let at = dir.path();
+    let picture = some_picture(at);
+    good(at, "eval --base base --module x --data data --resamples 100 --device cpu --record");
+    let measured = |module: &str| -> Value {
+        let eval =
+            format!("eval --base base --module {module} --data data --resamples 100 --device cpu --json --record");
+        serde_json::from_str(&good(at, &eval)).unwrap()
+    };
+    let methods = "average task-arithmetic ties dare-linear dare-ties della breadcrumbs svd knots core-space tsv iso-c";
+    for method in methods.split(' ') {
+        good(at, &format!("{MERGE} --method {method} --force"));
+        let eval = measured("merged --task tissue");
+        good(at, "bundle --base base --module merged --key k.key --out merged.medforge --force");
+        assert!(good(at, "verify merged.medforge --trust k.pub").contains("golden vectors agree"), "{method}");
+        for task in ["tissue", "other"] {
+            let said = good(at, &format!("classify merged.medforge --trust k.pub {picture} --task {task} --json"));
+            assert!(said.contains("probabilities"), "{method}: {said}");
+        }
+        let manifest: Value = serde_json::from_str(&good(at, "inspect merged.medforge --json")).unwrap();
+        let manifest = &manifest["manifest"];
+        let own = &manifest["measured"]["tissue"];
+        assert_eq!((&own["metrics"], &own["groups"]), (&eval["metrics"], &eval["groups"]), "{method}");
+        assert_eq!((&own["floors"], own["images"] == eval["n"]), (&eval["floors"], true), "{method}");
+        assert_eq!(manifest["metrics"]["tissue"]["value"], eval["metrics"][1]["value"], "{method}");
+        assert!(manifest["measured"].get("other").is_none(), "{manifest}");
+    }
+    // Once with the other's weight zero: the merged network is the module.
+    good(at, &format!("{MERGE} --method task-arithmetic --weight 1 --weight 0 --force"));
+    let (merged, alone) = (measured("merged --task tissue"), measured("x"));
+    for (ours, own) in merged["metrics"].as_array().unwrap().iter().zip(alone["metrics"].as_array().unwrap()) {
+        let [ours, own] = [ours, own].map(|metric| metric["value"].as_f64().unwrap());
+        assert!((ours - own).abs() < 1e-6, "{merged} {alone}");
+    }
+    good(at, "bundle --base base --module merged --key k.key --out merged.medforge --force");
+    let said = good(at, "inspect merged.medforge");
+    for words in ["measured on", "groups (patients)", "floor", "verdict", "linear probe", "colour alone", "merged from"]
+    {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    // `other` was measured neither merged nor alone.
+    assert!(said.contains("as it is packed here it was never evaluated"), "{said}");
+    assert!(said.contains("alone         never evaluated"), "{said}");
+    let card = entry(&at.join("merged.medforge"), "model_card.md");
+    for words in ["Results of that module alone, before it was merged", "patients", "never evaluated", "colour alone"] {
+        assert!(card.contains(words), "{words}: {card}");
+    }
+}
+
+#[test]
+fn what_a_merged_model_cannot_be_is_said() {
+    let dir = with_modules();
+    let at = dir.path();
+    good(at, &format!("{MERGE} --method average"));
+    let eval = "eval --base base --data data --device cpu";
+    let bundle = "bundle --base base --key k.key --out m.medforge";
+    for (arguments, words) in [
+        (format!("{eval} --module merged"), "--task is needed: merged has the tasks tissue, other"),
+        (format!("{eval} --module merged --task lung"), "--task is lung, and merged has tissue, other"),
+        (format!("{eval} --module x --task lung"), "--task is lung, and the module is for tissue"),
+        (format!("{bundle} --module merged --module x"), "merged is a merged model, which a bundle has alone"),
+        (format!("{bundle} --module merged --class-text tissue:a=b"), "--class-text adds classes to modules"),
+        ("merge --base base --module merged --method average --out again".into(), "merged: is a merged model"),
+    ] {
+        let said = refused(at, 1, &arguments);
+        assert!(said.contains(words), "{arguments}: {said}");
+    }
+    let mut record: Value = serde_json::from_slice(&std::fs::read(at.join("merged/merge.json")).unwrap()).unwrap();
+    record["members"][0]["measured"] = serde_json::json!({ "images": 1, "metrics": [] });
+    std::fs::write(at.join("merged/merge.json"), record.to_string()).unwrap();
+    assert!(refused(at, 1, &format!("{bundle} --module merged")).contains("no metric is there"));
 }

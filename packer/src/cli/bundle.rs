@@ -1,19 +1,22 @@
 //! `packer bundle`: a base and modules in, one signed bundle out.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ed25519_dalek::SigningKey;
+use medforge_runtime::bundle::manifest;
 
 use super::input::{check_text, class_texts, folders, within};
 use crate::base::{TextTower, Vit};
-use crate::export::{self, Options, keys};
+use crate::export::{self, Options, Origin, Packed, keys};
 use crate::lora::Module;
+use crate::merge::folder::{self, MergedModel};
 use crate::{Error, output};
 
 /// Pack a base and modules into one signed bundle
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer bundle --base vits14 --module m/breast --key k.key --out breast.medforge\n\n\
+    after_help = "Example:\n  packer bundle --base vits14 --module m/breast --key k.key --out breast.medforge\n  \
+    packer bundle --base vits14 --module merged --key k.key --out merged.medforge\n\n\
     A module with a head of texts (packer train --head text) can take classes that nobody trained; the bundle marks them:\n  \
     packer bundle --base clip --module m/colon --class-text 'colon:mucus=a histology image of mucus' --key k.key --out colon.medforge"
 )]
@@ -21,7 +24,7 @@ pub struct Args {
     /// The base that the modules were trained on
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
-    /// A module; repeat it for more tasks
+    /// A module; repeat it for more tasks. Or one merged model, as `packer merge` writes it
     #[arg(long, value_name = "DIR", required = true)]
     module: Vec<PathBuf>,
     /// A class without training, described by a text, for a module with a head of texts; repeat it for more texts or classes
@@ -69,12 +72,47 @@ pub(super) struct Release {
 pub fn run(args: Args) -> Result<(), Error> {
     args.release.write(args.counter, |options, keys| {
         let vit = Vit::open(&args.base)?;
+        if let Some(dir) = args.module.iter().find(|dir| MergedModel::is_at(dir)) {
+            return merged(&args, dir, &vit, options, keys);
+        }
         let mut modules = args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
         if !args.class_text.is_empty() {
             add_classes(&mut modules, &args.class_text, &TextTower::open(&args.base)?)?;
         }
         export::build_bundle(&vit, &modules, options, keys)
     })
+}
+
+/// The bundle of a merged model.
+fn merged(args: &Args, dir: &Path, vit: &Vit, options: &Options, keys: &[SigningKey]) -> Result<Vec<u8>, Error> {
+    if args.module.len() > 1 {
+        let what =
+            format!("{} is a merged model, which a bundle has alone; merge the other modules too", dir.display());
+        return Err(Error::Bundle { what });
+    }
+    if !args.class_text.is_empty() {
+        return Err(Error::Option {
+            name: "--class-text",
+            what: "adds classes to modules, not to a merged model".into(),
+        });
+    }
+    let merged = MergedModel::open(dir, vit)?;
+    let modules: Vec<Module> = merged.tasks().filter_map(|task| merged.module(task)).collect();
+    let measured = modules.iter().filter_map(|m| Some((m.card.task.clone(), m.card.measured()?))).collect();
+    let origin = |member: &folder::Member| Origin {
+        member: manifest::Member {
+            contributor: member.contributor.clone(),
+            task: member.task.clone(),
+            licence: member.licence.clone(),
+            contribution: None,
+            card: None,
+            measured: member.alone.clone(),
+        },
+        card: None,
+    };
+    let origins: Vec<Origin> = merged.record.members.iter().map(origin).collect();
+    let packed = Packed { model: &merged.model(), modules: &modules, measured, origins: &origins };
+    export::build_merged_bundle(vit, packed, options, keys)
 }
 
 /// Adds the classes of `--class-text` to the heads of the tasks that they name.

@@ -10,6 +10,7 @@ use crate::base::Vit;
 use crate::data::Split;
 use crate::eval::{self, Bench, Division, Evaluated, Evaluation, Explained};
 use crate::lora::Module;
+use crate::merge::folder::{MergedModel, RECORD};
 use crate::output::OutputDir;
 use crate::{Error, output};
 
@@ -17,7 +18,8 @@ use crate::{Error, output};
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  packer eval --base vits14 --module m/breast --data breast --split test --json\n  \
     packer eval --base vits14 --module m/chest --data dicom --by PatientSex --by site\n  \
-    packer eval --base vits14 --module m/breast --data breast --explain seen --report breast.html --with-images\n\n\
+    packer eval --base vits14 --module m/breast --data breast --explain seen --report breast.html --with-images\n  \
+    packer eval --base vits14 --module merged --task breast --data breast --record\n\n\
     --explain writes wrong answers first, then right ones of each class: what speaks for the predicted class, yellow most. It shows\n\
     what the module looked at; it is no segmentation, and no evidence that an answer is right. Images of patients are in what is\n\
     written only with --with-images, and file names never: an image is named by the first 16 digits of `sha256sum FILE`.")]
@@ -25,8 +27,12 @@ pub struct Args {
     /// The base that the module was trained on
     #[arg(long, value_name = "DIR")]
     base: PathBuf,
+    /// The module, or a merged model
     #[arg(long, value_name = "DIR")]
     module: PathBuf,
+    /// The task of a merged model to measure
+    #[arg(long, value_name = "TASK")]
+    task: Option<String>,
     #[command(flatten)]
     data: DataArg,
     #[arg(long, default_value = "test", value_parser = ["test", "train"])]
@@ -58,7 +64,7 @@ pub struct Args {
     /// Also write a page that opens anywhere and loads nothing
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Record the results in the module's card, so that bundles carry them (test split only)
+    /// Record the results in the module's card or the merged model's record, so that bundles carry them (test split only)
     #[arg(long)]
     record: bool,
     #[command(flatten)]
@@ -81,10 +87,11 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
     let folder = args.explain.as_deref().map(OutputDir::in_place_of_nothing).transpose()?;
     let mut vit = Vit::open(&args.base)?;
-    let mut module = Module::open(&args.module, &vit)?;
+    let mut subject = Subject::open(&args, &vit)?;
+    let module = subject.module();
     vit.preprocessing = module.card.preprocessing.clone();
     let data = args.data.open()?;
-    eval::check_classes(&module, &data)?;
+    eval::check_classes(module, &data)?;
     let split = if args.split == "test" { Split::Test } else { Split::Train };
     if args.record && split == Split::Train {
         return Err(Error::Option { name: "--record", what: "takes results of the test split only".into() });
@@ -94,10 +101,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     let (size, resamples) = (module.card.image_size, args.resamples as usize);
     let (mut results, details, explained) = on_device!(args.device.open(false)?, device => {
         let bench = Bench::new(device, &vit, &data, split, size)?;
-        let results = bench.evaluate(&module, resamples, args.seed)?;
+        let results = bench.evaluate(module, resamples, args.seed)?;
         let details = args.report.as_ref().map(|_| bench.details(&results)).transpose()?;
         let explained = match args.explain.is_some() || args.report.is_some() {
-            true => bench.explain(&module, &results, args.explain_count as usize, args.with_images)?,
+            true => bench.explain(module, &results, args.explain_count as usize, args.with_images)?,
             false => vec![],
         };
         (results, details, explained)
@@ -113,12 +120,12 @@ pub fn run(args: Args) -> Result<(), Error> {
     if let (Some(path), Some(details)) = (&args.report, &details) {
         let (evaluation, explained, with_images) = (&results.evaluation, &explained, args.with_images);
         let images = format!("{} split of {}", args.split, args.data.path.display());
-        let page = Evaluated { evaluation, details, explained, with_images, module: &module, images: &images }.page();
+        let page = Evaluated { evaluation, details, explained, with_images, module, images: &images }.page();
         page.write(path)?;
     }
     if args.record {
-        results.evaluation.record(&mut module.card);
-        output::write_file(&args.module.join("module.json"), &module.card_file())?;
+        let (name, bytes) = subject.record(&results.evaluation)?;
+        output::write_file(&args.module.join(name), &bytes)?;
     }
     match args.json {
         true => {
@@ -128,5 +135,57 @@ pub fn run(args: Args) -> Result<(), Error> {
             output::print(&format!("{json}\n"))
         }
         false => output::print(&results.evaluation.table()),
+    }
+}
+
+/// What is measured: a module, or one task of a merged model.
+enum Subject {
+    Module(Module),
+    Merged(MergedModel, Module),
+}
+
+impl Subject {
+    fn open(args: &Args, vit: &Vit) -> Result<Self, Error> {
+        let refuse = |what: String| Error::Option { name: "--task", what };
+        if !MergedModel::is_at(&args.module) {
+            let module = Module::open(&args.module, vit)?;
+            return match args.task.as_ref().filter(|task| **task != module.card.task) {
+                Some(task) => Err(refuse(format!("is {task}, and the module is for {}", module.card.task))),
+                None => Ok(Subject::Module(module)),
+            };
+        }
+        let model = MergedModel::open(&args.module, vit)?;
+        let tasks: Vec<&str> = model.tasks().collect();
+        let task = match (&args.task, &tasks[..]) {
+            (Some(task), _) => task,
+            (None, [task]) => *task,
+            _ => {
+                return Err(refuse(format!("is needed: {} has the tasks {}", args.module.display(), tasks.join(", "))));
+            }
+        };
+        let missing = || refuse(format!("is {task}, and {} has {}", args.module.display(), tasks.join(", ")));
+        let module = model.module(task).ok_or_else(missing)?;
+        Ok(Subject::Merged(model, module))
+    }
+
+    fn module(&self) -> &Module {
+        match self {
+            Subject::Module(module) | Subject::Merged(_, module) => module,
+        }
+    }
+
+    /// Records the results; the file that holds them, and what is in it now.
+    fn record(&mut self, evaluation: &Evaluation) -> Result<(&'static str, Vec<u8>), Error> {
+        evaluation.measured().check("the module")?;
+        Ok(match self {
+            Subject::Module(module) => {
+                evaluation.record(&mut module.card);
+                ("module.json", module.card_file())
+            }
+            Subject::Merged(model, module) => {
+                model.measure(&module.card.task, evaluation.measured());
+                (RECORD, model.record_file())
+            }
+        })
     }
 }

@@ -68,7 +68,15 @@ pub(super) struct Numbers {
     pub seed: u64,
 }
 
+/// Methods that `packer forge` has: their weights are found on condensed sets, of which a module has none.
+const OF_FORGES: [&str; 3] = ["fusion", "mixture", "routed"];
+
 pub fn run(args: Args) -> Result<(), Error> {
+    if OF_FORGES.contains(&&args.method[..]) {
+        let what =
+            format!("{0} needs condensed sets beside modules; it is `packer forge merge --method {0}`", args.method);
+        return Err(Error::Option { name: "--method", what });
+    }
     let options = Options { weights: args.weight.clone(), ..args.numbers.options(&args.method)? };
     options.check(args.module.len())?;
     let dir = OutputDir::begin(&args.out, args.force, RECORD)?;

@@ -7,10 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use medforge_runtime::bundle::measured::Measured;
 use medforge_runtime::preprocess::Preprocessing;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::model::{Composition, Model};
 use super::{Merged, Options};
 use crate::base::{Family, Vit};
 use crate::lora::{Factors, Head, Module, ModuleCard, is_task_name, peft};
@@ -58,6 +60,12 @@ pub struct Member {
     pub weight: f64,
     /// Of the task's head.
     pub classes: Vec<String>,
+    /// What was measured of the module alone; it does not hold of the merged model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alone: Option<Measured>,
+    /// What was measured of the merged model on the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<Measured>,
 }
 
 /// A merged model, read from its folder or about to be written.
@@ -99,6 +107,8 @@ impl MergedModel {
                 factors: module.factors_digest()?,
                 weight,
                 classes: module.head.classes.clone(),
+                alone: card.measured().filter(|_| module.head.classes == card.classes),
+                measured: None,
             });
         }
         let kept = merged.kept;
@@ -117,6 +127,11 @@ impl MergedModel {
             members,
         };
         Ok(MergedModel { record, rank: whole.rank, alpha: whole.alpha, sites: whole.sites, heads })
+    }
+
+    /// Whether `dir` is a merged model's folder.
+    pub fn is_at(dir: &Path) -> bool {
+        dir.join(RECORD).is_file()
     }
 
     /// Reads a merged model's folder and checks that it belongs to `base`: digest, every site, every shape.
@@ -177,17 +192,37 @@ impl MergedModel {
             uncalibrated: None,
             training: serde_json::json!({ "merge": record }),
             metrics: Vec::new(),
-            measured: None,
+            measured: member.measured.clone(),
             subgroups: Vec::new(),
         };
         let head = self.heads[task].clone();
         Some(Module { rank: self.rank, alpha: self.alpha, sites: self.sites.clone(), head, card })
     }
 
-    /// The files of the folder, by name.
-    pub fn files(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
+    /// The one network, with the head of every task.
+    pub fn model(&self) -> Model {
+        let scale = self.alpha / self.rank as f64;
+        let sites = self.sites.iter().map(|(site, factors)| (site.clone(), factors.scaled(scale))).collect();
+        Model { heads: self.heads.clone(), composition: Composition::Fusion(sites), routing: None }
+    }
+
+    /// Records what was measured of the model on one of its tasks.
+    pub fn measure(&mut self, task: &str, measured: Measured) {
+        if let Some(member) = self.record.members.iter_mut().find(|member| member.task == task) {
+            member.measured = Some(measured);
+        }
+    }
+
+    /// [`RECORD`] alone.
+    pub fn record_file(&self) -> Vec<u8> {
         let mut record = serde_json::to_vec_pretty(&self.record).expect("a record is plain data");
         record.push(b'\n');
+        record
+    }
+
+    /// The files of the folder, by name.
+    pub fn files(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
+        let record = self.record_file();
         let [config, model] = peft::write_factors(self.record.family, self.rank, self.alpha, &self.sites)?;
         let mut files = vec![
             ("adapter_config.json".to_owned(), config),
@@ -227,6 +262,9 @@ fn read_record(path: &Path) -> Result<Record, Error> {
         }
         if member.classes.len() < 2 {
             return Err(refuse(format!("names fewer than two classes for the task {}", member.task)));
+        }
+        for measured in member.alone.iter().chain(&member.measured) {
+            measured.check(&member.task).map_err(|e| refuse(e.to_string()))?;
         }
     }
     Ok(record)
