@@ -3,11 +3,13 @@
 //!
 //! Two temperatures minimise the cross-entropy on the validation part: one with its labels (Guo et al. 2017, section 4.2), which makes a part without a
 //! wrong answer certain; and one with the more modest targets of Platt (1999, section 2.2), which makes answers that are nearly always right too unsure.
-//! What is taken is 1, or else the one of the two that is nearer to it on the same side, and that only if it is shown to help: in cross-validation
-//! over groups both the calibration error and the cross-entropy must be smaller with it than without. The out-of-distribution score is
+//! What is taken is 1, or else the one of the two that is nearer to it on the same side, and that
+//! only if it is shown to help: in cross-validation over groups both the calibration error and the
+//! cross-entropy must be smaller with it than without. The out-of-distribution score is
 //! [`Familiar::score`]; its threshold lets [`KEPT`] of the validation part through.
 //!
-//! A part with fewer than [`LEAST_GROUPS`] groups in some class calibrates nothing, and the module's card says so.
+//! A part with fewer than [`LEAST_GROUPS`] groups in some class calibrates nothing, and the
+//! module's card says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,16 +27,18 @@ use crate::predict::{Predictor, logits, softmax_at};
 /// The share of the validation images whose score lies below the threshold.
 pub const KEPT: f64 = 0.95;
 
-/// Groups that each class must have in the validation part unless told otherwise: two for each of the [`FOLDS`] of the cross-validation, and with two
-/// classes twenty in all, the fewest of which one in twenty can lie above the threshold.
+/// Groups that each class must have in the validation part unless told otherwise: two for each of
+/// the [`FOLDS`] of the cross-validation, and with two classes twenty in all, the fewest of which
+/// one in twenty can lie above the threshold.
 pub const LEAST_GROUPS: usize = 10;
 
 /// Parts that groups are dealt to for cross-validation.
 const FOLDS: usize = 5;
 
 /// Measures `module` on the `training` and the `validation` images of `images`, no more than `at_once` together, and calibrates it: sets what its
-/// head and its card say of that. Where a class has fewer than `least_groups` validation groups it is left as it is, and its card says why. Returns the
-/// features of the validation images, in their order.
+/// head and its card say of that. Where a class has fewer than `least_groups` validation groups it
+/// is left as it is, and its card says why. Returns the features of the validation images, in their
+/// order.
 ///
 /// # Errors
 /// [`Error::Evaluation`]: features that are not finite or all alike.
@@ -103,7 +107,8 @@ pub fn words(card: &ModuleCard) -> String {
     )
 }
 
-/// Why these images are too few to calibrate on, if so: the class with the fewest groups has fewer than `least`.
+/// Why these images are too few to calibrate on, if so: the class with the fewest groups has fewer
+/// than `least`.
 fn too_few(classes: &[String], labels: &[usize], groups: &[usize], least: usize) -> Option<String> {
     let held: BTreeSet<(usize, usize)> = labels.iter().copied().zip(groups.iter().copied()).collect();
     let count = |class: usize| held.iter().filter(|(label, _)| *label == class).count();
@@ -114,8 +119,8 @@ fn too_few(classes: &[String], labels: &[usize], groups: &[usize], least: usize)
     })
 }
 
-/// The temperature that is shown to help, or 1; and the calibration error without it and with it. With it each group is judged by a temperature fitted
-/// on other groups.
+/// The temperature that is shown to help, or 1; and the calibration error without it and with it.
+/// With it each group is judged by a temperature fitted on other groups.
 fn shown(
     head: &Head,
     features: &[Vec<f32>],
@@ -133,7 +138,8 @@ fn shown(
     }
 }
 
-/// For each image the temperature that the groups of the other folds give. Groups are dealt to folds class by class, so that each fold has its share of each.
+/// For each image the temperature that the groups of the other folds give. Groups are dealt to
+/// folds class by class, so that each fold has its share of each.
 fn crossed(head: &Head, features: &[Vec<f32>], labels: &[usize], groups: &[usize]) -> Vec<f64> {
     let mut classes = BTreeMap::new();
     for (&group, &label) in groups.iter().zip(labels) {
@@ -193,7 +199,8 @@ fn fitted(rows: &[Vec<f64>], labels: &[usize], own: impl Fn(usize) -> f64) -> f6
 /// Between these a temperature is looked for.
 const COLDEST_AND_HOTTEST: (f64, f64) = (0.05, 20.0);
 
-/// The expected calibration error with each image at its own temperature, with its 95 % interval over groups where the images allow one.
+/// The expected calibration error with each image at its own temperature, with its 95 % interval
+/// over groups where the images allow one.
 fn error(
     head: &Head,
     features: &[Vec<f32>],

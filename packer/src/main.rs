@@ -1,7 +1,9 @@
 //! The `packer` program: reads the command line, runs it, prints one sentence on failure.
 //!
-//! On Linux the search for a GPU goes through a layer that looks for a display too, and where `XDG_RUNTIME_DIR` is not set writes to standard error what
-//! looks like a failure. A process cannot change its environment while others of its threads may read it, so packer begins anew with it set.
+//! On Linux the search for a GPU goes through a layer that looks for a display too, and where
+//! `XDG_RUNTIME_DIR` is not set writes to standard error what looks like a failure. A process
+//! cannot change its environment while others of its threads may read it, so packer begins anew
+//! with it set.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -35,7 +37,8 @@ mod runtime_dir {
     /// The commands that may look for a GPU.
     const LOOKING: [&str; 5] = ["audit-privacy", "condense", "devices", "eval", "train"];
 
-    /// Replaces this process by itself with the variable set, where a command may need it and it is not. If that fails, what is lost is quiet.
+    /// Replaces this process by itself with the variable set, where a command may need it and it is
+    /// not. If that fails, what is lost is quiet.
     pub fn provide() {
         let set = env::var_os(NAME).is_some_and(|dir| Path::new(&dir).is_absolute());
         let looks = env::args_os().skip(1).any(|word| LOOKING.iter().any(|name| word == *name));

@@ -117,7 +117,10 @@ fn dicom_folders_and_columns_that_cannot_be_used_are_refused() {
     let rows = table.lines().skip(1).enumerate();
     let split: String = rows.map(|(i, row)| format!("{row},{}\n", if i % 2 == 0 { "train" } else { "test" })).collect();
     std::fs::write(&list, format!("path,label,split\n{split}")).unwrap();
-    let sentence = refused(at, 1, &format!("{train} --out n"));
-    assert!(sentence.contains("is in training (dicom/labels.csv, row"), "{sentence}");
+    // Every group that is on both sides is named.
+    let output = packer(at, &format!("{train} --out n")).output().unwrap();
+    let list = said(&output);
+    assert!(output.status.code() == Some(1) && list.starts_with("packer: 15 faults:"), "{list}");
+    assert!(list.contains("is in training (dicom/labels.csv, row"), "{list}");
     assert!(!at.join("n").exists());
 }

@@ -103,7 +103,7 @@ fn what_cannot_be_merged_is_refused_by_name() {
         (&format!("{MERGE} --method ties --density 0"), "density is 0"),
         (&format!("{MERGE} --method ties --rank 0"), "--rank \"0\""),
         (&format!("{MERGE} --method ties --space both"), "--space \"both\""),
-        (&format!("{MERGE} --method average --space factors"), "rank 2 and 3"),
+        (&format!("{MERGE} --method average --space factors"), "cannot be merged apart"),
         (&format!("{MERGE} --method regmean"), "Gram matrices"),
         ("merge --base base --module x --method ties --out y --force", "merge.json"),
     ] {

@@ -74,7 +74,8 @@ fn named(at: &Path, digits: &str) -> PathBuf {
     found.next().unwrap()
 }
 
-/// Demands that each pixel of the overlay at `path` is viridis over even grey, more of it where it is hotter: that it shows a map and no image.
+/// Demands that each pixel of the overlay at `path` is viridis over even grey, more of it where it
+/// is hotter: that it shows a map and no image.
 fn alone(path: &Path) {
     const VIRIDIS: [[f64; 3]; 9] = [
         [68.0, 1.0, 84.0],
@@ -101,7 +102,8 @@ fn alone(path: &Path) {
     assert_eq!(odd, None, "{} shows more than a map", path.display());
 }
 
-/// File names often hold patient ids. Nothing that is written without being asked for images has a pixel of one, or a name.
+/// File names often hold patient ids. Nothing that is written without being asked for images has a
+/// pixel of one, or a name.
 #[test]
 fn nothing_of_a_patient_is_written_unasked() {
     let dir = with_bundle();
@@ -112,7 +114,8 @@ fn nothing_of_a_patient_is_written_unasked() {
     let mut named = String::from("path,label,group,split,site\n");
     for (i, row) in table.lines().skip(1).enumerate() {
         let (path, rest) = row.split_once(',').unwrap();
-        let patient = path.replacen('/', &format!("/JANSEN-4711-{i}-"), 1);
+        let (folder, file) = path.rsplit_once('/').unwrap();
+        let patient = format!("{folder}/JANSEN-4711-{i}-{file}");
         std::fs::rename(at.join("data").join(path), at.join("data").join(&patient)).unwrap();
         let (label, rest) = rest.split_once(',').unwrap();
         named += &format!("{patient},{label},JANSEN-4711-{rest},{}\n", i % 2);

@@ -127,7 +127,8 @@ fn a_refusal_can_be_explained_to_people_and_machines() {
     assert!(report["sbom_sha256"].as_str().is_some_and(|digest| digest.len() == 64), "{report}");
 }
 
-/// Who signed it is said, so that its maker can be asked; that key is nobody's whom this device trusts.
+/// Who signed it is said, so that its maker can be asked; that key is nobody's whom this device
+/// trusts.
 #[test]
 fn no_message_invites_to_trust_a_stranger() {
     let dir = desk();

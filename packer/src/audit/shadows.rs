@@ -14,8 +14,8 @@ use crate::train::{self, About, Examples, train};
 use crate::{Error, interrupt};
 
 /// Makes `shadows` sets with the settings of `set` and asks each about all training images: how sure the linear head that it trains
-/// is of their class, and how near its nearest image of their class lies, in features and in pixels. `observer` sees the steps
-/// of each, `step` is told how many shadows are done.
+/// is of their class, and how near its nearest image of their class lies, in features and in
+/// pixels. `observer` sees the steps of each, `step` is told how many shadows are done.
 pub fn set_scores<D: Device + 'static>(
     device: &D,
     source: Source,
@@ -66,8 +66,9 @@ pub fn set_scores<D: Device + 'static>(
     Ok(scores)
 }
 
-/// Trains `shadows` modules as the source's was, with its `settings` (and under its head, where that is of texts), and asks each how sure it is of the class of every training image. `observer` and
-/// `step` as for [`set_scores`].
+/// Trains `shadows` modules as the source's was, with its `settings` (and under its head, where
+/// that is of texts), and asks each how sure it is of the class of every training image. `observer`
+/// and `step` as for [`set_scores`].
 pub fn module_scores<D: Device + 'static>(
     device: &D,
     source: Source,

@@ -145,8 +145,9 @@ pub fn preprocessor(dir: &Path, bytes: &[u8]) -> Result<Preprocessing, Error> {
     preprocessing(&File::parse(dir.join("preprocessor_config.json"), bytes)?)
 }
 
-/// How images are prepared, of a folder's files by name: `preprocessor_config.json`, or `image_processor` in the `processor_config.json` that
-/// transformers 5 writes for a CLIP. Two that differ are refused: versions of transformers differ in which they take.
+/// How images are prepared, of a folder's files by name: `preprocessor_config.json`, or
+/// `image_processor` in the `processor_config.json` that transformers 5 writes for a CLIP. Two that
+/// differ are refused: versions of transformers differ in which they take.
 pub fn image_settings(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>) -> Result<Preprocessing, Error> {
     let [own, nested] = ["preprocessor_config.json", "processor_config.json"];
     let there = |name: &str| match file(name) {

@@ -51,8 +51,8 @@ pub struct Identity {
 pub const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", "model.safetensors"];
 
 impl Vit {
-    /// Reads `config.json`, `preprocessor_config.json` (timm's folders have none, and a CLIP saved by transformers 5 has `processor_config.json`
-    /// in its place) and `model.safetensors`.
+    /// Reads `config.json`, `preprocessor_config.json` (timm's folders have none, and a CLIP saved
+    /// by transformers 5 has `processor_config.json` in its place) and `model.safetensors`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let file = output::folder(dir);
         Self::assembled(dir, &file, || config::image_settings(dir, &file))

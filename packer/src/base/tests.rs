@@ -173,7 +173,8 @@ fn refusals_name_the_file_and_the_reason() {
     }
 }
 
-/// transformers 5 writes a CLIP's image processor into `processor_config.json`, and reads it there before it looks elsewhere.
+/// transformers 5 writes a CLIP's image processor into `processor_config.json`, and reads it there
+/// before it looks elsewhere.
 #[test]
 fn image_settings_of_a_processors_file_are_read() {
     let vit = small(Family::Clip);

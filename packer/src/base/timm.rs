@@ -1,10 +1,12 @@
 //! Folders of timm: `config.json` and `model.safetensors` of a plain vision transformer, with no file for the preprocessor.
 //!
-//! The shape is that of the tensors; q, k and v are cut out of one tensor. No tensor shows the number of heads: it is in `model_args`, or else the
-//! architecture's, where the tensors have that architecture's width and depth.
+//! The shape is that of the tensors; q, k and v are cut out of one tensor. No tensor shows the
+//! number of heads: it is in `model_args`, or else the architecture's, where the tensors have that
+//! architecture's width and depth.
 //! Images are prepared as `create_transform(**resolve_data_config(...))` does outside training, for the crop modes `center` and `squash`.
 //! Refused, with the file and the reason: other architectures and arguments (register tokens, mean pooling, SwiGLU, norms of q and k),
-//! a number of heads that would be a guess, every tensor that such a transformer does not have, and a position table for another size than the images'.
+//! a number of heads that would be a guess, every tensor that such a transformer does not have, and
+//! a position table for another size than the images'.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -78,8 +80,9 @@ fn architecture(file: &File) -> Result<Named, Error> {
     known().map_or_else(|| file.refuse(unread()), Ok)
 }
 
-/// Heads of a base whose tensors are of `[width, blocks]`: what `model_args` gives, or what timm's architecture of that width and depth has. Under any
-/// other shape the name was given to another network, and its heads would be a guess.
+/// Heads of a base whose tensors are of `[width, blocks]`: what `model_args` gives, or what timm's
+/// architecture of that width and depth has. Under any other shape the name was given to another
+/// network, and its heads would be a guess.
 fn heads(file: &File, named: Named, shape: [usize; 2]) -> Result<usize, Error> {
     let arguments = file.part("model_args")?;
     if arguments.has("num_heads") {

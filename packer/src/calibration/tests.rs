@@ -53,8 +53,9 @@ fn the_temperature_that_labels_were_drawn_with_is_found() {
     }
 }
 
-/// Twenty patients with an image each, all logits two apart. Three of the four in the first fold are wrong: 15 % in all, where 12 % were promised, so
-/// all together want a temperature above 1. Each fold is judged by the others: the first one, nearly all wrong, by images without a wrong
+/// Twenty patients with an image each, all logits two apart. Three of the four in the first fold
+/// are wrong: 15 % in all, where 12 % were promised, so all together want a temperature above 1.
+/// Each fold is judged by the others: the first one, nearly all wrong, by images without a wrong
 /// answer (Platt's 9/10), the others, all right, by images of which 3 of 16 are wrong (13/16).
 #[test]
 fn a_temperature_that_helps_no_other_patients_is_not_taken() {

@@ -141,8 +141,8 @@ fn json(path: &Path, (result, notes): &Answer) -> Value {
     })
 }
 
-/// One row an image: its class, then the probability of every class. With `routed`, where each image may be of another task, the task too, and
-/// each image's own classes by name.
+/// One row an image: its class, then the probability of every class. With `routed`, where each
+/// image may be of another task, the task too, and each image's own classes by name.
 fn table(images: &[PathBuf], results: &[&Classification], routed: bool) -> String {
     let Some(first) = results.first() else { return String::new() };
     let calibrated = results.iter().any(|result| result.assessment.is_some());

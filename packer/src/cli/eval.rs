@@ -88,7 +88,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let folder = args.explain.as_deref().map(OutputDir::in_place_of_nothing).transpose()?;
     let mut vit = Vit::open(&args.base)?;
     let mut subject = Subject::open(&args, &vit)?;
-    let module = subject.module();
+    let module = &subject.module;
     vit.preprocessing = module.card.preprocessing.clone();
     let data = args.data.open()?;
     eval::check_classes(module, &data)?;
@@ -138,10 +138,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
 }
 
-/// What is measured: a module, or one task of a merged model.
-enum Subject {
-    Module(Module),
-    Merged(MergedModel, Module),
+/// What is measured: a module, or one task of a merged model as one.
+struct Subject {
+    module: Module,
+    merged: Option<MergedModel>,
 }
 
 impl Subject {
@@ -151,39 +151,32 @@ impl Subject {
             let module = Module::open(&args.module, vit)?;
             return match args.task.as_ref().filter(|task| **task != module.card.task) {
                 Some(task) => Err(refuse(format!("is {task}, and the module is for {}", module.card.task))),
-                None => Ok(Subject::Module(module)),
+                None => Ok(Subject { module, merged: None }),
             };
         }
         let model = MergedModel::open(&args.module, vit)?;
-        let tasks: Vec<&str> = model.tasks().collect();
+        let (tasks, folder) = (model.tasks().collect::<Vec<_>>(), args.module.display());
         let task = match (&args.task, &tasks[..]) {
             (Some(task), _) => task,
             (None, [task]) => *task,
-            _ => {
-                return Err(refuse(format!("is needed: {} has the tasks {}", args.module.display(), tasks.join(", "))));
-            }
+            _ => return Err(refuse(format!("is needed: {folder} has the tasks {}", tasks.join(", ")))),
         };
-        let missing = || refuse(format!("is {task}, and {} has {}", args.module.display(), tasks.join(", ")));
+        let missing = || refuse(format!("is {task}, and {folder} has {}", tasks.join(", ")));
         let module = model.module(task).ok_or_else(missing)?;
-        Ok(Subject::Merged(model, module))
-    }
-
-    fn module(&self) -> &Module {
-        match self {
-            Subject::Module(module) | Subject::Merged(_, module) => module,
-        }
+        Ok(Subject { module, merged: Some(model) })
     }
 
     /// Records the results; the file that holds them, and what is in it now.
     fn record(&mut self, evaluation: &Evaluation) -> Result<(&'static str, Vec<u8>), Error> {
-        evaluation.measured().check("the module")?;
-        Ok(match self {
-            Subject::Module(module) => {
-                evaluation.record(&mut module.card);
-                ("module.json", module.card_file())
+        let measured = evaluation.measured();
+        measured.check("the module")?;
+        Ok(match &mut self.merged {
+            None => {
+                evaluation.record(&mut self.module.card);
+                ("module.json", self.module.card_file())
             }
-            Subject::Merged(model, module) => {
-                model.measure(&module.card.task, evaluation.measured());
+            Some(model) => {
+                model.measure(&self.module.card.task, measured);
                 (RECORD, model.record_file())
             }
         })

@@ -35,7 +35,8 @@ pub struct Args {
     /// Where the module goes
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Side of the images in pixels that it was trained on [default: what the base's preprocessor says]
+    /// Side of the images in pixels that it was trained on [default: what the base's preprocessor
+    /// says]
     #[arg(long)]
     size: Option<u32>,
     /// Who contributes the module
@@ -89,6 +90,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         uncalibrated: Some("it was trained elsewhere".into()),
         training: json!({ "imported": "an adapter that PEFT saved with its head" }),
         metrics: Vec::new(),
+        measured: None,
         subgroups: Vec::new(),
     };
     let module = Module { rank, alpha, sites, head, card };

@@ -1,4 +1,5 @@
-//! Says on standard error, once the first steps of a long row of equal tasks are done, how long all of them will take.
+//! Says on standard error, once the first steps of a long row of equal tasks are done, how long all
+//! of them will take.
 
 use std::time::{Duration, Instant};
 

@@ -103,7 +103,8 @@ pub struct Args {
     /// [default: the validation part that DATA states (val), else 0]
     #[arg(long, value_name = "SHARE")]
     validation: Option<f64>,
-    /// Calibrate only on so many held-out groups of each class: fewer give a temperature that fits them and no others
+    /// Calibrate only on so many held-out groups of each class: fewer give a temperature that fits
+    /// them and no others
     #[arg(long, value_name = "N", default_value_t = calibration::LEAST_GROUPS)]
     min_calibration_groups: usize,
     /// Random flips of training images: both (for histology), horizontal, vertical or none. Vertical ones turn an X-ray upside down

@@ -1,6 +1,7 @@
 //! Some images of an evaluation with what speaks for their predictions: wrong answers first.
 //!
-//! Names of files may hold what tells a patient, and so are left out: an image is named by its digest.
+//! Names of files may hold what tells a patient, and so are left out: an image is named by its
+//! digest.
 
 use std::fs;
 use std::path::Path;
@@ -19,15 +20,18 @@ use crate::saliency::{self, overlay};
 /// One image, its prediction, and where in it that comes from. Serialises as what `packer eval --json` lists.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
-    /// The overlay's name: its place in the list, the image's name, its class, the predicted one and that one's probability.
+    /// The overlay's name: its place in the list, the image's name, its class, the predicted one
+    /// and that one's probability.
     pub file: String,
-    /// The first 16 hex digits of the SHA-256 of the image's file; of an image in a MedMNIST file its part and row.
+    /// The first 16 hex digits of the SHA-256 of the image's file; of an image in a MedMNIST file
+    /// its part and row.
     pub image: String,
     pub truth: String,
     pub predicted: String,
     /// Of the predicted class.
     pub probability: f64,
-    /// PNG files: the map over the image as the base sees it, or over grey; and what a page shows, the image with that map below it, or the map alone.
+    /// PNG files: the map over the image as the base sees it, or over grey; and what a page shows,
+    /// the image with that map below it, or the map alone.
     #[serde(skip)]
     pub overlay: Vec<u8>,
     #[serde(skip)]
@@ -35,8 +39,9 @@ pub struct Explained {
 }
 
 impl<D: Device + 'static> Bench<'_, D> {
-    /// `count` images of `results`, which this bench made with `module`: wrong answers first, then right ones, half of each while there are. Pixels
-    /// of the images are in what is made only where `with_images`.
+    /// `count` images of `results`, which this bench made with `module`: wrong answers first, then
+    /// right ones, half of each while there are. Pixels of the images are in what is made only
+    /// where `with_images`.
     pub fn explain(
         &self,
         module: &Module,

@@ -114,7 +114,7 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
         heads: Vec::new(),
         compositions: layout.compositions,
         routing: layout.routing,
-        preprocessing: packed.members[0].card.preprocessing.clone(),
+        preprocessing: packed.modules[0].card.preprocessing.clone(),
         intended_use: options.intended_use.clone(),
         metrics: packed.measured.iter().filter_map(|(task, m)| Some((task.clone(), main_result(m)?))).collect(),
         measured: packed.measured,

@@ -1,7 +1,7 @@
 //! What the classes of a bundle are in coding schemes, from a table: so that results can be written into reports that other systems understand.
 //!
-//! Refused: rows for unknown tasks or classes, two rows for one class, one code for two classes of a task, and a task of which some classes
-//! have a code and others none.
+//! Refused: rows for unknown tasks or classes, two rows for one class, one code for two classes of
+//! a task, and a task of which some classes have a code and others none.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -94,6 +94,7 @@ fn the_runtime_computes_what_packer_does() {
             let plain = module(&vit, targets, last);
             for mut module in [dora(&vit, plain.clone()), plain] {
                 module.card.image_size = size;
+                module.card.preprocessing = vit.preprocessing_for(size).unwrap();
                 reveal(&mut module, vit.config.features());
                 let difference = difference(&vit, &module);
                 assert!(difference < 1e-4, "{family:?} {targets} at {size}: {difference:.1e}");
@@ -125,6 +126,7 @@ fn the_runtime_computes_what_packer_does_on_the_real_base() {
     let mut module = module(&vit, ALL, None);
     module.alpha = 0.02;
     module.card.image_size = 112;
+    module.card.preprocessing = vit.preprocessing_for(112).unwrap();
     reveal(&mut module, vit.config.features());
     let difference = difference(&vit, &module);
     assert!(difference < 1e-4, "{difference:.1e}");

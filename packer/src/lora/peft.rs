@@ -4,11 +4,14 @@
 //! differ they are folded into B, and smaller ranks padded with zeros, so that a module has one rank and one scale. With DoRA (`use_dora`) every
 //! layer has its `lora_magnitude_vector` beside its factors.
 //!
-//! Adapters of timm's models have one layer for q, k and v: its A is the A of each, its B and its magnitudes are cut into three. A head that was
-//! trained and saved with the factors is read too ([`Saved`]).
+//! Adapters of timm's models have one layer for q, k and v: its A is the A of each, its B and its
+//! magnitudes are cut into three. A head that was trained and saved with the factors is read too
+//! ([`Saved`]).
 //!
-//! Refused when reading, because the factors would mean something else: trained biases, transposed layers, other trained layers, starts that
-//! change the base itself; a pattern that is no regular expression or stands with another value for the same layer; magnitudes without `use_dora`, or of some layers only; and
+//! Refused when reading, because the factors would mean something else: trained biases, transposed
+//! layers, other trained layers, starts that change the base itself; a pattern that is no regular
+//! expression or stands with another value for the same layer; magnitudes without `use_dora`, or of
+//! some layers only; and
 //! every tensor that matches no site.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -184,7 +187,8 @@ impl Settings {
                 return Err(refuse(&format!("{key} is set, which packer does not represent")));
             }
         }
-        // PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA change the base's own weights before they train. MiCA freezes B, which changes nothing here.
+        // PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA change the base's own weights before they train.
+        // MiCA freezes B, which changes nothing here.
         let initial = config.get("init_lora_weights").and_then(Value::as_str);
         if let Some(how) = initial.filter(|how| !STARTS.contains(&how.to_ascii_lowercase().as_str())) {
             let read = STARTS.join(", ");

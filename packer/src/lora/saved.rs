@@ -1,7 +1,9 @@
-//! The head that PEFT keeps beside an adapter's factors (`modules_to_save`): `classifier` of transformers' `ViTForImageClassification`, `head` of timm.
+//! The head that PEFT keeps beside an adapter's factors (`modules_to_save`): `classifier` of
+//! transformers' `ViTForImageClassification`, `head` of timm.
 //!
-//! Refused: every other layer, for it is part of the base; as a head also those that take something else than the class token, the classifiers of
-//! transformers' `Dinov2ForImageClassification` and `CLIPForImageClassification`.
+//! Refused: every other layer, for it is part of the base; as a head also those that take something
+//! else than the class token, the classifiers of transformers' `Dinov2ForImageClassification` and
+//! `CLIPForImageClassification`.
 
 use std::path::Path;
 
@@ -22,7 +24,8 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// The layer that an `adapter_config.json` says was saved, its tensors still to come; none if it says of none.
+    /// The layer that an `adapter_config.json` says was saved, its tensors still to come; none if
+    /// it says of none.
     ///
     /// # Errors
     /// What is wrong with `modules_to_save`.
@@ -60,7 +63,8 @@ impl Saved {
     /// The head that the layer is; `path` is the file that holds it.
     ///
     /// # Errors
-    /// A layer that takes something else than the class token, a tensor that is missing or not of `classes` x `features`.
+    /// A layer that takes something else than the class token, a tensor that is missing or not of
+    /// `classes` x `features`.
     pub fn head(self, path: &Path, family: Family, classes: &[String], features: usize) -> Result<Head, Error> {
         let takes = match (family, self.layer.as_str()) {
             (Family::Vit, _) | (Family::Dinov2, "head") => None,
@@ -105,7 +109,8 @@ mod tests {
     use crate::lora::tests::module;
     use crate::lora::{Module, peft};
 
-    /// A module's folder as PEFT leaves one: the head saved as `layer` in the adapter's file, and packer's card beside.
+    /// A module's folder as PEFT leaves one: the head saved as `layer` in the adapter's file, and
+    /// packer's card beside.
     fn saved_as(layer: &str, family: Family) -> (crate::base::Vit, Module, tempfile::TempDir) {
         let vit = small(family);
         let module = module(&vit, "q,v", None);
@@ -141,7 +146,8 @@ mod tests {
         }
     }
 
-    /// The head that stands beside is taken, for somebody put it there; the saved one is left out, with a warning.
+    /// The head that stands beside is taken, for somebody put it there; the saved one is left out,
+    /// with a warning.
     #[test]
     fn a_head_beside_is_taken_instead() {
         let (vit, mut module, dir) = saved_as("classifier", Family::Dinov2);

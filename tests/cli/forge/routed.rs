@@ -1,4 +1,5 @@
-//! A routed bundle whose tasks have different classes, on images of both without the task being named.
+//! A routed bundle whose tasks have different classes, on images of both without the task being
+//! named.
 
 use super::*;
 

@@ -15,8 +15,9 @@ pub type Code<'a> = (&'a str, &'a str, &'a str);
 /// The scheme of codes that no table gave (PS3.3, 8.2: private ones begin with 99).
 pub const PRIVATE: &str = "99MEDFORGE";
 
-/// A private code, 16 characters, for a class of a task: `kind` and the first 15 hex digits of the SHA-256 of task, NUL and class. The same in every bundle
-/// and report, and another for every other task or class, however alike their names begin.
+/// A private code, 16 characters, for a class of a task: `kind` and the first 15 hex digits of the
+/// SHA-256 of task, NUL and class. The same in every bundle and report, and another for every other
+/// task or class, however alike their names begin.
 pub fn private(kind: char, task: &str, class: &str) -> String {
     format!("{kind}{}", &sha256_hex(format!("{task}\0{class}").as_bytes())[..15])
 }

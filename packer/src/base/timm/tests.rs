@@ -49,7 +49,8 @@ fn a_folder_of_timm_written_for_transformers_is_the_same_base() {
     }
 }
 
-/// timm's registry, version 1.0.31: every name that is read with the width, blocks and heads that `timm.create_model` gives it.
+/// timm's registry, version 1.0.31: every name that is read with the width, blocks and heads that
+/// `timm.create_model` gives it.
 const REGISTRY: [(&str, [usize; 3]); 14] = [
     ("vit_tiny_patch16_224", [192, 12, 3]),
     ("vit_small_patch32_384", [384, 12, 6]),

@@ -1,7 +1,5 @@
 //! A contribution: its manifest, its card, and on request the pictures of its condensed set.
 
-use std::path::Path;
-
 use medforge_runtime::bundle::open_unverified;
 use serde_json::json;
 
@@ -18,7 +16,8 @@ pub fn show(args: &Args, bytes: Vec<u8>) -> Result<(), Error> {
     let manifest = archive.manifest();
     let card = harmless(archive.entry("card.md").map_err(refuse)?);
     if let Some(path) = &args.pictures {
-        write_pictures(path, &Condensed::read(&args.file, |name| Ok(archive.entry(name)?.to_vec()))?)?;
+        let set = Condensed::read(&args.file, |name| Ok(archive.entry(name)?.to_vec()))?;
+        output::write_file(path, &contact_sheet(&set)?)?;
     }
     let signers = signers(&archive);
     if args.json {
@@ -33,10 +32,6 @@ pub fn show(args: &Args, bytes: Vec<u8>) -> Result<(), Error> {
     signers.iter().for_each(|signer| row(&mut text, "signed by", signer));
     text += &format!("\nThe contributor's card:\n\n{card}\n");
     output::print(&text)
-}
-
-fn write_pictures(path: &Path, set: &Condensed) -> Result<(), Error> {
-    output::write_file(path, &contact_sheet(set)?)
 }
 
 fn description(manifest: &Manifest, id: &str) -> String {
