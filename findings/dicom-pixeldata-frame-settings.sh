@@ -4,7 +4,7 @@
 # values of the items that have the attribute and numbers those: one SIGMOID in the third item makes every frame SIGMOID.
 #
 # Guessed: the frames that state no function are shown as LINEAR, the third as SIGMOID.
-# Seen: the first frame has the bytes of the third.
+# Seen: the first frame has the values of the third.
 #
 # Needs cargo and python3. Exits 1 if what is seen changes.
 set -euo pipefail
@@ -63,7 +63,7 @@ use dicom_pixeldata::PixelDecoder;
 fn main() {
     let object = dicom_object::open_file("three.dcm").unwrap();
     let decoded = object.decode_pixel_data().unwrap();
-    let frames: Vec<Vec<u8>> = (0..3).map(|number| decoded.to_vec_frame(number).unwrap()).collect();
+    let frames: Vec<Vec<u16>> = (0..3).map(|number| decoded.to_vec_frame(number).unwrap()).collect();
     println!("functions: {:?}", decoded.voi_lut_function().unwrap().unwrap());
     println!("first frame as the third: {}", frames[0] == frames[2]);
 }

@@ -123,7 +123,7 @@ impl<'a> Attributes<'a> {
             VR::FD | VR::UV | VR::SV => 8,
             _ => return Err(format!("{} is of VR {vr}, which holds no numbers", name(tag))),
         };
-        if bytes.len() % width != 0 {
+        if !bytes.len().is_multiple_of(width) {
             return Err(format!("{} has {} bytes, no multiple of {width}", name(tag), bytes.len()));
         }
         let number = |bytes: &[u8]| {
