@@ -28,7 +28,7 @@ use crate::predict::{Predictor, logits, softmax_at};
 pub const KEPT: f64 = 0.95;
 
 /// Groups that each class must have in the validation part unless told otherwise: two for each of
-/// the [`FOLDS`] of the cross-validation, and with two classes twenty in all, the fewest of which
+/// the five folds of the cross-validation, and with two classes twenty in all, the fewest of which
 /// one in twenty can lie above the threshold.
 pub const LEAST_GROUPS: usize = 10;
 
