@@ -137,9 +137,14 @@ def fragments(shop):
 
 
 def unreadable(shop):
-    source = make("", "", GRAY, of(12), replace=lambda write: {0x00281053: write.element(0x00281053, "DS", "1,024")}).file
+    slope = lambda write: {0x00281053: write.element(0x00281053, "DS", "1,024")}
+    source = make("", "", GRAY, of(12), replace=slope).file
     right = eight(GRAY * 0.25, 4095 * 0.25)
-    converts(shop, source, right, ["cp a.dcm out.dcm && dcmodify -nb -m 0028,1053=0.25 out.dcm"])
+    (shop.folder / "correct.py").write_text(
+        "import shutil, subprocess; shutil.copy('a.dcm', 'out.dcm'); "
+        "subprocess.run('dcmodify -nb -m 0028,1053=0.25 out.dcm'.split(), check=True)"
+    )
+    converts(shop, source, right, [f"{sys.executable} correct.py"])
 
 
 def segmented(shop):
@@ -176,5 +181,5 @@ ADVICE = {
     "a PNG by `dcm2pnm +on`": halved_chroma,
     "a PNG by pydicom's `apply_color_lut`": segmented,
     "`dcmodify -nb -m 0028,1053=0.25`": unreadable,
-    "`gdcmconv --raw` |": fragments,
+    "`gdcmconv --raw`": fragments,
 }
