@@ -37,10 +37,11 @@ pub(super) fn is_age(column: &str) -> bool {
     tokens.iter().any(|token| token == "age") && tokens.iter().all(|token| BESIDE.contains(&token.as_str()))
 }
 
-/// The band of an age such as `034Y` or `007M` (PS3.5, table 6.2-1, AS); none where it is none.
+/// The band of an age such as `034Y` or `007M` (PS3.5, table 6.2-1, AS), also with fewer digits; none where it is none.
 pub(super) fn of_dicom(age: &str) -> Option<&'static str> {
-    let (number, unit) = age.split_at_checked(3)?;
-    let number = u32::from(number.parse::<u16>().ok()?);
+    let (number, unit) = age.split_at_checked(age.len().checked_sub(1)?)?;
+    let digits = (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number: u32 = number.parse().ok().filter(|_| digits)?;
     let years = match unit {
         "Y" => number,
         "M" => number / 12,
@@ -78,7 +79,10 @@ mod tests {
             ("064Y", Some("40-64")),
             ("065Y", Some("65+")),
             ("999Y", Some("65+")),
+            ("34Y", Some("18-39")),
             ("34", None),
+            ("+34Y", None),
+            ("0034Y", None),
             ("abcY", None),
             ("034X", None),
             ("äöü", None),

@@ -115,7 +115,7 @@ pub(super) fn straddling(entries: &[Entry], patients: &[Option<String>]) -> Opti
 fn value(header: &Header, name: &str) -> String {
     let stated = match name {
         "PatientSex" => &header.sex,
-        "PatientAge" => ages::of_dicom(&header.age).unwrap_or_default(),
+        "PatientAge" => ages::of_dicom(&header.age).unwrap_or(&header.age),
         "Manufacturer" => &header.manufacturer,
         _ => &header.institution,
     };

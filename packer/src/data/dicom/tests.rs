@@ -161,7 +161,7 @@ fn headers_are_attributes_unless_a_column_has_the_name() {
         attribute.values.iter().step_by(2).map(|value| &**value).collect()
     };
     assert_eq!(values("PatientSex"), ["F", "M", "", "F", "M", "", "F", "M"]);
-    assert_eq!(values("PatientAge"), ["18-39", "0-17", "65+", "", "18-39", "0-17", "65+", ""]);
+    assert_eq!(values("PatientAge"), ["18-39", "0-17", "65+", "old", "18-39", "0-17", "65+", "old"]);
     assert_eq!((values("Manufacturer")[7], values("InstitutionName")[7]), ("Acme", "North"));
 
     let rows = "path,label,group,split,PatientSex\n0.dcm,a,g0,train,x\n1.dcm,b,g1,train,y\n2.dcm,a,g2,test,x\n3.dcm,b,g3,test,\n";
