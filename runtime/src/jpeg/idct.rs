@@ -10,20 +10,19 @@ pub trait Sample: Copy + Default + Into<i32> {
     /// Further bits that the first pass keeps.
     const KEPT: usize;
 
-    /// From a value around 0, which is half of the range; what is beyond the range is its end.
-    fn from_level(value: i32) -> Self;
-
     /// From a value that fits.
     fn from_value(value: i32) -> Self;
+
+    /// From a value around 0, which is half of the range; what is beyond the range is its end.
+    fn from_level(value: i32) -> Self {
+        let half = 1 << (Self::BITS - 1);
+        Self::from_value((value + half).clamp(0, 2 * half - 1))
+    }
 }
 
 impl Sample for u8 {
     const BITS: u8 = 8;
     const KEPT: usize = 2;
-
-    fn from_level(value: i32) -> Self {
-        (value + 128).clamp(0, 255) as u8
-    }
 
     fn from_value(value: i32) -> Self {
         value as u8
@@ -33,10 +32,6 @@ impl Sample for u8 {
 impl Sample for u16 {
     const BITS: u8 = 12;
     const KEPT: usize = 1;
-
-    fn from_level(value: i32) -> Self {
-        (value + 2048).clamp(0, 4095) as u16
-    }
 
     fn from_value(value: i32) -> Self {
         value as u16
