@@ -27,7 +27,7 @@ use crate::stored::{Bits, Modality, Photometric, Stored, Voi};
 use attributes::{Attributes, Notes};
 use dataset::{DataSet, PIXELS};
 use part10::{BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, RLE};
-use pixels::{Colour, Refusal};
+use pixels::{Coding, Refusal};
 
 pub use header::{Header, MAX_HEAD, header};
 pub use part10::is_part_10;
@@ -91,9 +91,9 @@ pub fn read<'a>(bytes: &'a [u8], file: &str) -> Result<Dicom<'a>, Error> {
     let mut notes = Notes::from_iter(meta.note.map(str::to_owned));
     let set = DataSet::read(&data, start, part10::form(&meta.syntax), None, &mut notes)
         .map_err(|fault| damaged(fault.what))?;
-    let mut dicom = Dicom { data, set, syntax: meta.syntax, frames: 1, notes, file: file.to_owned() };
-    dicom.frames = dicom.count()?;
-    Ok(dicom)
+    let dicom = Dicom { data, set, syntax: meta.syntax, frames: 1, notes: Notes::new(), file: file.to_owned() };
+    let frames = dicom.attributes().frames(&mut notes).map_err(|what| dicom.damaged(what))?;
+    Ok(Dicom { frames, notes, ..dicom })
 }
 
 impl Dicom<'_> {
@@ -129,32 +129,27 @@ impl Dicom<'_> {
         let Some(said) = said else {
             return Err(self.damaged("it does not say its Photometric Interpretation".into()));
         };
-        let stated_by = match said {
+        let stated = match said {
             "MONOCHROME1" => Photometric::Monochrome1,
             "MONOCHROME2" => Photometric::Monochrome2,
             "PALETTE COLOR" => shown::palette(&file).map_err(|what| self.damaged(what))?,
             "RGB" => Photometric::Rgb,
-            "YBR_FULL" | "YBR_FULL_422" | "YBR_PARTIAL_420" => Photometric::YbrFull,
+            "YBR_FULL" | "YBR_FULL_422" => Photometric::YbrFull,
             _ => return Err(self.unsupported(format!("Photometric Interpretation {said} is not read"))),
         };
-        let colours = matches!(stated_by, Photometric::Rgb | Photometric::YbrFull);
+        let colours = matches!(stated, Photometric::Rgb | Photometric::YbrFull);
         if samples != if colours { 3 } else { 1 } {
             let what = format!("it has {samples} samples a pixel under Photometric Interpretation {said}");
             return Err(self.damaged(what));
         }
         let planar = colours && self.planar(&mut notes)?;
-        let native = [IMPLICIT, EXPLICIT, DEFLATED, BIG_ENDIAN].contains(&self.syntax.as_str());
-        let format = pixels::Format {
-            rows,
-            columns,
-            samples,
-            bits,
-            photometric: said,
-            planar,
-            frames: self.frames,
-            encapsulated: !native,
-            rle: self.syntax == RLE,
+        let coding = match self.syntax.as_str() {
+            IMPLICIT | EXPLICIT | DEFLATED | BIG_ENDIAN => Coding::Native,
+            RLE => Coding::Rle,
+            _ => Coding::Jpeg,
         };
+        let format =
+            pixels::Format { rows, columns, samples, bits, photometric: said, planar, frames: self.frames, coding };
         let Some(element) = self.set.get(PIXELS) else {
             return Err(self.damaged("it has no pixels".into()));
         };
@@ -163,11 +158,7 @@ impl Dicom<'_> {
             Refusal::Damaged(what) => self.damaged(what),
             Refusal::Unsupported(what) => self.unsupported(what),
         })?;
-        let photometric = match values.colour {
-            Colour::AsStated => stated_by,
-            Colour::Rgb => Photometric::Rgb,
-            Colour::YbrFull => Photometric::YbrFull,
-        };
+        let photometric = if values.ybr_after_all { Photometric::YbrFull } else { stated };
         let gray = matches!(photometric, Photometric::Monochrome1 | Photometric::Monochrome2);
         let mut frame = Frame {
             data: values.data,
@@ -188,23 +179,6 @@ impl Dicom<'_> {
         }
         frame.notes = notes.into_iter().collect();
         Ok(frame)
-    }
-
-    /// Frames by Number of Frames, of which none and 0 are 1.
-    fn count(&mut self) -> Result<u32, Error> {
-        let mut notes = std::mem::take(&mut self.notes);
-        let stated = self.attributes().integer(Tag(0x0028, 0x0008), &mut notes);
-        if matches!(stated, Ok(Some(0))) {
-            notes.insert("it says that it has 0 frames, and is read as one".into());
-        }
-        self.notes = notes;
-        match stated.map_err(|what| self.damaged(what))? {
-            None | Some(0) => Ok(1),
-            Some(frames) => {
-                let frames = u32::try_from(frames).ok();
-                frames.ok_or_else(|| self.damaged("its Number of Frames is no such number".into()))
-            }
-        }
     }
 
     fn bits(&self, notes: &mut Notes) -> Result<Bits, Error> {

@@ -97,6 +97,18 @@ impl<'a> Attributes<'a> {
         Ok(Some(numbers.into_iter().map(|value| value as i64).collect()))
     }
 
+    /// Number of Frames, of which none and 0 are 1.
+    pub fn frames(&self, notes: &mut Notes) -> Result<u32, String> {
+        match self.integer(FRAMES, notes)? {
+            None => Ok(1),
+            Some(0) => {
+                notes.insert("it says that it has 0 frames, and is read as one".into());
+                Ok(1)
+            }
+            Some(frames) => u32::try_from(frames).map_err(|_| format!("{} is {frames}", name(FRAMES))),
+        }
+    }
+
     /// The items of a sequence.
     pub fn items(&self, tag: Tag) -> Result<&'a [DataSet], String> {
         match self.set.get(tag) {
@@ -148,6 +160,9 @@ impl<'a> Attributes<'a> {
         }
     }
 }
+
+/// Number of Frames.
+pub const FRAMES: Tag = Tag(0x0028, 0x0008);
 
 /// What an element is called, with its tag.
 pub fn name(tag: Tag) -> String {

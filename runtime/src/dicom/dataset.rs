@@ -86,7 +86,7 @@ const SEQUENCE_END: Tag = Tag(0xfffe, 0xe0dd);
 /// The length of what ends with a delimiter.
 const UNDEFINED: u32 = u32::MAX;
 /// The groups that are kept: identification, patient, image, functional groups, pixels.
-const GROUPS: [u16; 6] = [0x0002, 0x0008, 0x0010, 0x0028, 0x5200, 0x7fe0];
+const GROUPS: [u16; 5] = [0x0008, 0x0010, 0x0028, 0x5200, 0x7fe0];
 /// The sequences that are looked into: tables of modality and VOI, pixel value transformation, frame
 /// VOI, functional groups.
 const SEQUENCES: [Tag; 6] = [

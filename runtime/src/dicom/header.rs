@@ -9,7 +9,7 @@ use std::io::Read;
 use dicom_object::{OpenFileOptions, Tag};
 use miniz_oxide::inflate::decompress_to_vec_with_limit;
 
-use super::attributes::{Attributes, Notes, name};
+use super::attributes::{Attributes, FRAMES, Notes, name};
 use super::dataset::{DataSet, Fault};
 use super::part10::{self, DEFLATED, NO_PART_10, START, is_part_10};
 use crate::Error;
@@ -26,7 +26,6 @@ const INSTITUTION: Tag = Tag(0x0008, 0x0080);
 const PATIENT: Tag = Tag(0x0010, 0x0020);
 const SEX: Tag = Tag(0x0010, 0x0040);
 const AGE: Tag = Tag(0x0010, 0x1010);
-const FRAMES: Tag = Tag(0x0028, 0x0008);
 /// What is text, each with the VR of the data dictionary (PS3.6).
 const KEPT: [(Tag, &[u8; 2]); 7] = [
     (CHARACTER_SET, b"CS"),
@@ -137,10 +136,6 @@ fn decoded(attributes: &Attributes) -> Result<Header, String> {
     if instance.len() > 64 || !instance.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return Err(format!("{} is no unique identifier (PS3.5, 9.1)", name(INSTANCE)));
     }
-    let frames = match attributes.integer(FRAMES, &mut Notes::new())? {
-        None | Some(0) => 1,
-        Some(frames) => u32::try_from(frames).map_err(|_| format!("{} is {frames}", name(FRAMES)))?,
-    };
     Ok(Header {
         instance,
         patient: text(PATIENT),
@@ -148,7 +143,7 @@ fn decoded(attributes: &Attributes) -> Result<Header, String> {
         age: text(AGE),
         manufacturer: text(MANUFACTURER),
         institution: text(INSTITUTION),
-        frames,
+        frames: attributes.frames(&mut Notes::new())?,
     })
 }
 

@@ -24,27 +24,27 @@ pub struct Format<'a> {
     pub photometric: &'a str,
     pub planar: bool,
     pub frames: u32,
-    /// The transfer syntax has fragments.
-    pub encapsulated: bool,
-    pub rle: bool,
+    pub coding: Coding,
+}
+
+/// How the transfer syntax keeps pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    Native,
+    Rle,
+    Jpeg,
 }
 
 /// A frame's values, little-endian.
 pub struct Values {
     pub data: Vec<u8>,
     pub planar: bool,
-    pub colour: Colour,
-}
-
-/// What three samples are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Colour {
-    AsStated,
-    Rgb,
-    YbrFull,
+    /// Whether the colours are YBR where the file says RGB.
+    pub ybr_after_all: bool,
 }
 
 /// Why a frame is not decoded.
+#[derive(Debug)]
 pub enum Refusal {
     Damaged(String),
     Unsupported(String),
@@ -64,7 +64,10 @@ pub fn decode(
     if element.twice {
         return Err(Refusal::Damaged("its Pixel Data is there twice".into()));
     }
-    if !format.encapsulated {
+    if format.photometric == "YBR_FULL_422" && format.coding != Coding::Jpeg {
+        return Err(Refusal::Unsupported("Photometric Interpretation YBR_FULL_422 is read in JPEG alone".into()));
+    }
+    if format.coding == Coding::Native {
         let Value::Bytes(place) = &element.value else {
             let what = "its pixels are in fragments, which its transfer syntax has not";
             return Err(Refusal::Damaged(what.into()));
@@ -82,11 +85,11 @@ pub fn decode(
     };
     let frame = frame_of(data, fragments, number, format)?;
     let pixels = format.rows as usize * format.columns as usize;
-    if format.rle {
+    if format.coding == Coding::Rle {
         let width = usize::from(format.bits.allocated / 8);
         let values = rle::decode(&frame, pixels, format.samples as usize, width);
         let data = values.map_err(Refusal::Damaged)?;
-        return Ok(Values { data, planar: false, colour: Colour::AsStated });
+        return Ok(Values { data, planar: false, ybr_after_all: false });
     }
     of_jpeg(&frame, format, notes)
 }
@@ -98,10 +101,7 @@ fn native(
     format: &Format,
     notes: &mut Notes,
 ) -> Result<Values, Refusal> {
-    let Format { rows, columns, samples, bits, frames, photometric, .. } = *format;
-    if photometric.starts_with("YBR") && photometric != "YBR_FULL" {
-        return Err(Refusal::Unsupported(format!("Photometric Interpretation {photometric} is not read")));
-    }
+    let Format { rows, columns, samples, bits, frames, .. } = *format;
     let width = usize::from(bits.allocated / 8);
     let frame = rows as usize * columns as usize * samples as usize * width;
     let needed = frame.saturating_mul(frames as usize);
@@ -118,7 +118,7 @@ fn native(
         false => bytes[place].to_vec(),
         true => place.map(|at| bytes.get(at ^ 1).copied().unwrap_or(0)).collect(),
     };
-    Ok(Values { data, planar: format.planar, colour: Colour::AsStated })
+    Ok(Values { data, planar: format.planar, ybr_after_all: false })
 }
 
 /// Fragments in pixels whose length is stated, which the standard does not have.
@@ -198,17 +198,17 @@ fn of_jpeg(bytes: &[u8], format: &Format, notes: &mut Notes) -> Result<Values, R
         let what = format!("its JPEG has {precision} bits a sample, and the file {} with a sign", bits.stored);
         return Err(Refusal::Unsupported(what));
     }
-    let colour = match samples {
-        3 => colour(&head, format.photometric, notes)?,
-        _ => Colour::AsStated,
-    };
+    let ybr_after_all = samples == 3 && is_ybr(&head, format.photometric)? && format.photometric == "RGB";
+    if ybr_after_all {
+        notes.insert("its Photometric Interpretation is RGB and its JPEG is YBR, as which it is shown".into());
+    }
     let values = match head.process {
         Process::Lossless => jpeg::lossless::decode(&head).map_err(refusal)?,
         _ if precision > 8 => jpeg::dct::decode::<u16>(&head).map_err(refusal)?,
         _ => {
             let data = jpeg::dct::decode::<u8>(&head).map_err(refusal)?;
             if bits.allocated == 8 {
-                return Ok(Values { data, planar: false, colour });
+                return Ok(Values { data, planar: false, ybr_after_all });
             }
             data.into_iter().map(u16::from).collect()
         }
@@ -218,36 +218,37 @@ fn of_jpeg(bytes: &[u8], format: &Format, notes: &mut Notes) -> Result<Values, R
         16 => values.into_iter().flat_map(u16::to_le_bytes).collect(),
         _ => values.into_iter().flat_map(|value| u32::from(value).to_le_bytes()).collect(),
     };
-    Ok(Values { data, planar: false, colour })
+    Ok(Values { data, planar: false, ybr_after_all })
 }
 
-/// What the three colours of a JPEG are. It has marks of its own: they are believed against the file
-/// where viewers that go by either agree, or where samples of different sizes can be nothing but YBR.
-fn colour(head: &Head, said: &str, notes: &mut Notes) -> Result<Colour, Refusal> {
+/// Whether the three colours of a JPEG are YBR and not RGB, under a Photometric Interpretation. The
+/// JPEG has marks of its own: they are believed against the file where viewers that go by either agree,
+/// or where samples of different sizes can be nothing but YBR.
+pub(super) fn is_ybr(head: &Head, said: &str) -> Result<bool, Refusal> {
     let named =
         |what: &str| Refusal::Unsupported(format!("its JPEG is {what}, and its Photometric Interpretation {said}"));
     if head.process == Process::Lossless {
         // Samples are as they were before coding, unless Adobe's mark says that they are not.
         return match (said, head.adobe) {
-            ("RGB", None | Some(0)) => Ok(Colour::Rgb),
-            ("YBR_FULL", None | Some(1)) => Ok(Colour::YbrFull),
+            ("RGB", None | Some(0)) => Ok(false),
+            ("YBR_FULL", None | Some(1)) => Ok(true),
             ("RGB" | "YBR_FULL", _) => Err(named("marked otherwise by Adobe's marker")),
             _ => Err(named("lossless")),
         };
     }
-    let names: Vec<u8> = head.components.iter().map(|component| component.id).collect();
+    let names = head.names();
     let units = |component: &jpeg::Component| (component.across, component.down);
     let coarse = head.components.iter().any(|component| units(component) != units(&head.components[0]));
-    let rgb_by_name = names == *b"RGB" || names == *b"rgb";
+    // Newer versions of libjpeg take these names for colours of a wider range.
+    let wide = names == [1, 34, 35] || names == *b"rgb";
+    let rgb_by_name = names == *b"RGB";
     // As libjpeg takes it: by JFIF, by Adobe's marker, by the components' names.
     let ybr_by_mark = head.jfif || head.adobe.is_some_and(|transform| transform != 0);
     match (head.is_rgb_to_libjpeg(), said) {
-        (true, "RGB") if !coarse => Ok(Colour::Rgb),
-        (false, "YBR_FULL" | "YBR_FULL_422" | "YBR_PARTIAL_420") if !rgb_by_name => Ok(Colour::YbrFull),
-        (false, "RGB") if (ybr_by_mark || coarse) && !rgb_by_name && head.adobe != Some(0) => {
-            notes.insert("its Photometric Interpretation is RGB and its JPEG is YBR, as which it is shown".into());
-            Ok(Colour::YbrFull)
-        }
+        _ if wide => Err(named("of colours that viewers differ in")),
+        (true, "RGB") if !coarse => Ok(false),
+        (false, "YBR_FULL" | "YBR_FULL_422") if !rgb_by_name => Ok(true),
+        (false, "RGB") if (ybr_by_mark || coarse) && !rgb_by_name && head.adobe != Some(0) => Ok(true),
         (true, _) => Err(named("RGB by its own marks")),
         (false, _) => Err(named("RGB or YBR, as viewers like,")),
     }

@@ -187,6 +187,64 @@ fn a_jpeg_of_another_size_than_its_file_is_refused() {
     }
 }
 
+/// Names of components, JFIF and Adobe's marker, under RGB and under YBR_FULL: what viewers agree
+/// on is taken, and what they do not is refused.
+#[test]
+fn colours_are_told_where_viewers_agree() {
+    let segment = |marker: u8, body: &[u8]| [&[0xff, marker, 0, body.len() as u8 + 2], body].concat();
+    let told = |names: &[u8; 3], jfif: bool, adobe: Option<u8>, frame: u8, said: &str| {
+        let jfif: &[u8] = if jfif { b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0" } else { b"" };
+        let adobe = adobe.map(|t| segment(0xee, &[b"Adobe\0\x64\0\0\0\0", &[t][..]].concat())).unwrap_or_default();
+        let [a, b, c] = *names;
+        // Markers may be filled up, and bytes that belong to none are passed over.
+        let frame = segment(frame, &[8, 0, 8, 0, 8, 3, a, 17, 0, b, 17, 0, c, 17, 0]);
+        let jpeg = [b"\xff\xd8\0\x13\xff\0", jfif, b"\xff\xff", &adobe, &frame, &segment(0xda, &[1, a, 0, 0, 63, 0])];
+        pixels::is_ybr(&crate::jpeg::head(&jpeg.concat()).unwrap(), said).ok()
+    };
+    let (numbers, letters, others) = (&[1, 2, 3], b"RGB", &[7, 8, 9]);
+    for (names, jfif, adobe, under_rgb, under_ybr) in [
+        (numbers, true, None, Some(true), Some(true)),
+        (numbers, false, None, None, Some(true)),
+        (numbers, false, Some(1), Some(true), Some(true)),
+        (numbers, false, Some(0), Some(false), None),
+        (letters, false, None, Some(false), None),
+        (letters, false, Some(0), Some(false), None),
+        (letters, false, Some(1), None, None),
+        (letters, true, None, None, None),
+        (others, false, Some(0), Some(false), None),
+        (others, true, Some(0), None, Some(true)),
+        (others, false, None, None, Some(true)),
+        (&[1, 34, 35], false, None, None, None),
+        (&[1, 34, 35], true, None, None, None),
+        (b"rgb", false, Some(0), None, None),
+    ] {
+        let found = ["RGB", "YBR_FULL"].map(|said| told(names, jfif, adobe, 0xc0, said));
+        assert_eq!(found, [under_rgb, under_ybr], "{names:?} {jfif} {adobe:?}");
+        assert_eq!(told(names, jfif, adobe, 0xc0, "YBR_FULL_422"), under_ybr);
+        assert_eq!(told(names, jfif, adobe, 0xc0, "YBR_PARTIAL_420"), None);
+    }
+    // A lossless JPEG has the file's own colours.
+    assert_eq!(["RGB", "YBR_FULL"].map(|said| told(numbers, false, None, 0xc3, said)), [Some(false), Some(true)]);
+    assert_eq!(["RGB", "YBR_FULL"].map(|said| told(numbers, false, Some(1), 0xc3, said)), [None, Some(true)]);
+}
+
+#[test]
+fn chroma_that_is_stored_more_coarsely_or_in_part_of_the_range_is_refused() {
+    for said in ["YBR_FULL_422", "YBR_PARTIAL_420", "YBR_PARTIAL_422"] {
+        for syntax in [EXPLICIT, RLE] {
+            let mut file = gray(syntax, &[&[0; 64]]);
+            let at = file.windows(12).position(|bytes| bytes == b"MONOCHROME2 ").unwrap();
+            let padded = format!("{said}{}", if said.len() % 2 == 1 { " " } else { "" });
+            file.splice(at - 2..at + 12, [&(padded.len() as u16).to_le_bytes()[..], padded.as_bytes()].concat());
+            let samples = file.windows(6).position(|bytes| bytes == b"\x28\0\x02\0US").unwrap() + 8;
+            file[samples] = 3;
+            let error = read(&file, "x.dcm").unwrap().frame(0).err().unwrap();
+            assert!(matches!(error, Error::DicomUnsupported { .. }), "{said} {syntax}: {error}");
+            assert!(error.to_string().contains(said), "{error}");
+        }
+    }
+}
+
 #[test]
 fn changed_bytes_never_panic() {
     for syntax in SYNTAXES {

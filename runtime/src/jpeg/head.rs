@@ -154,24 +154,8 @@ impl Head<'_> {
         !self.jfif && self.adobe.map_or(self.names() == *b"RGB", |transform| transform == 0)
     }
 
-    /// Whether three colours are RGB and not YCbCr; none where decoders differ, which go by the components' names
-    /// first or as [`Head::is_rgb_to_libjpeg`]. A lossless JPEG is RGB unless Adobe's marker says otherwise.
-    pub fn is_rgb(&self) -> Option<bool> {
-        let adobe = self.adobe.map(|transform| transform == 0);
-        if self.process == Process::Lossless {
-            return Some(adobe.unwrap_or(true));
-        }
-        let by_name = match &self.names() {
-            [1, 2, 3] => false,
-            b"RGB" => true,
-            [1, 34, 35] | b"rgb" => return None,
-            _ => !self.jfif && adobe.unwrap_or(false),
-        };
-        (by_name == self.is_rgb_to_libjpeg()).then_some(by_name)
-    }
-
-    /// Of the first three components, 0 for those that are not there.
-    fn names(&self) -> [u8; 3] {
+    /// What the file calls the first three components, 0 for those that are not there.
+    pub(crate) fn names(&self) -> [u8; 3] {
         [0, 1, 2].map(|at| self.components.get(at).map_or(0, |component| component.id))
     }
 }

@@ -213,39 +213,6 @@ fn attack_lossless_jpegs_whose_scans_do_not_fit() {
     refused(b"\x03\0\x01\0\0", b"\x03\x10\x01\0\0", "a Huffman table is missing");
 }
 
-/// Names of components, JFIF and Adobe's marker, as decoders understand them.
-#[test]
-fn colours_are_told_where_decoders_agree() {
-    let is_rgb = |names: &[u8; 3], jfif: bool, adobe: Option<u8>, frame: u8| {
-        let jfif: &[u8] = if jfif { b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0" } else { b"" };
-        let adobe = adobe.map(|t| segment(0xee, &[b"Adobe\0\x64\0\0\0\0", &[t][..]].concat())).unwrap_or_default();
-        let [a, b, c] = *names;
-        // Markers may be filled up, and bytes that belong to none are passed over.
-        let frame = segment(frame, &[8, 0, 8, 0, 8, 3, a, 17, 0, b, 17, 0, c, 17, 0]);
-        let jpeg = [b"\xff\xd8\0\x13\xff\0", jfif, b"\xff\xff", &adobe, &frame, &segment(0xda, &[1, a, 0, 0, 63, 0])];
-        head(&jpeg.concat()).unwrap().is_rgb()
-    };
-    let (numbers, letters, others) = (&[1, 2, 3], b"RGB", &[7, 8, 9]);
-    for (names, jfif, adobe, expected) in [
-        (numbers, true, None, Some(false)),
-        (numbers, false, None, Some(false)),
-        (numbers, false, Some(1), Some(false)),
-        (numbers, false, Some(0), None),
-        (letters, false, None, Some(true)),
-        (letters, false, Some(0), Some(true)),
-        (letters, false, Some(1), None),
-        (letters, true, None, None),
-        (others, false, Some(0), Some(true)),
-        (others, true, Some(0), Some(false)),
-        (others, false, None, Some(false)),
-        (&[1, 34, 35], false, None, None),
-    ] {
-        assert_eq!(is_rgb(names, jfif, adobe, 0xc0), expected, "{names:?} {jfif} {adobe:?}");
-    }
-    assert_eq!(is_rgb(numbers, false, None, 0xc3), Some(true));
-    assert_eq!(is_rgb(numbers, false, Some(1), 0xc3), Some(false));
-}
-
 #[test]
 fn attack_heads_that_hide_or_contradict() {
     let jpeg = encoded(KIND, &samples(KIND));

@@ -103,7 +103,8 @@ fn what_is_not_stated_is_empty_and_what_is_too_long_too() {
     assert_eq!((found.patient.as_str(), found.sex.as_str(), found.frames), ("", "", 1));
 }
 
-/// VR UN, no VR among others, no length and no version of the meta information (PS3.5 6.2.2; what pydicom and dcmtk read).
+/// VR UN, no VR among others, no length and no version of the meta information (PS3.5 6.2.2; what
+/// pydicom and dcmtk read).
 #[test]
 fn what_peers_read_is_read() {
     let expected = header(&part_10(EXPLICIT, &data(EXPLICIT))[..], "x.dcm").unwrap();
