@@ -1,5 +1,5 @@
-//! Looks at a whole data set before anything is made of it: every file decoded once, all that is wrong in one list, and what is not wrong but would make
-//! results look better than they are.
+//! Looks at a whole data set before anything is made of it: every file decoded once, all that is
+//! wrong in one list, and what is not wrong but would make results look better than they are.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -13,6 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::columns::Columns;
 use super::dataset::{Dataset, Item, Looked};
+use super::part::Part;
 use super::progress::Progress;
 use super::{npz, picture};
 use crate::{Error, interrupt};
@@ -88,7 +89,7 @@ impl Findings {
         warnings.extend(picture::note_lines(noted));
         let mut parts = Vec::new();
         if let Some(data) = &dataset {
-            let all = ["training", "validation", "test"].map(|name| Counts::of(data, name));
+            let all = [Part::Train, Part::Validation, Part::Test].map(|part| Counts::of(data, part));
             parts = all.into_iter().filter(|part| part.images > 0).collect();
             warnings.extend(parts.iter().flat_map(Counts::few));
             warnings.extend(twins(data, &seen));
@@ -125,15 +126,15 @@ impl Fault {
 }
 
 impl Counts {
-    fn of(data: &Dataset, name: &'static str) -> Counts {
-        let items: Vec<&Item> = data.items.iter().filter(|item| item.part() == name).collect();
+    fn of(data: &Dataset, part: Part) -> Counts {
+        let items: Vec<&Item> = data.items.iter().filter(|item| item.part() == part).collect();
         let groups = |items: &[&Item]| items.iter().map(|item| item.group.as_str()).collect::<BTreeSet<_>>().len();
         let class = |(label, class): (usize, &String)| {
             let own: Vec<&Item> = items.iter().copied().filter(|item| item.label == label).collect();
             (class.clone(), [own.len(), groups(&own)])
         };
         let classes = data.classes.iter().enumerate().map(class).collect();
-        Counts { name, images: items.len(), groups: groups(&items), classes }
+        Counts { name: part.name(), images: items.len(), groups: groups(&items), classes }
     }
 
     /// What there is to say of classes of few groups.
@@ -193,9 +194,9 @@ fn twins(data: &Dataset, seen: &[Result<Seen, Error>]) -> Vec<String> {
             parts.push(format!(
                 "{} ({}) and {} ({}) are the same picture: results will look better than they are",
                 name(other),
-                other.part(),
+                other.part().name(),
                 name(item),
-                item.part()
+                item.part().name()
             ));
         } else if other.label != item.label {
             let [one, two] = [other, item].map(|item| format!("{} ({})", name(item), data.classes[item.label]));

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use super::part::Part;
 use super::{Attribute, Columns, npz, splits, tree};
 use crate::Error;
 
@@ -77,32 +78,26 @@ pub(super) struct Listing {
 }
 
 impl Entry {
-    fn part(&self) -> &'static str {
-        part(self.split, self.validation)
+    fn part(&self) -> Part {
+        Part::new(self.split, self.validation)
     }
 }
 
 impl Item {
-    /// The part of the split that it is in, in words.
-    pub(super) fn part(&self) -> &'static str {
-        part(self.split, self.validation)
-    }
-}
-
-fn part(split: Split, validation: bool) -> &'static str {
-    match (split, validation) {
-        (Split::Test, _) => "test",
-        (Split::Train, true) => "validation",
-        (Split::Train, false) => "training",
+    /// The part of the split that it is in.
+    pub(super) fn part(&self) -> Part {
+        Part::new(self.split, self.validation)
     }
 }
 
 impl Dataset {
     /// Opens `root/splits.csv` (columns path, label, group, split in any order, others become [`Dataset::attributes`]) if there is one; else
     /// `root/labels.csv`, where a group may be left to the PatientID of DICOM files, and the split to a hash of the groups' names (30 % are test);
-    /// else `root/train/CLASS/*` and `root/test/CLASS/*`; else `root/CLASS/*` with 30 % of the groups, chosen by a hash of their
-    /// names, as test split. Where `root` is a file, it is one of MedMNIST's (.npz). Without a list a group is a PatientID, and every image
-    /// without one is its own. Of DICOM files the headers are read. Errors name the file or the row, several at once if there are.
+    /// else `root/train/CLASS/*` and `root/test/CLASS/*`; else `root/CLASS/*` with 30 % of the
+    /// groups, chosen by a hash of their names, as test split. Where `root` is a file, it is one of
+    /// MedMNIST's (.npz). Without a list a group is a PatientID, and every image without one is its
+    /// own. Of DICOM files the headers are read. Errors name the file or the row, several at once
+    /// if there are.
     pub fn open(root: &Path) -> Result<Dataset, Error> {
         Dataset::open_with(root, &Columns::default())
     }
@@ -140,11 +135,13 @@ impl Dataset {
                 None
             }
         };
-        for (class, name) in dataset.iter().flat_map(|data| data.classes.iter().enumerate()) {
-            let tested = |item: &Item| item.label == class && item.split == Split::Test;
-            if !dataset.iter().any(|data| data.items.iter().any(tested)) {
-                notes.push(format!("{}: class {name} has no test image; its results say nothing", root.display()));
-            }
+        if let Some(data) = &dataset {
+            let tested = data.classes.iter().zip(data.class_counts(Split::Test));
+            let untested = tested.filter(|(_, count)| *count == 0).map(|(name, _)| name);
+            notes
+                .extend(untested.map(|name| {
+                    format!("{}: class {name} has no test image; its results say nothing", root.display())
+                }));
         }
         Ok(Looked { dataset, files, faults, notes })
     }
@@ -216,7 +213,7 @@ impl Dataset {
         for entry in &entries {
             let first = *groups.entry(entry.group.as_str()).or_insert(entry);
             if first.part() != entry.part() && straddling.insert(entry.group.as_str()) {
-                let said = |entry: &Entry| format!("{} ({})", entry.part(), entry.place);
+                let said = |entry: &Entry| format!("{} ({})", entry.part().name(), entry.place);
                 let (first, second) = (said(first), said(entry));
                 faults.push(Error::GroupStraddles { group: entry.group.clone(), first, second });
             }

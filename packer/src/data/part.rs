@@ -1,4 +1,5 @@
-//! The words that people use for the parts of a split, in the names of folders and in lists: `train`, `Testing`, `val`, `Training Set`, `imagesTr`.
+//! The words that people use for the parts of a split, in the names of folders and in lists:
+//! `train`, `Testing`, `val`, `Training Set`, `imagesTr`.
 
 use super::dataset::Split;
 
@@ -37,6 +38,15 @@ const FILLERS: [&str; 20] = [
 ];
 
 impl Part {
+    /// The part of an image of `split` that its data set puts into the validation part, or not.
+    pub fn new(split: Split, validation: bool) -> Part {
+        match (split, validation) {
+            (Split::Test, _) => Part::Test,
+            (Split::Train, true) => Part::Validation,
+            (Split::Train, false) => Part::Train,
+        }
+    }
+
     /// The part that `text` of a list names.
     pub fn of(text: &str) -> Option<Part> {
         match Word::of(text) {
