@@ -1,9 +1,10 @@
 //! The steps of a forge's history: a merge takes the next contribution that was pushed, a skip passes over it, a revert takes a member
 //! out, a restore brings back what left or was passed over, and the same members can be merged again by another method.
 //!
-//! A merge or a restore goes on from the model of the newest item. Where a member leaves (a revert, or a newer contribution of the same name), the
-//! model is made again from the contributions that stay: no model in which the leaving one took part is used. Another method
-//! begins with the first member too.
+//! A merge or a restore goes on from the model of the newest item. Where a member leaves (a revert,
+//! or a newer contribution of the same name), the model is made again from the contributions that
+//! stay: no model in which the leaving one took part is used. Another method begins with the first
+//! member too.
 
 use std::path::Path;
 
@@ -60,7 +61,7 @@ impl Forge {
             admissible(Path::new(&name), pushed.signed.description(), &earlier, members, merged).map_err(stays)?;
             self.verify_push(&pushed).map_err(stays)?;
             let change = Change::merge(members, &pushed);
-            let before = self.before(method, &change, head.as_ref())?;
+            let before = self.before(method, change.begins(), head.as_ref())?;
             let made = self.model(method, &change.members, change.push, before).map_err(stays)?;
             if let Some(item) = self.add(head, change, method.settings(), made, key)? {
                 return Ok(Some(item));
@@ -118,11 +119,13 @@ impl Forge {
         }
     }
 
-    /// Brings back the contribution that item `number` names: what it added, took out or passed over. It needs no new signature, as it was
-    /// pushed before. It comes last of the members, and the method and its settings are the newest item's.
+    /// Brings back the contribution that item `number` names: what it added, took out or passed
+    /// over. It needs no new signature, as it was pushed before. It comes last of the members, and
+    /// the method and its settings are the newest item's.
     ///
     /// # Errors
-    /// [`Error::ForgeKey`], [`Error::NoItem`], [`Error::NotRestored`], whatever the method says, and damage to the store.
+    /// [`Error::ForgeKey`], [`Error::NoItem`], [`Error::NotRestored`], whatever the method says,
+    /// and damage to the store.
     pub fn restore(&self, number: u64, methods: Methods, key: &SigningKey) -> Result<Verified<Item>, Error> {
         self.check_key(key)?;
         let item = self.item(number)?.manifest().clone();
@@ -149,7 +152,7 @@ impl Forge {
             self.verify_push(&pushed)?;
             let method = methods(&settings)?;
             let head = Some((head, content));
-            let before = self.before(&*method, &change, head.as_ref())?;
+            let before = self.before(&*method, change.begins(), head.as_ref())?;
             let made = self.model(&*method, &change.members, change.push, before)?;
             if let Some(item) = self.add(head, change, settings, made, key)? {
                 return Ok(item);
@@ -176,14 +179,14 @@ impl Forge {
         }
     }
 
-    /// The model of the newest item, if `method` goes on from it to make `change`.
-    fn before(
+    /// The model of the item `head`, if `method` goes on from it to make the next one, which may begin anew.
+    pub(super) fn before(
         &self,
         method: &dyn Merge,
-        change: &Change,
+        begins: bool,
         head: Option<&(Verified<Item>, Content)>,
     ) -> Result<Option<Made>, Error> {
-        let goes_on = |item: &Item| method.goes_on_from(&item.settings) && change.removed.is_none();
+        let goes_on = |item: &Item| method.goes_on_from(&item.settings) && !begins;
         let head = head.filter(|(item, content)| goes_on(item.manifest()) && !content.members.is_empty());
         head.map(|(_, content)| self.made(content)).transpose()
     }
@@ -247,6 +250,11 @@ pub(super) fn content_of(members: &[Member], made: &Made) -> Content {
     Content { members: members.to_vec(), record: made.record.clone(), files: files.collect() }
 }
 
+/// Whether an item's model is made from its first member on, and goes on from none before.
+pub(super) fn begins(kind: Kind, removed: Option<&Member>) -> bool {
+    kind == Kind::Again || removed.is_some()
+}
+
 impl Member {
     pub(super) fn of(pushed: &Pushed) -> Self {
         let (name, contribution) = (pushed.signed.description().name.clone(), pushed.signed.id().to_owned());
@@ -283,6 +291,11 @@ impl Change {
         let members = members.iter().chain([returning]).cloned().collect();
         let added = Some(returning.clone());
         free.then_some(Change { kind: Kind::Restore, added, removed: None, push, members })
+    }
+
+    /// Whether the model is made from the first member on.
+    fn begins(&self) -> bool {
+        begins(self.kind, self.removed.as_ref())
     }
 
     /// The same members.

@@ -7,7 +7,7 @@ use std::path::Path;
 use medforge_runtime::bundle::{self, Verified};
 use serde::Serialize;
 
-use super::merge::{Change, content_of};
+use super::merge::{Change, begins, content_of};
 use super::push::{admissible, fits};
 use super::{Content, Forge, Item, Kind, Made, Member, Methods, OBJECTS, Object, PUSHES, Pushed, numbered};
 use crate::contribution::Contribution;
@@ -107,10 +107,7 @@ impl Forge {
             return Ok(());
         }
         let method = methods(&item.settings)?;
-        let begins = item.removed.is_some() || item.kind == Kind::Again;
-        let goes_on = |settings| method.goes_on_from(settings) && !begins;
-        let before = before.filter(|(item, content)| goes_on(&item.manifest().settings) && !content.members.is_empty());
-        let before = before.map(|(_, content)| self.made(content)).transpose()?;
+        let before = self.before(&*method, begins(item.kind, item.removed.as_ref()), before)?;
         let made = self.model(&*method, &content.members, item.push, before)?;
         match content_of(&content.members, &made) == *content {
             true => Ok(()),
@@ -161,7 +158,8 @@ impl Forge {
     }
 }
 
-/// What a restore changes: its contribution was merged or passed over before, and fits the members; none if it was not, or is one.
+/// What a restore changes: its contribution was merged or passed over before, and fits the members;
+/// none if it was not, or is one.
 fn restored(item: &Item, members: &[Member], merged: u64, pushes: &[Pushed]) -> Result<Option<Change>, Error> {
     let known = &pushes[..merged as usize];
     let pushed = item.added.as_ref().and_then(|added| known.iter().find(|pushed| Member::of(pushed) == *added));
