@@ -135,7 +135,8 @@ impl Identity {
         preprocessing_for(&self.config, &self.preprocessing, size)
     }
 
-    /// Whether images for an input of `size` x `size` may be prepared so: as the base's preprocessor says, but for the [`Fit`].
+    /// Whether images for an input of `size` x `size` may be prepared so: as the base's
+    /// preprocessor says, but for the [`Fit`].
     pub fn prepares(&self, size: u32, preprocessing: &Preprocessing) -> Result<bool, Error> {
         let fitted = |fit: &Fit| preprocessing_for(&self.config, &fit.of(&self.preprocessing), size);
         let own = self.preprocessing_for(size)?;
@@ -178,14 +179,11 @@ fn preprocessing_for(config: &VitConfig, preprocessing: &Preprocessing, size: u3
         let scaled = (f64::from(edge) * f64::from(size) / f64::from(own)).round() as u32;
         scaled.max(size)
     };
+    let both = |edges: Size| Size { height: scale(edges.height, own.height), width: scale(edges.width, own.width) };
     let resize = match preprocessing.resize {
         Resize::ShortestEdge(edge) => Resize::ShortestEdge(scale(edge, own.height.min(own.width))),
-        Resize::Exact(edges) => {
-            Resize::Exact(Size { height: scale(edges.height, own.height), width: scale(edges.width, own.width) })
-        }
-        Resize::Pad(edges) => {
-            Resize::Pad(Size { height: scale(edges.height, own.height), width: scale(edges.width, own.width) })
-        }
+        Resize::Exact(edges) => Resize::Exact(both(edges)),
+        Resize::Pad(edges) => Resize::Pad(both(edges)),
     };
     let crop = Some(Size { height: size, width: size });
     Ok(Preprocessing { resize, crop, ..preprocessing.clone() })
