@@ -16,59 +16,55 @@ fn filter(name: &str) -> Filter {
     serde_json::from_str(&format!("{name:?}")).unwrap()
 }
 
-/// Tensors hold height x width x 3 grey levels; `bicubic.noise.11x16` is `source.noise` resized.
-#[test]
-fn resized_images_equal_pillows_to_one_grey_level() {
-    let fixture = tensors::read(include_bytes!("pillow.safetensors"), "pillow.safetensors").unwrap();
+/// Compares with Pillow what `how` makes of each source of a fixture, given the three parts of a
+/// tensor's name and the image that Pillow made; how many there were. Tensors hold height x width x
+/// 3 grey levels.
+fn compared(fixture: &[u8], how: impl Fn([&str; 3], &RgbImage8) -> Preprocessing) -> usize {
+    let fixture = tensors::read(fixture, "fixture").unwrap();
     let image = |name: &str| {
         let tensor = &fixture[name];
         let data = tensor.data.iter().map(|&level| level as u8).collect();
         RgbImage8::new(data, tensor.shape[1] as u32, tensor.shape[0] as u32).unwrap()
     };
-    let mut compared = 0;
-    for name in fixture.keys().filter(|name| !name.starts_with("source")) {
-        let [kernel, source, _] = name.split('.').collect::<Vec<_>>()[..] else { panic!("{name}") };
+    let made = fixture.keys().filter(|name| !name.starts_with("source")).map(|name| {
+        let parts: [&str; 3] = name.split('.').collect::<Vec<_>>().try_into().unwrap();
         let expected = image(name);
-        let preprocessing = plain(exact(expected.height(), expected.width()), filter(kernel), None);
-        let resized = preprocessing.resized(&image(&format!("source.{source}")).view()).unwrap();
-        let difference = resized.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();
+        let ours = how(parts, &expected).resized(&image(&format!("source.{}", parts[1])).view()).unwrap();
+        assert_eq!((ours.width(), ours.height()), (expected.width(), expected.height()), "{name}");
+        let difference = ours.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(difference <= Some(1), "{name} differs by {difference:?}");
-        compared += 1;
-    }
-    assert_eq!(compared, 6 * 2 * 5);
+    });
+    made.count()
+}
+
+/// `bicubic.noise.11x16` is `source.noise` resized.
+#[test]
+fn resized_images_equal_pillows_to_one_grey_level() {
+    let resized = |[kernel, ..]: [&str; 3], expected: &RgbImage8| {
+        plain(exact(expected.height(), expected.width()), filter(kernel), None)
+    };
+    assert_eq!(compared(include_bytes!("pillow.safetensors"), resized), 6 * 2 * 5);
 }
 
 /// `pad.30x40.16` is `source.30x40` made square by black beside it; made by `fits.py` beside the fixture.
 #[test]
 fn each_way_to_a_square_is_pillows_to_one_grey_level() {
-    let fixture = tensors::read(include_bytes!("fits.safetensors"), "fits.safetensors").unwrap();
-    let image = |name: &str| {
-        let tensor = &fixture[name];
-        let data = tensor.data.iter().map(|&level| level as u8).collect();
-        RgbImage8::new(data, tensor.shape[1] as u32, tensor.shape[0] as u32).unwrap()
-    };
-    let mut compared = 0;
-    for name in fixture.keys().filter(|name| !name.starts_with("source")) {
-        let [fit, source, side] = name.split('.').collect::<Vec<_>>()[..] else { panic!("{name}") };
+    let fitted = |[fit, _, side]: [&str; 3], expected: &RgbImage8| {
         let side = side.parse().unwrap();
         let square = Size { height: side, width: side };
+        assert_eq!((expected.width(), expected.height()), (side, side));
         let resize = match fit {
             "crop" => Resize::ShortestEdge(side),
             "squash" => Resize::Exact(square),
             _ => Resize::Pad(square),
         };
-        let preprocessing = plain(resize, Filter::Bicubic, Some(square));
-        let made = preprocessing.resized(&image(&format!("source.{source}")).view()).unwrap();
-        let expected = image(name);
-        assert_eq!((made.width(), made.height()), (side, side));
-        let difference = made.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();
-        assert!(difference <= Some(1), "{name} differs by {difference:?}");
-        compared += 1;
-    }
-    assert_eq!(compared, 3 * 6 * 2);
+        plain(resize, Filter::Bicubic, Some(square))
+    };
+    assert_eq!(compared(include_bytes!("fits.safetensors"), fitted), 3 * 6 * 2);
 }
 
-/// A bundle that was packed before there was another way says what it always said; one with black beside the image says so.
+/// A bundle that was packed before there was another way says what it always said; one with black
+/// beside the image says so.
 #[test]
 fn what_was_written_before_stays_as_it_was() {
     let square = Size { height: 8, width: 8 };
