@@ -1,10 +1,13 @@
-//! Files that peers read too (`differential/make.py` says which peers, and how it is known what is right), made into the folder MEDFORGE_DIFFERENTIAL.
+//! Files that peers read too (`differential/make.py` says which peers, and how it is known what is
+//! right), made into the folder MEDFORGE_DIFFERENTIAL.
 //!
-//! Each frame and picture is shown as it is right to so many grey levels, or refused by a named error; what nobody may show is refused. Kinds
-//! that are common must be read: [`READ`] says how many frames of each.
+//! Each frame and picture is shown as it is right to so many grey levels, or refused by a named
+//! error; what nobody may show is refused. Kinds that are common must be read: [`READ`] says how
+//! many frames of each.
 //!
-//! More than one level is allowed to JPEG alone: decoders round its cosine transform (within one, ITU-T T.83), then the mean of chroma
-//! that was sampled coarsely, then RGB, of which red and blue take 1.402 and 1.772 times the chroma's error.
+//! More than one level is allowed to JPEG alone: decoders round its cosine transform (within one,
+//! ITU-T T.83), then the mean of chroma that was sampled coarsely, then RGB, of which red and blue
+//! take 1.402 and 1.772 times the chroma's error.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

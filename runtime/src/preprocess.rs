@@ -168,8 +168,8 @@ impl Preprocessing {
         }
     }
 
-    /// The part of an image of this size that the base sees, in its pixels: left, top, width, height. With black beside the image it
-    /// begins before 0 and is longer than the image.
+    /// The part of an image of this size that the base sees, in its pixels: left, top, width,
+    /// height. With black beside the image it begins before 0 and is longer than the image.
     pub fn seen(&self, width: u32, height: u32) -> [f64; 4] {
         let whole = self.resized_to(height, width);
         let image = self.scaled_to(height, width);

@@ -1,4 +1,5 @@
-//! Data sets as people have them, on the command line: `packer check`, folders of a split, TIFF files, images that are not square.
+//! Data sets as people have them, on the command line: `packer check`, folders of a split, TIFF
+//! files, images that are not square.
 
 use serde_json::Value;
 

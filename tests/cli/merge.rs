@@ -115,7 +115,8 @@ fn what_cannot_be_merged_is_refused_by_name() {
     assert!(refused(at, 1, &format!("{MERGE} --method ties")).contains("--force"));
 }
 
-/// Every method gives one network, which is measured task by task and packed; the bundle says what it reached and what each module alone reached.
+/// Every method gives one network, which is measured task by task and packed; the bundle says what
+/// it reached and what each module alone reached.
 #[test]
 fn a_merged_model_is_measured_task_by_task_and_packed() {
     let dir = with_modules();

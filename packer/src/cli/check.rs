@@ -11,7 +11,8 @@ use crate::base::Vit;
 use crate::data::Findings;
 use crate::{Error, output};
 
-/// Look at every image of a data set once, and list all that is wrong: what does not decode, rows, splits, patients and pictures in two parts.
+/// Look at every image of a data set once, and list all that is wrong: what does not decode, rows,
+/// splits, patients and pictures in two parts.
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  packer check breast\n  packer check chest --columns path=file,label=diagnosis,group=patient\n  \
@@ -21,7 +22,8 @@ use crate::{Error, output};
 pub struct Args {
     /// The images: a folder or a MedMNIST file (.npz)
     data: PathBuf,
-    /// What the columns path, label, group and split are called in DATA's splits.csv or labels.csv, where they have other names
+    /// What the columns path, label, group and split are called in DATA's splits.csv or labels.csv,
+    /// where they have other names
     #[arg(long, value_name = "path=NAME,label=NAME,...")]
     columns: Option<String>,
     /// The base that will be trained: its preprocessor says what is cut away [default: a square from the centre]

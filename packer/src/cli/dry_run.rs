@@ -28,7 +28,8 @@ pub struct DryRun<'a> {
     pub plan: Plan,
     pub bound: Option<u64>,
     pub options: Vec<Effective>,
-    /// The share of the training images' area that the crop leaves away; none where no header says how large images are.
+    /// The share of the training images' area that the crop leaves away; none where no header says
+    /// how large images are.
     pub cut: Option<f64>,
 }
 

@@ -64,7 +64,8 @@ pub struct Args {
     /// Also write a page that opens anywhere and loads nothing
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-    /// Record the results in the module's card or the merged model's record, so that bundles carry them (test split only)
+    /// Record the results in the module's card or the merged model's record, so that bundles carry
+    /// them (test split only)
     #[arg(long)]
     record: bool,
     #[command(flatten)]

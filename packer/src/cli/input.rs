@@ -14,7 +14,8 @@ pub(super) struct DataArg {
     /// The images: a folder or a MedMNIST file (.npz)
     #[arg(id = "data", long = "data", value_name = "DIR")]
     pub path: PathBuf,
-    /// What the columns path, label, group and split are called in DIR's splits.csv or labels.csv, where they have other names
+    /// What the columns path, label, group and split are called in DIR's splits.csv or labels.csv,
+    /// where they have other names
     #[arg(long, value_name = "path=NAME,label=NAME,...")]
     columns: Option<String>,
 }
@@ -29,8 +30,9 @@ impl DataArg {
 /// How images become square.
 #[derive(clap::Args)]
 pub(super) struct FitArg {
-    /// How images that are not square become so: crop (the centre; what is beside it is never seen), squash (the longer side squeezed) or pad
-    /// (black beside them). Module, card and bundle carry it [default: as the base's preprocessor says]
+    /// How images that are not square become so: crop (the centre; what is beside it is never
+    /// seen), squash (the longer side squeezed) or pad (black beside them). Module, card and bundle
+    /// carry it [default: as the base's preprocessor says]
     #[arg(long, value_parser = ["crop", "squash", "pad"])]
     fit: Option<String>,
 }

@@ -99,15 +99,16 @@ pub struct Args {
     /// With --full: store the base's weights in f16
     #[arg(long, requires = "full")]
     half: bool,
-    /// Share of all training groups held out to choose the best epoch and to calibrate; 0 keeps the last epoch, uncalibrated
-    /// [default: the validation part that DATA states (val), else 0]
+    /// Share of all training groups held out to choose the best epoch and to calibrate; 0 keeps the
+    /// last epoch, uncalibrated [default: the validation part that DATA states (val), else 0]
     #[arg(long, value_name = "SHARE")]
     validation: Option<f64>,
     /// Calibrate only on so many held-out groups of each class: fewer give a temperature that fits
     /// them and no others
     #[arg(long, value_name = "N", default_value_t = calibration::LEAST_GROUPS)]
     min_calibration_groups: usize,
-    /// Random flips of training images: both (for histology), horizontal, vertical or none. Vertical ones turn an X-ray upside down
+    /// Random flips of training images: both (for histology), horizontal, vertical or none.
+    /// Vertical ones turn an X-ray upside down
     #[arg(long, default_value = "horizontal", value_parser = ["both", "horizontal", "vertical", "none"])]
     flips: String,
     #[command(flatten)]

@@ -1,8 +1,9 @@
 //! What is known of images besides class and group (site, scanner, sex, age, ...): the further columns of a list, or values of DICOM headers.
 //! Evaluation tells results apart by them; training never sees them. Numbers in a column of ages are told in bands.
 //!
-//! Columns that cannot be used are only refused where somebody asks for them: those after the first 32, those that are there twice, and those
-//! with a value over 64 bytes, not in UTF-8 or with a control character.
+//! Columns that cannot be used are only refused where somebody asks for them: those after the first
+//! 32, those that are there twice, and those with a value over 64 bytes, not in UTF-8 or with a
+//! control character.
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -4,8 +4,8 @@
 
 use crate::random::{Purpose, Stream};
 
-/// What may happen to a training image, each flip with probability one half. By default a horizontal flip alone: tissue on a slide has no upside,
-/// but chests have.
+/// What may happen to a training image, each flip with probability one half. By default a
+/// horizontal flip alone: tissue on a slide has no upside, but chests have.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {

@@ -39,7 +39,8 @@ impl FromStr for Columns {
 pub(super) type Places = [Option<usize>; 4];
 
 impl Columns {
-    /// The delimiter of the list that begins with `text`, its header, and where the columns stand, of which the first `needed` must.
+    /// The delimiter of the list that begins with `text`, its header, and where the columns stand,
+    /// of which the first `needed` must.
     pub(super) fn of_header(&self, text: &[u8], needed: usize) -> Result<(u8, Vec<String>, Places), String> {
         let mut all = DELIMITERS.map(|delimiter| (delimiter, header(text, delimiter)));
         for (delimiter, header) in &mut all {

@@ -15,8 +15,9 @@ use super::splits::check_text;
 use super::{ages, picture};
 use crate::{Error, interrupt};
 
-/// Reads the headers behind the entries of `listing`. Where the list has no column for them (`grouped`), the groups become patients; what is no
-/// DICOM file keeps a group that it has. An attribute that the list has stays. Gives each entry's PatientID, none where it is no DICOM file.
+/// Reads the headers behind the entries of `listing`. Where the list has no column for them
+/// (`grouped`), the groups become patients; what is no DICOM file keeps a group that it has. An
+/// attribute that the list has stays. Gives each entry's PatientID, none where it is no DICOM file.
 pub(super) fn complete(
     root: &Path,
     grouped: bool,
@@ -93,8 +94,9 @@ fn stated<'a>(
     all.filter(|(_, value)| !value.is_empty())
 }
 
-/// What there is to say of a patient (as [`complete`] gives them) on both sides under different groups. The list's groups are believed, for patients
-/// may have been renamed; but that is worth a look.
+/// What there is to say of a patient (as [`complete`] gives them) on both sides under different
+/// groups. The list's groups are believed, for patients may have been renamed; but that is worth a
+/// look.
 pub(super) fn straddling(entries: &[Entry], patients: &[Option<String>]) -> Option<String> {
     let mut seen: HashMap<&str, &Entry> = HashMap::new();
     for (entry, patient) in entries.iter().zip(patients) {

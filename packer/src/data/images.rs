@@ -38,7 +38,8 @@ pub struct Images {
 }
 
 impl Dataset {
-    /// Looks at the headers of the files of the items `indices`, decodes no pixel, and gives the share of the images' area that the crop of
+    /// Looks at the headers of the files of the items `indices`, decodes no pixel, and gives the
+    /// share of the images' area that the crop of
     /// `preprocessing` leaves away; none where no header says how large an image is.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
-//! Labelled images: a folder of PNG, JPEG, TIFF or DICOM files, or a MedMNIST file, with splits and what else is known of each image; decoded and
-//! resized pixels, augmentation, and synthetic tissue (phantoms).
+//! Labelled images: a folder of PNG, JPEG, TIFF or DICOM files, or a MedMNIST file, with splits and
+//! what else is known of each image; decoded and resized pixels, augmentation, and synthetic tissue
+//! (phantoms).
 //!
 //! Refused, each naming the file or the row: paths that leave the folder, files that are missing or do not decode, a file named
 //! twice, a class without images, a class that only the test split knows, and a group (patient) on both sides of a split.

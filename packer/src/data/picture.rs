@@ -26,7 +26,8 @@ pub struct Picture {
     pub notes: Vec<String>,
 }
 
-/// Decodes the image file at `path`. Files named as PNG, JPEG or TIFF are that; others are DICOM if they begin as DICOM Part 10 does.
+/// Decodes the image file at `path`. Files named as PNG, JPEG or TIFF are that; others are DICOM if
+/// they begin as DICOM Part 10 does.
 ///
 /// # Errors
 /// [`Error::Io`], [`Error::TooLarge`], and what the module's head says is refused.

@@ -1,9 +1,11 @@
-//! Reads `splits.csv` or `labels.csv`: one image a row, with the columns path, label, group and split (train, val or test, or another common name of
-//! these). labels.csv may leave group and split away: then a group is the PatientID of DICOM files, and whole groups are divided. Further columns are
-//! attributes. Between fields stands a comma, a semicolon, a tab or a bar.
+//! Reads `splits.csv` or `labels.csv`: one image a row, with the columns path, label, group and
+//! split (train, val or test, or another common name of these). labels.csv may leave group and
+//! split away: then a group is the PatientID of DICOM files, and whole groups are divided. Further
+//! columns are attributes. Between fields stands a comma, a semicolon, a tab or a bar.
 //!
-//! Refused, naming the row, all of them at once: a missing field, another split word, a path that is absolute, holds `..`, links out of the
-//! folder, is not there or was named before, and text that is not UTF-8 or holds control characters.
+//! Refused, naming the row, all of them at once: a missing field, another split word, a path that
+//! is absolute, holds `..`, links out of the folder, is not there or was named before, and text
+//! that is not UTF-8 or holds control characters.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,9 +1,9 @@
-//! Reads a tree of images without a list: `DIR/CLASS/FILE`, or `DIR/train/CLASS/FILE` and `DIR/test/CLASS/FILE`, the parts under any of their common
-//! names (`Training`, `TEST`, `val`).
+//! Reads a tree of images without a list: `DIR/CLASS/FILE`, or `DIR/train/CLASS/FILE` and
+//! `DIR/test/CLASS/FILE`, the parts under any of their common names (`Training`, `TEST`, `val`).
 //!
-//! DICOM files are grouped by PatientID. Of others nobody says which come from one patient: each is its own group, and a warning says so.
-//! Refused: what [`layout`] refuses, a class folder without images, a class with one image only, links out of the folder, names that are not
-//! UTF-8.
+//! DICOM files are grouped by PatientID. Of others nobody says which come from one patient: each is
+//! its own group, and a warning says so. Refused: what [`layout`] refuses, a class folder without
+//! images, a class with one image only, links out of the folder, names that are not UTF-8.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -89,8 +89,8 @@ pub(super) fn admissible(
     fits(path, new, pushed, members, merged)
 }
 
-/// Whether `new` can be a member beside these `members` and what was `pushed` and waits: its task is nobody else's, its images have their
-/// size.
+/// Whether `new` can be a member beside these `members` and what was `pushed` and waits: its task
+/// is nobody else's, its images have their size.
 pub(super) fn fits(
     path: &Path,
     new: &Manifest,

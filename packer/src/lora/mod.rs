@@ -140,8 +140,8 @@ impl ModuleCard {
     pub const FORMAT: &str = "medforge-module";
     pub const VERSION: u32 = 1;
 
-    /// What was measured of the module: as it was recorded, or of cards without floors and patients the metrics alone. None if it was never
-    /// evaluated.
+    /// What was measured of the module: as it was recorded, or of cards without floors and patients
+    /// the metrics alone. None if it was never evaluated.
     pub fn measured(&self) -> Option<Measured> {
         if self.measured.is_some() || self.metrics.is_empty() {
             return self.measured.clone();

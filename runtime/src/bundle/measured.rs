@@ -1,8 +1,8 @@
-//! What was measured of a task: on how many patients, beside which floors, and how it differs by what else is known of the images.
-//! Bundles, contributions and module cards state it in this form.
+//! What was measured of a task: on how many patients, beside which floors, and how it differs by
+//! what else is known of the images. Bundles, contributions and module cards state it in this form.
 //!
-//! Refused: numbers that are not finite, an interval with one end or with its ends exchanged, a verdict that the interval does not give, and
-//! lists longer than any evaluation makes.
+//! Refused: numbers that are not finite, an interval with one end or with its ends exchanged, a
+//! verdict that the interval does not give, and lists longer than any evaluation makes.
 
 use serde::{Deserialize, Serialize};
 

@@ -17,8 +17,9 @@ impl Classification {
         format!("2.25.{bits}")
     }
 
-    /// The classification as canonical JSON: what was found, by what, on whose word, in which pixels (`pixels_sha256`, in hex) and how fast, and `notes`:
-    /// what was odd about the file that the pixels are from.
+    /// The classification as canonical JSON: what was found, by what, on whose word, in which
+    /// pixels (`pixels_sha256`, in hex) and how fast, and `notes`: what was odd about the file that
+    /// the pixels are from.
     ///
     /// # Errors
     /// [`Error::Device`] for numbers that JSON cannot hold, which a classification does not have.

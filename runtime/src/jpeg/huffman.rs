@@ -1,4 +1,5 @@
-//! Huffman tables (ITU-T T.81, annex C and F.2.2.3): a look at nine bits finds most symbols, and the rest goes by length.
+//! Huffman tables (ITU-T T.81, annex C and F.2.2.3): a look at nine bits finds most symbols, and
+//! the rest goes by length.
 
 use super::bits::Bits;
 use super::{Fault, damaged};

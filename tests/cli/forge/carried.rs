@@ -1,4 +1,5 @@
-//! What was measured and what contributors say, from their own folders to the bundle that a forge packs; and what `packer inspect` shows of it.
+//! What was measured and what contributors say, from their own folders to the bundle that a forge
+//! packs; and what `packer inspect` shows of it.
 
 use super::*;
 

@@ -7,7 +7,8 @@ use crate::export::keys;
 use crate::forge::recipe::Recipes;
 use crate::{Error, output};
 
-/// Bring back a contribution that was taken out, replaced or passed over: the next item has it again. It needs no new signature
+/// Bring back a contribution that was taken out, replaced or passed over: the next item has it
+/// again. It needs no new signature
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  packer forge revert F v2 --key forge.key\n  packer forge restore F v2 --key forge.key\n\n\

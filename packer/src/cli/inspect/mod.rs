@@ -13,7 +13,8 @@ mod bundle;
 mod contributed;
 mod key;
 
-/// Show what is in a bundle or a contribution, without verifying who signed it, or what a public key is called in trust files
+/// Show what is in a bundle or a contribution, without verifying who signed it, or what a public
+/// key is called in trust files
 #[derive(clap::Args)]
 #[command(
     after_help = "Example:\n  packer inspect breast.medforge\n  packer inspect breast.contribution --pictures sheet.png\n  \

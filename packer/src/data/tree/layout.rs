@@ -1,7 +1,8 @@
 //! What the folders at the top of a tree are: the classes, or the parts of a split with the classes inside.
 //!
-//! Refused: names of parts beside names of classes, parts that cannot be told apart, parts without class folders or with different
-//! ones, names in which a part and something else stand together, and parts inside of classes.
+//! Refused: names of parts beside names of classes, parts that cannot be told apart, parts without
+//! class folders or with different ones, names in which a part and something else stand together,
+//! and parts inside of classes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! Folders whose names say what is train and what is test, in all the ways that people have, and those that say something unclear.
+//! Folders whose names say what is train and what is test, in all the ways that people have, and
+//! those that say something unclear.
 
 use std::fs;
 
