@@ -21,7 +21,7 @@ use crate::data::Images;
 use crate::device::Device;
 use crate::eval::bootstrap::{Bootstrap, RESAMPLES, interval};
 use crate::eval::metrics::{Metric, Predictions};
-use crate::lora::{Calibration, Familiar, Head, Interval, Module, ModuleCard};
+use crate::lora::{Calibration, Familiar, Interval, Module, ModuleCard};
 use crate::predict::{Predictor, logits, softmax_at};
 
 /// The share of the validation images whose score lies below the threshold.
@@ -71,7 +71,8 @@ pub fn calibrate<D: Device + 'static>(
         return Ok(held_out);
     }
     let familiar = Familiar::fit(&known, &of(training, images.labels()), module.head.classes.len())?;
-    let (temperature, [error_before, error_after]) = shown(&module.head, &held_out, &labels, &groups)?;
+    let rows: Vec<Vec<f64>> = held_out.iter().map(|feature| logits(&module.head, feature)).collect();
+    let (temperature, [error_before, error_after]) = shown(&rows, &labels, &groups)?;
     let mut scores: Vec<f64> = held_out.iter().map(|feature| familiar.score(feature)).collect();
     scores.sort_by(f64::total_cmp);
     let place = (KEPT * scores.len() as f64).ceil() as usize;
@@ -119,19 +120,14 @@ fn too_few(classes: &[String], labels: &[usize], groups: &[usize], least: usize)
     })
 }
 
-/// The temperature that is shown to help, or 1; and the calibration error without it and with it.
-/// With it each group is judged by a temperature fitted on other groups.
-fn shown(
-    head: &Head,
-    features: &[Vec<f32>],
-    labels: &[usize],
-    groups: &[usize],
-) -> Result<(f64, [Interval; 2]), Error> {
-    let (none, crossed) = (vec![1.0; labels.len()], crossed(head, features, labels, groups));
-    let [before, after] = [&none, &crossed].map(|t| error(head, features, labels, groups, t));
+/// The temperature that is shown to help on these `rows` of logits, or 1; and the calibration error
+/// without it and with it. With it each group is judged by a temperature fitted on other groups.
+fn shown(rows: &[Vec<f64>], labels: &[usize], groups: &[usize]) -> Result<(f64, [Interval; 2]), Error> {
+    let (none, crossed) = (vec![1.0; labels.len()], crossed(rows, labels, groups));
+    let [before, after] = [&none, &crossed].map(|t| error(rows, labels, groups, t));
     let (before, after) = (before?, after?);
-    let [loss_before, loss_after] = [&none, &crossed].map(|t| cross_entropy(head, features, labels, t));
-    let fitted = temperature(head, features, labels);
+    let [loss_before, loss_after] = [&none, &crossed].map(|t| cross_entropy(rows, labels, t));
+    let fitted = temperature(rows, labels);
     match fitted != 1.0 && after.value < before.value && loss_after < loss_before {
         true => Ok((fitted, [before, after])),
         false => Ok((1.0, [before, before])),
@@ -140,7 +136,7 @@ fn shown(
 
 /// For each image the temperature that the groups of the other folds give. Groups are dealt to
 /// folds class by class, so that each fold has its share of each.
-fn crossed(head: &Head, features: &[Vec<f32>], labels: &[usize], groups: &[usize]) -> Vec<f64> {
+fn crossed(rows: &[Vec<f64>], labels: &[usize], groups: &[usize]) -> Vec<f64> {
     let mut classes = BTreeMap::new();
     for (&group, &label) in groups.iter().zip(labels) {
         let class = classes.entry(group).or_insert(label);
@@ -152,29 +148,26 @@ fn crossed(head: &Head, features: &[Vec<f32>], labels: &[usize], groups: &[usize
     let fitted: Vec<f64> = (0..FOLDS)
         .map(|own| {
             let others = (0..labels.len()).filter(|&i| fold[&groups[i]] != own);
-            let (features, labels): (Vec<_>, Vec<_>) = others.map(|i| (features[i].clone(), labels[i])).unzip();
-            temperature(head, &features, &labels)
+            let (rows, labels): (Vec<_>, Vec<_>) = others.map(|i| (rows[i].clone(), labels[i])).unzip();
+            temperature(&rows, &labels)
         })
         .collect();
     groups.iter().map(|group| fitted[fold[group]]).collect()
 }
 
 /// The mean cross-entropy with each image at its own temperature.
-fn cross_entropy(head: &Head, features: &[Vec<f32>], labels: &[usize], temperatures: &[f64]) -> f64 {
-    let rows = features.iter().zip(labels).zip(temperatures);
-    let of = |((feature, &label), &t): ((&Vec<f32>, &usize), &f64)| {
-        -softmax_at(t, &logits(head, feature))[label].max(1e-300).ln()
-    };
-    rows.map(of).sum::<f64>() / labels.len() as f64
+fn cross_entropy(rows: &[Vec<f64>], labels: &[usize], temperatures: &[f64]) -> f64 {
+    let each = rows.iter().zip(labels).zip(temperatures);
+    let of = |((row, &label), &t): ((&Vec<f64>, &usize), &f64)| -softmax_at(t, row)[label].max(1e-300).ln();
+    each.map(of).sum::<f64>() / labels.len() as f64
 }
 
-/// What logits are divided by to be right as often as they say.
-pub fn temperature(head: &Head, features: &[Vec<f32>], labels: &[usize]) -> f64 {
-    let rows: Vec<Vec<f64>> = features.iter().map(|feature| logits(head, feature)).collect();
-    let mut counts = vec![0.0; head.classes.len()];
+/// What `rows` of logits are divided by to be right as often as they say.
+fn temperature(rows: &[Vec<f64>], labels: &[usize]) -> f64 {
+    let mut counts = vec![0.0; rows.first().map_or(0, Vec::len)];
     labels.iter().for_each(|&label| counts[label] += 1.0);
-    let likeliest = fitted(&rows, labels, |_| 1.0);
-    let modest = fitted(&rows, labels, |label| (counts[label] + 1.0) / (counts[label] + 2.0));
+    let likeliest = fitted(rows, labels, |_| 1.0);
+    let modest = fitted(rows, labels, |label| (counts[label] + 1.0) / (counts[label] + 2.0));
     1f64.max(likeliest).min(modest.max(likeliest))
 }
 
@@ -201,16 +194,10 @@ const COLDEST_AND_HOTTEST: (f64, f64) = (0.05, 20.0);
 
 /// The expected calibration error with each image at its own temperature, with its 95 % interval
 /// over groups where the images allow one.
-fn error(
-    head: &Head,
-    features: &[Vec<f32>],
-    labels: &[usize],
-    groups: &[usize],
-    temperatures: &[f64],
-) -> Result<Interval, Error> {
-    let each = features.iter().zip(temperatures);
-    let rows: Vec<f32> = each.flat_map(|(f, &t)| softmax_at(t, &logits(head, f))).map(|p| p as f32).collect();
-    let predictions = Predictions::new(&rows, labels, head.classes.len())?;
+fn error(rows: &[Vec<f64>], labels: &[usize], groups: &[usize], temperatures: &[f64]) -> Result<Interval, Error> {
+    let each = rows.iter().zip(temperatures);
+    let probabilities: Vec<f32> = each.flat_map(|(row, &t)| softmax_at(t, row)).map(|p| p as f32).collect();
+    let predictions = Predictions::new(&probabilities, labels, rows.first().map_or(0, Vec::len))?;
     let value = |weights: &[u32]| predictions.metrics(weights)[Metric::CalibrationError as usize];
     let whole = value(&vec![1; labels.len()]).expect("the calibration error always exists");
     let draws = Bootstrap::new(labels, groups, RESAMPLES, 0).map(|b| b.run(value).into_iter().flatten().collect());

@@ -7,6 +7,7 @@ use crate::base::Family;
 use crate::base::tests::small;
 use crate::data::Split;
 use crate::device::cpu::Cpu;
+use crate::lora::Head;
 use crate::predict::softmax;
 use crate::random::{Purpose, Stream};
 use crate::train::tests::data;
@@ -21,6 +22,10 @@ fn head() -> Head {
         temperature: 1.0,
         familiar: None,
     }
+}
+
+fn rows(features: &[Vec<f32>]) -> Vec<Vec<f64>> {
+    features.iter().map(|feature| logits(&head(), feature)).collect()
 }
 
 /// Logits drawn at random, and labels drawn with the probabilities that they have at temperature `t`.
@@ -39,15 +44,15 @@ fn drawn(t: f64, n: usize) -> (Vec<Vec<f32>>, Vec<usize>) {
 fn the_temperature_that_labels_were_drawn_with_is_found() {
     for t in [0.5, 1.0, 3.0] {
         let (features, labels) = drawn(t, 8_000);
-        let found = temperature(&head(), &features, &labels);
+        let found = temperature(&rows(&features), &labels);
         assert!((found / t - 1.0).abs() < 0.05, "{t}: {found}");
         let groups: Vec<usize> = (0..labels.len()).collect();
-        let errors = [1.0, found].map(|t| error(&head(), &features, &labels, &groups, &vec![t; labels.len()]).unwrap());
+        let errors = [1.0, found].map(|t| error(&rows(&features), &labels, &groups, &vec![t; labels.len()]).unwrap());
         let [before, after] = errors;
         assert!(after.value < 0.015, "{after}");
         assert!(t == 1.0 || after.value < 0.3 * before.value, "{t}: {before} {after}");
         assert!(after.low.unwrap() <= after.value && after.value <= after.high.unwrap() + 0.01);
-        let (taken, [plain, held_out]) = shown(&head(), &features, &labels, &groups).unwrap();
+        let (taken, [plain, held_out]) = shown(&rows(&features), &labels, &groups).unwrap();
         assert!(plain == before && (taken == found || t == 1.0 && taken == 1.0), "{t}: {taken}");
         assert!((held_out.value - after.value).abs() < 0.003, "{t}: {held_out} and {after}");
     }
@@ -63,17 +68,17 @@ fn a_temperature_that_helps_no_other_patients_is_not_taken() {
     let features: Vec<Vec<f32>> = (0..20)
         .map(|i| if (labels[i] == 1) == [0, 5, 10].contains(&i) { vec![2.0, 0.0] } else { vec![0.0, 2.0] })
         .collect();
-    let fitted = temperature(&head(), &features, &labels);
+    let fitted = temperature(&rows(&features), &labels);
     assert!((fitted - 2.0 / (17.0f64 / 3.0).ln()).abs() < 1e-3, "{fitted}");
-    let crossed = crossed(&head(), &features, &labels, &groups);
+    let crossed = crossed(&rows(&features), &labels, &groups);
     for (i, t) in crossed.iter().enumerate() {
         let expected = if i % 5 == 0 { 2.0 / 9.0f64.ln() } else { 2.0 / (13.0f64 / 3.0).ln() };
         assert!((t - expected).abs() < 1e-3, "{i}: {t} and {expected}");
     }
-    let held_out = error(&head(), &features, &labels, &groups, &crossed).unwrap();
+    let held_out = error(&rows(&features), &labels, &groups, &crossed).unwrap();
     let expected = 0.2 * (0.9 - 0.25) + 0.8 * (1.0 - 13.0 / 16.0);
     assert!((held_out.value - expected).abs() < 1e-3, "{held_out} and {expected}");
-    let (taken, [before, after]) = shown(&head(), &features, &labels, &groups).unwrap();
+    let (taken, [before, after]) = shown(&rows(&features), &labels, &groups).unwrap();
     assert!((before.value - (1.0 / (1.0 + (-2.0f64).exp()) - 0.85)).abs() < 1e-3, "{before}");
     assert_eq!((taken, after), (1.0, before));
 }
@@ -94,7 +99,7 @@ fn a_class_of_few_groups_calibrates_nothing() {
 fn a_part_without_a_wrong_answer_promises_no_certainty() {
     let features: Vec<Vec<f32>> = (0..20).map(|i| if i % 2 == 0 { vec![1.0, 0.0] } else { vec![0.0, 1.0] }).collect();
     let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
-    let t = temperature(&head(), &features, &labels);
+    let t = temperature(&rows(&features), &labels);
     // Platt's target of ten images is 11/12, so the logits' distance of 1 becomes ln 11.
     assert!((1.0 / t - 11.0f64.ln()).abs() < 1e-3, "{t}");
 }
@@ -104,13 +109,12 @@ fn a_part_without_a_wrong_answer_promises_no_certainty() {
 fn only_wrong_answers_make_probabilities_more_modest() {
     let features: Vec<Vec<f32>> = (0..20).map(|i| if i % 2 == 0 { vec![6.0, 0.0] } else { vec![0.0, 6.0] }).collect();
     let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
-    let rows: Vec<Vec<f64>> = features.iter().map(|row| row.iter().map(|&v| v.into()).collect()).collect();
-    assert!((fitted(&rows, &labels, |_| 11.0 / 12.0) - 6.0 / 11.0f64.ln()).abs() < 1e-3);
-    assert_eq!(temperature(&head(), &features, &labels), 1.0);
+    assert!((fitted(&rows(&features), &labels, |_| 11.0 / 12.0) - 6.0 / 11.0f64.ln()).abs() < 1e-3);
+    assert_eq!(temperature(&rows(&features), &labels), 1.0);
     // Of twenty answers two are wrong: right ones have 0.9, so the distance becomes ln 9.
     let wrong: Vec<usize> =
         labels.iter().enumerate().map(|(i, &label)| if i < 2 { 1 - label } else { label }).collect();
-    assert!((temperature(&head(), &features, &wrong) - 6.0 / 9.0f64.ln()).abs() < 1e-3);
+    assert!((temperature(&rows(&features), &wrong) - 6.0 / 9.0f64.ln()).abs() < 1e-3);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::progress::Progress;
 use crate::{Error, interrupt};
 
 /// The largest image file that is read, in bytes.
-pub(super) const MAX_FILE: u64 = 1 << 28;
+pub(crate) const MAX_FILE: u64 = 1 << 28;
 
 /// Mean and population standard deviation of R, G, B of one original image, in 0..1: what the colour-only floor sees.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -3,19 +3,18 @@
 //! Names of files may hold what tells a patient, and so are left out: an image is named by its
 //! digest.
 
-use std::fs;
 use std::path::Path;
 
+use medforge_runtime::bundle::sha256_hex;
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 use super::{Bench, Results};
-use crate::Error;
-use crate::data::Dataset;
+use crate::data::{Dataset, MAX_FILE};
 use crate::device::Device;
 use crate::lora::Module;
 use crate::predict::argmax;
 use crate::saliency::{self, overlay};
+use crate::{Error, output};
 
 /// One image, its prediction, and where in it that comes from. Serialises as what `packer eval --json` lists.
 #[derive(Clone, Debug, Serialize)]
@@ -85,9 +84,8 @@ fn name(data: &Dataset, path: &Path) -> Result<String, Error> {
     if data.root.is_file() {
         return Ok(file_part(&path.display().to_string()));
     }
-    let path = data.root.join(path);
-    let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
-    Ok(hex::encode(&Sha256::digest(bytes)[..8]))
+    let bytes = output::read_file(&data.root.join(path), MAX_FILE)?;
+    Ok(sha256_hex(&bytes)[..16].to_owned())
 }
 
 /// Rows of wrong answers, the one whose truth seemed least likely first; then of right answers, of each class in turn. Half of each, or what
