@@ -4,7 +4,6 @@
 """
 import argparse
 import collections
-import importlib.util
 import os
 import pathlib
 import signal
@@ -14,18 +13,17 @@ import tempfile
 import time
 
 HERE = pathlib.Path(__file__).resolve().parent
-spec = importlib.util.spec_from_file_location("pacs", HERE.parent / "pacs" / "end_to_end.py")
-common = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(common)
+sys.path.insert(0, str(HERE.parent / "pacs"))
+import harness  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--images", type=int, default=300)
 parser.add_argument("--programs", default=None)
 options = parser.parse_args()
-programs = pathlib.Path(options.programs).resolve() if options.programs else common.built()
+programs = pathlib.Path(options.programs).resolve() if options.programs else harness.built()
 with tempfile.TemporaryDirectory() as place:
     place = pathlib.Path(place)
-    key, bundles = common.bundles_of(programs, place, None)
+    key, bundles = harness.bundles_of(programs, place, None)
     archive, out = place / "archive", place / "results"
     subprocess.run([programs / "packer", "phantom", "--out", archive, "--images", str(options.images)], check=True, capture_output=True)
     (archive / "broken.png").write_bytes(b"no picture")

@@ -4,33 +4,32 @@
 """
 import argparse
 import collections
-import importlib.util
 import json
 import os
 import pathlib
 import subprocess
+import sys
 import tempfile
 import urllib.error
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
-spec = importlib.util.spec_from_file_location("node_test", HERE.parent / "end_to_end.py")
-common = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(common)
+sys.path.insert(0, str(HERE.parent))
+import harness  # noqa: E402
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--images", type=int, default=40)
 parser.add_argument("--programs", default=None)
 options = parser.parse_args()
-programs = pathlib.Path(options.programs).resolve() if options.programs else common.built()
+programs = pathlib.Path(options.programs).resolve() if options.programs else harness.built()
 with tempfile.TemporaryDirectory() as place:
     place = pathlib.Path(place)
-    key, bundles = common.bundles_of(programs, place, None)
-    images = common.dicom_files(place / "images", options.images)
-    http, dicom = common.free_ports(2)
-    settings = {"Library": str(programs / "libmedforge.so"), "Module": str(common.ROOT / "ffi" / "python"), "Bundle": str(bundles[0]), "Trust": str(key),
+    key, bundles = harness.bundles_of(programs, place, None)
+    images = harness.dicom_files(place / "images", options.images)
+    http, dicom = harness.free_ports(2)
+    settings = {"Library": str(programs / "libmedforge.so"), "Module": str(harness.ROOT / "ffi" / "python"), "Bundle": str(bundles[0]), "Trust": str(key),
                 "Task": None, "Audit": str(place / "audit.jsonl")}
-    orthanc = common.start_orthanc(place, http, dicom, {"Plugins": ["/usr/share/orthanc/plugins/libOrthancPython.so"], "PythonScript": str(HERE / "plugin.py"), "MedForge": settings})
+    orthanc = harness.start_orthanc(place, http, dicom, {"Plugins": ["/usr/share/orthanc/plugins/libOrthancPython.so"], "PythonScript": str(HERE / "plugin.py"), "MedForge": settings})
     try:
         api = f"http://127.0.0.1:{http}"
         get = lambda path: urllib.request.urlopen(api + path).read()
@@ -41,7 +40,7 @@ with tempfile.TemporaryDirectory() as place:
             body = json.dumps({"Bundle": str(bundles[start // 10 % 2])}).encode()
             urllib.request.urlopen(urllib.request.Request(api + "/medforge/bundle", body, method="POST")).read()
         try:
-            common.wait(lambda: len(lines()) == len(images), 120, "the last report")
+            harness.wait(lambda: len(lines()) == len(images), 120, "the last report")
         except SystemExit:
             print((place / "orthanc.log").read_text()[-3000:])
             raise
@@ -61,7 +60,7 @@ with tempfile.TemporaryDirectory() as place:
                 path.write_bytes(get(f"/instances/{identifier}/file"))
                 image = tags["CurrentRequestedProcedureEvidenceSequence"][0]["ReferencedSeriesSequence"][0]["ReferencedSOPSequence"][0]["ReferencedSOPInstanceUID"]
                 reports[image] += 1
-                common.read_back(path, next(line for line in lines() if line["image"] == image))
+                harness.read_back(path, next(line for line in lines() if line["image"] == image))
         assert reports == collections.Counter(images.keys()), reports
         print(f"{len(reports)} reports, of bundles {dict(collections.Counter(line['bundle'] for line in lines()))}; every report was read")
     finally:
