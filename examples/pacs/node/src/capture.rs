@@ -8,11 +8,10 @@ use crate::Result;
 use crate::code::{self, code, number, reference, sequence};
 use crate::work::Answered;
 
-/// Narrowest and widest capture, and the size of a glyph's dots.
+/// Narrowest and widest capture.
 const WIDTHS: [usize; 2] = [320, 640];
-const DOT: usize = 1;
-/// Height of a line of text.
-const LINE: usize = 10 * DOT;
+/// Height of a line of text, whose letters are eight high and wide.
+const LINE: usize = 10;
 
 /// The capture of an image as a Part 10 file.
 pub fn file(answered: &Answered) -> Result<Vec<u8>> {
@@ -26,7 +25,9 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
     );
     lines.push(format!("bundle {}", &found.bundle[..16]));
     let width = (answered.shown.width() as usize).clamp(WIDTHS[0], WIDTHS[1]).next_multiple_of(2);
-    let (rows, pixels) = drawn(answered, &lines, width);
+    // A grey picture stays one: a third of the bytes for everybody.
+    let grey = answered.shown.data().as_chunks::<3>().0.iter().all(|[r, g, b]| r == g && g == b);
+    let (rows, pixels) = if grey { drawn::<1>(answered, &lines, width) } else { drawn::<3>(answered, &lines, width) };
 
     let mut object = code::beginning(answered, uids::SECONDARY_CAPTURE_IMAGE_STORAGE, "sc");
     object.put_str(tags::MODALITY, VR::CS, "OT");
@@ -47,10 +48,15 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
         VR::ST,
         "Scaled, with the result of a classification written under it",
     );
-    number(&mut object, tags::SAMPLES_PER_PIXEL, 3);
-    object.put_str(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB");
+    if grey {
+        number(&mut object, tags::SAMPLES_PER_PIXEL, 1);
+        object.put_str(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2");
+    } else {
+        number(&mut object, tags::SAMPLES_PER_PIXEL, 3);
+        object.put_str(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB");
+        number(&mut object, tags::PLANAR_CONFIGURATION, 0);
+    }
     let numbers = [
-        (tags::PLANAR_CONFIGURATION, 0),
         (tags::ROWS, rows as u16),
         (tags::COLUMNS, width as u16),
         (tags::BITS_ALLOCATED, 8),
@@ -63,31 +69,27 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
     code::part10(object)
 }
 
-/// Rows and RGB pixels: the image scaled to `columns` by nearest neighbours, and the lines under it.
-fn drawn(answered: &Answered, lines: &[String], columns: usize) -> (usize, Vec<u8>) {
+/// Rows and pixels of so many samples: the image scaled to `columns` by nearest neighbours, and the lines under it.
+fn drawn<const SAMPLES: usize>(answered: &Answered, lines: &[String], columns: usize) -> (usize, Vec<u8>) {
     let (width, height) = (answered.shown.width() as usize, answered.shown.height() as usize);
     // No taller than three times its width.
     let scaled = (height * columns / width).clamp(2, 3 * columns);
-    let rows = scaled + lines.len() * LINE + DOT * 2;
-    let mut pixels = vec![0; rows * columns * 3];
-    for (y, row) in pixels.chunks_exact_mut(columns * 3).take(scaled).enumerate() {
-        for (x, pixel) in row.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            let from = (y * height / scaled) * width + x * width / columns;
-            pixel.copy_from_slice(&answered.shown.data()[from * 3..][..3]);
+    let rows = scaled + lines.len() * LINE + 4;
+    let mut pixels = vec![0; rows * columns * SAMPLES];
+    let shown = answered.shown.data().as_chunks::<3>().0;
+    for (y, row) in pixels.chunks_exact_mut(columns * SAMPLES).take(scaled).enumerate() {
+        let shown = &shown[y * height / scaled * width..][..width];
+        for (x, pixel) in row.as_chunks_mut::<SAMPLES>().0.iter_mut().enumerate() {
+            pixel.copy_from_slice(&shown[x * width / columns][..SAMPLES]);
         }
     }
     for (number, line) in lines.iter().enumerate() {
         for (place, letter) in line.chars().enumerate() {
             let glyph = BASIC_LEGACY.get(letter as usize).or(BASIC_LEGACY.get('?' as usize));
-            let (left, top) = (DOT * 2 + place * 8 * DOT, scaled + DOT * 2 + number * LINE);
+            let (left, top) = (2 + place * 8, scaled + 2 + number * LINE);
             for (y, bits) in glyph.into_iter().flatten().enumerate() {
-                for x in (0..8).filter(|x| bits >> x & 1 == 1) {
-                    for (dy, dx) in (0..DOT).flat_map(|dy| (0..DOT).map(move |dx| (dy, dx))) {
-                        let (x, y) = (left + x * DOT + dx, top + y * DOT + dy);
-                        if x < columns {
-                            pixels[(y * columns + x) * 3..][..3].fill(255);
-                        }
-                    }
+                for x in (0..8).filter(|x| bits >> x & 1 == 1 && left + x < columns) {
+                    pixels[((top + y) * columns + left + x) * SAMPLES..][..SAMPLES].fill(255);
                 }
             }
         }
