@@ -1,105 +1,109 @@
-//! A DICOM node: takes images by C-STORE, classifies them with a MedForge bundle, and sends a structured report and a secondary capture on.
+//! A DICOM node: takes images by C-STORE, classifies them with a MedForge bundle, and sends a
+//! structured report and a secondary capture on.
 //!
-//! An image is answered with success once it is on the disk, flushed; from then on it is never lost: whatever happens, it ends in `done/` with its results
-//! sent, or in `failed/` with the reason. Results are on the disk before they are sent, under identifiers that follow from image and device, so that
-//! sending them again after a stop makes no second ones. When the file of the bundle is replaced, the next image is classified by the new one.
+//! An image is answered with success once it is on the disk, flushed; from then on it is never
+//! lost: whatever happens, it ends in `done/` with its results sent, or in `failed/` with the
+//! reason. Results are on the disk before they are sent, under identifiers that follow from image
+//! and device, so that sending them again after a stop makes no second ones. When the file of the
+//! bundle is replaced, the next image is classified by the new one.
+
+#![forbid(unsafe_code)]
 
 mod capture;
 mod code;
+mod courier;
+mod elements;
+mod log;
+mod options;
 mod queue;
+mod receive;
 mod report;
-mod scp;
 mod send;
+mod status;
+mod tls;
 mod work;
 
+use std::io::Write;
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
 use medforge_runtime::bundle::{self, Bytes, Trust};
 use medforge_runtime::classify::Classifier;
 
+use courier::{Courier, Patience};
+use log::said;
+use options::Args;
 use queue::Queue;
+use receive::{Policy, Receiver, Times};
+use send::Archive;
+use status::Status;
 use work::Worker;
 
-pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+pub type Result<T> = std::result::Result<T, Error>;
 
-/// Classifies what it is sent by C-STORE, and sends results on
-#[derive(Parser)]
-#[command(
-    version,
-    after_help = "Example:\n  medforge-pacs-node --bundle breast.medforge --trust k.pub --queue queue --to 127.0.0.1:4242 --to-title ORTHANC"
-)]
-pub struct Args {
-    /// Where to listen
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:11112")]
-    listen: String,
-    /// The application entity title of this node
-    #[arg(long, default_value = "MEDFORGE")]
-    title: String,
-    /// The bundle; when the file is replaced, the node goes on with the new one
-    #[arg(long, value_name = "FILE")]
-    bundle: PathBuf,
-    /// Whom to trust: keys in PEM, or a trust file
-    #[arg(long, value_name = "FILE")]
-    trust: PathBuf,
-    /// The task, if the bundle has several
-    #[arg(long)]
-    task: Option<String>,
-    /// Where images wait and results are kept
-    #[arg(long, value_name = "DIR")]
-    queue: PathBuf,
-    /// Where results are sent
-    #[arg(long, value_name = "ADDRESS")]
-    to: String,
-    /// The application entity title that results are sent to
-    #[arg(long, default_value = "ORTHANC")]
-    to_title: String,
-    /// Images that are classified at the same time
-    #[arg(long, default_value_t = 2)]
-    workers: usize,
-}
-
-/// Associations that results go over at the same time: an archive's answer can take its system 40 ms to send (Nagle's algorithm, delayed
-/// acknowledgements), in which the others go on.
+/// Associations that results go over at the same time: an archive's answer can take its system 40
+/// ms to send (Nagle's algorithm, delayed acknowledgements), in which the others go on.
 const SENDERS: usize = 4;
 
 fn main() -> Result<()> {
-    let args = Arc::new(Args::parse());
+    let args = Args::parse();
+    let listener = TcpListener::bind(&args.listen).map_err(|error| format!("{}: {error}", args.listen))?;
+    args.check(listener.local_addr()?)?;
+    let asked = args.status.map(|address| TcpListener::bind(address).map_err(|error| format!("{address}: {error}")));
+    let asked = asked.transpose()?;
+    let own = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
+    let own = own.map(|(certificate, key)| tls::Own { certificate, key });
+    let receiving = own.as_ref().map(|own| tls::server(own, args.tls_clients.as_deref())).transpose()?;
+    let sending = args.to_tls.as_deref().map(|archive| tls::client(archive, own.as_ref())).transpose()?;
     let trust = Trust::read(&std::fs::read(&args.trust)?)?;
     let replaced = modified(&args.bundle);
     let classifier = Arc::new(Classifier::load(bundle::verify(Bytes::read_on_two_threads(&args.bundle)?, &trust)?)?);
     let queue = Arc::new(Queue::open(&args.queue)?);
-    let listener = TcpListener::bind(&args.listen)?;
-    println!("listening on {} as {}", listener.local_addr()?, args.title);
-    let worker = || Worker { queue: queue.clone(), classifier: classifier.clone(), args: args.clone() };
+    if args.retry_failed {
+        let images = queue.retry_failed()?;
+        said("retried", &format!("{images} images that had failed are in line again"));
+    }
+    // What a thread says when it panics, here as in all else: once, and short.
+    std::panic::set_hook(Box::new(|panic| said("panic", &format!("an error in this program: {panic}"))));
+    let receiver = Arc::new(Receiver {
+        queue: queue.clone(),
+        policy: Policy { title: args.title.clone(), calling: args.calling, allow: args.allow },
+        tls: receiving,
+        times: Times::new(Duration::from_secs(args.idle)),
+        most: args.associations,
+        open: AtomicUsize::new(0),
+        telling: AtomicUsize::new(0),
+    });
+    let archive = Archive { address: args.to, title: args.title.clone(), called: args.to_title, tls: sending };
     for _ in 0..args.workers.max(1) {
-        let worker = worker();
+        let worker = Worker { queue: queue.clone(), classifier: classifier.clone(), task: args.task.clone() };
         std::thread::spawn(move || worker.classify());
     }
-    for _ in 0..SENDERS {
-        let worker = worker();
-        std::thread::spawn(move || worker.send());
+    for number in 0..SENDERS {
+        let (queue, archive, patience) = (queue.clone(), archive.clone(), Patience::default());
+        let courier = Courier { queue, archive, patience, retries: number == 0 };
+        std::thread::spawn(move || courier.send());
     }
-    let watched = args.clone();
-    std::thread::spawn(move || watch(&watched.bundle, &trust, &classifier, replaced));
-    for stream in listener.incoming() {
-        let (queue, title) = (queue.clone(), args.title.clone());
-        match stream {
-            Ok(stream) => drop(std::thread::spawn(move || {
-                if let Err(error) = scp::serve(stream, &title, &queue) {
-                    eprintln!("an association ended: {error}");
-                }
-            })),
-            Err(error) => eprintln!("a connection failed: {error}"),
-        }
+    let status = Status { receiver: receiver.clone(), classifier: Some(classifier.clone()) };
+    if let Some(asked) = asked {
+        let status = status.clone();
+        std::thread::spawn(move || status.answer(&asked));
     }
+    std::thread::spawn(move || status.write());
+    std::thread::spawn(move || watch(&args.bundle, &trust, &classifier, replaced));
+    wrote(&format!("listening on {} as {}", listener.local_addr()?, args.title));
+    receiver.listen(&listener);
     Ok(())
 }
 
-/// Goes on with another bundle whenever the file is replaced. A bundle that is refused changes nothing.
+/// Goes on with another bundle whenever the file is replaced. A bundle that is refused changes
+/// nothing.
 fn watch(path: &Path, trust: &Trust, classifier: &Classifier, mut seen: Option<SystemTime>) {
     loop {
         std::thread::sleep(Duration::from_millis(200));
@@ -108,19 +112,31 @@ fn watch(path: &Path, trust: &Trust, classifier: &Classifier, mut seen: Option<S
             continue;
         }
         seen = now;
-        let replaced = || -> Result<String> {
+        let replaced = guarded(|| {
             let bundle = bundle::verify(Bytes::read(path)?, trust)?;
             let id = bundle.id().to_owned();
             classifier.replace(bundle)?;
             Ok(id)
-        };
-        match replaced() {
-            Ok(id) => println!("bundle {id}"),
-            Err(error) => eprintln!("the bundle stays as it was: {error}"),
+        });
+        match replaced {
+            Ok(id) => wrote(&format!("bundle {id}")),
+            Err(error) => said("bundle", &format!("the bundle stays as it was: {error}")),
         }
     }
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+}
+
+/// Writes a line for whoever started the node; a closed output stops nothing.
+fn wrote(line: &str) {
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+/// Runs something, and makes an error of a panic in it: no image and no thread is lost by one.
+fn guarded<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
+    let panicked = |_| Err("an error in this program (a panic)".into());
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(panicked)
 }

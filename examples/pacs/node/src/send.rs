@@ -1,8 +1,9 @@
 //! The sending side: C-STORE of files over one association.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use dicom_core::{DataElement, VR, dicom_value};
@@ -10,50 +11,99 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::{FileMetaTable, InMemDicomObject};
 use dicom_transfer_syntax_registry::entries::IMPLICIT_VR_LITTLE_ENDIAN;
 use dicom_ul::association::ClientAssociationOptions;
+use dicom_ul::association::client::{CloseSocket, TlsStream};
 use dicom_ul::pdu::{PDataValue, PDataValueType, write_pdu};
 use dicom_ul::{ClientAssociation, Pdu};
+use rustls::ClientConfig;
 
 use crate::Result;
+use crate::elements::Command;
+
+/// Where results are sent.
+#[derive(Clone)]
+pub struct Archive {
+    pub address: String,
+    /// The titles of this node and of the archive.
+    pub title: String,
+    pub called: String,
+    pub tls: Option<Arc<ClientConfig>>,
+}
+
+/// An association that results are stored over.
+pub trait Store {
+    /// Stores the file at `path`: the archive's status.
+    ///
+    /// # Errors
+    /// The association has broken off, or the file cannot be read.
+    fn store(&mut self, path: &Path) -> Result<u16>;
+
+    /// Ends the association.
+    fn close(self: Box<Self>) -> Result<()>;
+}
 
 /// Bytes before the meta information of a Part 10 file.
 const PREAMBLE: usize = 128;
+/// How long an archive may take to be reached, and to answer.
+const REACHED: Duration = Duration::from_secs(3);
+const ANSWERED: Duration = Duration::from_secs(30);
 
-/// An association that results are stored over.
-pub struct Sender {
-    association: ClientAssociation<TcpStream>,
+/// The classes of reports and captures.
+const CLASSES: [&str; 2] = [uids::COMPREHENSIVE3_DSR_STORAGE, uids::SECONDARY_CAPTURE_IMAGE_STORAGE];
+
+impl Archive {
+    /// Opens an association for reports and captures in explicit VR, little-endian.
+    pub fn open(&self) -> Result<Box<dyn Store>> {
+        let mut options = ClientAssociationOptions::new()
+            .calling_ae_title(&*self.title)
+            .called_ae_title(&*self.called)
+            .connection_timeout(REACHED)
+            .read_timeout(ANSWERED)
+            .write_timeout(ANSWERED);
+        for class in CLASSES {
+            options = options.with_presentation_context(class, vec![uids::EXPLICIT_VR_LITTLE_ENDIAN]);
+        }
+        let Some(tls) = &self.tls else {
+            let mut association = options.establish_with(&self.address)?;
+            let socket = association.inner_stream().try_clone()?;
+            return Sender::new(association, socket, &self.called);
+        };
+        let host = self.address.rsplit_once(':').map_or(&*self.address, |(host, _)| host);
+        let options = options.tls_config(tls.clone()).server_name(host.trim_matches(['[', ']']));
+        let mut association: ClientAssociation<TlsStream> = options.establish_with_tls(&self.address)?;
+        let socket = association.inner_stream().sock.try_clone()?;
+        Sender::new(association, socket, &self.called)
+    }
+}
+
+struct Sender<S> {
+    association: ClientAssociation<S>,
     /// The same connection, for what the association does not set.
     socket: TcpStream,
-    called: String,
     messages: u16,
 }
 
-impl Sender {
-    /// Opens an association for reports and captures in explicit VR, little-endian.
-    pub fn open(address: &str, title: &str, called: &str) -> Result<Self> {
-        let syntax = || vec![uids::EXPLICIT_VR_LITTLE_ENDIAN];
-        let mut association = ClientAssociationOptions::new()
-            .calling_ae_title(title)
-            .called_ae_title(called)
-            .read_timeout(Duration::from_secs(60))
-            .write_timeout(Duration::from_secs(60))
-            .with_presentation_context(uids::COMPREHENSIVE3_DSR_STORAGE, syntax())
-            .with_presentation_context(uids::SECONDARY_CAPTURE_IMAGE_STORAGE, syntax())
-            .establish_with(address)?;
-        let socket = association.inner_stream().try_clone()?;
+impl<S: CloseSocket + Read + Write + 'static> Sender<S> {
+    fn new(association: ClientAssociation<S>, socket: TcpStream, called: &str) -> Result<Box<dyn Store>> {
         // The end of a message does not wait for an acknowledgement of its beginning.
         socket.set_nodelay(true)?;
-        Ok(Sender { association, socket, called: called.to_owned(), messages: 0 })
+        let agreed = |class: &&str| association.presentation_contexts().iter().any(|one| one.abstract_syntax == *class);
+        match CLASSES.iter().find(|class| !agreed(class)) {
+            Some(class) => Err(format!("{called} does not take {class}").into()),
+            None => Ok(Box::new(Sender { association, socket, messages: 0 })),
+        }
     }
+}
 
-    /// Stores the file at `path`; it is there when this returns.
-    pub fn store(&mut self, path: &Path) -> Result<()> {
+impl<S: CloseSocket + Read + Write> Store for Sender<S> {
+    fn store(&mut self, path: &Path) -> Result<u16> {
         let file = std::fs::read(path)?;
         // What follows the meta information goes out as it lies there.
         let mut data = file.get(PREAMBLE..).unwrap_or_default();
         let meta = FileMetaTable::from_reader(&mut data)?;
-        let (class, instance) = (meta.media_storage_sop_class_uid(), meta.media_storage_sop_instance_uid());
+        let class = meta.media_storage_sop_class_uid().trim_end_matches('\0');
+        let instance = meta.media_storage_sop_instance_uid().trim_end_matches('\0');
         let agreed = self.association.presentation_contexts().iter().find(|context| context.abstract_syntax == class);
-        let context = agreed.ok_or_else(|| format!("{} does not take {class}", self.called))?.id;
+        let context = agreed.ok_or_else(|| format!("{class} was not agreed on"))?.id;
         self.messages = self.messages.wrapping_add(1);
         let command = command(self.messages, class, instance)?;
         // Of each PDU six bytes are the header of its value.
@@ -65,16 +115,10 @@ impl Sender {
             return Err("the association was broken off".into());
         };
         let answer = data.first().map(|value| value.data.as_slice()).unwrap_or_default();
-        let answer = InMemDicomObject::read_dataset_with_ts(answer, &IMPLICIT_VR_LITTLE_ENDIAN.erased())?;
-        // Warnings are from 0xB000 on: stored, with something coerced.
-        match answer.element(tags::STATUS)?.to_int::<u16>()? {
-            0 | 0xb000..=0xbfff => Ok(()),
-            status => Err(format!("{} answered {status:#06x} to {instance}", self.called).into()),
-        }
+        Ok(Command::read(answer)?.status.ok_or("an answer has no status")?)
     }
 
-    /// Ends the association.
-    pub fn close(self) -> Result<()> {
+    fn close(self: Box<Self>) -> Result<()> {
         Ok(self.association.release()?)
     }
 }
@@ -94,7 +138,8 @@ fn command(message: u16, class: &str, instance: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// A command and its data set as they go over the wire, in PDUs with at most so many bytes of either; one write is enough for all.
+/// A command and its data set as they go over the wire, in PDUs with at most so many bytes of
+/// either; one write is enough for all.
 fn message(context: u8, most: usize, command: Vec<u8>, data: &[u8]) -> Result<Vec<u8>> {
     let mut wire = Vec::with_capacity(command.len() + data.len() + 64);
     let mut put = |value_type, is_last, data| {
@@ -110,9 +155,9 @@ fn message(context: u8, most: usize, command: Vec<u8>, data: &[u8]) -> Result<Ve
     Ok(wire)
 }
 
-/// Has what comes next acknowledged at once: an archive under Nagle's algorithm sends the second part of its answer only after that, which
-/// would else be 40 ms later. Holds until something is sent.
-fn acknowledge_at_once(socket: &TcpStream) -> std::io::Result<()> {
+/// Has what comes next acknowledged at once: a peer under Nagle's algorithm sends the second part
+/// of what it says only after that, which would else be 40 ms later. Holds until something is sent.
+pub fn acknowledge_at_once(socket: &TcpStream) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     std::os::linux::net::TcpStreamExt::set_quickack(socket, true)?;
     let _ = socket;
@@ -125,7 +170,8 @@ mod tests {
 
     use super::*;
 
-    /// In PDUs of the archive's size, only the last piece marked as the last, and every byte in its place.
+    /// In PDUs of the archive's size, only the last piece marked as the last, and every byte in its
+    /// place.
     #[test]
     fn a_message_is_cut_at_what_the_archive_takes() {
         let data: Vec<u8> = (0..250).collect();

@@ -1,5 +1,6 @@
-//! From an accepted image to its results, sent.
+//! From an accepted image to its results.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,14 +9,16 @@ use medforge_runtime::classify::{Classification, Classifier};
 use medforge_runtime::dicom;
 use medforge_runtime::image::RgbImage8;
 
-use crate::queue::{Queue, Stage};
-use crate::{Args, Result, capture, report, send};
+use crate::log::said;
+use crate::queue::{Queue, Stage, Waiting};
+use crate::status::count;
+use crate::{Result, capture, guarded, report};
 
-/// Takes images from the queue, one after another.
+/// Takes images from the queue and classifies them, one after another.
 pub struct Worker {
     pub queue: Arc<Queue>,
     pub classifier: Arc<Classifier>,
-    pub args: Arc<Args>,
+    pub task: Option<String>,
 }
 
 /// What is known of an image when its results are written.
@@ -27,37 +30,30 @@ pub struct Answered {
     pub notes: Vec<String>,
 }
 
-/// Images whose results go over one association.
-const TOGETHER: usize = 8;
+/// How long a thread waits for an image before it looks around.
+pub const WAIT: Duration = Duration::from_secs(60);
+/// When the disk does not take what is written, how long until an image is tried again.
+const DISK: Duration = Duration::from_secs(3);
 
 impl Worker {
     /// Classifies until the program ends.
     pub fn classify(&self) {
         loop {
-            for uid in self.queue.take(Stage::Classify, 1) {
-                match self.results(&uid) {
-                    Ok(true) => self.queue.put(Stage::Send, [uid]),
-                    Ok(false) => {}
-                    Err(error) => self.again(Stage::Classify, vec![uid], &*error),
+            let Some(waiting) = self.queue.next(Stage::Classify, true, WAIT) else { continue };
+            match guarded(|| self.results(&waiting.uid)) {
+                Ok(sending) => {
+                    self.queue.left(Stage::Classify, &waiting);
+                    if sending {
+                        self.queue.put(Stage::Send, waiting);
+                    }
+                }
+                Err(error) => {
+                    not_written(&self.queue, Stage::Classify, waiting, &*error);
+                    // It is as full for the next one.
+                    std::thread::sleep(Duration::from_secs(1));
                 }
             }
         }
-    }
-
-    /// Sends results until the program ends.
-    pub fn send(&self) {
-        loop {
-            let uids = self.queue.take(Stage::Send, TOGETHER);
-            if let Err(error) = self.sent(&uids) {
-                self.again(Stage::Send, uids, &*error);
-            }
-        }
-    }
-
-    fn again(&self, stage: Stage, uids: Vec<String>, error: &dyn std::error::Error) {
-        eprintln!("{}: tried again in a second: {error}", uids.join(", "));
-        std::thread::sleep(Duration::from_secs(1));
-        self.queue.put(stage, uids);
     }
 
     /// Writes an image's results, unless they are there; whether there are any to send.
@@ -69,44 +65,50 @@ impl Worker {
             return Ok(false);
         }
         if !queue.path("results", uid, "json").exists() {
-            let file = std::fs::read(queue.path("accepted", uid, "dcm"))?;
-            let (pixels, answered) = match self.answer(&file, uid) {
-                Ok(answered) => answered,
-                Err(error) => return queue.fail(uid, &error.to_string()).map(|()| false),
+            let file = match std::fs::read(queue.path("accepted", uid, "dcm")) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    return queue.fail(uid, "somebody removed its file from accepted/").map(|()| false);
+                }
+                read => read?,
             };
-            queue.write("results", uid, "sr.dcm", &report::file(&answered)?)?;
-            queue.write("results", uid, "sc.dcm", &capture::file(&answered)?)?;
-            let mut line: serde_json::Value = serde_json::from_str(&answered.found.record(&pixels, &answered.notes)?)?;
-            line["image"] = uid.into();
-            queue.write("results", uid, "json", line.to_string().as_bytes())?;
+            let [report, capture, line] = match guarded(|| self.answer(&file, uid)) {
+                Ok(results) => results,
+                Err(error) => {
+                    queue.counts.error(&format!("{uid}: not classified: {error}"));
+                    said("not classified", &format!("{uid}: not classified, and in failed/: {error}"));
+                    return queue.fail(uid, &error.to_string()).map(|()| false);
+                }
+            };
+            queue.write_results(uid, &report, &capture, &line)?;
+            count(&queue.counts.classified);
         }
         Ok(true)
     }
 
-    fn sent(&self, uids: &[String]) -> Result<()> {
-        // What was sent before an association broke off is finished.
-        let unfinished = uids.iter().filter(|uid| !self.queue.path("done", uid, "json").exists());
-        let mut association = send::Sender::open(&self.args.to, &self.args.title, &self.args.to_title)?;
-        for uid in unfinished {
-            association.store(&self.queue.path("results", uid, "sr.dcm"))?;
-            association.store(&self.queue.path("results", uid, "sc.dcm"))?;
-            self.queue.finish(uid)?;
-        }
-        association.close()
-    }
-
-    /// The digest of the pixels, and what was found in them.
-    fn answer(&self, file: &[u8], uid: &str) -> Result<(String, Answered)> {
+    /// The report, the capture, and the line for the audit.
+    fn answer(&self, file: &[u8], uid: &str) -> Result<[Vec<u8>; 3]> {
         let read = dicom::read(file, uid)?;
         if read.frames() != 1 {
-            // A report about one frame that does not name it would be about all of them (PS3.3 C.17.3).
+            // A report about one frame that does not name it would be about all of them (PS3.3
+            // C.17.3).
             let what = "and an answer about one of them would be taken for all: send single frames";
             return Err(format!("{uid} has {} frames, {what}", read.frames()).into());
         }
         let frame = read.frame(0)?;
         let (pixels, shown, notes) = (frame.stored().sha256_hex()?, frame.rgb()?, frame.notes().to_vec());
-        let found = self.classifier.classify(shown.view(), self.args.task.as_deref())?;
+        let found = self.classifier.classify(shown.view(), self.task.as_deref())?;
         let object = dicom_object::from_reader(file)?;
-        Ok((pixels, Answered { object, shown, found, notes }))
+        let answered = Answered { object, shown, found, notes };
+        let mut line: serde_json::Value = serde_json::from_str(&answered.found.record(&pixels, &answered.notes)?)?;
+        line["image"] = uid.into();
+        Ok([report::file(&answered)?, capture::file(&answered)?, line.to_string().into_bytes()])
     }
+}
+
+/// Lets an image come again that the disk did not take.
+pub fn not_written(queue: &Queue, stage: Stage, waiting: Waiting, error: &dyn std::error::Error) {
+    let text = format!("{}: tried again in {} s: {error}", waiting.uid, DISK.as_secs());
+    queue.counts.error(&text);
+    said("not written", &text);
+    queue.later(stage, waiting, DISK);
 }

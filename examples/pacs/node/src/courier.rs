@@ -1,0 +1,149 @@
+//! From results to an archive: what it refuses or breaks off at comes again later, and holds up
+//! nothing else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::log::{once, said};
+use crate::queue::{Queue, Stage, Waiting};
+use crate::send::{Archive, Store};
+use crate::status::count;
+use crate::work::{WAIT, not_written};
+use crate::{Error, guarded};
+
+/// How often and how soon results are tried again that the archive did not take.
+#[derive(Clone, Copy)]
+pub struct Patience {
+    /// The pause after the first time; it doubles up to the last one.
+    pub first: Duration,
+    pub last: Duration,
+    /// Refusals of one result before it goes to `failed/`.
+    pub refusals: u32,
+    /// The same where the fault may be the archive's: it broke off, or had no resources.
+    pub breaks: u32,
+    /// The longest pause before an archive is tried again that cannot be reached; the first is a
+    /// second.
+    pub unreached: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        let (first, last) = (Duration::from_secs(1), Duration::from_secs(60));
+        Patience { first, last, refusals: 5, breaks: 20, unreached: Duration::from_secs(4) }
+    }
+}
+
+/// Sends results, one image after another.
+pub struct Courier {
+    pub queue: Arc<Queue>,
+    pub archive: Archive,
+    pub patience: Patience,
+    /// Whether it also takes what was refused before. One does, so that the others are always free
+    /// for the rest.
+    pub retries: bool,
+}
+
+/// How long an association stays open for the next image.
+const LINGER: Duration = Duration::from_secs(3);
+
+/// Why an image's results were not sent.
+enum Failure {
+    Refused(u16),
+    Broken(Error),
+}
+
+impl Courier {
+    /// Sends results until the program ends.
+    pub fn send(&self) {
+        let mut association: Option<Box<dyn Store>> = None;
+        let mut pause = self.patience.first;
+        loop {
+            let wait = if association.is_some() { LINGER } else { WAIT };
+            let Some(waiting) = self.queue.next(Stage::Send, self.retries, wait) else {
+                // Nothing depends on how it ends.
+                let _ = association.take().map(|open| guarded(|| open.close()));
+                continue;
+            };
+            let mut open = match association.take().map_or_else(|| guarded(|| self.archive.open()), Ok) {
+                Ok(open) => open,
+                Err(error) => {
+                    self.queue.back(Stage::Send, waiting);
+                    let text = format!("{} at {}: {error}", self.archive.called, self.archive.address);
+                    self.queue.counts.error(&text);
+                    said("archive", &text);
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(self.patience.unreached);
+                    continue;
+                }
+            };
+            pause = self.patience.first;
+            match self.sent(&mut *open, &waiting.uid) {
+                Ok(()) => {
+                    association = Some(open);
+                    self.finished(waiting);
+                }
+                Err(Failure::Refused(status)) => {
+                    association = Some(open);
+                    let why = format!("{} answered {status:#06x}", self.archive.called);
+                    let out_of_resources = status >> 8 == 0xa7;
+                    let most = if out_of_resources { self.patience.breaks } else { self.patience.refusals };
+                    self.not_sent(waiting, &why, most);
+                }
+                Err(Failure::Broken(error)) => {
+                    self.not_sent(waiting, &format!("it could not be sent: {error}"), self.patience.breaks);
+                }
+            }
+        }
+    }
+
+    /// Sends an image's results, unless that was done.
+    fn sent(&self, open: &mut dyn Store, uid: &str) -> std::result::Result<(), Failure> {
+        if self.queue.path("done", uid, "json").exists() {
+            return Ok(());
+        }
+        for ending in ["sr.dcm", "sc.dcm"] {
+            // Warnings are from 0xB000 on: stored, with something coerced.
+            match guarded(|| open.store(&self.queue.path("results", uid, ending))).map_err(Failure::Broken)? {
+                0 | 0xb000..=0xbfff => {}
+                status => return Err(Failure::Refused(status)),
+            }
+        }
+        Ok(())
+    }
+
+    fn finished(&self, waiting: Waiting) {
+        let queue = &self.queue;
+        let done = queue.path("done", &waiting.uid, "json").exists();
+        let finished = if done { queue.clean(&waiting.uid) } else { queue.finish(&waiting.uid) };
+        match finished {
+            Ok(()) => {
+                queue.left(Stage::Send, &waiting);
+                count(&queue.counts.sent);
+            }
+            Err(error) => not_written(queue, Stage::Send, waiting, &*error),
+        }
+    }
+
+    /// Lets results come again later, or puts them aside once they were refused often enough. It is
+    /// said when it happens first and last.
+    fn not_sent(&self, waiting: Waiting, why: &str, most: u32) {
+        count(&self.queue.counts.refused);
+        let text = format!("{}: results not taken: {why}", waiting.uid);
+        self.queue.counts.error(&text);
+        if waiting.tries + 1 >= most {
+            match self.queue.refuse(&waiting.uid, why) {
+                Ok(()) => {
+                    self.queue.left(Stage::Send, &waiting);
+                    once(&format!("{text}; given up after {most} times, and in failed/"));
+                }
+                Err(error) => not_written(&self.queue, Stage::Send, waiting, &*error),
+            }
+            return;
+        }
+        if waiting.tries == 0 {
+            said("refused", &format!("{text}; tried again up to {most} times"));
+        }
+        let pause = self.patience.first * (1 << waiting.tries.min(16));
+        self.queue.later(Stage::Send, waiting, pause.min(self.patience.last));
+    }
+}

@@ -1,0 +1,119 @@
+//! Images in line for one stage, in memory: the oldest first; those that were tried in vain come
+//! again later and hold up nobody.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant, SystemTime};
+
+/// An image in line.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    pub uid: String,
+    /// When it was accepted.
+    pub since: SystemTime,
+    /// How often it was tried in vain.
+    pub tries: u32,
+    /// Its place in the line.
+    number: u64,
+}
+
+impl Waiting {
+    pub fn new(uid: String, since: SystemTime) -> Self {
+        Waiting { uid, since, tries: 0, number: 0 }
+    }
+}
+
+/// One stage's images.
+#[derive(Default)]
+pub struct Line {
+    last: u64,
+    ready: BTreeMap<u64, Waiting>,
+    later: BTreeMap<(Instant, u64), Waiting>,
+    /// Taken by somebody: since when they wait.
+    busy: BTreeMap<u64, SystemTime>,
+}
+
+/// How many images a line holds.
+#[derive(Default, Debug, PartialEq, Eq)]
+pub struct Length {
+    pub waiting: usize,
+    /// Tried in vain, and waiting for their next turn.
+    pub later: usize,
+    /// When the oldest of all was accepted.
+    pub oldest: Option<SystemTime>,
+}
+
+impl Line {
+    /// Puts an image at the end.
+    pub fn put(&mut self, waiting: Waiting) {
+        self.last += 1;
+        self.ready.insert(self.last, Waiting { number: self.last, tries: 0, ..waiting });
+    }
+
+    /// The next image: one whose time has come again, if these are `retried` too, else the oldest.
+    pub fn next(&mut self, retried: bool) -> Option<Waiting> {
+        let due = retried.then(|| self.later.first_entry()).flatten();
+        let again = due.filter(|entry| entry.key().0 <= Instant::now()).map(|entry| entry.remove());
+        let next = again.or_else(|| self.ready.pop_first().map(|(_, waiting)| waiting))?;
+        self.busy.insert(next.number, next.since);
+        Some(next)
+    }
+
+    /// When the next image comes that was tried in vain.
+    pub fn due(&self) -> Option<Instant> {
+        self.later.first_key_value().map(|((due, _), _)| *due)
+    }
+
+    /// An image has left this stage.
+    pub fn left(&mut self, waiting: &Waiting) {
+        self.busy.remove(&waiting.number);
+    }
+
+    /// Gives an image back its place.
+    pub fn back(&mut self, waiting: Waiting) {
+        self.left(&waiting);
+        match waiting.tries {
+            0 => self.ready.insert(waiting.number, waiting),
+            _ => self.later.insert((Instant::now(), waiting.number), waiting),
+        };
+    }
+
+    /// Lets an image come again after `pause`; it was tried once more in vain.
+    pub fn later(&mut self, mut waiting: Waiting, pause: Duration) {
+        self.left(&waiting);
+        waiting.tries += 1;
+        self.later.insert((Instant::now() + pause, waiting.number), waiting);
+    }
+
+    pub fn length(&self) -> Length {
+        let waiting = self.ready.values().chain(self.later.values()).map(|waiting| waiting.since);
+        let oldest = waiting.chain(self.busy.values().copied()).min();
+        Length { waiting: self.ready.len() + self.busy.len(), later: self.later.len(), oldest }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_tried_in_vain_holds_up_nobody() {
+        let mut line = Line::default();
+        for uid in ["1", "2", "3"] {
+            line.put(Waiting::new(uid.into(), SystemTime::UNIX_EPOCH));
+        }
+        let first = line.next(true).unwrap();
+        assert_eq!((&*first.uid, first.tries), ("1", 0));
+        line.later(first, Duration::from_millis(30));
+        assert_eq!(line.length(), Length { waiting: 2, later: 1, oldest: Some(SystemTime::UNIX_EPOCH) });
+        let second = line.next(true).unwrap();
+        assert_eq!(second.uid, "2");
+        line.back(second);
+        std::thread::sleep(Duration::from_millis(40));
+        // Its time has come, but not for who takes fresh ones only.
+        assert_eq!(line.next(false).unwrap().uid, "2");
+        let again = line.next(true).unwrap();
+        assert_eq!((&*again.uid, again.tries), ("1", 1));
+        line.left(&again);
+        assert_eq!((line.length().later, line.next(true).unwrap().uid), (0, "3".to_owned()));
+    }
+}

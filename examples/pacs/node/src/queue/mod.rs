@@ -1,0 +1,241 @@
+//! Images and results on the disk. Each file appears whole: written beside, flushed, renamed, and
+//! its folder flushed.
+//!
+//! `accepted/UID.dcm`: an image that was answered for. `results/UID.{sr,sc}.dcm`, then
+//! `results/UID.json`: its results, complete when the last is there. `done/UID.json`: sent; the
+//! audit line. `failed/UID.json` and `failed/UID.dcm`: what could not be classified, and why; with
+//! `failed/UID.{sr,sc}.dcm` what the archive refused.
+
+mod accept;
+mod aside;
+mod line;
+mod part;
+
+use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+pub use accept::{Accepted, valid};
+pub use line::{Length, Waiting};
+pub use part::Part;
+
+use crate::Result;
+use crate::status::Counts;
+use line::Line;
+
+/// The folders, and which images wait.
+pub struct Queue {
+    root: PathBuf,
+    _alone: File,
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Held while an image comes in under its identifier, or comes back from `failed/`.
+    entering: Mutex<()>,
+    /// Held while two pictures are compared: one comparison at a time is in memory.
+    comparing: Mutex<()>,
+    pub counts: Counts,
+}
+
+/// What is to be done to an image next.
+#[derive(Clone, Copy)]
+pub enum Stage {
+    Classify,
+    Send,
+}
+
+#[derive(Default)]
+struct State {
+    to_classify: Line,
+    to_send: Line,
+    failed: usize,
+}
+
+impl State {
+    fn of(&mut self, stage: Stage) -> &mut Line {
+        match stage {
+            Stage::Classify => &mut self.to_classify,
+            Stage::Send => &mut self.to_send,
+        }
+    }
+}
+
+const FOLDERS: [&str; 4] = ["accepted", "results", "done", "failed"];
+
+impl Queue {
+    /// Opens or makes the folders; what a stop left is taken up again.
+    pub fn open(root: &Path) -> Result<Self> {
+        if !root.exists() {
+            part::private_folder(root)?;
+        }
+        let alone = alone(root)?;
+        for folder in FOLDERS {
+            part::private_folder(&root.join(folder))?;
+        }
+        for folder in FOLDERS.iter().chain([&"."]) {
+            for entry in fs::read_dir(root.join(folder))? {
+                let path = entry?.path();
+                // Half-written: nobody was told that it is here.
+                if path.extension().is_some_and(|ending| ending == part::ENDING) {
+                    fs::remove_file(path)?;
+                }
+            }
+        }
+        let queue = Queue {
+            root: root.to_owned(),
+            _alone: alone,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+            entering: Mutex::default(),
+            comparing: Mutex::default(),
+            counts: Counts::default(),
+        };
+        queue.finish_moves()?;
+        let mut found = Vec::new();
+        for entry in fs::read_dir(root.join("accepted"))? {
+            let entry = entry?;
+            let name = entry.file_name().into_string().unwrap_or_default();
+            if let Some(uid) = name.strip_suffix(".dcm").filter(|uid| valid(uid)) {
+                found.push((entry.metadata()?.modified()?, uid.to_owned()));
+            }
+        }
+        found.sort();
+        found.into_iter().for_each(|(since, uid)| queue.put(Stage::Classify, Waiting::new(uid, since)));
+        queue.lock().failed = queue.failures()?.len();
+        Ok(queue)
+    }
+
+    /// The next image at this stage, also one that was tried in vain if these are `retried`; waits
+    /// for it, at most so long.
+    pub fn next(&self, stage: Stage, retried: bool, wait: Duration) -> Option<Waiting> {
+        let end = Instant::now() + wait;
+        let mut state = self.lock();
+        loop {
+            let line = state.of(stage);
+            if let Some(waiting) = line.next(retried) {
+                return Some(waiting);
+            }
+            let until = line.due().filter(|_| retried).map_or(end, |due| due.min(end));
+            let now = Instant::now();
+            if now >= end {
+                return None;
+            }
+            let pause = until.saturating_duration_since(now);
+            state = self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Puts an image in line for this stage.
+    pub fn put(&self, stage: Stage, waiting: Waiting) {
+        self.lock().of(stage).put(waiting);
+        self.changed.notify_all();
+    }
+
+    /// Says that an image has left this stage.
+    pub fn left(&self, stage: Stage, waiting: &Waiting) {
+        self.lock().of(stage).left(waiting);
+    }
+
+    /// Gives an image its place back: it was not tried.
+    pub fn back(&self, stage: Stage, waiting: Waiting) {
+        self.lock().of(stage).back(waiting);
+        self.changed.notify_all();
+    }
+
+    /// Lets an image that was tried in vain come again after `pause`.
+    pub fn later(&self, stage: Stage, waiting: Waiting, pause: Duration) {
+        self.lock().of(stage).later(waiting, pause);
+        self.changed.notify_all();
+    }
+
+    /// What waits to be classified and to be sent, and how many have failed.
+    pub fn lengths(&self) -> (Length, Length, usize) {
+        let state = self.lock();
+        (state.to_classify.length(), state.to_send.length(), state.failed)
+    }
+
+    /// Where a file of an image is.
+    pub fn path(&self, folder: &str, uid: &str, ending: &str) -> PathBuf {
+        self.root.join(folder).join(format!("{uid}.{ending}"))
+    }
+
+    /// Writes a file of an image, whole.
+    pub fn write(&self, folder: &str, uid: &str, ending: &str, bytes: &[u8]) -> Result<()> {
+        let mut part = Part::new(&self.root.join(folder))?;
+        part.write_all(bytes)?;
+        part.sync()?;
+        part.keep(&self.path(folder, uid, ending))?;
+        self.flush(folder)
+    }
+
+    /// Writes an image's results, whole: the audit line is in its place after all else is.
+    pub fn write_results(&self, uid: &str, report: &[u8], capture: &[u8], line: &[u8]) -> Result<()> {
+        let mut parts = Vec::new();
+        for (ending, bytes) in [("sr.dcm", report), ("sc.dcm", capture), ("json", line)] {
+            let mut part = Part::new(&self.root.join("results"))?;
+            part.write_all(bytes)?;
+            part.sync()?;
+            parts.push((part, self.path("results", uid, ending)));
+        }
+        let last = parts.pop();
+        parts.into_iter().try_for_each(|(part, place)| part.keep(&place))?;
+        self.flush("results")?;
+        last.map_or(Ok(()), |(part, place)| part.keep(&place))?;
+        self.flush("results")
+    }
+
+    /// Marks an image as sent: its results' last file becomes the audit line.
+    pub fn finish(&self, uid: &str) -> Result<()> {
+        fs::rename(self.path("results", uid, "json"), self.path("done", uid, "json"))?;
+        self.flush("done")?;
+        self.clean(uid)
+    }
+
+    /// Removes what a finished image leaves.
+    pub fn clean(&self, uid: &str) -> Result<()> {
+        for (folder, ending) in [("results", "sr.dcm"), ("results", "sc.dcm"), ("accepted", "dcm")] {
+            let path = self.path(folder, uid, ending);
+            if path.exists() {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the state for whoever looks.
+    pub fn write_status(&self, text: &str) -> Result<()> {
+        let mut part = Part::new(&self.root)?;
+        part.write_all(text.as_bytes())?;
+        part.flush()?;
+        Ok(part.keep(&self.root.join("status.json"))?)
+    }
+
+    fn flush(&self, folder: &str) -> Result<()> {
+        Ok(File::open(self.root.join(folder))?.sync_all()?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        locked(&self.state)
+    }
+}
+
+/// What says that one node has this queue, until it ends.
+fn alone(root: &Path) -> Result<File> {
+    let path = root.join("lock");
+    let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(format!("{}: another node has this queue", root.display()).into()),
+        // Some network file systems know no locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Now, for an image that is accepted.
+fn accepted_now(uid: &str) -> Waiting {
+    Waiting::new(uid.to_owned(), SystemTime::now())
+}
