@@ -20,6 +20,8 @@ mod receive;
 mod report;
 mod send;
 mod status;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod work;
 

@@ -1,0 +1,174 @@
+//! Bounds on bytes, time and number of associations, and who may open one.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use dicom_ul::Pdu;
+use dicom_ul::pdu::{
+    AssociationRJ, AssociationRJResult, AssociationRJServiceProviderPresentationReason, AssociationRJServiceUserReason,
+    AssociationRJSource, PDataValueType,
+};
+
+use super::peers::*;
+use crate::receive::Times;
+
+const SHORT: Duration = Duration::from_millis(300);
+
+/// How long the node keeps a connection on which nothing more is said.
+fn until_closed(mut socket: TcpStream) -> Duration {
+    let start = Instant::now();
+    let _ = socket.read_to_end(&mut Vec::new());
+    start.elapsed()
+}
+
+fn says(socket: &mut TcpStream, pdu: &Pdu) -> bool {
+    let mut bytes = Vec::new();
+    dicom_ul::pdu::write_pdu(&mut bytes, pdu).unwrap();
+    socket.write_all(&bytes).is_ok()
+}
+
+#[test]
+fn commands_and_fragments_without_end_are_cut_off() {
+    let node = Node::new();
+    for size in [0, 1, 4000] {
+        let mut socket = node.associate();
+        let fragment = part(PDataValueType::Command, false, vec![0; size]);
+        // Sockets hold some of what was sent and not read: far less than this.
+        let sent = (0..1_000_000).take_while(|_| says(&mut socket, &fragment)).count();
+        assert!(sent < 1_000_000, "fragments of {size} bytes went on");
+    }
+    let mut socket = node.associate();
+    (0..8).for_each(|_| say(&mut socket, &part(PDataValueType::Command, false, vec![0; 4000])));
+    assert!(matches!(hear(&mut socket), Some(Pdu::AbortRQ { .. })));
+    wait("the places to be free", || node.receiver.open.load(std::sync::atomic::Ordering::Relaxed) == 0);
+}
+
+#[test]
+fn a_command_whose_length_lies_costs_nothing() {
+    let node = Node::new();
+    let mut socket = node.associate();
+    let lie = b"\x00\x00\x00\x01\xfe\xff\xff\xff1234".to_vec();
+    say(&mut socket, &part(PDataValueType::Command, true, lie));
+    assert!(matches!(hear(&mut socket), Some(Pdu::AbortRQ { .. })));
+    assert_eq!(store(&mut node.associate(), "1.2", &image("1.2", 0)), 0);
+}
+
+#[test]
+fn units_that_are_too_long_are_refused() {
+    let node = Node::new();
+    for mut socket in [node.connect(), node.associate()] {
+        socket.write_all(&[4, 0, 0xff, 0xff, 0xff, 0xff]).unwrap();
+        let answer = hear(&mut socket);
+        assert!(matches!(answer, Some(Pdu::AbortRQ { .. }) | None), "{answer:?}");
+    }
+    let mut socket = node.connect();
+    socket.write_all(&[1, 0, 0, 2, 0, 1]).unwrap();
+    assert!(until_closed(socket) < Duration::from_secs(5));
+}
+
+#[test]
+fn silent_connections_are_closed_in_time() {
+    let short = Times { negotiation: SHORT, ..Times::new(SHORT) };
+    let node = Node::with(|receiver| receiver.times = short);
+    for connect in [Node::connect, Node::associate] {
+        let took = until_closed(connect(&node));
+        assert!(took > SHORT / 2 && took < SHORT * 8, "{took:?}");
+    }
+}
+
+#[test]
+fn a_sender_of_one_byte_at_a_time_is_cut_off() {
+    let short = Times { negotiation: SHORT, ..Times::new(SHORT) };
+    let node = Node::with(|receiver| receiver.times = short);
+    let mut asked = Vec::new();
+    dicom_ul::pdu::write_pdu(&mut asked, &request("MEDFORGE", "SENDER")).unwrap();
+    let mut within = Vec::new();
+    dicom_ul::pdu::write_pdu(&mut within, &part(PDataValueType::Command, true, command(CLASS, "1.2"))).unwrap();
+    for (mut socket, bytes) in [(node.connect(), asked), (node.associate(), within)] {
+        let start = Instant::now();
+        let trickle = bytes.iter().cycle().take(1000);
+        for byte in trickle {
+            std::thread::sleep(Duration::from_millis(20));
+            if socket.write_all(&[*byte]).is_err() {
+                break;
+            }
+        }
+        let took = start.elapsed();
+        assert!(took < Duration::from_secs(5), "{took:?}");
+    }
+}
+
+#[test]
+fn whole_units_at_a_crawl_are_cut_off_too() {
+    let slow = Times { idle: SHORT, rate: 1 << 20, ..Times::new(SHORT) };
+    let node = Node::with(|receiver| receiver.times = slow);
+    let mut socket = node.associate();
+    say(&mut socket, &part(PDataValueType::Command, true, command(CLASS, "1.2")));
+    let (start, fragment) = (Instant::now(), part(PDataValueType::Data, false, vec![0; 100]));
+    while says(&mut socket, &fragment) {
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(start.elapsed() < Duration::from_secs(5), "a crawl went on");
+    }
+    wait("what was begun to be gone", || node.files("accepted").is_empty());
+}
+
+fn rejected(result: AssociationRJResult, source: AssociationRJSource) -> Option<Pdu> {
+    Some(Pdu::AssociationRJ(AssociationRJ { result, source }))
+}
+
+#[test]
+fn associations_beyond_the_limit_are_rejected_and_places_become_free() {
+    let node = Node::with(|receiver| {
+        receiver.most = 2;
+        receiver.times.negotiation = Duration::from_secs(1);
+    });
+    let open = [node.associate(), node.associate()];
+    let full = AssociationRJSource::ServiceProviderPresentation(
+        AssociationRJServiceProviderPresentationReason::LocalLimitExceeded,
+    );
+    for _ in 0..20 {
+        let mut socket = node.connect();
+        say(&mut socket, &request("MEDFORGE", "SENDER"));
+        assert_eq!(hear(&mut socket), rejected(AssociationRJResult::Transient, full.clone()));
+    }
+    // Silent ones beyond the limit hold nothing for long.
+    let silent: Vec<_> = (0..40).map(|_| node.connect()).collect();
+    drop(open);
+    wait("a place", || {
+        let mut socket = node.connect();
+        say(&mut socket, &request("MEDFORGE", "SENDER"));
+        matches!(hear(&mut socket), Some(Pdu::AssociationAC(_)))
+    });
+    drop(silent);
+}
+
+#[test]
+fn titles_that_are_not_ours_are_rejected() {
+    let node = Node::with(|receiver| receiver.policy.calling = vec!["CT1".into(), "CT2".into()]);
+    let answer = |called, calling| {
+        let mut socket = node.connect();
+        say(&mut socket, &request(called, calling));
+        hear(&mut socket)
+    };
+    let user = |reason| rejected(AssociationRJResult::Permanent, AssociationRJSource::ServiceUser(reason));
+    let [called, calling] = [
+        AssociationRJServiceUserReason::CalledAETitleNotRecognized,
+        AssociationRJServiceUserReason::CallingAETitleNotRecognized,
+    ];
+    assert_eq!(answer("OTHER", "CT1"), user(called));
+    assert_eq!(answer("MEDFORGE", "CT3"), user(calling));
+    assert!(matches!(answer("MEDFORGE", "CT2"), Some(Pdu::AssociationAC(_))));
+}
+
+#[test]
+fn addresses_that_are_not_allowed_are_not_heard() {
+    let node = Node::with(|receiver| receiver.policy.allow = vec!["10.0.0.0/8".parse().unwrap()]);
+    let mut socket = node.connect();
+    let _ = says(&mut socket, &request("MEDFORGE", "SENDER"));
+    assert_eq!(hear(&mut socket), None);
+    let policy = &node.receiver.policy;
+    for (address, allowed) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("11.1.2.3", false), ("::1", false)] {
+        assert_eq!(policy.allows(address.parse().unwrap()), allowed, "{address}");
+    }
+}
