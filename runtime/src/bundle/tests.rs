@@ -239,7 +239,8 @@ fn the_page_of_threats_and_the_tests_agree() {
                 tests(&path, found);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let code = std::fs::read_to_string(path).unwrap();
-                let names = code.split("#[test]\nfn ").skip(1).filter_map(|rest| rest.split_once("()"));
+                let functions = code.split("#[test]").skip(1).filter_map(|rest| rest.trim_start().strip_prefix("fn "));
+                let names = functions.filter_map(|rest| rest.split_once("()"));
                 found.extend(names.map(|(name, _)| name.to_owned()));
             }
         }
@@ -257,7 +258,7 @@ fn the_page_of_threats_and_the_tests_agree() {
         let row = format!("- `{name}` ({}): {meaning}", *class as u16);
         assert!(page.contains(&row), "docs/threats.md has no row {row:?}");
     }
-    ["ffi", "packer", "tests"].iter().for_each(|part| tests(&workspace.join(part), &mut found));
+    ["ffi", "packer", "tests", "examples"].iter().for_each(|part| tests(&workspace.join(part), &mut found));
     for row in page.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
         for named in row.trim_end_matches(" |").rsplit(" | ").next().unwrap().split(", ") {
             let named = named.trim_matches('`');
