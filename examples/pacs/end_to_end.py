@@ -4,12 +4,14 @@
 
 Makes a base, two bundles and DICOM files of noise in a scratch folder, starts Orthanc and the node on loopback, sends, swaps, kills, waits; then reads every
 report back out of Orthanc and checks it with dsrdump, dciodvfy, and pydicom and highdicom where they are installed. --speed sends without swaps
-and kills and compares images an hour with the runtime alone.
+and kills and compares images a second with the runtime alone.
 """
 import argparse
 import collections
+import contextlib
 import json
 import pathlib
+import statistics
 import subprocess
 import tempfile
 import time
@@ -22,6 +24,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--speed", action="store_true")
+    parser.add_argument("--turns", type=int, default=1, help="with --speed: PACS and runtime alone, one after the other, so often")
     parser.add_argument("--base", help="a Hugging Face folder in place of random weights")
     parser.add_argument("--programs", default=None, help="where packer and medforge-pacs-node are, in place of building them")
     options = parser.parse_args()
@@ -30,23 +33,30 @@ def main():
         place = pathlib.Path(place)
         key, bundles = bundles_of(programs, place, options.base)
         images = dicom_files(place / "images", options.images)
-        ports = free_ports(3)
-        orthanc = start_orthanc(place, *ports[:2])
-        node = Node(programs, place, key, bundles[0], ports[2], ports[1])
-        try:
-            node.start()
-            if options.speed:
-                speed(place, node, orthanc, images, programs, key, bundles[0])
-            else:
-                storm(place, node, images, bundles)
-            check(place, f"http://127.0.0.1:{ports[0]}", images, node, bundles)
-        finally:
-            node.stop()
-            orthanc.terminate()
-            orthanc.wait()
+        if options.speed:
+            return speed(place, images, programs, key, bundles, options.turns)
+        with pacs(place / "pacs", programs, key, bundles[0]) as (node, _, archive):
+            storm(node, images, bundles)
+            check(place / "back", archive, images, node)
 
 
-def storm(place, node, images, bundles):
+@contextlib.contextmanager
+def pacs(place, programs, key, bundle):
+    """An empty Orthanc, and a node with an empty queue that sends to it: the node, Orthanc's process, and its address."""
+    place.mkdir()
+    ports = free_ports(3)
+    orthanc = start_orthanc(place, *ports[:2])
+    node = Node(programs, place, key, bundle, ports[2], ports[1])
+    try:
+        node.start()
+        yield node, orthanc, f"http://127.0.0.1:{ports[0]}"
+    finally:
+        node.stop()
+        orthanc.terminate()
+        orthanc.wait()
+
+
+def storm(node, images, bundles):
     waiting, last, swaps, kills = list(images.values()), time.monotonic(), 0, 0
     sent = 0
     while waiting or len(node.done()) < len(images):
@@ -71,36 +81,48 @@ def storm(place, node, images, bundles):
     time.sleep(1)
 
 
-def speed(place, node, orthanc, images, programs, key, bundle):
-    paths = list(images.values())
-    start = time.monotonic()
-    assert len(store(node, paths)) == len(paths)
-    wait(lambda: len(node.done()) >= len(images), 3600, "the last result")
-    whole = (time.monotonic() - start) / len(paths)
-    busy = {name: cpu(pid) for name, pid in (("node", node.process.pid), ("Orthanc", orthanc.pid))}
-    pictures = [place / f"{number}.png" for number in range(len(paths))]
-    for path, picture in zip(paths, pictures):
+def speed(place, images, programs, key, bundles, turns):
+    """Images a second through an empty PACS and with the runtime alone, in turns; what came back is checked once."""
+    pictures = [place / f"{number}.png" for number in range(len(images))]
+    for path, picture in zip(images.values(), pictures):
         subprocess.run(["dcmj2pnm", "--write-png", path, picture], check=True, capture_output=True)
-    runs = []
-    for _ in range(3):
-        start = time.monotonic()
-        subprocess.run([programs / "packer", "classify", bundle, "--trust", key, "--now", "unknown", *pictures, "--threads", "2"], check=True, capture_output=True)
-        runs.append(time.monotonic() - start)
-    one = time.monotonic()
-    subprocess.run([programs / "packer", "classify", bundle, "--trust", key, "--now", "unknown", pictures[0]], check=True, capture_output=True)
-    bare = (sorted(runs)[1] - (time.monotonic() - one)) / (len(paths) - 1)
-    print("; ".join(f"{name} {1e3 * seconds / len(paths):.0f} ms of processor time an image" for name, seconds in busy.items()))
-    print(f"through the PACS {1 / whole:.1f} images/s, the runtime alone {1 / bare:.1f} images/s: {bare / whole:.2f}")
+    rows = []
+    for turn in range(turns):
+        with pacs(place / f"pacs{turn}", programs, key, bundles[0]) as (node, orthanc, archive):
+            before = {name: cpu(pid) for name, pid in (("node", node.process.pid), ("Orthanc", orthanc.pid))}
+            start = time.monotonic()
+            assert len(store(node, list(images.values()))) == len(images)
+            wait(lambda: len(node.done()) >= len(images), 3600, "the last result")
+            whole = (time.monotonic() - start) / len(images)
+            busy = {name: (cpu(pid) - before[name]) / len(images) for name, pid in (("node", node.process.pid), ("Orthanc", orthanc.pid))}
+            if turn == 0:
+                check(place / "back", archive, images, node)
+        # All pictures less the first, so that loading the bundle counts in neither.
+        bare = (alone(programs, bundles[0], key, pictures) - alone(programs, bundles[0], key, pictures[:1])) / (len(pictures) - 1)
+        rows.append((1 / whole, 1 / bare, bare / whole))
+        print(f"through the PACS {1 / whole:.2f} images/s, the runtime alone {1 / bare:.2f} images/s: {bare / whole:.3f}; "
+              + ", ".join(f"{name} {1e3 * seconds:.1f} ms of processor time an image" for name, seconds in busy.items()), flush=True)
+    names = ("through the PACS, images/s", "the runtime alone, images/s", "ratio")
+    for name, values in zip(names, zip(*rows)):
+        print(f"{name}: median {statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f}) of {turns}")
 
 
-def check(place, orthanc, images, node, bundles):
+def alone(programs, bundle, key, pictures):
+    """Seconds that packer takes to load the bundle and classify the pictures, two at the same time."""
+    command = [programs / "packer", "classify", bundle, "--trust", key, "--now", "unknown", *pictures, "--threads", "2"]
+    start = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.monotonic() - start
+
+
+def check(folder, orthanc, images, node):
+    """Every image is done, and its results came into Orthanc once, as peers can read."""
     get = lambda path: urllib.request.urlopen(orthanc + path).read()
     assert node.done() == set(images), f"{len(set(images) - node.done())} are missing"
-    assert not list((place / "queue" / "accepted").iterdir()) and not list((place / "queue" / "failed").iterdir())
-    lines = [json.loads(path.read_text()) for path in (place / "queue" / "done").glob("*.json")]
+    assert not list((node.queue / "accepted").iterdir()) and not list((node.queue / "failed").iterdir())
+    lines = [json.loads(path.read_text()) for path in (node.queue / "done").glob("*.json")]
     captures, reports = 0, collections.Counter()
     used = collections.Counter(line["bundle"] for line in lines)
-    folder = place / "back"
     folder.mkdir()
     for number, identifier in enumerate(json.loads(get("/instances"))):
         tags = json.loads(get(f"/instances/{identifier}/simplified-tags"))

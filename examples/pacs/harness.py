@@ -111,12 +111,12 @@ def wait(ready, seconds, what):
 
 
 class Node:
-    def __init__(self, programs, place, key, bundle, port, orthanc):
-        self.place, self.port = place, port
+    def __init__(self, programs, place, key, bundle, port, orthanc, queue=None, more=()):
+        self.queue, self.port = queue or place / "queue", port
         self.bundle = place / "active.medforge"
         shutil.copyfile(bundle, self.bundle)
         self.command = [programs / "medforge-pacs-node", "--listen", f"127.0.0.1:{port}", "--bundle", self.bundle, "--trust", key,
-                        "--queue", place / "queue", "--to", f"127.0.0.1:{orthanc}", "--to-title", "ORTHANC"]
+                        "--queue", self.queue, "--to", f"127.0.0.1:{orthanc}", "--to-title", "ORTHANC", *more]
         self.log = open(place / "node.log", "ab")
         self.process = None
 
@@ -138,7 +138,7 @@ class Node:
         os.replace(beside, self.bundle)
 
     def done(self):
-        return {path.stem for path in (self.place / "queue" / "done").glob("*.json")}
+        return {path.name.removesuffix(".json") for path in (self.queue / "done").glob("*.json")}
 
 
 def store(node, paths):
