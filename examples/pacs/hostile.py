@@ -1,0 +1,120 @@
+"""What no sender should do to the node, each over a connection of its own; what came of it is counted, and some outcomes are faults of the node."""
+import collections
+import itertools
+import os
+import random
+import struct
+import threading
+import time
+
+from association import ABORT, Association, Broken, COMMAND, DATA, LAST, command, pdu, pdv, request
+
+# What no association may bring the node to take before it breaks off, in bytes.
+MOST = 64 << 20
+
+
+class Hostile:
+    """Threads that misbehave until they are stopped."""
+
+    def __init__(self, port, images, answered, idle, count):
+        self.port, self.images, self.answered, self.idle = port, images, answered, idle
+        self.counts, self.faults, self.lock = collections.Counter(), [], threading.Lock()
+        # Identifiers that were never sent whole, and so must be nowhere.
+        self.never = set()
+        self.stopped = threading.Event()
+        kinds = itertools.cycle([self.silent, self.silent_after, self.fragments, self.long_pdu, self.short_pdu, self.garbage, self.aborted,
+                                 self.broken_off, self.wrong_uid, self.other_picture])
+        # Each thread does one thing after another, beginning where its neighbour does not.
+        self.threads = [threading.Thread(target=self.run, args=(list(itertools.islice(kinds, 10)), number), daemon=True) for number in range(count)]
+
+    def start(self):
+        [thread.start() for thread in self.threads]
+
+    def stop(self):
+        self.stopped.set()
+        [thread.join(3 * self.idle + 10) for thread in self.threads]
+
+    def run(self, kinds, first):
+        rng = random.Random(first)
+        for what in itertools.islice(itertools.cycle(kinds), first, None):
+            if self.stopped.is_set():
+                return
+            began = time.monotonic()
+            try:
+                with Association(self.port, 2 * self.idle + 10) as association:
+                    what(association, rng)
+                outcome = "answered"
+            except Broken as error:
+                outcome = "timed out" if "timed out" in str(error) else "closed"
+                if outcome == "timed out":
+                    self.fault(f"{what.__name__}: still open after {time.monotonic() - began:.0f} s")
+            with self.lock:
+                self.counts[what.__name__, outcome] += 1
+            self.stopped.wait(rng.uniform(0.2, 1))
+
+    def fault(self, what):
+        with self.lock:
+            self.faults.append(what)
+
+    def silent(self, association, _):
+        association.exactly(1)
+
+    def silent_after(self, association, _):
+        association.negotiate().exactly(1)
+
+    def fragments(self, association, _):
+        """A command whose last fragment never comes."""
+        association.negotiate()
+        piece = pdu(DATA, pdv(COMMAND, bytes(16000)))
+        for _ in range(MOST // len(piece)):
+            association.send(piece)
+        self.fault(f"fragments: {MOST >> 20} MiB of one command were taken")
+
+    def long_pdu(self, association, _):
+        """A PDU that says it has nearly 4 GiB."""
+        association.negotiate().send(struct.pack(">BxI", DATA, 0xfffffff0) + bytes(100_000))
+        association.exactly(1)
+
+    def short_pdu(self, association, rng):
+        """PDUs and values whose lengths are not theirs."""
+        whole = pdu(DATA, pdv(COMMAND | LAST, command("2.25.9")))
+        place, length = rng.choice([2, 6]), rng.choice([0, 1, 2, 11, len(whole) + 1, 0x7fffffff])
+        association.negotiate().send(whole[:place] + struct.pack(">I", length) + whole[place + 4:] + bytes(64))
+        association.exactly(6)
+        association.receive()
+
+    def garbage(self, association, rng):
+        association.send(rng.choice([b"GET / HTTP/1.1\r\n\r\n", os.urandom(5000), request()[:30] + os.urandom(400), pdu(1, os.urandom(200))]))
+        association.receive()
+        association.receive()
+
+    def aborted(self, association, rng):
+        """A store that is broken off in the middle of its data, by A-ABORT."""
+        self.half(association)
+        association.send(pdu(ABORT, bytes(4)))
+
+    def broken_off(self, association, rng):
+        """The same by a closed connection."""
+        self.half(association)
+
+    def half(self, association):
+        uid, data = self.images.fresh("hostile")
+        with self.lock:
+            self.never.add(uid)
+        association.negotiate().send(pdu(DATA, pdv(COMMAND | LAST, command(uid))) + pdu(DATA, pdv(0, data[:3000])))
+
+    def wrong_uid(self, association, rng):
+        uid = rng.choice(["../../../tmp/x", "1..2", "1.2.", "", "1.02.3", "2.25." + "1" * 70, "1.2\n3", "a.b", "."])
+        status = association.negotiate().store(uid, self.images.fresh("hostile")[1])
+        if status == 0 or 0xb000 <= status <= 0xbfff:
+            self.fault(f"the identifier {uid!r} was answered {status:#06x}")
+
+    def other_picture(self, association, rng):
+        """Another picture under an identifier that the node has: success would promise to keep it."""
+        known = self.answered()
+        if not known:
+            return
+        uid = rng.choice(known)
+        status = association.negotiate().store(uid, self.images.data(uid, pixels=rng.randbytes(64 * 64)))
+        if status == 0:
+            self.fault(f"another picture under {uid} was answered with success")
