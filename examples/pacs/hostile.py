@@ -43,7 +43,7 @@ class Hostile:
             try:
                 with Association(self.port, 2 * self.idle + 10) as association:
                     what(association, rng)
-                outcome = "answered"
+                outcome = "as it meant"
             except Broken as error:
                 outcome = "timed out" if "timed out" in str(error) else "closed"
                 if outcome == "timed out":
@@ -57,10 +57,15 @@ class Hostile:
             self.faults.append(what)
 
     def silent(self, association, _):
-        association.exactly(1)
+        self.until_closed(association)
 
     def silent_after(self, association, _):
-        association.negotiate().exactly(1)
+        self.until_closed(association.negotiate())
+
+    def until_closed(self, association):
+        """Whatever comes, it is no answer to anything."""
+        while True:
+            association.exactly(1)
 
     def fragments(self, association, _):
         """A command whose last fragment never comes."""
@@ -73,20 +78,18 @@ class Hostile:
     def long_pdu(self, association, _):
         """A PDU that says it has nearly 4 GiB."""
         association.negotiate().send(struct.pack(">BxI", DATA, 0xfffffff0) + bytes(100_000))
-        association.exactly(1)
+        self.until_closed(association)
 
     def short_pdu(self, association, rng):
         """PDUs and values whose lengths are not theirs."""
         whole = pdu(DATA, pdv(COMMAND | LAST, command("2.25.9")))
         place, length = rng.choice([2, 6]), rng.choice([0, 1, 2, 11, len(whole) + 1, 0x7fffffff])
         association.negotiate().send(whole[:place] + struct.pack(">I", length) + whole[place + 4:] + bytes(64))
-        association.exactly(6)
-        association.receive()
+        self.until_closed(association)
 
     def garbage(self, association, rng):
         association.send(rng.choice([b"GET / HTTP/1.1\r\n\r\n", os.urandom(5000), request()[:30] + os.urandom(400), pdu(1, os.urandom(200))]))
-        association.receive()
-        association.receive()
+        self.until_closed(association)
 
     def aborted(self, association, rng):
         """A store that is broken off in the middle of its data, by A-ABORT."""

@@ -4,7 +4,7 @@ for a while, a disk that is full twice, four kills. Nothing may be lost, nothing
   python3 examples/pacs/soak.py --minutes 6 --json soak.json     # builds the node; needs Debian's orthanc, orthanc-python and dcmtk
   python3 examples/pacs/soak.py --minutes 60
 
-Events are at fixed parts of the time, so that the last half is one process's. The queue lies on a small tmpfs, which is mounted in a namespace of mounts
+Events are at fixed parts of the time, and the last half, over which memory is looked at, is one process's that has run for a while. The queue lies on a small tmpfs, which is mounted in a namespace of mounts
 of this program's own (unshare -rm, no root needed); where that is not allowed the disk is not filled, and --require-full-disk makes that an error.
 """
 import argparse
@@ -117,12 +117,12 @@ class Soak:
         self.hostile.start()
         # Long enough to be felt, and a minute at most.
         long = min(60, self.length / 15)
-        self.at(0.12, "refusals", lambda: self.refuse.touch())
-        self.at(0.17, "kill", self.kill)
-        self.at(0.21, "archive down", self.archive_down, long)
-        self.at(0.32, "disk full", self.disk_full, long)
-        self.at(0.44, "kill", self.kill)
-        self.at(0.60, "disk full", self.disk_full, long, False)
+        self.at(0.08, "refusals", lambda: self.refuse.touch())
+        self.at(0.12, "kill", self.kill)
+        self.at(0.16, "archive down", self.archive_down, long)
+        self.at(0.26, "disk full", self.disk_full, long)
+        self.at(0.36, "kill", self.kill)
+        self.at(0.62, "disk full", self.disk_full, long, False)
         self.at(1.00, "end", lambda: None)
         self.senders.stop()
         self.hostile.stop()
