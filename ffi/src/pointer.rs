@@ -2,7 +2,9 @@
 //! caller's promise.
 
 use std::ffi::{CStr, c_char};
-use std::io::Read;
+use std::path::Path;
+
+use medforge_runtime::file;
 
 use crate::last_error::Failure;
 use crate::status::Status;
@@ -60,13 +62,9 @@ pub unsafe fn slice<'a>(data: *const u8, length: usize, name: &str) -> Result<&'
     }
 }
 
-/// The bytes of the file at `path`, and one more than `limit` where there are more: an endless file ends as one that is too long.
+/// The bytes of the regular file at `path`, of which there are at most `limit`.
 pub fn read(path: &str, limit: usize) -> Result<Vec<u8>, Failure> {
-    let failed = |e: std::io::Error| Failure::new(Status::Io, format!("{path}: {e}"));
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(limit as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
+    file::read(Path::new(path), limit as u64).map_err(|e| Failure::new(Status::Io, format!("{path}: {e}")))
 }
 
 fn null(name: &str) -> Failure {

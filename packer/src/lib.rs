@@ -16,6 +16,7 @@ pub mod error;
 pub mod eval;
 pub mod export;
 pub mod forge;
+pub mod input;
 pub mod interrupt;
 pub mod logistic;
 pub mod lora;

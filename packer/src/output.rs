@@ -1,8 +1,8 @@
 //! Outputs that are whole or absent: written beside their place under a temporary name, flushed to disk, then renamed.
-//! Also standard output and bounded reading, so that no pipe, full disk or endless file ends in a panic.
+//! Also standard output, so that no pipe or full disk ends in a panic.
 
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use tempfile::{NamedTempFile, TempDir};
@@ -29,25 +29,6 @@ pub fn print(text: &str) -> Result<(), Error> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::io("standard output", error)),
         _ => Ok(()),
-    }
-}
-
-/// The bytes of the file at `path`, unless there are more than `limit`.
-pub fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(|e| Error::io(path, e))?;
-    file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| Error::io(path, e))?;
-    match bytes.len() as u64 > limit {
-        true => Err(Error::TooLarge { path: path.to_owned(), what: format!("more than {limit} bytes") }),
-        false => Ok(bytes),
-    }
-}
-
-/// Reads the files of `dir` by name.
-pub fn folder(dir: &Path) -> impl Fn(&str) -> Result<Vec<u8>, Error> {
-    move |name| {
-        let path = dir.join(name);
-        fs::read(&path).map_err(|e| Error::io(path, e))
     }
 }
 

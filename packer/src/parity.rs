@@ -8,8 +8,8 @@ use medforge_runtime::tensors::{self, Tensor};
 
 use crate::base::Vit;
 use crate::device::cpu::Cpu;
+use crate::input;
 use crate::lora::peft;
-use crate::output;
 use crate::predict::Predictor;
 
 pub(crate) const FAMILIES: [&str; 3] = ["clip", "dinov2", "vit"];
@@ -50,7 +50,7 @@ fn adapters_that_peft_wrote_compute_what_they_do_there() {
         for adapter in ["lora", "rslora", "patterns", "dora"] {
             let place = folder(family).join(adapter);
             let peft::Adapter { rank, alpha, mut sites, .. } =
-                peft::read(&place, output::folder(&place), &vit.config).unwrap();
+                peft::read(&place, input::folder(&place), &vit.config).unwrap();
             let scale = (alpha / rank as f64) as f32;
             sites.values_mut().for_each(|f| f.b.data.iter_mut().for_each(|b| *b *= scale));
             let predictor = Predictor::changed(&Cpu::<f32>::poisoned(), &vit, &sites, 8);

@@ -11,6 +11,7 @@ pub mod classify;
 #[cfg(feature = "dicom")]
 pub mod dicom;
 pub mod error;
+pub mod file;
 pub mod image;
 pub mod jpeg;
 mod json;

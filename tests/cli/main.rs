@@ -8,6 +8,8 @@ mod dicom;
 mod flow;
 mod forge;
 mod import;
+#[cfg(unix)]
+mod inputs;
 mod merge;
 mod options;
 mod pages;

@@ -1,6 +1,5 @@
 //! `config.json` and the image settings of a Hugging Face folder, in and out.
 
-use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
@@ -9,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::timm;
-use crate::Error;
 use crate::device::Activation;
+use crate::{Error, input};
 
 mod file;
 mod preprocessor;
@@ -120,10 +119,7 @@ pub(super) const MAX_LAYERS: usize = 128;
 
 /// Reads the configuration files of `dir`.
 pub fn read(dir: &Path) -> Result<(VitConfig, Preprocessing), Error> {
-    let read = |name: &str| {
-        let path = dir.join(name);
-        fs::read(&path).map_err(|e| Error::io(path, e))
-    };
+    let read = input::folder(dir);
     let config = read("config.json")?;
     let file = File::parse(dir.join("config.json"), &config)?;
     if timm::wrote(&file) {

@@ -13,7 +13,7 @@ use medforge_runtime::preprocess::{Preprocessing, Resize, Size};
 use medforge_runtime::tensors::Tensor;
 use sha2::{Digest, Sha256};
 
-use crate::{Error, output};
+use crate::{Error, input};
 use config::File;
 
 mod checkpoint;
@@ -54,7 +54,7 @@ impl Vit {
     /// Reads `config.json`, `preprocessor_config.json` (timm's folders have none, and a CLIP saved
     /// by transformers 5 has `processor_config.json` in its place) and `model.safetensors`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let file = output::folder(dir);
+        let file = input::folder(dir);
         Self::assembled(dir, &file, || config::image_settings(dir, &file))
     }
 

@@ -16,7 +16,7 @@ use serde::Serialize;
 use toml::{Table, Value};
 
 use super::Cli;
-use crate::{Error, output};
+use crate::{Error, input};
 
 /// The file that is read if it lies in the working directory and --config names no other.
 const FILE: &str = "packer.toml";
@@ -87,7 +87,7 @@ fn extend(command: &Command, mut arguments: Vec<OsString>) -> Result<(Vec<OsStri
         return Ok((arguments, None));
     }
     let file = File { path: &path, named };
-    let text = String::from_utf8(output::read_file(&path, LIMIT)?).map_err(|_| file.refuse("is not UTF-8"))?;
+    let text = String::from_utf8(input::read(&path, LIMIT)?).map_err(|_| file.refuse("is not UTF-8"))?;
     let table: Table = text.parse().map_err(|e: toml::de::Error| {
         let row = e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count()) + 1;
         file.refuse(format!("row {row}: {}", e.message().lines().next().unwrap_or_default()))

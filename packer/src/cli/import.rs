@@ -9,7 +9,7 @@ use super::input::{check_task, check_text};
 use crate::base::Vit;
 use crate::lora::{Module, ModuleCard, peft};
 use crate::output::OutputDir;
-use crate::{Error, output};
+use crate::{Error, input, output};
 
 /// Make a module of an adapter that PEFT trained and saved together with its head
 #[derive(clap::Args)]
@@ -66,7 +66,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let image_size = args.size.unwrap_or(vit.preprocessing.output_size().height);
     let preprocessing = vit.preprocessing_for(image_size)?;
     let peft::Adapter { rank, alpha, sites, saved } =
-        peft::read(&args.adapter, output::folder(&args.adapter), &vit.config)?;
+        peft::read(&args.adapter, input::folder(&args.adapter), &vit.config)?;
     let Some(saved) = saved else {
         let what = "saves no head: modules_to_save is neither [\"classifier\"] nor [\"head\"]".into();
         return Err(Error::Config { path: args.adapter.join("adapter_config.json"), what });

@@ -7,7 +7,7 @@ use medforge_runtime::bundle::frame::LIMITS;
 
 use crate::export::keys;
 use crate::export::signing::{self, Payload};
-use crate::{Error, output};
+use crate::{Error, input, output};
 
 /// Add a signature to a bundle or a trust file
 #[derive(clap::Args)]
@@ -36,7 +36,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
-    let file = output::read_file(&args.file, LIMITS.bundle as u64)?;
+    let file = input::read(&args.file, LIMITS.bundle as u64)?;
     let payload = Payload::read(&args.file, &file)?;
     if let Some(request) = &args.export_request {
         output::write_file(request, &payload.request())?;
@@ -44,12 +44,12 @@ pub fn run(args: Args) -> Result<(), Error> {
         return output::print(&format!("{request}: {}; sign it with `packer sign` where the key is\n", payload.about));
     }
     let signatures = match (&args.import_signature, &args.key) {
-        (Some(path), _) => output::read_file(path, signing::LONGEST)?,
+        (Some(path), _) => input::read(path, signing::LONGEST)?,
         (None, Some(key)) => payload.sign(&keys::read_secret(key)?)?,
         (None, None) => return Err(Error::Option { name: "--key", what: "is needed to sign".into() }),
     };
     let Some(out) = &args.out else { return Err(Error::Option { name: "--out", what: "is needed".into() }) };
-    let before = (payload.apart() && out.exists()).then(|| output::read_file(out, signing::LONGEST)).transpose()?;
+    let before = (payload.apart() && out.exists()).then(|| input::read(out, signing::LONGEST)).transpose()?;
     let placed = payload.placed(file, signatures, before.as_deref())?;
     output::write_file(out, &placed)?;
     output::print(&format!("{}: signed {}\n", out.display(), payload.about))

@@ -6,7 +6,7 @@ use medforge_runtime::bundle::LONGEST_TRUST;
 
 use super::trusted::moment;
 use crate::export::{keys, signing};
-use crate::{Error, output};
+use crate::{Error, input, output};
 
 /// Check a trust file, or put the next version in its place
 #[derive(clap::Args)]
@@ -34,8 +34,8 @@ pub fn run(args: Args) -> Result<(), Error> {
     let (Some(next), Some(signatures)) = (&args.next, &args.signatures) else {
         return output::print(&format!("{}: trust file, version {}\n", args.file.display(), trust.version()));
     };
-    let bytes = output::read_file(next, LONGEST_TRUST as u64)?;
-    let signatures = output::read_file(signatures, signing::LONGEST)?;
+    let bytes = input::read(next, LONGEST_TRUST as u64)?;
+    let signatures = input::read(signatures, signing::LONGEST)?;
     let successor = trust.successor(&bytes, &signatures, moment(args.now.as_deref())?);
     let successor = successor.map_err(|source| Error::TrustFile { path: next.clone(), source })?;
     output::write_file(&args.file, &bytes)?;

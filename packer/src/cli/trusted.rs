@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use medforge_runtime::bundle::{Bytes, Moment, State, Trust, VerifiedBundle, verify, verify_newer};
 
 use crate::export::keys;
-use crate::{Error, output};
+use crate::{Error, input, output};
 
 #[derive(clap::Args)]
 pub struct TrustArgs {
@@ -63,7 +63,7 @@ impl TrustArgs {
         // Only a file that is not there means a device that has accepted nothing; one that cannot be read does not.
         match std::fs::symlink_metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Some(State::default())),
-            _ => Ok(Some(State::from_bytes(&output::read_file(path, LONGEST_STATE)?)?)),
+            _ => Ok(Some(State::from_bytes(&input::read(path, LONGEST_STATE)?)?)),
         }
     }
 }

@@ -1,13 +1,12 @@
 //! `packer verify`: whether a bundle is whole, signed by enough trusted keys, and runs here as its maker says. Exit code 0 if so, 3 if it
 //! is refused, 1 if it could not be looked at.
 
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use medforge_runtime::bundle::{Trust, VerifiedBundle, sha256_hex};
 use medforge_runtime::classify::{Classifier, Options, Precision};
-use medforge_runtime::{Class, Error as RuntimeError};
+use medforge_runtime::{Class, Error as RuntimeError, file};
 use serde_json::{Value, json};
 
 use super::trusted::TrustArgs;
@@ -164,7 +163,7 @@ fn explanation(error: &Error, class: Class, bundle: &Path) -> String {
 }
 
 fn part(path: &Path, from: usize, length: usize) -> std::io::Result<Vec<u8>> {
-    let mut file = File::open(path)?;
+    let mut file = file::open(path)?;
     file.seek(SeekFrom::Start(from as u64))?;
     let mut bytes = Vec::new();
     file.take(length as u64).read_to_end(&mut bytes)?;

@@ -4,7 +4,6 @@
 //! settings, another base or other data, a damaged one.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use medforge_runtime::tensors::{self, Tensor};
@@ -13,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use super::privacy::Release;
-use crate::{Error, output};
+use crate::{Error, input, output};
 
 /// A condensation after some iteration.
 pub struct Checkpoint {
@@ -102,7 +101,7 @@ impl Checkpoint {
 
     /// Reads a checkpoint that was made with the same settings, base, module and data.
     pub fn open(path: &Path, settings: &Settings, fingerprint: &str) -> Result<Self, Error> {
-        let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+        let bytes = input::read(path, input::MAX_WEIGHTS)?;
         let refuse = |what: &str| Error::Checkpoint { what: format!("{}: {what}", path.display()) };
         let mut found = tensors::read(&bytes, &path.display().to_string())?;
         let metadata = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, m)| m.metadata().clone());

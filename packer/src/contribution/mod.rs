@@ -17,7 +17,7 @@ use medforge_runtime::{Class, Error as RuntimeError};
 use crate::base::Identity;
 use crate::data::{Condensed, Start};
 use crate::lora::Module;
-use crate::{Error, output};
+use crate::{Error, input, output};
 
 mod check;
 mod manifest;
@@ -58,9 +58,9 @@ pub struct Contribution {
 
 /// Reads what [`build`] takes: a module's folder, a condensed set's and the card.
 pub fn read_parts(base: &Identity, module: &Path, condensed: &Path, card: &Path) -> Result<Parts, Error> {
-    let module = Module::read(module, output::folder(module), base)?;
+    let module = Module::read(module, input::folder(module), base)?;
     let condensed = Condensed::open(condensed)?;
-    let bytes = output::read_file(card, MAX_CARD as u64)?;
+    let bytes = input::read(card, MAX_CARD as u64)?;
     check_card(card, &bytes)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
     Ok(Parts { module, condensed, card: text, grams: None })

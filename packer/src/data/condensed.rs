@@ -11,7 +11,7 @@ use medforge_runtime::preprocess::Preprocessing;
 use medforge_runtime::tensors::{self, Dtype, Tensor};
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, output};
+use crate::{Error, input};
 
 /// Synthetic images that stand in for a contributor's own.
 #[derive(Clone, Debug)]
@@ -141,7 +141,7 @@ impl Condensed {
 
     /// Reads a set's folder.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        Self::read(dir, |name| output::read_file(&dir.join(name), MAX_TENSORS))
+        Self::read(dir, |name| input::read(&dir.join(name), MAX_TENSORS))
     }
 
     /// The same of a set whose files are given by name; messages name them as files of `place`.

@@ -16,9 +16,6 @@ use super::picture::{Picture, decode, note_lines, size};
 use super::progress::Progress;
 use crate::{Error, interrupt};
 
-/// The largest image file that is read, in bytes.
-pub(crate) const MAX_FILE: u64 = 1 << 28;
-
 /// Mean and population standard deviation of R, G, B of one original image, in 0..1: what the colour-only floor sees.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Colour {

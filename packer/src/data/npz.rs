@@ -16,7 +16,7 @@ use zip::result::ZipError;
 
 use super::dataset::{Entry, Listing};
 use super::part::Part;
-use crate::{Error, interrupt};
+use crate::{Error, input, interrupt};
 
 /// The parts of a file.
 const PARTS: [(&str, Part); 3] = [("train", Part::Train), ("val", Part::Validation), ("test", Part::Test)];
@@ -125,7 +125,7 @@ struct Shape {
 
 impl Archive {
     fn open(file: &Path) -> Result<Self, Error> {
-        let opened = File::open(file).map_err(|e| Error::io(file, e))?;
+        let opened = input::open(file)?;
         let zip = ZipArchive::new(BufReader::new(opened)).map_err(|e| {
             let what = format!("is not a whole .npz ({e}); fetch it again, or give a folder");
             Error::DataFolder { path: file.to_owned(), what }

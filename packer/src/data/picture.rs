@@ -10,8 +10,7 @@ use std::path::Path;
 use medforge_runtime::dicom::{self, Header, is_part_10};
 use medforge_runtime::image::{self, RgbImage8};
 
-use super::images::MAX_FILE;
-use crate::{Error, output};
+use crate::{Error, input};
 
 /// How the names of files end that are read as images.
 pub(super) const ENDINGS: [&str; 11] =
@@ -32,7 +31,7 @@ pub struct Picture {
 /// # Errors
 /// [`Error::Io`], [`Error::TooLarge`], and what the module's head says is refused.
 pub fn decode(path: &Path) -> Result<Picture, Error> {
-    let bytes = output::read_file(path, MAX_FILE)?;
+    let bytes = input::read(path, input::MAX_IMAGE)?;
     let name = path.display().to_string();
     if is_named(path, &PLAIN) || !is_part_10(&bytes) {
         return Ok(Picture { image: image::decode(&bytes, &name)?, notes: Vec::new() });
@@ -67,7 +66,7 @@ pub(super) fn note_lines<'a>(noted: impl Iterator<Item = (&'a Path, &'a [String]
 /// # Errors
 /// As [`decode`], where the file's header says already that it is refused.
 pub(super) fn size(path: &Path) -> Result<Option<(u32, u32)>, Error> {
-    let bytes = output::read_file(path, MAX_FILE)?;
+    let bytes = input::read(path, input::MAX_IMAGE)?;
     let name = path.display().to_string();
     if is_named(path, &PLAIN) || !is_part_10(&bytes) {
         return Ok(Some(image::size(&bytes, &name)?));
@@ -80,7 +79,7 @@ pub(super) fn size(path: &Path) -> Result<Option<(u32, u32)>, Error> {
 pub(super) fn begins_as_dicom(path: &Path) -> bool {
     let mut start = Vec::new();
     let read = |file: File| file.take(132).read_to_end(&mut start).is_ok();
-    path.is_file() && File::open(path).is_ok_and(read) && is_part_10(&start)
+    input::open(path).is_ok_and(read) && is_part_10(&start)
 }
 
 /// The header of a DICOM file; none of another.
@@ -88,7 +87,7 @@ pub(super) fn header(path: &Path) -> Result<Option<Header>, Error> {
     if is_named(path, &PLAIN) {
         return Ok(None);
     }
-    let mut file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let mut file = input::open(path)?;
     let mut start = Vec::new();
     file.by_ref().take(8192).read_to_end(&mut start).map_err(|e| Error::io(path, e))?;
     if !is_part_10(&start) && !is_named(path, &["dcm", "dicom"]) {

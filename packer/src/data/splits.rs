@@ -8,7 +8,6 @@
 //! that is not UTF-8 or holds control characters.
 
 use std::collections::HashMap;
-use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use super::attributes::Attributes;
@@ -16,7 +15,7 @@ use super::columns::{Columns, FIELDS, Places};
 use super::dataset::{Entry, Listing};
 use super::part::Part;
 use super::{dicom, divide};
-use crate::Error;
+use crate::{Error, input};
 
 /// The largest list that is read, in bytes.
 const MAX_FILE: u64 = 1 << 28;
@@ -33,12 +32,7 @@ pub(super) fn file_of(root: &Path) -> Option<PathBuf> {
 
 /// The rows of `file`, with every path checked to be a file inside `root`, and what else is known of them.
 pub(super) fn read(root: &Path, file: &Path, columns: &Columns) -> Result<Listing, Error> {
-    let size = fs::metadata(file).map_err(|e| Error::io(file, e))?.len();
-    if size > MAX_FILE {
-        let what = format!("{size} bytes is too large for a list of images; the limit is {MAX_FILE}");
-        return Err(Error::TooLarge { path: file.to_owned(), what });
-    }
-    let bytes = fs::read(file).map_err(|e| Error::io(file, e))?;
+    let bytes = input::read(file, MAX_FILE)?;
     let in_header = |what: String| Error::SplitsRow { file: file.to_owned(), row: 1, what };
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(in_header("the list is in UTF-16; save it as CSV in UTF-8".into()));

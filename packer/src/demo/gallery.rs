@@ -1,11 +1,9 @@
 //! Which held-out pictures are shown: of each hospital the first of each class, and the one whose truth seemed least likely.
 
-use std::fs;
-
 use super::pack::Classified;
 use super::study::Study;
-use crate::Error;
 use crate::report::{Gallery, Picture, Prediction};
+use crate::{Error, input};
 
 /// A hospital's pictures. Each one's source is its path in the demonstration's folder.
 pub fn choose(study: &Study, classified: &Classified) -> Result<Gallery, Error> {
@@ -23,7 +21,7 @@ pub fn choose(study: &Study, classified: &Classified) -> Result<Gallery, Error> 
 fn picture(study: &Study, classified: &Classified, row: usize) -> Result<Picture, Error> {
     let item = &study.data.items[classified.indices[row]];
     let path = study.data.root.join(&item.path);
-    let png = fs::read(&path).map_err(|e| Error::io(&path, e))?;
+    let png = input::read(&path, input::MAX_IMAGE)?;
     let (_, class, probability) = classified.results[row].top();
     let (truth, number) = (study.data.classes[item.label].clone(), item.path.file_stem().unwrap_or_default());
     Ok(Picture {

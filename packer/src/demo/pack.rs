@@ -1,6 +1,5 @@
 //! The bundle of all modules: signed with a key that is never written, verified, tampered with, and used by the runtime.
 
-use std::fs;
 use std::time::{Duration, Instant};
 
 use medforge_runtime::bundle::{Trust, verify};
@@ -12,7 +11,7 @@ use super::study::Study;
 use crate::base::Vit;
 use crate::eval::Results;
 use crate::export::{Options, build_bundle, keys};
-use crate::{Error, interrupt};
+use crate::{Error, input, interrupt};
 
 /// How far the runtime's probabilities may be from packer's.
 pub const TOLERANCE: f64 = 1e-4;
@@ -78,7 +77,7 @@ impl Packed {
         let one = |&index: &usize| {
             interrupt::check()?;
             let path = path(index);
-            let bytes = fs::read(&path).map_err(|e| Error::io(&path, e))?;
+            let bytes = input::read(&path, input::MAX_IMAGE)?;
             let picture = image::decode(&bytes, &path.display().to_string())?;
             Ok(self.classifier.classify(picture.view(), Some(task))?)
         };

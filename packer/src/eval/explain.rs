@@ -9,12 +9,12 @@ use medforge_runtime::bundle::sha256_hex;
 use serde::Serialize;
 
 use super::{Bench, Results};
-use crate::data::{Dataset, MAX_FILE};
+use crate::data::Dataset;
 use crate::device::Device;
 use crate::lora::Module;
 use crate::predict::argmax;
 use crate::saliency::{self, overlay};
-use crate::{Error, output};
+use crate::{Error, input};
 
 /// One image, its prediction, and where in it that comes from. Serialises as what `packer eval --json` lists.
 #[derive(Clone, Debug, Serialize)]
@@ -84,7 +84,8 @@ fn name(data: &Dataset, path: &Path) -> Result<String, Error> {
     if data.root.is_file() {
         return Ok(file_part(&path.display().to_string()));
     }
-    let bytes = output::read_file(&data.root.join(path), MAX_FILE)?;
+    let path = data.root.join(path);
+    let bytes = input::read(&path, input::MAX_IMAGE)?;
     Ok(sha256_hex(&bytes)[..16].to_owned())
 }
 

@@ -11,7 +11,7 @@ use medforge_runtime::bundle::manifest::{Code, Manifest};
 use medforge_runtime::bundle::{Trust, assemble, verify};
 use serde::Deserialize;
 
-use crate::{Error, output};
+use crate::{Error, input};
 
 /// One row of the table.
 #[derive(Deserialize)]
@@ -32,7 +32,7 @@ pub fn coded(bytes: Vec<u8>, table: &Path, keys: &[SigningKey]) -> Result<Vec<u8
     let trust = Trust::new(keys.iter().map(SigningKey::verifying_key).collect(), keys.len())?;
     let bundle = verify(bytes, &trust)?;
     let mut codes = BTreeMap::new();
-    let text = output::read_file(table, LONGEST)?;
+    let text = input::read(table, LONGEST)?;
     for (index, row) in csv::Reader::from_reader(&text[..]).deserialize().enumerate() {
         let Row { task, class, scheme, value, meaning } =
             row.map_err(|error| refuse(format!("row {}: {error}", index + 2)))?;

@@ -13,7 +13,7 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, KeypairBytes};
 use medforge_runtime::bundle::{LONGEST_TRUST, Trust};
 
-use crate::{Error, output};
+use crate::{Error, input};
 
 /// A key pair as text.
 pub struct Pem {
@@ -59,7 +59,7 @@ pub fn read_secret(path: &Path) -> Result<SigningKey, Error> {
 
 /// Reads whom to trust: a trust file, or public keys in PEM.
 pub fn read_trust(path: &Path) -> Result<Trust, Error> {
-    let bytes = output::read_file(path, LONGEST_TRUST as u64)?;
+    let bytes = input::read(path, LONGEST_TRUST as u64)?;
     Trust::read(&bytes).map_err(|source| Error::TrustFile { path: path.to_owned(), source })
 }
 
@@ -107,7 +107,7 @@ fn public_pem(key: &SigningKey) -> String {
 /// A key file is a few lines.
 pub(super) fn read_text(path: &Path) -> Result<String, Error> {
     let refuse = |_| Error::Key { path: path.to_owned(), what: "is not text in PEM form".into() };
-    String::from_utf8(output::read_file(path, 1 << 20)?).map_err(refuse)
+    String::from_utf8(input::read(path, 1 << 20)?).map_err(refuse)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use medforge_runtime::bundle::{Description, Role};
 use serde::{Deserialize, Serialize};
 
 use crate::base::FILES;
-use crate::{Error, output};
+use crate::{Error, input};
 
 /// The signed description of a forge.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ pub fn read_contributors(path: &Path) -> Result<BTreeMap<String, VerifyingKey>, 
         key: String,
     }
     let refuse = |what: String| Error::Contributors { path: path.to_owned(), what };
-    let text = String::from_utf8(output::read_file(path, 1 << 20)?).map_err(|_| refuse("is not UTF-8 text".into()))?;
+    let text = String::from_utf8(input::read(path, 1 << 20)?).map_err(|_| refuse("is not UTF-8 text".into()))?;
     let file: File = toml::from_str(&text).map_err(|e| {
         let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         refuse(format!("line {line}: {}", e.message().replace('\n', " ")))
@@ -97,7 +97,7 @@ pub fn read_contributors(path: &Path) -> Result<BTreeMap<String, VerifyingKey>, 
             false if key.len() == 64 && hex::decode(&key).is_ok() => None,
             false => {
                 let file = path.parent().unwrap_or(Path::new("")).join(&key);
-                Some(String::from_utf8_lossy(&output::read_file(&file, 1 << 20)?).into_owned())
+                Some(String::from_utf8_lossy(&input::read(&file, 1 << 20)?).into_owned())
             }
         };
         let key = match pem {

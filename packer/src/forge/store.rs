@@ -6,9 +6,10 @@
 //! Refused: other addresses, and things larger than the caller expects.
 
 use std::collections::BTreeSet;
-use std::path::Path as FilePath;
+use std::path::{Path as FilePath, PathBuf};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use medforge_runtime::file;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode};
@@ -20,6 +21,8 @@ use crate::Error;
 /// An open store.
 pub struct Store {
     place: String,
+    /// Where it lies, if not in a bucket.
+    folder: Option<PathBuf>,
     store: Box<dyn ObjectStore>,
     root: Path,
     runtime: Runtime,
@@ -32,8 +35,8 @@ impl Store {
     /// Opens `place`; a folder that is not there is made if `make`.
     pub fn open(place: &str, make: bool) -> Result<Self, Error> {
         let refuse = |what: String| Error::ForgeStore { place: place.to_owned(), what };
-        let (store, root) = match place.contains("://") {
-            true => bucket(place)?,
+        let (folder, (store, root)) = match place.contains("://") {
+            true => (None, bucket(place)?),
             false => {
                 if make {
                     std::fs::create_dir_all(place).map_err(|e| Error::io(place, e))?;
@@ -41,11 +44,12 @@ impl Store {
                     return Err(Error::NoForge { place: place.to_owned() });
                 }
                 let folder = LocalFileSystem::new_with_prefix(place).map_err(|e| refuse(words(&e)))?;
-                (Box::new(folder.with_fsync(true)) as Box<dyn ObjectStore>, Path::default())
+                let store = Box::new(folder.with_fsync(true)) as Box<dyn ObjectStore>;
+                (Some(PathBuf::from(place)), (store, Path::default()))
             }
         };
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|e| refuse(e.to_string()))?;
-        Ok(Store { place: place.to_owned(), store, root, runtime })
+        Ok(Store { place: place.to_owned(), folder, store, root, runtime })
     }
 
     /// The address that it was opened by.
@@ -94,6 +98,13 @@ impl Store {
 
     async fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let path = self.path(name)?;
+        // What is no regular file in a folder was not put there by a forge, and may never end.
+        if let Some(folder) = &self.folder
+            && let Err(error) = file::check(&folder.join(path.as_ref()))
+            && error.kind() == std::io::ErrorKind::InvalidInput
+        {
+            return Ok(None);
+        }
         let found = match self.store.get(&path).await {
             Ok(found) => found,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::base::{Family, Identity, PROJECTION, Vit, VitConfig};
-use crate::{Error, output};
+use crate::{Error, input};
 
 pub mod dora;
 mod familiar;
@@ -173,7 +173,7 @@ impl Module {
             let what = "is a merged model and no module; `packer eval --task` and `packer bundle` take it".into();
             return Err(Error::Config { path: dir.to_owned(), what });
         }
-        Self::read(dir, output::folder(dir), &base.identity())
+        Self::read(dir, input::folder(dir), &base.identity())
     }
 
     /// The same of a module whose files are given by name; messages name them as files of `place`.

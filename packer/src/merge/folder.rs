@@ -16,7 +16,7 @@ use super::model::{Composition, Model};
 use super::{Merged, Options};
 use crate::base::{Family, Vit};
 use crate::lora::{Factors, Head, Module, ModuleCard, is_task_name, peft};
-use crate::{Error, output};
+use crate::{Error, input, output};
 
 /// The record's file, by which the folder is known.
 pub const RECORD: &str = "merge.json";
@@ -144,7 +144,7 @@ impl MergedModel {
         if !base.identity().prepares(record.image_size, &record.preprocessing)? {
             return Err(Error::OtherPreprocessing { path: dir.to_owned() });
         }
-        let file = output::folder(dir);
+        let file = input::folder(dir);
         let peft::Adapter { rank, alpha, sites, .. } = peft::read(dir, &file, &base.config)?;
         let mut heads = BTreeMap::new();
         for member in &record.members {
@@ -243,7 +243,7 @@ impl MergedModel {
 }
 
 fn read_record(path: &Path) -> Result<Record, Error> {
-    let bytes = output::read_file(path, RECORD_BYTES)?;
+    let bytes = input::read(path, RECORD_BYTES)?;
     let refuse = |what: String| Error::Config { path: path.to_owned(), what };
     let record: Record =
         serde_json::from_slice(&bytes).map_err(|e| refuse(format!("is not the record of a merge: {e}")))?;

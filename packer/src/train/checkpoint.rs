@@ -3,14 +3,13 @@
 //! Refused: a checkpoint of other settings, another base or other data, a damaged one.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use medforge_runtime::tensors;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, output};
+use crate::{Error, input, output};
 
 use super::parameters::Host;
 use super::{Epoch, Settings, Validation};
@@ -82,7 +81,8 @@ impl Checkpoint {
 
     /// Reads a checkpoint that was made with the same settings, base and data.
     pub fn open(path: &Path, settings: &Settings, fingerprint: &str) -> Result<Self, Error> {
-        let bytes = fs::read(path).map_err(|e| Error::io(path, e))?;
+        // Weights, the best ones, and two moments of each.
+        let bytes = input::read(path, 4 * input::MAX_WEIGHTS)?;
         let refuse = |what: &str| Error::Checkpoint { what: format!("{}: {what}", path.display()) };
         let found = tensors::read(&bytes, &path.display().to_string())?;
         let metadata = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, m)| m.metadata().clone());

@@ -14,7 +14,7 @@ use memmap2::MmapMut;
 use sha2::{Digest, Sha256};
 
 use super::frame::LIMITS;
-use crate::memory;
+use crate::{file, memory};
 
 /// The bytes of a bundle.
 pub struct Bytes {
@@ -30,16 +30,16 @@ enum Data {
 }
 
 impl Bytes {
-    /// Reads the file at `path`; at most one byte more than a bundle may have, so that an endless file ends as one that is too large.
+    /// Reads the regular file at `path`. Of one with more bytes than a bundle may have none is read: they count, and are zeros.
     ///
     /// # Errors
-    /// What the system says.
+    /// What the system says, and as [`file::open`].
     pub fn read(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        let (mut map, room) = match room(&file)? {
-            Some(room) => room,
-            None => return endless(file),
-        };
+        let mut file = file::open(path)?;
+        let (mut map, room) = room(&file)?;
+        if room > LIMITS.bundle + 1 {
+            return Ok(too_many(map, room));
+        }
         let mut length = 0;
         while length < room {
             match file.read(&mut map[length..room])? {
@@ -55,11 +55,11 @@ impl Bytes {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_on_two_threads(path: &Path) -> io::Result<Self> {
-        let mut file = File::open(path)?;
-        let (mut map, room) = match room(&file)? {
-            Some(room) => room,
-            None => return endless(file),
-        };
+        let mut file = file::open(path)?;
+        let (mut map, room) = room(&file)?;
+        if room > LIMITS.bundle + 1 {
+            return Ok(too_many(map, room));
+        }
         let mut digests = Digests::default();
         let length = std::thread::scope(|scope| {
             let (send, receive) = mpsc::channel();
@@ -119,20 +119,16 @@ impl std::fmt::Debug for Bytes {
 const CHUNK: usize = 1 << 20;
 
 /// A buffer for a file of known length, and how much of it to fill: one byte more than the file has (as far as a bundle may go), so that a
-/// file that grows meanwhile is found out by its frame. None for what has no length.
-fn room(file: &File) -> io::Result<Option<(MmapMut, usize)>> {
+/// file that grows meanwhile is found out by its frame.
+fn room(file: &File) -> io::Result<(MmapMut, usize)> {
     let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Ok(None);
-    }
-    let room = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(LIMITS.bundle) + 1;
-    Ok(Some((memory::zeros(room)?, room)))
+    let room = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(LIMITS.bundle + 1) + 1;
+    Ok((memory::zeros(room)?, room))
 }
 
-fn endless(file: File) -> io::Result<Bytes> {
-    let mut bytes = Vec::new();
-    file.take(LIMITS.bundle as u64 + 1).read_to_end(&mut bytes)?;
-    Ok(bytes.into())
+/// More bytes than a bundle may have: their number alone has it refused, so none is read.
+fn too_many(map: MmapMut, room: usize) -> Bytes {
+    Bytes { data: Data::Mapped(map, room), digests: BTreeMap::new() }
 }
 
 /// Follows an archive's local headers as its bytes come in, and takes the digest of what each is the header of.

@@ -14,7 +14,7 @@ use super::forward::matrix;
 use crate::device::Device;
 use crate::device::cpu::Cpu;
 use crate::tape::{Tape, Tensor as Matrix, Var};
-use crate::{Error, interrupt, output};
+use crate::{Error, input, interrupt};
 
 mod tokens;
 
@@ -34,7 +34,7 @@ pub struct TextTower {
 impl TextTower {
     /// Reads `config.json`, `model.safetensors` and the tokenizer (`tokenizer.json`, or `vocab.json` and `merges.txt`) of `dir`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let file = output::folder(dir);
+        let file = input::folder(dir);
         let config = text_config(dir, &file("config.json")?)?;
         let tokens = Tokens::open(dir, &config)?;
         let path = dir.join("model.safetensors");

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokenizers::{Tokenizer, TruncationParams};
 
 use super::TextConfig;
-use crate::{Error, output};
+use crate::{Error, input};
 
 /// What begins and ends every text of a CLIP.
 const START: &str = "<|startoftext|>";
@@ -24,7 +24,7 @@ pub struct Tokens {
 impl Tokens {
     /// Reads `tokenizer.json` of `dir`, or `vocab.json` and `merges.txt`, from which CLIP's tokenizer is made.
     pub fn open(dir: &Path, config: &TextConfig) -> Result<Self, Error> {
-        let file = output::folder(dir);
+        let file = input::folder(dir);
         let whole = dir.join("tokenizer.json");
         let (path, bytes) = if whole.exists() {
             (whole, file("tokenizer.json")?)

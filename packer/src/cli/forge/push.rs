@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use medforge_runtime::bundle::frame::LIMITS;
 
 use super::At;
-use crate::{Error, output};
+use crate::{Error, input, output};
 
 /// Verify a contribution and put it into a forge, to be merged next
 #[derive(clap::Args)]
@@ -21,7 +21,7 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<(), Error> {
     let forge = args.at.open()?;
-    let bytes = output::read_file(&args.contribution, LIMITS.bundle as u64)?;
+    let bytes = input::read(&args.contribution, LIMITS.bundle as u64)?;
     let (number, contribution) = forge.push(&args.contribution, bytes)?;
     let manifest = contribution.manifest();
     let mut text = format!("push {number}: {}, number {}, {}\n", manifest.name, manifest.counter, contribution.id());

@@ -7,7 +7,7 @@ use medforge_runtime::bundle::{Unverified, manifest_bytes};
 use serde::Deserialize;
 
 use crate::contribution;
-use crate::{Error, output};
+use crate::{Error, input};
 
 mod bundle;
 mod contributed;
@@ -34,7 +34,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
-    let bytes = output::read_file(&args.file, LIMITS.bundle as u64)?;
+    let bytes = input::read(&args.file, LIMITS.bundle as u64)?;
     if bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
         args.no_pictures("a key")?;
         return key::show(&args, &bytes);

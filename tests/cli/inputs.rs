@@ -1,0 +1,121 @@
+//! What is read is a regular file of a size: pipes and devices never end, folders are no files, and what is larger than any such
+//! file is not taken into memory.
+
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+/// Each file that commands read, with a command that reads it.
+fn reads() -> Vec<(&'static str, String)> {
+    let train = format!("{TRAIN} --out no");
+    let bundle = "bundle --base base --module m --key k.key --out no".to_owned();
+    let verify = "verify b.medforge --trust k.pub".to_owned();
+    let mut reads: Vec<(&str, String)> = vec![
+        ("packer.toml", "devices".into()),
+        ("options.toml", "devices --config options.toml".into()),
+        ("base/config.json", train.clone()),
+        ("base/preprocessor_config.json", train.clone()),
+        ("base/model.safetensors", train.clone()),
+        ("data/splits.csv", train.clone()),
+        ("images.npz", "train --base base --data images.npz --task t --out no".into()),
+        ("m/adapter_config.json", bundle.clone()),
+        ("m/adapter_model.safetensors", bundle.clone()),
+        ("m/head.safetensors", bundle.clone()),
+        ("m/module.json", bundle.clone()),
+        ("codes.csv", format!("{bundle} --codes codes.csv")),
+        ("k.key", bundle),
+        ("k.key", "sign b.medforge --key k.key --out no".into()),
+        ("b.medforge", "sign b.medforge --key k.key --out no".into()),
+        ("signature", "sign b.medforge --import-signature signature --out no".into()),
+        ("b.medforge", verify.clone()),
+        ("b.medforge", "inspect b.medforge".into()),
+        ("k.pub", verify.clone()),
+        ("state.json", format!("{verify} --state state.json")),
+        ("k.pub", "trust k.pub".into()),
+        ("ec.key", "export-oms b.medforge --trust k.pub --ec-key ec.key --out no".into()),
+        ("contributors.toml", "forge init F --base base --trust contributors.toml --key k.key".into()),
+        ("F/forge.zip", "forge log F".into()),
+        ("c.zip", "forge push G c.zip".into()),
+    ];
+    reads.push(("no.checkpoint", format!("{train} --resume")));
+    reads
+}
+
+/// Puts something in the place of a file; what it is called.
+type Putting = fn(&Path);
+
+const PUT: [(&str, Putting); 4] = [
+    ("a pipe", |path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success())),
+    ("a link to a device", |path| symlink("/dev/zero", path).unwrap()),
+    ("a folder", |path| std::fs::create_dir(path).unwrap()),
+    ("a file without end", |path| std::fs::File::create(path).unwrap().set_len(1 << 40).unwrap()),
+];
+
+/// Standard error and exit code of a command that must end soon.
+fn ended(dir: &Path, arguments: &str) -> (String, Option<i32>) {
+    let mut child = packer(dir, arguments);
+    let pipe = std::process::Stdio::piped;
+    let mut child = child.stdout(pipe()).stderr(pipe()).spawn().unwrap();
+    let start = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if start.elapsed() > Duration::from_secs(20) {
+            child.kill().unwrap();
+            panic!("packer {arguments} goes on and on");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let output = child.wait_with_output().unwrap();
+    (said(&output), output.status.code())
+}
+
+#[test]
+fn what_is_read_is_a_regular_file_of_a_size() {
+    let dir = with_bundle();
+    let at = dir.path();
+    let image = some_picture(at);
+    let mut all = reads();
+    all.push((image.as_str(), format!("{TRAIN} --out no")));
+    all.push((image.as_str(), format!("classify b.medforge --trust k.pub {image}")));
+    std::fs::create_dir(at.join("F")).unwrap();
+    std::fs::write(at.join("contributors.toml"), "[[contributor]]\nname = \"a\"\nkey = \"k.pub\"\n").unwrap();
+    good(at, "forge init G --base base --trust contributors.toml --key k.key");
+    for (file, arguments) in all {
+        let (path, aside) = (at.join(file), at.join("aside"));
+        let there = path.exists();
+        if there {
+            std::fs::rename(&path, &aside).unwrap();
+        }
+        for (kind, put) in PUT {
+            put(&path);
+            let (said, code) = ended(at, &arguments);
+            let name = Path::new(file).file_name().unwrap().to_str().unwrap();
+            assert!(matches!(code, Some(1..=3)), "{file}, {kind}: packer {arguments}: {code:?} {said}");
+            assert!(said.contains(name), "{file}, {kind}: packer {arguments}: {said}");
+            assert_eq!(said.trim_end().lines().count(), 1, "{file}, {kind}: {said}");
+            match path.is_dir() {
+                true => std::fs::remove_dir(&path).unwrap(),
+                false => std::fs::remove_file(&path).unwrap(),
+            }
+        }
+        if there {
+            std::fs::rename(&aside, &path).unwrap();
+        }
+        assert!(!at.join("no").exists(), "packer {arguments}");
+    }
+    good(at, "verify b.medforge --trust k.pub");
+}
+
+#[test]
+fn a_link_to_a_file_is_read_and_so_is_standard_input_from_one() {
+    let dir = with_bundle();
+    let at = dir.path();
+    symlink("b.medforge", at.join("link.medforge")).unwrap();
+    good(at, "verify link.medforge --trust k.pub");
+    let verify =
+        |input: std::process::Stdio| packer(at, "verify /dev/stdin --trust k.pub").stdin(input).output().unwrap();
+    let output = verify(std::fs::File::open(at.join("b.medforge")).unwrap().into());
+    assert!(output.status.success(), "{}", said(&output));
+    let output = verify(std::process::Stdio::piped());
+    assert!(said(&output).contains("/dev/stdin: it is a pipe"), "{}", said(&output));
+}
