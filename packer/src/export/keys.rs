@@ -12,6 +12,8 @@ use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, KeypairBytes};
 use medforge_runtime::bundle::{LONGEST_TRUST, Trust};
+use pkcs8::pkcs5::pbes2::Kdf;
+use pkcs8::{EncryptedPrivateKeyInfoRef, SecretDocument};
 
 use crate::{Error, input};
 
@@ -49,12 +51,41 @@ pub fn read_secret(path: &Path) -> Result<SigningKey, Error> {
     let text = read_text(path)?;
     let refuse = |what: &str| Error::Key { path: path.to_owned(), what: what.into() };
     if text.contains("BEGIN ENCRYPTED PRIVATE KEY") {
+        check_cost(&text).map_err(refuse)?;
         let passphrase = passphrase(&format!("Pass phrase of {}: ", path.display()), false)?;
         return SigningKey::from_pkcs8_encrypted_pem(&text, passphrase)
             .map_err(|_| refuse("is not opened by this pass phrase"));
     }
     SigningKey::from_pkcs8_pem(&text)
         .map_err(|_| refuse("is no Ed25519 secret key in PKCS#8 PEM; `packer keygen` makes one (NAME.key)"))
+}
+
+/// The most memory, and the most bytes gone over, for a key by scrypt; openssl makes keys of 16 MiB.
+const MOST_SCRYPT: u64 = 256 << 20;
+/// The most rounds of PBKDF2; openssl makes keys of 2,048.
+const MOST_ROUNDS: u32 = 10_000_000;
+
+/// Refuses an encrypted key that would take memory or time without measure, before a pass phrase is asked for.
+fn check_cost(pem: &str) -> Result<(), &'static str> {
+    let damaged = "is no encrypted secret key in PKCS#8 PEM; `packer keygen --encrypt` makes one";
+    let (_, document) = SecretDocument::from_pem(pem).map_err(|_| damaged)?;
+    let key = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| damaged)?;
+    let sound = match key.encryption_algorithm.pbes2().map(|scheme| &scheme.kdf) {
+        Some(Kdf::Scrypt(cost)) => {
+            let memory = cost.cost_parameter.checked_mul(128 * u64::from(cost.block_size));
+            memory.is_some_and(|memory| memory <= MOST_SCRYPT) && cost.parallelization <= 4
+        }
+        Some(Kdf::Pbkdf2(cost)) => cost.iteration_count <= MOST_ROUNDS,
+        _ => {
+            return Err(
+                "is encrypted in another way than by scrypt or PBKDF2; encrypt it again, with `openssl pkcs8 -topk8`",
+            );
+        }
+    };
+    match sound {
+        true => Ok(()),
+        false => Err("asks for more than 256 MiB or 10,000,000 rounds to be opened; encrypt the key again with fewer"),
+    }
 }
 
 /// Reads whom to trust: a trust file, or public keys in PEM.
@@ -138,5 +169,28 @@ mod tests {
         let opened = SigningKey::from_pkcs8_encrypted_pem(&pem.secret, "correct horse").unwrap();
         assert_eq!(opened.to_bytes(), key.to_bytes());
         assert!(SigningKey::from_pkcs8_encrypted_pem(&pem.secret, "battery staple").is_err());
+    }
+
+    /// `keys.sh` beside this file made them with openssl; what is beyond them is changed in their bytes.
+    #[test]
+    fn keys_that_cost_without_measure_are_refused_before_the_work() {
+        for pem in [include_str!("keys/scrypt.pem"), include_str!("keys/pbkdf2.pem"), include_str!("keys/million.pem")]
+        {
+            assert_eq!(check_cost(pem), Ok(()));
+        }
+        for pem in [
+            include_str!("keys/scrypt_512_mib.pem"),
+            include_str!("keys/scrypt_p.pem"),
+            include_str!("keys/rounds.pem"),
+        ] {
+            let start = std::time::Instant::now();
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("k.key");
+            fs::write(&path, pem).unwrap();
+            let error = read_secret(&path).unwrap_err().to_string();
+            assert!(error.contains("asks for more than 256 MiB or 10,000,000 rounds"), "{error}");
+            assert!(start.elapsed().as_secs() < 1);
+        }
+        assert!(check_cost("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n").is_err());
     }
 }
