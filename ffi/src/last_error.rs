@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::ffi::{CString, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use medforge_runtime::words::sentence;
+
 use crate::log::{Level, log};
 use crate::status::Status;
 
@@ -37,8 +39,9 @@ pub fn guard(call: impl FnOnce() -> Result<(), Failure>) -> Status {
         Ok(Err(failure)) => failure,
         Err(_) => Failure::new(Status::Panic, "a fault in the MedForge library; please report it"),
     };
-    log(Level::Error, || format!("{}: {}", failure.status.name(), failure.text));
-    let text = CString::new(failure.text.replace('\0', " ")).unwrap_or_default();
+    let text = sentence(&failure.text);
+    log(Level::Error, || format!("{}: {text}", failure.status.name()));
+    let text = CString::new(text).unwrap_or_default();
     LAST.with(|last| *last.borrow_mut() = text);
     failure.status
 }
@@ -64,6 +67,8 @@ mod tests {
         assert!(text().is_ok_and(|text| text.contains("please report it")));
         assert_eq!(guard(|| Ok(())), Status::Ok);
         assert_eq!(guard(|| Err(Failure::new(Status::Io, "a\0b"))), Status::Io);
-        assert_eq!(text().as_deref(), Ok("a b"));
+        assert_eq!(text().as_deref(), Ok(r"a\u{0}b"));
+        assert_eq!(guard(|| Err(Failure::new(Status::Io, "\u{202e}n".repeat(5000)))), Status::Io);
+        assert!(text().is_ok_and(|text| text.len() < 1100 && text.is_ascii()));
     }
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use medforge_runtime::Class;
+use medforge_runtime::words::sentence;
 
 /// Why packer stopped. The text is one sentence for the person at the keyboard.
 #[derive(Debug, thiserror::Error)]
@@ -313,7 +314,8 @@ const NAMED: usize = 20;
 
 /// The first faults, each on a line of its own.
 fn listed(faults: &[Error]) -> String {
-    let mut text: String = faults.iter().take(NAMED).map(|fault| format!("\n  {fault}")).collect();
+    let mut text: String =
+        faults.iter().take(NAMED).map(|fault| format!("\n  {}", sentence(&fault.to_string()))).collect();
     if faults.len() > NAMED {
         text += &format!("\n  and {} more; `packer check` lists all", faults.len() - NAMED);
     }
@@ -330,6 +332,14 @@ impl Error {
             0 => Ok(()),
             1 => Err(faults.remove(0)),
             _ => Err(Error::Faults { faults }),
+        }
+    }
+
+    /// What is shown of it: on a line for each fault, each no longer than a screen, without characters that nobody sees.
+    pub fn shown(&self) -> String {
+        match self {
+            Error::Faults { .. } => self.to_string(),
+            _ => sentence(&self.to_string()),
         }
     }
 

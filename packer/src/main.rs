@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     match cli::run(std::env::args_os().collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("packer: {error}");
+            eprintln!("packer: {}", error.shown());
             ExitCode::from(error.exit_code())
         }
     }

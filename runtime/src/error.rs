@@ -4,6 +4,7 @@ use std::fmt;
 use std::ops::Range;
 
 use crate::Class;
+use crate::words::{sentence, shown};
 
 /// Why the runtime stopped.
 #[derive(Debug, thiserror::Error)]
@@ -13,54 +14,55 @@ pub enum Error {
     #[error("{0}")]
     Refused(Refusal),
     /// A tensor file that is damaged, hostile or not of a kind that is read here.
-    #[error("{file}: {what}")]
+    #[error("{}: {}", shown(file), sentence(what))]
     TensorFile { file: String, class: Class, what: String },
     /// One tensor that cannot be used.
-    #[error("{file}: tensor {tensor}: {what}")]
+    #[error("{}: tensor {}: {}", shown(file), shown(tensor), sentence(what))]
     Tensor { file: String, tensor: String, class: Class, what: String },
     /// An image file that does not decode, or that is too large or of a kind that is not read here.
-    #[error("{file}: {what}")]
+    #[error("{}: {}", shown(file), sentence(what))]
     Image { file: String, what: String },
     /// A DICOM file of a kind that is not read here.
-    #[error("{file}: the DICOM file is not read here: {what}")]
+    #[error("{}: the DICOM file is not read here: {}", shown(file), sentence(what))]
     DicomUnsupported { file: String, what: String },
     /// Pixels whose size, stride and length do not fit together.
-    #[error("pixels: {what}")]
+    #[error("pixels: {}", sentence(what))]
     Pixels { what: String },
     /// Preprocessing values that cannot be carried out.
-    #[error("preprocessing: {what}")]
+    #[error("preprocessing: {}", sentence(what))]
     Preprocessing { what: String },
     /// This device computes something else than the packer did.
     #[error(
-        "this device disagrees with the golden vectors of task {task} (relative error of the feature {feature:.1e}, largest error of a probability {probability:.1e}); do not use its results"
+        "this device disagrees with the golden vectors of task {} (relative error of the feature {feature:.1e}, largest error of a probability {probability:.1e}); do not use its results",
+        shown(task)
     )]
     GoldenMismatch { task: String, feature: f64, probability: f64 },
     /// The computation failed.
-    #[error("this device cannot run the bundle: {what}")]
+    #[error("this device cannot run the bundle: {}", sentence(what))]
     Device { what: String },
     /// The system has less memory than is needed.
-    #[error("there is not enough memory for {what}")]
+    #[error("there is not enough memory for {}", sentence(what))]
     Memory { what: String },
     /// The caller cancelled the call, or its deadline passed.
     #[error("the call was cancelled before it was finished")]
     Cancelled,
     /// A task that the bundle has no head for.
-    #[error("the bundle has no task {task:?}; it has {known}")]
+    #[error("the bundle has no task {:?}; it has {}", shown(task), shown(known))]
     UnknownTask { task: String, known: String },
     /// The bundle has several tasks and none was named.
-    #[error("the bundle has several tasks, so one must be named: {known}")]
+    #[error("the bundle has several tasks, so one must be named: {}", shown(known))]
     TaskNeeded { known: String },
     /// A module that is not loaded.
-    #[error("there is no module {module:?}; there are {known}")]
+    #[error("there is no module {:?}; there are {}", shown(module), shown(known))]
     UnknownModule { module: String, known: String },
     /// A selection that cannot be carried out.
-    #[error("the selection cannot be run: {what}")]
+    #[error("the selection cannot be run: {}", sentence(what))]
     Selection { what: String },
     /// A bundle that does not run in as many bits as it was asked to.
-    #[error("the bundle cannot run in eight bits: {what}")]
+    #[error("the bundle cannot run in eight bits: {}", sentence(what))]
     Precision { what: String },
     /// A change of what a classifier runs with that was not made.
-    #[error("nothing was changed: {what}")]
+    #[error("nothing was changed: {}", sentence(what))]
     Unchanged { what: String },
     /// One image or row of a batch; the first is 0.
     #[error("image {index} of the batch: {source}")]
@@ -83,24 +85,18 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of the whole.
     pub fn new(class: Class, what: impl Into<String>) -> Self {
-        Refusal { class, entry: None, bytes: None, what: plain(&what.into()) }
+        Refusal { class, entry: None, bytes: None, what: sentence(&what.into()) }
     }
 
     /// The same, about one entry.
     pub fn entry(self, name: impl Into<String>) -> Self {
-        Refusal { entry: Some(plain(&name.into())), ..self }
+        Refusal { entry: Some(shown(&name.into())), ..self }
     }
 
     /// The same, and where it shows.
     pub fn bytes(self, bytes: Range<usize>) -> Self {
         Refusal { bytes: Some(bytes), ..self }
     }
-}
-
-/// Text without what would move a terminal's cursor or colour it, or begin another line of a log: it may come from whoever made the file.
-fn plain(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().collect() } else { c.to_string() };
-    text.chars().map(escaped).collect()
 }
 
 impl fmt::Display for Refusal {

@@ -27,6 +27,7 @@ mod swap;
 pub mod tensors;
 #[cfg(feature = "classify")]
 mod vit;
+pub mod words;
 
 pub use class::Class;
 pub use error::{Error, Refusal};

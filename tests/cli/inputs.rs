@@ -1,6 +1,7 @@
 //! What is read is a regular file of a size: pipes and devices never end, folders are no files, and what is larger than any such
-//! file is not taken into memory.
+//! file is not taken into memory. And what an error says of a file stays short and on its line.
 
+use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
 
@@ -118,4 +119,50 @@ fn a_link_to_a_file_is_read_and_so_is_standard_input_from_one() {
     assert!(output.status.success(), "{}", said(&output));
     let output = verify(std::process::Stdio::piped());
     assert!(said(&output).contains("/dev/stdin: it is a pipe"), "{}", said(&output));
+}
+
+/// Names and values as long and as hostile as files let them be.
+#[test]
+fn no_error_is_endless_or_drives_a_terminal() {
+    let dir = workshop();
+    let at = dir.path();
+    let hostile = ["n".repeat(5000), "\u{1b}[2J\u{202e}\u{200b}".repeat(1000), "a b ".repeat(5000)];
+    let config = std::fs::read_to_string(at.join("base/config.json")).unwrap();
+    let list = std::fs::read_to_string(at.join("data/splits.csv")).unwrap();
+    for name in &hostile {
+        let quoted = serde_json::to_string(name).unwrap();
+        let tensors = format!("{{{quoted}:{{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}}}");
+        let mut weights = std::fs::File::create(at.join("other.safetensors")).unwrap();
+        weights.write_all(&(tensors.len() as u64).to_le_bytes()).unwrap();
+        weights.write_all(tensors.as_bytes()).unwrap();
+        weights.write_all(&[0; 4]).unwrap();
+        let weights = std::fs::read(at.join("other.safetensors")).unwrap();
+        let first = list.lines().nth(1).unwrap();
+        let label = first.split(',').nth(1).unwrap();
+        for (file, text) in [
+            ("base/config.json", config.replace("\"vit\"", &quoted).into_bytes()),
+            ("base/model.safetensors", weights),
+            (
+                "data/splits.csv",
+                list.replacen(first, &first.replacen(label, &name.replace(' ', "_"), 1), 1).into_bytes(),
+            ),
+            ("data/splits.csv", list.replacen("path", name, 1).into_bytes()),
+            ("packer.toml", format!("[train]\n{quoted} = 1\n").into_bytes()),
+            ("packer.toml", format!("[train]\ndata = {name}\n").into_bytes()),
+        ] {
+            let before = std::fs::read(at.join(file)).ok();
+            std::fs::write(at.join(file), text).unwrap();
+            let sentence = refused(at, 1, &format!("{TRAIN} --out no"));
+            assert!(sentence.chars().count() < 1200, "{file}: {sentence}");
+            assert!(
+                sentence.trim_end().chars().all(|c| c == ' ' || c.escape_debug().len() == 1 || "\"'\\".contains(c)),
+                "{file}: {sentence}"
+            );
+            assert!(sentence.matches('n').count() < 400, "{file}: {sentence}");
+            match before {
+                Some(before) => std::fs::write(at.join(file), before).unwrap(),
+                None => std::fs::remove_file(at.join(file)).unwrap(),
+            }
+        }
+    }
 }

@@ -1,0 +1,80 @@
+//! Text of others in our own: names, values and messages that come out of a file may be endless, move a terminal's
+//! cursor, turn the direction of writing or begin another line of a log. Here they become harmless and short.
+
+use unicode_normalization::char::is_combining_mark;
+
+/// The most characters of a name or value that are shown.
+pub const MOST: usize = 300;
+/// The most characters of a sentence.
+const MOST_OF_ALL: usize = 1000;
+
+/// A name or value as it is shown: on one line, every character that is not seen as an escape, the middle left out of
+/// what has more than [`MOST`] characters.
+pub fn shown(text: &str) -> String {
+    cut(&escaped(text), MOST)
+}
+
+/// A sentence with such names in it, none of whose words has more than [`MOST`] characters, and all of it has a thousand.
+pub fn sentence(text: &str) -> String {
+    let words: Vec<String> = escaped(text).split(' ').map(|word| cut(word, MOST)).collect();
+    cut(&words.join(" "), MOST_OF_ALL)
+}
+
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_seen(c) { escaped.push(c) } else { escaped.extend(c.escape_default()) }
+    }
+    escaped
+}
+
+fn is_seen(c: char) -> bool {
+    // Marks that join, vary or fill, and show nothing by themselves.
+    let nothing = matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}');
+    // The standard library's `Debug` knows what can be printed, and also escapes what stands in quotes.
+    !nothing && (matches!(c, '"' | '\'' | '\\') || is_combining_mark(c) || c.escape_debug().len() == 1)
+}
+
+/// The beginning and the end of what is too long.
+fn cut(text: &str, most: usize) -> String {
+    let length = text.chars().count();
+    if length <= most {
+        return text.to_owned();
+    }
+    let (begin, end) = (most * 3 / 5, most / 4);
+    let left_out = format!(" [... {} characters ...] ", length - begin - end);
+    text.chars().take(begin).chain(left_out.chars()).chain(text.chars().skip(length - end)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_an_escape_and_what_is_seen_stays() {
+        for (text, seen) in [
+            ("\x1b[2Jred\r\n", r"\u{1b}[2Jred\r\n"),
+            ("a\u{202e}b\u{2066}", r"a\u{202e}b\u{2066}"),
+            ("a\u{200b}\u{200d}\u{feff}\u{ad}b", r"a\u{200b}\u{200d}\u{feff}\u{ad}b"),
+            ("\u{2028}\u{85}\0\u{fe0f}\u{3164}", r"\u{2028}\u{85}\u{0}\u{fe0f}\u{3164}"),
+            ("Mühle e\u{301} 肺 \"x\" 'y' \\z —", "Mühle e\u{301} 肺 \"x\" 'y' \\z —"),
+        ] {
+            assert_eq!(shown(text), seen);
+            assert_eq!(sentence(text), seen);
+        }
+    }
+
+    #[test]
+    fn what_is_long_loses_its_middle() {
+        let name = "n".repeat(5000);
+        for text in [shown(&name), shown(&"\u{202e}".repeat(5000))] {
+            assert!(text.chars().count() <= MOST && text.contains("characters ..."), "{text}");
+        }
+        let text = sentence(&format!("tensor {name} is no good; leave it out"));
+        assert!(text.starts_with("tensor nnn") && text.ends_with("is no good; leave it out"), "{text}");
+        assert!(text.matches('n').count() < MOST);
+        assert!(sentence(&"a b ".repeat(5000)).chars().count() <= MOST_OF_ALL);
+        assert_eq!(shown(&name[..MOST]), name[..MOST]);
+    }
+}
