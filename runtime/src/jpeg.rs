@@ -2,7 +2,7 @@
 //! by [`lossless::decode`]; and the others, by [`dct::decode`].
 //!
 //! Refused by name: arithmetic coding, hierarchical files, a number of lines that comes after the first scan. Data that
-//! ends early or holds codes that no table has is an error; nothing is filled up.
+//! ends early, goes on after the last sample or holds codes that no table has is an error; nothing is filled up.
 
 mod bits;
 pub mod dct;
@@ -43,6 +43,11 @@ fn damaged(what: impl Into<String>) -> Fault {
 
 fn unsupported(what: impl Into<String>) -> Fault {
     Fault::Unsupported(what.into())
+}
+
+/// A scan whose data cannot fill the image, whatever it holds.
+fn too_little(head: &Head<'_>, scan: &Scan<'_>) -> Fault {
+    damaged(format!("{} bytes of data cannot hold {} x {} pixels", scan.data.len(), head.columns, head.rows))
 }
 
 #[cfg(test)]

@@ -202,6 +202,9 @@ fn of_jpeg(bytes: &[u8], format: &Format, notes: &mut Notes) -> Result<Values, R
     if ybr_after_all {
         notes.insert("its Photometric Interpretation is RGB and its JPEG is YBR, as which it is shown".into());
     }
+    if !head.ended {
+        notes.insert("its JPEG has no end marker, and all of its samples".into());
+    }
     let values = match head.process {
         Process::Lossless => jpeg::lossless::decode(&head).map_err(refusal)?,
         _ if precision > 8 => jpeg::dct::decode::<u16>(&head).map_err(refusal)?,

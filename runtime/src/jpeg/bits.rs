@@ -1,4 +1,5 @@
-//! The bits of a scan: stuffed bytes left out, restart markers where they must be, and an error where the data ends.
+//! The bits of a scan: stuffed bytes left out, restart markers where they must be, and an error where the data ends,
+//! or where it should.
 
 use super::{Fault, damaged};
 
@@ -61,7 +62,7 @@ impl<'a> Bits<'a> {
         if self.count >= 8 {
             return Err(damaged("its data goes on where it should start again"));
         }
-        (self.held, self.count) = (0, 0);
+        self.padding()?;
         let rest = &self.data[self.at..];
         let filled = rest.iter().take_while(|&&byte| byte == 0xff).count();
         match rest.get(filled) {
@@ -73,6 +74,29 @@ impl<'a> Bits<'a> {
             None => Err(cut_off()),
             Some(_) => Err(damaged("a restart marker is missing")),
         }
+    }
+
+    /// Ends the scan: what it holds beyond its last sample is of samples that were lost before it.
+    pub(super) fn end(&mut self) -> Result<(), Fault> {
+        self.fill();
+        if self.count < 8 {
+            self.padding()?;
+        }
+        let filled = self.data[self.at..].iter().take_while(|&&byte| byte == 0xff).count();
+        match (self.count / 8) as usize + self.data.len() - self.at - filled {
+            0 => Ok(()),
+            left => Err(damaged(format!("{left} bytes are left after the last sample of a scan"))),
+        }
+    }
+
+    /// Passes over what fills up the last byte: ones, as the standard has it, or zeros.
+    fn padding(&mut self) -> Result<(), Fault> {
+        let bits = self.held.checked_shr(64 - self.count).unwrap_or(0);
+        if bits != 0 && bits != (1 << self.count) - 1 {
+            return Err(damaged("its data ends within a byte"));
+        }
+        (self.held, self.count) = (0, 0);
+        Ok(())
     }
 
     /// Why the next bits are no code.

@@ -8,7 +8,7 @@ use super::entropy::Entropy;
 use super::head::{Head, Process, Scan};
 use super::idct::Sample;
 use super::planes::{Blocks, Layout, Plane};
-use super::{Fault, damaged, unsupported};
+use super::{Fault, damaged, too_little, unsupported};
 use crate::image::MAX_PIXELS;
 
 /// The samples of a JPEG in the colours that it keeps, row by row, those of a pixel side by side:
@@ -95,18 +95,20 @@ fn check(head: &Head<'_>, bits: u8) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Each coefficient of each colour comes in full, bit after bit, and each scan that brings a first
-/// one has a bit at least for each block: room is made only where data can fill it.
+/// Each coefficient of each colour comes in full, bit after bit, and each scan that brings first ones has a bit at least
+/// for each block, and one more for its end in a sequential JPEG: room is made only where data can fill it.
 fn check_scans(head: &Head<'_>, layouts: &[Layout]) -> Result<(), Fault> {
     let progressive = head.process == Process::Progressive;
     // The lowest bit that is there.
     let mut bits = [[u8::MAX; 64]; 4];
     for scan in &head.scans {
         let (first, last) = if progressive { band(scan)? } else { (0, 63) };
+        let blocks: usize = scan.components.iter().map(|component| layouts[component.index].blocks()).sum();
+        let least = if progressive { blocks } else { 2 * blocks } / 8;
+        if first == 0 && scan.high == 0 && scan.data.len() < least {
+            return Err(too_little(head, scan));
+        }
         for component in &scan.components {
-            if first == 0 && scan.high == 0 && scan.data.len() < layouts[component.index].blocks() / 8 {
-                return Err(damaged("its data ends early"));
-            }
             for bit in &mut bits[component.index][first..=last] {
                 let before = if progressive && scan.high > 0 { scan.high } else { u8::MAX };
                 if *bit != before {

@@ -73,7 +73,7 @@ impl<'a> Entropy<'a> {
 }
 
 /// Goes through the blocks of a scan in their order, with the component's place in the scan and the block's across and
-/// down, and starts again where the scan does.
+/// down, and starts again where the scan does. Nothing may be left at the end.
 fn walk<'a>(
     scan: &Scan<'a>,
     layouts: &[Layout],
@@ -86,8 +86,9 @@ fn walk<'a>(
     let restart = usize::from(scan.restart);
     for unit in 0..across * down {
         if restart > 0 && unit > 0 && unit % restart == 0 {
+            state.no_more_blocks()?;
             state.bits.restart()?;
-            (state.last, state.ended) = ([0; 4], 0);
+            state.last = [0; 4];
         }
         let (x, y) = (unit % across, unit / across);
         if alone {
@@ -101,10 +102,19 @@ fn walk<'a>(
             }
         }
     }
-    Ok(())
+    state.no_more_blocks()?;
+    state.bits.end()
 }
 
 impl State<'_> {
+    /// A run of blocks must not go on where there are none.
+    fn no_more_blocks(&self) -> Result<(), Fault> {
+        match self.ended {
+            0 => Ok(()),
+            more => Err(damaged(format!("its data is of {more} blocks more than there are"))),
+        }
+    }
+
     fn dc(&mut self, table: &Table, at: usize) -> Result<i32, Fault> {
         let size = table.symbol(&mut self.bits)?;
         let difference = self.bits.signed(size.into())?;
@@ -121,6 +131,7 @@ impl State<'_> {
             let symbol = ac.symbol(&mut self.bits)?;
             let (zeros, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
             match (zeros, size) {
+                (15, 0) if k > 48 => return Err(beyond()),
                 (15, 0) => k += 16,
                 (_, 0) => break,
                 _ => {
@@ -145,6 +156,7 @@ impl State<'_> {
             let symbol = table.symbol(&mut self.bits)?;
             let (zeros, size) = (symbol >> 4, u32::from(symbol & 15));
             match (zeros, size) {
+                (15, 0) if k + 15 > last => return Err(beyond()),
                 (15, 0) => k += 16,
                 (_, 0) => {
                     self.ended = self.run(zeros)? - 1;

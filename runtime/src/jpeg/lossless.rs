@@ -4,7 +4,7 @@
 use super::bits::Bits;
 use super::head::{Head, Process, Scan};
 use super::huffman::Table;
-use super::{Fault, damaged, unsupported};
+use super::{Fault, damaged, too_little, unsupported};
 use crate::image::MAX_PIXELS;
 
 /// The samples of a lossless JPEG of any precision, row by row, the colours of a pixel side by side:
@@ -52,7 +52,7 @@ fn check_scans(head: &Head<'_>) -> Result<(), Fault> {
         }
         let samples = usize::from(head.rows) * usize::from(head.columns) * scan.components.len();
         if scan.data.len() < samples / 8 {
-            return Err(damaged("its data ends early"));
+            return Err(too_little(head, scan));
         }
     }
     match seen[..head.components.len()].iter().all(|&seen| seen) {
@@ -101,7 +101,7 @@ fn scan_samples(head: &Head<'_>, scan: &Scan<'_>, samples: &mut [u16]) -> Result
         }
         std::mem::swap(&mut above, &mut line);
     }
-    Ok(())
+    bits.end()
 }
 
 /// The prediction from the samples to the left, above, and to the left above (T.81, table H.1).

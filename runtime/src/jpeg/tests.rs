@@ -205,7 +205,10 @@ fn attack_lossless_jpegs_whose_scans_do_not_fit() {
     refused(b"\x03\x01\x11\0", b"\x03\x01\x21\0", "sampling factors other than 1 x 1");
     refused(b"\x08\0\x07\0\x05", b"\x08\0\0\0\x05", "its number of lines is not in the header");
     refused(b"\x08\0\x07\0\x05", b"\x08\xff\xff\xff\xff", "65535 x 65535 is more than 134217728 pixels");
-    refused(b"\x08\0\x07\0\x05", b"\x08\x3f\xff\x20\0", "its data ends early");
+    refused(b"\x08\0\x07\0\x05", b"\x08\x3f\xff\x20\0", "cannot hold 8192 x 16383 pixels");
+    refused(b"\x08\0\x07\0\x05", b"\x08\0\x06\0\x05", "bytes are left after the last sample of a scan");
+    refused(b"\x08\0\x07\0\x05", b"\x08\0\x08\0\x05", "its data ends early");
+    refused(b"\xff\xd9", b"\0\xff\xd9", "1 bytes are left after the last sample of a scan");
     refused(b"\x08\0\x07\0\x05", b"\x11\0\x07\0\x05", "17 bits a sample");
     refused(b"\x03\0\x01\0\0", b"\x03\0\x08\0\0", "the header of a scan is damaged");
     refused(b"\x03\0\x01\0\0", b"\x03\0\x01\0\x08", "the header of a scan is damaged");
