@@ -1,4 +1,5 @@
-//! Memory that runs out in the middle: an error that says so, and the classifier goes on.
+//! Memory that runs out in the middle: an error that says so, and the classifier goes on. And images that ask for much of
+//! it with few bytes: refused before it is taken.
 
 #[path = "small.rs"]
 mod small;
@@ -12,7 +13,7 @@ use medforge_packer::export::{Options, build_bundle};
 use medforge_runtime::Error;
 use medforge_runtime::bundle::{self, Trust};
 use medforge_runtime::classify::{Cancel, Classifier, Row, Selection};
-use medforge_runtime::image::RgbImage8;
+use medforge_runtime::image::{self, RgbImage8};
 
 /// The system's memory, but for large pieces only as much as is left.
 struct Short;
@@ -95,4 +96,102 @@ fn too_little_memory_is_an_error_and_the_next_call_runs() {
     }
     assert!(refused > 0, "memory was never short");
     assert_eq!(two().unwrap()[0], expected);
+}
+
+/// A PNG of one pixel, with `more` chunks after its header.
+fn png(more: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let pixel = ::image::RgbImage::from_pixel(1, 1, ::image::Rgb([1, 2, 3]));
+    pixel.write_to(&mut std::io::Cursor::new(&mut bytes), ::image::ImageFormat::Png).unwrap();
+    let mut all = bytes[..33].to_vec();
+    for (name, data) in more {
+        let named = [name.as_slice(), data].concat();
+        all.extend((data.len() as u32).to_be_bytes());
+        all.extend_from_slice(&named);
+        all.extend(crc32fast::hash(&named).to_be_bytes());
+    }
+    all.extend_from_slice(&bytes[33..]);
+    all
+}
+
+/// 64 MiB of zeros by zlib: what is in a black PNG of that size.
+fn bomb() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let black = ::image::GrayImage::new(1 << 13, 1 << 13);
+    black.write_to(&mut std::io::Cursor::new(&mut bytes), ::image::ImageFormat::Png).unwrap();
+    let (mut zeros, mut at) = (Vec::new(), 8);
+    while at < bytes.len() {
+        let length = u32::from_be_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+        if &bytes[at + 4..at + 8] == b"IDAT" {
+            zeros.extend_from_slice(&bytes[at + 8..at + 8 + length]);
+        }
+        at += 12 + length;
+    }
+    zeros
+}
+
+#[test]
+fn attack_a_png_whose_profile_or_text_is_a_bomb() {
+    let bomb = bomb();
+    let packed = |before: &[u8]| [before, &bomb].concat();
+    for chunks in [
+        vec![(b"iCCP", packed(b"profile\0\0"))],
+        vec![(b"zTXt", packed(b"text\0\0"))],
+        vec![(b"iTXt", packed(b"text\0\x01\0\0\0"))],
+        vec![(b"iTXt", packed(b"XML:com.adobe.xmp\0\x01\0\0\0")); 50],
+    ] {
+        let png = png(&chunks);
+        let shown = with_only(2 << 20, || image::decode(&png, "x"));
+        assert_eq!(shown.unwrap().data(), [1, 2, 3], "{:?}", chunks[0].0);
+    }
+}
+
+#[test]
+fn attack_sides_that_the_data_cannot_fill() {
+    let sides = 11_000u32;
+    let mut small = png(&[]);
+    small[16..24].copy_from_slice(&[sides.to_be_bytes(); 2].concat());
+    let checksum = crc32fast::hash(&small[12..29]).to_be_bytes();
+    small[29..33].copy_from_slice(&checksum);
+    let tiff = |compression: u16| {
+        let field = |tag: u16, kind: u16, value: u32| {
+            [&tag.to_le_bytes(), &kind.to_le_bytes(), 1u32.to_le_bytes().as_slice(), &value.to_le_bytes()].concat()
+        };
+        let fields = [
+            field(256, 4, sides),
+            field(257, 4, sides),
+            field(258, 3, 8),
+            field(259, 3, compression.into()),
+            field(262, 3, 1),
+            field(273, 4, 8),
+            field(277, 3, 1),
+            field(278, 4, sides),
+            field(279, 4, 3000),
+        ];
+        [b"II*\0\x08\0\0\0\x09\0".to_vec(), fields.concat(), vec![0; 4], vec![0; 3000]].concat()
+    };
+    let segment =
+        |marker: u8, body: &[u8]| [&[0xff, marker], (body.len() as u16 + 2).to_be_bytes().as_slice(), body].concat();
+    // Codes of one bit: the least that a block or a sample can be.
+    let table = |class: u8| segment(0xc4, &[&[class, 1], [0; 15].as_slice(), &[0]].concat());
+    let jpeg = |frame: u8, scan: [u8; 3]| {
+        let side = (sides as u16).to_be_bytes();
+        let header = [&[8], side.as_slice(), &side, &[1, 1, 0x11, 0]].concat();
+        let scan = segment(0xda, &[[1, 1, 0].as_slice(), &scan].concat());
+        let tables = [segment(0xdb, &[1; 65]), table(0), table(0x10)].concat();
+        [b"\xff\xd8".to_vec(), segment(frame, &header), tables, scan, vec![0; 3000], b"\xff\xd9".to_vec()].concat()
+    };
+    for (name, bytes, word) in [
+        ("png", small, "cannot hold 11000 x 11000 pixels"),
+        ("tiff", tiff(1), "cannot hold 11000 x 11000 pixels"),
+        ("tiff with LZW", tiff(5), "cannot hold 11000 x 11000 pixels"),
+        ("tiff with Deflate", tiff(8), "cannot hold 11000 x 11000 pixels"),
+        ("tiff with PackBits", tiff(32773), "cannot hold 11000 x 11000 pixels"),
+        ("baseline", jpeg(0xc0, [0, 63, 0]), "cannot hold 11000 x 11000 pixels"),
+        ("progressive", jpeg(0xc2, [0, 0, 0]), "cannot hold 11000 x 11000 pixels"),
+    ] {
+        let shown = with_only(1 << 20, || image::decode(&bytes, "x").map(|_| ()));
+        let said = shown.unwrap_err().to_string();
+        assert!(said.contains(word), "{name}: {said}");
+    }
 }

@@ -1,16 +1,13 @@
 //! Pixels: 8-bit RGB images, borrowed and owned, and the decoding of PNG, JPEG and TIFF files.
 //!
-//! Refused: files of another kind, damaged or cut off, over [`MAX_PIXELS`], of more than 8 bits a
+//! Refused: files of another kind, damaged or cut off, with sides that their bytes cannot fill, over [`MAX_PIXELS`], of more than 8 bits a
 //! channel (which part of the range matters is not for a decoder to guess), in CMYK, and what
 //! [`jpeg::dct`] refuses. Transparency is dropped and EXIF orientation and colour profiles are not
 //! applied, as Pillow's `Image.open(...).convert("RGB")` does it.
 
-use std::io::Cursor;
-
-use image::{ImageDecoder, ImageFormat, ImageReader};
-
 use crate::{Error, jpeg};
 
+mod png;
 mod tiff;
 
 /// The largest image that is decoded or resized, in pixels: 400 MB as RGB.
@@ -114,16 +111,18 @@ impl RgbImage8 {
 /// [`Error::Image`] for everything that the module's head says is refused.
 pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
     let refuse = |what: String| Error::Image { file: file.to_owned(), what };
-    if tiff::is_tiff(bytes) {
-        return tiff::Page::open(bytes, file)?.decode();
-    }
-    if bytes.starts_with(JPEG) {
-        return shown(&sound_jpeg(bytes).map_err(refuse)?).map_err(refuse);
-    }
-    let decoder = png(bytes, file)?;
-    let (width, height) = decoder.dimensions();
-    let decoded = image::DynamicImage::from_decoder(decoder).map_err(|error| undecodable(file, error))?;
-    RgbImage8::new(decoded.into_rgb8().into_raw(), width, height)
+    let decoded = || {
+        if png::is_png(bytes) {
+            png::Picture::open(bytes, file)?.decode()
+        } else if tiff::is_tiff(bytes) {
+            tiff::Page::open(bytes, file)?.decode()
+        } else if bytes.starts_with(JPEG) {
+            shown(&sound_jpeg(bytes).map_err(refuse)?).map_err(refuse)
+        } else {
+            Err(refuse(OTHER_KIND.into()))
+        }
+    };
+    decoded()
 }
 
 /// Width and height of a PNG, JPEG or TIFF file, of which no pixel is decoded.
@@ -131,44 +130,25 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
 /// # Errors
 /// [`Error::Image`] where the file's header says already that [`decode`] would refuse it.
 pub fn size(bytes: &[u8], file: &str) -> Result<(u32, u32), Error> {
-    if tiff::is_tiff(bytes) {
-        return Ok(tiff::Page::open(bytes, file)?.size);
-    }
-    if bytes.starts_with(JPEG) {
-        let head = sound_jpeg(bytes).map_err(|what| Error::Image { file: file.to_owned(), what })?;
-        return Ok((head.columns.into(), head.rows.into()));
-    }
-    Ok(png(bytes, file)?.dimensions())
+    let refuse = |what: String| Error::Image { file: file.to_owned(), what };
+    let size = || {
+        if png::is_png(bytes) {
+            Ok(png::Picture::open(bytes, file)?.size)
+        } else if tiff::is_tiff(bytes) {
+            Ok(tiff::Page::open(bytes, file)?.size)
+        } else if bytes.starts_with(JPEG) {
+            let head = sound_jpeg(bytes).map_err(refuse)?;
+            Ok((head.columns.into(), head.rows.into()))
+        } else {
+            Err(refuse(OTHER_KIND.into()))
+        }
+    };
+    size()
 }
 
 /// What a JPEG begins with.
 const JPEG: &[u8] = b"\xff\xd8\xff";
-
-/// A PNG file whose header says that it can be read.
-fn png<'a>(bytes: &'a [u8], file: &str) -> Result<impl ImageDecoder + use<'a>, Error> {
-    let refuse = |what: String| Error::Image { file: file.to_owned(), what };
-    if image::guess_format(bytes).ok() != Some(ImageFormat::Png) {
-        return Err(refuse("this is neither a PNG nor a JPEG nor a TIFF image".into()));
-    }
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png);
-    let mut limits = image::Limits::default();
-    limits.max_alloc = Some(MAX_PIXELS * 8);
-    reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|error| undecodable(file, error))?;
-    let (width, height) = decoder.dimensions();
-    if u64::from(width) * u64::from(height) > MAX_PIXELS {
-        return Err(refuse(format!("{width} x {height} is more than {MAX_PIXELS} pixels; cut or scale the image")));
-    }
-    let colour = decoder.original_color_type();
-    if colour.bits_per_pixel() > 8 * u16::from(colour.channel_count()) {
-        return Err(refuse("16 bits a channel are not read; window the image to 8 bits first".into()));
-    }
-    Ok(decoder)
-}
-
-fn undecodable(file: &str, error: image::ImageError) -> Error {
-    Error::Image { file: file.to_owned(), what: format!("the image does not decode ({error})") }
-}
+const OTHER_KIND: &str = "this is neither a PNG nor a JPEG nor a TIFF image";
 
 pub(crate) fn check_sides(width: u32, height: u32) -> Result<(), Error> {
     match width > 0 && height > 0 && u64::from(width) * u64::from(height) <= MAX_PIXELS {

@@ -1,9 +1,9 @@
 //! Decoding of what is read, refusal of what is not; views checked against their memory.
 
 use std::collections::BTreeMap;
-use std::io::Read;
+use std::io::{Cursor, Read};
 
-use image::{DynamicImage, GrayAlphaImage, ImageBuffer, Luma, RgbImage, RgbaImage};
+use image::{DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, Luma, RgbImage, RgbaImage};
 
 use super::*;
 

@@ -81,11 +81,16 @@ impl<'a> Page<'a> {
                 return refuse(format!("{what}; convert the image to RGB"));
             }
         }
-        match tag(Tag::Compression, 1)?[0] {
-            1 | 5 | 8 | 32773 | 32946 => {}
+        // The most bytes that one byte makes. A code of LZW has 12 bits, and the longest of its 4,096 stand for fewer
+        // bytes than there are codes.
+        let growth = match tag(Tag::Compression, 1)?[0] {
+            1 => 1,
+            5 => 4096,
+            8 | 32946 => super::png::DEFLATE,
+            32773 => 64,
             6 | 7 => return refuse("JPEG inside of TIFF is not read; save the image as a JPEG or PNG file".into()),
             other => return refuse(format!("TIFF's compression {other} is not read; save it with LZW, or as PNG")),
-        }
+        };
         if tag(Tag::PlanarConfiguration, 1)?[0] != 1 && samples > 1 {
             return refuse("planes that lie apart (PlanarConfiguration 2) are not read; save it as PNG".into());
         }
@@ -105,10 +110,15 @@ impl<'a> Page<'a> {
             let lengths = decoder.find_tag_unsigned_vec::<u64>(tag).map_err(undecodable)?.unwrap_or_default();
             stored = lengths.into_iter().fold(stored, u64::saturating_add);
         }
-        match stored <= bytes.len() as u64 {
-            true => Ok(Page { decoder, file, size, samples }),
-            false => refuse("the TIFF image is cut off, or its strips overlap; fetch it again".into()),
+        if stored > bytes.len() as u64 {
+            return refuse("the TIFF image is cut off, or its strips overlap; fetch it again".into());
         }
+        let needed = u64::from(size.0) * u64::from(size.1) * samples as u64;
+        if needed > stored * growth {
+            let (width, height) = size;
+            return refuse(format!("{stored} bytes cannot hold {width} x {height} pixels; fetch the image again"));
+        }
+        Ok(Page { decoder, file, size, samples })
     }
 
     /// The pixels.
