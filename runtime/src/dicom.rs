@@ -17,13 +17,12 @@ mod rle;
 mod shown;
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use dicom_core::Tag;
 
-use crate::Error;
 use crate::image::{MAX_PIXELS, RgbImage8};
 use crate::stored::{Bits, Modality, Photometric, Stored, Voi};
+use crate::{Error, guard};
 use attributes::{Attributes, Notes};
 use dataset::{DataSet, PIXELS};
 use part10::{BIG_ENDIAN, DEFLATED, EXPLICIT, IMPLICIT, RLE};
@@ -77,6 +76,11 @@ pub const SYNTAXES: [&str; 9] = [
 /// [`Error::Image`] for a file that is none, or damaged; [`Error::DicomUnsupported`] for a transfer
 /// syntax that is not read.
 pub fn read<'a>(bytes: &'a [u8], file: &str) -> Result<Dicom<'a>, Error> {
+    guard::decoding(|| opened(bytes, file))
+        .unwrap_or_else(|guard::Panicked| Err(Error::Image { file: file.to_owned(), what: guard::FAILED.into() }))
+}
+
+fn opened<'a>(bytes: &'a [u8], file: &str) -> Result<Dicom<'a>, Error> {
     let damaged = |what: String| Error::Image { file: file.to_owned(), what };
     if !is_part_10(bytes) {
         return Err(damaged(part10::NO_PART_10.into()));
@@ -108,9 +112,8 @@ impl Dicom<'_> {
     /// [`Error::DicomUnsupported`] for what the module's head says is refused by name,
     /// [`Error::Image`] for what is damaged, missing, or there and cannot be read.
     pub fn frame(&self, number: u32) -> Result<Frame, Error> {
-        let decode = || self.decoded(number);
-        catch_unwind(AssertUnwindSafe(decode))
-            .unwrap_or_else(|_| Err(self.damaged("its pixels made their decoder fail".into())))
+        guard::decoding(|| self.decoded(number))
+            .unwrap_or_else(|guard::Panicked| Err(self.damaged(guard::FAILED.into())))
     }
 
     fn decoded(&self, number: u32) -> Result<Frame, Error> {

@@ -5,7 +5,7 @@
 //! [`jpeg::dct`] refuses. Transparency is dropped and EXIF orientation and colour profiles are not
 //! applied, as Pillow's `Image.open(...).convert("RGB")` does it.
 
-use crate::{Error, jpeg};
+use crate::{Error, guard, jpeg};
 
 mod png;
 mod tiff;
@@ -112,6 +112,8 @@ impl RgbImage8 {
 pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
     let refuse = |what: String| Error::Image { file: file.to_owned(), what };
     let decoded = || {
+        #[cfg(test)]
+        assert!(bytes != guard::tests::PANICS, "as if a decoder had a fault");
         if png::is_png(bytes) {
             png::Picture::open(bytes, file)?.decode()
         } else if tiff::is_tiff(bytes) {
@@ -122,7 +124,7 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
             Err(refuse(OTHER_KIND.into()))
         }
     };
-    decoded()
+    guard::decoding(decoded).unwrap_or_else(|guard::Panicked| Err(refuse(guard::FAILED.into())))
 }
 
 /// Width and height of a PNG, JPEG or TIFF file, of which no pixel is decoded.
@@ -132,6 +134,8 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
 pub fn size(bytes: &[u8], file: &str) -> Result<(u32, u32), Error> {
     let refuse = |what: String| Error::Image { file: file.to_owned(), what };
     let size = || {
+        #[cfg(test)]
+        assert!(bytes != guard::tests::PANICS, "as if a decoder had a fault");
         if png::is_png(bytes) {
             Ok(png::Picture::open(bytes, file)?.size)
         } else if tiff::is_tiff(bytes) {
@@ -143,7 +147,7 @@ pub fn size(bytes: &[u8], file: &str) -> Result<(u32, u32), Error> {
             Err(refuse(OTHER_KIND.into()))
         }
     };
-    size()
+    guard::decoding(size).unwrap_or_else(|guard::Panicked| Err(refuse(guard::FAILED.into())))
 }
 
 /// What a JPEG begins with.

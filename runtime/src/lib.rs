@@ -12,6 +12,7 @@ pub mod classify;
 pub mod dicom;
 pub mod error;
 pub mod file;
+mod guard;
 pub mod image;
 pub mod jpeg;
 mod json;

@@ -12,7 +12,7 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use super::attributes::{Attributes, FRAMES, Notes, name};
 use super::dataset::{DataSet, Fault};
 use super::part10::{self, DEFLATED, NO_PART_10, START, is_part_10};
-use crate::Error;
+use crate::{Error, guard};
 
 /// The most that is read of a file's head, in bytes.
 pub const MAX_HEAD: u64 = 1 << 24;
@@ -60,7 +60,11 @@ pub struct Header {
 /// # Errors
 /// [`Error::Image`] for what the module's head says is refused.
 pub fn header(mut source: impl Read, file: &str) -> Result<Header, Error> {
-    read(&mut source).map_err(|what| Error::Image { file: file.to_owned(), what })
+    let failed = |what: String| Error::Image { file: file.to_owned(), what };
+    match guard::decoding(|| read(&mut source)) {
+        Ok(header) => header.map_err(failed),
+        Err(guard::Panicked) => Err(failed(guard::FAILED.into())),
+    }
 }
 
 /// What is read at first; then four times as much, until the head is there.
