@@ -464,6 +464,26 @@ fn verifying_reports_without_loading_and_options_are_carried_out() {
 }
 
 #[test]
+fn threads_without_measure_are_refused() {
+    let fixture = Fixture::new();
+    let source = Fixture::source(&fixture.a);
+    let most = 4 * std::thread::available_parallelism().unwrap().get() as u32;
+    let mut classifier = null_mut();
+    for threads in [most + 1, 10_000, u32::MAX] {
+        let options = OpenOptions { threads, ..fixture.options() };
+        // SAFETY: all of it lives until the end of the test.
+        assert_eq!(unsafe { medforge_open_with(&source, &options, &mut classifier) }, Status::OutOfRange);
+        assert!(last_error().contains(&format!("options.threads is {threads}")), "{}", last_error());
+    }
+    let options = OpenOptions { threads: most, ..fixture.options() };
+    // SAFETY: as above, and it is closed once.
+    unsafe {
+        assert_eq!(medforge_open_with(&source, &options, &mut classifier), Status::Ok, "{}", last_error());
+        medforge_close(classifier);
+    }
+}
+
+#[test]
 fn null_is_a_code_everywhere() {
     let fixture = Fixture::new();
     let classifier = fixture.open();

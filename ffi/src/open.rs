@@ -36,7 +36,7 @@ pub struct OpenOptions {
     pub trust_data: *const u8,
     /// Bytes of trust_data.
     pub trust_length: usize,
-    /// Threads of the classifier's own that classify. 0: none, calls run on their caller's thread.
+    /// Threads of the classifier's own that classify, at most four for each processor. 0: none, calls run on their caller's thread.
     pub threads: u32,
     /// Not 0: each of those threads takes whole images, where a call has several. 0: all share each image.
     pub spread_images: u32,
@@ -219,6 +219,9 @@ pub unsafe extern "C" fn medforge_trust_follows(
     })
 }
 
+/// The most threads for each processor.
+const MOST_THREADS: usize = 4;
+
 /// The longest state file that is read, in bytes.
 const LONGEST_STATE: usize = 4 << 20;
 
@@ -234,10 +237,7 @@ pub unsafe fn open<T>(
     // SAFETY: the caller's promise.
     let (trust, state) = unsafe { (trust(options)?, optional(options.state_path, "options.state_path")?) };
     let running = classify::Options {
-        threads: match NonZeroUsize::new(options.threads as usize) {
-            None => Threads::Caller,
-            Some(count) => Threads::Own(count),
-        },
+        threads: threads(options.threads)?,
         spread: if options.spread_images != 0 { Spread::Images } else { Spread::Layers },
         precision: if options.int8 != 0 { Precision::Int8 } else { Precision::F32 },
     };
@@ -269,6 +269,21 @@ pub unsafe fn open<T>(
     }
     log(Level::Info, || line);
     Ok(result)
+}
+
+/// The threads that were asked for; more than [`MOST_THREADS`] a processor would take memory and time from the program, and help nobody.
+fn threads(asked: u32) -> Result<Threads, Failure> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    match NonZeroUsize::new(asked as usize) {
+        None => Ok(Threads::Caller),
+        Some(count) if count.get() <= processors * MOST_THREADS => Ok(Threads::Own(count)),
+        Some(count) => {
+            let most = processors * MOST_THREADS;
+            let what =
+                format!("options.threads is {count}, and {most} at most make sense here ({processors} processors)");
+            Err(Failure::new(Status::OutOfRange, what))
+        }
+    }
 }
 
 /// # Safety
