@@ -137,6 +137,14 @@ fn every_call_runs_clean_under_valgrind_and_address_sanitizer() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_child_of_fork_gets_a_code_and_the_parent_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = compiled(dir.path(), "cc", "tests/c/fork.c", &["-std=c99"]);
+    assert!(good(Command::new(program).args([bundle(), key()])).contains("all good"));
+}
+
 #[test]
 fn the_python_module_gives_what_the_library_gives() {
     if Command::new("python3").arg("--version").output().is_err() {

@@ -7,7 +7,7 @@
 
 Images are bytes of PNG, JPEG, TIFF or DICOM Part 10 files, numpy arrays ([rows, columns] or [rows, columns, 3], 8 or 16 bits), or Values with all that DICOM
 says of stored values. A classifier may be used by several threads; calls release the interpreter's lock. What is refused raises Error with the
-name of its class. The library is looked for beside this file, then where the system looks; give another one to load(). Research software, no
+name of its class. A classifier belongs to its process: with multiprocessing, start workers by "spawn", or open it in the worker (OTHER_PROCESS otherwise). The library is looked for beside this file, then where the system looks; give another one to load(). Research software, no
 medical device.
 """
 import ctypes

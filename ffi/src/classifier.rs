@@ -37,7 +37,8 @@ unsafe impl Growing for Memory {
     const LEAST: usize = size_of::<Memory>();
 }
 
-/// Closes a classifier and frees its memory. NULL is allowed.
+/// Closes a classifier and frees its memory. NULL is allowed. In a child of fork() nothing is freed: what is behind it
+/// waits for threads of the parent.
 ///
 /// # Safety
 /// `classifier` is NULL or came from medforge_open, and no thread uses it any more.
@@ -46,7 +47,10 @@ pub unsafe extern "C" fn medforge_close(classifier: *mut Classifier) {
     if !classifier.is_null() {
         guard(|| {
             // SAFETY: it came from Box::into_raw, and the caller gives it up.
-            drop(unsafe { Box::from_raw(classifier) });
+            let classifier = unsafe { Box::from_raw(classifier) };
+            if classifier.classifier.check_process().is_err() {
+                std::mem::forget(classifier);
+            }
             Ok(())
         });
     }
@@ -158,7 +162,7 @@ pub unsafe extern "C" fn medforge_default(
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
-            let active = object(classifier, "classifier")?.classifier.active();
+            let active = opened(classifier)?.classifier.active();
             let (mode, parts) = default_of(&active, optional(task, "task")?)?;
             let (kind, module_count) = (output(kind, "kind")?, output(module_count, "module_count")?);
             kind.write(match mode {
@@ -188,7 +192,7 @@ pub unsafe extern "C" fn medforge_default_module(
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
-            let classifier = object(classifier, "classifier")?;
+            let classifier = opened(classifier)?;
             let (_, parts) = default_of(&classifier.classifier.active(), optional(task, "task")?)?;
             let part = parts.get(index).ok_or_else(|| out_of_range("module", index, parts.len()))?;
             let (id, weight) = (output(id, "id")?, output(weight, "weight")?);
@@ -248,7 +252,7 @@ pub unsafe extern "C" fn medforge_class_code(
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
-            let classifier = object(classifier, "classifier")?;
+            let classifier = opened(classifier)?;
             let active = classifier.classifier.active();
             let task = only(&active, optional(task, "task")?)?;
             let count = classes(&active, Some(&task))?.len();
@@ -277,7 +281,7 @@ pub unsafe extern "C" fn medforge_memory_use(classifier: *const Classifier, memo
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
-            let classifier = object(classifier, "classifier")?;
+            let classifier = opened(classifier)?;
             let known = growing::room(memory, "memory")?;
             let classify::Memory { base, modules, scratch } = classifier.classifier.memory();
             growing::write(&Memory { base, modules, scratch, ..Memory::new() }, memory, known);
@@ -306,7 +310,7 @@ pub unsafe extern "C" fn medforge_classify_rgb(
 ) -> Status {
     guard(|| {
         // SAFETY: the caller's promise for each argument.
-        let (classifier, task) = unsafe { (object(classifier, "classifier")?, optional(task, "task")?) };
+        let (classifier, task) = unsafe { (opened(classifier)?, optional(task, "task")?) };
         let pixels = input(pixels, "pixels")?;
         let probabilities = output(probabilities, "probabilities")?;
         let active = classifier.classifier.active();
@@ -334,6 +338,17 @@ pub unsafe extern "C" fn medforge_classify_rgb(
     })
 }
 
+/// The classifier behind a handle, in the process that opened it.
+///
+/// # Safety
+/// `classifier` is NULL, or open until `'a` ends.
+pub unsafe fn opened<'a>(classifier: *const Classifier) -> Result<&'a Classifier, Failure> {
+    // SAFETY: the caller's promise.
+    let classifier = unsafe { object(classifier, "classifier")? };
+    classifier.classifier.check_process()?;
+    Ok(classifier)
+}
+
 impl Classifier {
     pub fn new(classifier: classify::Classifier) -> Self {
         Classifier { classifier, strings: Strings::default() }
@@ -352,7 +367,7 @@ unsafe fn counted(
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
-            let count = count(&object(classifier, "classifier")?.classifier.active())?;
+            let count = count(&opened(classifier)?.classifier.active())?;
             output(to, "count")?.write(count);
         }
         Ok(())
@@ -371,7 +386,7 @@ unsafe fn named(
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
-            let classifier = object(classifier, "classifier")?;
+            let classifier = opened(classifier)?;
             let text = text(&classifier.classifier.active())?;
             output(to, "output")?.write(classifier.strings.lend(&text));
         }

@@ -40,7 +40,10 @@ pub fn guard(call: impl FnOnce() -> Result<(), Failure>) -> Status {
         Err(_) => Failure::new(Status::Panic, "a fault in the MedForge library; please report it"),
     };
     let text = sentence(&failure.text);
-    log(Level::Error, || format!("{}: {text}", failure.status.name()));
+    // In a child of fork() the log's lock may be held by a thread that is not there.
+    if failure.status != Status::OtherProcess {
+        log(Level::Error, || format!("{}: {text}", failure.status.name()));
+    }
     let text = CString::new(text).unwrap_or_default();
     LAST.with(|last| *last.borrow_mut() = text);
     failure.status

@@ -11,11 +11,11 @@ use medforge_runtime::bundle::frame::LIMITS;
 use medforge_runtime::bundle::{self, Bytes, LONGEST_TRUST, Moment, State, Trust, VerifiedBundle};
 use medforge_runtime::classify::{self, Precision, Spread, Threads};
 
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, opened};
 use crate::growing::{self, Growing};
 use crate::last_error::{Failure, guard};
 use crate::log::{Level, log};
-use crate::pointer::{input, object, optional, output, read, slice, text};
+use crate::pointer::{input, optional, output, read, slice, text};
 use crate::selection::{self, Selection};
 use crate::status::Status;
 
@@ -162,7 +162,7 @@ pub unsafe extern "C" fn medforge_replace(
 pub unsafe extern "C" fn medforge_unload(classifier: *const Classifier, bundle: *const c_char) -> Status {
     guard(|| {
         // SAFETY: the caller's promise for each argument.
-        let (classifier, bundle) = unsafe { (object(classifier, "classifier")?, text(bundle, "bundle")?) };
+        let (classifier, bundle) = unsafe { (opened(classifier)?, text(bundle, "bundle")?) };
         classifier.classifier.unload(bundle)?;
         log(Level::Info, || format!("bundle {bundle} was unloaded"));
         Ok(())
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn medforge_set_default(
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
-            let classifier = object(classifier, "classifier")?;
+            let classifier = opened(classifier)?;
             let (task, selection) = (text(task, "task")?, selection::selection(input(selection, "selection")?)?);
             classifier.classifier.set_default(task, &selection)?;
             log(Level::Info, || format!("task {task} runs with {selection:?}"));
@@ -333,7 +333,7 @@ unsafe fn changed(
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
-            let classifier = object(classifier, "classifier")?;
+            let classifier = opened(classifier)?;
             let (source, options) = (growing::read(source, "source")?, growing::read(options, "options")?);
             open(|| bytes(&source), &options, |bundle, _| Ok(change(&classifier.classifier, bundle)?))
         }

@@ -5,7 +5,7 @@ use std::ptr::null;
 
 use medforge_runtime::classify::{Classification as Found, Map as Seen, Row};
 
-use crate::classifier::Classifier;
+use crate::classifier::{Classifier, opened};
 use crate::growing::{self, Growing};
 use crate::image::{self, Image, Shown};
 use crate::last_error::{Failure, guard};
@@ -280,7 +280,7 @@ unsafe fn classified(
 ) -> Status {
     guard(|| {
         // SAFETY: the caller's promise for each argument.
-        let (classifier, asked) = unsafe { (object(classifier, "classifier")?, selection::asked(options)?) };
+        let (classifier, asked) = unsafe { (opened(classifier)?, selection::asked(options)?) };
         let (first, results) = (input(images, "images")?, output(results, "results")?);
         // SAFETY: not NULL; every image begins with its size, which is the same for all of them.
         let size = unsafe { first.cast::<usize>().read_unaligned() };

@@ -33,6 +33,8 @@ pub enum Status {
     Image = 11,
     /// A DICOM file is not read here: its transfer syntax, or what its pixels are.
     DicomUnsupported = 12,
+    /// The classifier was opened by the process that this one was forked from.
+    OtherProcess = 13,
     /// The computation failed.
     Device = 51,
     /// The bundle has no such task.
@@ -289,6 +291,7 @@ impl Status {
         (Status::Preprocessing, c"PREPROCESSING"),
         (Status::Image, c"IMAGE"),
         (Status::DicomUnsupported, c"DICOM_UNSUPPORTED"),
+        (Status::OtherProcess, c"OTHER_PROCESS"),
         (Status::Device, c"DEVICE"),
         (Status::UnknownTask, c"UNKNOWN_TASK"),
         (Status::TaskNeeded, c"TASK_NEEDED"),
@@ -430,6 +433,7 @@ impl From<&Error> for Status {
             Error::DicomUnsupported { .. } => Status::DicomUnsupported,
             Error::Pixels { .. } => Status::Pixels,
             Error::Preprocessing { .. } => Status::Preprocessing,
+            Error::OtherProcess { .. } => Status::OtherProcess,
             Error::Device { .. } => Status::Device,
             Error::UnknownTask { .. } => Status::UnknownTask,
             Error::TaskNeeded { .. } => Status::TaskNeeded,

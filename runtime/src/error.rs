@@ -64,6 +64,12 @@ pub enum Error {
     /// A change of what a classifier runs with that was not made.
     #[error("nothing was changed: {}", sentence(what))]
     Unchanged { what: String },
+    /// A classifier of the process that this one was forked from.
+    #[error(
+        "the classifier was opened in process {opened} and cannot be used in one that was forked from it: open it after fork(), or \
+         start processes anew (in Python by multiprocessing's \"spawn\")"
+    )]
+    OtherProcess { opened: u32 },
     /// One image or row of a batch; the first is 0.
     #[error("image {index} of the batch: {source}")]
     InBatch { index: usize, source: Box<Error> },

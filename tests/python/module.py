@@ -1,4 +1,5 @@
 """The Python module against itself and the C library's refusals: module.py LIBRARY BUNDLE KEY IMAGE; run by tests/c_programs.rs."""
+import os
 import pathlib
 import sys
 import threading
@@ -42,6 +43,15 @@ with medforge.Classifier(bundle, key) as classifier:
         array = numpy.frombuffer(gray, "u1").reshape(10, 12)
         assert classifier.classify([array])[0]["classes"] == one["classes"]
         assert classifier.classify([array.astype(">u2") * 257])[0]["classes"] == one["classes"]
+    if hasattr(os, "fork"):
+        child = os.fork()
+        if child == 0:
+            try:
+                refused("OTHER_PROCESS", lambda: classifier.classify([picture]))
+                os._exit(0)
+            except BaseException:
+                os._exit(1)
+        assert os.waitpid(child, 0)[1] == 0
     [seen] = classifier.classify([picture], explain=True)
     values = [value for row in seen["map"]["values"] for value in row]
     assert seen["classes"] == found["classes"] and len(values) == len(seen["map"]["values"]) ** 2

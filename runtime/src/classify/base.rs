@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rayon::ThreadPool;
 
 use super::graph::{self, Signature};
+use super::process::Process;
 use crate::Error;
 use crate::kernel::Level;
 use crate::tensors::View;
@@ -20,6 +21,7 @@ pub(super) use crate::vit::Adapter;
 /// A base ready to run.
 pub(super) struct Base {
     vit: Vit,
+    process: Process,
     pub signature: Signature,
 }
 
@@ -57,7 +59,7 @@ impl Base {
             }
         }
         let vit = guarded(|| Vit::new(Level::best(), layout, weights, precision, threads))?;
-        Ok(Base { vit, signature })
+        Ok(Base { vit, process: Process::this(), signature })
     }
 
     /// Lays out the factors of a composition. A site that is not named gets rank 0.
@@ -91,6 +93,7 @@ impl Base {
         maps: bool,
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Seen>, Error> {
+        self.process.check()?;
         let [height, width] = self.signature.image;
         if images.iter().any(|image| image.len() != 3 * height * width) {
             return Err(device(format!("an image does not have 3 x {height} x {width} values")));

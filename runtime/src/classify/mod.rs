@@ -23,6 +23,7 @@ use crate::Error;
 use crate::bundle::VerifiedBundle;
 use crate::image::RgbView;
 use crate::swap::Swap;
+use process::Process;
 
 mod active;
 mod base;
@@ -32,6 +33,7 @@ mod load;
 mod map;
 mod options;
 mod parts;
+mod process;
 mod queue;
 mod record;
 mod selection;
@@ -56,6 +58,7 @@ pub const INT8_TOLERANCE: f64 = 0.1;
 pub struct Classifier {
     active: Swap<Active>,
     options: Options,
+    process: Process,
 }
 
 /// What a classifier found in one image, and with what.
@@ -197,7 +200,15 @@ impl Classifier {
     }
 
     fn of(active: Active, options: Options) -> Self {
-        Classifier { active: Swap::new(active), options }
+        Classifier { active: Swap::new(active), options, process: Process::this() }
+    }
+
+    /// Whether it may be used here: after `fork()`, only the process that loaded it may. Every call that can fail asks.
+    ///
+    /// # Errors
+    /// [`Error::OtherProcess`].
+    pub fn check_process(&self) -> Result<(), Error> {
+        self.process.check()
     }
 
     /// The set as it is now. What is classified with it does not change when the classifier does, and its memory goes when the last
@@ -211,6 +222,7 @@ impl Classifier {
     /// # Errors
     /// As [`load`](Self::load); nothing is changed then.
     pub fn replace(&self, bundle: VerifiedBundle) -> Result<(), Error> {
+        self.check_process()?;
         self.active.change(|current| load::active(&bundle, &self.options, Some(current)))
     }
 
@@ -219,6 +231,7 @@ impl Classifier {
     /// # Errors
     /// As [`load`](Self::load), and [`Error::Unchanged`] where bases differ or a task has that name already; nothing is changed then.
     pub fn add(&self, bundle: VerifiedBundle) -> Result<(), Error> {
+        self.check_process()?;
         self.active.change(|current| {
             let unchanged = |what: String| Err(Error::Unchanged { what });
             let manifest = bundle.manifest();
@@ -251,6 +264,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::Unchanged`] for an unknown id, for the last bundle, and for modules that another task's default needs.
     pub fn unload(&self, bundle: &str) -> Result<(), Error> {
+        self.check_process()?;
         self.active.change(|current| {
             let unchanged = |what: String| Err(Error::Unchanged { what });
             let mut next = current.clone();
@@ -281,6 +295,7 @@ impl Classifier {
     /// # Errors
     /// [`Error::UnknownTask`], [`Error::UnknownModule`], [`Error::Selection`]; nothing is changed then.
     pub fn set_default(&self, task: &str, selection: &Selection) -> Result<(), Error> {
+        self.check_process()?;
         self.active.change(|current| {
             selection.check()?;
             let default = current.composed(current.task(Some(task))?, selection)?;
@@ -319,6 +334,7 @@ impl Classifier {
         selection: &Selection,
         cancel: &Cancel,
     ) -> Result<Classification, Error> {
+        self.check_process()?;
         let row = Row { image: 0, task, selection: selection.clone() };
         only(self.active().classify_rows(&[image], &[row], cancel))
     }
@@ -334,6 +350,7 @@ impl Classifier {
         selection: &Selection,
         cancel: &Cancel,
     ) -> Result<(Classification, Map), Error> {
+        self.check_process()?;
         let row = Row { image: 0, task, selection: selection.clone() };
         only(self.active().explain_rows(&[image], &[row], cancel))
     }
@@ -343,6 +360,7 @@ impl Classifier {
     /// # Errors
     /// As [`classify`](Self::classify), in [`Error::InBatch`] saying which image; none is classified by halves.
     pub fn classify_batch(&self, images: &[RgbView], task: Option<&str>) -> Result<Vec<Classification>, Error> {
+        self.check_process()?;
         let active = self.active();
         if task.is_some() {
             active.task(task)?;

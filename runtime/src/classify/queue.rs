@@ -14,6 +14,7 @@ use crate::image::RgbImage8;
 
 /// Threads that classify what is put in line. Dropping it classifies what is in line and ends them.
 pub struct Queue {
+    classifier: Arc<Classifier>,
     line: Option<SyncSender<Job>>,
     workers: Vec<JoinHandle<()>>,
 }
@@ -47,7 +48,7 @@ impl Queue {
     pub fn new(classifier: Arc<Classifier>, workers: NonZeroUsize, waiting: usize) -> Result<Self, Error> {
         let (line, requests) = sync_channel(waiting);
         let requests = Arc::new(Mutex::new(requests));
-        let mut queue = Queue { line: Some(line), workers: Vec::new() };
+        let mut queue = Queue { classifier: classifier.clone(), line: Some(line), workers: Vec::new() };
         for number in 0..workers.get() {
             let (classifier, requests) = (classifier.clone(), requests.clone());
             let work = move || while one(&classifier, &requests).is_some() {};
@@ -60,8 +61,9 @@ impl Queue {
     /// Puts `request` in line; waits while the line is full.
     ///
     /// # Errors
-    /// [`Error::Device`] if the threads have ended, which they do not by themselves.
+    /// [`Error::Device`] if the threads have ended, which they do not by themselves; [`Error::OtherProcess`].
     pub fn submit(&self, request: Request) -> Result<Ticket, Error> {
+        self.classifier.check_process()?;
         let (answer, ticket) = sync_channel(1);
         let line = self.line.as_ref().ok_or_else(ended)?;
         line.send(Job { request, answer }).map_err(|_| ended())?;
@@ -73,6 +75,7 @@ impl Queue {
     /// # Errors
     /// As [`submit`](Self::submit).
     pub fn try_submit(&self, request: Request) -> Result<Result<Ticket, Request>, Error> {
+        self.classifier.check_process()?;
         let (answer, ticket) = sync_channel(1);
         let line = self.line.as_ref().ok_or_else(ended)?;
         match line.try_send(Job { request, answer }) {
@@ -85,6 +88,11 @@ impl Queue {
 
 impl Drop for Queue {
     fn drop(&mut self) {
+        if self.classifier.check_process().is_err() {
+            // The threads are another process's.
+            std::mem::forget((self.line.take(), std::mem::take(&mut self.workers)));
+            return;
+        }
         self.line = None;
         for worker in self.workers.drain(..) {
             // A worker that panicked has nothing more to say.

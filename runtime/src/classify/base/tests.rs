@@ -8,6 +8,7 @@ use tract_onnx::prelude::{
     Framework, InferenceModelExt, IntoRunnable, IntoTValue, TValue, TVec, Tensor, TypedSimplePlan,
 };
 
+use super::super::process::Process;
 use super::*;
 use crate::bundle::{Trust, VerifiedBundle, verify};
 use crate::onnx::{GraphProto, NodeProto};
@@ -90,7 +91,7 @@ fn load(onnx: &[u8], level: Level, threads: usize, spread: Spread, precision: Pr
     let layout = vit::recognise(&graph, signature.image[0]).unwrap();
     let pool = || Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     let pool = (threads > 1).then(|| (pool(), spread));
-    Base { vit: Vit::new(level, layout, &weights, precision, pool).unwrap(), signature }
+    Base { vit: Vit::new(level, layout, &weights, precision, pool).unwrap(), process: Process::this(), signature }
 }
 
 fn numbers(seed: usize, count: usize) -> Vec<f32> {
