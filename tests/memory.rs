@@ -1,5 +1,5 @@
-//! Memory that runs out in the middle: an error that says so, and the classifier goes on. And images that ask for much of
-//! it with few bytes: refused before it is taken.
+//! Memory that runs out in the middle: an error that says so, and the classifier goes on. And
+//! images that ask for much of it with few bytes: refused before it is taken.
 
 #[path = "small.rs"]
 mod small;

@@ -37,8 +37,8 @@ unsafe impl Growing for Memory {
     const LEAST: usize = size_of::<Memory>();
 }
 
-/// Closes a classifier and frees its memory. NULL is allowed. In a child of fork() nothing is freed: what is behind it
-/// waits for threads of the parent.
+/// Closes a classifier and frees its memory. NULL is allowed. In a child of fork() nothing is
+/// freed: what is behind it waits for threads of the parent.
 ///
 /// # Safety
 /// `classifier` is NULL or came from medforge_open, and no thread uses it any more.

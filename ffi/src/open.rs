@@ -36,7 +36,8 @@ pub struct OpenOptions {
     pub trust_data: *const u8,
     /// Bytes of trust_data.
     pub trust_length: usize,
-    /// Threads of the classifier's own that classify, at most four for each processor. 0: none, calls run on their caller's thread.
+    /// Threads of the classifier's own that classify, at most four for each processor. 0: none,
+    /// calls run on their caller's thread.
     pub threads: u32,
     /// Not 0: each of those threads takes whole images, where a call has several. 0: all share each image.
     pub spread_images: u32,
@@ -271,7 +272,8 @@ pub unsafe fn open<T>(
     Ok(result)
 }
 
-/// The threads that were asked for; more than [`MOST_THREADS`] a processor would take memory and time from the program, and help nobody.
+/// The threads that were asked for; more than [`MOST_THREADS`] a processor would take memory and
+/// time from the program, and help nobody.
 fn threads(asked: u32) -> Result<Threads, Failure> {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     match NonZeroUsize::new(asked as usize) {

@@ -335,7 +335,8 @@ impl Error {
         }
     }
 
-    /// What is shown of it: on a line for each fault, each no longer than a screen, without characters that nobody sees.
+    /// What is shown of it: on a line for each fault, each no longer than a screen, without
+    /// characters that nobody sees.
     pub fn shown(&self) -> String {
         match self {
             Error::Faults { .. } => self.to_string(),

@@ -1,4 +1,5 @@
-//! Reading: regular files, each up to a size. Nothing else is opened, so that no pipe, device or endless file keeps packer.
+//! Reading: regular files, each up to a size. Nothing else is opened, so that no pipe, device or
+//! endless file keeps packer.
 
 use std::fs::File;
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Panics inside of decoders: caught, and nothing of them on the standard error of the program that this is a part of.
+//! Panics inside of decoders: caught, and nothing of them on the standard error of the program that
+//! this is a part of.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -16,8 +17,8 @@ pub(crate) struct Panicked;
 /// What is said of the file then.
 pub(crate) const FAILED: &str = "its decoder failed inside; leave the file away, and report it to MedForge";
 
-/// What `decode` gives. The first call puts a panic hook before the program's own, which goes on to hear of all panics
-/// but those inside of `decode`.
+/// What `decode` gives. The first call puts a panic hook before the program's own, which goes on to
+/// hear of all panics but those inside of `decode`.
 pub(crate) fn decoding<T>(decode: impl FnOnce() -> T) -> Result<T, Panicked> {
     static HOOK: Once = Once::new();
     // A thread that panics already may not change the hook.

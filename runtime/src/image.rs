@@ -1,9 +1,10 @@
 //! Pixels: 8-bit RGB images, borrowed and owned, and the decoding of PNG, JPEG and TIFF files.
 //!
-//! Refused: files of another kind, damaged or cut off, with sides that their bytes cannot fill, over [`MAX_PIXELS`], of more than 8 bits a
-//! channel (which part of the range matters is not for a decoder to guess), in CMYK, and what
-//! [`jpeg::dct`] refuses. Transparency is dropped and EXIF orientation and colour profiles are not
-//! applied, as Pillow's `Image.open(...).convert("RGB")` does it.
+//! Refused: files of another kind, damaged or cut off, with sides that their bytes cannot fill,
+//! over [`MAX_PIXELS`], of more than 8 bits a channel (which part of the range matters is not for a
+//! decoder to guess), in CMYK, and what [`jpeg::dct`] refuses. Transparency is dropped and EXIF
+//! orientation and colour profiles are not applied, as Pillow's `Image.open(...).convert("RGB")`
+//! does it.
 
 use crate::{Error, guard, jpeg};
 

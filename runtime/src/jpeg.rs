@@ -1,8 +1,9 @@
 //! JPEG files (ITU-T T.81), decoded here: what a file says of itself, by [`head()`]; lossless ones,
 //! by [`lossless::decode`]; and the others, by [`dct::decode`].
 //!
-//! Refused by name: arithmetic coding, hierarchical files, a number of lines that comes after the first scan. Data that
-//! ends early, goes on after the last sample or holds codes that no table has is an error; nothing is filled up.
+//! Refused by name: arithmetic coding, hierarchical files, a number of lines that comes after the
+//! first scan. Data that ends early, goes on after the last sample or holds codes that no table has
+//! is an error; nothing is filled up.
 
 mod bits;
 pub mod dct;

@@ -1,5 +1,6 @@
-//! Text of others in our own: names, values and messages that come out of a file may be endless, move a terminal's
-//! cursor, turn the direction of writing or begin another line of a log. Here they become harmless and short.
+//! Text of others in our own: names, values and messages that come out of a file may be endless,
+//! move a terminal's cursor, turn the direction of writing or begin another line of a log. Here
+//! they become harmless and short.
 
 use unicode_normalization::char::is_combining_mark;
 
@@ -8,13 +9,14 @@ pub const MOST: usize = 300;
 /// The most characters of a sentence.
 const MOST_OF_ALL: usize = 1000;
 
-/// A name or value as it is shown: on one line, every character that is not seen as an escape, the middle left out of
-/// what has more than [`MOST`] characters.
+/// A name or value as it is shown: on one line, every character that is not seen as an escape, the
+/// middle left out of what has more than [`MOST`] characters.
 pub fn shown(text: &str) -> String {
     cut(&escaped(text), MOST)
 }
 
-/// A sentence with such names in it, none of whose words has more than [`MOST`] characters, and all of it has a thousand.
+/// A sentence with such names in it, none of whose words has more than [`MOST`] characters, and all
+/// of it has a thousand.
 pub fn sentence(text: &str) -> String {
     let words: Vec<String> = escaped(text).split(' ').map(|word| cut(word, MOST)).collect();
     cut(&words.join(" "), MOST_OF_ALL)
@@ -32,7 +34,8 @@ fn is_seen(c: char) -> bool {
     // Marks that join, vary or fill, and show nothing by themselves.
     let nothing = matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}');
-    // The standard library's `Debug` knows what can be printed, and also escapes what stands in quotes.
+    // The standard library's `Debug` knows what can be printed, and also escapes what stands in
+    // quotes.
     !nothing && (matches!(c, '"' | '\'' | '\\') || is_combining_mark(c) || c.escape_debug().len() == 1)
 }
 

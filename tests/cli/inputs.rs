@@ -1,5 +1,6 @@
-//! What is read is a regular file of a size: pipes and devices never end, folders are no files, and what is larger than any such
-//! file is not taken into memory. And what an error says of a file stays short and on its line.
+//! What is read is a regular file of a size: pipes and devices never end, folders are no files, and
+//! what is larger than any such file is not taken into memory. And what an error says of a file
+//! stays short and on its line.
 
 use std::io::Write;
 use std::os::unix::fs::symlink;

@@ -60,12 +60,14 @@ pub fn read_secret(path: &Path) -> Result<SigningKey, Error> {
         .map_err(|_| refuse("is no Ed25519 secret key in PKCS#8 PEM; `packer keygen` makes one (NAME.key)"))
 }
 
-/// The most memory, and the most bytes gone over, for a key by scrypt; openssl makes keys of 16 MiB.
+/// The most memory, and the most bytes gone over, for a key by scrypt; openssl makes keys of 16
+/// MiB.
 const MOST_SCRYPT: u64 = 256 << 20;
 /// The most rounds of PBKDF2; openssl makes keys of 2,048.
 const MOST_ROUNDS: u32 = 10_000_000;
 
-/// Refuses an encrypted key that would take memory or time without measure, before a pass phrase is asked for.
+/// Refuses an encrypted key that would take memory or time without measure, before a pass phrase is
+/// asked for.
 fn check_cost(pem: &str) -> Result<(), &'static str> {
     let damaged = "is no encrypted secret key in PKCS#8 PEM; `packer keygen --encrypt` makes one";
     let (_, document) = SecretDocument::from_pem(pem).map_err(|_| damaged)?;
@@ -171,7 +173,8 @@ mod tests {
         assert!(SigningKey::from_pkcs8_encrypted_pem(&pem.secret, "battery staple").is_err());
     }
 
-    /// `keys.sh` beside this file made them with openssl; what is beyond them is changed in their bytes.
+    /// `keys.sh` beside this file made them with openssl; what is beyond them is changed in their
+    /// bytes.
     #[test]
     fn keys_that_cost_without_measure_are_refused_before_the_work() {
         for pem in [include_str!("keys/scrypt.pem"), include_str!("keys/pbkdf2.pem"), include_str!("keys/million.pem")]

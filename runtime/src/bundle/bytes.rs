@@ -30,7 +30,8 @@ enum Data {
 }
 
 impl Bytes {
-    /// Reads the regular file at `path`. Of one with more bytes than a bundle may have none is read: they count, and are zeros.
+    /// Reads the regular file at `path`. Of one with more bytes than a bundle may have none is
+    /// read: they count, and are zeros.
     ///
     /// # Errors
     /// What the system says, and as [`file::open`].

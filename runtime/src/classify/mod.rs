@@ -203,7 +203,8 @@ impl Classifier {
         Classifier { active: Swap::new(active), options, process: Process::this() }
     }
 
-    /// Whether it may be used here: after `fork()`, only the process that loaded it may. Every call that can fail asks.
+    /// Whether it may be used here: after `fork()`, only the process that loaded it may. Every call
+    /// that can fail asks.
     ///
     /// # Errors
     /// [`Error::OtherProcess`].

@@ -1,5 +1,6 @@
-//! The process that a classifier belongs to. A child of `fork()` has the memory of its parent and none of its threads: a lock
-//! that one of them held stays shut there, and work given to a pool waits for ever.
+//! The process that a classifier belongs to. A child of `fork()` has the memory of its parent and
+//! none of its threads: a lock that one of them held stays shut there, and work given to a pool
+//! waits for ever.
 
 use crate::Error;
 

@@ -61,7 +61,8 @@ impl Queue {
     /// Puts `request` in line; waits while the line is full.
     ///
     /// # Errors
-    /// [`Error::Device`] if the threads have ended, which they do not by themselves; [`Error::OtherProcess`].
+    /// [`Error::Device`] if the threads have ended, which they do not by themselves;
+    /// [`Error::OtherProcess`].
     pub fn submit(&self, request: Request) -> Result<Ticket, Error> {
         self.classifier.check_process()?;
         let (answer, ticket) = sync_channel(1);

@@ -1,5 +1,5 @@
-//! PNG files of up to 8 bits a channel, by the crate `png`. Texts and colour profiles are passed over: they would be
-//! inflated, and nothing here shows them.
+//! PNG files of up to 8 bits a channel, by the crate `png`. Texts and colour profiles are passed
+//! over: they would be inflated, and nothing here shows them.
 //!
 //! Refused: 16 bits a channel, sides that the file's bytes cannot fill, checksums that do not fit.
 

@@ -81,8 +81,8 @@ impl<'a> Page<'a> {
                 return refuse(format!("{what}; convert the image to RGB"));
             }
         }
-        // The most bytes that one byte makes. A code of LZW has 12 bits, and the longest of its 4,096 stand for fewer
-        // bytes than there are codes.
+        // The most bytes that one byte makes. A code of LZW has 12 bits, and the longest of its
+        // 4,096 stand for fewer bytes than there are codes.
         let growth = match tag(Tag::Compression, 1)?[0] {
             1 => 1,
             5 => 4096,

@@ -95,8 +95,9 @@ fn check(head: &Head<'_>, bits: u8) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Each coefficient of each colour comes in full, bit after bit, and each scan that brings first ones has a bit at least
-/// for each block, and one more for its end in a sequential JPEG: room is made only where data can fill it.
+/// Each coefficient of each colour comes in full, bit after bit, and each scan that brings first
+/// ones has a bit at least for each block, and one more for its end in a sequential JPEG: room is
+/// made only where data can fill it.
 fn check_scans(head: &Head<'_>, layouts: &[Layout]) -> Result<(), Fault> {
     let progressive = head.process == Process::Progressive;
     // The lowest bit that is there.
