@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Size};
+use medforge_runtime::words::{sentence, shown};
 
 use super::input::{FitArg, columns};
 use super::train::{LEAST_CUT, cut_words};
@@ -84,7 +85,7 @@ fn words(findings: &Findings) -> String {
     }
     for fault in &findings.faults {
         let instead = fault.instead.as_ref().map_or(String::new(), |instead| format!("; {instead}"));
-        let _ = writeln!(out, "{:<11} {}: {}{instead}", "fault", fault.file, fault.what);
+        let _ = writeln!(out, "{:<11} {}: {}{instead}", "fault", shown(&fault.file), sentence(&fault.what));
     }
     if findings.faults.is_empty() {
         let _ = writeln!(out, "{:<11} none", "faults");

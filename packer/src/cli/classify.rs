@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use indicatif::ProgressBar;
 use medforge_runtime::classify::{Abstain, Cancel, Classification, Classifier, Options, Precision, Selection};
 use medforge_runtime::preprocess::Preprocessing;
+use medforge_runtime::words::sentence;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 
@@ -94,7 +95,7 @@ fn said(args: &Args, answers: &[Answer], routed: bool) -> Result<(), Error> {
         noted.extend(notes.iter().map(|note| format!("{}: {note}", path.display())));
     }
     output::print(&table(&args.images, &results, routed))?;
-    noted.iter().for_each(|line| log::warn!("{line}"));
+    noted.iter().for_each(|line| log::warn!("{}", sentence(line)));
     Ok(())
 }
 

@@ -5,6 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use medforge_runtime::words::sentence;
+
 use super::part::Part;
 use super::{Attribute, Columns, npz, splits, tree};
 use crate::Error;
@@ -105,7 +107,7 @@ impl Dataset {
     /// The same, with the list's columns under other names.
     pub fn open_with(root: &Path, columns: &Columns) -> Result<Dataset, Error> {
         let looked = Dataset::look(root, columns)?;
-        looked.notes.iter().for_each(|note| log::warn!("{note}"));
+        looked.notes.iter().for_each(|note| log::warn!("{}", sentence(note)));
         Error::all(looked.faults)?;
         looked.dataset.ok_or_else(|| Error::EmptySplit { path: root.to_owned(), split: Split::Train.name() })
     }

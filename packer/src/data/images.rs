@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use medforge_runtime::image::RgbImage8;
 use medforge_runtime::preprocess::{Preprocessing, Size};
+use medforge_runtime::words::sentence;
 use rayon::prelude::*;
 
 use super::augment::{Augment, Draw};
@@ -125,7 +126,7 @@ impl Images {
                 }
                 Error::all(faults)?;
                 for line in note_lines(noted.iter().map(|(path, notes)| (&**path, &notes[..]))) {
-                    log::warn!("{line}");
+                    log::warn!("{}", sentence(&line));
                 }
                 found
             }
