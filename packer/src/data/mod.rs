@@ -30,7 +30,6 @@ pub use check::Findings;
 pub use columns::Columns;
 pub use condensed::{Condensed, Labels, Record, Start};
 pub use dataset::{Dataset, Item, Split};
-pub(crate) use images::MAX_FILE;
 pub use images::{Colour, Images};
 pub use picture::{Picture, decode};
 pub(crate) use progress::Progress;
