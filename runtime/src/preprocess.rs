@@ -4,10 +4,13 @@
 //! to 12 to one grey level, sizes and crops are those of transformers' image processors or, on request, of torchvision. (Pillow 13
 //! resizes columns first where that is cheaper, which shows where an overshoot at a hard edge is clipped.)
 //!
-//! Refused: sizes of zero or over [`MAX_SIDE`], a crop larger than the resized image, an image so elongated that its
-//! resized form is over [`MAX_RESIZED_PIXELS`], and numbers that are not finite.
+//! Refused: sizes of zero or over [`MAX_SIDE`], a crop larger than the resized image or a small
+//! part of it, an image so elongated that its resized form is over [`MAX_RESIZED_PIXELS`], and
+//! numbers that no base was trained with: a `rescale` that is not above zero, deviations that make
+//! all pixels alike or endless.
 
 use std::cmp::Ordering;
+use std::ops::RangeInclusive;
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -20,6 +23,15 @@ use crate::image::{RgbImage8, RgbView};
 pub const MAX_SIDE: u32 = 4096;
 /// The largest image between resize and crop, in pixels: 200 MB as RGB.
 pub const MAX_RESIZED_PIXELS: u64 = 1 << 26;
+
+/// How many times longer than what is cut out of it the resized image may be on a side.
+const MOST_CUT: u32 = 4;
+/// Factors from grey levels: 1/65535 and 1 are among them.
+const RESCALES: RangeInclusive<f64> = 1e-5..=10.0;
+/// Means of pixels after that, of either sign.
+const LARGEST_MEAN: f64 = 1e3;
+/// Deviations.
+const DEVIATIONS: RangeInclusive<f64> = 1e-3..=1e3;
 
 /// What is done to an image before the base sees it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -130,13 +142,24 @@ impl Preprocessing {
                 "resizing by the shortest edge needs a crop, or images of other proportions do not fit".into(),
             );
         }
-        if !self.rescale.is_finite() || self.mean.iter().any(|mean| !mean.is_finite()) {
-            return refuse("rescale and mean must be finite".into());
+        if resized.height > output.height * MOST_CUT || resized.width > output.width * MOST_CUT {
+            return refuse(format!(
+                "the resized image is more than {MOST_CUT} times longer than what is cut out of it"
+            ));
         }
-        if self.std.iter().any(|std| !std.is_finite() || *std <= 0.0) {
-            return refuse("std must be finite and above zero".into());
+        let between = |what: &str, range: RangeInclusive<f64>| {
+            refuse(format!("{what} must be between {} and {}", range.start(), range.end()))
+        };
+        if !RESCALES.contains(&self.rescale) {
+            return between("rescale", RESCALES);
         }
-        Ok(())
+        if self.mean.iter().any(|mean| !(-LARGEST_MEAN..=LARGEST_MEAN).contains(mean)) {
+            return between("mean", -LARGEST_MEAN..=LARGEST_MEAN);
+        }
+        match self.std.iter().all(|std| DEVIATIONS.contains(std)) {
+            true => Ok(()),
+            false => between("std", DEVIATIONS),
+        }
     }
 
     /// The size of the base's input.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use medforge_runtime::bundle::description::canonical;
+use medforge_runtime::bundle::description::{canonical, fault_of_prose};
 use medforge_runtime::tensors::{self, Tensor};
 
 use super::Manifest;
@@ -85,10 +85,7 @@ pub(super) fn check_card(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     if text.trim().is_empty() {
         return refuse("is empty; say what the images are, where they come from and what the module is for");
     }
-    match text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) {
-        true => refuse("has control characters"),
-        false => Ok(()),
-    }
+    fault_of_prose(text).map_or(Ok(()), |fault| refuse(&fault))
 }
 
 /// A Gram matrix for each of the module's sites, and nothing else.

@@ -8,7 +8,7 @@ use medforge_runtime::bundle::description::{
     check_version, contradiction, require,
 };
 use medforge_runtime::bundle::manifest::{Entry, Tool};
-use medforge_runtime::bundle::measured::Measured;
+use medforge_runtime::bundle::measured::{Measured, check_bounds, check_interval};
 use medforge_runtime::bundle::{Description, Role};
 use medforge_runtime::{Class, Error as RuntimeError, Refusal};
 use serde::{Deserialize, Serialize};
@@ -97,16 +97,14 @@ impl Description for Manifest {
         let name = Self::name_of(&self.contributor, &self.task);
         require(self.name == name, || format!("name is {:?}; it must be {name:?}", self.name))?;
         check_count("counter", self.counter)?;
-        check_classes(&self.task, &self.classes)?;
+        check_classes(&format!("task {}", self.task), &self.classes)?;
         check_text("licence", &self.licence)?;
         check_time("created", &self.created)?;
         check_digest("base_digest", &self.base_digest)?;
         for metric in &self.metrics {
             check_text("metric", &metric.name)?;
-            let finite = [metric.low, metric.value, metric.high].iter().all(|value| value.is_finite());
-            require(finite && metric.low <= metric.high, || {
-                format!("the metric {} is not a number within an interval", metric.name)
-            })?;
+            check_interval("the module", &metric.name, metric.value, Some((metric.low, metric.high)))?;
+            check_bounds("the module", &metric.name, [metric.value, metric.low, metric.high])?;
             check_count("the images of a metric", metric.n as u64)?;
         }
         self.measured.iter().try_for_each(|measured| measured.check("the module"))?;

@@ -1,10 +1,13 @@
 //! The list of a task's images: which file, which class, which group, which split, and what else is known. No pixel is read here.
 //!
-//! Refused: fewer than two classes, an empty class or split, a test class that training never sees, a group in both splits.
+//! Refused: fewer than two classes, names of classes that no bundle takes, an empty class or split,
+//! a test class that training never sees, a group in both splits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use medforge_runtime::Error as RuntimeError;
+use medforge_runtime::bundle::description::check_classes;
 use medforge_runtime::words::sentence;
 
 use super::part::Part;
@@ -226,6 +229,11 @@ impl Dataset {
         if classes.len() < 2 {
             let what = "there is one class only; a classifier needs at least two".to_owned();
             return Err(Error::DataFolder { path: root.to_owned(), what });
+        }
+        // What no bundle takes is said before anything is trained on it.
+        let names: Vec<String> = classes.keys().cloned().collect();
+        if let Err(RuntimeError::Refused(refusal)) = check_classes("the data set", &names) {
+            return Err(Error::DataFolder { path: root.to_owned(), what: refusal.what });
         }
         // Classes that only the test split knows are a fault already, and counted.
         classes.extend(strays.into_iter().map(|class| (class.to_owned(), 0)));

@@ -220,8 +220,10 @@ impl Evaluation {
 }
 
 impl Estimate {
+    /// With the interval of `draws`, which is widened to hold the estimate where resamples all lie
+    /// to one side of it, as those of a calibration error do.
     pub(crate) fn new(name: Metric, value: f64, draws: Vec<f64>) -> Self {
-        let range = interval(draws);
+        let range = interval(draws).map(|(low, high)| (low.min(value), high.max(value)));
         Estimate { name, value, low: range.map(|r| r.0), high: range.map(|r| r.1) }
     }
 

@@ -92,12 +92,13 @@ fn cost(task: &str, data: &Dataset, manifest: &Manifest, both: [&Classifier; 2])
     })?;
     let differences = bootstrap.run(|weights| value(&answers[1], weights) - value(&answers[0], weights));
     let (low, high) = interval(differences).unwrap_or((f64::NAN, f64::NAN));
+    let [f32, int8] = [0, 1].map(|which: usize| value(&answers[which], &once));
     Ok(Int8Cost {
         name: "balanced_accuracy".into(),
-        f32: value(&answers[0], &once),
-        int8: value(&answers[1], &once),
-        low,
-        high,
+        f32,
+        int8,
+        low: low.min(int8 - f32),
+        high: high.max(int8 - f32),
         n: images.len() as u64,
     })
 }

@@ -3,6 +3,8 @@
 //! Frame, canonical JSON, signatures, trust and digests are one code for all kinds. A kind brings its type, its payload type (so that
 //! a signature over a description of one kind never passes for one of another) and its own rules.
 
+use std::collections::BTreeMap;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,15 @@ pub trait Description: Serialize + DeserializeOwned {
 
     /// The payload, sorted by name.
     fn entries(&self) -> &[Entry];
+
+    /// Whether the bytes of a payload entry are what whoever looks at them is to see; said of every
+    /// entry before the archive is handed out.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] saying what is wrong.
+    fn check_entry(&self, _name: &str, _bytes: &[u8]) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Name and counter, of what counts its releases, so that an older one is known.
     fn release(&self) -> Option<(&str, u64)> {
@@ -96,7 +107,8 @@ pub fn check_entries(entries: &[Entry]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Refuses an empty text, one of more than 256 bytes, or one that moves a terminal's cursor or colours it.
+/// Refuses an empty text, one of more than 256 bytes, or one that shows otherwise than it is: see
+/// [`check_length`].
 ///
 /// # Errors
 /// [`Class::Contradiction`].
@@ -105,13 +117,42 @@ pub fn check_text(field: &str, value: &str) -> Result<(), Error> {
     check_length(field, value, MAX_NAME)
 }
 
-/// Refuses control characters and more than `limit` bytes.
+/// Refuses more than `limit` bytes, and characters that nobody sees: they move a terminal's cursor,
+/// turn the text around, or make two names of what looks like one.
 ///
 /// # Errors
 /// [`Class::Contradiction`].
 pub fn check_length(field: &str, value: &str, limit: usize) -> Result<(), Error> {
     require(!value.contains(char::is_control), || format!("{field} has control characters"))?;
+    if let Some(unseen) = value.chars().find(|&c| turns(c) || is_unseen(c)) {
+        return Err(contradiction(format!("{field} has the character U+{:04X}, which nobody sees", unseen as u32)));
+    }
     require(value.len() <= limit, || format!("{field} has {} bytes, more than {limit}", value.len()))
+}
+
+/// What is wrong with a text of several lines for people, if something is: control characters but
+/// for line ends and tabs, or characters that turn what follows around. Joiners and marks of a
+/// direction, which some scripts need, are in order.
+pub fn fault_of_prose(text: &str) -> Option<String> {
+    let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    let wrong = text.chars().find(|&c| control(c) || turns(c))?;
+    let kind = if turns(wrong) { "characters that turn the text around" } else { "control characters" };
+    Some(format!("has {kind} (U+{:04X})", wrong as u32))
+}
+
+/// Embeddings, overrides and isolates of a direction (Unicode Standard Annex 9).
+fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Characters without a width or a shape: soft hyphens, joiners, marks of a direction, fillers,
+/// ends of lines and paragraphs, tags.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Refuses a task that could not be one part of an entry's name.
@@ -123,16 +164,26 @@ pub fn check_task(value: &str) -> Result<(), Error> {
     frame::check_name(value)
 }
 
-/// Refuses fewer than two classes, or two of one name.
+/// Refuses fewer than two classes, more than [`MOST_CLASSES`], and two whose names differ in spaces
+/// and case alone.
 ///
 /// # Errors
 /// [`Class::Contradiction`].
-pub fn check_classes(task: &str, classes: &[String]) -> Result<(), Error> {
-    let distinct: std::collections::BTreeSet<_> = classes.iter().collect();
-    require(distinct.len() == classes.len() && classes.len() >= 2, || {
-        format!("task {task} needs at least two classes of different names")
+pub fn check_classes(of: &str, classes: &[String]) -> Result<(), Error> {
+    require((2..=MOST_CLASSES).contains(&classes.len()), || {
+        format!("{of} needs two classes or more, at most {MOST_CLASSES}, and has {}", classes.len())
     })?;
-    classes.iter().try_for_each(|class| check_text("class", class))
+    let mut seen = BTreeMap::new();
+    for class in classes {
+        check_text("class", class)?;
+        let folded = class.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        if let Some(other) = seen.insert(folded, class) {
+            return Err(contradiction(format!(
+                "{of} needs classes of different names, and {other:?} and {class:?} differ in spaces or case at most"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses what is no SHA-256 of 64 lower-case hex digits.
@@ -228,6 +279,8 @@ fn unreadable(error: &serde_json::Error, entry: &str) -> Error {
 
 /// The largest integer that every JSON reader keeps (RFC 8785, appendix D).
 pub const MAX_COUNT: u64 = (1 << 53) - 1;
+/// Classes of a task.
+pub const MOST_CLASSES: usize = 4096;
 /// Longest name of a person, class or bundle, in bytes; longer ones are mistakes or attacks on a display.
 pub const MAX_NAME: usize = 256;
 

@@ -14,6 +14,8 @@ use crate::preprocess::Preprocessing;
 
 mod check;
 
+pub use check::are_weights;
+
 /// The name of the manifest's own entry.
 pub const MANIFEST: &str = "manifest.json";
 /// The one value of [`Manifest::format`].
@@ -231,6 +233,9 @@ pub struct Routing {
     pub entry: String,
 }
 
+/// Parts of a composition: each is a forward pass of a mixture, or ranks of a fusion.
+pub const MOST_PARTS: usize = 256;
+
 /// The one value of [`Routing::entry`].
 pub const PROTOTYPES: &str = "prototypes.safetensors";
 
@@ -300,6 +305,10 @@ impl Description for Manifest {
 
     fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    fn check_entry(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        check::entry(name, bytes)
     }
 
     fn release(&self) -> Option<(&str, u64)> {

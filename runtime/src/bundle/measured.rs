@@ -1,8 +1,9 @@
 //! What was measured of a task: on how many patients, beside which floors, and how it differs by
 //! what else is known of the images. Bundles, contributions and module cards state it in this form.
 //!
-//! Refused: numbers that are not finite, an interval with one end or with its ends exchanged, a
-//! verdict that the interval does not give, and lists longer than any evaluation makes.
+//! Refused: numbers that are not finite, shares beyond 0 and 1, an interval with one end, with its
+//! ends exchanged or beside its estimate, a verdict that the interval does not give, and lists
+//! longer than any evaluation makes.
 
 use serde::{Deserialize, Serialize};
 
@@ -121,6 +122,7 @@ impl Measured {
     /// [`Class::Contradiction`](crate::Class::Contradiction).
     pub fn check(&self, of: &str) -> Result<(), Error> {
         check_count("images", self.images)?;
+        require(self.images > 0, || format!("{of} was measured on no image"))?;
         check_count("groups", self.groups.unwrap_or(0))?;
         require(self.groups.is_none_or(|groups| groups <= self.images), || {
             format!("{of} was measured on more groups than images")
@@ -132,7 +134,7 @@ impl Measured {
         for floor in &self.floors {
             check_text("floor", &floor.name)?;
             check_estimates(of, &floor.metrics)?;
-            floor.difference.check(of)?;
+            floor.difference.check_difference(of)?;
             require(floor.beaten == floor.difference.low.is_some_and(|low| low > 0.0), || {
                 format!("{of}: whether the floor {} is beaten is not what the interval says", floor.name)
             })?;
@@ -163,7 +165,7 @@ impl Subgroups {
         for gap in &self.gaps {
             check_length("the best value", &gap.best, MAX_VALUE)?;
             check_length("the worst value", &gap.worst, MAX_VALUE)?;
-            gap.difference.check(of)?;
+            gap.difference.check_difference(of)?;
             require(gap.chance.is_none_or(f64::is_finite), || format!("a gap of {of} is not a number"))?;
         }
         Ok(())
@@ -172,16 +174,60 @@ impl Subgroups {
 
 impl Estimate {
     fn check(&self, of: &str) -> Result<(), Error> {
-        check_text("metric", &self.name)?;
-        let ordered = match (self.low, self.high) {
-            (None, None) => true,
-            (Some(low), Some(high)) => low.is_finite() && high.is_finite() && low <= high,
-            _ => false,
-        };
-        require(self.value.is_finite() && ordered, || {
-            format!("the {} of {of} is not a number, or its interval is none", self.name)
+        self.check_interval(of)?;
+        check_bounds(of, &self.name, [Some(self.value), self.low, self.high].into_iter().flatten())
+    }
+
+    /// The same of a difference of two of that name.
+    fn check_difference(&self, of: &str) -> Result<(), Error> {
+        self.check_interval(of)?;
+        let wide = [Some(self.value), self.low, self.high].into_iter().flatten().any(|value| value.abs() > 1.0);
+        require(!is_share(&self.name) || !wide, || {
+            format!("a difference in {} of {of} is no difference of two shares", self.name)
         })
     }
+
+    fn check_interval(&self, of: &str) -> Result<(), Error> {
+        check_text("metric", &self.name)?;
+        require(self.low.is_some() == self.high.is_some(), || format!("the {} of {of} has one end", self.name))?;
+        check_interval(of, &self.name, self.value, self.low.zip(self.high))
+    }
+}
+
+/// Metrics that are shares of one.
+const SHARES: [&str; 7] = ["accuracy", "balanced_accuracy", "auc", "f1", "precision", "recall", "calibration_error"];
+
+/// Estimates may lie this far beside an interval whose ends are theirs: sums in another order.
+const ROUNDING: f64 = 1e-9;
+
+/// Whether a metric of this name is a share of one.
+pub(super) fn is_share(name: &str) -> bool {
+    SHARES.contains(&name)
+}
+
+/// Refuses shares below 0 and above 1.
+///
+/// # Errors
+/// [`Class::Contradiction`](crate::Class::Contradiction).
+pub fn check_bounds(of: &str, name: &str, values: impl IntoIterator<Item = f64>) -> Result<(), Error> {
+    let beyond = values.into_iter().find(|value| is_share(name) && !(-ROUNDING..=1.0 + ROUNDING).contains(value));
+    require(beyond.is_none(), || format!("the {name} of {of} is {}, no share of one", beyond.unwrap_or(f64::NAN)))
+}
+
+/// Refuses numbers that are none, and an interval that does not hold its `value`. Calibration
+/// errors may lie below theirs: resamples make them larger, and the first packers wrote what they
+/// found.
+///
+/// # Errors
+/// [`Class::Contradiction`](crate::Class::Contradiction).
+pub fn check_interval(of: &str, name: &str, value: f64, ends: Option<(f64, f64)>) -> Result<(), Error> {
+    let (low, high) = ends.unwrap_or((value, value));
+    let finite = [value, low, high].iter().all(|value| value.is_finite());
+    require(finite && low <= high, || format!("the {name} of {of} is not a number, or its interval is none"))?;
+    let inside = value >= low - ROUNDING && value <= high + ROUNDING;
+    require(inside || name == "calibration_error", || {
+        format!("the {name} of {of} is {value}, beside its interval from {low} to {high}")
+    })
 }
 
 fn check_estimates(of: &str, estimates: &[Estimate]) -> Result<(), Error> {

@@ -84,6 +84,7 @@ pub fn assemble<D: Description>(
     let by_name = payload.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     let lengths = by_name.clone().map(|(name, bytes)| (name, bytes.len()));
     verify::check_payload(manifest.entries(), &lengths.collect(), |name| sha256_hex(&payload[name]))?;
+    by_name.clone().try_for_each(|(name, bytes)| manifest.check_entry(name, bytes))?;
     let signatures = signature::sign(keys, D::PAYLOAD_TYPE, &manifest_bytes)?;
     let mut entries = vec![(manifest::MANIFEST, manifest_bytes.as_slice()), (signature::SIGNATURES, &signatures)];
     entries.extend(by_name);

@@ -194,6 +194,7 @@ impl<D: Description> Opened<D> {
             let range = refusal.entry.as_ref().and_then(|name| payload.get(name)).cloned();
             Refusal { bytes: range, ..refusal }
         })?;
+        payload.iter().try_for_each(|(name, range)| signed.description.check_entry(name, &bytes[range.clone()]))?;
         Ok(Opened { bytes, signed, payload })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::Error;
-use crate::bundle::manifest::{Mode, Part};
+use crate::bundle::manifest::{MOST_PARTS, Mode, Part, are_weights};
 
 /// Which modules take part in a classification.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -40,14 +40,12 @@ impl Selection {
             }
             None if parts.is_empty() => "it has no modules; the frozen base is a selection of its own".to_owned(),
             None if parts.len() > MOST_PARTS => format!("it has {} modules, more than {MOST_PARTS}", parts.len()),
+            None if !are_weights(parts) => "its weights have no finite sum".to_owned(),
             None => return Ok(()),
         };
         Err(Error::Selection { what: wrong })
     }
 }
-
-/// Modules in one selection: each is a forward pass of a mixture, or ranks of a fusion.
-const MOST_PARTS: usize = 256;
 
 /// When a call is given up: it looks before each block of the base.
 #[derive(Debug, Clone, Default)]
@@ -77,3 +75,6 @@ impl Cancel {
             || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Calibration, Composition, Head, Manifest, Mode, Module, PROTOTYPES, Part, REQUIRED};
+use super::{Calibration, Composition, Head, MOST_PARTS, Manifest, Mode, Module, PROTOTYPES, Part, REQUIRED};
 use crate::Class;
 use crate::bundle::description::{
-    MAX_COUNT, check_classes, check_count, check_digest as digest, check_entries, check_length as text,
-    check_task as task, check_text as name, check_time, check_version, contradiction, require,
+    check_classes, check_count, check_digest as digest, check_entries, check_length as text, check_task as task,
+    check_text as name, check_time, check_version, contradiction, fault_of_prose, require,
 };
+use crate::bundle::measured::{check_bounds, check_interval, is_share};
 use crate::error::{Error, Refusal};
 use crate::preprocess::Size;
 
@@ -15,6 +16,26 @@ use crate::preprocess::Size;
 const MAX_TEXT: usize = 16 << 10;
 /// Above the rank of any full matrix in a base that is read here.
 const MAX_RANK: u32 = 4096;
+/// Between these packer looks for temperatures; beyond them nothing is left of what the head says.
+const TEMPERATURES: std::ops::RangeInclusive<f64> = 0.05..=20.0;
+
+/// Whether the bytes of an entry are text for people, where its name says so.
+pub(super) fn entry(entry: &str, bytes: &[u8]) -> Result<(), Error> {
+    if entry != "model_card.md" && !entry.starts_with("cards/") {
+        return Ok(());
+    }
+    let refuse = |class, what: String| Err(Refusal::new(class, what).entry(entry).into());
+    match std::str::from_utf8(bytes) {
+        Err(error) => refuse(Class::NotUtf8, format!("byte {} is not UTF-8", error.valid_up_to())),
+        Ok(text) => fault_of_prose(text).map_or(Ok(()), |fault| refuse(Class::Contradiction, format!("it {fault}"))),
+    }
+}
+
+/// Whether weights of a composition give a sum that is a number, whatever the probabilities that
+/// they are multiplied with.
+pub fn are_weights(parts: &[Part]) -> bool {
+    parts.iter().map(|part| part.weight.abs()).sum::<f64>().is_finite()
+}
 
 impl Manifest {
     /// Whether the manifest agrees with itself: entries sorted and complete, digests well formed, every module, head
@@ -30,7 +51,11 @@ impl Manifest {
         if let Some(id) = &self.predecessor {
             digest("predecessor", id)?;
         }
-        text("intended_use", &self.intended_use.replace('\n', " "), MAX_TEXT)?;
+        let prose = &self.intended_use;
+        require(prose.len() <= MAX_TEXT, || format!("intended_use has {} bytes, more than {MAX_TEXT}", prose.len()))?;
+        if let Some(fault) = fault_of_prose(prose) {
+            return Err(contradiction(format!("intended_use {fault}")));
+        }
         name("tool.name", &self.tool.name)?;
         name("tool.version", &self.tool.version)?;
         self.check_base()?;
@@ -120,7 +145,7 @@ impl Manifest {
                 format!("the head of {} is in entry {:?}; it must be in heads/TASK.safetensors", head.task, head.entry)
             })?;
             entries.remove(head.entry.as_str()).ok_or_else(|| missing(&head.entry))?;
-            check_classes(&head.task, &head.classes)?;
+            check_classes(&format!("task {}", head.task), &head.classes)?;
             check_codes(head)?;
             check_zero_shot(head)?;
             self.check_calibration(head)?;
@@ -136,6 +161,9 @@ impl Manifest {
         for composition in &self.compositions {
             let task = &composition.task;
             require(!composition.parts.is_empty(), || format!("the composition of {task} has no parts"))?;
+            require(composition.parts.len() <= MOST_PARTS, || {
+                format!("the composition of {task} has {} parts, more than {MOST_PARTS}", composition.parts.len())
+            })?;
             let mut seen = BTreeSet::new();
             for part in &composition.parts {
                 require(seen.insert(&part.module), || format!("module {} takes part in {task} twice", part.module))?;
@@ -148,6 +176,9 @@ impl Manifest {
                     format!("the routed composition of {task} names a module for {:?}, which has no head", module.task)
                 })?;
             }
+        }
+        if let Some(composition) = self.compositions.iter().find(|composition| !are_weights(&composition.parts)) {
+            return Err(contradiction(format!("the weights of {} have no finite sum", composition.task)));
         }
         let used = |id: &str| self.compositions.iter().flat_map(|c| &c.parts).any(|part| part.module == id);
         match modules.keys().find(|id| !used(id)) {
@@ -175,8 +206,14 @@ impl Manifest {
         };
         let positive = |value: &f64| value.is_finite() && *value > 0.0;
         let share = |value: &f64| (0.0..=1.0).contains(value);
-        let numbers = positive(temperature) && positive(threshold) && share(error) && share(least_probability);
-        require(numbers && *n <= MAX_COUNT, || format!("the calibration of {} has a number out of range", head.task))?;
+        check_count("the images of a calibration", *n)?;
+        require(TEMPERATURES.contains(temperature), || {
+            let (least, most) = (TEMPERATURES.start(), TEMPERATURES.end());
+            format!("the temperature of {} is {temperature}, not between {least} and {most}", head.task)
+        })?;
+        require(*n > 0 && positive(threshold) && share(error) && share(least_probability), || {
+            format!("the calibration of {} has a number out of range", head.task)
+        })?;
         let own = |part: &Part| self.modules.iter().any(|m| m.id == part.module && m.task == head.task);
         let fits = |composition: &Composition| match composition.mode {
             Mode::Fusion => matches!(&composition.parts[..], [part] if own(part) && part.weight == 1.0),
@@ -218,10 +255,10 @@ impl Manifest {
         for (task, metric) in &self.metrics {
             require(tasks.contains(task.as_str()), || format!("metrics name task {task:?}, which has no head"))?;
             name("metric", &metric.name)?;
-            let finite = [metric.low, metric.value, metric.high].iter().all(|value| value.is_finite());
-            require(finite && metric.low <= metric.high && metric.n <= MAX_COUNT, || {
-                format!("the metric of {task} is not a number within an interval")
-            })?;
+            check_count("the images of a metric", metric.n)?;
+            require(metric.n > 0, || format!("the metric of {task} is of no image"))?;
+            check_interval(task, &metric.name, metric.value, Some((metric.low, metric.high)))?;
+            check_bounds(task, &metric.name, [metric.value, metric.low, metric.high])?;
         }
         Ok(())
     }
@@ -231,9 +268,13 @@ impl Manifest {
         require(measured.is_empty() || measured == *tasks, || "int8 is not about every task".into())?;
         for (task, cost) in &self.int8 {
             name("int8 metric", &cost.name)?;
-            let finite = [cost.f32, cost.int8, cost.low, cost.high].iter().all(|value| value.is_finite());
-            require(finite && cost.low <= cost.high && cost.n <= MAX_COUNT, || {
-                format!("what eight bits cost {task} is not a number within an interval")
+            check_count("the images of eight bits", cost.n)?;
+            require(cost.n > 0, || format!("what eight bits cost {task} is of no image"))?;
+            let of = format!("what eight bits cost {task}");
+            check_interval(&of, &cost.name, cost.int8 - cost.f32, Some((cost.low, cost.high)))?;
+            check_bounds(&of, &cost.name, [cost.f32, cost.int8])?;
+            require(!is_share(&cost.name) || (cost.low >= -1.0 && cost.high <= 1.0), || {
+                format!("{of} is no difference of two shares")
             })?;
         }
         Ok(())

@@ -190,7 +190,7 @@ fn contradictions_are_refused() {
         ("version 2", |m| m.version = 2),
         ("name is empty", |m| m.name = " ".into()),
         ("control characters", |m| m.name = "\u{1b}[2J".into()),
-        ("control characters", |m| m.intended_use = "\u{1b}[2J".into()),
+        ("control characters (U+001B)", |m| m.intended_use = "\u{1b}[2J".into()),
         ("more than 256", |m| m.name = "x".repeat(257)),
         ("counter", |m| m.counter = 1 << 53),
         ("created", |m| m.created = "2023-02-29T00:00:00Z".into()),
@@ -238,7 +238,13 @@ fn contradictions_are_refused() {
         ("no head", |m| m.heads.clear()),
         ("two heads", |m| m.heads.push(m.heads[0].clone())),
         ("must be in heads/", |m| m.heads[0].entry = "base.onnx".into()),
-        ("two classes", |m| m.heads[0].classes = vec!["a".into(), "a".into()]),
+        ("different names", |m| m.heads[0].classes = vec!["a".into(), "a".into()]),
+        ("spaces or case", |m| m.heads[0].classes = vec!["in situ".into(), " In\u{a0} Situ".into()]),
+        ("U+200B", |m| m.heads[0].classes = vec!["a".into(), "a\u{200b}".into()]),
+        ("U+202E", |m| m.modules[0].contributor = "hospital\u{202e}latipsoh".into()),
+        ("turn the text around (U+2066)", |m| m.intended_use = "all\n\u{2066}".into()),
+        ("U+00AD", |m| m.tool.name = "pack\u{ad}er".into()),
+        ("at most 4096", |m| m.heads[0].classes = (0..4097).map(|n| n.to_string()).collect()),
         ("two classes", |m| m.heads[0].classes.truncate(1)),
         ("2 classes and 1 codes", |m| m.heads[0].codes = vec![code("SCT", "30807003")]),
         ("backslash", |m| m.heads[0].codes = vec![code("SCT", "1"), code("99A\\B", "2")]),
@@ -247,6 +253,24 @@ fn contradictions_are_refused() {
         ("exactly one composition", |m| m.compositions.push(m.compositions[0].clone())),
         ("no parts", |m| m.compositions[0].parts.clear()),
         ("twice", |m| m.compositions[0].parts = vec![m.compositions[0].parts[0].clone(); 2]),
+        ("no finite sum", |m| {
+            m.compositions[0].parts[0].weight = 1e308;
+            let module = extra(m);
+            m.compositions[0].parts.push(Part { module, weight: -1e308 });
+        }),
+        ("257 parts", |m| {
+            let part = m.compositions[0].parts[0].clone();
+            m.compositions[0].parts = vec![part; 257];
+        }),
+        ("rescale must be", |m| m.preprocessing.rescale = 0.0),
+        ("rescale must be", |m| m.preprocessing.rescale = -1.0),
+        ("mean must be", |m| m.preprocessing.mean[2] = 1e4),
+        ("std must be", |m| m.preprocessing.std[0] = 1e-4),
+        ("std must be", |m| m.preprocessing.std[0] = 1e4),
+        ("4 times longer", |m| m.preprocessing.resize = Resize::ShortestEdge(449)),
+        ("temperature of breast is 0.04", |m| m.heads[0].calibration = Some(calibration(0.04))),
+        ("temperature of breast is 20.1", |m| m.heads[0].calibration = Some(calibration(20.1))),
+        ("number out of range", |m| m.heads[0].calibration = Some(Calibration { n: 0, ..calibration(1.0) })),
         ("weight NaN", |m| m.compositions[0].parts[0].weight = f64::NAN),
         ("which is not there", |m| m.compositions[0].parts[0].module = "0".repeat(64)),
         ("int8 is not about every task", |m| m.int8 = BTreeMap::from([("lung".into(), cost())])),
@@ -255,8 +279,11 @@ fn contradictions_are_refused() {
             m.int8 = BTreeMap::from([("breast".into(), Int8Cost { f32: f64::NAN, ..cost() })]);
         }),
         ("metrics name task", |m| m.metrics = BTreeMap::from([("lung".into(), m.metrics["breast"].clone())])),
-        ("within an interval", |m| m.metrics.get_mut("breast").unwrap().low = 2.0),
-        ("within an interval", |m| m.metrics.get_mut("breast").unwrap().value = f64::INFINITY),
+        ("its interval is none", |m| m.metrics.get_mut("breast").unwrap().low = 2.0),
+        ("its interval is none", |m| m.metrics.get_mut("breast").unwrap().value = f64::INFINITY),
+        ("beside its interval", |m| m.metrics.get_mut("breast").unwrap().value = 0.7),
+        ("no share of one", |m| m.metrics.get_mut("breast").unwrap().high = 1.5),
+        ("of no image", |m| m.metrics.get_mut("breast").unwrap().n = 0),
         ("measured names task", |m| m.measured = BTreeMap::from([("lung".into(), measured())])),
         ("of breast is not a number", |m| {
             let metrics = vec![Estimate { value: f64::NAN, ..measured().metrics[0].clone() }];
@@ -290,6 +317,13 @@ fn contradictions_are_refused() {
     }
 }
 
+/// Persian needs joiners, and Hebrew marks of a direction.
+#[test]
+fn prose_may_have_what_scripts_need() {
+    let intended_use = "می\u{200c}خواهم\r\n\tעברית\u{200f}!".into();
+    Manifest { intended_use, ..example() }.to_canonical().unwrap();
+}
+
 fn member() -> Member {
     let (contributor, task, licence) = ("hospital".into(), "breast".into(), "MIT".into());
     Member { contributor, task, licence, contribution: Some("a".repeat(64)), card: None, measured: Some(measured()) }
@@ -308,6 +342,10 @@ fn what_was_measured_and_who_took_part_is_read_as_written() {
     assert_eq!(Manifest::from_canonical(&bytes).unwrap(), manifest);
     let text = String::from_utf8(bytes).unwrap();
     assert_refused(&text.replacen(r#""beaten":true"#, r#""beaten":true,"extra":1"#, 1), "unknown field");
+}
+
+fn calibration(temperature: f64) -> Calibration {
+    Calibration { temperature, error: 0.1, threshold: 2.0, least_probability: 0.0, n: 40 }
 }
 
 fn cost() -> Int8Cost {

@@ -39,6 +39,16 @@ pub fn example() -> Measured {
     }
 }
 
+/// Sums in another order, and calibration errors, which resamples make larger.
+#[test]
+fn what_an_evaluation_may_give_beside_its_interval_is_taken() {
+    let mut rounded = example();
+    rounded.metrics[0] = estimate(0.9, Some([0.9 + 1e-12, 1.0 + 1e-12]));
+    rounded.metrics.push(Estimate { name: "calibration_error".into(), ..estimate(0.02, Some([0.03, 0.1])) });
+    rounded.metrics.push(Estimate { name: "log_loss".into(), ..estimate(2.5, Some([2.0, 3.0])) });
+    rounded.check("breast").unwrap();
+}
+
 #[test]
 fn what_no_evaluation_gives_is_refused() {
     assert!(example().check("breast").is_ok());
@@ -49,7 +59,13 @@ fn what_no_evaluation_gives_is_refused() {
         ("no metric", |m| m.metrics.clear()),
         ("not a number", |m| m.metrics[0].value = f64::NAN),
         ("not a number", |m| m.metrics[0].high = Some(f64::INFINITY)),
-        ("not a number", |m| m.metrics[0].low = None),
+        ("one end", |m| m.metrics[0].low = None),
+        ("on no image", |m| (m.images, m.groups) = (0, None)),
+        ("beside its interval", |m| m.metrics[0].value = 0.7),
+        ("no share of one", |m| (m.metrics[0].value, m.metrics[0].high) = (1.1, Some(1.2))),
+        ("no share of one", |m| m.subgroups[0].values[0].metrics[0].low = Some(-0.1)),
+        ("no difference of two shares", |m| m.floors[0].difference.high = Some(1.5)),
+        ("no difference of two shares", |m| m.subgroups[0].gaps[0].difference.high = Some(2.0)),
         ("interval", |m| m.floors[0].metrics[0].low = Some(0.9)),
         ("linear_probe is beaten", |m| m.floors[0].beaten = false),
         ("colour is beaten", |m| m.floors[1].beaten = true),
