@@ -1,4 +1,6 @@
-//! JSON as hostile input, before anything is made of it: UTF-8, well formed, not nested too deep, no key twice in any object.
+//! JSON as hostile input, before anything is made of it: UTF-8, well formed, not nested too deep,
+//! no key twice in any object, and no more values than memory is for: an empty text of three bytes
+//! becomes twenty-four.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -8,6 +10,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 
 use crate::Class;
 
+/// Values in one text, those in objects and lists too.
+pub const MOST_VALUES: usize = 1 << 18;
+
 /// Refuses what libraries read in different ways, or at great cost. `deepest` is how many objects and lists may stand in one another.
 ///
 /// # Errors
@@ -15,9 +20,9 @@ use crate::Class;
 pub fn check(text: &[u8], deepest: usize) -> Result<(), (Class, String)> {
     let text = std::str::from_utf8(text)
         .map_err(|error| (Class::NotUtf8, format!("byte {} is not UTF-8", error.valid_up_to())))?;
-    let found = Cell::new(Class::BadJson);
+    let (found, values) = (Cell::new(Class::BadJson), Cell::new(0));
     let mut json = serde_json::Deserializer::from_str(text);
-    let result = Any { left: deepest, found: &found }.deserialize(&mut json).and_then(|()| json.end());
+    let result = Any { left: deepest, found: &found, values: &values }.deserialize(&mut json).and_then(|()| json.end());
     result.map_err(|error| (found.get(), error.to_string()))
 }
 
@@ -26,6 +31,7 @@ pub fn check(text: &[u8], deepest: usize) -> Result<(), (Class, String)> {
 struct Any<'a> {
     left: usize,
     found: &'a Cell<Class>,
+    values: &'a Cell<usize>,
 }
 
 impl Any<'_> {
@@ -41,6 +47,11 @@ impl Any<'_> {
 impl<'de> DeserializeSeed<'de> for Any<'_> {
     type Value = ();
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        self.values.set(self.values.get() + 1);
+        if self.values.get() > MOST_VALUES {
+            self.found.set(Class::JsonTooLarge);
+            return Err(D::Error::custom(format!("more than {MOST_VALUES} values")));
+        }
         deserializer.deserialize_any(self)
     }
 }
@@ -100,6 +111,9 @@ mod tests {
         assert_eq!(class(b"[[[[1]]]]"), Some(Class::DeepJson));
         assert_eq!(class("[".repeat(100_000).as_bytes()), Some(Class::DeepJson));
         assert_eq!(class(b"\"\xff\""), Some(Class::NotUtf8));
+        let many = |count: usize| format!("[{}1]", "1,".repeat(count - 2)).into_bytes();
+        assert_eq!(class(&many(MOST_VALUES)), None);
+        assert_eq!(class(&many(MOST_VALUES + 1)), Some(Class::JsonTooLarge));
         for text in [&b""[..], b"{", b"{} {}", b"nul", b"[1,]"] {
             assert_eq!(class(text), Some(Class::BadJson));
         }

@@ -98,8 +98,16 @@ pub fn views<'a>(bytes: &'a [u8], file: &str) -> Result<BTreeMap<String, View<'a
             format!("not a whole safetensors file (a header of more than {LONGEST_HEADER} bytes)"),
         ));
     }
-    if let Some(key) = duplicate_key(bytes) {
-        return Err(refuse(Class::StDupKey, format!("the header has a {key}")));
+    match header(bytes).map(|header| json::check(header, NESTING)) {
+        Some(Err((Class::DupJsonKey, what))) => {
+            return Err(refuse(Class::StDupKey, format!("the header has a {what}")));
+        }
+        Some(Err((Class::JsonTooLarge, what))) => {
+            return Err(refuse(Class::StHugeHeader, format!("not a whole safetensors file ({what})")));
+        }
+        // Nothing that is malformed otherwise is judged here; of two equal keys the library would
+        // let the last win.
+        _ => {}
     }
     let parsed = SafeTensors::deserialize(bytes).map_err(|error| {
         refuse(fault(bytes, &error), format!("not a whole safetensors file ({error}); fetch or write it again"))
@@ -222,16 +230,9 @@ fn header(bytes: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)
 }
 
-/// The safetensors library lets the last of two equal keys win; nothing that is malformed otherwise is judged here.
-fn duplicate_key(bytes: &[u8]) -> Option<String> {
-    match json::check(header(bytes)?, NESTING) {
-        Err((Class::DupJsonKey, what)) => Some(what),
-        _ => None,
-    }
-}
-
-/// Bytes of a header: a hundred thousand tensors. It is read before anything else is known of the file.
-const LONGEST_HEADER: u64 = 16 << 20;
+/// Bytes of a header: twenty thousand tensors. It is read before anything else is known of the
+/// file, into ten times as much memory.
+const LONGEST_HEADER: u64 = 4 << 20;
 
 /// Objects and lists in one another in a header: the format needs three.
 const NESTING: usize = 16;
