@@ -17,7 +17,7 @@ use medforge_runtime::Error;
 use medforge_runtime::bundle::{self, Manifest, Trust, VerifiedBundle, frame};
 use medforge_runtime::classify::{Cancel, Classification, Classifier, Mode, Part, Queue, Request, Row, Selection};
 use medforge_runtime::image::RgbImage8;
-use medforge_runtime::tensors::Tensor;
+use medforge_runtime::tensors::{self, Tensor};
 
 /// Tests take turns: one of them looks at the memory of the process.
 fn turn() -> MutexGuard<'static, ()> {
@@ -324,9 +324,9 @@ fn what_cannot_be_added_changes_nothing() {
     type Change<'a> = &'a dyn Fn(&mut Vec<u8>);
     let hostile: [(&str, &str, Change); 5] = [
         ("golden.safetensors", "GoldenMismatch", &|bytes| {
-            // The last value, of the probabilities.
-            let end = bytes.len() - 4;
-            bytes[end..].copy_from_slice(&0.123_f32.to_le_bytes());
+            let mut all = tensors::read(bytes, "golden").unwrap();
+            all.get_mut("probabilities.task2").unwrap().data[0] = 0.123;
+            *bytes = tensors::write(all.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap();
         }),
         (head, "NanWeight", &|bytes| {
             let end = bytes.len() - 2;

@@ -37,6 +37,11 @@ pub enum Error {
         shown(task)
     )]
     GoldenMismatch { task: String, feature: f64, probability: f64 },
+    /// This device prepares images otherwise than the packer did.
+    #[error(
+        "this device disagrees with the golden vectors: it makes other pixels of the golden image (off by up to {levels:.1} grey levels); do not use its results"
+    )]
+    GoldenPixels { levels: f64 },
     /// The computation failed.
     #[error("this device cannot run the bundle: {}", sentence(what))]
     Device { what: String },
@@ -128,7 +133,7 @@ impl From<Refusal> for Error {
 impl Error {
     /// Whether something was looked at and refused (as opposed to: could not be looked at).
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Error::Refused(_) | Error::GoldenMismatch { .. })
+        matches!(self, Error::Refused(_) | Error::GoldenMismatch { .. } | Error::GoldenPixels { .. })
     }
 
     /// Why, for what was refused and for tensor files that cannot be used.
@@ -136,7 +141,7 @@ impl Error {
         match self {
             Error::Refused(refusal) => Some(refusal.class),
             Error::TensorFile { class, .. } | Error::Tensor { class, .. } => Some(*class),
-            Error::GoldenMismatch { .. } => Some(Class::GoldenMismatch),
+            Error::GoldenMismatch { .. } | Error::GoldenPixels { .. } => Some(Class::GoldenMismatch),
             _ => None,
         }
     }

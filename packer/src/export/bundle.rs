@@ -12,7 +12,9 @@ use medforge_runtime::bundle::manifest::{self, Manifest, Mode};
 use medforge_runtime::bundle::measured::Measured;
 use medforge_runtime::bundle::{Trust, assemble, list, sha256_hex, verify};
 use medforge_runtime::classify::Classifier;
-use medforge_runtime::tensors::{self, Tensor};
+use medforge_runtime::image::RgbView;
+use medforge_runtime::preprocess::Preprocessing;
+use medforge_runtime::tensors::{self, Dtype, Tensor};
 
 use super::{card, onnx, sbom};
 use crate::base::{Family, Vit};
@@ -100,7 +102,10 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
     payload.insert("base.safetensors".to_owned(), write(&graph.tensors)?);
     drop(graph);
     let layout = Layout::new(vit, packed.model, packed.modules, &digest)?;
-    payload.insert("golden.safetensors".to_owned(), write(&golden(vit, packed.model, &layout, size)?)?);
+    payload.insert(
+        "golden.safetensors".to_owned(),
+        write(&golden(vit, packed.model, &layout, &packed.modules[0].card.preprocessing)?)?,
+    );
     let mut manifest = Manifest {
         format: manifest::FORMAT.into(),
         version: manifest::VERSION,
@@ -355,11 +360,30 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// An input in the range of normalised pixels, and what packer's own forward pass makes of it for every task.
-fn golden(vit: &Vit, model: &Model, layout: &Layout, size: u32) -> Result<BTreeMap<String, Tensor>, Error> {
-    let side = size as usize;
-    let wave = |i: usize| (0.05 * (3 * (i / side % side) + 7 * (i % side) + 11 * (i / side / side)) as f64).sin();
-    let pixels: Vec<f32> = (0..3 * side * side).map(|i| wave(i) as f32).collect();
+/// An image that is higher or wider than the input, what preprocessing makes of it, and what
+/// packer's own forward pass makes of that for every task.
+fn golden(
+    vit: &Vit,
+    model: &Model,
+    layout: &Layout,
+    preprocessing: &Preprocessing,
+) -> Result<BTreeMap<String, Tensor>, Error> {
+    let side = preprocessing.output_size().height as usize;
+    let (rows, columns) = (side * 3 / 4 + 3, side * 5 / 4 + 5);
+    // Waves that a shift by a pixel changes, and coarse ones that are left when it is made smaller.
+    let wave = |i: usize| {
+        let (row, column, channel) = (i / 3 / columns, i / 3 % columns, i % 3);
+        let place = (3 * row + 7 * column + 11 * channel) as f64;
+        127.5 + 80.0 * (0.05 * place).sin() + 40.0 * (2.0 * place).sin()
+    };
+    let levels: Vec<u8> = (0..rows * columns * 3).map(|i| wave(i) as u8).collect();
+    let image = Tensor {
+        shape: vec![rows, columns, 3],
+        data: levels.iter().map(|&level| f32::from(level)).collect(),
+        dtype: Dtype::F16,
+    };
+    let mut pixels = vec![0.0; 3 * side * side];
+    preprocessing.apply(&RgbView::new(&levels, columns as u32, rows as u32, columns * 3)?, &mut pixels)?;
     let device = Cpu::<f32>::new();
     let feature = |sites: &Sites| Predictor::changed(&device, vit, sites, side).features(&pixels);
     let features = model.networks().iter().map(feature).collect::<Result<Vec<_>, _>>()?;
@@ -371,6 +395,7 @@ fn golden(vit: &Vit, model: &Model, layout: &Layout, size: u32) -> Result<BTreeM
         let rows: Vec<&[f32]> = layout.networks[task].iter().map(|n| views[*n]).collect();
         tensors.insert(format!("feature.{task}"), Tensor::f32(vec![rows.len(), vit.config.features()], rows.concat()));
     }
+    tensors.insert("image".into(), image);
     tensors.insert("pixels".into(), Tensor::f32(vec![1, 3, side, side], pixels));
     Ok(tensors)
 }

@@ -28,6 +28,7 @@ use crate::merge::routed::{Prototypes, Seen};
 use crate::predict::{Predictor, probabilities};
 
 mod calibrated;
+mod prepared;
 
 const ALL: &str = "q,k,v,o,fc1,fc2";
 

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use super::active::{Active, Brought, Task};
 use super::base::Base;
 use super::composed::{Composed, Head, Module};
-use super::{Answers, GOLDEN_TOLERANCE, INT8_TOLERANCE, Options, Precision, graph, parts};
-use crate::Error;
+use super::{Answers, GOLDEN_LEVELS, GOLDEN_TOLERANCE, INT8_TOLERANCE, Options, Precision, graph, parts};
 use crate::bundle::manifest::{Composition, Manifest, Mode};
 use crate::bundle::{Description, VerifiedBundle};
+use crate::image::RgbImage8;
+use crate::preprocess::Preprocessing;
+use crate::{Error, memory};
 
 /// The set of `bundle` alone, checked against its golden vectors. It shares the base of `other` if it has the same one.
 pub(super) fn active(bundle: &VerifiedBundle, options: &Options, other: Option<&Active>) -> Result<Active, Error> {
@@ -21,6 +23,9 @@ pub(super) fn active(bundle: &VerifiedBundle, options: &Options, other: Option<&
     }
     let active = unchecked(bundle, options, other)?;
     let golden = golden(&active, bundle)?;
+    if let Some(image) = &golden.image {
+        prepared(&active.preprocessing, image, &golden.pixels)?;
+    }
     let (expected, tolerance) = match int8 {
         true => (&golden.int8, INT8_TOLERANCE),
         false => (&golden.by_task, GOLDEN_TOLERANCE),
@@ -139,6 +144,22 @@ fn answers(active: &Active, pixels: Vec<f32>) -> Result<Answers, Error> {
         Ok((name.clone(), (features.concat(), probabilities)))
     };
     active.tasks.iter().map(answer).collect()
+}
+
+/// Whether the golden image becomes the golden pixels here, each to one grey level.
+fn prepared(preprocessing: &Preprocessing, image: &RgbImage8, golden: &[f32]) -> Result<(), Error> {
+    let mut ours = memory::floats(golden.len(), "the golden image's pixels")?;
+    preprocessing.apply(&image.view(), &mut ours).map_err(|_| Error::GoldenPixels { levels: f64::INFINITY })?;
+    let plane = golden.len() / 3;
+    let pairs = ours.iter().zip(golden).enumerate();
+    let levels = pairs.map(|(place, (&ours, &golden))| {
+        f64::from((ours - golden).abs()) * preprocessing.std[place / plane] / preprocessing.rescale
+    });
+    let levels = levels.fold(0.0, f64::max);
+    match levels <= GOLDEN_LEVELS {
+        true => Ok(()),
+        false => Err(Error::GoldenPixels { levels }),
+    }
 }
 
 fn compare(

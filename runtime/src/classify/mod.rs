@@ -50,8 +50,13 @@ pub use crate::bundle::manifest::{Code, Mode, Part};
 /// by which a device may differ from the golden vectors.
 pub const GOLDEN_TOLERANCE: f64 = 1e-3;
 
-/// The same in eight bits: what is rounded to one step here may be rounded to the next one on another processor, and the blocks after it
-/// carry that on (2 % of a feature were seen between two sets of instructions).
+/// By how many grey levels a pixel of the golden image may differ after preprocessing: resizing
+/// rounds to whole ones.
+pub const GOLDEN_LEVELS: f64 = 1.01;
+
+/// [`GOLDEN_TOLERANCE`] in eight bits: what is rounded to one step here may be rounded to the next
+/// one on another processor, and the blocks after it carry that on (2 % of a feature were seen
+/// between two sets of instructions).
 pub const INT8_TOLERANCE: f64 = 0.1;
 
 /// Bundles ready to classify.

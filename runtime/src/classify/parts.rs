@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use super::base::Factors;
 use super::graph::{Site, misfit};
 use crate::bundle::manifest;
+use crate::image::RgbImage8;
 use crate::tensors::Tensor;
 use crate::{Class, Error};
 
@@ -159,6 +160,8 @@ pub(super) fn prototypes(
 
 /// What the packer computed: the input, and for every task the features under its networks and the probabilities.
 pub(super) struct Golden {
+    /// What the input was made of; bundles of the first packers have none.
+    pub image: Option<RgbImage8>,
     pub pixels: Vec<f32>,
     pub by_task: BTreeMap<String, (Vec<f32>, Vec<f32>)>,
     /// The same in eight bits, if the bundle runs so.
@@ -175,6 +178,7 @@ pub(super) fn golden(
 ) -> Result<Golden, Error> {
     let mut take = Take { entry: "golden.safetensors".into(), tensors, wrong: Vec::new(), class: None };
     let pixels = take.tensor("pixels", &[1, 3, image[0], image[1]]);
+    let image = take.tensors.contains_key("image").then(|| take.image(image));
     let mut answers = |prefix: &str| {
         let answers = heads.iter().map(|(head, networks)| {
             let expected = take.tensor(&format!("{prefix}feature.{}", head.task), &[*networks, feature]);
@@ -185,8 +189,12 @@ pub(super) fn golden(
     };
     let by_task = answers("");
     let int8 = if int8 { answers(INT8) } else { BTreeMap::new() };
-    take.finish(Golden { pixels, by_task, int8 })
+    let image = image.flatten();
+    take.finish(Golden { image, pixels, by_task, int8 })
 }
+
+/// How many times larger or smaller than the base's input the golden image may be on a side.
+const ENLARGED: usize = 4;
 
 /// What the names of golden vectors in eight bits begin with.
 pub(super) const INT8: &str = "int8.";
@@ -223,6 +231,31 @@ impl Take {
             Some(tensor) => return tensor.data,
         }
         Vec::new()
+    }
+
+    /// `image`, `[rows, columns, 3]` of grey levels: no side is over [`ENLARGED`] times that of the
+    /// base's input, or below its part.
+    fn image(&mut self, [height, width]: [usize; 2]) -> Option<RgbImage8> {
+        let Tensor { shape, data, .. } = self.tensors.remove("image")?;
+        let fits = |side: usize, own: usize| side <= own * ENLARGED && side * ENLARGED >= own;
+        let [rows, columns, 3] = shape[..] else {
+            self.refuse(Class::ModuleWrongShape, format!("image has shape {shape:?}, not [rows, columns, 3]"));
+            return None;
+        };
+        if !fits(rows, height) || !fits(columns, width) {
+            let what = format!("image is {rows} x {columns}, far from the {height} x {width} of the input");
+            self.refuse(Class::ModuleWrongShape, what);
+            return None;
+        }
+        let level = |&value: &f32| (f32::from(value as u8) == value).then_some(value as u8);
+        let levels: Option<Vec<u8>> = data.iter().map(level).collect();
+        match levels {
+            Some(levels) => RgbImage8::new(levels, columns as u32, rows as u32).ok(),
+            None => {
+                self.refuse(Class::TensorsMisfit, "image has values that are no grey levels from 0 to 255".into());
+                None
+            }
+        }
     }
 
     fn refuse(&mut self, class: Class, what: String) {
