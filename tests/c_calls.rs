@@ -455,6 +455,13 @@ fn verifying_reports_without_loading_and_options_are_carried_out() {
         medforge_close(classifier);
         let int8 = OpenOptions { int8: 1, ..fixture.options() };
         assert_eq!(medforge_open_with(&file, &int8, &mut classifier), Status::Precision);
+        for costly in [
+            OpenOptions { most_bytes: 1, ..fixture.options() },
+            OpenOptions { most_operations: 1, ..fixture.options() },
+        ] {
+            assert_eq!(medforge_open_with(&file, &costly, &mut classifier), Status::TooCostly);
+            assert!(last_error().contains("are allowed"), "{}", last_error());
+        }
         let mut limits = Limits::new();
         assert_eq!(medforge_limits_get(&mut limits), Status::Ok);
         assert!(limits.bundle == u64::from(u32::MAX) && limits.pixels > 1 << 20);

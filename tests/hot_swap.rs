@@ -13,11 +13,13 @@ use ed25519_dalek::SigningKey;
 use medforge_packer::base::Vit;
 use medforge_packer::export::{Options, build_bundle};
 use medforge_packer::lora::Module;
-use medforge_runtime::Error;
 use medforge_runtime::bundle::{self, Manifest, Trust, VerifiedBundle, frame};
-use medforge_runtime::classify::{Cancel, Classification, Classifier, Mode, Part, Queue, Request, Row, Selection};
+use medforge_runtime::classify::{
+    self, Cancel, Classification, Classifier, Cost, Mode, Part, Queue, Request, Row, Selection,
+};
 use medforge_runtime::image::RgbImage8;
 use medforge_runtime::tensors::{self, Tensor};
+use medforge_runtime::{Class, Error};
 
 /// Tests take turns: one of them looks at the memory of the process.
 fn turn() -> MutexGuard<'static, ()> {
@@ -348,6 +350,30 @@ fn what_cannot_be_added_changes_nothing() {
         assert_eq!(with(&classifier, &Selection::Default).unwrap(), before);
     }
     classifier.add(verified(bytes)).unwrap();
+}
+
+/// With a limit that the first bundle just meets, a second one is above it until the first has
+/// left.
+#[test]
+fn modules_of_all_bundles_are_counted_together() {
+    let _turn = turn();
+    let vit = vit();
+    let all = five(&vit);
+    let (one, two) = (packed(&vit, "first", &all[..2]), packed(&vit, "second", &all[2..4]));
+    let within = |bytes| classify::Options { most: Cost { bytes, ..Cost::default() }, ..classify::Options::default() };
+    let fits = |bytes| Classifier::load_with(&verified(one.clone()), within(bytes)).is_ok();
+    let (mut below, mut least) = (0, Cost::default().bytes);
+    while least - below > 1 {
+        let middle = below.midpoint(least);
+        if fits(middle) { least = middle } else { below = middle }
+    }
+    let classifier = Classifier::load_with(&verified(one.clone()), within(least)).unwrap();
+    let error = classifier.add(verified(two.clone())).unwrap_err();
+    assert_eq!(error.class(), Some(Class::TooCostly), "{error}");
+    assert_eq!(classifier.active().tasks().count(), 2);
+    let roomy = Classifier::load_with(&verified(one), within(2 * least)).unwrap();
+    roomy.add(verified(two)).unwrap();
+    assert_eq!(roomy.active().tasks().count(), 4);
 }
 
 /// Resident memory in bytes.

@@ -293,6 +293,8 @@ enum medforge_result
   MEDFORGE_RESULT_ONNX_REFUSED = 276,
   // Tensors are missing or left over.
   MEDFORGE_RESULT_TENSORS_MISFIT = 277,
+  // It would take more memory or work than is allowed here.
+  MEDFORGE_RESULT_TOO_COSTLY = 278,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -486,6 +488,12 @@ typedef struct {
   uint32_t spread_images;
   // Not 0: in eight bits, if the bundle was measured so.
   uint32_t int8;
+  // Bytes of memory that bundles may ask for, weights, modules and what a call computes with, known before anything is loaded: more is
+  // MEDFORGE_RESULT_TOO_COSTLY. 0: four times those of the largest base that is known, 32,000,000,000.
+  uint64_t most_bytes;
+  // Multiply-adds that bundles may ask for, for one image; their golden vectors may take 16 times as many. 0: likewise,
+  // 2,000,000,000,000.
+  uint64_t most_operations;
 } medforge_open_options;
 
 // Which modules take part, and with what weight. All zeros: the task's default.

@@ -56,7 +56,7 @@ class Values(ctypes.Structure):
 
 class _Open(ctypes.Structure):
     _fields_ = [("struct_size", size_t), ("trust_path", c_char_p), ("state_path", c_char_p), ("now", c_char_p), ("trust_data", c_void_p),
-                ("trust_length", size_t), ("threads", u32), ("spread_images", u32), ("int8", u32)]
+                ("trust_length", size_t), ("threads", u32), ("spread_images", u32), ("int8", u32), ("most_bytes", u64), ("most_operations", u64)]
 
 
 class _Source(ctypes.Structure):
@@ -99,11 +99,13 @@ class Classifier:
 
     state: a file of what this device accepted before. now: the time, UTC ("2026-01-31T23:59:59Z"); none is looked at otherwise.
     threads: of the classifier's own; 0 runs calls on their callers' threads. int8: in eight bits, if the bundle was measured so.
+    most_bytes, most_operations: memory, and multiply-adds for an image, that bundles may ask for; 0 for what medforge.h says.
     """
 
-    def __init__(self, bundle, trust, *, state=None, now=None, threads=0, spread_images=False, int8=False):
+    def __init__(self, bundle, trust, *, state=None, now=None, threads=0, spread_images=False, int8=False, most_bytes=0,
+                 most_operations=0):
         self._raw = c_void_p()
-        self._options = _opening(trust, state, now, threads, spread_images, int8)
+        self._options = _opening(trust, state, now, threads, spread_images, int8, most_bytes, most_operations)
         _check(_library().medforge_open_with(ctypes.byref(_source(bundle)), ctypes.byref(self._options), ctypes.byref(self._raw)))
 
     def classify(self, images, task=None, selection=None, timeout=None, explain=False):
@@ -289,9 +291,9 @@ def _source(bundle):
     return _Source(struct_size=ctypes.sizeof(_Source), path=_text(bundle))
 
 
-def _opening(trust, state, now, threads=0, spread_images=False, int8=False):
+def _opening(trust, state, now, threads=0, spread_images=False, int8=False, most_bytes=0, most_operations=0):
     return _Open(struct_size=ctypes.sizeof(_Open), trust_path=_text(trust), state_path=_text(state), now=_text(now), threads=threads,
-                 spread_images=spread_images, int8=int8)
+                 spread_images=spread_images, int8=int8, most_bytes=most_bytes, most_operations=most_operations)
 
 
 def _selection(kind, weights):

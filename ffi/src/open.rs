@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use medforge_runtime::bundle::frame::LIMITS;
 use medforge_runtime::bundle::{self, Bytes, LONGEST_TRUST, Moment, State, Trust, VerifiedBundle};
-use medforge_runtime::classify::{self, Precision, Spread, Threads};
+use medforge_runtime::classify::{self, Cost, Precision, Spread, Threads};
 
 use crate::classifier::{Classifier, opened};
 use crate::growing::{self, Growing};
@@ -43,6 +43,13 @@ pub struct OpenOptions {
     pub spread_images: u32,
     /// Not 0: in eight bits, if the bundle was measured so.
     pub int8: u32,
+    /// Bytes of memory that bundles may ask for, weights, modules and what a call computes with,
+    /// known before anything is loaded: more is MEDFORGE_RESULT_TOO_COSTLY. 0: four times those of
+    /// the largest base that is known, 32,000,000,000.
+    pub most_bytes: u64,
+    /// Multiply-adds that bundles may ask for, for one image; their golden vectors may take 16
+    /// times as many. 0: likewise, 2,000,000,000,000.
+    pub most_operations: u64,
 }
 
 // SAFETY: C layout, the size first, and zeros are numbers and NULL.
@@ -241,6 +248,7 @@ pub unsafe fn open<T>(
         threads: threads(options.threads)?,
         spread: if options.spread_images != 0 { Spread::Images } else { Spread::Layers },
         precision: if options.int8 != 0 { Precision::Int8 } else { Precision::F32 },
+        most: most(options),
     };
     let said = |bundle: &VerifiedBundle| {
         let (id, manifest) = (bundle.id().to_owned(), bundle.manifest());
@@ -286,6 +294,13 @@ fn threads(asked: u32) -> Result<Threads, Failure> {
             Err(Failure::new(Status::OutOfRange, what))
         }
     }
+}
+
+/// What bundles may ask for; what is 0 is the runtime's own.
+fn most(options: &OpenOptions) -> Cost {
+    let default = Cost::default();
+    let or = |given: u64, default: u64| if given == 0 { default } else { given };
+    Cost { bytes: or(options.most_bytes, default.bytes), operations: or(options.most_operations, default.operations) }
 }
 
 /// # Safety

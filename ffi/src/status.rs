@@ -275,6 +275,8 @@ pub enum Status {
     OnnxRefused = 276,
     /// Tensors are missing or left over.
     TensorsMisfit = 277,
+    /// It would take more memory or work than is allowed here.
+    TooCostly = 278,
 }
 
 impl Status {
@@ -409,6 +411,7 @@ impl Status {
         (Status::StUnusable, c"ST_UNUSABLE"),
         (Status::OnnxRefused, c"ONNX_REFUSED"),
         (Status::TensorsMisfit, c"TENSORS_MISFIT"),
+        (Status::TooCostly, c"TOO_COSTLY"),
     ];
 
     /// Its name, such as "WRONG_KEY".

@@ -229,6 +229,8 @@ pub enum Class {
     OnnxRefused = 276,
     /// Tensors are missing or left over.
     TensorsMisfit = 277,
+    /// It would take more memory or work than is allowed here.
+    TooCostly = 278,
 }
 
 impl Class {
@@ -410,6 +412,7 @@ impl Class {
         (Class::StUnusable, "st_unusable", "a tensor is of a type or shape that is not read here"),
         (Class::OnnxRefused, "onnx_refused", "the graph is not one that a base needs"),
         (Class::TensorsMisfit, "tensors_misfit", "tensors are missing or left over"),
+        (Class::TooCostly, "too_costly", "it would take more memory or work than is allowed here"),
     ];
 
     /// The name, in lower case with underscores.

@@ -21,6 +21,8 @@ def refused(name, call):
         raise AssertionError(f"{name} was not raised")
 
 
+refused("TOO_COSTLY", lambda: medforge.Classifier(bundle, key, most_bytes=1000))
+refused("TOO_COSTLY", lambda: medforge.Classifier(bundle, key, most_operations=1000))
 report = medforge.verify(bundle, key)
 assert report["manifest"]["name"] and len(report["id"]) == 64
 with medforge.Classifier(bundle, key) as classifier:

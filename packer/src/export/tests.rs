@@ -272,7 +272,11 @@ fn tensors_that_do_not_fit_are_refused_by_name() {
     let site = forged(|_, manifest| manifest.modules[0].sites[0] = "blocks.0.attn.nothing".into());
     assert!(site.to_string().contains("site blocks.0.attn.nothing is not in the base"), "{site}");
     let size = forged(|_, manifest| manifest.base.feature_size = 9);
-    assert_eq!(size.class(), Some(Class::OnnxRefused), "{size}");
+    assert_eq!(size.class(), Some(Class::Contradiction), "{size}");
+    let depth = forged(|_, manifest| manifest.base.layers += 1);
+    assert!(depth.to_string().contains("blocks, and base says"), "{depth}");
+    let heads = forged(|_, manifest| manifest.base.heads = Some(7));
+    assert!(heads.to_string().contains("heads, and base says 7"), "{heads}");
 }
 
 #[test]

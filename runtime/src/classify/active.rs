@@ -39,6 +39,8 @@ pub(super) struct Brought {
     pub modules: BTreeSet<String>,
     /// As canonical JSON.
     pub manifest: Arc<str>,
+    /// What it takes of memory beside the base, as counted.
+    pub bytes: u128,
 }
 
 /// A task that can be asked for.

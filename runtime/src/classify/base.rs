@@ -1,7 +1,8 @@
 //! A base ready to run, and the LoRA factors it runs with.
 //!
-//! It runs on the transformer's own kernels. Refused: a graph that is not node by node one that `packer` writes, and features that are not
-//! finite. A panic in the kernels comes back as an error.
+//! It runs on the transformer's own kernels. A [`Plan`] is read first, and nothing made before what
+//! it costs is known. Refused: a graph that is not node by node one that `packer` writes, and
+//! features that are not finite. A panic in the kernels comes back as an error.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,9 +15,15 @@ use super::process::Process;
 use crate::Error;
 use crate::kernel::Level;
 use crate::tensors::View;
-use crate::vit::{self, Precision, Seen, SiteFactors, Spread, Vit};
+use crate::vit::{self, Layout, Precision, Seen, SiteFactors, Spread, Vit};
 
 pub(super) use crate::vit::Adapter;
+
+/// A base as its graph describes it, before anything of it is made.
+pub(super) struct Plan {
+    pub layout: Layout,
+    pub signature: Signature,
+}
 
 /// A base ready to run.
 pub(super) struct Base {
@@ -37,14 +44,9 @@ pub(super) struct Factors {
     pub scale: Option<Vec<f32>>,
 }
 
-impl Base {
-    /// Prepares `onnx` with its weights to run on `threads`, or on each caller's own thread.
-    pub fn load(
-        onnx: &[u8],
-        weights: &BTreeMap<String, View>,
-        precision: Precision,
-        threads: Option<(Arc<ThreadPool>, Spread)>,
-    ) -> Result<Self, Error> {
+impl Plan {
+    /// Reads `onnx`, which must fit the shapes of `weights`.
+    pub fn read(onnx: &[u8], weights: &BTreeMap<String, View>) -> Result<Self, Error> {
         let (graph, signature) = graph::read(onnx, weights)?;
         let layout = match signature.image {
             [height, width] if height == width => vit::recognise(&graph, height).map_err(graph::refuse)?,
@@ -58,8 +60,29 @@ impl Base {
                 )));
             }
         }
+        if layout.linears().count() != signature.sites.len() {
+            return Err(graph::refuse("has inputs for sites that no operation takes"));
+        }
+        Ok(Plan { layout, signature })
+    }
+}
+
+impl Base {
+    /// Prepares what `plan` describes to run on `threads`, or on each caller's own thread.
+    pub fn new(
+        plan: Plan,
+        weights: &BTreeMap<String, View>,
+        precision: Precision,
+        threads: Option<(Arc<ThreadPool>, Spread)>,
+    ) -> Result<Self, Error> {
+        let Plan { layout, signature } = plan;
         let vit = guarded(|| Vit::new(Level::best(), layout, weights, precision, threads))?;
         Ok(Base { vit, process: Process::this(), signature })
+    }
+
+    /// The transformer that it is.
+    pub fn layout(&self) -> &Layout {
+        self.vit.layout()
     }
 
     /// Lays out the factors of a composition. A site that is not named gets rank 0.
@@ -82,6 +105,13 @@ impl Base {
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Vec<f32>>, Error> {
         let seen = self.run(images, rows, false, cancelled)?;
+        Ok(seen.into_iter().map(|seen| seen.feature).collect())
+    }
+
+    /// The features of one image under each of `adapters`, finite or not.
+    pub fn answers(&self, image: Vec<f32>, adapters: &[&Adapter]) -> Result<Vec<Vec<f32>>, Error> {
+        let rows: Vec<_> = adapters.iter().map(|adapter| (0, *adapter)).collect();
+        let seen = guarded(|| self.vit.run(&[image], &rows, false, &|| false))?;
         Ok(seen.into_iter().map(|seen| seen.feature).collect())
     }
 

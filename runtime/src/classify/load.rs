@@ -4,24 +4,34 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::active::{Active, Brought, Task};
-use super::base::Base;
+use super::base::{Adapter, Base, Plan};
 use super::composed::{Composed, Head, Module};
-use super::{Answers, GOLDEN_LEVELS, GOLDEN_TOLERANCE, INT8_TOLERANCE, Options, Precision, graph, parts};
+use super::cost::Counted;
+use super::graph::Signature;
+use super::{Answers, GOLDEN_LEVELS, GOLDEN_TOLERANCE, INT8_TOLERANCE, Options, Precision, parts};
+use crate::bundle::description::contradiction;
 use crate::bundle::manifest::{Composition, Manifest, Mode};
 use crate::bundle::{Description, VerifiedBundle};
 use crate::image::RgbImage8;
 use crate::preprocess::Preprocessing;
+use crate::vit::Layout;
 use crate::{Error, memory};
 
-/// The set of `bundle` alone, checked against its golden vectors. It shares the base of `other` if it has the same one.
-pub(super) fn active(bundle: &VerifiedBundle, options: &Options, other: Option<&Active>) -> Result<Active, Error> {
+/// The set of `bundle` alone, checked against its golden vectors. It shares the base of `other` if
+/// it has the same one; there are `beside` bytes of modules in memory that stay.
+pub(super) fn active(
+    bundle: &VerifiedBundle,
+    options: &Options,
+    other: Option<&Active>,
+    beside: u128,
+) -> Result<Active, Error> {
     let int8 = options.precision == Precision::Int8;
     if int8 && bundle.manifest().int8.is_empty() {
         let what =
             "what eight bits cost it was not measured; pack it with `packer bundle --int8 TASK=DIR`, or run it in 32";
         return Err(Error::Precision { what: what.into() });
     }
-    let active = unchecked(bundle, options, other)?;
+    let active = unchecked(bundle, options, other, beside)?;
     let golden = golden(&active, bundle)?;
     if let Some(image) = &golden.image {
         prepared(&active.preprocessing, image, &golden.pixels)?;
@@ -39,35 +49,43 @@ pub(super) fn active(bundle: &VerifiedBundle, options: &Options, other: Option<&
 
 /// The set of `bundle` alone, without a look at its golden vectors, and what they would be.
 pub(super) fn rehearsed(bundle: &VerifiedBundle, options: &Options) -> Result<(Active, Answers), Error> {
-    let active = unchecked(bundle, options, None)?;
+    let active = unchecked(bundle, options, None, 0)?;
     let pixels = golden(&active, bundle)?.pixels;
     let answers = answers(&active, pixels)?;
     Ok((active, answers))
 }
 
-fn unchecked(bundle: &VerifiedBundle, options: &Options, other: Option<&Active>) -> Result<Active, Error> {
+fn unchecked(
+    bundle: &VerifiedBundle,
+    options: &Options,
+    other: Option<&Active>,
+    beside: u128,
+) -> Result<Active, Error> {
     let manifest = bundle.manifest();
     let digest_of = |name: &str| -> String {
         let entry = manifest.entries.iter().find(|entry| entry.name == name);
         entry.map(|entry| entry.sha256.clone()).unwrap_or_default()
     };
     let base_id = ["base.onnx", "base.safetensors"].map(digest_of);
-    let (base, frozen) = match other.filter(|other| other.base_id == base_id) {
-        Some(other) => (other.base.clone(), other.frozen.clone()),
+    let counted = |layout: &Layout, signature: &Signature| {
+        let counted = Counted::new(bundle, layout, signature, options.precision)?;
+        counted.within(options.most, beside).map(|()| counted.modules)
+    };
+    let (base, frozen, bytes) = match other.filter(|other| other.base_id == base_id) {
+        Some(other) => {
+            let bytes = counted(other.base.layout(), &other.base.signature)?;
+            (other.base.clone(), other.frozen.clone(), bytes)
+        }
         None => {
             let weights = bundle.views("base.safetensors")?;
-            let base = Base::load(bundle.entry("base.onnx")?, &weights, options.precision, options.pool()?)?;
+            let plan = Plan::read(bundle.entry("base.onnx")?, &weights)?;
+            let bytes = counted(&plan.layout, &plan.signature)?;
+            let base = Base::new(plan, &weights, options.precision, options.pool()?)?;
             let frozen = base.adapter(&BTreeMap::new())?;
-            (Arc::new(base), Arc::new(frozen))
+            (Arc::new(base), Arc::new(frozen), bytes)
         }
     };
-    let (sites, feature, image) = (&base.signature.sites, base.signature.feature, base.signature.image);
-    let stated = (manifest.base.image_size.map(|side| side as usize), manifest.base.feature_size as usize);
-    if stated != (image, feature) {
-        return Err(graph::refuse(format!(
-            "is for {image:?} pixels and {feature} features, the manifest says {stated:?}"
-        )));
-    }
+    let (sites, feature) = (&base.signature.sites, base.signature.feature);
     let mut modules = BTreeMap::new();
     for stated in &manifest.modules {
         let factors = parts::module(stated, bundle.tensors(&stated.entry)?, sites)?;
@@ -93,13 +111,18 @@ fn unchecked(bundle: &VerifiedBundle, options: &Options, other: Option<&Active>)
         let tensors = parts::head(stated, bundle.tensors(&stated.entry)?, feature)?;
         let head = Head::new(stated, &digest_of(&stated.entry), tensors);
         let Composition { mode, parts, .. } = composition(manifest, &stated.task);
-        let default = Composed::new(&base, &manifest.base.digest, &head, *mode, parts, &modules)?.calibrated(&head);
+        let default = Composed::new(&base, &manifest.base.digest, &head, *mode, parts, &modules);
+        let default = default.map_err(|error| match error {
+            Error::Selection { what } => contradiction(format!("the composition of {}: {what}", stated.task)),
+            other => other,
+        })?;
+        let default = default.calibrated(&head);
         let (head, default) = (Arc::new(head), Arc::new(default));
         let (bundle, signers, routing) = (id.clone(), signers.clone(), routing.clone());
         tasks.insert(stated.task.clone(), Task { head, default, bundle, signers, routing });
     }
     let text = String::from_utf8_lossy(&manifest.to_canonical()?).into_owned();
-    let brought = Brought { modules: modules.keys().cloned().collect(), manifest: text.into() };
+    let brought = Brought { modules: modules.keys().cloned().collect(), manifest: text.into(), bytes };
     Ok(Active {
         base_id,
         digest: manifest.base.digest.clone(),
@@ -130,14 +153,29 @@ fn golden(active: &Active, bundle: &VerifiedBundle) -> Result<parts::Golden, Err
     parts::golden(&counted, tensors, image, width, !manifest.int8.is_empty())
 }
 
+/// Each network once, whatever tasks it takes part in.
 fn answers(active: &Active, pixels: Vec<f32>) -> Result<Answers, Error> {
-    let pixels = [pixels];
+    let networks_of = |task: &'_ Task| -> Vec<Arc<Adapter>> {
+        let frozen = task.routing.as_ref().filter(|_| task.default.routed()).map(|_| active.frozen.clone());
+        frozen.into_iter().chain(task.default.networks.iter().cloned()).collect()
+    };
+    let (mut networks, mut places): (Vec<Arc<Adapter>>, BTreeMap<_, usize>) = (Vec::new(), BTreeMap::new());
+    for network in active.tasks.values().flat_map(networks_of) {
+        places.entry(Arc::as_ptr(&network)).or_insert_with(|| {
+            networks.push(network.clone());
+            networks.len() - 1
+        });
+    }
+    let all = active.base.answers(pixels, &networks.iter().map(|network| &**network).collect::<Vec<_>>())?;
     let answer = |(name, task): (&String, &Task)| {
         let composed = &task.default;
         let routing = task.routing.as_ref().filter(|_| composed.routed());
-        let frozen = routing.map(|_| (0, &*active.frozen));
-        let rows: Vec<_> = frozen.into_iter().chain(composed.networks.iter().map(|network| (0, &**network))).collect();
-        let features = active.base.features(&pixels, &rows, &|| false)?;
+        let features: Vec<Vec<f32>> =
+            networks_of(task).iter().map(|network| all[places[&Arc::as_ptr(network)]].clone()).collect();
+        if features.iter().flatten().any(|value| !value.is_finite()) {
+            let none = f64::NAN;
+            return Err(Error::GoldenMismatch { task: name.clone(), feature: none, probability: none });
+        }
         let shares = routing.map(|routing| routing.shares(&features[0]));
         let own = &features[usize::from(routing.is_some())..];
         let probabilities = composed.probabilities(&task.head, own, &composed.weights(shares.as_ref()))?;

@@ -10,10 +10,13 @@
 //! # Ok(())
 //! # }
 //! ```
-//! A classifier may be shared between threads, and starts none unless it is told to. What it runs with is an immutable [`Active`] set;
-//! bundles are added, unloaded and replaced, and defaults changed, while other threads classify: calls under way finish with the set that
-//! they began with, and every result names what it used. Loading a bundle runs its golden vectors. Refused: bundles whose graph, modules,
-//! heads and manifest do not fit one another, and devices that disagree with the golden vectors; nothing is changed then.
+//! A classifier may be shared between threads, and starts none unless it is told to. What it runs
+//! with is an immutable [`Active`] set; bundles are added, unloaded and replaced, and defaults
+//! changed, while other threads classify: calls under way finish with the set that they began with,
+//! and every result names what it used. Loading a bundle runs its golden vectors. Refused: bundles
+//! whose graph, modules, heads and manifest do not fit one another, bundles that take more than
+//! [`Options::most`], which is known before anything is made, and devices that disagree with the
+//! golden vectors; nothing is changed then.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use process::Process;
 mod active;
 mod base;
 mod composed;
+mod cost;
 mod graph;
 mod load;
 mod map;
@@ -39,6 +43,7 @@ mod record;
 mod selection;
 
 pub use active::{Active, Row};
+pub use cost::{Cost, GOLDEN_IMAGES};
 pub use map::Map;
 pub use options::{Options, Precision, Spread, Threads};
 pub use queue::{Queue, Request, Ticket};
@@ -190,7 +195,7 @@ impl Classifier {
     /// # Errors
     /// As [`load`](Self::load).
     pub fn load_with(bundle: &VerifiedBundle, options: Options) -> Result<Self, Error> {
-        let active = load::active(bundle, &options, None)?;
+        let active = load::active(bundle, &options, None, 0)?;
         Ok(Self::of(active, options))
     }
 
@@ -229,7 +234,7 @@ impl Classifier {
     /// As [`load`](Self::load); nothing is changed then.
     pub fn replace(&self, bundle: VerifiedBundle) -> Result<(), Error> {
         self.check_process()?;
-        self.active.change(|current| load::active(&bundle, &self.options, Some(current)))
+        self.active.change(|current| load::active(&bundle, &self.options, Some(current), 0))
     }
 
     /// Adds the modules and tasks of `bundle`, which must have the same base, size of images and preprocessing.
@@ -253,7 +258,8 @@ impl Classifier {
             if let Some(head) = manifest.heads.iter().find(|head| current.tasks.contains_key(&head.task)) {
                 return unchanged(format!("there is a task {} already; unload its bundle first", head.task));
             }
-            let added = load::active(&bundle, &self.options, Some(current))?;
+            let beside = current.bundles.values().map(|brought| brought.bytes).sum();
+            let added = load::active(&bundle, &self.options, Some(current), beside)?;
             if !Arc::ptr_eq(&added.base, &current.base) {
                 return unchanged("the bundle has another graph for the same weights; open it by itself".into());
             }

@@ -1,14 +1,15 @@
-//! How a classifier uses the processor.
+//! How a classifier uses the processor, and how much of it.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
+use super::Cost;
 use crate::Error;
 pub use crate::vit::{Precision, Spread};
 
-/// How a classifier uses the processor.
+/// How a classifier uses the processor, and how much of it.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Whose threads do the work.
@@ -17,6 +18,8 @@ pub struct Options {
     pub spread: Spread,
     /// In how many bits linear layers are multiplied.
     pub precision: Precision,
+    /// What bundles may ask for.
+    pub most: Cost,
 }
 
 /// Whose threads do the work.

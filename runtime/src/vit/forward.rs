@@ -45,7 +45,7 @@ pub(super) struct Stream {
 }
 
 /// Streams that run at a time, and that are kept for later: what bounds the memory of a large batch.
-const STREAMS: usize = 8;
+pub(super) const STREAMS: usize = 8;
 
 impl Vit {
     /// The feature of each row, an image (planes `[3, side, side]`, normalised) under an adapter; with `maps` also where it comes from,

@@ -1,9 +1,11 @@
 //! Whether a graph is the vision transformer that `packer export-onnx` writes, and which weight is what.
 //!
-//! The graph is read node by node in the order in which it is written; every node, input, attribute and constant must be the expected one
-//! and nothing may be left over. Refused: everything else, with the first node that is not the expected one.
+//! The graph is read node by node in the order in which it is written; every node, input, attribute
+//! and constant must be the expected one and nothing may be left over. Refused: everything else,
+//! with the first node that is not the expected one; and a weight or site in two places, each of
+//! which would be packed and laid out again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kernel::Activation;
 use crate::onnx::{AttributeProto, AttributeType, DataLocation, GraphProto, NodeProto, TensorProto};
@@ -77,8 +79,11 @@ pub(crate) struct LinearNames {
 /// The layout of `graph` for square images of `side` pixels, or what is not as `packer` writes it.
 pub(crate) fn recognise(graph: &GraphProto, side: usize) -> Result<Layout, String> {
     let initialisers = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-    let mut reader = Reader { nodes: &graph.node, initialisers, epsilon: None };
+    let mut reader = Reader { nodes: &graph.node, initialisers, epsilon: None, used: BTreeSet::new(), twice: None };
     reader.graph(side).ok_or_else(|| {
+        if let Some(name) = reader.twice {
+            return format!("has {name:?} in two places");
+        }
         let read = graph.node.len() - reader.nodes.len();
         let at = graph.node.get(read).map_or("its end".into(), |node| format!("{} ({:?})", node.op_type, node.name));
         format!("is not a transformer as packer writes it, from node {read} on, {at}")
@@ -90,6 +95,9 @@ struct Reader<'a> {
     initialisers: BTreeMap<&'a str, &'a TensorProto>,
     /// Of the LayerNorms so far: all have the same.
     epsilon: Option<f32>,
+    /// Weights and sites so far, and the first that came again.
+    used: BTreeSet<&'a str>,
+    twice: Option<&'a str>,
 }
 
 impl<'a> Reader<'a> {
@@ -103,15 +111,16 @@ impl<'a> Reader<'a> {
         if !square || (batch, channels) != (0, 3) || grid == 0 {
             return None;
         }
-        let (area, tokens) = (3 * patch * patch, 1 + grid * grid);
+        let (area, tokens) = (patch.checked_mul(patch)?.checked_mul(3)?, grid.checked_mul(grid)?.checked_add(1)?);
         let (x, _) = self.node("Reshape", &["pixels"], &[])?;
         let x = self.take("Transpose", &[x], &[("perm", &[0, 2, 4, 1, 3, 5])])?;
         let x = self.reshape(x, &[0, (grid * grid) as i64, area as i64])?;
         let (x, patch_weight) = self.node("MatMul", &[x], &[])?;
         let hidden = match self.initialisers.get(patch_weight?)?.dims[..] {
-            [rows, hidden] if rows == area as i64 => usize::try_from(hidden).ok()?,
+            [_, hidden] => usize::try_from(hidden).ok()?,
             _ => return None,
         };
+        self.shaped(patch_weight?, &[area, hidden])?;
         let (x, patch_bias) = match self.next("Add") {
             true => self.weighted("Add", x, &[hidden]).map(|(x, bias)| (x, Some(bias)))?,
             false => (x, None),
@@ -228,6 +237,7 @@ impl<'a> Reader<'a> {
         let (delta, b) = self.node("MatMul", &[low], &[])?;
         let site = a?.strip_suffix(".lora_a")?;
         (b?.strip_suffix(".lora_b")? == site).then_some(())?;
+        self.once(site)?;
         let mut y = self.take("Add", &[y, delta], &[])?;
         let factor = format!("{site}.lora_scale");
         let scaled = self.next("Mul") && self.nodes.first()?.input.get(1) == Some(&factor);
@@ -346,8 +356,16 @@ impl<'a> Reader<'a> {
         Some((output, beyond.first().map(String::as_str)))
     }
 
-    /// A weight that comes from the tensor file, in this shape.
-    fn shaped(&self, name: &str, shape: &[usize]) -> Option<()> {
+    /// Notes what may be in one place only.
+    fn once(&mut self, name: &'a str) -> Option<()> {
+        let new = self.used.insert(name);
+        self.twice = self.twice.or((!new).then_some(name));
+        new.then_some(())
+    }
+
+    /// A weight that comes from the tensor file, in this shape, and is in no other place.
+    fn shaped(&mut self, name: &'a str, shape: &[usize]) -> Option<()> {
+        self.once(name)?;
         let tensor = self.initialisers.get(name)?;
         let dims = &tensor.dims;
         let external = tensor.data_location == Some(DataLocation::External as i32);

@@ -3,6 +3,7 @@
 //! It runs the graphs that `packer` writes, and no others.
 
 mod adapter;
+mod cost;
 mod forward;
 mod layout;
 mod rollout;
@@ -19,6 +20,7 @@ use crate::kernel::{Int8Panels, Level, Panels};
 use crate::tensors::View;
 
 pub(crate) use adapter::{Adapter, SiteFactors};
+pub(crate) use cost::Taken;
 use forward::Stream;
 pub use forward::{Seen, Spread};
 use layout::{BlockNames, LinearNames, NormNames};
@@ -152,6 +154,11 @@ impl Vit {
         let norm = norm(&layout.norm)?;
         let spare = Mutex::default();
         Ok(Vit { level, layout, patch, patch_bias, cls, positions, pre_norm, blocks, norm, projection, threads, spare })
+    }
+
+    /// The transformer that it is.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
     /// Bytes of weights in memory.

@@ -295,3 +295,53 @@ fn a_graph_that_differs_anywhere_is_not_taken_for_the_transformer() {
         assert!(!known(&changed), "{} changed", graph.initializer[index].name);
     }
 }
+
+/// Packed and laid out once for each place, a weight or site in many would be many times the file.
+#[test]
+fn each_weight_and_each_site_is_in_one_place() {
+    let bundle = bundle();
+    let weights = bundle.views("base.safetensors").unwrap();
+    let (graph, signature) = graph::read(bundle.entry("base.onnx").unwrap(), &weights).unwrap();
+    vit::recognise(&graph, signature.image[0]).unwrap();
+    for (from, to) in [
+        ("blocks.0.attn.k.weight", "blocks.0.attn.q.weight"),
+        ("blocks.1.mlp.fc1.bias", "blocks.0.mlp.fc1.bias"),
+        ("blocks.0.norm2.weight", "norm.weight"),
+        ("embed.patch.bias", "blocks.0.norm1.bias"),
+        ("blocks.1.attn.o.lora_a", "blocks.0.attn.v.lora_a"),
+    ] {
+        let mut graph = graph.clone();
+        let (mut changed, inputs) = (0, graph.node.iter_mut().flat_map(|node| &mut node.input));
+        // Of a site both halves.
+        let halves = [from, to].map(|name| name.replace("lora_a", "lora_b"));
+        for input in inputs {
+            if *input == from || *input == halves[0] {
+                *input = if *input == from { to.to_owned() } else { halves[1].clone() };
+                changed += 1;
+            }
+        }
+        assert!(changed > 0, "{from} is not there");
+        let error = vit::recognise(&graph, signature.image[0]).unwrap_err();
+        assert!(error.contains("in two places"), "{from}: {error}");
+    }
+}
+
+/// A node of two bytes takes more than a hundred once it is read.
+#[test]
+fn a_graph_of_many_fields_is_refused_before_it_is_read() {
+    let (bundle, weights) = (bundle(), BTreeMap::new());
+    let onnx = bundle.entry("base.onnx").unwrap();
+    let fields = crate::onnx::fields(onnx).unwrap();
+    // A base of the largest known depth, of which this has two blocks, is far from the limit.
+    assert!(48 / 2 * fields < 60_000, "{fields}");
+    let graph = |nodes: usize| GraphProto { node: vec![NodeProto::default(); nodes], ..GraphProto::default() };
+    let written = |nodes| crate::onnx::ModelProto { graph: Some(graph(nodes)), ..Default::default() }.encode_to_vec();
+    for (onnx, words) in [
+        (written(100_000), "fields, more than"),
+        (vec![0x92; (4 << 20) + 1], "bytes, more than"),
+        (onnx[..onnx.len() / 2].to_vec(), "cannot be read"),
+    ] {
+        let error = graph::read(&onnx, &weights).unwrap_err();
+        assert!(error.is_refusal() && error.to_string().contains(words), "{words}: {error}");
+    }
+}
