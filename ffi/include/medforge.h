@@ -488,11 +488,12 @@ typedef struct {
   uint32_t spread_images;
   // Not 0: in eight bits, if the bundle was measured so.
   uint32_t int8;
-  // Bytes of memory that bundles may ask for, weights, modules and what a call computes with, known before anything is loaded: more is
-  // MEDFORGE_RESULT_TOO_COSTLY. 0: four times those of the largest base that is known, 32,000,000,000.
+  // Bytes of memory that bundles may ask for, weights, modules and what a call computes with,
+  // known before anything is loaded: more is MEDFORGE_RESULT_TOO_COSTLY. 0: four times those of
+  // the largest base that is known, 32,000,000,000.
   uint64_t most_bytes;
-  // Multiply-adds that bundles may ask for, for one image; their golden vectors may take 16 times as many. 0: likewise,
-  // 2,000,000,000,000.
+  // Multiply-adds that bundles may ask for, for one image; their golden vectors may take 16
+  // times as many. 0: likewise, 2,000,000,000,000.
   uint64_t most_operations;
 } medforge_open_options;
 

@@ -66,7 +66,7 @@ fn small_patches_narrow_heads_and_ranks_of_one_cost_what_they_take() {
     let (coarse, fine) = (layout(64, 64, 1, 2, [16, 14]), layout(64, 64, 1, 2, [1, 224]));
     assert!(operations(fine) > 10_000.0 * operations(coarse));
     let narrow = layout(64, 64, 64, 2, [16, 14]);
-    assert!(operations(narrow) > 4.0 * operations(layout(64, 64, 1, 2, [16, 14])));
+    assert!(operations(narrow) > 3.0 * operations(layout(64, 64, 1, 2, [16, 14])));
     let wide = layout(64, 64, 1, 2, [16, 14]);
     assert_eq!(wide.adapter(|_| 0), Taken::default());
     assert!(wide.adapter(|_| 1).bytes > 12 * 4 * 64 * 16);
