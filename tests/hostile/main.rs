@@ -1,5 +1,7 @@
-//! Every class of hostile input, each built from one good bundle by a small change, kept under `tests/corpus/CLASS/` for other readers of the
-//! format, and refused under its own name by the library and by the command line (the C API: `tests/c_api.rs`).
+//! Every class of hostile input, each built from one good bundle by a small change, kept under
+//! `tests/corpus/NAME/` for other readers of the format, and refused under its class's name by the
+//! library and by the command line (the C API: `tests/c_api.rs`). Each class has a folder of its
+//! own name, and what a trusted signer may not ask for has names of its own.
 //!
 //! A folder holds what differs from the good bundle and its trust file beside it, and `case.json`: the files, the time of checking and what is
 //! expected. With MEDFORGE_WRITE_CORPUS set the folders are written anew, and the good bundle where it
@@ -9,10 +11,12 @@ mod archive;
 #[path = "../../fuzz/bodies.rs"]
 mod bodies;
 mod contents;
+mod costly;
 mod framing;
 mod frozen;
 mod good;
 mod quiet;
+mod signer;
 #[path = "../small.rs"]
 mod small;
 mod trust;
@@ -62,10 +66,13 @@ impl Good {
     }
 }
 
-/// One folder: its class, its files, when it is checked.
+/// One folder: its name, its class, its files, when it is checked.
 #[derive(Clone)]
 pub struct Case {
+    name: &'static str,
     class: &'static str,
+    /// Whether it is kept as files: some would be megabytes of nothing.
+    kept: bool,
     files: BTreeMap<&'static str, Vec<u8>>,
     now: String,
 }
@@ -73,7 +80,7 @@ pub struct Case {
 impl Case {
     /// The good bundle, to be refused for what goes with it.
     pub fn good(class: &'static str) -> Self {
-        Case { class, files: BTreeMap::new(), now: "2026-06-01T00:00:00Z".into() }
+        Case { name: class, class, kept: true, files: BTreeMap::new(), now: "2026-06-01T00:00:00Z".into() }
     }
 
     pub fn bundle(class: &'static str, bytes: Vec<u8>) -> Self {
@@ -83,6 +90,14 @@ impl Case {
     pub fn with(mut self, name: &'static str, bytes: Vec<u8>) -> Self {
         self.files.insert(name, bytes);
         self
+    }
+
+    pub fn called(self, name: &'static str) -> Self {
+        Case { name, ..self }
+    }
+
+    pub fn unkept(self) -> Self {
+        Case { kept: false, ..self }
     }
 
     pub fn at(mut self, now: &str) -> Self {
@@ -123,6 +138,7 @@ impl Case {
 /// What `case.json` says.
 #[derive(Deserialize)]
 struct Description {
+    refused_as: String,
     bundle: String,
     trust: String,
     state: Option<String>,
@@ -143,16 +159,17 @@ pub fn hex_key(key: &SigningKey) -> String {
     hex::encode(key.verifying_key().to_bytes())
 }
 
-/// Cases that are not kept as files: they would be megabytes of nothing.
-const UNWRITTEN: [&str; 1] = ["json_too_large"];
-
 fn cases(good: &Good) -> Vec<Case> {
-    [framing::cases(good), contents::cases(good), trust::cases(good)].concat()
+    [framing::cases(good), contents::cases(good), trust::cases(good), signer::cases(good), costly::cases(good)].concat()
+}
+
+fn described(folder: &Path) -> Description {
+    serde_json::from_slice(&fs::read(folder.join("case.json")).unwrap()).unwrap()
 }
 
 /// The library's verdict on a folder, as a device comes to it.
 fn judge(folder: &Path) -> Result<(), Error> {
-    let case: Description = serde_json::from_slice(&fs::read(folder.join("case.json")).unwrap()).unwrap();
+    let case = described(folder);
     let read = |name: &str| fs::read(folder.join(name)).unwrap();
     let now = Moment::try_from(case.now).unwrap();
     let trust = Trust::read(&read(&case.trust))?.at(now.clone())?;
@@ -166,13 +183,13 @@ fn judge(folder: &Path) -> Result<(), Error> {
     Classifier::load(bundle).map(drop)
 }
 
-/// Every class and its folder; those that are not kept are made for the occasion.
+/// Every name and its folder; those that are not kept are made for the occasion.
 fn folders() -> Vec<(String, PathBuf)> {
     static UNKEPT: OnceLock<tempfile::TempDir> = OnceLock::new();
     let unkept = UNKEPT.get_or_init(|| {
         let place = tempfile::tempdir().unwrap();
-        for case in cases(&Good::open()).iter().filter(|case| UNWRITTEN.contains(&case.class)) {
-            case.write(&place.path().join(case.class));
+        for case in cases(&Good::open()).iter().filter(|case| !case.kept) {
+            case.write(&place.path().join(case.name));
         }
         for name in ["good.medforge", "trust.toml"] {
             fs::copy(corpus().join(name), place.path().join(name)).unwrap();
@@ -195,24 +212,25 @@ fn the_folders_are_what_the_cases_make_of_the_good_bundle() {
         if !corpus().join("good.medforge").exists() {
             good::write(&corpus());
         }
-        for case in cases(&Good::open()).iter().filter(|case| !UNWRITTEN.contains(&case.class)) {
-            case.write(&corpus().join(case.class));
+        for case in cases(&Good::open()).iter().filter(|case| case.kept) {
+            case.write(&corpus().join(case.name));
         }
     }
     let good = Good::open();
     let trust_file = fs::read_to_string(corpus().join("trust.toml")).unwrap();
     assert_eq!(trust_file, trust::file(&good, 1, 1, ""));
     let cases = cases(&good);
-    let classes: BTreeSet<&str> = cases.iter().map(|case| case.class).collect();
-    assert_eq!(classes.len(), cases.len(), "a class is there twice");
-    for case in cases.iter().filter(|case| !UNWRITTEN.contains(&case.class)) {
+    let names: BTreeSet<&str> = cases.iter().map(|case| case.name).collect();
+    assert_eq!(names.len(), cases.len(), "a name is there twice");
+    for case in cases.iter().filter(|case| case.kept) {
         for (name, bytes) in case.all_files() {
-            let found = fs::read(corpus().join(case.class).join(name));
-            assert!(found.is_ok_and(|found| found == bytes), "{}/{name} differs", case.class);
+            let found = fs::read(corpus().join(case.name).join(name));
+            assert!(found.is_ok_and(|found| found == bytes), "{}/{name} differs", case.name);
         }
     }
     let there: BTreeSet<String> = below(&corpus()).into_iter().map(|(name, _)| name).collect();
-    assert!(there.iter().all(|name| classes.contains(name.as_str())), "{there:?}");
+    assert!(there.iter().all(|name| names.contains(name.as_str())), "{there:?}");
+    let classes: BTreeSet<&str> = cases.iter().map(|case| case.class).collect();
     let without: Vec<&str> =
         Class::ALL.iter().map(|(_, name, _)| *name).filter(|name| !classes.contains(name)).collect();
     assert_eq!(without, ["too_large"], "classes that nothing here shows (a file over 4 GiB)");
@@ -234,7 +252,7 @@ fn the_library_refuses_every_class_by_name_and_soon() {
     for (name, folder) in folders() {
         let begun = Instant::now();
         let error = judge(&folder).expect_err(&name);
-        assert_eq!(error.class(), Some(class(&name)), "{name}: {error}");
+        assert_eq!(error.class(), Some(class(&described(&folder).refused_as)), "{name}: {error}");
         assert!(error.is_refusal() && !error.to_string().contains('\n'), "{name}: {error}");
         assert!(begun.elapsed() < Duration::from_secs(1), "{name} took {:?}", begun.elapsed());
     }
@@ -260,7 +278,7 @@ fn the_fuzz_targets_take_every_file() {
 #[test]
 fn the_command_line_refuses_every_class_by_name() {
     for (name, folder) in folders() {
-        let case: Description = serde_json::from_slice(&fs::read(folder.join("case.json")).unwrap()).unwrap();
+        let case = described(&folder);
         let scratch = tempfile::tempdir().unwrap();
         let copied = |file: &str| {
             let to = scratch.path().join(Path::new(file).file_name().unwrap());
@@ -285,10 +303,13 @@ fn the_command_line_refuses_every_class_by_name() {
         let output = packer.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         // What is no trust file at all is a mistake of the one who checks.
-        let code = if name == "bad_trust_file" { 1 } else { 3 };
+        let code = if case.refused_as == "bad_trust_file" { 1 } else { 3 };
         assert_eq!(output.status.code(), Some(code), "{name}: {said}");
         assert!(said.starts_with("packer: ") && said.trim_end().lines().count() == 1, "{name}: {said}");
-        let named = if name == "golden_mismatch" { "golden vectors".to_owned() } else { format!("refused ({name}): ") };
+        let named = match case.refused_as.as_str() {
+            "golden_mismatch" => "golden vectors".to_owned(),
+            class => format!("refused ({class}): "),
+        };
         assert!(said.contains(&named), "{name}: {said}");
         assert_eq!(contents(scratch.path()), before, "{name} changed a file");
     }
