@@ -59,9 +59,11 @@ def own_mounts():
     """Goes on in a namespace of mounts of our own; whether this is one."""
     if os.environ.get(INSIDE):
         return True
-    if subprocess.run(["unshare", "-rm", "true"], capture_output=True).returncode == 0:
-        os.environ[INSIDE] = "1"
-        os.execvp("unshare", ["unshare", "-rm", sys.executable, *sys.argv])
+    # As a user with a namespace of users too; as root also where those are turned off.
+    for how in ("-rm", "-m"):
+        if subprocess.run(["unshare", how, "true"], capture_output=True).returncode == 0:
+            os.environ[INSIDE] = "1"
+            os.execvp("unshare", ["unshare", how, sys.executable, *sys.argv])
     return False
 
 
