@@ -49,8 +49,8 @@ use work::Worker;
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Associations that results go over at the same time: an archive's answer can take its system 40
-/// ms to send (Nagle's algorithm, delayed acknowledgements), in which the others go on.
+/// Associations that results go over at the same time: while an archive keeps one waiting for its
+/// answer, the others go on.
 const SENDERS: usize = 4;
 
 fn main() -> Result<()> {
@@ -83,7 +83,8 @@ fn main() -> Result<()> {
         telling: AtomicUsize::new(0),
     });
     let archive = Archive { address: args.to, title: args.title.clone(), called: args.to_title, tls: sending };
-    for _ in 0..args.workers.max(1) {
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    for _ in 0..args.workers.unwrap_or(processors + 2).max(1) {
         let worker = Worker { queue: queue.clone(), classifier: classifier.clone(), task: args.task.clone() };
         std::thread::spawn(move || worker.classify());
     }

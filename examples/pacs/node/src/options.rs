@@ -39,9 +39,10 @@ pub struct Args {
     /// The application entity title that results are sent to
     #[arg(long, default_value = "ORTHANC", value_parser = title)]
     pub to_title: String,
-    /// Images that are classified at the same time
-    #[arg(long, default_value_t = 2)]
-    pub workers: usize,
+    /// Images that are in work at the same time [default: two more than processors, since some wait
+    /// for the disk]
+    #[arg(long, value_name = "N")]
+    pub workers: Option<usize>,
     /// An address or a block of addresses that may connect (10.0.0.7, 10.0.0.0/24); again for more.
     /// All may, if none is given
     #[arg(long, value_name = "ADDRESS", value_parser = block)]
