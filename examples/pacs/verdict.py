@@ -8,7 +8,7 @@ import urllib.request
 from senders import refused
 
 # What the node's memory may grow by over the last half. The C library's arenas, one for each of some threads, fill up over minutes by some 2 MiB. A
-# leak of one image's report, file or capture (6, 5 and 120 KB) would be over 7 MiB in the last three minutes of six already, and one of 220 bytes
+# leak of one image's report, file or capture (6, 5 and 120 KB) would be over 6 MB in the last three minutes of six already, and one of 220 bytes
 # an image shows in an hour.
 GROWTH_KB = 3 << 10
 DELAY = 5
