@@ -6,7 +6,8 @@ use std::path::Path;
 
 use medforge_packer::base::Vit;
 use medforge_packer::export::onnx::Graph;
-use medforge_runtime::bundle::manifest::{Composition, Head, Manifest, Mode, Part};
+use medforge_runtime::bundle::manifest::{Calibration, Composition, Head, Manifest, Metric, Mode, Module, Part};
+use medforge_runtime::bundle::sha256_hex;
 use medforge_runtime::onnx::{DimensionValue, GraphProto, ModelProto, NodeProto};
 use medforge_runtime::preprocess::{Resize, Size};
 use medforge_runtime::tensors::{self, Dtype, Tensor};
@@ -257,8 +258,42 @@ fn texts(good: &Good) -> Vec<Case> {
         Case::bundle("st_huge_header", made(good, &payload, good.manifest())).called(name)
     };
     vec![
+        Case::bundle("contradiction", crowd(good)).called("parts_of_many_tasks"),
         Case::bundle("json_too_large", values).called("values_without_end"),
         tensors("tensors_without_end", 100_000),
         tensors("tensors_in_a_short_header", 50_000),
     ]
+}
+
+/// As many parts and modules as fit into a manifest, each to be looked for among all others, and at
+/// last a metric that no evaluation gives.
+fn crowd(good: &Good) -> Vec<u8> {
+    let (mut payload, mut manifest): (Payload, _) = (good.entries[2..].iter().cloned().collect(), good.manifest());
+    let (module, head) = (manifest.modules.remove(0), manifest.heads.remove(0));
+    let (factors, rows) = (payload.remove(&module.entry).unwrap(), payload.remove(&head.entry).unwrap());
+    manifest.compositions.clear();
+    for number in 0..2800_u32 {
+        let bytes = [&factors[..8], &number.to_le_bytes()].concat();
+        let id = sha256_hex(&bytes);
+        let entry = format!("modules/{id}.safetensors");
+        payload.insert(entry.clone(), bytes);
+        let (task, sites) = (format!("t{number}"), vec!["blocks.0.attn.q".to_owned()]);
+        manifest.modules.push(Module { id, entry, task, sites, ..module.clone() });
+    }
+    for number in 0..250 {
+        let task = format!("t{number}");
+        let entry = format!("heads/{task}.safetensors");
+        payload.insert(entry.clone(), rows[..8].to_vec());
+        let calibration =
+            Some(Calibration { temperature: 1.0, error: 0.1, threshold: 2.0, least_probability: 0.0, n: 40 });
+        manifest.heads.push(Head { task: task.clone(), entry, calibration, ..head.clone() });
+        // The task's own module comes last.
+        let parts = (0..256).rev().map(|other| (number + other * 11) % 2800);
+        let part = |module: usize| Part { module: manifest.modules[module].id.clone(), weight: 1.0 };
+        let parts = parts.map(part).collect();
+        manifest.compositions.push(Composition { task, mode: Mode::Mixture, parts });
+    }
+    let metric = Metric { name: "auc".into(), value: 0.5, low: 0.6, high: 0.7, n: 40 };
+    manifest.metrics = BTreeMap::from([("t0".into(), metric)]);
+    made(good, &payload, manifest)
 }

@@ -64,7 +64,7 @@ impl Manifest {
             entries.remove(required).ok_or_else(|| missing(required))?;
         }
         let modules = self.check_modules(&mut entries)?;
-        let tasks = self.check_heads(&mut entries)?;
+        let tasks = self.check_heads(&modules, &mut entries)?;
         self.check_routing(&mut entries)?;
         self.check_members(&tasks, &mut entries)?;
         if let Some(name) = entries.keys().next() {
@@ -135,7 +135,11 @@ impl Manifest {
     }
 
     /// The tasks.
-    fn check_heads(&self, entries: &mut BTreeMap<&str, &str>) -> Result<BTreeSet<&str>, Error> {
+    fn check_heads(
+        &self,
+        modules: &BTreeMap<&str, &Module>,
+        entries: &mut BTreeMap<&str, &str>,
+    ) -> Result<BTreeSet<&str>, Error> {
         let mut tasks = BTreeSet::new();
         require(!self.heads.is_empty(), || "there is no head, so nothing can be classified".into())?;
         for head in &self.heads {
@@ -148,7 +152,7 @@ impl Manifest {
             check_classes(&format!("task {}", head.task), &head.classes)?;
             check_codes(head)?;
             check_zero_shot(head)?;
-            self.check_calibration(head)?;
+            self.check_calibration(head, modules)?;
         }
         Ok(tasks)
     }
@@ -180,8 +184,9 @@ impl Manifest {
         if let Some(composition) = self.compositions.iter().find(|composition| !are_weights(&composition.parts)) {
             return Err(contradiction(format!("the weights of {} have no finite sum", composition.task)));
         }
-        let used = |id: &str| self.compositions.iter().flat_map(|c| &c.parts).any(|part| part.module == id);
-        match modules.keys().find(|id| !used(id)) {
+        let parts = self.compositions.iter().flat_map(|composition| &composition.parts);
+        let used: BTreeSet<&str> = parts.map(|part| part.module.as_str()).collect();
+        match modules.keys().find(|id| !used.contains(*id)) {
             Some(id) => Err(contradiction(format!("module {id} takes part in no composition"))),
             None => Ok(()),
         }
@@ -200,7 +205,7 @@ impl Manifest {
     }
 
     /// A calibration is about the network of the task's own module, which must be there and, in a fusion, alone.
-    fn check_calibration(&self, head: &Head) -> Result<(), Error> {
+    fn check_calibration(&self, head: &Head, modules: &BTreeMap<&str, &Module>) -> Result<(), Error> {
         let Some(Calibration { temperature, error, threshold, least_probability, n }) = &head.calibration else {
             return Ok(());
         };
@@ -214,7 +219,7 @@ impl Manifest {
         require(*n > 0 && positive(threshold) && share(error) && share(least_probability), || {
             format!("the calibration of {} has a number out of range", head.task)
         })?;
-        let own = |part: &Part| self.modules.iter().any(|m| m.id == part.module && m.task == head.task);
+        let own = |part: &Part| modules.get(part.module.as_str()).is_some_and(|module| module.task == head.task);
         let fits = |composition: &Composition| match composition.mode {
             Mode::Fusion => matches!(&composition.parts[..], [part] if own(part) && part.weight == 1.0),
             Mode::Mixture | Mode::Routed => composition.parts.iter().any(own),
