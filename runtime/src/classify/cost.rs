@@ -82,7 +82,11 @@ impl Counted {
             golden: modules.values().map(|module| pass.operations + module.operations).sum::<u128>()
                 + frozen * pass.operations,
         };
-        for Composition { mode, parts, .. } in &manifest.compositions {
+        let feature = signature.feature as u128;
+        let classes: BTreeMap<_, _> =
+            manifest.heads.iter().map(|head| (&head.task, head.classes.len() as u128)).collect();
+        for Composition { task, mode, parts } in &manifest.compositions {
+            let classes = classes.get(task).copied().unwrap_or(0);
             let together = parts.iter().filter_map(|part| modules.get(part.module.as_str()));
             let together = together.fold(Taken::default(), |sum, module| sum + *module);
             let networks = match mode {
@@ -90,7 +94,8 @@ impl Counted {
                 Mode::Mixture => parts.len() as u128,
                 Mode::Routed => 1 + parts.len() as u128,
             };
-            counted.image = counted.image.max(networks * pass.operations + together.operations);
+            let base = networks * pass.operations + together.operations;
+            counted.image = counted.image.max(base + networks * classes * feature + feature * feature);
             if *mode == Mode::Fusion {
                 counted.modules += together.bytes;
                 counted.golden += pass.operations + together.operations;
@@ -109,9 +114,9 @@ impl Counted {
     pub fn within(&self, most: Cost, beside: u128) -> Result<(), Error> {
         let golden = u128::from(most.operations) * u128::from(GOLDEN_IMAGES);
         let table = [
-            ("memory", "bytes", self.base + self.modules + beside, u128::from(most.bytes)),
+            ("it", "bytes of memory", self.base + self.modules + beside, u128::from(most.bytes)),
             ("an image", "multiply-adds", self.image, u128::from(most.operations)),
-            ("the golden vectors", "multiply-adds", self.golden, golden),
+            ("its golden vectors", "multiply-adds", self.golden, golden),
         ];
         for (what, unit, found, allowed) in table {
             if found > allowed {

@@ -37,7 +37,7 @@ fn limits_of_the_caller_are_kept_to_the_last_byte_and_operation() {
     let load = |most| Classifier::load_with(&bundle(), Options { most, ..Options::default() }).map(drop);
     load(Cost { bytes, operations }).unwrap();
     for (most, words) in [
-        (Cost { bytes: bytes - 1, operations }, "memory would take"),
+        (Cost { bytes: bytes - 1, operations }, "bytes of memory, and"),
         (Cost { bytes, operations: operations - 1 }, "multiply-adds"),
         (Cost { bytes: 0, operations: 0 }, "are allowed; take a smaller base"),
     ] {
