@@ -9,7 +9,6 @@ use std::ptr::{null, null_mut};
 
 use medforge::*;
 use medforge_packer::export::{self, keys};
-use medforge_packer::output;
 use medforge_runtime::bundle::{Trust, verify};
 use medforge_runtime::classify::Classifier as Reference;
 use medforge_runtime::image::RgbView;
@@ -35,8 +34,8 @@ impl Fixture {
         };
         let pem = keys::to_pem(&key);
         let bundle = export::build_bundle(&vit, &[module], &options, &[key]).unwrap();
-        output::write_file(&dir.path().join("b.medforge"), &bundle).unwrap();
-        output::write_file(&dir.path().join("k.pub"), pem.public.as_bytes()).unwrap();
+        std::fs::write(dir.path().join("b.medforge"), &bundle).unwrap();
+        std::fs::write(dir.path().join("k.pub"), &pem.public).unwrap();
         Fixture(dir)
     }
 

@@ -13,8 +13,11 @@ pub enum Error {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     /// The output is there already.
-    #[error("{} exists already; choose another --out, or pass --force to replace it", path.display())]
-    OutputExists { path: PathBuf },
+    #[error("{} exists already; choose another {option}, or pass --force to replace it", path.display())]
+    OutputExists { path: PathBuf, option: &'static str },
+    /// What stands where something goes is never replaced: a device, a link, an input, a secret key.
+    #[error("{} {what}", path.display())]
+    Output { path: PathBuf, what: String },
     /// A folder that must be new has files in it.
     #[error("{} is not empty; choose a new or an empty folder", path.display())]
     NotEmpty { path: PathBuf },

@@ -2,6 +2,8 @@
 //!
 //! Layers, each knowing only those before it: device, tape, lora, base, train and eval, condense, audit, merge, export, report, demo, cli.
 #![deny(unsafe_code)]
+// These end the program where the disk is full; `output::print` and `output::say` do not.
+#![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout))]
 
 pub mod audit;
 pub mod base;

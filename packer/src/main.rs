@@ -5,10 +5,11 @@
 //! cannot change its environment while others of its threads may read it, so packer begins anew
 //! with it set.
 #![forbid(unsafe_code)]
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 use std::process::ExitCode;
 
-use medforge_packer::{cli, interrupt};
+use medforge_packer::{cli, interrupt, output};
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
     match cli::run(std::env::args_os().collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("packer: {}", error.shown());
+            output::say(&format!("packer: {}", error.shown()));
             ExitCode::from(error.exit_code())
         }
     }

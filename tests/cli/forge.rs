@@ -15,7 +15,7 @@ mod routed;
 
 /// A workshop with a module `m`, its condensed set `c`, keys `forge`, `a`, `b`, `x`, a list of the contributors "hospital a" and
 /// "hospital b", and an empty forge `F`; made once and copied.
-fn forge() -> tempfile::TempDir {
+pub(super) fn forge() -> tempfile::TempDir {
     static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let made = MADE.get_or_init(|| {
         let dir = workshop();
@@ -36,7 +36,7 @@ fn forge() -> tempfile::TempDir {
 }
 
 /// A contribution for `task` by `hospital a` or `b`, number `counter`, signed with that hospital's key; its file.
-fn contribution(at: &Path, hospital: &str, task: &str, counter: u64) -> String {
+pub(super) fn contribution(at: &Path, hospital: &str, task: &str, counter: u64) -> String {
     let (module, set) = (format!("m-{hospital}-{task}"), format!("c-{hospital}-{task}"));
     for (from, to, card) in [("m", &module, "module.json"), ("c", &set, "condensed.json")] {
         if at.join(to).exists() {

@@ -1,6 +1,7 @@
 //! The command line as a user meets it: every test runs the `packer` program in a folder of its own.
 
 mod condense;
+mod consoles;
 mod data;
 mod demo;
 mod devices;
@@ -12,6 +13,7 @@ mod import;
 mod inputs;
 mod merge;
 mod options;
+mod outputs;
 mod pages;
 mod real_data;
 mod refusals;

@@ -243,7 +243,7 @@ def check_module(options, base, data, module, scratch):
 def predictions(options, data, module, scratch):
     """Probabilities by `packer eval` [N, classes], and the images' paths."""
     table = scratch / "predictions.csv"
-    run(options, "eval", "--base", options.base, "--module", module, "--data", data, "--json", "--resamples", 100, "--predictions", table)
+    run(options, "eval", "--base", options.base, "--module", module, "--data", data, "--json", "--resamples", 100, "--predictions", table, "--force")
     with open(table, newline="") as file:
         header, *rows = csv.reader(file)
     first = header.index("prediction") + 1

@@ -10,6 +10,7 @@ use crate::base::{TextTower, Vit};
 use crate::export::{self, Options, Origin, Packed, keys};
 use crate::lora::Module;
 use crate::merge::folder::{self, MergedModel};
+use crate::output::Places;
 use crate::{Error, output};
 
 /// Pack a base and modules into one signed bundle
@@ -69,8 +70,8 @@ pub(super) struct Release {
     force: bool,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
-    args.release.write(args.counter, |options, keys| {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
+    args.release.write(args.counter, places, |options, keys| {
         let vit = Vit::open(&args.base)?;
         if let Some(dir) = args.module.iter().find(|dir| MergedModel::is_at(dir)) {
             return merged(&args, dir, &vit, options, keys);
@@ -140,11 +141,10 @@ impl Release {
     pub fn write(
         &self,
         counter: u64,
+        places: &Places,
         build: impl FnOnce(&Options, &[SigningKey]) -> Result<Vec<u8>, Error>,
     ) -> Result<(), Error> {
-        if self.out.exists() && !self.force {
-            return Err(Error::OutputExists { path: self.out.clone() });
-        }
+        let out = places.file("--out", &self.out, self.force)?;
         within("--least-probability", self.least_probability, 0.0, 1.0)?;
         let keys = self.key.iter().map(|path| keys::read_secret(path)).collect::<Result<Vec<_>, _>>()?;
         let stem = || self.out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
@@ -164,7 +164,7 @@ impl Release {
             true => bytes,
             false => export::int8::measured(&bytes, &measured_on, &keys)?,
         };
-        output::write_file(&self.out, &bytes)?;
+        out.write(&bytes)?;
         let id = medforge_runtime::bundle::inspect(bytes)?.id().to_owned();
         output::print(&format!("{}: bundle {id}\n", self.out.display()))
     }

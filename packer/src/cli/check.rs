@@ -61,9 +61,9 @@ pub fn run(args: Args) -> Result<(), Error> {
         true => format!("{}\n", serde_json::to_string_pretty(&findings).expect("plain data")),
         false => words(&findings),
     };
-    output::print(&printed)?;
+    let printed = output::print(&printed);
     match findings.faults.len() {
-        0 => Ok(()),
+        0 => printed,
         count => Err(Error::Checked { path: args.data, count }),
     }
 }

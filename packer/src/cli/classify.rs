@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::trusted::TrustArgs;
 use crate::data::{self, Picture};
 use crate::eval::GREY;
+use crate::output::{NewFile, Places};
 use crate::saliency::overlay::overlay;
 use crate::{Error, interrupt, output};
 
@@ -39,6 +40,9 @@ pub struct Args {
     /// With --explain: put the image itself, as the base sees it, under the map
     #[arg(long, requires = "explain")]
     with_images: bool,
+    /// With --explain: replace its file
+    #[arg(long, requires = "explain")]
+    force: bool,
     /// In eight bits, if the bundle was measured so
     #[arg(long)]
     int8: bool,
@@ -50,19 +54,20 @@ pub struct Args {
     threads: Option<NonZeroUsize>,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     if args.explain.is_some() && args.images.len() > 1 {
         let what = format!("is of one image, and {} were given", args.images.len());
         return Err(Error::Option { name: "--explain", what });
     }
+    let map = args.explain.as_ref().map(|path| places.file("--explain", path, args.force)).transpose()?;
     let precision = if args.int8 { Precision::Int8 } else { Precision::F32 };
     let options = Options { precision, ..Options::default() };
-    let (classifier, preprocessing) = args.trusted.open(&args.bundle, |bundle, _| {
+    let (classifier, preprocessing) = args.trusted.open(&args.bundle, places, |bundle, _| {
         let preprocessing = bundle.manifest().preprocessing.clone();
         Ok((Classifier::load_with(&bundle, options)?, preprocessing))
     })?;
     let routed = args.task.is_none() && classifier.active().tasks().count() > 1;
-    if let (Some(file), [path]) = (&args.explain, &args.images[..]) {
+    if let (Some(file), [path]) = (&map, &args.images[..]) {
         let result = explain(&classifier, &preprocessing, path, &args, file)?;
         return said(&args, &[result], routed);
     }
@@ -110,14 +115,14 @@ fn explain(
     preprocessing: &Preprocessing,
     path: &Path,
     args: &Args,
-    file: &Path,
+    file: &NewFile,
 ) -> Result<Answer, Error> {
     let (Picture { image, notes }, task) = (data::decode(path)?, args.task.as_deref());
     let (result, map) = classifier.explain(image.view(), task, &Selection::Default, &Cancel::default())?;
     let seen = preprocessing.resized(&image.view())?;
     let grey = vec![GREY; seen.data().len()];
     let under = if args.with_images { seen.data() } else { &grey };
-    output::write_file(file, &overlay(under, seen.width() as usize, &map.values, map.grid)?)?;
+    file.write(&overlay(under, seen.width() as usize, &map.values, map.grid)?)?;
     Ok((result, notes))
 }
 

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
+use crate::output::Places;
 use crate::{Error, output};
 
 /// Print shell completions, or write manual pages.
@@ -19,10 +19,13 @@ pub struct Args {
     /// Write manual pages into this folder instead
     #[arg(long, value_name = "DIR", conflicts_with = "shell")]
     man: Option<PathBuf>,
+    /// With --man: replace pages that stand there
+    #[arg(long, requires = "man")]
+    force: bool,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
-    let mut command = super::Cli::command();
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
+    let mut command = super::command();
     if let Some(shell) = args.shell {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut command, "packer", &mut script);
@@ -30,16 +33,21 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
     if let Some(dir) = args.man {
         command.build();
-        manual(&command, &dir)?;
+        output::folder_for("--man", &dir)?;
+        let mut pages = Vec::new();
+        manual(&command, &dir, &mut pages)?;
+        let place = |(path, page): (PathBuf, _)| Ok((places.file("--man", &path, args.force)?, page));
+        let pages = pages.into_iter().map(place).collect::<Result<Vec<_>, Error>>()?;
+        pages.iter().try_for_each(|(file, page)| file.write(page))?;
     }
     Ok(())
 }
 
-/// A page for the command and one for each below it.
-fn manual(command: &clap::Command, dir: &Path) -> Result<(), Error> {
+/// A page for the command and one for each below it, with their places in `dir`.
+fn manual(command: &clap::Command, dir: &Path, pages: &mut Vec<(PathBuf, Vec<u8>)>) -> Result<(), Error> {
     let name = command.get_display_name().unwrap_or(command.get_name()).replace(' ', "-");
     let mut bytes = Vec::new();
     clap_mangen::Man::new(command.clone()).title(name.clone()).render(&mut bytes).map_err(|e| Error::io(dir, e))?;
-    output::write_file(&dir.join(format!("{name}.1")), &bytes)?;
-    command.get_subcommands().filter(|c| c.get_name() != "help").try_for_each(|command| manual(command, dir))
+    pages.push((dir.join(format!("{name}.1")), bytes));
+    command.get_subcommands().filter(|c| c.get_name() != "help").try_for_each(|command| manual(command, dir, pages))
 }

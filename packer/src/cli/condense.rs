@@ -14,7 +14,7 @@ use crate::condense::privacy::{self, Accounting, Budget, Counts};
 use crate::condense::{Checkpoint, Matching, Observer, Settings, Source, Target, condense, contact_sheet, page};
 use crate::data::{Condensed, Images, Labels, Split, Start};
 use crate::lora::Module;
-use crate::output::OutputDir;
+use crate::output::{NewFile, Places};
 use crate::{Error, output};
 
 /// Condense a folder of labelled images into a few synthetic ones that stand in for them.
@@ -60,9 +60,9 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Go on from the checkpoint of a run that was stopped
-    #[arg(long, conflicts_with = "force")]
+    #[arg(long)]
     resume: bool,
-    /// Replace --out, and forget a checkpoint
+    /// Replace what stands at --out and --report, and without --resume forget a checkpoint
     #[arg(long)]
     force: bool,
 }
@@ -158,14 +158,14 @@ enum CountsArg {
 /// Real images of each class whose statistics are kept.
 const REAL_PER_CLASS: usize = 512;
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     check_task(&args.task)?;
     let budget = args.budget()?;
     let settings = args.recipe.settings(budget.is_some())?;
-    if args.out.exists() && !args.force {
-        return Err(Error::OutputExists { path: args.out });
-    }
-    let checkpoint = beside(&args.out, ".checkpoint");
+    let out = places.folder("--out", &args.out, args.force, Condensed::MARKER)?;
+    let report = args.report.as_ref().map(|path| places.file("--report", path, args.force)).transpose()?;
+    let kept = places.updated("--out", &beside(out.path(), ".checkpoint"))?;
+    let checkpoint = kept.path().to_owned();
     if checkpoint.exists() && !args.resume && !args.force {
         return Err(Error::CheckpointExists { path: checkpoint });
     }
@@ -192,14 +192,14 @@ pub fn run(args: Args) -> Result<(), Error> {
         true => Some(Checkpoint::open(&checkpoint, &settings, &fingerprint)?),
         false => None,
     };
-    let mut observer = Console::new(&checkpoint, &fingerprint);
+    let mut observer = Console::new(&kept, &fingerprint);
     let opened = args.device.open(false)?;
     let set =
         on_device!(opened, device => condense(device, source, &args.task, &settings, budget, resume, &mut observer));
     observer.bar.finish_and_clear();
     let set = set.map_err(|e| observer.explain(e))?;
 
-    let dir = OutputDir::begin(&args.out, args.force, Condensed::MARKER)?;
+    let dir = out.begin()?;
     for (name, bytes) in set.files()? {
         dir.write(name, &bytes)?;
     }
@@ -208,8 +208,8 @@ pub fn run(args: Args) -> Result<(), Error> {
     if checkpoint.exists() {
         fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
     }
-    if let Some(path) = &args.report {
-        page(&set, &observer.course)?.write(path)?;
+    if let Some(report) = &report {
+        page(&set, &observer.course)?.write(report)?;
     }
     output::print(&summary(&args.out, &set))
 }
@@ -301,7 +301,7 @@ fn summary(out: &Path, set: &Condensed) -> String {
 /// The progress bar, and the checkpoint file.
 struct Console<'a> {
     bar: ProgressBar,
-    path: &'a Path,
+    path: &'a NewFile,
     fingerprint: &'a str,
     saved: Instant,
     /// Iterations and the loss of late at each.
@@ -312,7 +312,7 @@ struct Console<'a> {
 const CHECKPOINT: Duration = Duration::from_secs(30);
 
 impl<'a> Console<'a> {
-    fn new(path: &'a Path, fingerprint: &'a str) -> Self {
+    fn new(path: &'a NewFile, fingerprint: &'a str) -> Self {
         let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}  {msg}  {eta} left");
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Console { bar, path, fingerprint, saved: Instant::now(), course: Vec::new() }
@@ -321,8 +321,8 @@ impl<'a> Console<'a> {
     /// An interruption, with what to do next.
     fn explain(&self, error: Error) -> Error {
         match error {
-            Error::Interrupted { .. } if self.path.exists() => Error::Interrupted {
-                hint: format!("; {} is kept, go on with the same command and --resume", self.path.display()),
+            Error::Interrupted { .. } if self.path.path().exists() => Error::Interrupted {
+                hint: format!("; {} is kept, go on with the same command and --resume", self.path.path().display()),
             },
             other => other,
         }

@@ -7,6 +7,7 @@
 use std::any::TypeId;
 use std::collections::HashSet;
 use std::ffi::OsString;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue};
@@ -15,18 +16,19 @@ use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, 
 use serde::Serialize;
 use toml::{Table, Value};
 
-use super::Cli;
-use crate::{Error, input};
+use super::{Cli, places};
+use crate::output::Places;
+use crate::{Error, input, output};
 
 /// The file that is read if it lies in the working directory and --config names no other.
-const FILE: &str = "packer.toml";
+pub(super) const FILE: &str = "packer.toml";
 /// The command above all others.
 const PROGRAM: &str = "packer";
 /// The largest that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// What decides who is believed and how far, and consent: no file says that by lying in the working directory.
-const DECIDING: [&str; 5] = ["allow-real-start", "now", "quick", "state", "trust"];
+/// What decides who is believed and how far, and consent, to replace something among it: no file says that by lying in the working directory.
+const DECIDING: [&str; 6] = ["allow-real-start", "force", "now", "quick", "state", "trust"];
 
 /// An option of the command that runs, as it came out.
 #[derive(Debug, Serialize)]
@@ -42,21 +44,30 @@ pub struct Effective {
 ///
 /// # Errors
 /// [`Error::Config`]: what this module refuses. [`Error::Io`]: a file that --config names and that cannot be read.
-pub(super) fn parse(arguments: Vec<OsString>) -> Result<(Cli, Vec<Effective>), Error> {
+pub(super) fn parse(arguments: Vec<OsString>) -> Result<(Cli, Vec<Effective>, Places), Error> {
     let mut command = Cli::command();
     command.build();
     let (arguments, from) = extend(&command, arguments)?;
     let matches = Cli::command().try_get_matches_from(arguments);
     let (matches, cli) = match matches.and_then(|m| Cli::from_arg_matches(&m).map(|cli| (m, cli))) {
         Ok(both) => both,
-        Err(error) => return Err(from.and_then(|given| given.explain(&error)).unwrap_or_else(|| error.exit())),
+        Err(error) => return Err(from.and_then(|given| given.explain(&error)).unwrap_or_else(|| end(&error))),
     };
     if let Some(from) = &from {
         let words: Vec<_> = from.options.iter().map(|(_, _, word)| word.as_str()).collect();
-        eprintln!("from {}: {}", from.path.display(), words.join(" "));
+        output::say(&format!("from {}: {}", from.path.display(), words.join(" ")));
     }
     let options = effective(&command, &matches, from.as_ref());
-    Ok((cli, options))
+    Ok((cli, options, places::of(&command, &matches)))
+}
+
+/// Says what clap has to say, help among it, and ends the process; only help that did not arrive comes back.
+fn end(error: &clap::Error) -> Error {
+    let said = error.print().and_then(|()| std::io::stdout().flush());
+    match output::arrived(said) {
+        Err(lost) if !error.use_stderr() => lost,
+        _ => std::process::exit(error.exit_code()),
+    }
 }
 
 /// What a file gave.
@@ -265,12 +276,17 @@ fn contradict(command: &Command, arg: &Arg, other: &Id) -> bool {
     found.is_some_and(|found| excludes(arg, other) || excludes(found, arg.get_id()))
 }
 
-/// Every option of the innermost command, with where it comes from.
-fn effective(root: &Command, matches: &ArgMatches, from: Option<&Given>) -> Vec<Effective> {
-    let (mut command, mut matches) = (root, matches);
+/// The subcommand that was given, however deep.
+pub(super) fn innermost<'a>(mut command: &'a Command, mut matches: &'a ArgMatches) -> (&'a Command, &'a ArgMatches) {
     while let Some((name, below)) = matches.subcommand() {
         (command, matches) = (command.find_subcommand(name).expect("clap found it"), below);
     }
+    (command, matches)
+}
+
+/// Every option of the innermost command, with where it comes from.
+fn effective(root: &Command, matches: &ArgMatches, from: Option<&Given>) -> Vec<Effective> {
+    let (command, matches) = innermost(root, matches);
     let list = options(command).filter_map(|arg| {
         let id = arg.get_id().as_str();
         let name = arg.get_long()?.to_owned();

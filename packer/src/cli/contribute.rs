@@ -10,6 +10,7 @@ use crate::eval::check_classes;
 use crate::eval::measured::{figure, sample, verdict};
 use crate::export::keys;
 use crate::merge::Grams;
+use crate::output::Places;
 use crate::{Error, output};
 
 /// Sign a module and its condensed set as a contribution to a forge
@@ -52,10 +53,8 @@ pub struct Args {
     force: bool,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
-    if args.out.exists() && !args.force {
-        return Err(Error::OutputExists { path: args.out });
-    }
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
+    let out = places.file("--out", &args.out, args.force)?;
     let key = keys::read_secret(&args.key)?;
     let vit = Vit::open(&args.base)?;
     let base = vit.identity();
@@ -71,7 +70,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
     let options = Options { counter: args.counter, allow_real_start: args.allow_real_start };
     let made = contribution::build(&parts, options, &base, &key)?;
-    output::write_file(&args.out, made.bytes())?;
+    out.write(made.bytes())?;
     output::print(&describe(&args.out.display().to_string(), &made))
 }
 

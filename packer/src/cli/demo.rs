@@ -31,7 +31,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let mut number = 0;
     let demo = demo::run(&args.out, &options, |what| {
         number += 1;
-        eprintln!("{number}/{}  {what}", demo::STAGES);
+        output::say(&format!("{number}/{}  {what}", demo::STAGES));
     })?;
     let at = |name: &str| args.out.join(name).display().to_string();
     let other = (args.seed.wrapping_add(1)..).find(|&seed| seed != PHANTOM_SEED).unwrap_or_default();

@@ -4,6 +4,7 @@ use crate::Error;
 use crate::device::cpu::Cpu;
 use crate::device::gpu::adapter::{self, Choice, Kind};
 use crate::device::gpu::{Gpu, Options};
+use crate::output;
 
 /// A device that was opened.
 pub enum Opened {
@@ -42,10 +43,10 @@ impl DeviceArg {
             Some(number) => {
                 let gpu = Gpu::open(Options { number, half, ..Options::default() })?;
                 let adapter = &gpu.engine().adapter;
-                eprintln!(
+                output::say(&format!(
                     "computing on gpu:{}, {} ({}, {})",
                     adapter.index, adapter.name, adapter.kind, adapter.backend
-                );
+                ));
                 Ok(Opened::Gpu(gpu))
             }
             None if half => {

@@ -1,6 +1,6 @@
 //! `packer eval`: how a module does on a split, beside two floors.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -11,7 +11,7 @@ use crate::data::Split;
 use crate::eval::{self, Bench, Division, Evaluated, Evaluation, Explained};
 use crate::lora::Module;
 use crate::merge::folder::{MergedModel, RECORD};
-use crate::output::OutputDir;
+use crate::output::{NewFile, Places};
 use crate::{Error, output};
 
 /// Measure a module on images it never saw, beside a linear probe of the base and colour alone.
@@ -68,6 +68,9 @@ pub struct Args {
     /// them (test split only)
     #[arg(long)]
     record: bool,
+    /// Replace what stands at --predictions and --report
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     device: DeviceArg,
 }
@@ -81,12 +84,15 @@ struct Printed<'a> {
     explained: &'a [Explained],
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     if args.with_images && args.explain.is_none() && args.report.is_none() {
         let what = "is about what --explain and --report write; pass one of them".into();
         return Err(Error::Option { name: "--with-images", what });
     }
-    let folder = args.explain.as_deref().map(OutputDir::in_place_of_nothing).transpose()?;
+    let file =
+        |option, path: &Option<PathBuf>| path.as_ref().map(|path| places.file(option, path, args.force)).transpose();
+    let (predictions, report) = (file("--predictions", &args.predictions)?, file("--report", &args.report)?);
+    let folder = args.explain.as_ref().map(|path| places.empty_folder("--explain", path)).transpose()?;
     let mut vit = Vit::open(&args.base)?;
     let mut subject = Subject::open(&args, &vit)?;
     let module = &subject.module;
@@ -97,6 +103,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     if args.record && split == Split::Train {
         return Err(Error::Option { name: "--record", what: "takes results of the test split only".into() });
     }
+    let record = args.record.then(|| subject.place(&args.module)).transpose()?;
     let indices = data.indices(split);
     let divisions = args.by.iter().map(|by| Division::new(&data, &indices, by)).collect::<Result<Vec<_>, Error>>()?;
     let (size, resamples) = (module.card.image_size, args.resamples as usize);
@@ -111,22 +118,22 @@ pub fn run(args: Args) -> Result<(), Error> {
         (results, details, explained)
     });
     divisions.iter().try_for_each(|division| results.tell_apart(&data, division))?;
-    if let Some(path) = &args.predictions {
-        output::write_file(path, results.csv(&data)?.as_bytes())?;
+    if let Some(predictions) = &predictions {
+        predictions.write(results.csv(&data)?.as_bytes())?;
     }
     if let Some(folder) = folder {
+        let folder = folder.begin()?;
         explained.iter().try_for_each(|one| folder.write(&one.file, &one.overlay))?;
         folder.commit()?;
     }
-    if let (Some(path), Some(details)) = (&args.report, &details) {
+    if let (Some(report), Some(details)) = (&report, &details) {
         let (evaluation, explained, with_images) = (&results.evaluation, &explained, args.with_images);
         let images = format!("{} split of {}", args.split, args.data.path.display());
         let page = Evaluated { evaluation, details, explained, with_images, module, images: &images }.page();
-        page.write(path)?;
+        page.write(report)?;
     }
-    if args.record {
-        let (name, bytes) = subject.record(&results.evaluation)?;
-        output::write_file(&args.module.join(name), &bytes)?;
+    if let Some(record) = record {
+        record.write(&subject.record(&results.evaluation)?)?;
     }
     match args.json {
         true => {
@@ -167,18 +174,24 @@ impl Subject {
         Ok(Subject { module, merged: Some(model) })
     }
 
-    /// Records the results; the file that holds them, and what is in it now.
-    fn record(&mut self, evaluation: &Evaluation) -> Result<(&'static str, Vec<u8>), Error> {
+    /// The file in `dir` that holds results: there to be brought up to date, so `--force` is not asked for.
+    fn place(&self, dir: &Path) -> Result<NewFile, Error> {
+        let name = if self.merged.is_some() { RECORD } else { "module.json" };
+        Places::default().updated("--record", &dir.join(name))
+    }
+
+    /// Records the results; what is in their file now.
+    fn record(&mut self, evaluation: &Evaluation) -> Result<Vec<u8>, Error> {
         let measured = evaluation.measured();
         measured.check("the module")?;
         Ok(match &mut self.merged {
             None => {
                 evaluation.record(&mut self.module.card);
-                ("module.json", self.module.card_file())
+                self.module.card_file()
             }
             Some(model) => {
                 model.measure(&self.module.card.task, measured);
-                (RECORD, model.record_file())
+                model.record_file()
             }
         })
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::trusted::TrustArgs;
 use crate::export::oms;
-use crate::output::OutputDir;
+use crate::output::Places;
 use crate::{Error, output};
 
 /// Write a bundle's files as a folder that OpenSSF's `model_signing` verifies
@@ -28,11 +28,12 @@ pub struct Args {
     force: bool,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     args.trusted.forgets()?;
+    let out = places.folder("--out", &args.out, args.force, oms::SIGNATURE)?;
     let key = oms::read_key(&args.ec_key)?;
-    let dir = OutputDir::begin(&args.out, args.force, oms::SIGNATURE)?;
-    let files = args.trusted.open(&args.bundle, |bundle, _| oms::files(&bundle, &key))?;
+    let files = args.trusted.open(&args.bundle, places, |bundle, _| oms::files(&bundle, &key))?;
+    let dir = out.begin()?;
     for (name, bytes) in files {
         dir.write(&name, &bytes)?;
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::base::Vit;
 use crate::export::onnx::Graph;
+use crate::output::Places;
 use crate::{Error, output};
 
 /// Write a base as an ONNX file with its weights inside, for other runtimes
@@ -27,12 +28,10 @@ pub struct Args {
     force: bool,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
-    if args.out.exists() && !args.force {
-        return Err(Error::OutputExists { path: args.out });
-    }
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
+    let out = places.file("--out", &args.out, args.force)?;
     let vit = Vit::open(&args.base)?;
     let size = args.size.unwrap_or(vit.preprocessing.output_size().height);
-    output::write_file(&args.out, &Graph::new(&vit, size)?.self_contained())?;
+    out.write(&Graph::new(&vit, size)?.self_contained())?;
     output::print(&format!("{}: ONNX graph for {size} x {size} pixels\n", args.out.display()))
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::input::{check_task, check_text};
 use crate::base::Vit;
 use crate::lora::{Module, ModuleCard, peft};
-use crate::output::OutputDir;
+use crate::output::Places;
 use crate::{Error, input, output};
 
 /// Make a module of an adapter that PEFT trained and saved together with its head
@@ -50,7 +50,7 @@ pub struct Args {
     force: bool,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     check_task(&args.task)?;
     check_text("--contributor", &args.contributor)?;
     check_text("--licence", &args.licence)?;
@@ -59,9 +59,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     if let Some(class) = args.classes.iter().enumerate().find_map(twice) {
         return Err(Error::Option { name: "--class", what: format!("names {class} twice") });
     }
-    if args.out.exists() && !args.force {
-        return Err(Error::OutputExists { path: args.out });
-    }
+    let out = places.folder("--out", &args.out, args.force, "module.json")?;
     let vit = Vit::open(&args.base)?;
     let image_size = args.size.unwrap_or(vit.preprocessing.output_size().height);
     let preprocessing = vit.preprocessing_for(image_size)?;
@@ -94,7 +92,7 @@ pub fn run(args: Args) -> Result<(), Error> {
         subgroups: Vec::new(),
     };
     let module = Module { rank, alpha, sites, head, card };
-    let dir = OutputDir::begin(&args.out, args.force, "module.json")?;
+    let dir = out.begin()?;
     for (name, bytes) in module.files()? {
         dir.write(name, &bytes)?;
     }

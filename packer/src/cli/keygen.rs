@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::export::keys;
+use crate::output::NewPair;
 use crate::{Error, output};
 
 /// Make a key pair: NAME.key signs bundles and stays secret, NAME.pub is for those who verify them
@@ -20,23 +21,13 @@ pub struct Args {
 
 pub fn run(args: Args) -> Result<(), Error> {
     let (secret, public) = (with_ending(&args.out, ".key"), with_ending(&args.out, ".pub"));
-    for path in [&secret, &public] {
-        if path.exists() {
-            let what = "exists already and a key is never replaced; choose another --out".into();
-            return Err(Error::Key { path: path.clone(), what });
-        }
-    }
+    let pair = NewPair::new("--out", public.clone(), secret.clone())?;
     let key = keys::generate()?;
     let pem = match args.encrypt {
         true => keys::to_encrypted_pem(&key, &keys::passphrase("Pass phrase for the new key: ", true)?)?,
         false => keys::to_pem(&key),
     };
-    output::write_file(&public, pem.public.as_bytes())?;
-    if let Err(error) = output::write_secret(&secret, pem.secret.as_bytes()) {
-        // A public key without its secret one is of no use, and would be in the way of the next try.
-        let _ = std::fs::remove_file(&public);
-        return Err(error);
-    }
+    pair.write(pem.public.as_bytes(), pem.secret.as_bytes())?;
     output::print(&format!(
         "{}: keep it secret; it signs bundles\n{}: give it to those who verify them\n",
         secret.display(),

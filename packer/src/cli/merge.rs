@@ -7,7 +7,7 @@ use crate::lora::Module;
 use crate::merge::folder::{MergedModel, RECORD};
 use crate::merge::overlap::overlaps;
 use crate::merge::{Method, Options, merge, page};
-use crate::output::OutputDir;
+use crate::output::Places;
 use crate::{Error, output};
 
 /// Merge modules into one set of factors with a head for each task
@@ -41,7 +41,7 @@ pub struct Args {
     /// Print the record as JSON
     #[arg(long)]
     json: bool,
-    /// Replace --out
+    /// Replace what stands at --out and --report
     #[arg(long)]
     force: bool,
 }
@@ -71,7 +71,7 @@ pub(super) struct Numbers {
 /// Methods that `packer forge` has: their weights are found on condensed sets, of which a module has none.
 const OF_FORGES: [&str; 3] = ["fusion", "mixture", "routed"];
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     if OF_FORGES.contains(&&args.method[..]) {
         let what =
             format!("{0} needs condensed sets beside modules; it is `packer forge merge --method {0}`", args.method);
@@ -79,19 +79,21 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
     let options = Options { weights: args.weight.clone(), ..args.numbers.options(&args.method)? };
     options.check(args.module.len())?;
-    let dir = OutputDir::begin(&args.out, args.force, RECORD)?;
+    let out = places.folder("--out", &args.out, args.force, RECORD)?;
+    let report = args.report.as_ref().map(|path| places.file("--report", path, args.force)).transpose()?;
     let vit = Vit::open(&args.base)?;
     let modules = args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
     let modules: Vec<&Module> = modules.iter().collect();
     let merged = merge(&modules, &options, &[])?;
-    let sites = args.report.as_ref().map(|_| overlaps(&modules, &options.weights_of(modules.len()), &merged.sites));
+    let sites = report.as_ref().map(|_| overlaps(&modules, &options.weights_of(modules.len()), &merged.sites));
     let model = MergedModel::new(merged, &modules, &options)?;
+    let dir = out.begin()?;
     for (name, bytes) in model.files()? {
         dir.write(&name, &bytes)?;
     }
     dir.commit()?;
-    if let (Some(path), Some(sites)) = (&args.report, &sites) {
-        page(&model, &modules, sites).write(path)?;
+    if let (Some(report), Some(sites)) = (&report, &sites) {
+        page(&model, &modules, sites).write(report)?;
     }
     if args.json {
         let json = serde_json::to_string_pretty(&model.record).expect("a record is plain data");

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::Error;
 use crate::export::keys;
@@ -31,6 +31,7 @@ mod keygen;
 mod merge;
 mod pace;
 mod phantom;
+mod places;
 mod profile;
 mod sign;
 mod train;
@@ -89,34 +90,40 @@ enum Command {
     Completions(completions::Args),
 }
 
+/// The command line's own definition, with every subcommand.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
 /// Runs what the command line asks for; its first word is the program's name.
 pub fn run(arguments: Vec<OsString>) -> Result<(), Error> {
-    let (cli, options) = config::parse(arguments)?;
+    let (cli, options, places) = config::parse(arguments)?;
+    let places = &places;
     if let Some(fd) = cli.passphrase_fd {
         let _ = keys::PASSPHRASE_FD.set(fd);
     }
     match cli.command {
         Command::Keygen(args) => keygen::run(args),
         Command::Check(args) => check::run(args),
-        Command::Train(args) => train::run(args, options),
-        Command::Import(args) => import::run(args),
-        Command::Condense(args) => condense::run(args),
+        Command::Train(args) => train::run(args, options, places),
+        Command::Import(args) => import::run(args, places),
+        Command::Condense(args) => condense::run(args, places),
         Command::AuditPrivacy(args) => audit_privacy::run(args),
-        Command::Contribute(args) => contribute::run(args),
-        Command::Eval(args) => eval::run(args),
-        Command::Merge(args) => merge::run(args),
-        Command::ExportOms(args) => export_oms::run(args),
-        Command::ExportOnnx(args) => export_onnx::run(args),
-        Command::Forge(command) => forge::run(command),
-        Command::Bundle(args) => bundle::run(args),
-        Command::Sign(args) => sign::run(args),
-        Command::Trust(args) => trust::run(args),
-        Command::Verify(args) => verify::run(args),
-        Command::Inspect(args) => inspect::run(args),
-        Command::Classify(args) => classify::run(args),
+        Command::Contribute(args) => contribute::run(args, places),
+        Command::Eval(args) => eval::run(args, places),
+        Command::Merge(args) => merge::run(args, places),
+        Command::ExportOms(args) => export_oms::run(args, places),
+        Command::ExportOnnx(args) => export_onnx::run(args, places),
+        Command::Forge(command) => forge::run(command, places),
+        Command::Bundle(args) => bundle::run(args, places),
+        Command::Sign(args) => sign::run(args, places),
+        Command::Trust(args) => trust::run(args, places),
+        Command::Verify(args) => verify::run(args, places),
+        Command::Inspect(args) => inspect::run(args, places),
+        Command::Classify(args) => classify::run(args, places),
         Command::Demo(args) => demo::run(args),
         Command::Devices(args) => devices::run(args),
         Command::Phantom(args) => phantom::run(args),
-        Command::Completions(args) => completions::run(args),
+        Command::Completions(args) => completions::run(args, places),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{condense, train};
+use crate::{condense, output, train};
 
 /// Watches the first of `tasks` tasks.
 pub struct Pace {
@@ -32,7 +32,7 @@ impl Pace {
         self.said = true;
         let all = taken.as_secs_f64() / (done - first) as f64 * total as f64 * self.tasks as f64;
         let (what, tasks) = (self.what, self.tasks);
-        eprintln!("{tasks} {what} will take about {}; --shadows 0 leaves them out", duration(all));
+        output::say(&format!("{tasks} {what} will take about {}; --shadows 0 leaves them out", duration(all)));
     }
 }
 

@@ -7,6 +7,7 @@ use medforge_runtime::bundle::frame::LIMITS;
 
 use crate::export::keys;
 use crate::export::signing::{self, Payload};
+use crate::output::Places;
 use crate::{Error, input, output};
 
 /// Add a signature to a bundle or a trust file
@@ -33,24 +34,32 @@ pub struct Args {
     /// Add the signature that was made there
     #[arg(long, value_name = "SIGNATURE", conflicts_with = "key")]
     import_signature: Option<PathBuf>,
+    /// Replace what stands at --export-request, or the bundle at --out
+    #[arg(long)]
+    force: bool,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     let file = input::read(&args.file, LIMITS.bundle as u64)?;
     let payload = Payload::read(&args.file, &file)?;
     if let Some(request) = &args.export_request {
-        output::write_file(request, &payload.request())?;
+        places.file("--export-request", request, args.force)?.write(&payload.request())?;
         let request = request.display();
         return output::print(&format!("{request}: {}; sign it with `packer sign` where the key is\n", payload.about));
     }
+    let Some(out) = &args.out else { return Err(Error::Option { name: "--out", what: "is needed".into() }) };
+    // A file of signatures grows by one and loses none.
+    let place = match payload.apart() {
+        true => places.updated("--out", out)?,
+        false => places.file("--out", out, args.force)?,
+    };
     let signatures = match (&args.import_signature, &args.key) {
         (Some(path), _) => input::read(path, signing::LONGEST)?,
         (None, Some(key)) => payload.sign(&keys::read_secret(key)?)?,
         (None, None) => return Err(Error::Option { name: "--key", what: "is needed to sign".into() }),
     };
-    let Some(out) = &args.out else { return Err(Error::Option { name: "--out", what: "is needed".into() }) };
     let before = (payload.apart() && out.exists()).then(|| input::read(out, signing::LONGEST)).transpose()?;
     let placed = payload.placed(file, signatures, before.as_deref())?;
-    output::write_file(out, &placed)?;
+    place.write(&placed)?;
     output::print(&format!("{}: signed {}\n", out.display(), payload.about))
 }

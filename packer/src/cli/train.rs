@@ -13,7 +13,7 @@ use crate::base::{FILES, TextTower, Vit};
 use crate::data::{Augment, Images, Split};
 use crate::eval::{Details, bootstrap};
 use crate::lora::{Head, Module, TextHead};
-use crate::output::OutputDir;
+use crate::output::{NewFolder, Places};
 use crate::predict::probabilities;
 use crate::train::{About, Checkpoint, Counts, Course, Cut, Examples, Method, Plan, Settings, Trained, train_cut};
 use crate::{Error, calibration, output};
@@ -145,22 +145,22 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
     /// Go on from the checkpoint of a run that was stopped
-    #[arg(long, conflicts_with = "force")]
+    #[arg(long)]
     resume: bool,
-    /// Replace --out, and forget a checkpoint
+    /// Replace what stands at --out and --report, and without --resume forget a checkpoint
     #[arg(long)]
     force: bool,
 }
 
-pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
+pub fn run(args: Args, options: Vec<Effective>, places: &Places) -> Result<(), Error> {
     let settings = args.settings()?;
     check_task(&args.task)?;
     check_text("--contributor", &args.contributor)?;
     check_text("--licence", &args.licence)?;
-    if args.out.exists() && !args.force {
-        return Err(Error::OutputExists { path: args.out });
-    }
-    let checkpoint = beside(&args.out, ".checkpoint");
+    let out = places.folder("--out", &args.out, args.force, "module.json")?;
+    let report = args.report.as_ref().map(|path| places.file("--report", path, args.force)).transpose()?;
+    let kept = places.updated("--out", &beside(out.path(), ".checkpoint"))?;
+    let checkpoint = kept.path().to_owned();
     if checkpoint.exists() && !args.resume && !args.force {
         return Err(Error::CheckpointExists { path: checkpoint });
     }
@@ -204,7 +204,7 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
     let both: Vec<usize> = training.iter().chain(&validation).copied().collect();
     let images = Images::load(&data, &both, &preprocessing)?;
     if images.cut() >= LEAST_CUT {
-        eprintln!("{}", cut_words(images.cut()));
+        output::say(&cut_words(images.cut()));
     }
     let positions: Vec<usize> = (0..both.len()).collect();
     let (training, validation) = positions.split_at(training.len());
@@ -215,8 +215,7 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
         true => Some(Checkpoint::open(&checkpoint, &settings, &fingerprint)?),
         false => None,
     };
-    let mut observer =
-        Console::new(&checkpoint, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
+    let mut observer = Console::new(&kept, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
     let examples = Examples { classes: &data.classes, images: &images, training, validation, head: head.as_ref() };
     observer.profile = match &opened {
         Opened::Gpu(gpu) => args.profile.then(|| Profiling::new(gpu.clone())),
@@ -228,7 +227,7 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
     };
     if let Some(bound) = bound {
         let (taken, bound) = (mebibytes(plan.memory.total()), mebibytes(bound));
-        eprintln!("memory: about {taken} of {bound}; {}", passes(plan.cut, settings.batch));
+        output::say(&format!("memory: about {taken} of {bound}; {}", passes(plan.cut, settings.batch)));
     }
     let cut = bound.map(|_| plan.cut);
     let trained =
@@ -253,20 +252,17 @@ pub fn run(args: Args, options: Vec<Effective>) -> Result<(), Error> {
             })?)
         }
     };
-    save(&args, &vit, &module, &summary)?;
-    if let Some(table) = table.flatten() {
-        output::print(&table)?;
-    }
+    save(out, args.full.then_some(&vit), &module)?;
     if checkpoint.exists() {
         fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
     }
-    if let Some(path) = &args.report {
+    if let Some(report) = &report {
         let held_out = held_out.map(|features| judged(&module, examples, &features, args.seed)).transpose()?;
         let (training, validation) = (training.len(), held_out.as_ref());
         let course = Course { module: &module, settings: &settings, epochs: &epochs, kept_epoch, training, validation };
-        course.page().write(path)?;
+        course.page().write(report)?;
     }
-    Ok(())
+    output::print(&said(&args, &module, &summary, table.flatten()))
 }
 
 /// How the module does on the validation part, whose features are given.
@@ -388,24 +384,28 @@ fn made(
 }
 
 /// Writes the module, and after full training the base around it.
-fn save(args: &Args, vit: &Vit, module: &Module, summary: &str) -> Result<(), Error> {
-    let dir = OutputDir::begin(&args.out, args.force, "module.json")?;
-    if args.full {
-        for (name, bytes) in vit.files()? {
+fn save(out: NewFolder, base: Option<&Vit>, module: &Module) -> Result<(), Error> {
+    let dir = out.begin()?;
+    if let Some(base) = base {
+        for (name, bytes) in base.files()? {
             dir.write(name, &bytes)?;
         }
     }
     for (name, bytes) in module.files()? {
         dir.write(name, &bytes)?;
     }
-    dir.commit()?;
+    dir.commit()
+}
+
+/// What was made, in words.
+fn said(args: &Args, module: &Module, summary: &str, profile: Option<String>) -> String {
     let held_out = module.card.calibration.is_some() || module.card.uncalibrated.is_some();
     let calibrated = match held_out {
         true => format!("{}\n", calibration::words(&module.card)),
         false => String::new(),
     };
-    let said = format!("{}: task {}, {summary}\n{calibrated}", args.out.display(), args.task);
-    output::print(&said)
+    let profile = profile.unwrap_or_default();
+    format!("{}: task {}, {summary}\n{calibrated}{profile}", args.out.display(), args.task)
 }
 
 /// Images between two looks at the calibration's progress.

@@ -6,6 +6,7 @@ use medforge_runtime::bundle::LONGEST_TRUST;
 
 use super::trusted::moment;
 use crate::export::{keys, signing};
+use crate::output::Places;
 use crate::{Error, input, output};
 
 /// Check a trust file, or put the next version in its place
@@ -29,15 +30,16 @@ pub struct Args {
     now: Option<String>,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     let trust = keys::read_trust(&args.file)?;
     let (Some(next), Some(signatures)) = (&args.next, &args.signatures) else {
         return output::print(&format!("{}: trust file, version {}\n", args.file.display(), trust.version()));
     };
+    let place = places.updated("FILE", &args.file)?;
     let bytes = input::read(next, LONGEST_TRUST as u64)?;
     let signatures = input::read(signatures, signing::LONGEST)?;
     let successor = trust.successor(&bytes, &signatures, moment(args.now.as_deref())?);
     let successor = successor.map_err(|source| Error::TrustFile { path: next.clone(), source })?;
-    output::write_file(&args.file, &bytes)?;
+    place.write(&bytes)?;
     output::print(&format!("{}: version {} is in its place\n", args.file.display(), successor.version()))
 }

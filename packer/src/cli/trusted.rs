@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use medforge_runtime::bundle::{Bytes, Moment, State, Trust, VerifiedBundle, verify, verify_newer};
 
 use crate::export::keys;
+use crate::output::Places;
 use crate::{Error, input, output};
 
 #[derive(clap::Args)]
@@ -44,16 +45,18 @@ impl TrustArgs {
     pub fn open<T>(
         &self,
         path: &Path,
+        places: &Places,
         used: impl FnOnce(VerifiedBundle, &Trust) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let state = self.state.as_ref().map(|path| places.updated("--state", path)).transpose()?;
         let trust = self.trust()?;
         let before = self.before()?;
         let bytes = Bytes::read_on_two_threads(path).map_err(|error| Error::io(path, error))?;
         let Some(before) = before else { return used(verify(bytes, &trust)?, &trust) };
         let (bundle, next) = verify_newer(bytes, &trust, &before)?;
         let result = used(bundle, &trust)?;
-        if let Some(path) = self.state.as_ref().filter(|_| next != before) {
-            output::write_file(path, &next.to_bytes()?)?;
+        if let Some(state) = state.filter(|_| next != before) {
+            state.write(&next.to_bytes()?)?;
         }
         Ok(result)
     }

@@ -10,6 +10,7 @@ use medforge_runtime::{Class, Error as RuntimeError, file};
 use serde_json::{Value, json};
 
 use super::trusted::TrustArgs;
+use crate::output::Places;
 use crate::{Error, output};
 
 /// Check that a bundle is whole, signed by keys you trust, and runs on this machine as its maker says
@@ -33,27 +34,31 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
-    match check(&args) {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
+    match check(&args, places) {
         Ok(report) if args.json => output::print(&format!("{report:#}\n")),
         Ok(report) => output::print(&words(&report, args.explain)),
         Err(error) => {
             let class = class(&error);
-            if args.json {
-                output::print(&format!("{:#}\n", refusal(&error, class)))?;
-            } else if let (true, Some(class)) = (args.explain, class) {
-                output::print(&explanation(&error, class, &args.bundle))?;
+            let printed = match class {
+                _ if args.json => output::print(&format!("{:#}\n", refusal(&error, class))),
+                Some(class) if args.explain => output::print(&explanation(&error, class, &args.bundle)),
+                _ => Ok(()),
+            };
+            // What cannot be told is a fault, and no reason to end as if nothing had been refused.
+            if let Err(lost) = printed {
+                output::say(&format!("packer: {lost}"));
             }
             Err(error)
         }
     }
 }
 
-fn check(args: &Args) -> Result<Value, Error> {
+fn check(args: &Args, places: &Places) -> Result<Value, Error> {
     if args.quick {
         args.trusted.forgets()?;
     }
-    args.trusted.open(&args.bundle, |bundle, trust| {
+    args.trusted.open(&args.bundle, places, |bundle, trust| {
         let report = report(&bundle, trust, args.quick)?;
         if !args.quick {
             // In every number of bits that the bundle has golden vectors for.

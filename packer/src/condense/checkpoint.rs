@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Settings;
 use super::privacy::Release;
-use crate::{Error, input, output};
+use crate::output::NewFile;
+use crate::{Error, input};
 
 /// A condensation after some iteration.
 pub struct Checkpoint {
@@ -82,7 +83,7 @@ impl Checkpoint {
     }
 
     /// Writes the file in one go. `fingerprint` names the base, the module and the data.
-    pub fn save(&self, path: &Path, fingerprint: &str) -> Result<(), Error> {
+    pub fn save(&self, file: &NewFile, fingerprint: &str) -> Result<(), Error> {
         let header = Header {
             settings: self.settings.clone(),
             iteration: self.iteration,
@@ -96,7 +97,7 @@ impl Checkpoint {
         let header = serde_json::to_string(&header).expect("a header is plain data");
         let metadata = BTreeMap::from([(HEADER.to_owned(), header)]);
         let named = [("coefficients", &coefficients), ("velocity", &velocity)];
-        output::write_file(path, &tensors::write(named, &metadata)?)
+        file.write(&tensors::write(named, &metadata)?)
     }
 
     /// Reads a checkpoint that was made with the same settings, base, module and data.

@@ -5,6 +5,7 @@ use crate::base::tests::{FAMILIES, small};
 use crate::data::{Dataset, Split};
 use crate::device::cpu::Cpu;
 use crate::device::gpu::tests::variants;
+use crate::output::Places;
 use crate::tape::Var;
 use crate::train::tests::data;
 
@@ -214,7 +215,7 @@ fn a_stopped_condensation_goes_on_as_if_there_had_been_no_stop() {
             self.done == self.at
         }
         fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
-            checkpoint.save(&self.dir.path().join("c"), "f")?;
+            checkpoint.save(&Places::default().updated("--out", &self.dir.path().join("c"))?, "f")?;
             match checkpoint.iteration {
                 0 => Ok(()),
                 _ => Err(Error::Interrupted { hint: String::new() }),

@@ -11,7 +11,7 @@ use crate::base::{Vit, embedded};
 use crate::data::Split;
 use crate::device::cpu::Cpu;
 use crate::eval::{Bench, Results, bootstrap};
-use crate::output::OutputDir;
+use crate::output::Places;
 use crate::{Error, interrupt};
 
 mod gallery;
@@ -53,7 +53,7 @@ pub fn run(out: &Path, options: &Options, stage: impl FnMut(&str)) -> Result<Dem
         let what = format!("{} drew the images that the embedded base was trained on; choose another", options.seed);
         return Err(Error::Option { name: "--seed", what });
     }
-    let dir = OutputDir::begin(out, options.force, "report.html")?;
+    let dir = Places::default().folder("--out", out, options.force, "report.html")?.begin()?;
     let images = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
     let vit = embedded::open()?;
     let mut stages = Stages { announce: stage, done: Vec::new() };

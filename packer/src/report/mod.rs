@@ -8,11 +8,10 @@ mod chart;
 mod html;
 mod table;
 
-use std::path::Path;
-
 use serde_json::Value;
 
-use crate::{Error, output};
+use crate::Error;
+use crate::output::NewFile;
 
 /// A page.
 #[derive(Clone, Debug, Default)]
@@ -138,9 +137,9 @@ impl Report {
         html::page(self)
     }
 
-    /// Writes the page to `path`: whole or not at all.
-    pub fn write(&self, path: &Path) -> Result<(), Error> {
-        output::write_file(path, self.html().as_bytes())
+    /// Writes the page to `file`: whole or not at all.
+    pub fn write(&self, file: &NewFile) -> Result<(), Error> {
+        file.write(self.html().as_bytes())
     }
 }
 

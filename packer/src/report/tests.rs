@@ -1,6 +1,7 @@
 //! The page: nothing loaded from elsewhere, every text escaped, every chart with its words.
 
 use super::*;
+use crate::output::Places;
 
 const HOSTILE: &str = "<script>alert('x')</script> & \"quoted\" \u{202e}drow";
 
@@ -151,7 +152,7 @@ fn values_that_are_not_finite_are_left_out_of_charts() {
 fn a_page_is_written_whole() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("deep/report.html");
-    page("name").write(&path).unwrap();
+    page("name").write(&Places::default().file("--report", &path, false).unwrap()).unwrap();
     assert_eq!(std::fs::read_to_string(&path).unwrap(), page("name").html());
 }
 

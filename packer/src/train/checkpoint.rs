@@ -9,7 +9,8 @@ use medforge_runtime::tensors;
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, input, output};
+use crate::output::NewFile;
+use crate::{Error, input};
 
 use super::parameters::Host;
 use super::{Epoch, Settings, Validation};
@@ -57,7 +58,7 @@ const HEADER: &str = "medforge_checkpoint";
 
 impl Checkpoint {
     /// Writes the file in one go. `fingerprint` names the base and the data.
-    pub fn save(&self, path: &Path, fingerprint: &str) -> Result<(), Error> {
+    pub fn save(&self, file: &NewFile, fingerprint: &str) -> Result<(), Error> {
         let header = Header {
             settings: self.settings.clone(),
             progress: self.progress.clone(),
@@ -71,7 +72,7 @@ impl Checkpoint {
         let named: Vec<_> = named.collect();
         let header = serde_json::to_string(&header).expect("a header is plain data");
         let metadata = BTreeMap::from([(HEADER.to_owned(), header)]);
-        output::write_file(path, &tensors::write(named.iter().map(|(n, t)| (n.as_str(), *t)), &metadata)?)
+        file.write(&tensors::write(named.iter().map(|(n, t)| (n.as_str(), *t)), &metadata)?)
     }
 
     /// Steps done.

@@ -8,6 +8,7 @@ use crate::data::Split;
 use crate::device::cpu::Cpu;
 use crate::device::gpu::tests::variants;
 use crate::device::gpu::{Gpu, Options};
+use crate::output::Places;
 
 use super::tests::{assert_same, data, dora, lora, run_on, settings};
 use super::*;
@@ -178,7 +179,7 @@ fn a_lost_device_is_an_error_and_the_checkpoint_stays() {
         }
         fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
             self.saved += 1;
-            checkpoint.save(&self.path, "f")
+            checkpoint.save(&Places::default().updated("--out", &self.path)?, "f")
         }
     }
     let (dir, dataset) = data();

@@ -4,6 +4,7 @@ use crate::base::Family;
 use crate::base::tests::small;
 use crate::data::Dataset;
 use crate::device::cpu::Cpu;
+use crate::output::Places;
 
 use super::*;
 
@@ -78,7 +79,7 @@ pub(super) fn run_on<D: Device + 'static>(
         fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
             if self.at == Some(self.done) {
                 let path = self.dir.path().join("c");
-                checkpoint.save(&path, "f")?;
+                checkpoint.save(&Places::default().updated("--out", &path)?, "f")?;
                 self.kept = Some(Checkpoint::open(&path, &checkpoint.settings, "f")?);
                 return Err(Error::Interrupted { hint: String::new() });
             }
@@ -239,7 +240,7 @@ fn a_checkpoint_of_other_settings_or_data_is_refused() {
     parameters
         .checkpoint(&device, &settings, &checkpoint::Progress::default(), &None)
         .unwrap()
-        .save(&path, "f")
+        .save(&Places::default().updated("--out", &path).unwrap(), "f")
         .unwrap();
     assert!(Checkpoint::open(&path, &settings, "f").is_ok());
     let said = |s: &Settings, f: &str| Checkpoint::open(&path, s, f).err().expect("refused").to_string();

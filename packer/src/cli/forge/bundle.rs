@@ -6,6 +6,7 @@ use super::{At, Version};
 use crate::cli::bundle::Release;
 use crate::export::Packed;
 use crate::forge::recipe::Recipes;
+use crate::output::Places;
 use crate::{Error, export};
 
 /// Pack the model of a forge item into one signed bundle
@@ -25,11 +26,11 @@ pub struct Args {
     counter: Option<u64>,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     let forge = args.at.open()?;
     let item = super::item(&forge, args.item)?;
     let item = item.manifest();
-    args.release.write(args.counter.unwrap_or(item.number), |options, keys| {
+    args.release.write(args.counter.unwrap_or(item.number), places, |options, keys| {
         let recipes = Recipes::new(&forge, &|_, _| ());
         let content = forge.content(item)?;
         let (model, modules) = recipes.model(&item.settings, &content)?;

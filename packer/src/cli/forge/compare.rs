@@ -8,6 +8,7 @@ use super::{At, Version};
 use crate::cli::input::folders;
 use crate::forge::compare::{Question, compare};
 use crate::forge::recipe::Recipes;
+use crate::output::Places;
 use crate::{Error, output};
 
 /// Compare all methods on the members of an item: on their condensed sets, and on real images where you have some
@@ -36,6 +37,9 @@ pub struct Args {
     /// Also write a page that opens anywhere and loads nothing
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// With --html: replace its file
+    #[arg(long, requires = "html")]
+    force: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -47,7 +51,8 @@ pub struct Args {
     resamples: u32,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
+    let page = args.html.as_ref().map(|path| places.file("--html", path, args.force)).transpose()?;
     let data = folders("--data", &args.data)?;
     let forge = args.at.open()?;
     let item = super::item(&forge, args.item)?;
@@ -64,8 +69,8 @@ pub fn run(args: Args) -> Result<(), Error> {
         bar.set_message("");
     })?;
     bar.finish_and_clear();
-    if let Some(path) = &args.html {
-        comparison.page().write(path)?;
+    if let Some(page) = &page {
+        comparison.page().write(page)?;
     }
     match args.json {
         true => {

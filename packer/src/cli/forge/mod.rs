@@ -9,6 +9,7 @@ use medforge_runtime::bundle::Verified;
 use super::trusted::{moment, read_trust_at};
 use crate::Error;
 use crate::forge::{Forge, Item};
+use crate::output::Places;
 
 mod bundle;
 mod compare;
@@ -45,7 +46,7 @@ pub enum Command {
     Bundle(bundle::Args),
 }
 
-pub fn run(command: Command) -> Result<(), Error> {
+pub fn run(command: Command, places: &Places) -> Result<(), Error> {
     match command {
         Command::Init(args) => init::run(args),
         Command::Push(args) => push::run(args),
@@ -56,8 +57,8 @@ pub fn run(command: Command) -> Result<(), Error> {
         Command::Restore(args) => restore::run(args),
         Command::Skip(args) => skip::run(args),
         Command::Verify(args) => verify::run(args),
-        Command::Compare(args) => compare::run(args),
-        Command::Bundle(args) => bundle::run(args),
+        Command::Compare(args) => compare::run(args, places),
+        Command::Bundle(args) => bundle::run(args, places),
     }
 }
 

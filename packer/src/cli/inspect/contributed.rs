@@ -8,16 +8,17 @@ use crate::condense::contact_sheet;
 use crate::contribution::{GRAMS, Manifest};
 use crate::data::Condensed;
 use crate::eval::measured::{NEVER, words};
+use crate::output::NewFile;
 use crate::{Error, output};
 
-pub fn show(args: &Args, bytes: Vec<u8>) -> Result<(), Error> {
+pub fn show(args: &Args, bytes: Vec<u8>, pictures: Option<&NewFile>) -> Result<(), Error> {
     let refuse = |source| Error::Contribution { path: args.file.clone(), source };
     let archive = open_unverified::<Manifest>(bytes).map_err(refuse)?;
     let manifest = archive.manifest();
     let card = harmless(archive.entry("card.md").map_err(refuse)?);
-    if let Some(path) = &args.pictures {
+    if let Some(pictures) = pictures {
         let set = Condensed::read(&args.file, |name| Ok(archive.entry(name)?.to_vec()))?;
-        output::write_file(path, &contact_sheet(&set)?)?;
+        pictures.write(&contact_sheet(&set)?)?;
     }
     let signers = signers(&archive);
     if args.json {

@@ -7,6 +7,7 @@ use medforge_runtime::bundle::{Unverified, manifest_bytes};
 use serde::Deserialize;
 
 use crate::contribution;
+use crate::output::Places;
 use crate::{Error, input};
 
 mod bundle;
@@ -28,19 +29,23 @@ pub struct Args {
     /// Of a contribution: write the pictures of its condensed set to this PNG file, a row for each class
     #[arg(long, value_name = "FILE")]
     pictures: Option<PathBuf>,
+    /// With --pictures: replace its file
+    #[arg(long, requires = "pictures")]
+    force: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
+    let pictures = args.pictures.as_ref().map(|path| places.file("--pictures", path, args.force)).transpose()?;
     let bytes = input::read(&args.file, LIMITS.bundle as u64)?;
     if bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
         args.no_pictures("a key")?;
         return key::show(&args, &bytes);
     }
     match kind(&bytes).as_deref() == Some(contribution::FORMAT) {
-        true => contributed::show(&args, bytes),
+        true => contributed::show(&args, bytes, pictures.as_ref()),
         false => {
             args.no_pictures("a bundle")?;
             bundle::show(&args, bytes)

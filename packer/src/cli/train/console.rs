@@ -1,19 +1,19 @@
 //! What `packer train` shows while it runs, and when it keeps a checkpoint.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::Error;
 use crate::cli::profile;
 use crate::device::gpu::Gpu;
+use crate::output::NewFile;
 use crate::train::{Checkpoint, Epoch, Observer};
+use crate::{Error, output};
 
 /// The progress bar, and the checkpoint file.
 pub(super) struct Console<'a> {
     pub bar: ProgressBar,
-    path: &'a Path,
+    path: &'a NewFile,
     fingerprint: &'a str,
     epochs: usize,
     first_step: usize,
@@ -55,7 +55,7 @@ impl Profiling {
 const CHECKPOINT: Duration = Duration::from_secs(30);
 
 impl<'a> Console<'a> {
-    pub fn new(path: &'a Path, fingerprint: &'a str, epochs: usize, first_step: usize) -> Self {
+    pub fn new(path: &'a NewFile, fingerprint: &'a str, epochs: usize, first_step: usize) -> Self {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {eta} left");
         let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let now = Instant::now();
@@ -76,8 +76,8 @@ impl<'a> Console<'a> {
     /// An interruption, with what to do next.
     pub fn explain(&self, error: Error) -> Error {
         match error {
-            Error::Interrupted { .. } if self.path.exists() => Error::Interrupted {
-                hint: format!("; {} is kept, go on with the same command and --resume", self.path.display()),
+            Error::Interrupted { .. } if self.path.path().exists() => Error::Interrupted {
+                hint: format!("; {} is kept, go on with the same command and --resume", self.path.path().display()),
             },
             other => other,
         }
@@ -108,7 +108,7 @@ impl Observer for Console<'_> {
         });
         let line = format!("epoch {}: loss {:.4}{validation}", epoch.epoch, epoch.loss);
         match self.bar.is_hidden() {
-            true => eprintln!("{line}"),
+            true => output::say(&line),
             false => self.bar.println(line),
         }
     }

@@ -20,7 +20,7 @@ pub use hospital::{HOSPITALS, Hospital};
 
 use super::dataset::Split;
 use super::progress::Progress;
-use crate::output::OutputDir;
+use crate::output::Places;
 use crate::random::{Purpose, Stream};
 use crate::{Error, interrupt};
 
@@ -106,7 +106,7 @@ pub fn write(
     seed: u64,
     force: bool,
 ) -> Result<usize, Error> {
-    let folder = OutputDir::begin(out, force, "splits.csv")?;
+    let folder = Places::default().folder("--out", out, force, "splits.csv")?.begin()?;
     let mut all = Vec::new();
     for hospital in hospitals {
         for class in CLASSES {

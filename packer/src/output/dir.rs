@@ -1,0 +1,72 @@
+//! A folder that appears at its place as a whole.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::{NewFolder, leftovers, parent_of, sync_folder};
+use crate::Error;
+
+/// A folder being written: it appears at its place when [`OutputDir::commit`] is called, and leaves no trace otherwise.
+pub struct OutputDir {
+    target: NewFolder,
+    temporary: TempDir,
+    _lock: Option<File>,
+}
+
+impl OutputDir {
+    pub(super) fn begin(target: NewFolder) -> Result<Self, Error> {
+        target.check()?;
+        let (temporary, lock) = leftovers::folder(target.path())?;
+        Ok(OutputDir { target, temporary, _lock: lock })
+    }
+
+    /// Where to write meanwhile.
+    pub fn path(&self) -> &Path {
+        self.temporary.path()
+    }
+
+    /// Writes one file inside, flushed to disk.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.path().join(name);
+        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| {
+            let mut file = File::create(&path)?;
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+        written.map_err(|e| Error::io(self.target.path().join(name), e))
+    }
+
+    /// Moves the folder to its place. One that it replaces goes only once the new one is complete.
+    pub fn commit(self) -> Result<(), Error> {
+        let OutputDir { target: folder, temporary, _lock } = self;
+        let (target, parent) = (folder.path(), parent_of(folder.path())?);
+        let old = match folder.check()? {
+            None => None,
+            Some(_) if folder.replaces_nothing() => {
+                // Refused by the system where something has come into it.
+                fs::remove_dir(target).map_err(|e| Error::io(target, e))?;
+                None
+            }
+            Some(_) => {
+                let (aside, lock) = leftovers::aside(target)?;
+                fs::rename(target, &aside).map_err(|e| Error::io(target, e))?;
+                Some((aside, lock))
+            }
+        };
+        if let Err(error) = fs::rename(temporary.path(), target) {
+            if let Some((aside, _lock)) = old {
+                fs::rename(&aside, target).map_err(|e| Error::io(&aside, e))?;
+            }
+            return Err(Error::io(target, error));
+        }
+        let _moved_away = temporary.keep();
+        sync_folder(&parent)?;
+        match old {
+            Some((aside, _lock)) => fs::remove_dir_all(&aside).map_err(|e| Error::io(&aside, e)),
+            None => Ok(()),
+        }
+    }
+}

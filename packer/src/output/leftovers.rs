@@ -1,0 +1,124 @@
+//! Names for what is not finished, and the removal of what a killed run left under such names.
+//!
+//! A name is `.packer-`, 16 digits that stand for the output's name, and 12 random characters. Whoever writes holds a lock
+//! on the file or folder, which the system takes back when the process ends: what is locked is never touched, nor is
+//! anything on a file system without locks.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+use tempfile::{NamedTempFile, TempDir};
+
+use super::parent_of;
+use crate::Error;
+
+/// Random characters of a name.
+const RANDOM: usize = 12;
+/// Put before them where an older folder waits to go.
+const OLDER: &str = "old-";
+/// How often a name is tried that somebody removes at once.
+const TRIES: usize = 16;
+
+/// A new file for what goes to `target`, held by this process; who may read it is `mode`, less what the umask takes.
+pub(super) fn file(target: &Path, mode: u32) -> Result<NamedTempFile, Error> {
+    let parent = parent_of(target)?;
+    for _ in 0..TRIES {
+        let made = named(&prefix(target), mode).tempfile_in(&parent).map_err(|e| Error::io(&parent, e))?;
+        let _ = made.as_file().lock();
+        if made.path().exists() {
+            return Ok(made);
+        }
+    }
+    Err(Error::io(parent, io::ErrorKind::NotFound.into()))
+}
+
+/// A new folder for what goes to `target`, and the lock that holds it.
+pub(super) fn folder(target: &Path) -> Result<(TempDir, Option<File>), Error> {
+    let parent = parent_of(target)?;
+    for _ in 0..TRIES {
+        let made = named(&prefix(target), 0o777).tempdir_in(&parent).map_err(|e| Error::io(&parent, e))?;
+        let lock = hold(made.path());
+        if made.path().exists() {
+            return Ok((made, lock));
+        }
+    }
+    Err(Error::io(parent, io::ErrorKind::NotFound.into()))
+}
+
+/// A name beside `target` for the older folder that leaves its place, and the lock that holds that folder.
+pub(super) fn aside(target: &Path) -> Result<(PathBuf, Option<File>), Error> {
+    let parent = parent_of(target)?;
+    let prefix = format!("{}{OLDER}", prefix(target));
+    let place = named(&prefix, 0o777).tempdir_in(&parent).map_err(|e| Error::io(&parent, e))?;
+    let path = place.path().to_owned();
+    place.close().map_err(|e| Error::io(&path, e))?;
+    Ok((path, hold(target)))
+}
+
+/// Removes what killed runs left of `target`. An older folder that was in the way when the run was killed goes back to its
+/// place. What cannot be removed stays: it harms nobody.
+pub(super) fn remove(target: &Path) {
+    for left in found(target) {
+        let _ = match (left.is_older && fs::symlink_metadata(target).is_err(), left.path.is_dir()) {
+            (true, _) => fs::rename(&left.path, target),
+            (false, true) => fs::remove_dir_all(&left.path),
+            (false, false) => fs::remove_file(&left.path),
+        };
+    }
+}
+
+/// Something that a killed run left.
+pub(super) struct Left {
+    pub path: PathBuf,
+    is_older: bool,
+    _lock: File,
+}
+
+/// What killed runs left of `target`, each locked.
+pub(super) fn found(target: &Path) -> Vec<Left> {
+    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let prefix = prefix(target);
+    let left = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let name = entry.file_name().into_string().ok()?;
+        let rest = name.strip_prefix(&prefix)?;
+        let (rest, is_older) = rest.strip_prefix(OLDER).map_or((rest, false), |rest| (rest, true));
+        let ours = rest.len() == RANDOM && rest.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let kind = entry.file_type().ok()?;
+        if !ours || !(kind.is_dir() || kind.is_file() && !is_older) {
+            return None;
+        }
+        let lock = File::open(entry.path()).ok()?;
+        lock.try_lock().ok()?;
+        Some(Left { path: parent.join(name), is_older, _lock: lock })
+    };
+    fs::read_dir(parent).map(|all| all.filter_map(left).collect()).unwrap_or_default()
+}
+
+/// The lock on what stands at `path`; none where the system has no locks for it.
+fn hold(path: &Path) -> Option<File> {
+    let lock = File::open(path).ok()?;
+    lock.lock().ok()?;
+    Some(lock)
+}
+
+/// What the names of `target`'s unfinished files and folders begin with.
+fn prefix(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default();
+    format!(".packer-{}-", &hex::encode(Sha256::digest(name.as_encoded_bytes()))[..16])
+}
+
+fn named<'a>(prefix: &'a str, mode: u32) -> tempfile::Builder<'a, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).rand_bytes(RANDOM);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(mode));
+    }
+    #[cfg(not(unix))]
+    let _ = mode;
+    builder
+}
