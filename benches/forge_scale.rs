@@ -20,7 +20,7 @@ use medforge_packer::base::{Identity, Vit};
 use medforge_packer::contribution::{Options, Parts, build};
 use medforge_packer::data::{Condensed, Labels, Record, Start};
 use medforge_packer::forge::{Forge, Made, Members, Merge};
-use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Target, Targets, compact, peft, stack};
+use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Run, Target, Targets, compact, peft, stack};
 use medforge_packer::merge::mixture::{self, Said};
 use medforge_packer::merge::{Sites, one_rank};
 use medforge_packer::random::{Purpose, Stream};
@@ -222,7 +222,8 @@ fn parts(base: &Identity, number: u64) -> Result<Parts, Error> {
         base_digest: base.digest.clone(),
         image_size: SIZE,
         preprocessing: base.preprocessing_for(SIZE)?,
-        created: "2026-01-01T00:00:00Z".into(),
+        created: None,
+        run: Run { created: Some("2026-01-01T00:00:00Z".into()), ..Run::default() },
         classes: classes.clone(),
         class_texts: BTreeMap::new(),
         calibration: None,

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use medforge_packer::base::Family;
-use medforge_packer::lora::{Factors, Head, Module, ModuleCard};
+use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Run};
 use medforge_packer::merge::{Grams, Method, Options, Rank, merge};
 use medforge_packer::random::{Purpose, Stream};
 use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize};
@@ -91,7 +91,8 @@ fn module(args: &Args, seed: u64) -> Module {
             mean: [0.5; 3],
             std: [0.5; 3],
         },
-        created: String::new(),
+        created: None,
+        run: Run::default(),
         classes,
         class_texts: BTreeMap::new(),
         calibration: None,

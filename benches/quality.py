@@ -48,9 +48,9 @@ def run(arguments, task, seed):
     subprocess.run([arguments.packer, *map(str, train)], check=True)
     evaluate = ["eval", "--base", arguments.base, "--module", module, "--data", data, "--json", "--record"]
     result = subprocess.run([arguments.packer, *map(str, evaluate)], check=True, capture_output=True, text=True)
-    training = json.loads((module / "module.json").read_text())["training"]
-    return {"evaluation": json.loads(result.stdout), "images_per_s": training["train_images_per_s"],
-            "images_per_cpu_s": training["train_images_per_cpu_s"]}
+    speed = json.loads((module / "run.json").read_text())
+    return {"evaluation": json.loads(result.stdout), "images_per_s": speed["train_images_per_s"],
+            "images_per_cpu_s": speed["train_images_per_cpu_s"]}
 
 
 def row(task, runs):

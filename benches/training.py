@@ -127,8 +127,8 @@ def run_packer(options, packer, repeat):
         recipe += ["--memory", options.memory] if options.memory else []
         command = [packer, "train", *shared, "--task", "bench", "--out", module, *recipe]
         _, process = measured(list(map(str, command)), env=threads)
-        training = json.loads((module / "module.json").read_text())["training"]
-        run = {"images_per_s": training["train_images_per_s"], "images_per_cpu_s": training["train_images_per_cpu_s"],
+        speed = json.loads((module / "run.json").read_text())
+        run = {"images_per_s": speed["train_images_per_s"], "images_per_cpu_s": speed["train_images_per_cpu_s"],
                **process, "seed": seed}
         if options.evaluate:
             text, _ = measured(list(map(str, [packer, "eval", *shared, "--module", module, "--json"])), env=threads)

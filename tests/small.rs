@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use medforge_packer::base::Vit;
-use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Target, Targets};
-use medforge_packer::output;
+use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Run, Target, Targets};
 use medforge_runtime::tensors::Tensor;
 
 /// One block, 16 wide, for images of 16 pixels; its description is written to `dir`.
@@ -58,7 +57,8 @@ pub fn lora(vit: &Vit, task: &str, seed: usize, rank: usize, layers: Option<usiz
             base_digest: vit.digest(),
             image_size: size,
             preprocessing: vit.preprocessing_for(size).unwrap(),
-            created: output::now(),
+            created: None,
+            run: Run::now(),
             classes,
             class_texts: Default::default(),
             calibration: None,

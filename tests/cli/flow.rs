@@ -46,12 +46,39 @@ fn images_become_a_module_a_bundle_and_a_classification() {
 #[test]
 fn the_same_seed_gives_the_same_files() {
     let dir = workshop();
-    for out in ["one", "two"] {
-        good(dir.path(), &format!("{TRAIN} --out {out}"));
+    let at = dir.path();
+    let merge = "merge --base base --module one --method average";
+    for (one, two, command) in [
+        ("one", "two", format!("{TRAIN} --validation 0.3")),
+        ("b/one", "b/two", "train --full --base base --data data --task all --epochs 1".into()),
+        ("merged/one", "merged/two", merge.into()),
+    ] {
+        good(at, &format!("{command} --out {one}"));
+        // In another second, by which whatever holds the time differs.
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        good(at, &format!("{command} --out {two}"));
+        let files = |out: &str| -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
+            let files = listing(&at.join(out)).into_iter().filter(|path| path.is_file());
+            files.map(|path| (path.strip_prefix(at.join(out)).unwrap().into(), std::fs::read(path).unwrap())).collect()
+        };
+        let (one, two) = (files(one), files(two));
+        assert_eq!(one.keys().collect::<Vec<_>>(), two.keys().collect::<Vec<_>>());
+        let differ: Vec<&PathBuf> = one.keys().filter(|name| one[*name] != two[*name]).collect();
+        assert_eq!(differ, [Path::new("run.json")], "{command}");
     }
-    for file in ["adapter_model.safetensors", "adapter_config.json", "head.safetensors"] {
-        let [one, two] = ["one", "two"].map(|out| std::fs::read(dir.path().join(out).join(file)).unwrap());
-        assert!(one == two, "{file} differs");
+    // Bundles say when their modules were made, whichever file holds that; so do modules from before `run.json`.
+    let run: Value = serde_json::from_slice(&std::fs::read(at.join("one/run.json")).unwrap()).unwrap();
+    assert!(run["train_images_per_s"].as_f64().unwrap() > 0.0, "{run}");
+    let said = format!("- trained: {}", run["created"].as_str().unwrap());
+    let card = at.join("one/module.json");
+    for out in ["new.medforge", "old.medforge"] {
+        good(at, &format!("bundle --base base --module one --key k.key --out {out}"));
+        assert!(entry(&at.join(out), "model_card.md").contains(&said), "{said}");
+        let mut old: Value = serde_json::from_slice(&std::fs::read(&card).unwrap()).unwrap();
+        old["created"] = run["created"].clone();
+        old["training"]["train_images_per_s"] = 3.0.into();
+        std::fs::write(&card, old.to_string()).unwrap();
+        let _ = std::fs::remove_file(at.join("one/run.json"));
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::input::{check_task, check_text};
 use crate::base::Vit;
-use crate::lora::{Module, ModuleCard, peft};
+use crate::lora::{Module, ModuleCard, Run, peft};
 use crate::output::Places;
 use crate::{Error, input, output};
 
@@ -81,7 +81,8 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         base_digest: vit.digest(),
         image_size,
         preprocessing,
-        created: output::now(),
+        created: None,
+        run: Run::now(),
         classes: args.classes,
         class_texts: BTreeMap::new(),
         calibration: None,

@@ -16,7 +16,7 @@ use medforge_runtime::{Class, Error as RuntimeError};
 
 use crate::base::Identity;
 use crate::data::{Condensed, Start};
-use crate::lora::Module;
+use crate::lora::{Module, Run};
 use crate::{Error, input, output};
 
 mod check;
@@ -76,7 +76,11 @@ pub fn build(parts: &Parts, options: Options, base: &Identity, key: &SigningKey)
     if record.start == Start::Real && !options.allow_real_start {
         return Err(Error::RealStart { task: record.task.clone() });
     }
-    let files = parts.module.uncalibrated().files()?.into_iter().chain(parts.condensed.files()?);
+    let mut module = parts.module.uncalibrated();
+    // An archive holds one card and no run beside it.
+    module.card.created = card.created().map(str::to_owned);
+    module.card.run = Run::default();
+    let files = module.files()?.into_iter().chain(parts.condensed.files()?);
     let mut payload: BTreeMap<_, _> = files.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
     payload.insert("card.md".into(), parts.card.clone().into_bytes());
     if let Some(grams) = &parts.grams {

@@ -38,7 +38,8 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
                 100.0 * cut
             ));
         }
-        line(format!("- trained: {}\n", plain(&module.card.created)));
+        let created = module.card.created().unwrap_or("at a time that is not known");
+        line(format!("- trained: {}\n", plain(created)));
         let task = &module.card.task;
         match (manifest.measured.get(task), module.card.measured()) {
             (Some(measured), _) => line(results(measured)),

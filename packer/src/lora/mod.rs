@@ -1,7 +1,7 @@
 //! LoRA modules (Hu et al. 2021): which sites they adapt, their factors, their head, and their files.
 //!
-//! A module is a folder: `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `head.safetensors` ([`Head`]) and
-//! `module.json`. Without `head.safetensors` the head is the one that PEFT saved in the adapter, if
+//! A module is a folder: `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `head.safetensors` ([`Head`]),
+//! `module.json` and, of the run alone, `run.json` ([`Run`]). Without `head.safetensors` the head is the one that PEFT saved in the adapter, if
 //! it did.
 
 use std::collections::BTreeMap;
@@ -21,6 +21,7 @@ pub mod dora;
 mod familiar;
 mod head;
 pub mod peft;
+mod run;
 mod saved;
 mod stack;
 mod target;
@@ -29,6 +30,7 @@ pub(crate) mod tests;
 
 pub use familiar::{Calibration, Familiar, Interval};
 pub use head::{Head, TextHead};
+pub use run::Run;
 pub use saved::Saved;
 pub use stack::{compact, stack};
 pub use target::{Target, Targets};
@@ -99,8 +101,12 @@ pub struct ModuleCard {
     pub image_size: u32,
     /// How those images were brought to that size and normalised.
     pub preprocessing: Preprocessing,
-    /// RFC 3339, UTC, whole seconds.
-    pub created: String,
+    /// RFC 3339, UTC, whole seconds: in contributions, and in modules from before `run.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+    /// The file beside this one.
+    #[serde(skip)]
+    pub run: Run,
     pub classes: Vec<String>,
     /// By class, the texts that its row of the head is made of; empty for a linear head.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -140,6 +146,11 @@ impl ModuleCard {
     pub const FORMAT: &str = "medforge-module";
     pub const VERSION: u32 = 1;
 
+    /// When the module was made, if that is known.
+    pub fn created(&self) -> Option<&str> {
+        self.created.as_deref().or(self.run.created.as_deref())
+    }
+
     /// What was measured of the module: as it was recorded, or of cards without floors and patients
     /// the metrics alone. None if it was never evaluated.
     pub fn measured(&self) -> Option<Measured> {
@@ -178,7 +189,10 @@ impl Module {
 
     /// The same of a module whose files are given by name; messages name them as files of `place`.
     pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>, base: &Identity) -> Result<Self, Error> {
-        let card = read_card(&place.join("module.json"), &file("module.json")?)?;
+        let mut card = read_card(&place.join("module.json"), &file("module.json")?)?;
+        if card.created.is_none() {
+            card.run = Run::read(place, &file)?;
+        }
         if card.base_digest != base.digest {
             let (module, base) = (card.base_digest, base.digest.clone());
             return Err(Error::OtherBase { path: place.to_owned(), module, base });
@@ -230,12 +244,14 @@ impl Module {
     /// The files of the folder, by name.
     pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
         let [config, model] = peft::write(self)?;
-        Ok(vec![
+        let mut files = vec![
             ("adapter_config.json", config),
             ("adapter_model.safetensors", model),
             ("head.safetensors", self.head.file()?),
             ("module.json", self.card_file()),
-        ])
+        ];
+        files.extend(self.card.run.bytes().map(|bytes| (Run::FILE, bytes)));
+        Ok(files)
     }
 
     /// `module.json` alone.

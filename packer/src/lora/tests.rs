@@ -43,7 +43,8 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
             base_digest: vit.digest(),
             image_size: size,
             preprocessing: vit.preprocessing_for(size).unwrap(),
-            created: "2026-01-01T00:00:00Z".into(),
+            created: None,
+            run: Run { created: Some("2026-01-01T00:00:00Z".into()), ..Run::default() },
             classes,
             class_texts: BTreeMap::new(),
             calibration: None,
@@ -287,6 +288,23 @@ fn a_half_or_a_head_that_is_missing_or_misshapen_is_named() {
     assert!(said.contains("head.safetensors") && said.contains("bias"), "{said}");
     let said = refusal(|d| edit(&d.join("module.json"), "classes", serde_json::json!(["a", "b", "c"])));
     assert!(said.contains("weight has shape"), "{said}");
+}
+
+#[test]
+fn the_time_stands_beside_the_card_and_in_older_cards_within() {
+    let vit = small(Family::Dinov2);
+    let own = module(&vit, "q,v", None);
+    let dir = write(&own);
+    let card = dir.path().join("module.json");
+    let text = fs::read_to_string(&card).unwrap();
+    assert!(!text.contains("2026-01-01") && !text.contains("created"), "{text}");
+    assert_eq!(Module::open(dir.path(), &vit).unwrap().card, own.card);
+    fs::remove_file(dir.path().join(Run::FILE)).unwrap();
+    assert_eq!(Module::open(dir.path(), &vit).unwrap().card.created(), None);
+    edit(&card, "created", serde_json::json!("2025-05-05T00:00:00Z"));
+    assert_eq!(Module::open(dir.path(), &vit).unwrap().card.created(), Some("2025-05-05T00:00:00Z"));
+    let said = refusal(|d| fs::write(d.join(Run::FILE), r#"{"created":"now","by":"me"}"#).unwrap());
+    assert!(said.contains("run.json") && said.contains("`by`"), "{said}");
 }
 
 #[test]

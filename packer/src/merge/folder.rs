@@ -1,7 +1,7 @@
 //! A merged model as a folder: one set of factors, a head for each task.
 //!
-//! `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `heads/TASK.safetensors` as a module's head, and
-//! `merge.json`: method and numbers, members, base. Refused when writing: two members for one task. When reading: whatever
+//! `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `heads/TASK.safetensors` as a module's head,
+//! `run.json` as a module's, and `merge.json`: method and numbers, members, base. Refused when writing: two members for one task. When reading: whatever
 //! [`Module::open`] refuses, unknown keys, names that are no file names, factors that are not those of the record.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::model::{Composition, Model};
 use super::{Merged, Options};
 use crate::base::{Family, Vit};
-use crate::lora::{Factors, Head, Module, ModuleCard, is_task_name, peft};
+use crate::lora::{Factors, Head, Module, ModuleCard, Run, is_task_name, peft};
 use crate::{Error, input, output};
 
 /// The record's file, by which the folder is known.
@@ -37,8 +37,9 @@ pub struct Record {
     /// Side in pixels of the images.
     pub image_size: u32,
     pub preprocessing: Preprocessing,
-    /// RFC 3339, UTC, whole seconds.
-    pub created: String,
+    /// RFC 3339, UTC, whole seconds: of records from before `run.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
     pub options: Options,
     /// The share of the deltas' squared norm that the rank kept.
     pub kept: f64,
@@ -72,6 +73,7 @@ pub struct Member {
 #[derive(Clone, Debug)]
 pub struct MergedModel {
     pub record: Record,
+    run: Run,
     rank: usize,
     alpha: f64,
     sites: BTreeMap<String, Factors>,
@@ -120,13 +122,13 @@ impl MergedModel {
             base_digest: first.card.base_digest.clone(),
             image_size: first.card.image_size,
             preprocessing: first.card.preprocessing.clone(),
-            created: output::now(),
+            created: None,
             options: options.clone(),
             kept,
             factors: whole.factors_digest()?,
             members,
         };
-        Ok(MergedModel { record, rank: whole.rank, alpha: whole.alpha, sites: whole.sites, heads })
+        Ok(MergedModel { record, run: Run::now(), rank: whole.rank, alpha: whole.alpha, sites: whole.sites, heads })
     }
 
     /// Whether `dir` is a merged model's folder.
@@ -152,12 +154,18 @@ impl MergedModel {
             let head = Head::read(&dir.join(&name), &file(&name)?, &member.classes, base.config.features())?;
             heads.insert(member.task.clone(), head);
         }
-        let model = MergedModel { record, rank, alpha, sites, heads };
+        let run = if record.created.is_none() { Run::read(dir, &file)? } else { Run::default() };
+        let model = MergedModel { record, run, rank, alpha, sites, heads };
         if model.factors()? != model.record.factors {
             let what = format!("holds other factors than {RECORD} says");
             return Err(Error::Config { path: dir.join("adapter_model.safetensors"), what });
         }
         Ok(model)
+    }
+
+    /// When it was made, if that is known.
+    pub fn created(&self) -> Option<&str> {
+        self.record.created.as_deref().or(self.run.created.as_deref())
     }
 
     /// The rank of every site.
@@ -186,6 +194,7 @@ impl MergedModel {
             image_size: record.image_size,
             preprocessing: record.preprocessing.clone(),
             created: record.created.clone(),
+            run: self.run.clone(),
             classes: member.classes.clone(),
             class_texts: BTreeMap::new(),
             calibration: None,
@@ -229,6 +238,7 @@ impl MergedModel {
             ("adapter_model.safetensors".to_owned(), model),
             (RECORD.to_owned(), record),
         ];
+        files.extend(self.run.bytes().map(|bytes| (Run::FILE.to_owned(), bytes)));
         for (task, head) in &self.heads {
             files.push((format!("heads/{task}.safetensors"), head.file()?));
         }

@@ -40,7 +40,7 @@ pub fn page(model: &MergedModel, modules: &[&Module], sites: &[SiteOverlap]) -> 
             fact("Rank", model.rank().to_string()),
             fact("Kept", format!("{:.2} % of the deltas' squared norm, after the cut to that rank", 100.0 * record.kept)),
             fact("Factors", record.factors.clone()),
-            fact("Made", record.created.clone()),
+            fact("Made", model.created().unwrap_or("at a time that is not known").to_owned()),
         ]),
         Block::Heading("Members".into()),
         Block::Facts(members.collect()),

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{Method, Settings, Trained};
+use crate::Error;
 use crate::base::Vit;
-use crate::lora::{Module, ModuleCard};
-use crate::{Error, output};
+use crate::lora::{Module, ModuleCard, Run};
 
 /// Who gives a module, for what, under which licence.
 #[derive(Clone, Debug)]
@@ -36,7 +36,12 @@ impl Trained {
             base_digest: vit.digest(),
             image_size,
             preprocessing: vit.preprocessing_for(image_size)?,
-            created: output::now(),
+            created: None,
+            run: Run {
+                train_images_per_s: self.images_per_second,
+                train_images_per_cpu_s: self.images_per_cpu_second,
+                ..Run::now()
+            },
             classes: self.head.classes.clone(),
             class_texts: BTreeMap::new(),
             calibration: None,
@@ -45,8 +50,6 @@ impl Trained {
                 "settings": settings,
                 "epochs": self.epochs,
                 "kept_epoch": self.kept_epoch,
-                "train_images_per_s": self.images_per_second,
-                "train_images_per_cpu_s": self.images_per_cpu_second,
             }),
             metrics: Vec::new(),
             measured: None,

@@ -1,0 +1,47 @@
+//! `run.json`: when a module or merged model was made and how fast, beside its other files, whose bytes depend on nothing
+//! but what went in.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, output};
+
+/// What differs between two runs that make the same.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// RFC 3339, UTC, whole seconds.
+    pub created: Option<String>,
+    /// Images in a second of training, and in a second of a processor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_images_per_s: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub train_images_per_cpu_s: Option<f64>,
+}
+
+impl Run {
+    pub const FILE: &str = "run.json";
+
+    /// One that ends now.
+    pub fn now() -> Self {
+        Run { created: Some(output::now()), ..Run::default() }
+    }
+
+    /// The file of the folder `place`, which need not be there.
+    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>) -> Result<Self, Error> {
+        let bytes = match file(Self::FILE) {
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(Run::default()),
+            bytes => bytes?,
+        };
+        let refuse = |e| Error::Config { path: place.join(Self::FILE), what: format!("does not say when it was: {e}") };
+        serde_json::from_slice(&bytes).map_err(refuse)
+    }
+
+    /// The file's bytes; none where nothing is known.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let known = *self != Run::default();
+        known.then(|| format!("{}\n", serde_json::to_string_pretty(self).expect("a run is plain data")).into_bytes())
+    }
+}
