@@ -15,7 +15,8 @@ pub enum Error {
     /// The output is there already.
     #[error("{} exists already; choose another {option}, or pass --force to replace it", path.display())]
     OutputExists { path: PathBuf, option: &'static str },
-    /// What stands where something goes is never replaced: a device, a link, an input, a secret key.
+    /// What stands where something goes is never replaced: a device, a link, an input, a secret
+    /// key.
     #[error("{} {what}", path.display())]
     Output { path: PathBuf, what: String },
     /// A folder that must be new has files in it.

@@ -13,6 +13,7 @@ mod console;
 mod dir;
 mod leftovers;
 mod pair;
+mod standing;
 mod target;
 
 pub use console::{arrived, print, say};

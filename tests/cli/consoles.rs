@@ -1,4 +1,5 @@
-//! Standard output and standard error that are full or closed: exit codes stay, what was made is there.
+//! Standard output and standard error that are full or closed: exit codes stay, what was made is
+//! there.
 #![cfg(target_os = "linux")]
 
 use super::*;

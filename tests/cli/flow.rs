@@ -66,7 +66,8 @@ fn the_same_seed_gives_the_same_files() {
         let differ: Vec<&PathBuf> = one.keys().filter(|name| one[*name] != two[*name]).collect();
         assert_eq!(differ, [Path::new("run.json")], "{command}");
     }
-    // Bundles say when their modules were made, whichever file holds that; so do modules from before `run.json`.
+    // Bundles say when their modules were made, whichever file holds that; so do modules from
+    // before `run.json`.
     let run: Value = serde_json::from_slice(&std::fs::read(at.join("one/run.json")).unwrap()).unwrap();
     assert!(run["train_images_per_s"].as_f64().unwrap() > 0.0, "{run}");
     let said = format!("- trained: {}", run["created"].as_str().unwrap());

@@ -52,7 +52,7 @@ fn modules_become_one_model_with_a_head_for_each_task() {
         .iter()
         .map(|path| path.strip_prefix(at.join("merged")).unwrap().to_string_lossy().into_owned())
         .collect();
-    let expected = "adapter_config.json adapter_model.safetensors heads heads/other.safetensors heads/tissue.safetensors merge.json";
+    let expected = "adapter_config.json adapter_model.safetensors heads heads/other.safetensors heads/tissue.safetensors merge.json run.json";
     assert_eq!(names.join(" "), expected);
     for (task, module) in [("tissue", "x"), ("other", "y")] {
         let [own, merged] = [format!("{module}/head.safetensors"), format!("merged/heads/{task}.safetensors")]

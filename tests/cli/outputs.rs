@@ -1,5 +1,6 @@
-//! What stands where a command writes: every option that writes against a device, a FIFO, a socket, links, folders, files,
-//! inputs of the same command and secret keys. And what killed runs leave, and the same bytes from the same seed.
+//! What stands where a command writes: every option that writes against a device, a FIFO, a socket,
+//! links, folders, files, inputs of the same command and secret keys. And what killed runs leave,
+//! and the same bytes from the same seed.
 #![cfg(unix)]
 
 use std::any::TypeId;
@@ -12,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use super::*;
 
-/// An option that writes. `line` is a command with `@` for the path; what stands in its way is refused before any work, so that
-/// the inputs need not be good.
+/// An option that writes. `line` is a command with `@` for the path; what stands in its way is
+/// refused before any work, so that the inputs need not be good.
 struct Row {
     name: &'static str,
     line: &'static str,
@@ -96,7 +97,8 @@ const ROWS: [Row; 27] = [
     runs("phantom --out", "phantom --images 12 --size 32 --out @", Folder("splits.csv")),
 ];
 
-/// As `verify --state`: one struct holds the options of all three. And what needs a picture's name, or is a folder of many files.
+/// As `verify --state`: one struct holds the options of all three. And what needs a picture's name,
+/// or is a folder of many files.
 const ALIKE: [&str; 3] = ["classify --state", "export-oms --state", "classify --explain"];
 /// Whole folders of pages, which a test of its own looks at.
 const APART: [&str; 1] = ["completions --man"];
@@ -149,7 +151,8 @@ fn every_option_that_names_a_path_is_known_as_read_or_written() {
     assert_eq!(found, rows.collect(), "add a new option that writes to ROWS, and one that reads to READ");
 }
 
-/// A workshop with a module, a bundle, a contribution, a forge with one item, a trust file and a second key.
+/// A workshop with a module, a bundle, a contribution, a forge with one item, a trust file and a
+/// second key.
 fn shop() -> tempfile::TempDir {
     let dir = super::forge::forge();
     let at = dir.path();
@@ -174,7 +177,8 @@ fn state(at: &Path) -> Vec<(PathBuf, u32, u64, Vec<u8>)> {
     listing(at).into_iter().map(one).collect()
 }
 
-/// Demands that `line` is refused in one sentence that names `path` and has one of `words`, and that nothing changes.
+/// Demands that `line` is refused in one sentence that names `path` and has one of `words`, and
+/// that nothing changes.
 fn stays(dir: &Path, line: &str, path: &str, words: &[&str]) {
     let before = state(dir);
     let output = packer(dir, line).output().unwrap();

@@ -161,7 +161,8 @@ fn an_encrypted_key_signs_with_its_pass_phrase_from_a_descriptor() {
     let signed = run("correct horse", sign);
     assert!(signed.status.success(), "{}", said(&signed));
     good(at, &format!("verify more.medforge --trust eve.pub {NOW}"));
-    assert!(refused(at, 1, sign).contains("--passphrase-fd"), "there is no terminal here");
+    let again = format!("{sign} --force");
+    assert!(refused(at, 1, &again).contains("--passphrase-fd"), "there is no terminal here");
 }
 
 #[test]

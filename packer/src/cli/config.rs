@@ -27,7 +27,8 @@ const PROGRAM: &str = "packer";
 /// The largest that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
 
-/// What decides who is believed and how far, and consent, to replace something among it: no file says that by lying in the working directory.
+/// What decides who is believed and how far, and consent, to replace something among it: no file
+/// says that by lying in the working directory.
 const DECIDING: [&str; 6] = ["allow-real-start", "force", "now", "quick", "state", "trust"];
 
 /// An option of the command that runs, as it came out.
@@ -61,7 +62,8 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<(Cli, Vec<Effective>, Pl
     Ok((cli, options, places::of(&command, &matches)))
 }
 
-/// Says what clap has to say, help among it, and ends the process; only help that did not arrive comes back.
+/// Says what clap has to say, help among it, and ends the process; only help that did not arrive
+/// comes back.
 fn end(error: &clap::Error) -> Error {
     let said = error.print().and_then(|()| std::io::stdout().flush());
     match output::arrived(said) {

@@ -174,7 +174,8 @@ impl Subject {
         Ok(Subject { module, merged: Some(model) })
     }
 
-    /// The file in `dir` that holds results: there to be brought up to date, so `--force` is not asked for.
+    /// The file in `dir` that holds results: there to be brought up to date, so `--force` is not
+    /// asked for.
     fn place(&self, dir: &Path) -> Result<NewFile, Error> {
         let name = if self.merged.is_some() { RECORD } else { "module.json" };
         Places::default().updated("--record", &dir.join(name))

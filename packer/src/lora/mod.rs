@@ -1,8 +1,8 @@
 //! LoRA modules (Hu et al. 2021): which sites they adapt, their factors, their head, and their files.
 //!
-//! A module is a folder: `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `head.safetensors` ([`Head`]),
-//! `module.json` and, of the run alone, `run.json` ([`Run`]). Without `head.safetensors` the head is the one that PEFT saved in the adapter, if
-//! it did.
+//! A module is a folder: `adapter_config.json` and `adapter_model.safetensors` as PEFT has them,
+//! `head.safetensors` ([`Head`]), `module.json` and, of the run alone, `run.json` ([`Run`]).
+//! Without `head.safetensors` the head is the one that PEFT saved in the adapter, if it did.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;

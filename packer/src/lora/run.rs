@@ -1,5 +1,5 @@
-//! `run.json`: when a module or merged model was made and how fast, beside its other files, whose bytes depend on nothing
-//! but what went in.
+//! `run.json`: when a module or merged model was made and how fast, beside its other files, whose
+//! bytes depend on nothing but what went in.
 
 use std::io::ErrorKind;
 use std::path::Path;

@@ -1,8 +1,9 @@
 //! A merged model as a folder: one set of factors, a head for each task.
 //!
-//! `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `heads/TASK.safetensors` as a module's head,
-//! `run.json` as a module's, and `merge.json`: method and numbers, members, base. Refused when writing: two members for one task. When reading: whatever
-//! [`Module::open`] refuses, unknown keys, names that are no file names, factors that are not those of the record.
+//! `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `heads/TASK.safetensors`
+//! as a module's head, `run.json` as a module's, and `merge.json`: method and numbers, members,
+//! base. Refused when writing: two members for one task. When reading: whatever [`Module::open`]
+//! refuses, unknown keys, names that are no file names, factors that are not those of the record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,4 +1,5 @@
-//! Standard output and standard error: results must arrive, and what is said beside them must not stop the work.
+//! Standard output and standard error: results must arrive, and what is said beside them must not
+//! stop the work.
 
 use std::io::{ErrorKind, Write};
 
@@ -18,7 +19,8 @@ pub fn arrived(written: std::io::Result<()>) -> Result<(), Error> {
     }
 }
 
-/// Says a line on standard error, if somebody is there to hear it: a log that is full ends no training.
+/// Says a line on standard error, if somebody is there to hear it: a log that is full ends no
+/// training.
 pub fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }

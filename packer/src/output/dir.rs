@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use super::{NewFolder, leftovers, parent_of, sync_folder};
 use crate::Error;
 
-/// A folder being written: it appears at its place when [`OutputDir::commit`] is called, and leaves no trace otherwise.
+/// A folder being written: it appears at its place when [`OutputDir::commit`] is called, and leaves
+/// no trace otherwise.
 pub struct OutputDir {
     target: NewFolder,
     temporary: TempDir,

@@ -1,8 +1,8 @@
 //! Names for what is not finished, and the removal of what a killed run left under such names.
 //!
-//! A name is `.packer-`, 16 digits that stand for the output's name, and 12 random characters. Whoever writes holds a lock
-//! on the file or folder, which the system takes back when the process ends: what is locked is never touched, nor is
-//! anything on a file system without locks.
+//! A name is `.packer-`, 16 digits that stand for the output's name, and 12 random characters.
+//! Whoever writes holds a lock on the file or folder, which the system takes back when the process
+//! ends: what is locked is never touched, nor is anything on a file system without locks.
 
 use std::fs::{self, File};
 use std::io;
@@ -21,7 +21,8 @@ const OLDER: &str = "old-";
 /// How often a name is tried that somebody removes at once.
 const TRIES: usize = 16;
 
-/// A new file for what goes to `target`, held by this process; who may read it is `mode`, less what the umask takes.
+/// A new file for what goes to `target`, held by this process; who may read it is `mode`, less what
+/// the umask takes.
 pub(super) fn file(target: &Path, mode: u32) -> Result<NamedTempFile, Error> {
     let parent = parent_of(target)?;
     for _ in 0..TRIES {
@@ -47,7 +48,8 @@ pub(super) fn folder(target: &Path) -> Result<(TempDir, Option<File>), Error> {
     Err(Error::io(parent, io::ErrorKind::NotFound.into()))
 }
 
-/// A name beside `target` for the older folder that leaves its place, and the lock that holds that folder.
+/// A name beside `target` for the older folder that leaves its place, and the lock that holds that
+/// folder.
 pub(super) fn aside(target: &Path) -> Result<(PathBuf, Option<File>), Error> {
     let parent = parent_of(target)?;
     let prefix = format!("{}{OLDER}", prefix(target));
@@ -57,8 +59,8 @@ pub(super) fn aside(target: &Path) -> Result<(PathBuf, Option<File>), Error> {
     Ok((path, hold(target)))
 }
 
-/// Removes what killed runs left of `target`. An older folder that was in the way when the run was killed goes back to its
-/// place. What cannot be removed stays: it harms nobody.
+/// Removes what killed runs left of `target`. An older folder that was in the way when the run was
+/// killed goes back to its place. What cannot be removed stays: it harms nobody.
 pub(super) fn remove(target: &Path) {
     for left in found(target) {
         let _ = match (left.is_older && fs::symlink_metadata(target).is_err(), left.path.is_dir()) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-use super::target::standing;
+use super::standing::standing;
 use super::{leftovers, staged, sync_folder};
 use crate::Error;
 
@@ -40,7 +40,8 @@ impl NewPair {
         match Placed::at(&self.secret, secret) {
             Ok(_secret) => sync_folder(&parent),
             Err(error) => {
-                // A public key without its secret one is of no use, and would be in the way of the next try.
+                // A public key without its secret one is of no use, and would be in the way of the
+                // next try.
                 let _ = fs::remove_file(&self.public);
                 drop(public);
                 Err(error)
@@ -48,7 +49,8 @@ impl NewPair {
         }
     }
 
-    /// Removes what a run left that was killed: a public key that still has its first name, and no secret one beside it.
+    /// Removes what a run left that was killed: a public key that still has its first name, and no
+    /// secret one beside it.
     fn recover(&self) {
         let left = leftovers::found(&self.public);
         if left.iter().any(|left| is_one_file(&left.path, &self.public)) && fs::symlink_metadata(&self.secret).is_err()
@@ -61,7 +63,8 @@ impl NewPair {
     }
 }
 
-/// A file in its place; where the file system knows links, under its first name too until this is dropped.
+/// A file in its place; where the file system knows links, under its first name too until this is
+/// dropped.
 struct Placed {
     _file: Option<NamedTempFile>,
 }

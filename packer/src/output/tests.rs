@@ -81,7 +81,8 @@ fn what_comes_meanwhile_is_not_replaced() {
     assert_eq!(names(place.path()), ["f"]);
 }
 
-/// What another argument names, in other spellings, through links, in a folder that one names, or around it.
+/// What another argument names, in other spellings, through links, in a folder that one names, or
+/// around it.
 #[cfg(unix)]
 #[test]
 fn no_output_takes_the_place_of_another_argument() {
@@ -133,7 +134,8 @@ fn what_killed_runs_left_goes_and_nothing_else() {
     assert!(stays.iter().all(|name| at(name).exists()), "a run that goes on lost its file");
 }
 
-/// Killed between the two renames: the older folder has left its place and the new one has not come.
+/// Killed between the two renames: the older folder has left its place and the new one has not
+/// come.
 #[test]
 fn an_older_folder_comes_back_after_a_kill() {
     let place = tempfile::tempdir().unwrap();
