@@ -17,7 +17,7 @@ use super::model::{Composition, Model};
 use super::{Merged, Options};
 use crate::base::{Family, Vit};
 use crate::lora::{Factors, Head, Module, ModuleCard, Run, is_task_name, peft};
-use crate::{Error, input, output};
+use crate::{Error, input};
 
 /// The record's file, by which the folder is known.
 pub const RECORD: &str = "merge.json";
