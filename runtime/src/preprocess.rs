@@ -25,7 +25,7 @@ pub const MAX_SIDE: u32 = 4096;
 pub const MAX_RESIZED_PIXELS: u64 = 1 << 26;
 
 /// How many times longer than what is cut out of it the resized image may be on a side.
-const MOST_CUT: u32 = 4;
+const MOST_CUT: u32 = 16;
 /// Factors from grey levels: 1/65535 and 1 are among them.
 const RESCALES: RangeInclusive<f64> = 1e-5..=10.0;
 /// Means of pixels after that, of either sign.

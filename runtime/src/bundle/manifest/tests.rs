@@ -267,7 +267,7 @@ fn contradictions_are_refused() {
         ("mean must be", |m| m.preprocessing.mean[2] = 1e4),
         ("std must be", |m| m.preprocessing.std[0] = 1e-4),
         ("std must be", |m| m.preprocessing.std[0] = 1e4),
-        ("4 times longer", |m| m.preprocessing.resize = Resize::ShortestEdge(449)),
+        ("16 times longer", |m| m.preprocessing.resize = Resize::ShortestEdge(1793)),
         ("temperature of breast is 0.04", |m| m.heads[0].calibration = Some(calibration(0.04))),
         ("temperature of breast is 20.1", |m| m.heads[0].calibration = Some(calibration(20.1))),
         ("number out of range", |m| m.heads[0].calibration = Some(Calibration { n: 0, ..calibration(1.0) })),
