@@ -71,7 +71,7 @@ fn small_patches_narrow_heads_and_ranks_of_one_cost_what_they_take() {
     assert_eq!(wide.adapter(|_| 0), Taken::default());
     assert!(wide.adapter(|_| 1).bytes > 12 * 4 * 64 * 16);
     // Widths of a file of 4 GiB, and sides that a graph may name.
-    let (wide, side) = (1 << 32, 1 << 16);
+    let (wide, side) = (u32::MAX as usize, 1 << 16);
     let huge = layout(wide, wide, wide, 3, [1, side]);
     assert!(huge.base(Precision::F32).operations > 1 << 100);
 }
