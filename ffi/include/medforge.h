@@ -482,7 +482,8 @@ typedef struct {
   const uint8_t *trust_data;
   // Bytes of trust_data.
   size_t trust_length;
-  // Threads of the classifier's own that classify, at most four for each processor. 0: none, calls run on their caller's thread.
+  // Threads of the classifier's own that classify, at most four for each processor. 0: none,
+  // calls run on their caller's thread.
   uint32_t threads;
   // Not 0: each of those threads takes whole images, where a call has several. 0: all share each image.
   uint32_t spread_images;
@@ -909,8 +910,8 @@ medforge_result medforge_results_map(const medforge_results *results,
 // `results` is NULL or came from medforge_classify, and nobody uses it any more.
 void medforge_results_free(medforge_results *results);
 
-// Closes a classifier and frees its memory. NULL is allowed. In a child of fork() nothing is freed: what is behind it
-// waits for threads of the parent.
+// Closes a classifier and frees its memory. NULL is allowed. In a child of fork() nothing is
+// freed: what is behind it waits for threads of the parent.
 //
 // # Safety
 // `classifier` is NULL or came from medforge_open, and no thread uses it any more.
