@@ -17,7 +17,7 @@ const OUTPUTS: [&str; 9] =
 pub(super) fn of(root: &Command, matches: &ArgMatches) -> Places {
     let (command, matches) = innermost(root, matches);
     let mut places: Vec<Place> = command.get_arguments().flat_map(|arg| named(arg, matches)).collect();
-    places.push(Place { name: FILE.into(), path: FILE.into(), output: false });
+    places.push(Place { name: "--config".into(), path: FILE.into(), output: false });
     Places(places)
 }
 

@@ -4,7 +4,7 @@
 //! Whoever writes holds a lock on the file or folder, which the system takes back when the process
 //! ends: what is locked is never touched, nor is anything on a file system without locks.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -27,8 +27,7 @@ pub(super) fn file(target: &Path, mode: u32) -> Result<NamedTempFile, Error> {
     let parent = parent_of(target)?;
     for _ in 0..TRIES {
         let made = named(&prefix(target), mode).tempfile_in(&parent).map_err(|e| Error::io(&parent, e))?;
-        let _ = made.as_file().lock();
-        if made.path().exists() {
+        if !is_taken(made.as_file()) && made.path().exists() {
             return Ok(made);
         }
     }
@@ -40,8 +39,8 @@ pub(super) fn folder(target: &Path) -> Result<(TempDir, Option<File>), Error> {
     let parent = parent_of(target)?;
     for _ in 0..TRIES {
         let made = named(&prefix(target), 0o777).tempdir_in(&parent).map_err(|e| Error::io(&parent, e))?;
-        let lock = hold(made.path());
-        if made.path().exists() {
+        let lock = File::open(made.path()).ok();
+        if !lock.as_ref().is_some_and(is_taken) && made.path().exists() {
             return Ok((made, lock));
         }
     }
@@ -56,7 +55,9 @@ pub(super) fn aside(target: &Path) -> Result<(PathBuf, Option<File>), Error> {
     let place = named(&prefix, 0o777).tempdir_in(&parent).map_err(|e| Error::io(&parent, e))?;
     let path = place.path().to_owned();
     place.close().map_err(|e| Error::io(&path, e))?;
-    Ok((path, hold(target)))
+    let lock = File::open(target).ok();
+    let _ = lock.as_ref().map(is_taken);
+    Ok((path, lock))
 }
 
 /// Removes what killed runs left of `target`. An older folder that was in the way when the run was
@@ -99,11 +100,10 @@ pub(super) fn found(target: &Path) -> Vec<Left> {
     fs::read_dir(parent).map(|all| all.filter_map(left).collect()).unwrap_or_default()
 }
 
-/// The lock on what stands at `path`; none where the system has no locks for it.
-fn hold(path: &Path) -> Option<File> {
-    let lock = File::open(path).ok()?;
-    lock.lock().ok()?;
-    Some(lock)
+/// Locks a file or folder, unless another process has: one that removes it, or a stranger, for whom
+/// nobody waits. Where the system has no locks for it, it stays unlocked, and nobody removes it.
+fn is_taken(file: &File) -> bool {
+    matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 /// What the names of `target`'s unfinished files and folders begin with.
