@@ -64,6 +64,7 @@ impl Courier {
                 let _ = association.take().map(|open| guarded(|| open.close()));
                 continue;
             };
+            let lingered = association.is_some();
             let mut open = match association.take().map_or_else(|| guarded(|| self.archive.open()), Ok) {
                 Ok(open) => open,
                 Err(error) => {
@@ -89,6 +90,8 @@ impl Courier {
                     let most = if out_of_resources { self.patience.breaks } else { self.patience.refusals };
                     self.not_sent(waiting, &why, most);
                 }
+                // The archive may have ended it meanwhile: once more, over one of its own.
+                Err(Failure::Broken(_)) if lingered && waiting.tries == 0 => self.queue.back(Stage::Send, waiting),
                 Err(Failure::Broken(error)) => {
                     self.not_sent(waiting, &format!("it could not be sent: {error}"), self.patience.breaks);
                 }

@@ -23,7 +23,8 @@ use crate::queue::{Queue, Stage, Waiting};
 use crate::send::Archive;
 use crate::status::Status;
 
-/// Statuses for instances that contain a text; status 1 breaks the association off.
+/// Statuses for instances that contain a text; status 1 breaks the association off, and status 2 does so
+/// after an answer of success.
 type Answers = Arc<Mutex<BTreeMap<&'static str, u16>>>;
 
 /// An archive that notes what it stored, and when.
@@ -83,7 +84,10 @@ fn serve<S: Read + Write + CloseSocket>(
                 let instance = asked.instance.clone().unwrap();
                 let found =
                     answers.lock().unwrap().iter().find(|(part, _)| instance.contains(**part)).map(|one| *one.1);
-                let status = found.unwrap_or(0);
+                let (status, ends) = match found {
+                    Some(2) => (0, true),
+                    found => (found.unwrap_or(0), false),
+                };
                 match status {
                     1 => return,
                     0 => stored.lock().unwrap().push((instance, Instant::now())),
@@ -99,6 +103,9 @@ fn serve<S: Read + Write + CloseSocket>(
                 let (value_type, is_last) = (PDataValueType::Command, true);
                 let value = PDataValue { presentation_context_id, value_type, is_last, data };
                 SyncAssociation::send(&mut open, &Pdu::PData { data: vec![value] }).unwrap();
+                if ends {
+                    return;
+                }
             }
         }
     }
@@ -215,6 +222,17 @@ fn a_result_that_breaks_the_association_off_holds_up_no_other() {
     wait("the one that breaks off", || node.files("failed").contains(&"1.2.0.json".to_owned()));
     wait("the counters", || node.queue().lengths().2 == 1);
     assert_eq!(node.queue().counts.refused.load(std::sync::atomic::Ordering::Relaxed), 4);
+}
+
+#[test]
+fn an_archive_that_ends_associations_early_is_no_images_fault() {
+    let (node, fake) = (Node::new(), Fake::start(listener(), None));
+    // After each image's second file.
+    fake.answer(".2", 2);
+    (30..50).for_each(|number| results(node.queue(), &format!("1.7.{number}")));
+    couriers(node.queue(), &archive_at(fake.address));
+    wait("all", || node.files("done").len() == 20);
+    assert_eq!(node.queue().counts.refused.load(std::sync::atomic::Ordering::Relaxed), 0);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use dicom_ul::Pdu;
 use dicom_ul::pdu::{
     AssociationRJ, AssociationRJResult, AssociationRJServiceProviderPresentationReason, AssociationRJServiceUserReason,
-    AssociationRJSource, PDataValueType,
+    AssociationRJSource, PDataValueType, PresentationContextProposed, PresentationContextResultReason,
 };
 
 use super::peers::*;
@@ -170,5 +170,43 @@ fn addresses_that_are_not_allowed_are_not_heard() {
     let policy = &node.receiver.policy;
     for (address, allowed) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("11.1.2.3", false), ("::1", false)] {
         assert_eq!(policy.allows(address.parse().unwrap()), allowed, "{address}");
+    }
+}
+
+#[test]
+fn answers_that_nobody_takes_end_the_association() {
+    let node = Node::with(|receiver| receiver.times.answer = SHORT);
+    let mut socket = node.associate();
+    socket.set_write_timeout(Some(Duration::from_secs(2))).unwrap();
+    let echo = echo();
+    let sent = (0..2_000_000).take_while(|_| says(&mut socket, &echo)).count();
+    assert!(sent < 2_000_000);
+    wait("the place to be free", || node.receiver.open.load(std::sync::atomic::Ordering::Relaxed) == 0);
+}
+
+#[test]
+fn contexts_are_agreed_on_one_by_one_and_what_breaks_the_rules_is_rejected() {
+    let node = Node::new();
+    let ask = |contexts: &[(u8, &str, &str)]| {
+        let Pdu::AssociationRQ(mut asked) = request("MEDFORGE", "SENDER") else { unreachable!() };
+        let context = |&(id, class, syntax): &(u8, &str, &str)| PresentationContextProposed {
+            id,
+            abstract_syntax: class.into(),
+            transfer_syntaxes: vec![syntax.into()],
+        };
+        asked.presentation_contexts = contexts.iter().map(context).collect();
+        let mut socket = node.connect();
+        say(&mut socket, &Pdu::AssociationRQ(asked));
+        hear(&mut socket)
+    };
+    let (explicit, big, report) = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.5.1.4.1.1.88.34");
+    let Some(Pdu::AssociationAC(agreed)) = ask(&[(1, CLASS, explicit), (3, report, explicit), (5, CLASS, big)]) else {
+        panic!("no association");
+    };
+    let reasons: Vec<_> = agreed.presentation_contexts.into_iter().map(|context| context.reason).collect();
+    use PresentationContextResultReason::{AbstractSyntaxNotSupported, Acceptance, TransferSyntaxesNotSupported};
+    assert_eq!(reasons, [Acceptance, AbstractSyntaxNotSupported, TransferSyntaxesNotSupported]);
+    for bad in [[(2, CLASS, explicit), (3, CLASS, explicit)], [(3, CLASS, explicit), (3, CLASS, explicit)]] {
+        assert!(matches!(ask(&bad), Some(Pdu::AssociationRJ(_))), "{bad:?}");
     }
 }

@@ -157,6 +157,20 @@ pub fn command(class: &str, uid: &str) -> Vec<u8> {
     bytes
 }
 
+/// A C-ECHO.
+pub fn echo() -> Pdu {
+    let command = InMemDicomObject::command_from_element_iter([
+        DataElement::new(tags::AFFECTED_SOP_CLASS_UID, VR::UI, dicom_value!(Str, uids::VERIFICATION)),
+        DataElement::new(tags::COMMAND_FIELD, VR::US, dicom_value!(U16, [0x30])),
+        DataElement::new(tags::MESSAGE_ID, VR::US, dicom_value!(U16, [1])),
+        DataElement::new(tags::COMMAND_DATA_SET_TYPE, VR::US, dicom_value!(U16, [0x0101])),
+    ]);
+    let mut data = Vec::new();
+    command.write_dataset_with_ts(&mut data, &IMPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
+    let (value_type, is_last) = (PDataValueType::Command, true);
+    Pdu::PData { data: vec![PDataValue { presentation_context_id: ECHO, value_type, is_last, data }] }
+}
+
 /// The status that an image is answered with.
 pub fn store_as(socket: &mut (impl Read + Write), class: &str, uid: &str, data: &[u8]) -> u16 {
     say(socket, &part(PDataValueType::Command, true, command(class, uid)));
