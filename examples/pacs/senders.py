@@ -9,7 +9,6 @@ from association import Association, Broken
 
 # Where an image's identifiers, its series and its study are counted from; harness.py makes the file that they are put into.
 IMAGE, STUDY, SERIES, HOSTILE = 10**30, 2 * 10**30, 3 * 10**30, 5 * 10**30
-BUSY = (0xa700,)
 
 
 class Images:
@@ -56,7 +55,6 @@ class Senders:
         # When each image was answered with success, and every other answer.
         self.answered, self.other, self.lock = {}, collections.Counter(), threading.Lock()
         self.stopped = threading.Event()
-        self.open = self.most_open = 0
         work = [self.by_storescu] * storescu + [self.by_hand] * (count - storescu)
         self.threads = [threading.Thread(target=self.run, args=(what, random.Random(number)), daemon=True) for number, what in enumerate(work)]
         folder.mkdir()
@@ -96,22 +94,15 @@ class Senders:
 
     def by_hand(self, waiting, rng):
         with Association(self.port) as association:
-            with self.lock:
-                self.open += 1
-                self.most_open = max(self.most_open, self.open)
-            try:
-                association.negotiate()
-                while waiting:
-                    status = association.store(waiting[0], self.images.data(waiting[0]))
-                    if status == 0:
-                        self.success(waiting.pop(0))
-                    else:
-                        self.count(f"{status:#06x}")
-                    self.stopped.wait(rng.uniform(0.5, 1.5) * (self.pause if status == 0 else 1))
-                association.release()
-            finally:
-                with self.lock:
-                    self.open -= 1
+            association.negotiate()
+            while waiting:
+                status = association.store(waiting[0], self.images.data(waiting[0]))
+                if status == 0:
+                    self.success(waiting.pop(0))
+                else:
+                    self.count(f"{status:#06x}")
+                self.stopped.wait(rng.uniform(0.5, 1.5) * (self.pause if status == 0 else 1))
+            association.release()
 
     def by_storescu(self, waiting, rng):
         paths = []

@@ -46,7 +46,7 @@ def main():
         soak = Soak(options, programs, pathlib.Path(place), mounts)
         try:
             soak.run()
-            measured = soak.judge()
+            measured = verdict.judge(soak)
         finally:
             soak.end()
     if options.json:
@@ -175,9 +175,9 @@ class Soak:
             try:
                 fields = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
                 row = {"time": time.time() - self.began, "pid": pid, "rss_kb": int(fields["VmRSS"].split()[0]), "threads": int(fields["Threads"]),
-                       "files": len(os.listdir(f"/proc/{pid}/fd")), "associations": self.senders.open, "answered": len(self.senders.answered)}
+                       "files": len(os.listdir(f"/proc/{pid}/fd")), "answered": len(self.senders.answered)}
                 said = self.status()
-                row |= {key: said[key] for key in ("to_classify", "to_send", "set_aside", "failed", "oldest_s")}
+                row |= {key: said[key] for key in ("to_classify", "to_send", "set_aside", "failed", "oldest_s", "associations")}
             except (OSError, KeyError, ValueError):
                 # Killed, or not yet up: the next second has a row again.
                 continue
@@ -198,9 +198,6 @@ class Soak:
         self.refuse.unlink()
         print(f"{len(self.given_up)} images were given up; tried again: {self.status('/retry', 'POST')}")
         wait(lambda: self.idle() and not list((self.node.queue / "failed").glob("*.json")), 240, "the end of what was tried again")
-
-    def judge(self):
-        return verdict.judge(self)
 
     def end(self):
         self.ended.set()
