@@ -7,6 +7,8 @@ use miniz_oxide::inflate::decompress_to_vec_with_limit;
 use crate::Result;
 
 type Tag = (u16, u16);
+/// A tag and its value; none of a sequence of undefined length.
+type Element<'a> = (Tag, Option<&'a [u8]>);
 
 /// How deep sequences may lie in one another.
 const MAX_DEPTH: usize = 16;
@@ -23,8 +25,7 @@ struct Elements<'a> {
 }
 
 impl<'a> Elements<'a> {
-    /// The next element's tag, and its value where that is no sequence of undefined length.
-    fn next(&mut self) -> Result<Option<(Tag, Option<&'a [u8]>)>> {
+    fn next(&mut self) -> Result<Option<Element<'a>>> {
         if self.bytes.is_empty() {
             return Ok(None);
         }

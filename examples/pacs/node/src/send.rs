@@ -65,13 +65,13 @@ impl Archive {
         let Some(tls) = &self.tls else {
             let mut association = options.establish_with(&self.address)?;
             let socket = association.inner_stream().try_clone()?;
-            return Sender::new(association, socket, &self.called);
+            return Sender::agreed(association, socket, &self.called);
         };
         let host = self.address.rsplit_once(':').map_or(&*self.address, |(host, _)| host);
         let options = options.tls_config(tls.clone()).server_name(host.trim_matches(['[', ']']));
         let mut association: ClientAssociation<TlsStream> = options.establish_with_tls(&self.address)?;
         let socket = association.inner_stream().sock.try_clone()?;
-        Sender::new(association, socket, &self.called)
+        Sender::agreed(association, socket, &self.called)
     }
 }
 
@@ -83,11 +83,12 @@ struct Sender<S> {
 }
 
 impl<S: CloseSocket + Read + Write + 'static> Sender<S> {
-    fn new(association: ClientAssociation<S>, socket: TcpStream, called: &str) -> Result<Box<dyn Store>> {
+    /// An association over which all classes were agreed on.
+    fn agreed(association: ClientAssociation<S>, socket: TcpStream, called: &str) -> Result<Box<dyn Store>> {
         // The end of a message does not wait for an acknowledgement of its beginning.
         socket.set_nodelay(true)?;
-        let agreed = |class: &&str| association.presentation_contexts().iter().any(|one| one.abstract_syntax == *class);
-        match CLASSES.iter().find(|class| !agreed(class)) {
+        let taken = |class: &&str| association.presentation_contexts().iter().any(|one| one.abstract_syntax == *class);
+        match CLASSES.iter().find(|class| !taken(class)) {
             Some(class) => Err(format!("{called} does not take {class}").into()),
             None => Ok(Box::new(Sender { association, socket, messages: 0 })),
         }
