@@ -98,6 +98,7 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
         },
         spread,
         precision,
+        ..Options::default()
     };
     let (start, cpu) = (Instant::now(), ProcessTime::now());
     let bytes = match threads {
