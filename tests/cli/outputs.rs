@@ -289,6 +289,19 @@ fn what_stands_is_replaced_with_force_alone() {
 }
 
 #[test]
+fn a_folder_is_not_replaced_while_it_holds_the_options_of_the_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    for (command, marker) in [("phantom", "splits.csv"), ("demo", "report.html")] {
+        fs::create_dir(at.join(command)).unwrap();
+        fs::write(at.join(command).join(marker), b"older").unwrap();
+        fs::write(at.join(command).join("o.toml"), "[train]\nseed = 1\n").unwrap();
+        let line = format!("{command} --out {command} --force --config {command}/o.toml");
+        stays(at, &line, command, &["holds what --config names"]);
+    }
+}
+
+#[test]
 fn pages_of_the_manual_replace_others_with_force_alone() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();

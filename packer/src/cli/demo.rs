@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::base::embedded::PHANTOM_SEED;
 use crate::demo::{self, Options};
+use crate::output::Places;
 use crate::{Error, output};
 
 /// Try everything on synthetic images: three hospitals, three modules, one signed bundle, a report
@@ -26,10 +27,11 @@ pub struct Args {
     epochs: u16,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
-    let options = Options { images: args.images, epochs: args.epochs.into(), seed: args.seed, force: args.force };
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
+    let options = Options { images: args.images, epochs: args.epochs.into(), seed: args.seed };
+    let out = places.folder("--out", &args.out, args.force, demo::MARKER)?;
     let mut number = 0;
-    let demo = demo::run(&args.out, &options, |what| {
+    let demo = demo::run(out, &options, |what| {
         number += 1;
         output::say(&format!("{number}/{}  {what}", demo::STAGES));
     })?;

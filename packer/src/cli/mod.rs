@@ -121,9 +121,9 @@ pub fn run(arguments: Vec<OsString>) -> Result<(), Error> {
         Command::Verify(args) => verify::run(args, places),
         Command::Inspect(args) => inspect::run(args, places),
         Command::Classify(args) => classify::run(args, places),
-        Command::Demo(args) => demo::run(args),
+        Command::Demo(args) => demo::run(args, places),
         Command::Devices(args) => devices::run(args),
-        Command::Phantom(args) => phantom::run(args),
+        Command::Phantom(args) => phantom::run(args, places),
         Command::Completions(args) => completions::run(args, places),
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use crate::data::phantom::{self, HOSPITALS, Hospital};
+use crate::output::Places;
 use crate::{Error, output};
 
 /// Draws synthetic tissue images, for trying things out without any patient's data
@@ -39,14 +40,15 @@ enum Which {
     All,
 }
 
-pub fn run(args: Args) -> Result<(), Error> {
+pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     let hospitals: Vec<&'static Hospital> = match args.hospital {
         Which::A => vec![&HOSPITALS[0]],
         Which::B => vec![&HOSPITALS[1]],
         Which::C => vec![&HOSPITALS[2]],
         Which::All => HOSPITALS.iter().collect(),
     };
-    let count = phantom::write(&args.out, &hospitals, args.images, args.size, args.seed, args.force)?;
+    let out = places.folder("--out", &args.out, args.force, phantom::MARKER)?;
+    let count = phantom::write(out, &hospitals, args.images, args.size, args.seed)?;
     let classes = phantom::CLASSES.len();
     output::print(&format!("{count} images of {classes} classes written to {}\n", args.out.display()))
 }

@@ -4,14 +4,13 @@
 //! Refused: the seed that the embedded base was trained on. An error, not a result: a runtime that disagrees with the evaluation,
 //! a changed bundle that passes verification.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::base::{Vit, embedded};
 use crate::data::Split;
 use crate::device::cpu::Cpu;
 use crate::eval::{Bench, Results, bootstrap};
-use crate::output::Places;
+use crate::output::NewFolder;
 use crate::{Error, interrupt};
 
 mod gallery;
@@ -22,6 +21,8 @@ mod study;
 use pack::Packed;
 use study::Study;
 
+/// The file by which a demonstration's folder is known.
+pub const MARKER: &str = "report.html";
 /// How many stages are announced.
 pub const STAGES: usize = 5;
 
@@ -32,8 +33,6 @@ pub struct Options {
     pub images: usize,
     pub epochs: usize,
     pub seed: u64,
-    /// Replace the folder if it exists.
-    pub force: bool,
 }
 
 /// What a demonstration came to.
@@ -48,12 +47,12 @@ pub struct Demo {
 
 /// Runs the demonstration and writes the folder `out`: `report.html`, `demo.medforge`, `k.pub`, `base/`, `m/TASK/` and `images/`.
 /// `stage` is told what begins.
-pub fn run(out: &Path, options: &Options, stage: impl FnMut(&str)) -> Result<Demo, Error> {
+pub fn run(out: NewFolder, options: &Options, stage: impl FnMut(&str)) -> Result<Demo, Error> {
     if options.seed == embedded::PHANTOM_SEED {
         let what = format!("{} drew the images that the embedded base was trained on; choose another", options.seed);
         return Err(Error::Option { name: "--seed", what });
     }
-    let dir = Places::default().folder("--out", out, options.force, "report.html")?.begin()?;
+    let dir = out.begin()?;
     let images = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;
     let vit = embedded::open()?;
     let mut stages = Stages { announce: stage, done: Vec::new() };
@@ -90,7 +89,7 @@ pub fn run(out: &Path, options: &Options, stage: impl FnMut(&str)) -> Result<Dem
     dir.write("demo.medforge", &demo.packed.bytes)?;
     dir.write("k.pub", demo.packed.public.as_bytes())?;
     let page = report::page(&demo, &vit, options, &classified, galleries);
-    dir.write("report.html", page.html().as_bytes())?;
+    dir.write(MARKER, page.html().as_bytes())?;
     interrupt::check()?;
     dir.commit()?;
     Ok(demo)

@@ -11,6 +11,7 @@ use crate::data::phantom::{self, HOSPITALS, Hospital};
 use crate::data::{Augment, Dataset, Images, Split};
 use crate::device::cpu::Cpu;
 use crate::lora::Module;
+use crate::output::Places;
 use crate::train::{About, Epoch, Examples, Method, Observer, Settings, train};
 
 /// Side of the images in pixels.
@@ -29,7 +30,8 @@ pub struct Study {
 pub fn draw(place: &Path, options: &Options) -> Result<Vec<(&'static Hospital, Dataset)>, Error> {
     let one = |hospital: &'static Hospital| {
         let root = place.join(hospital.name);
-        phantom::write(&root, &[hospital], options.images, SIZE, options.seed, false)?;
+        let folder = Places::default().empty_folder("--out", &root)?;
+        phantom::write(folder, &[hospital], options.images, SIZE, options.seed)?;
         Ok((hospital, Dataset::open(&root)?))
     };
     HOSPITALS.iter().map(one).collect()

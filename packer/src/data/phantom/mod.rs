@@ -9,8 +9,6 @@ mod hospital;
 mod sheet;
 mod tissue;
 
-use std::path::Path;
-
 use image::ImageEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use medforge_runtime::image::RgbImage8;
@@ -20,7 +18,7 @@ pub use hospital::{HOSPITALS, Hospital};
 
 use super::dataset::Split;
 use super::progress::Progress;
-use crate::output::Places;
+use crate::output::NewFolder;
 use crate::random::{Purpose, Stream};
 use crate::{Error, interrupt};
 
@@ -35,6 +33,8 @@ const STAIN_SPREAD: [f64; 2] = [0.18, 0.14];
 const IMAGES_PER_PATIENT: usize = 8;
 /// The part of each class' patients that is tested on.
 const TEST_FRACTION: f64 = 0.3;
+/// The file by which a data set of phantoms is known.
+pub const MARKER: &str = "splits.csv";
 /// Image sides that can be asked for, in pixels.
 pub const SIDES: std::ops::RangeInclusive<usize> = 32..=1024;
 /// Numbers of images that can be asked for, of each hospital.
@@ -96,22 +96,21 @@ pub fn draw(specimen: &Specimen, side: usize, seed: u64) -> Result<RgbImage8, Er
     specimen.hospital.photograph(&sheet, strength, &mut camera)
 }
 
-/// Writes a data set to the folder `out`: `HOSPITAL/CLASS/NUMBER.png`, `images` of each hospital, and splits.csv with patients as
-/// groups. Returns the number of images. An existing folder is an error unless `force`.
+/// Writes a data set to the folder `out`, where [`MARKER`] tells it from others: `HOSPITAL/CLASS/NUMBER.png`, `images` of each hospital, and splits.csv with patients as
+/// groups. Returns the number of images.
 pub fn write(
-    out: &Path,
+    out: NewFolder,
     hospitals: &[&'static Hospital],
     images: usize,
     side: usize,
     seed: u64,
-    force: bool,
 ) -> Result<usize, Error> {
-    let folder = Places::default().folder("--out", out, force, "splits.csv")?.begin()?;
+    let (out, folder) = (out.path().to_owned(), out.begin()?);
     let mut all = Vec::new();
     for hospital in hospitals {
         for class in CLASSES {
             let path = folder.path().join(hospital.name).join(class);
-            std::fs::create_dir_all(&path).map_err(|e| Error::io(out, e))?;
+            std::fs::create_dir_all(&path).map_err(|e| Error::io(&out, e))?;
         }
         all.extend(specimens(hospital, images)?);
     }
@@ -129,7 +128,7 @@ pub fn write(
         let (class, split) = (CLASSES[specimen.label], specimen.split.name());
         table += &format!("{},{class},{},{split}\n", specimen.path(), specimen.group());
     }
-    folder.write("splits.csv", table.as_bytes())?;
+    folder.write(MARKER, table.as_bytes())?;
     folder.commit()?;
     Ok(all.len())
 }

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::{Colour, Dataset};
 use super::*;
+use crate::output::Places;
 
 /// SHA-256 of the pixels of image 7 of 30 at each hospital, 64 pixels a side, seed 1.
 const DIGESTS: [&str; 3] = [
@@ -29,14 +30,16 @@ fn a_written_data_set_opens_and_its_patients_stay_on_one_side() {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("phantom");
     let hospitals: Vec<&'static Hospital> = HOSPITALS.iter().collect();
-    assert_eq!(write(&out, &hospitals, 50, 32, 0, false).unwrap(), 150);
+    let folder = Places::default().folder("--out", &out, false, MARKER).unwrap();
+    assert_eq!(write(folder, &hospitals, 50, 32, 0).unwrap(), 150);
     let data = Dataset::open(&out).unwrap();
     assert_eq!(data.classes, CLASSES);
     assert_eq!(data.items.len(), 150);
     for split in [Split::Train, Split::Test] {
         assert!(data.class_counts(split).iter().all(|&n| n >= 10), "{:?}", data.class_counts(split));
     }
-    assert!(matches!(write(&out, &hospitals, 50, 32, 0, false), Err(Error::OutputExists { .. })));
+    let again = Places::default().folder("--out", &out, false, MARKER);
+    assert!(matches!(again, Err(Error::OutputExists { .. })));
 }
 
 #[test]
