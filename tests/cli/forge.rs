@@ -51,6 +51,10 @@ pub(super) fn contribution(at: &Path, hospital: &str, task: &str, counter: u64) 
             }
         });
     }
+    if hospital == "b" {
+        // Nobody knows when these were made.
+        let _ = std::fs::remove_file(at.join(&module).join("run.json"));
+    }
     // Modules of different tasks differ, if only in the last digits of a number.
     let factors = at.join(&module).join("adapter_model.safetensors");
     let mut bytes = std::fs::read(&factors).unwrap();

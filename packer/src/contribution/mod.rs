@@ -58,7 +58,7 @@ pub struct Contribution {
 
 /// Reads what [`build`] takes: a module's folder, a condensed set's and the card.
 pub fn read_parts(base: &Identity, module: &Path, condensed: &Path, card: &Path) -> Result<Parts, Error> {
-    let module = Module::read(module, input::folder(module), base)?;
+    let module = Module::open_for(module, base)?;
     let condensed = Condensed::open(condensed)?;
     let bytes = input::read(card, MAX_CARD as u64)?;
     check_card(card, &bytes)?;

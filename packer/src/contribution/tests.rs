@@ -83,6 +83,16 @@ fn what_is_made_reads_back() {
     assert_eq!((read.id(), read.signers()), (made.id(), [key(1).verifying_key()].as_slice()));
 }
 
+/// `run.json` got lost, or the module came from elsewhere.
+#[test]
+fn a_module_of_which_no_time_is_known_can_be_contributed() {
+    let base = base();
+    let mut parts = parts(&base, "hospital a", "breast", 1);
+    parts.module.card.run = Run::default();
+    let read = open(made(&parts).unwrap().bytes().to_vec()).unwrap();
+    assert_eq!(read.module.card.created(), None);
+}
+
 #[test]
 fn gram_matrices_travel_where_they_are_allowed() {
     let base = base();

@@ -184,15 +184,22 @@ impl Module {
             let what = "is a merged model and no module; `packer eval --task` and `packer bundle` take it".into();
             return Err(Error::Config { path: dir.to_owned(), what });
         }
-        Self::read(dir, input::folder(dir), &base.identity())
+        Self::open_for(dir, &base.identity())
     }
 
-    /// The same of a module whose files are given by name; messages name them as files of `place`.
-    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>, base: &Identity) -> Result<Self, Error> {
-        let mut card = read_card(&place.join("module.json"), &file("module.json")?)?;
-        if card.created.is_none() {
-            card.run = Run::read(place, &file)?;
+    /// The same where only the base's identity is known.
+    pub fn open_for(dir: &Path, base: &Identity) -> Result<Self, Error> {
+        let mut module = Self::read(dir, input::folder(dir), base)?;
+        if module.card.created.is_none() {
+            module.card.run = Run::read(dir, input::folder(dir))?;
         }
+        Ok(module)
+    }
+
+    /// The same of a module whose files are given by name; messages name them as files of `place`. Of
+    /// when it was made, only the card says something: `run.json` stands in folders alone.
+    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>, base: &Identity) -> Result<Self, Error> {
+        let card = read_card(&place.join("module.json"), &file("module.json")?)?;
         if card.base_digest != base.digest {
             let (module, base) = (card.base_digest, base.digest.clone());
             return Err(Error::OtherBase { path: place.to_owned(), module, base });
