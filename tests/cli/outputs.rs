@@ -280,6 +280,20 @@ fn what_stands_is_replaced_with_force_alone() {
         let _ = fs::remove_dir_all(at.join("new"));
         let _ = fs::remove_file(at.join("t")).or_else(|_| fs::remove_dir_all(at.join("t")));
     }
+    // In a folder that the command reads, what it does not read there.
+    for (line, target) in [
+        ("eval --base base --module m --data data --resamples 100 --device cpu --report m/r.html", "m/r.html"),
+        ("eval --base base --module m --data data --resamples 100 --device cpu --predictions data/p.csv", "data/p.csv"),
+        ("bundle --base base --module m --key k.key --out m/b.medforge", "m/b.medforge"),
+    ] {
+        good(at, line);
+        stays(at, line, target, &["or pass --force"]);
+        good(at, &format!("{line} --force"));
+    }
+    for force in ["", " --force"] {
+        let line = format!("eval --base base --module m --data data --predictions data/splits.csv{force}");
+        stays(at, &line, "data/splits.csv", &["may belong to, what --data names (data); choose another --predictions"]);
+    }
     let picture = some_picture(at);
     let explain = format!("classify b.medforge --trust k.pub --task tissue {picture} --explain");
     good(at, &format!("{explain} t.png"));

@@ -1,9 +1,9 @@
 //! Where a command writes: looked at before the work begins, and again when it is written.
 //!
 //! Refused by name: what is no regular file or folder (a device, a FIFO, a socket), a link, a file
-//! where a folder goes and the other way about, what another argument of the command names, a
-//! secret key. What stands is replaced with `--force` alone, or where that is what the command is
-//! for.
+//! where a folder goes and the other way about, what another argument of the command names, what
+//! lies in a folder that one names and is not called like a result, a secret key. What stands is
+//! replaced with `--force` alone, or where that is what the command is for.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,11 @@ use std::path::{Path, PathBuf};
 use super::standing::{is_below, is_same, refuse, refuse_secret, refuse_secrets_below, standing};
 use super::{OutputDir, leftovers, parent_of, staged, sync_folder};
 use crate::Error;
+
+/// How the names of results end.
+const RESULTS: [&str; 5] = ["contribution", "csv", "html", "medforge", "onnx"];
+/// Tables that a folder of images is read by.
+const LISTS: [&str; 2] = ["labels.csv", "splits.csv"];
 
 /// The paths on a command line, so that no output takes the place of what another argument names.
 #[derive(Clone, Debug, Default)]
@@ -122,8 +127,10 @@ impl NewFile {
             if is_same(path, &other.path) {
                 return Err(is_named(path, "is", option, other));
             }
-            if *replaces == Replaces::Forced && !other.output && is_below(path, &other.path) {
-                return Err(is_named(path, "lies in", option, other));
+            // The same with and without `--force`: nobody is told to pass what does not help.
+            let may_be_read = *replaces != Replaces::Older && !other.output && !is_result(path);
+            if may_be_read && is_below(path, &other.path) {
+                return Err(is_named(path, "lies in, and may belong to,", option, other));
             }
         }
         let Some(found) = found else { return Ok(()) };
@@ -208,6 +215,14 @@ pub fn folder_for(option: &str, dir: &Path) -> Result<(), Error> {
         Ok(found) if !found.is_dir() => Err(refuse(dir, format!("is no folder; name one for {option}"))),
         _ => parent_of(&dir.join("x")).map(drop),
     }
+}
+
+/// Whether `path` has the name of a result, which no folder's reader looks at: a page, a table, an
+/// archive.
+fn is_result(path: &Path) -> bool {
+    let is_list = path.file_name().is_some_and(|name| LISTS.iter().any(|list| name.eq_ignore_ascii_case(list)));
+    let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
+    !is_list && RESULTS.iter().any(|result| ending.eq_ignore_ascii_case(result))
 }
 
 fn exists(path: &Path, option: &'static str) -> Error {

@@ -103,6 +103,19 @@ fn no_output_takes_the_place_of_another_argument() {
         let said = file(out, other, false).unwrap_err().to_string();
         assert!(said.contains("what --other names"), "{out} {other}: {said}");
     }
+    // Without `--force` no other word; a result in a folder that is read is nobody's input.
+    for name in ["page.html", "b.medforge", "p.csv", "labels.csv", "in/Splits.CSV"] {
+        fs::write(at("m").join(name), b"x").unwrap();
+    }
+    let unforced = |out: &str| Places(vec![place("m", false)]).file("--out", &at(out), false).unwrap_err().to_string();
+    for out in ["m/page.html", "m/b.medforge", "m/p.csv"] {
+        assert!(file(out, "m", false).is_ok(), "{out}");
+        assert!(unforced(out).contains("--force"), "{out}");
+    }
+    for out in ["m/n", "m/labels.csv", "m/in/Splits.CSV"] {
+        let said = [unforced(out), file(out, "m", false).unwrap_err().to_string()];
+        assert!(said.iter().all(|said| said.contains("may belong to") && !said.contains("--force")), "{said:?}");
+    }
     assert!(file("m/n", "m", true).is_ok(), "a page may go into the folder that the command writes");
     assert!(file("none", "none", true).is_err() && file("none", "m/../none", true).is_err());
     let folder = |out: &str, other: &str| Places(vec![place(other, false)]).folder("--out", &at(out), true, "n");
