@@ -24,24 +24,27 @@ const TRIES: usize = 16;
 /// A new file for what goes to `target`, held by this process; who may read it is `mode`, less what
 /// the umask takes.
 pub(super) fn file(target: &Path, mode: u32) -> Result<NamedTempFile, Error> {
-    let parent = parent_of(target)?;
-    for _ in 0..TRIES {
-        let made = named(&prefix(target), mode).tempfile_in(&parent).map_err(|e| Error::io(&parent, e))?;
-        if !is_taken(made.as_file()) && made.path().exists() {
-            return Ok(made);
-        }
-    }
-    Err(Error::io(parent, io::ErrorKind::NotFound.into()))
+    let make = |parent: &Path| named(&prefix(target), mode).tempfile_in(parent);
+    held(target, make, |made| !is_taken(made.as_file()) && made.path().exists())
 }
 
 /// A new folder for what goes to `target`, and the lock that holds it.
 pub(super) fn folder(target: &Path) -> Result<(TempDir, Option<File>), Error> {
+    let make = |parent: &Path| {
+        let made = named(&prefix(target), 0o777).tempdir_in(parent)?;
+        let lock = File::open(made.path()).ok();
+        Ok((made, lock))
+    };
+    held(target, make, |(made, lock)| !lock.as_ref().is_some_and(is_taken) && made.path().exists())
+}
+
+/// What `make` makes beside `target`, made anew where somebody removed it before it was held.
+fn held<M>(target: &Path, make: impl Fn(&Path) -> io::Result<M>, is_held: impl Fn(&M) -> bool) -> Result<M, Error> {
     let parent = parent_of(target)?;
     for _ in 0..TRIES {
-        let made = named(&prefix(target), 0o777).tempdir_in(&parent).map_err(|e| Error::io(&parent, e))?;
-        let lock = File::open(made.path()).ok();
-        if !lock.as_ref().is_some_and(is_taken) && made.path().exists() {
-            return Ok((made, lock));
+        let made = make(&parent).map_err(|e| Error::io(&parent, e))?;
+        if is_held(&made) {
+            return Ok(made);
         }
     }
     Err(Error::io(parent, io::ErrorKind::NotFound.into()))
