@@ -66,7 +66,7 @@ impl OutputDir {
         let _moved_away = temporary.keep();
         sync_folder(&parent)?;
         match old {
-            Some((aside, _lock)) => fs::remove_dir_all(&aside).map_err(|e| Error::io(&aside, e)),
+            Some((aside, _lock)) => leftovers::discard(&aside).map_err(|e| Error::io(&aside, e)),
             None => Ok(()),
         }
     }

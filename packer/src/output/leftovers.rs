@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
-use super::parent_of;
+use super::{parent_of, sync_folder};
 use crate::Error;
 
 /// Random characters of a name.
@@ -63,12 +63,30 @@ pub(super) fn aside(target: &Path) -> Result<(PathBuf, Option<File>), Error> {
     Ok((path, lock))
 }
 
+/// Removes an older folder that is no longer needed.
+pub(super) fn discard(aside: &Path) -> io::Result<()> {
+    fs::remove_dir_all(doomed(aside)?)
+}
+
+/// Takes from an older folder the name under which it would come back, so that what a kill leaves of
+/// it never does.
+pub(super) fn doomed(aside: &Path) -> io::Result<PathBuf> {
+    let name = aside.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let gone = aside.with_file_name(name.replacen(OLDER, "", 1));
+    fs::rename(aside, &gone)?;
+    if let Some(parent) = gone.parent() {
+        let _ = sync_folder(parent);
+    }
+    Ok(gone)
+}
+
 /// Removes what killed runs left of `target`. An older folder that was in the way when the run was
 /// killed goes back to its place. What cannot be removed stays: it harms nobody.
 pub(super) fn remove(target: &Path) {
     for left in found(target) {
-        let _ = match (left.is_older && fs::symlink_metadata(target).is_err(), left.path.is_dir()) {
-            (true, _) => fs::rename(&left.path, target),
+        let _ = match (left.is_older, left.path.is_dir()) {
+            (true, _) if fs::symlink_metadata(target).is_err() => fs::rename(&left.path, target),
+            (true, _) => discard(&left.path),
             (false, true) => fs::remove_dir_all(&left.path),
             (false, false) => fs::remove_file(&left.path),
         };

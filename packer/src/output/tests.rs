@@ -167,6 +167,15 @@ fn an_older_folder_comes_back_after_a_kill() {
     fs::create_dir(&aside).unwrap();
     leftovers::remove(&target);
     assert_eq!(names(place.path()), ["out"]);
+    // Killed while the older one was removed, and the new one moved away since.
+    let (aside, lock) = leftovers::aside(&target).unwrap();
+    fs::create_dir(&aside).unwrap();
+    fs::write(aside.join("rest"), b"rest").unwrap();
+    leftovers::doomed(&aside).unwrap();
+    drop(lock);
+    fs::remove_dir_all(&target).unwrap();
+    leftovers::remove(&target);
+    assert_eq!(names(place.path()), [""; 0], "the rest of a folder came back");
 }
 
 #[cfg(unix)]
