@@ -2,10 +2,10 @@
 //! Also standard output, so that no pipe or full disk ends in a panic.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tempfile::NamedTempFile;
+use tempfile::{NamedTempFile, PersistError};
 
 use crate::Error;
 
@@ -32,6 +32,26 @@ fn staged(path: &Path, bytes: &[u8], mode: u32) -> Result<(NamedTempFile, PathBu
     let mut file = leftovers::file(path, mode)?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| Error::io(path, e))?;
     Ok((file, parent))
+}
+
+/// Moves `file` to `path`, where nothing may stand.
+fn place_new(file: NamedTempFile, path: &Path) -> io::Result<()> {
+    placed(file.persist_noclobber(path).map(drop), path)
+}
+
+/// What became of a file that was to be moved to `path`. Where the file system knows no such move
+/// and no hard links (exFAT, SMB, shared folders of virtual machines), the place is looked at once
+/// more and the file renamed.
+fn placed(moved: Result<(), PersistError>, path: &Path) -> io::Result<()> {
+    use io::ErrorKind::{AlreadyExists, InvalidInput, PermissionDenied, Unsupported};
+    let Err(PersistError { error, file }) = moved else { return Ok(()) };
+    if !matches!(error.kind(), InvalidInput | PermissionDenied | Unsupported) {
+        return Err(error);
+    }
+    match fs::symlink_metadata(path) {
+        Ok(_) => Err(AlreadyExists.into()),
+        Err(_) => file.persist(path).map(drop).map_err(|e| e.error),
+    }
 }
 
 /// The folder that holds `path`, made if need be.

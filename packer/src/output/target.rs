@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::standing::{is_below, is_same, refuse, refuse_secret, refuse_secrets_below, standing};
-use super::{OutputDir, leftovers, parent_of, staged, sync_folder};
+use super::{OutputDir, leftovers, parent_of, place_new, staged, sync_folder};
 use crate::Error;
 
 /// How the names of results end.
@@ -110,12 +110,12 @@ impl NewFile {
         let (file, parent) = staged(&self.path, bytes, 0o666)?;
         self.check()?;
         let moved = match self.replaces {
-            Replaces::Nothing => file.persist_noclobber(&self.path),
-            Replaces::Forced | Replaces::Older => file.persist(&self.path),
+            Replaces::Nothing => place_new(file, &self.path),
+            Replaces::Forced | Replaces::Older => file.persist(&self.path).map(drop).map_err(|e| e.error),
         };
-        moved.map_err(|error| match error.error.kind() {
+        moved.map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => exists(&self.path, self.option),
-            _ => Error::io(&self.path, error.error),
+            _ => Error::io(&self.path, error),
         })?;
         sync_folder(&parent)
     }

@@ -178,6 +178,28 @@ fn an_older_folder_comes_back_after_a_kill() {
     assert_eq!(names(place.path()), [""; 0], "the rest of a folder came back");
 }
 
+/// A file system that has neither hard links nor a move that replaces nothing.
+#[test]
+fn a_file_comes_to_its_place_without_hard_links() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("f");
+    let moved = |kind: io::ErrorKind| {
+        let mut file = NamedTempFile::new_in(place.path()).unwrap();
+        file.write_all(b"x").unwrap();
+        placed(Err(PersistError { error: kind.into(), file }), &path).map_err(|error| error.kind())
+    };
+    assert_eq!(moved(io::ErrorKind::StorageFull), Err(io::ErrorKind::StorageFull));
+    assert_eq!(names(place.path()), [""; 0]);
+    for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported, io::ErrorKind::InvalidInput] {
+        moved(kind).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"x");
+        fs::write(&path, b"theirs").unwrap();
+        assert_eq!(moved(kind), Err(io::ErrorKind::AlreadyExists));
+        assert_eq!(fs::read(&path).unwrap(), b"theirs");
+        fs::remove_file(&path).unwrap();
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn both_keys_are_there_or_none() {
