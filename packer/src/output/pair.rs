@@ -1,12 +1,10 @@
 //! Two new files of which neither is there without the other: a public key and its secret one.
 
-use std::fs;
 use std::path::{Path, PathBuf};
-
-use tempfile::NamedTempFile;
+use std::{fs, io};
 
 use super::standing::standing;
-use super::{leftovers, staged, sync_folder};
+use super::{leftovers, place_new, staged, sync_folder};
 use crate::Error;
 
 /// The places of both files.
@@ -35,51 +33,38 @@ impl NewPair {
     pub fn write(&self, public: &[u8], secret: &[u8]) -> Result<(), Error> {
         let (public, parent) = staged(&self.public, public, 0o666)?;
         let (secret, _) = staged(&self.secret, secret, 0o600)?;
-        // Both stay under their first names too until both are in their places: see `recover`.
-        let public = Placed::at(&self.public, public)?;
-        match Placed::at(&self.secret, secret) {
-            Ok(_secret) => sync_folder(&parent),
-            Err(error) => {
-                // A public key without its secret one is of no use, and would be in the way of the
-                // next try.
-                let _ = fs::remove_file(&self.public);
-                drop(public);
-                Err(error)
-            }
-        }
-    }
-
-    /// Removes what a run left that was killed: a public key that still has its first name, and no
-    /// secret one beside it.
-    fn recover(&self) {
-        let left = leftovers::found(&self.public);
-        if left.iter().any(|left| is_one_file(&left.path, &self.public)) && fs::symlink_metadata(&self.secret).is_err()
-        {
-            let _ = fs::remove_file(&self.public);
-        }
-        drop(left);
-        leftovers::remove(&self.public);
-        leftovers::remove(&self.secret);
-    }
-}
-
-/// A file in its place; where the file system knows links, under its first name too until this is
-/// dropped.
-struct Placed {
-    _file: Option<NamedTempFile>,
-}
-
-impl Placed {
-    fn at(path: &Path, file: NamedTempFile) -> Result<Self, Error> {
-        let refuse = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::AlreadyExists => exists(path),
+        let refuse = |path: &Path, error: io::Error| match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(path),
             _ => Error::io(path, error),
         };
-        match fs::hard_link(file.path(), path) {
-            Ok(()) => Ok(Placed { _file: Some(file) }),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(refuse(error)),
-            Err(_) => file.persist_noclobber(path).map(|_| Placed { _file: None }).map_err(|e| refuse(e.error)),
+        // The public key keeps its first name too until the end, and the secret one loses its own
+        // with the last step: see `recover`.
+        let first_name = match fs::hard_link(public.path(), &self.public) {
+            Ok(()) => Some(public),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists(&self.public)),
+            Err(_) => place_new(public, &self.public).map(|()| None).map_err(|e| refuse(&self.public, e))?,
+        };
+        if let Err(error) = place_new(secret, &self.secret) {
+            // A public key without its secret one is of no use, and would be in the way of the next
+            // try.
+            let _ = fs::remove_file(&self.public);
+            return Err(refuse(&self.secret, error));
         }
+        drop(first_name);
+        sync_folder(&parent)
+    }
+
+    /// Removes what a run left that was killed: a public key whose secret one still waits under its
+    /// first name. Where none waits, the pair was complete, wherever its secret key is by now.
+    fn recover(&self) {
+        let (public, secret) = (leftovers::found(&self.public), leftovers::found(&self.secret));
+        let is_half = !secret.is_empty() && public.iter().any(|left| is_one_file(&left.path, &self.public));
+        if is_half && fs::symlink_metadata(&self.secret).is_err() {
+            let _ = fs::remove_file(&self.public);
+        }
+        drop((public, secret));
+        leftovers::remove(&self.public);
+        leftovers::remove(&self.secret);
     }
 }
 

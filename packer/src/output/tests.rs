@@ -213,12 +213,13 @@ fn both_keys_are_there_or_none() {
     assert!(new.write(b"p", b"s").is_err() && !public.exists());
     assert_eq!(fs::read(&secret).unwrap(), b"theirs");
     fs::remove_file(&secret).unwrap();
-    // Killed with one of both in its place.
-    let (file, left) = leftovers::file(&public, 0o666).unwrap().keep().unwrap();
-    drop(file);
+    // Killed with one of both in its place, the other waiting.
+    let kept = |path: &Path| leftovers::file(path, 0o666).unwrap().keep().unwrap().1;
+    let (left, waiting) = (kept(&public), kept(&secret));
     fs::hard_link(&left, &public).unwrap();
     pair().unwrap().write(b"p", b"s").unwrap();
     assert_eq!([fs::read(&public).unwrap(), fs::read(&secret).unwrap()], [b"p", b"s"]);
+    assert!(!waiting.exists());
     assert_eq!(fs::metadata(&secret).unwrap().permissions().mode() & 0o777, 0o600);
     // Killed with both in their places: nothing of them goes.
     let left = place.path().join(left.file_name().unwrap());
@@ -226,5 +227,8 @@ fn both_keys_are_there_or_none() {
     assert!(pair().is_err() && public.exists() && secret.exists() && !left.exists());
     fs::remove_file(&secret).unwrap();
     assert!(pair().is_err() && public.exists(), "somebody's public key went");
+    // The same, and the secret key was taken to another machine since.
+    fs::hard_link(&public, &left).unwrap();
+    assert!(pair().is_err() && public.exists() && !left.exists(), "a good public key went");
     assert_eq!(names(place.path()), ["k.pub"]);
 }
