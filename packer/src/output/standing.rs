@@ -5,6 +5,9 @@ use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use pkcs8::der::asn1::AnyRef;
+use pkcs8::der::{Decode, SliceReader, Tag, Tagged};
+
 use crate::Error;
 
 /// What stands at `path`: a regular file or a folder; anything else is refused.
@@ -103,14 +106,36 @@ pub(super) fn refuse_secrets_below(folder: &Path, option: &str) -> Result<(), Er
     Ok(())
 }
 
-/// Whether a PEM of a private key stands among the first bytes, of whatever kind it is.
+/// Whether a file is a private key in DER, or a PEM of one stands among its first bytes, of whatever
+/// kind it is.
 fn holds_secret(path: &Path) -> Result<bool, Error> {
     const LOOKED_AT: u64 = 1 << 16;
     let mut text = Vec::new();
     let read = File::open(path).and_then(|file| file.take(LOOKED_AT).read_to_end(&mut text));
     read.map_err(|e| Error::io(path, e))?;
+    if is_der_key(&text) {
+        return Ok(true);
+    }
     let text = String::from_utf8_lossy(&text);
     Ok(text.lines().any(|line| line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----")))
+}
+
+/// Whether this is what all private keys are in DER, by its first two parts: a version before an
+/// algorithm (PKCS#8), a string (SEC1) or a number (PKCS#1, and PKCS#12 has its version too), or an
+/// algorithm before an encrypted string.
+fn is_der_key(bytes: &[u8]) -> bool {
+    let parts = || -> Result<_, pkcs8::der::Error> {
+        let whole = AnyRef::from_der(bytes)?;
+        whole.tag().assert_eq(Tag::Sequence)?;
+        let mut inside = SliceReader::new(whole.value())?;
+        Ok((AnyRef::decode(&mut inside)?, AnyRef::decode(&mut inside)?.tag()))
+    };
+    let Ok((first, second)) = parts() else { return false };
+    match (first.tag(), second) {
+        (Tag::Integer, Tag::Sequence | Tag::OctetString | Tag::Integer) => matches!(first.value(), [0 | 1 | 3]),
+        (Tag::Sequence, Tag::OctetString) => true,
+        _ => false,
+    }
 }
 
 pub(super) fn refuse(path: &Path, what: String) -> Error {

@@ -200,6 +200,32 @@ fn a_file_comes_to_its_place_without_hard_links() {
     }
 }
 
+/// Keys without the words that PEM has, in all forms; other things in DER are replaced.
+#[test]
+fn secret_keys_in_der_are_never_replaced() {
+    use ed25519_dalek::pkcs8::{EncodePrivateKey, EncodePublicKey};
+    let key = crate::export::keys::generate().unwrap();
+    let pkcs8 = key.to_pkcs8_der().unwrap();
+    let pem = crate::export::keys::to_encrypted_pem(&key, "x").unwrap().secret;
+    let encrypted = pkcs8::SecretDocument::from_pem(&pem).unwrap().1;
+    let sec1 = p256::SecretKey::from_slice(&[7; 32]).unwrap().to_sec1_der().unwrap();
+    let rsa = [0x30, 6, 2, 1, 0, 2, 1, 5];
+    let place = tempfile::tempdir().unwrap();
+    let target = place.path().join("f");
+    let replaced = |bytes: &[u8]| {
+        fs::write(&target, bytes).unwrap();
+        Places::default().file("--out", &target, true)?.write(b"x")
+    };
+    for secret in [pkcs8.as_bytes(), encrypted.as_bytes(), &sec1[..], &rsa[..]] {
+        assert!(replaced(secret).unwrap_err().to_string().contains("holds a secret key"), "{secret:?}");
+    }
+    let public = key.verifying_key().to_public_key_der().unwrap();
+    let signature = [0x30, 6, 2, 1, 5, 2, 1, 7];
+    for other in [public.as_bytes(), &signature[..], &pkcs8.as_bytes()[..9], &b"0"[..], &[]] {
+        replaced(other).unwrap();
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn both_keys_are_there_or_none() {
