@@ -10,6 +10,9 @@ use pkcs8::der::{Decode, SliceReader, Tag, Tagged};
 
 use crate::Error;
 
+/// Where the system shows a process what it has open.
+const OPEN_FILES: [&str; 2] = ["/dev/fd", "/proc/self/fd"];
+
 /// What stands at `path`: a regular file or a folder; anything else is refused.
 pub(super) fn standing(path: &Path, option: &str) -> Result<Option<Metadata>, Error> {
     if path.file_name().is_none() {
@@ -23,6 +26,11 @@ pub(super) fn standing(path: &Path, option: &str) -> Result<Option<Metadata>, Er
     if found.is_symlink() {
         let to = fs::read_link(path).map_err(|e| Error::io(path, e))?;
         let to = path.parent().map_or(to.clone(), |parent| parent.join(&to));
+        // `/dev/stdout` and its like.
+        if [path, &to].iter().any(|path| OPEN_FILES.iter().any(|all| path.starts_with(all))) {
+            let what = format!("is what this program has open, such as where it prints; name a file for {option}");
+            return Err(refuse(path, what));
+        }
         return Err(refuse(path, format!("is a link to {0}, which is not followed; name {0} itself", to.display())));
     }
     match found.is_file() || found.is_dir() {

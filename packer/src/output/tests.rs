@@ -226,6 +226,15 @@ fn secret_keys_in_der_are_never_replaced() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn where_a_process_prints_is_no_place_for_a_file() {
+    for path in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/2"] {
+        let said = Places::default().file("--out", Path::new(path), true).unwrap_err().to_string();
+        assert!(said.contains("where it prints; name a file for --out") && !said.contains("link"), "{path}: {said}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn both_keys_are_there_or_none() {
