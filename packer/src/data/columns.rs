@@ -36,40 +36,40 @@ impl FromStr for Columns {
 }
 
 /// Where the four columns stand, if they do.
-pub(super) type Places = [Option<usize>; 4];
+pub(super) type Positions = [Option<usize>; 4];
 
 impl Columns {
     /// The delimiter of the list that begins with `text`, its header, and where the columns stand,
     /// of which the first `needed` must.
-    pub(super) fn of_header(&self, text: &[u8], needed: usize) -> Result<(u8, Vec<String>, Places), String> {
+    pub(super) fn of_header(&self, text: &[u8], needed: usize) -> Result<(u8, Vec<String>, Positions), String> {
         let mut all = DELIMITERS.map(|delimiter| (delimiter, header(text, delimiter)));
         for (delimiter, header) in &mut all {
-            if let Ok(places) = self.places(header, needed) {
-                return Ok((*delimiter, std::mem::take(header), places));
+            if let Ok(positions) = self.positions(header, needed) {
+                return Ok((*delimiter, std::mem::take(header), positions));
             }
         }
         // What divides the most is what was meant, a comma where nothing does.
         let most = all.iter().rev().max_by_key(|(_, header)| header.len());
         let header = most.map(|(_, header)| header.as_slice()).unwrap_or_default();
-        match self.places(header, needed) {
+        match self.positions(header, needed) {
             Err(what) => Err(what),
             Ok(_) => Err("the header cannot be read".into()),
         }
     }
 
-    fn places(&self, header: &[String], needed: usize) -> Result<Places, String> {
-        let mut places = [None; 4];
-        for (number, (place, field)) in places.iter_mut().zip(FIELDS).enumerate() {
+    fn positions(&self, header: &[String], needed: usize) -> Result<Positions, String> {
+        let mut positions = [None; 4];
+        for (number, (position, field)) in positions.iter_mut().zip(FIELDS).enumerate() {
             let given = self.0[number].as_deref();
             let name = given.unwrap_or(field);
             let exact: Vec<usize> = (0..header.len()).filter(|&i| header[i] == name).collect();
             let alike = || (0..header.len()).filter(|&i| header[i].eq_ignore_ascii_case(name)).collect();
             let found: Vec<usize> = if exact.is_empty() { alike() } else { exact };
-            *place = found.first().copied();
+            *position = found.first().copied();
             if found.len() > 1 {
                 return Err(format!("column {name} is there twice"));
             }
-            if place.is_none() && (number < needed || given.is_some()) {
+            if position.is_none() && (number < needed || given.is_some()) {
                 let names = if needed == 4 { "path, label, group and split" } else { "path and label" };
                 let have: Vec<&str> = header.iter().take(20).map(String::as_str).collect();
                 return Err(format!(
@@ -78,7 +78,7 @@ impl Columns {
                 ));
             }
         }
-        Ok(places)
+        Ok(positions)
     }
 }
 
@@ -96,8 +96,8 @@ mod tests {
     #[test]
     fn columns_are_named_in_pairs() {
         let columns: Columns = "path=file, label=diagnosis ,group=patient id".parse().unwrap();
-        let (delimiter, header, places) = columns.of_header(b"file;x;diagnosis;patient id\n1;2;3;4\n", 2).unwrap();
-        assert_eq!((delimiter, header.len(), places), (b';', 4, [Some(0), Some(2), Some(3), None]));
+        let (delimiter, header, positions) = columns.of_header(b"file;x;diagnosis;patient id\n1;2;3;4\n", 2).unwrap();
+        assert_eq!((delimiter, header.len(), positions), (b';', 4, [Some(0), Some(2), Some(3), None]));
         for (text, words) in [
             ("label", "not like label=diagnosis"),
             ("label=", "not like label=diagnosis"),
@@ -117,8 +117,8 @@ mod tests {
             ("Path|LABEL\n", b'|'),
             ("\"path\";\"label\"\n", b';'),
         ] {
-            let (found, _, places) = Columns::default().of_header(text.as_bytes(), 2).unwrap();
-            assert_eq!((found, places), (delimiter, [Some(0), Some(1), None, None]), "{text}");
+            let (found, _, positions) = Columns::default().of_header(text.as_bytes(), 2).unwrap();
+            assert_eq!((found, positions), (delimiter, [Some(0), Some(1), None, None]), "{text}");
         }
         let missing = Columns::default().of_header(b"file;diagnosis\n", 2).unwrap_err();
         assert!(missing.contains("column path is missing") && missing.contains("file, diagnosis"), "{missing}");

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 
 use super::attributes::Attributes;
-use super::columns::{Columns, FIELDS, Places};
+use super::columns::{Columns, FIELDS, Positions};
 use super::dataset::{Entry, Listing};
 use super::part::Part;
 use super::{dicom, divide};
@@ -39,10 +39,10 @@ pub(super) fn read(root: &Path, file: &Path, columns: &Columns) -> Result<Listin
     }
     let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
     let needed = if file.ends_with("labels.csv") { 2 } else { 4 };
-    let (delimiter, header, places) = columns.of_header(text, needed).map_err(in_header)?;
+    let (delimiter, header, positions) = columns.of_header(text, needed).map_err(in_header)?;
     let mut attributes = Attributes::default();
     for (column, name) in
-        header.iter().enumerate().filter(|(at, name)| !name.is_empty() && !places.contains(&Some(*at)))
+        header.iter().enumerate().filter(|(at, name)| !name.is_empty() && !positions.contains(&Some(*at)))
     {
         attributes.begin(name, column);
     }
@@ -55,7 +55,7 @@ pub(super) fn read(root: &Path, file: &Path, columns: &Columns) -> Result<Listin
         }
         let entry = record.map_err(|e| csv_error(file, e)).and_then(|record| {
             let row = record.position().map_or(0, csv::Position::line);
-            let entry = entry(&record, row, places, file, &mut folder)?;
+            let entry = entry(&record, row, positions, file, &mut folder)?;
             attributes.push(row, |column| record.get(column).unwrap_or_default());
             Ok(entry)
         });
@@ -64,7 +64,7 @@ pub(super) fn read(root: &Path, file: &Path, columns: &Columns) -> Result<Listin
             Err(fault) => listing.faults.push(fault),
         }
     }
-    let [_, _, grouped, divided] = places.map(|place| place.is_some());
+    let [_, _, grouped, divided] = positions.map(|position| position.is_some());
     let patients = dicom::complete(root, grouped, &mut listing, &mut attributes)?;
     if !divided && listing.faults.is_empty() && !listing.entries.is_empty() {
         divide::by_group(file, &mut listing.entries)?;
@@ -75,12 +75,18 @@ pub(super) fn read(root: &Path, file: &Path, columns: &Columns) -> Result<Listin
 }
 
 /// One row.
-fn entry(record: &csv::ByteRecord, row: u64, places: Places, file: &Path, folder: &mut Folder) -> Result<Entry, Error> {
+fn entry(
+    record: &csv::ByteRecord,
+    row: u64,
+    positions: Positions,
+    file: &Path,
+    folder: &mut Folder,
+) -> Result<Entry, Error> {
     let refuse = |what: String| Error::SplitsRow { file: file.to_owned(), row, what };
     let mut fields = [""; 4];
-    for ((field, place), name) in fields.iter_mut().zip(places).zip(FIELDS) {
-        let Some(place) = place else { continue };
-        let bytes = record.get(place).unwrap_or_default();
+    for ((field, position), name) in fields.iter_mut().zip(positions).zip(FIELDS) {
+        let Some(position) = position else { continue };
+        let bytes = record.get(position).unwrap_or_default();
         *field = std::str::from_utf8(bytes).map_err(|_| refuse(format!("{name} is not UTF-8")))?;
         check_text(name, field).map_err(refuse)?;
     }
