@@ -18,11 +18,12 @@ pub(crate) struct Panicked;
 pub(crate) const FAILED: &str = "its decoder failed inside; leave the file away, and report it to MedForge";
 
 /// What `decode` gives. The first call puts a panic hook before the program's own, which goes on to
-/// hear of all panics but those inside of `decode`.
+/// hear of all panics but those inside of `decode`. Where a panic ends the program, its own hook
+/// hears of that too.
 pub(crate) fn decoding<T>(decode: impl FnOnce() -> T) -> Result<T, Panicked> {
     static HOOK: Once = Once::new();
     // A thread that panics already may not change the hook.
-    if !thread::panicking() {
+    if !cfg!(panic = "abort") && !thread::panicking() {
         HOOK.call_once(|| {
             let theirs = take_hook();
             set_hook(Box::new(move |panic| {
@@ -70,5 +71,21 @@ pub(crate) mod tests {
         let (inside, outside) = stderr.split_once("between").unwrap();
         assert!(!inside.contains("panicked") && !inside.contains("backtrace"), "{inside}");
         assert!(outside.contains("the host's own"), "{outside}");
+    }
+
+    /// Programs that are built to end at a panic say why they do.
+    #[test]
+    fn where_a_panic_ends_the_program_it_is_heard_of() {
+        let place = tempfile::tempdir().unwrap();
+        let (source, program) = (place.path().join("main.rs"), place.path().join("main"));
+        let guard = concat!(env!("CARGO_MANIFEST_DIR"), "/src/guard.rs");
+        let main = "fn main() { let _ = guard::decoding(|| -> u8 { panic!(\"heard of\") }); }";
+        std::fs::write(&source, format!("#[path = {guard:?}] mod guard; {main}")).unwrap();
+        let mut rustc = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into()));
+        rustc.args(["--edition=2024", "-Cpanic=abort", "-Adead_code", "-o"]).arg(&program).arg(&source);
+        assert!(rustc.status().unwrap().success());
+        let output = Command::new(program).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains("heard of"), "{stderr}");
     }
 }
