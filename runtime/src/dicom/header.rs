@@ -61,29 +61,26 @@ pub struct Header {
 /// [`Error::Image`] for what the module's head says is refused.
 pub fn header(mut source: impl Read, file: &str) -> Result<Header, Error> {
     let failed = |what: String| Error::Image { file: file.to_owned(), what };
-    match guard::decoding(|| read(&mut source)) {
-        Ok(header) => header.map_err(failed),
-        Err(guard::Panicked) => Err(failed(guard::FAILED.into())),
+    let (mut bytes, mut wanted) = (Vec::new(), FIRST);
+    loop {
+        let more = wanted - bytes.len() as u64;
+        // A panic in here is the caller's own.
+        source.by_ref().take(more).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+        let all = (bytes.len() as u64) < wanted;
+        let found = guard::decoding(|| of(&bytes)).unwrap_or_else(|guard::Panicked| Err(guard::FAILED.into()));
+        match found.map_err(failed)? {
+            Some(header) => return Ok(header),
+            None if all => return Err(failed("the DICOM file ends within an element or before its pixels".into())),
+            None if wanted > MAX_HEAD => {
+                return Err(failed(format!("it has more than {MAX_HEAD} bytes before its pixels")));
+            }
+            None => wanted = (wanted * 4).min(MAX_HEAD + START as u64),
+        }
     }
 }
 
 /// What is read at first; then four times as much, until the head is there.
 const FIRST: u64 = 1 << 14;
-
-fn read(source: &mut dyn Read) -> Result<Header, String> {
-    let (mut bytes, mut wanted) = (Vec::new(), FIRST);
-    loop {
-        let more = wanted - bytes.len() as u64;
-        source.take(more).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
-        let all = (bytes.len() as u64) < wanted;
-        match of(&bytes)? {
-            Some(header) => return Ok(header),
-            None if all => return Err("the DICOM file ends within an element or before its pixels".into()),
-            None if wanted > MAX_HEAD => return Err(format!("it has more than {MAX_HEAD} bytes before its pixels")),
-            None => wanted = (wanted * 4).min(MAX_HEAD + START as u64),
-        }
-    }
-}
 
 /// The header in the beginning of a file; none where it goes on after these bytes.
 fn of(bytes: &[u8]) -> Result<Option<Header>, String> {

@@ -181,3 +181,15 @@ fn lengths_that_lie_cost_nothing_and_are_refused() {
     let text = header(&part_10(EXPLICIT, &deep)[..], "x.dcm").unwrap_err().to_string();
     assert!(text.contains("deeper than 16"), "{text}");
 }
+
+/// A fault of the program that reads is its own, and not the file's.
+#[test]
+fn a_panic_of_the_callers_own_reader_goes_through() {
+    struct Faulty;
+    impl Read for Faulty {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            panic!("the caller's own")
+        }
+    }
+    assert!(std::panic::catch_unwind(|| header(Faulty, "x.dcm")).is_err());
+}
