@@ -13,8 +13,8 @@ use std::sync::mpsc;
 use memmap2::MmapMut;
 use sha2::{Digest, Sha256};
 
-use super::frame::LIMITS;
-use crate::{file, memory};
+use super::frame::{self, LIMITS};
+use crate::{Error, file, memory};
 
 /// The bytes of a bundle.
 pub struct Bytes {
@@ -27,20 +27,18 @@ enum Data {
     Owned(Vec<u8>),
     /// Only the first bytes, as many as are said.
     Mapped(MmapMut, usize),
+    /// More than a bundle may have, of which none was read.
+    TooMany,
 }
 
 impl Bytes {
-    /// Reads the regular file at `path`. Of one with more bytes than a bundle may have none is
-    /// read: they count, and are zeros.
+    /// Reads the regular file at `path`. One with more bytes than a bundle may have is not read, and
+    /// refused by whatever looks at it.
     ///
     /// # Errors
     /// What the system says, and as [`file::open`].
     pub fn read(path: &Path) -> io::Result<Self> {
-        let mut file = file::open(path)?;
-        let (mut map, room) = room(&file)?;
-        if room > LIMITS.bundle + 1 {
-            return Ok(too_many(map, room));
-        }
+        let Some((mut file, mut map, room)) = opened(path)? else { return Ok(Data::TooMany.into()) };
         let mut length = 0;
         while length < room {
             match file.read(&mut map[length..room])? {
@@ -48,7 +46,7 @@ impl Bytes {
                 read => length += read,
             }
         }
-        Ok(Bytes { data: Data::Mapped(map, length), digests: BTreeMap::new() })
+        Ok(Data::Mapped(map, length).into())
     }
 
     /// As [`read`](Self::read), while a thread of its own reads and this one takes the digests: loading is sooner done on two cores.
@@ -56,11 +54,7 @@ impl Bytes {
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_on_two_threads(path: &Path) -> io::Result<Self> {
-        let mut file = file::open(path)?;
-        let (mut map, room) = room(&file)?;
-        if room > LIMITS.bundle + 1 {
-            return Ok(too_many(map, room));
-        }
+        let Some((mut file, mut map, room)) = opened(path)? else { return Ok(Data::TooMany.into()) };
         let mut digests = Digests::default();
         let length = std::thread::scope(|scope| {
             let (send, receive) = mpsc::channel();
@@ -86,6 +80,17 @@ impl Bytes {
         Ok(Bytes { data: Data::Mapped(map, length), digests: digests.found })
     }
 
+    /// All of them.
+    ///
+    /// # Errors
+    /// [`Class::TooLarge`](crate::Class::TooLarge).
+    pub(super) fn all(&self) -> Result<&[u8], Error> {
+        match self.data {
+            Data::TooMany => Err(frame::too_large().into()),
+            _ => Ok(self),
+        }
+    }
+
     /// SHA-256 of the bytes in `range`, in hex.
     pub(super) fn sha256_hex(&self, range: Range<usize>) -> String {
         let known = self.digests.get(&(range.start, range.len())).cloned();
@@ -95,7 +100,13 @@ impl Bytes {
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Bytes { data: Data::Owned(bytes), digests: BTreeMap::new() }
+        Data::Owned(bytes).into()
+    }
+}
+
+impl From<Data> for Bytes {
+    fn from(data: Data) -> Self {
+        Bytes { data, digests: BTreeMap::new() }
     }
 }
 
@@ -106,6 +117,7 @@ impl Deref for Bytes {
         match &self.data {
             Data::Owned(bytes) => bytes,
             Data::Mapped(map, length) => &map[..*length],
+            Data::TooMany => &[],
         }
     }
 }
@@ -119,17 +131,13 @@ impl std::fmt::Debug for Bytes {
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
 
-/// A buffer for a file of known length, and how much of it to fill: one byte more than the file has (as far as a bundle may go), so that a
-/// file that grows meanwhile is found out by its frame.
-fn room(file: &File) -> io::Result<(MmapMut, usize)> {
-    let metadata = file.metadata()?;
-    let room = usize::try_from(metadata.len()).unwrap_or(usize::MAX).min(LIMITS.bundle + 1) + 1;
-    Ok((memory::zeros(room)?, room))
-}
-
-/// More bytes than a bundle may have: their number alone has it refused, so none is read.
-fn too_many(map: MmapMut, room: usize) -> Bytes {
-    Bytes { data: Data::Mapped(map, room), digests: BTreeMap::new() }
+/// The file at `path`, a buffer for it, and how much of that to fill: one byte more than the file has, so that a file that grows meanwhile is
+/// found out by its frame. None for a file with more bytes than a bundle may have.
+fn opened(path: &Path) -> io::Result<Option<(File, MmapMut, usize)>> {
+    let file = file::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).ok().filter(|length| *length <= LIMITS.bundle);
+    let Some(length) = length else { return Ok(None) };
+    Ok(Some((file, memory::zeros(length + 1)?, length + 1)))
 }
 
 /// Follows an archive's local headers as its bytes come in, and takes the digest of what each is the header of.

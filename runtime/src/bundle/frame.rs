@@ -238,7 +238,7 @@ fn narrow(value: usize) -> Result<u32, Refusal> {
     u32::try_from(value).map_err(|_| too_large())
 }
 
-fn too_large() -> Refusal {
+pub(super) fn too_large() -> Refusal {
     Refusal::new(Class::TooLarge, format!("it has more than {} bytes", LIMITS.bundle))
 }
 

@@ -186,7 +186,7 @@ struct Opened<D> {
 
 impl<D: Description> Opened<D> {
     fn open(bytes: Bytes, trust: Option<&Trust>) -> Result<Self, Error> {
-        let mut payload: BTreeMap<_, _> = frame::parse(&bytes)?.into_iter().collect();
+        let mut payload: BTreeMap<_, _> = frame::parse(bytes.all()?)?.into_iter().collect();
         let signed = Signed::<D>::take(&bytes, &mut payload, trust)?;
         let found = payload.iter().map(|(name, range)| (name.as_str(), range.len()));
         check_payload(signed.description.entries(), &found.collect(), |name| bytes.sha256_hex(payload[name].clone()))

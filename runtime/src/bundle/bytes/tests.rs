@@ -1,7 +1,7 @@
 //! A file read in one thread or two is the same bytes, with the digests that they have.
 
 use super::*;
-use crate::Error;
+use crate::Class;
 use crate::bundle::{Trust, frame, inspect, sha256_hex, verify};
 
 const BUNDLE: &[u8] = include_bytes!("../../../../tests/frozen/bundle.medforge");
@@ -68,4 +68,15 @@ fn files_that_are_no_archives_and_none_at_all_are_errors() {
     }
     assert!(Bytes::read(Path::new("/nowhere/at/all")).is_err());
     assert!(Bytes::read_on_two_threads(Path::new("/nowhere/at/all")).is_err());
+}
+
+/// No room is made for bytes that nobody will read, where a process may have little of it.
+#[test]
+fn a_file_of_more_than_a_bundle_may_have_is_not_read() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    file.as_file().set_len(LIMITS.bundle as u64 + 1).unwrap();
+    for bytes in [Bytes::read(file.path()).unwrap(), Bytes::read_on_two_threads(file.path()).unwrap()] {
+        assert!(bytes.is_empty());
+        assert_eq!(inspect(bytes).unwrap_err().class(), Some(Class::TooLarge));
+    }
 }
