@@ -111,21 +111,7 @@ impl RgbImage8 {
 /// # Errors
 /// [`Error::Image`] for everything that the module's head says is refused.
 pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
-    let refuse = |what: String| Error::Image { file: file.to_owned(), what };
-    let decoded = || {
-        #[cfg(test)]
-        assert!(bytes != guard::tests::PANICS, "as if a decoder had a fault");
-        if png::is_png(bytes) {
-            png::Picture::open(bytes, file)?.decode()
-        } else if tiff::is_tiff(bytes) {
-            tiff::Page::open(bytes, file)?.decode()
-        } else if bytes.starts_with(JPEG) {
-            shown(&sound_jpeg(bytes).map_err(refuse)?).map_err(refuse)
-        } else {
-            Err(refuse(OTHER_KIND.into()))
-        }
-    };
-    guard::decoding(decoded).unwrap_or_else(|guard::Panicked| Err(refuse(guard::FAILED.into())))
+    guarded(file, || Picture::open(bytes, file)?.decode())
 }
 
 /// Width and height of a PNG, JPEG or TIFF file, of which no pixel is decoded.
@@ -133,22 +119,54 @@ pub fn decode(bytes: &[u8], file: &str) -> Result<RgbImage8, Error> {
 /// # Errors
 /// [`Error::Image`] where the file's header says already that [`decode`] would refuse it.
 pub fn size(bytes: &[u8], file: &str) -> Result<(u32, u32), Error> {
-    let refuse = |what: String| Error::Image { file: file.to_owned(), what };
-    let size = || {
+    guarded(file, || Ok(Picture::open(bytes, file)?.size()))
+}
+
+fn guarded<T>(file: &str, decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    guard::decoding(decode).unwrap_or_else(|guard::Panicked| Err(refusal(file, guard::FAILED.into())))
+}
+
+/// A file whose header says that it can be read.
+enum Picture<'a> {
+    Png(png::Picture<'a>),
+    Tiff(tiff::Page<'a>),
+    Jpeg(jpeg::Head<'a>, &'a str),
+}
+
+impl<'a> Picture<'a> {
+    fn open(bytes: &'a [u8], file: &'a str) -> Result<Self, Error> {
         #[cfg(test)]
         assert!(bytes != guard::tests::PANICS, "as if a decoder had a fault");
         if png::is_png(bytes) {
-            Ok(png::Picture::open(bytes, file)?.size)
+            png::Picture::open(bytes, file).map(Picture::Png)
         } else if tiff::is_tiff(bytes) {
-            Ok(tiff::Page::open(bytes, file)?.size)
+            tiff::Page::open(bytes, file).map(Picture::Tiff)
         } else if bytes.starts_with(JPEG) {
-            let head = sound_jpeg(bytes).map_err(refuse)?;
-            Ok((head.columns.into(), head.rows.into()))
+            sound_jpeg(bytes).map(|head| Picture::Jpeg(head, file)).map_err(|what| refusal(file, what))
         } else {
-            Err(refuse(OTHER_KIND.into()))
+            Err(refusal(file, OTHER_KIND.into()))
         }
-    };
-    guard::decoding(size).unwrap_or_else(|guard::Panicked| Err(refuse(guard::FAILED.into())))
+    }
+
+    fn size(&self) -> (u32, u32) {
+        match self {
+            Picture::Png(picture) => picture.size,
+            Picture::Tiff(page) => page.size,
+            Picture::Jpeg(head, _) => (head.columns.into(), head.rows.into()),
+        }
+    }
+
+    fn decode(self) -> Result<RgbImage8, Error> {
+        match self {
+            Picture::Png(picture) => picture.decode(),
+            Picture::Tiff(page) => page.decode(),
+            Picture::Jpeg(head, file) => shown(&head).map_err(|what| refusal(file, what)),
+        }
+    }
+}
+
+fn refusal(file: &str, what: String) -> Error {
+    Error::Image { file: file.to_owned(), what }
 }
 
 /// What a JPEG begins with.
