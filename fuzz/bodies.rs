@@ -44,9 +44,9 @@ pub fn trust(data: &[u8]) {
 pub fn picture(data: &[u8]) {
     let _ = image::decode(data, "input");
     if let Ok(head) = jpeg::head(data)
-        && let Ok(samples) = jpeg::lossless::decode(&head)
+        && let Ok(decoded) = jpeg::lossless::decode(&head)
     {
         let pixels = usize::from(head.rows) * usize::from(head.columns);
-        assert_eq!(samples.len(), pixels * head.components.len());
+        assert_eq!(decoded.samples.len(), pixels * head.components.len());
     }
 }

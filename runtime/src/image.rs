@@ -200,7 +200,7 @@ fn sound_jpeg(bytes: &[u8]) -> Result<jpeg::Head<'_>, String> {
 
 /// A JPEG as libjpeg shows it, or why not.
 fn shown(head: &jpeg::Head) -> Result<RgbImage8, String> {
-    let mut samples = jpeg::dct::decode(head).map_err(jpeg_fault)?;
+    let mut samples = jpeg::dct::decode(head).map_err(jpeg_fault)?.samples;
     if head.components.len() == 1 {
         samples = samples.iter().flat_map(|&sample| [sample; 3]).collect();
     } else if !head.is_rgb_to_libjpeg() {

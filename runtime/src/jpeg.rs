@@ -2,8 +2,8 @@
 //! by [`lossless::decode`]; and the others, by [`dct::decode`].
 //!
 //! Refused by name: arithmetic coding, hierarchical files, a number of lines that comes after the
-//! first scan. Data that ends early, goes on after the last sample or holds codes that no table has
-//! is an error; nothing is filled up.
+//! first scan. Data that ends early, goes on for long after the last sample or holds codes that no
+//! table has is an error; nothing is filled up.
 
 mod bits;
 pub mod dct;
@@ -19,6 +19,15 @@ use std::fmt;
 
 pub use head::{Component, Head, Process, Quantization, Scan, ScanComponent, head};
 pub use idct::Sample;
+
+/// What a JPEG holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded<S> {
+    /// Row by row, the colours of a pixel side by side: `rows * columns * components`.
+    pub samples: Vec<S>,
+    /// Whether a scan has bytes after its last sample, too few to be of lost ones.
+    pub surplus: bool,
+}
 
 /// Why a JPEG is not decoded, as a clause about it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::ops::Range;
 use super::attributes::Notes;
 use super::dataset::{Element, Value, fragments};
 use super::rle;
-use crate::jpeg::{self, Head, Process};
+use crate::jpeg::{self, Decoded, Head, Process};
 use crate::stored::Bits;
 
 /// What the file says of its frames.
@@ -205,15 +205,26 @@ fn of_jpeg(bytes: &[u8], format: &Format, notes: &mut Notes) -> Result<Values, R
     if !head.ended {
         notes.insert("its JPEG has no end marker, and all of its samples".into());
     }
-    let values = match head.process {
-        Process::Lossless => jpeg::lossless::decode(&head).map_err(refusal)?,
-        _ if precision > 8 => jpeg::dct::decode::<u16>(&head).map_err(refusal)?,
+    let mut note = |surplus: bool| {
+        if surplus {
+            notes.insert("its JPEG has bytes after its last sample, which are passed over".into());
+        }
+    };
+    let values = match (head.process, precision) {
+        (Process::Lossless, _) | (_, 9..) => {
+            let lossless = head.process == Process::Lossless;
+            let decoded = if lossless { jpeg::lossless::decode(&head) } else { jpeg::dct::decode(&head) };
+            let Decoded { samples, surplus } = decoded.map_err(refusal)?;
+            note(surplus);
+            samples
+        }
         _ => {
-            let data = jpeg::dct::decode::<u8>(&head).map_err(refusal)?;
+            let Decoded { samples, surplus } = jpeg::dct::decode::<u8>(&head).map_err(refusal)?;
+            note(surplus);
             if bits.allocated == 8 {
-                return Ok(Values { data, planar: false, ybr_after_all });
+                return Ok(Values { data: samples, planar: false, ybr_after_all });
             }
-            data.into_iter().map(u16::from).collect()
+            samples.into_iter().map(u16::from).collect()
         }
     };
     let data = match bits.allocated {

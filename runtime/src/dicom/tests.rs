@@ -164,14 +164,16 @@ fn jpeg_of(height: u16, width: u16) -> Vec<u8> {
 }
 
 #[test]
-fn a_jpeg_without_its_end_is_read_with_a_note_and_with_less_refused() {
+fn a_jpeg_without_its_end_or_with_more_is_read_with_a_note_and_with_less_refused() {
     let mut jpeg = jpeg_of(8, 8);
     jpeg.truncate(jpeg.windows(2).rposition(|pair| pair == [0xff, 0xd9]).unwrap());
     let shown = |jpeg: &[u8]| read(&gray(BASELINE, &[jpeg]), "x.dcm").and_then(|file| file.frame(0));
     let notes = shown(&jpeg).unwrap().notes().to_vec();
     assert!(notes.iter().any(|note| note.contains("no end marker")), "{notes:?}");
     assert!(shown(&jpeg[..jpeg.len() - 1]).is_err());
-    assert!(shown(&[&jpeg[..], b"\0\0\xff\xd9"].concat()).is_err());
+    let notes = shown(&[&jpeg[..], b"\0\0\xff\xd9"].concat()).unwrap().notes().to_vec();
+    assert!(notes.iter().any(|note| note.contains("bytes after its last sample")), "{notes:?}");
+    assert!(shown(&[&jpeg[..], b"\x12\x34\xff\xd9"].concat()).is_err());
 }
 
 #[test]

@@ -3,6 +3,9 @@
 
 use super::{Fault, damaged};
 
+/// The most bytes besides zeros and ones that may be left at the end of a scan.
+const MOST_LEFT: usize = 16;
+
 /// A reader of the compressed data of one scan.
 pub(super) struct Bits<'a> {
     data: &'a [u8],
@@ -62,7 +65,7 @@ impl<'a> Bits<'a> {
         if self.count >= 8 {
             return Err(damaged("its data goes on where it should start again"));
         }
-        self.padding()?;
+        (self.held, self.count) = (0, 0);
         let rest = &self.data[self.at..];
         let filled = rest.iter().take_while(|&&byte| byte == 0xff).count();
         match rest.get(filled) {
@@ -76,27 +79,24 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// Ends the scan: what it holds beyond its last sample is of samples that were lost before it.
-    pub(super) fn end(&mut self) -> Result<(), Fault> {
-        self.fill();
-        if self.count < 8 {
-            self.padding()?;
+    /// Ends the scan, and says whether bytes are left after its last sample. Cameras and scanners
+    /// leave zeros there, the next restart marker or a few bytes more; what is more than that is of
+    /// samples that were lost before it, as `line`, the least bits of a line of units, can tell.
+    /// The bits that fill up the last byte say nothing.
+    pub(super) fn end(&self, line: usize) -> Result<bool, Fault> {
+        let held = (self.held << (self.count % 8)).to_be_bytes();
+        let held = &held[..(self.count / 8) as usize];
+        let rest = &self.data[self.at..];
+        let fill = |byte: &&u8| matches!(**byte, 0 | 0xff);
+        let end = rest.len() - rest.iter().rev().take_while(fill).count();
+        let before = rest[..end].strip_suffix(&[0xff, 0xd0 + self.restarts]).unwrap_or(rest);
+        let other = held.iter().chain(before).filter(|byte| !fill(byte)).count();
+        let is_marker = |pair: &[u8]| matches!(pair, [0xff, 0xd0..=0xd7]);
+        if other > MOST_LEFT.min(line / 8) || before.windows(2).any(is_marker) {
+            let left = held.len() + rest.len();
+            return Err(damaged(format!("{left} bytes are left after the last sample of a scan")));
         }
-        let filled = self.data[self.at..].iter().take_while(|&&byte| byte == 0xff).count();
-        match (self.count / 8) as usize + self.data.len() - self.at - filled {
-            0 => Ok(()),
-            left => Err(damaged(format!("{left} bytes are left after the last sample of a scan"))),
-        }
-    }
-
-    /// Passes over what fills up the last byte: ones, as the standard has it, or zeros.
-    fn padding(&mut self) -> Result<(), Fault> {
-        let bits = self.held.checked_shr(64 - self.count).unwrap_or(0);
-        if bits != 0 && bits != (1 << self.count) - 1 {
-            return Err(damaged("its data ends within a byte"));
-        }
-        (self.held, self.count) = (0, 0);
-        Ok(())
+        Ok(!held.is_empty() || rest.iter().any(|&byte| byte != 0xff))
     }
 
     /// Why the next bits are no code.

@@ -8,25 +8,26 @@ use super::entropy::Entropy;
 use super::head::{Head, Process, Scan};
 use super::idct::Sample;
 use super::planes::{Blocks, Layout, Plane};
-use super::{Fault, damaged, too_little, unsupported};
+use super::{Decoded, Fault, damaged, too_little, unsupported};
 use crate::image::MAX_PIXELS;
 
-/// The samples of a JPEG in the colours that it keeps, row by row, those of a pixel side by side:
-/// `rows * columns * components` of 8 bits as `u8`, or of 12 bits as `u16`. The caller compares the sides in `head` with what it expects before it calls,
-/// and calls [`ybr_to_rgb`] where the colours are YCbCr.
+/// The samples of a JPEG in the colours that it keeps: of 8 bits as `u8`, or of 12 bits as `u16`.
+/// The caller compares the sides in `head` with what it expects before it calls, and calls
+/// [`ybr_to_rgb`] where the colours are YCbCr.
 ///
 /// # Errors
 /// [`Fault::Unsupported`] for what the module's head says is refused, for other bits a sample than `S` is for, and
 /// for more than [`MAX_PIXELS`] pixels;
 /// [`Fault::Damaged`] for data that ends early or breaks the standard.
-pub fn decode<S: Sample>(head: &Head<'_>) -> Result<Vec<S>, Fault> {
+pub fn decode<S: Sample>(head: &Head<'_>) -> Result<Decoded<S>, Fault> {
     check(head, S::BITS)?;
     let layouts: Vec<Layout> = (0..head.components.len()).map(|index| Layout::new(head, index)).collect();
     check_scans(head, &layouts)?;
+    let mut surplus = false;
     let planes = if head.process == Process::Progressive {
         let mut blocks: Vec<Blocks> = layouts.iter().map(Blocks::new).collect();
         for scan in &head.scans {
-            Entropy::new(scan).progressive(&layouts, &mut blocks)?;
+            surplus |= Entropy::new(scan).progressive(&layouts, &mut blocks)?;
         }
         let steps = (0..layouts.len()).map(|index| steps(head, index));
         let steps = steps.collect::<Result<Vec<_>, _>>()?;
@@ -36,7 +37,7 @@ pub fn decode<S: Sample>(head: &Head<'_>) -> Result<Vec<S>, Fault> {
         for scan in &head.scans {
             let steps = scan.components.iter().map(|component| steps(head, component.index));
             let steps = steps.collect::<Result<Vec<_>, _>>()?;
-            Entropy::new(scan).sequential(&layouts, &steps, &mut planes)?;
+            surplus |= Entropy::new(scan).sequential(&layouts, &steps, &mut planes)?;
         }
         planes
     };
@@ -51,7 +52,7 @@ pub fn decode<S: Sample>(head: &Head<'_>) -> Result<Vec<S>, Fault> {
             }
         }
     }
-    Ok(samples)
+    Ok(Decoded { samples, surplus })
 }
 
 /// Pixels of three bytes from YCbCr to RGB (JFIF), as libjpeg rounds.

@@ -1,7 +1,7 @@
 //! The blocks of a scan from its compressed data (ITU-T T.81, F.2 and G.2).
 
 use super::bits::Bits;
-use super::head::Scan;
+use super::head::{Scan, ScanComponent};
 use super::huffman::Table;
 use super::idct::Sample;
 use super::planes::{Blocks, Layout, Plane, ZIGZAG};
@@ -30,13 +30,14 @@ impl<'a> Entropy<'a> {
         Entropy { scan, state, dc: Vec::new(), ac: Vec::new() }
     }
 
-    /// Whole blocks, each at once; `steps` are of the components of the scan, in zigzag order.
+    /// Whole blocks, each at once; `steps` are of the components of the scan, in zigzag order. Says
+    /// whether bytes are left at the end.
     pub(super) fn sequential<S: Sample>(
         mut self,
         layouts: &[Layout],
         steps: &[[i32; 64]],
         planes: &mut [Plane<S>],
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         for component in &self.scan.components {
             self.dc.push(Table::new(component.dc, 15)?);
             self.ac.push(Table::new(component.ac, 255)?);
@@ -49,8 +50,9 @@ impl<'a> Entropy<'a> {
         })
     }
 
-    /// A band of the coefficients of each block, or one bit more of them.
-    pub(super) fn progressive(mut self, layouts: &[Layout], blocks: &mut [Blocks<'_>]) -> Result<(), Fault> {
+    /// A band of the coefficients of each block, or one bit more of them. Says whether bytes are left
+    /// at the end.
+    pub(super) fn progressive(mut self, layouts: &[Layout], blocks: &mut [Blocks<'_>]) -> Result<bool, Fault> {
         for component in &self.scan.components {
             match (self.scan.first, self.scan.high) {
                 (0, 0) => self.dc.push(Table::new(component.dc, 15)?),
@@ -73,16 +75,18 @@ impl<'a> Entropy<'a> {
 }
 
 /// Goes through the blocks of a scan in their order, with the component's place in the scan and the block's across and
-/// down, and starts again where the scan does. Nothing may be left at the end.
+/// down, and starts again where the scan does. Says whether bytes are left at the end.
 fn walk<'a>(
     scan: &Scan<'a>,
     layouts: &[Layout],
     state: &mut State<'a>,
     mut visit: impl FnMut(&mut State<'a>, usize, [usize; 2]) -> Result<(), Fault>,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let alone = scan.components.len() == 1;
     let first = &layouts[scan.components[0].index];
     let [across, down] = if alone { first.used } else { first.units };
+    let blocks = |component: &ScanComponent| layouts[component.index].unit.iter().product::<usize>();
+    let line = across * if alone { 1 } else { scan.components.iter().map(blocks).sum() };
     let restart = usize::from(scan.restart);
     for unit in 0..across * down {
         if restart > 0 && unit > 0 && unit % restart == 0 {
@@ -103,7 +107,7 @@ fn walk<'a>(
         }
     }
     state.no_more_blocks()?;
-    state.bits.end()
+    state.bits.end(line)
 }
 
 impl State<'_> {

@@ -4,11 +4,11 @@
 use super::bits::Bits;
 use super::head::{Head, Process, Scan};
 use super::huffman::Table;
-use super::{Fault, damaged, too_little, unsupported};
+use super::{Decoded, Fault, damaged, too_little, unsupported};
 use crate::image::MAX_PIXELS;
 
-/// The samples of a lossless JPEG of any precision, row by row, the colours of a pixel side by side:
-/// `rows * columns * components` values, moved up by the point transform as dcmtk, GDCM and libjpeg do it.
+/// The samples of a lossless JPEG of any precision, moved up by the point transform as dcmtk, GDCM
+/// and libjpeg do it.
 ///
 /// A value beyond the precision, which differences modulo 2^16 can make, is cut to 8 bits where these hold the
 /// precision, and else to 16. The caller compares the sides in `head` with what it expects before it calls.
@@ -16,7 +16,7 @@ use crate::image::MAX_PIXELS;
 /// # Errors
 /// [`Fault::Unsupported`] for what is no lossless JPEG with Huffman codes, has sampling factors that differ from 1 x 1,
 /// or more than [`MAX_PIXELS`] pixels; [`Fault::Damaged`] for data that ends early or breaks the standard.
-pub fn decode(head: &Head<'_>) -> Result<Vec<u16>, Fault> {
+pub fn decode(head: &Head<'_>) -> Result<Decoded<u16>, Fault> {
     match head.process {
         Process::Lossless => {}
         Process::Other(0xcb) => return Err(unsupported("it is lossless with arithmetic coding, which is not read")),
@@ -34,8 +34,11 @@ pub fn decode(head: &Head<'_>) -> Result<Vec<u16>, Fault> {
     }
     check_scans(head)?;
     let mut samples = vec![0; rows * columns * count];
-    head.scans.iter().try_for_each(|scan| scan_samples(head, scan, &mut samples))?;
-    Ok(samples)
+    let mut surplus = false;
+    for scan in &head.scans {
+        surplus |= scan_samples(head, scan, &mut samples)?;
+    }
+    Ok(Decoded { samples, surplus })
 }
 
 /// Each colour is in one scan, and there is at least a bit for each sample: room is made only where data can fill it.
@@ -61,7 +64,8 @@ fn check_scans(head: &Head<'_>) -> Result<(), Fault> {
     }
 }
 
-fn scan_samples(head: &Head<'_>, scan: &Scan<'_>, samples: &mut [u16]) -> Result<(), Fault> {
+/// Says whether bytes are left at the end.
+fn scan_samples(head: &Head<'_>, scan: &Scan<'_>, samples: &mut [u16]) -> Result<bool, Fault> {
     let (rows, columns) = (usize::from(head.rows), usize::from(head.columns));
     let restart = usize::from(scan.restart);
     if !restart.is_multiple_of(columns) {
@@ -101,7 +105,7 @@ fn scan_samples(head: &Head<'_>, scan: &Scan<'_>, samples: &mut [u16]) -> Result
         }
         std::mem::swap(&mut above, &mut line);
     }
-    bits.end()
+    bits.end(columns * count)
 }
 
 /// The prediction from the samples to the left, above, and to the left above (T.81, table H.1).

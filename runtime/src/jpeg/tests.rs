@@ -129,7 +129,7 @@ fn encoded(kind: Kind, samples: &[u16]) -> Vec<u8> {
 }
 
 fn decoded(jpeg: &[u8]) -> Result<Vec<u16>, Fault> {
-    lossless::decode(&head(jpeg)?)
+    lossless::decode(&head(jpeg)?).map(|decoded| decoded.samples)
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn jpegs_of_dicom_files_are_decoded_as_by_dcmtk_and_gdcm() {
         let head = head(&jpeg).unwrap();
         let lossless = head.process == Process::Lossless;
         let ours = if lossless { lossless::decode(&head) } else { dct::decode(&head) };
-        assert_eq!(ours.unwrap(), theirs, "{}", entry["name"]);
+        assert_eq!(ours.unwrap().samples, theirs, "{}", entry["name"]);
         seen[usize::from(lossless)] += 1;
     }
     assert!(seen[0] >= 10 && seen[1] >= 60, "{seen:?}");
@@ -189,6 +189,24 @@ fn attack_lossless_jpegs_cut_off_or_changed() {
 }
 
 #[test]
+fn what_writers_leave_after_the_last_sample_is_passed_over() {
+    let kind = Kind { components: 3, restart: 2, ..KIND };
+    let (samples, jpeg) = (samples(kind), encoded(kind, &samples(kind)));
+    let end = jpeg.len() - 2;
+    for (left, surplus) in [
+        (b"".as_slice(), false),
+        (b"\xff\xff", false),
+        (b"\0", true),
+        (&[0; 100], true),
+        (b"\xff\xd3", true),
+        (b"\x12\0\xff\xd3\0", true),
+    ] {
+        let decoded = lossless::decode(&head(&[&jpeg[..end], left, b"\xff\xd9"].concat()).unwrap()).unwrap();
+        assert_eq!((&decoded.samples, decoded.surplus), (&samples, surplus), "{left:?}");
+    }
+}
+
+#[test]
 fn attack_lossless_jpegs_whose_scans_do_not_fit() {
     let kind = Kind { components: 3, restart: 2, ..KIND };
     let jpeg = encoded(kind, &samples(kind));
@@ -208,7 +226,8 @@ fn attack_lossless_jpegs_whose_scans_do_not_fit() {
     refused(b"\x08\0\x07\0\x05", b"\x08\x3f\xff\x20\0", "cannot hold 8192 x 16383 pixels");
     refused(b"\x08\0\x07\0\x05", b"\x08\0\x06\0\x05", "bytes are left after the last sample of a scan");
     refused(b"\x08\0\x07\0\x05", b"\x08\0\x08\0\x05", "its data ends early");
-    refused(b"\xff\xd9", b"\0\xff\xd9", "1 bytes are left after the last sample of a scan");
+    refused(b"\xff\xd9", b"\x12\x34\x56\xff\xd9", "3 bytes are left after the last sample of a scan");
+    refused(b"\xff\xd9", b"\xff\xd1\xff\xd9", "2 bytes are left after the last sample of a scan");
     refused(b"\x08\0\x07\0\x05", b"\x11\0\x07\0\x05", "17 bits a sample");
     refused(b"\x03\0\x01\0\0", b"\x03\0\x08\0\0", "the header of a scan is damaged");
     refused(b"\x03\0\x01\0\0", b"\x03\0\x01\0\x08", "the header of a scan is damaged");

@@ -112,3 +112,35 @@ fn attack_jpegs_with_lost_data() {
     assert!(tried > 1000, "only {tried}");
     assert!(answered.is_empty(), "{} of {tried}: {}", answered.len(), answered.join("\n"));
 }
+
+/// Cameras and scanners write more than the standard asks for, and no picture is lost by it.
+#[test]
+fn what_writers_leave_at_the_end_of_a_scan_is_passed_over() {
+    let mut mixed = 0;
+    for (name, jpeg, _) in shown() {
+        let whole = decode(&jpeg, "x").unwrap();
+        for scan in scans(&jpeg) {
+            let next = 0xd0 + ((intervals(&jpeg, scan.clone()).len() - 1) % 8) as u8;
+            for more in [&[0][..], &[0; 8], &[0xff; 8], &[0xff, next], &[0, 0xff, next, 0]] {
+                let changed = [&jpeg[..scan.end], more, &jpeg[scan.end..]].concat();
+                assert_eq!(decode(&changed, "x").unwrap(), whole, "{name}: {more:?}");
+            }
+            // Where two bits fill up the last byte, they may differ.
+            mixed += usize::from([1, 2].into_iter().all(|bit| {
+                let mut changed = jpeg.clone();
+                changed[scan.end - 1] ^= bit;
+                decode(&changed, "x").is_ok_and(|shown| shown == whole)
+            }));
+        }
+    }
+    assert!(mixed > 10, "only {mixed}");
+    let mut wide = Cursor::new(Vec::new());
+    image::GrayImage::from_pixel(1024, 8, Luma([90])).write_to(&mut wide, ImageFormat::Jpeg).unwrap();
+    let wide = wide.into_inner();
+    let with = |left: usize| {
+        let changed = [&wide[..wide.len() - 2], &vec![0x12; left], b"\xff\xd9"].concat();
+        decode(&changed, "x")
+    };
+    assert_eq!(with(16).unwrap(), decode(&wide, "x").unwrap());
+    assert!(with(17).unwrap_err().to_string().contains("17 bytes are left after the last sample"));
+}
