@@ -307,3 +307,20 @@ fn attack_strips_that_share_bytes() {
     bytes.extend((0..rows).flat_map(|_| word(1000)));
     assert_refused(&bytes, "strips overlap");
 }
+
+/// Chunks may fit their own checksums, and the pixels in them not theirs; Pillow refuses that too.
+#[test]
+fn a_png_whose_pixels_miss_their_checksum_is_refused() {
+    let whole = encoded(picture(), ImageFormat::Png);
+    let data = whole.windows(4).position(|name| name == b"IDAT").unwrap();
+    let length = u32::from_be_bytes(whole[data - 4..data].try_into().unwrap()) as usize;
+    let end = data + 4 + length;
+    assert_eq!(&whole[end + 8..end + 12], b"IEND");
+    let mut changed = whole.clone();
+    changed[end - 1] ^= 1;
+    let checksum = crc32fast::hash(&changed[data..end]).to_be_bytes();
+    changed[end..end + 4].copy_from_slice(&checksum);
+    decode(&whole, "x.png").unwrap();
+    let text = decode(&changed, "x.png").unwrap_err().to_string();
+    assert!(text.contains("does not decode"), "{text}");
+}
