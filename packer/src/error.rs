@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use medforge_runtime::Class;
-use medforge_runtime::words::sentence;
+use medforge_runtime::words::{sentence, shown};
 
 /// Why packer stopped. The text is one sentence for the person at the keyboard.
 #[derive(Debug, thiserror::Error)]
@@ -93,13 +93,13 @@ pub enum Error {
     #[error("{}: {what}", path.display())]
     DataFolder { path: PathBuf, what: String },
     /// An image that is listed but is not there, or is no plain file.
-    #[error("{place}: {} is not there; correct the path or leave the row out", path.display())]
+    #[error("{place}: {} is not there; correct the path or leave the row out", shown(&path.to_string_lossy()))]
     ImageMissing { place: String, path: PathBuf },
     /// A path that is absolute, holds `..` or is a link out of the folder.
-    #[error("{place}: {} leaves the data folder; images must lie inside it", path.display())]
+    #[error("{place}: {} leaves the data folder; images must lie inside it", shown(&path.to_string_lossy()))]
     PathLeavesFolder { place: String, path: PathBuf },
     /// The same file twice.
-    #[error("{second}: {} was named already by {first}; keep one of the two", path.display())]
+    #[error("{second}: {} was named already by {first}; keep one of the two", shown(&path.to_string_lossy()))]
     DuplicatePath { path: PathBuf, first: String, second: String },
     /// Two files of one DICOM object.
     #[error("{second}: {} has the SOP Instance UID {uid} of {first}, so it is the same image; keep one of the two", path.display())]

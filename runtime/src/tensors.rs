@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use half::{bf16, f16};
 use safetensors::{SafeTensorError, SafeTensors};
 
+use crate::words::shown;
 use crate::{Class, Error, json};
 
 /// How a tensor's values are stored in the file.
@@ -110,7 +111,10 @@ pub fn views<'a>(bytes: &'a [u8], file: &str) -> Result<BTreeMap<String, View<'a
         _ => {}
     }
     let parsed = SafeTensors::deserialize(bytes).map_err(|error| {
-        refuse(fault(bytes, &error), format!("not a whole safetensors file ({error}); fetch or write it again"))
+        refuse(
+            fault(bytes, &error),
+            format!("not a whole safetensors file ({}); fetch or write it again", shown(&error.to_string())),
+        )
     })?;
     let mut views = BTreeMap::new();
     for (name, found) in parsed.tensors() {

@@ -16,9 +16,16 @@ pub fn shown(text: &str) -> String {
 }
 
 /// A sentence with such names in it, none of whose words has more than [`MOST`] characters, and all
-/// of it has a thousand.
+/// of it has a thousand. What stands in double quotes, as `{:?}` writes it, counts as one word.
 pub fn sentence(text: &str) -> String {
-    let words: Vec<String> = escaped(text).split(' ').map(|word| cut(word, MOST)).collect();
+    let (mut quoted, mut escape) = (false, false);
+    let between = |c: char| {
+        quoted ^= c == '"' && !escape;
+        escape = quoted && c == '\\' && !escape;
+        c == ' ' && !quoted
+    };
+    let text = escaped(text);
+    let words: Vec<String> = text.split(between).map(|word| cut(word, MOST)).collect();
     cut(&words.join(" "), MOST_OF_ALL)
 }
 
@@ -77,6 +84,11 @@ mod tests {
         let text = sentence(&format!("tensor {name} is no good; leave it out"));
         assert!(text.starts_with("tensor nnn") && text.ends_with("is no good; leave it out"), "{text}");
         assert!(text.matches('n').count() < MOST);
+        // Spaces and quotes within a value do not part it.
+        for value in ["n ".repeat(400), "n\" n \\".repeat(200), "\\\" n".repeat(200)] {
+            let text = sentence(&format!("key {value:?} is no good; leave it out"));
+            assert!(text.ends_with("is no good; leave it out") && text.matches('n').count() < MOST, "{text}");
+        }
         assert!(sentence(&"a b ".repeat(5000)).chars().count() <= MOST_OF_ALL);
         assert_eq!(shown(&name[..MOST]), name[..MOST]);
     }

@@ -131,7 +131,7 @@ fn a_link_to_a_file_is_read_and_so_is_standard_input_from_one() {
 fn no_error_is_endless_or_drives_a_terminal() {
     let dir = workshop();
     let at = dir.path();
-    let hostile = ["n".repeat(5000), "\u{1b}[2J\u{202e}\u{200b}".repeat(1000), "a b ".repeat(5000)];
+    let hostile = ["n".repeat(5000), "\u{1b}[2J\u{202e}\u{200b}".repeat(1000), "a b ".repeat(5000), "n ".repeat(480)];
     let config = std::fs::read_to_string(at.join("base/config.json")).unwrap();
     let list = std::fs::read_to_string(at.join("data/splits.csv")).unwrap();
     for name in &hostile {
@@ -164,6 +164,7 @@ fn no_error_is_endless_or_drives_a_terminal() {
                 "{file}: {sentence}"
             );
             assert!(sentence.matches('n').count() < 400, "{file}: {sentence}");
+            assert!(sentence.matches("n ").count() < 170, "{file}: {sentence}");
             match before {
                 Some(before) => std::fs::write(at.join(file), before).unwrap(),
                 None => std::fs::remove_file(at.join(file)).unwrap(),

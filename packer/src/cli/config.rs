@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches, Id};
+use medforge_runtime::words::shown;
 use serde::Serialize;
 use toml::{Table, Value};
 
@@ -87,7 +88,7 @@ impl Given {
         let (table, key, _) = self.options.iter().find(|(_, key, _)| key == name)?;
         let text = error.to_string();
         let first = text.lines().next()?.trim_start_matches("error: ").to_owned();
-        Some(Error::Config { path: self.path.clone(), what: format!("{}: {first}", place(table, key)) })
+        Some(Error::Config { path: self.path.clone(), what: format!("{}: {}", place(table, key), shown(&first)) })
     }
 }
 
@@ -201,7 +202,7 @@ impl File<'_> {
                             Some(near) => format!("the nearest is [{}]", below(name, near)),
                             None => "see `packer --help` for the commands".into(),
                         };
-                        return Err(self.refuse(format!("there is no table [{below_it}]; {what}")));
+                        return Err(self.refuse(format!("there is no table [{}]; {what}", shown(&below_it))));
                     };
                     self.check(command, table, &below_it)?;
                 }
@@ -211,7 +212,7 @@ impl File<'_> {
                             Some(near) => format!("the nearest is {near}"),
                             None => "it has no options".into(),
                         };
-                        return Err(self.refuse(format!("{} is no option; {what}", place(name, key))));
+                        return Err(self.refuse(format!("{} is no option; {what}", shown(&place(name, key)))));
                     };
                     if !self.named && DECIDING.contains(&key.as_str()) {
                         let what =

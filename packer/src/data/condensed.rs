@@ -9,6 +9,7 @@ use std::path::Path;
 
 use medforge_runtime::preprocess::Preprocessing;
 use medforge_runtime::tensors::{self, Dtype, Tensor};
+use medforge_runtime::words::shown;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, input};
@@ -152,8 +153,8 @@ impl Condensed {
         if bytes.len() > MAX_RECORD {
             return Err(Error::TooLarge { path, what: format!("more than {MAX_RECORD} bytes") });
         }
-        let record: Record =
-            serde_json::from_slice(&bytes).map_err(|e| refuse(format!("is no record of a condensed set: {e}")))?;
+        let record: Record = serde_json::from_slice(&bytes)
+            .map_err(|e| refuse(format!("is no record of a condensed set: {}", shown(&e.to_string()))))?;
         if record.format != Record::FORMAT || record.version != Record::VERSION {
             let (format, version) = (&record.format, record.version);
             return Err(refuse(format!(

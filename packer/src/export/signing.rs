@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::SigningKey;
 use medforge_runtime::bundle::{self, Description, Manifest, TRUST_TYPE, sha256_hex, signature};
+use medforge_runtime::words::shown;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
@@ -62,6 +63,7 @@ impl Payload {
         }
         let refuse = |what: String| Error::Signing { path: path.to_owned(), what };
         let request: Request = serde_json::from_slice(file)
+            .map_err(|error| shown(&error.to_string()))
             .map_err(|error| refuse(format!("it is no bundle, no trust file and no signing request ({error})")))?;
         let trust = request.payload_type == TRUST_TYPE;
         if request.format != REQUEST || !(trust || request.payload_type == BUNDLE_TYPE) {

@@ -11,6 +11,7 @@ use medforge_runtime::bundle::description::{
 };
 use medforge_runtime::bundle::manifest::{Entry, Tool};
 use medforge_runtime::bundle::{Description, Role};
+use medforge_runtime::words::shown;
 use serde::{Deserialize, Serialize};
 
 use crate::base::FILES;
@@ -86,7 +87,7 @@ pub fn read_contributors(path: &Path) -> Result<BTreeMap<String, VerifyingKey>, 
     let text = String::from_utf8(input::read(path, 1 << 20)?).map_err(|_| refuse("is not UTF-8 text".into()))?;
     let file: File = toml::from_str(&text).map_err(|e| {
         let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
-        refuse(format!("line {line}: {}", e.message().replace('\n', " ")))
+        refuse(format!("line {line}: {}", shown(&e.message().replace('\n', " "))))
     })?;
     let mut contributors = BTreeMap::new();
     for Contributor { name, key } in file.contributor {

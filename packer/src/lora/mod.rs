@@ -11,6 +11,7 @@ use std::path::Path;
 use medforge_runtime::bundle::measured::{Estimate, Measured};
 use medforge_runtime::preprocess::Preprocessing;
 use medforge_runtime::tensors::Tensor;
+use medforge_runtime::words::shown;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -289,7 +290,8 @@ pub fn site_shape(config: &VitConfig, site: &str) -> Option<(usize, usize)> {
 
 fn read_card(path: &Path, bytes: &[u8]) -> Result<ModuleCard, Error> {
     let refuse = |what: String| Error::Config { path: path.to_owned(), what };
-    let card: ModuleCard = serde_json::from_slice(bytes).map_err(|e| refuse(format!("is not a module card: {e}")))?;
+    let card: ModuleCard = serde_json::from_slice(bytes)
+        .map_err(|e| refuse(format!("is not a module card: {}", shown(&e.to_string()))))?;
     if card.format != ModuleCard::FORMAT || card.version != ModuleCard::VERSION {
         return Err(refuse(format!(
             "is {} version {}, and packer reads medforge-module version 1",

@@ -4,6 +4,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use medforge_runtime::words::shown;
 use serde::{Deserialize, Serialize};
 
 use crate::{Error, output};
@@ -35,7 +36,10 @@ impl Run {
             Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(Run::default()),
             bytes => bytes?,
         };
-        let refuse = |e| Error::Config { path: place.join(Self::FILE), what: format!("does not say when it was: {e}") };
+        let refuse = |error: serde_json::Error| {
+            let what = format!("does not say when it was: {}", shown(&error.to_string()));
+            Error::Config { path: place.join(Self::FILE), what }
+        };
         serde_json::from_slice(&bytes).map_err(refuse)
     }
 

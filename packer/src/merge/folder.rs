@@ -10,6 +10,7 @@ use std::path::Path;
 
 use medforge_runtime::bundle::measured::Measured;
 use medforge_runtime::preprocess::Preprocessing;
+use medforge_runtime::words::shown;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -256,8 +257,8 @@ impl MergedModel {
 fn read_record(path: &Path) -> Result<Record, Error> {
     let bytes = input::read(path, RECORD_BYTES)?;
     let refuse = |what: String| Error::Config { path: path.to_owned(), what };
-    let record: Record =
-        serde_json::from_slice(&bytes).map_err(|e| refuse(format!("is not the record of a merge: {e}")))?;
+    let record: Record = serde_json::from_slice(&bytes)
+        .map_err(|e| refuse(format!("is not the record of a merge: {}", shown(&e.to_string()))))?;
     if record.format != Record::FORMAT || record.version != Record::VERSION {
         let (format, version) = (&record.format, record.version);
         return Err(refuse(format!("is {format} version {version}, and packer reads medforge-merge version 1")));

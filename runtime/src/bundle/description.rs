@@ -12,6 +12,7 @@ use super::frame::{self, LIMITS};
 use super::manifest::{Entry, MANIFEST};
 use super::trust::Role;
 use crate::error::{Error, Refusal};
+use crate::words::shown;
 use crate::{Class, json};
 
 /// The signed description of an archive, its entry `manifest.json`.
@@ -267,14 +268,14 @@ pub fn from_canonical<T: Serialize + DeserializeOwned>(bytes: &[u8], entry: &str
 }
 
 fn check_json(bytes: &[u8], entry: &str) -> Result<(), Error> {
-    json::check(bytes, LIMITS.nesting).map_err(|(class, what)| Refusal::new(class, what).entry(entry).into())
+    json::check(bytes, LIMITS.nesting).map_err(|(class, what)| Refusal::new(class, shown(&what)).entry(entry).into())
 }
 
 /// JSON that is well formed and not what was expected.
 fn unreadable(error: &serde_json::Error, entry: &str) -> Error {
     let what = error.to_string();
     let class = if what.starts_with("unknown field") { Class::UnknownField } else { Class::BadJson };
-    Refusal::new(class, what).entry(entry).into()
+    Refusal::new(class, shown(&what)).entry(entry).into()
 }
 
 /// The largest integer that every JSON reader keeps (RFC 8785, appendix D).

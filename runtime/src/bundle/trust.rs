@@ -14,6 +14,7 @@ use super::description::{MAX_COUNT, check_digest, is_utc_second};
 use super::{sha256_hex, signature};
 use crate::Class;
 use crate::error::{Error, Refusal};
+use crate::words::shown;
 
 /// What a key is trusted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -143,7 +144,7 @@ impl Trust {
         if text.len() > LONGEST {
             return Err(refuse(format!("it has {} bytes, more than {LONGEST}", text.len())));
         }
-        let file: File = toml::from_str(text).map_err(|error| refuse(error.message().replace('\n', " ")))?;
+        let file: File = toml::from_str(text).map_err(|error| refuse(shown(&error.message().replace('\n', " "))))?;
         file.into_trust()
     }
 
