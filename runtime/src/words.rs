@@ -37,13 +37,25 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
+/// Embeddings, overrides and isolates of a direction (Unicode Standard Annex 9).
+pub fn turns(c: char) -> bool {
+    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Characters without a width or a shape: soft hyphens, joiners, marks of a direction, fillers,
+/// blanks that are no spaces, ends of lines and paragraphs, tags, variations of what is before.
+pub fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}'
+        | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
 fn is_seen(c: char) -> bool {
-    // Marks that join, vary or fill, and show nothing by themselves.
-    let nothing = matches!(c, '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{ffa0}' | '\u{e0100}'..='\u{e01ef}');
     // The standard library's `Debug` knows what can be printed, and also escapes what stands in
     // quotes.
-    !nothing && (matches!(c, '"' | '\'' | '\\') || is_combining_mark(c) || c.escape_debug().len() == 1)
+    !is_unseen(c) && (matches!(c, '"' | '\'' | '\\') || is_combining_mark(c) || c.escape_debug().len() == 1)
 }
 
 /// The beginning and the end of what is too long.
@@ -67,7 +79,7 @@ mod tests {
             ("\x1b[2Jred\r\n", r"\u{1b}[2Jred\r\n"),
             ("a\u{202e}b\u{2066}", r"a\u{202e}b\u{2066}"),
             ("a\u{200b}\u{200d}\u{feff}\u{ad}b", r"a\u{200b}\u{200d}\u{feff}\u{ad}b"),
-            ("\u{2028}\u{85}\0\u{fe0f}\u{3164}", r"\u{2028}\u{85}\u{0}\u{fe0f}\u{3164}"),
+            ("\u{2028}\u{85}\0\u{fe0f}\u{3164}\u{2800}", r"\u{2028}\u{85}\u{0}\u{fe0f}\u{3164}\u{2800}"),
             ("Mühle e\u{301} 肺 \"x\" 'y' \\z —", "Mühle e\u{301} 肺 \"x\" 'y' \\z —"),
         ] {
             assert_eq!(shown(text), seen);

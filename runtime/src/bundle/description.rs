@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
 
 use super::frame::{self, LIMITS};
 use super::manifest::{Entry, MANIFEST};
 use super::trust::Role;
 use crate::error::{Error, Refusal};
-use crate::words::shown;
+use crate::words::{is_unseen, shown, turns};
 use crate::{Class, json};
 
 /// The signed description of an archive, its entry `manifest.json`.
@@ -132,28 +133,20 @@ pub fn check_length(field: &str, value: &str, limit: usize) -> Result<(), Error>
 }
 
 /// What is wrong with a text of several lines for people, if something is: control characters but
-/// for line ends and tabs, or characters that turn what follows around. Joiners and marks of a
-/// direction, which some scripts need, are in order.
+/// for ends of lines and pages and tabs, characters that turn what follows around, and those that
+/// nobody sees. In order are joiners, marks of a direction and variations, which some scripts need,
+/// soft hyphens, and a byte order mark at the beginning.
 pub fn fault_of_prose(text: &str) -> Option<String> {
-    let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
-    let wrong = text.chars().find(|&c| control(c) || turns(c))?;
-    let kind = if turns(wrong) { "characters that turn the text around" } else { "control characters" };
+    let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}');
+    let needed = |c: char| matches!(c, '\u{ad}' | '\u{61c}' | '\u{200c}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}');
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let wrong = text.chars().find(|&c| control(c) || turns(c) || is_unseen(c) && !needed(c))?;
+    let kind = match wrong {
+        _ if control(wrong) => "control characters",
+        _ if turns(wrong) => "characters that turn the text around",
+        _ => "characters that nobody sees",
+    };
     Some(format!("has {kind} (U+{:04X})", wrong as u32))
-}
-
-/// Embeddings, overrides and isolates of a direction (Unicode Standard Annex 9).
-fn turns(c: char) -> bool {
-    matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Characters without a width or a shape: soft hyphens, joiners, marks of a direction, fillers,
-/// ends of lines and paragraphs, tags.
-fn is_unseen(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}'
-        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Refuses a task that could not be one part of an entry's name.
@@ -165,8 +158,8 @@ pub fn check_task(value: &str) -> Result<(), Error> {
     frame::check_name(value)
 }
 
-/// Refuses fewer than two classes, more than [`MOST_CLASSES`], and two whose names differ in spaces
-/// and case alone.
+/// Refuses fewer than two classes, more than [`MOST_CLASSES`], and two whose names differ alone in
+/// spaces or in how their characters are put together (NFKC). Those that differ in case are two.
 ///
 /// # Errors
 /// [`Class::Contradiction`].
@@ -177,10 +170,11 @@ pub fn check_classes(of: &str, classes: &[String]) -> Result<(), Error> {
     let mut seen = BTreeMap::new();
     for class in classes {
         check_text("class", class)?;
-        let folded = class.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        let folded: String = class.nfkc().collect();
+        let folded = folded.split_whitespace().collect::<Vec<_>>().join(" ");
         if let Some(other) = seen.insert(folded, class) {
             return Err(contradiction(format!(
-                "{of} needs classes of different names, and {other:?} and {class:?} differ in spaces or case at most"
+                "{of} needs classes of different names, and {other:?} and {class:?} look alike"
             )));
         }
     }
