@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use medforge_runtime::Error as RuntimeError;
+use medforge_runtime::bundle::description;
+
 use crate::Error;
 use crate::base::Fit;
 use crate::data::{Columns, Dataset};
@@ -104,10 +107,12 @@ pub(super) fn check_task(task: &str) -> Result<(), Error> {
 
 /// What a bundle's manifest takes as a name.
 pub(super) fn check_text(option: &'static str, text: &str) -> Result<(), Error> {
-    match !text.trim().is_empty() && text.len() <= 256 && !text.chars().any(char::is_control) {
-        true => Ok(()),
-        false => Err(Error::Option { name: option, what: format!("{text:?} is not 1 to 256 printable bytes") }),
-    }
+    description::check_text("it", text).map_err(|error| match error {
+        RuntimeError::Refused(refusal) => {
+            Error::Option { name: option, what: format!("{text:?} is no name: {}", refusal.what) }
+        }
+        error => error.into(),
+    })
 }
 
 /// Each `CLASS=TEXT` of `--class-text`, several texts of a class together.
@@ -156,4 +161,25 @@ pub(super) fn folders(name: &'static str, given: &[String]) -> Result<BTreeMap<S
         }
     }
     Ok(data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Before the work, and not by the bundle after it.
+    #[test]
+    fn names_that_no_bundle_takes_are_refused_at_once() {
+        check_text("--contributor", "Universitätsklinikum Bonn").unwrap();
+        for (name, word) in [
+            (" ", "is empty"),
+            ("a\u{7}b", "control characters"),
+            ("Bo\u{ad}nn", "U+00AD, which nobody sees"),
+            ("\u{202e}nnoB", "U+202E"),
+            (&"x".repeat(257), "more than 256"),
+        ] {
+            let text = check_text("--contributor", name).unwrap_err().to_string();
+            assert!(text.starts_with("--contributor ") && text.contains(word), "{text}");
+        }
+    }
 }

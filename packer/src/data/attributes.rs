@@ -2,11 +2,13 @@
 //! Evaluation tells results apart by them; training never sees them. Numbers in a column of ages are told in bands.
 //!
 //! Columns that cannot be used are only refused where somebody asks for them: those after the first
-//! 32, those that are there twice, and those with a value over 64 bytes, not in UTF-8 or with a
-//! control character.
+//! 32, those that are there twice, and those with a value over 64 bytes, not in UTF-8, with a
+//! control character or one that nobody sees.
 
 use std::collections::HashSet;
 use std::sync::Arc;
+
+use medforge_runtime::words::{is_unseen, turns};
 
 use super::ages;
 
@@ -112,8 +114,13 @@ fn check(what: &str, value: &str) -> Result<(), String> {
         let length = value.len();
         return Err(format!("{what} is {length} bytes long; the limit is {MAX_VALUE}: shorten it"));
     }
-    match value.chars().any(char::is_control) {
-        true => Err(format!("{what} {value:?} holds a control character; remove it")),
+    match value.chars().any(is_refused) {
+        true => Err(format!("{what} {value:?} holds a control character, or one that nobody sees; remove it")),
         false => Ok(()),
     }
+}
+
+/// What no bundle takes in a name or value.
+pub(super) fn is_refused(c: char) -> bool {
+    c.is_control() || turns(c) || is_unseen(c)
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use medforge_runtime::dicom::Header;
 use rayon::prelude::*;
 
-use super::attributes::{Attributes, MAX_VALUE};
+use super::attributes::{Attributes, MAX_VALUE, is_refused};
 use super::dataset::{Entry, Listing};
 use super::progress::Progress;
 use super::splits::check_text;
@@ -122,7 +122,7 @@ fn value(header: &Header, name: &str) -> String {
         _ => &header.institution,
     };
     let mut value = String::new();
-    for c in stated.chars().filter(|c| !c.is_control()) {
+    for c in stated.chars().filter(|&c| !is_refused(c)) {
         if value.len() + c.len_utf8() > MAX_VALUE {
             break;
         }

@@ -78,6 +78,8 @@ fn further_columns_are_attributes_within_limits() {
         ("site,site".into(), "a,b".into(), "site", "column site is there twice"),
         ("note,site".into(), format!("{},b", "ä".repeat(33)), "note", "row 2: note is 66 bytes long; the limit is 64"),
         ("note,site".into(), "a\u{1b}[2J,b".into(), "note", "control character"),
+        ("note,site".into(), "Bonn\u{200b},b".into(), "note", "nobody sees"),
+        ("note,site".into(), "\u{202e}Bonn,b".into(), "note", "nobody sees"),
     ] {
         let data = Dataset::open(rows(&header, &value).root()).unwrap();
         let fault = |name: &str| data.attributes.iter().find(|a| a.name == name).and_then(|a| a.fault.clone());
