@@ -24,10 +24,12 @@ pub fn cases(good: &Good) -> Vec<Case> {
 }
 
 /// Cases that differ little from one that is kept as files.
-const OTHER_SIDES: [&str; 27] = [
+const OTHER_SIDES: [&str; 30] = [
     "calibrated_on_nothing",
     "calibration_error_above_one",
     "card_nul",
+    "card_zero_width",
+    "class_full_width",
     "class_space",
     "class_hard_space",
     "contributor_turned",
@@ -39,18 +41,19 @@ const OTHER_SIDES: [&str; 27] = [
     "image_largest",
     "image_none",
     "int8_above_one",
+    "int8_difference_above_one",
     "int8_of_no_image",
     "layers_most",
     "measured_on_nothing",
     "mean_low",
     "metric_below_zero",
-    "metric_interval_turned",
     "metric_of_no_image",
     "norm_in_two_places",
     "rescale_negative",
     "rescale_small",
     "temperature_zero",
     "threshold_zero",
+    "use_of_tags",
     "weights_endless_fused",
 ];
 
@@ -73,7 +76,7 @@ fn changed(good: &Good, change: impl FnOnce(&mut Payload, &mut Manifest)) -> Vec
 
 /// Values and names of the manifest.
 fn stated(good: &Good) -> Vec<Case> {
-    let table: [(&str, Change); 54] = [
+    let table: [(&str, Change); 57] = [
         ("rescale_zero", |m| m.preprocessing.rescale = 0.0),
         ("rescale_negative", |m| m.preprocessing.rescale = -1.0 / 255.0),
         ("rescale_small", |m| m.preprocessing.rescale = 1e-6),
@@ -102,21 +105,30 @@ fn stated(good: &Good) -> Vec<Case> {
         ("calibration_error_above_one", |m| calibrated(m, |c| c.error = 1.5)),
         ("calibrated_on_nothing", |m| calibrated(m, |c| c.n = 0)),
         ("least_probability_above_one", |m| calibrated(m, |c| c.least_probability = 1.5)),
-        ("metric_below_its_interval", |m| metric(m, |metric| metric.value = 0.5)),
-        ("metric_above_its_interval", |m| metric(m, |metric| metric.value = 0.99)),
         ("metric_above_one", |m| metric(m, |metric| (metric.value, metric.high) = (1.2, 1.3))),
         ("metric_below_zero", |m| metric(m, |metric| (metric.value, metric.low) = (-0.2, -0.3))),
         ("metric_interval_turned", |m| metric(m, |metric| (metric.low, metric.high) = (0.95, 0.8))),
         ("metric_of_no_image", |m| metric(m, |metric| metric.n = 0)),
-        ("measured_beside_its_interval", |m| measured(m, |measured| measured.metrics[0].value = 0.1)),
+        ("measured_interval_turned", |m| {
+            measured(m, |measured| (measured.metrics[0].low, measured.metrics[0].high) = (Some(0.95), Some(0.8)));
+        }),
+        ("measured_of_one_end", |m| measured(m, |measured| measured.metrics[0].high = None)),
         ("measured_above_one", |m| measured(m, |measured| measured.metrics[0].high = Some(7.0))),
         ("measured_on_nothing", |m| measured(m, |measured| (measured.images, measured.groups) = (0, None))),
         ("difference_above_one", |m| measured(m, |measured| measured.floors[0].difference.high = Some(3.0))),
-        ("floor_beside_its_interval", |m| measured(m, |measured| measured.floors[0].difference.value = -0.5)),
-        ("int8_beside_its_interval", |m| int8(m, |cost| cost.int8 = 0.1)),
+        ("floor_beaten_by_nothing", |m| {
+            measured(m, |measured| {
+                measured.floors[0].beaten = true;
+                measured.floors[0].difference.low = Some(-0.5);
+            });
+        }),
+        ("int8_interval_turned", |m| int8(m, |cost| (cost.low, cost.high) = (0.1, -0.1))),
+        ("int8_difference_above_one", |m| int8(m, |cost| cost.high = 1.5)),
         ("int8_above_one", |m| int8(m, |cost| (cost.f32, cost.int8) = (2.0, 2.0))),
         ("int8_of_no_image", |m| int8(m, |cost| cost.n = 0)),
-        ("class_case", |m| m.heads[0].classes[1] = "Benign".into()),
+        ("class_composed", |m| m.heads[0].classes = vec!["b\u{e9}nin".into(), "be\u{301}nin".into()]),
+        ("class_full_width", |m| m.heads[0].classes[1] = "\u{ff42}enign".into()),
+        ("class_braille_blank", |m| m.heads[0].classes[1] = "benign\u{2800}".into()),
         ("class_space", |m| m.heads[0].classes[1] = "benign ".into()),
         ("class_spaces", |m| m.heads[0].classes = vec!["in situ".into(), "in  situ".into()]),
         ("class_hard_space", |m| m.heads[0].classes = vec!["in situ".into(), "in\u{a0}situ".into()]),
@@ -128,6 +140,7 @@ fn stated(good: &Good) -> Vec<Case> {
         ("licence_of_tags", |m| m.modules[0].licence.push('\u{e0041}')),
         ("tool_zero_width", |m| m.tool.name = "pack\u{2060}er".into()),
         ("name_soft_hyphen", |m| m.name = "cor\u{ad}pus".into()),
+        ("use_of_tags", |m| m.intended_use.push_str("\u{e0044}\u{e0049}\u{e0041}")),
         ("use_turned", |m| m.intended_use = "Research.\n\u{202d}Diagnosis.".into()),
         ("code_turned", |m| {
             let code = |value: &str, meaning: &str| {
@@ -259,6 +272,8 @@ fn cards(good: &Good) -> Vec<Case> {
         card("card_not_utf8", "not_utf8", b"# Breast\n\xff\n"),
         card("card_escape", "contradiction", b"# Breast\n\x1b[2J\n"),
         card("card_turned", "contradiction", "# Breast\n\u{202e}.sisongaid rof toN\n".as_bytes()),
+        card("card_of_tags", "contradiction", "# Breast\n\u{e004f}\u{e004b}\n".as_bytes()),
+        card("card_zero_width", "contradiction", "# Breast\nNo\u{200b}t for diagnosis.\n".as_bytes()),
         card("card_nul", "contradiction", b"# Breast\0\n"),
     ]
 }

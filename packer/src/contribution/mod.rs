@@ -107,6 +107,7 @@ pub fn build(parts: &Parts, options: Options, base: &Identity, key: &SigningKey)
         entries: bundle::list(&payload),
         tool: tool(),
     };
+    card.measured().iter().try_for_each(|measured| measured.check_intervals("the module"))?;
     let bytes = bundle::assemble(&manifest, &payload, std::slice::from_ref(key))?;
     let trust = Trust::new(vec![key.verifying_key()], 1)?;
     Contribution::open(Path::new("the contribution"), bytes, &trust, base)

@@ -94,6 +94,7 @@ pub fn build_merged_bundle(
 }
 
 fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Result<Vec<u8>, Error> {
+    packed.measured.iter().try_for_each(|(task, measured)| measured.check_intervals(task))?;
     let digest = vit.digest();
     let size = check(packed.modules, &digest)?;
     let graph = onnx::Graph::new(vit, size)?;

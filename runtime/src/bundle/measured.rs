@@ -1,9 +1,9 @@
 //! What was measured of a task: on how many patients, beside which floors, and how it differs by
 //! what else is known of the images. Bundles, contributions and module cards state it in this form.
 //!
-//! Refused: numbers that are not finite, shares beyond 0 and 1, an interval with one end, with its
-//! ends exchanged or beside its estimate, a verdict that the interval does not give, and lists
-//! longer than any evaluation makes.
+//! Refused: numbers that are not finite, shares beyond 0 and 1, an interval with one end or with its
+//! ends exchanged, a verdict that the interval does not give, and lists longer than any evaluation
+//! makes. An interval beside its estimate is refused when packing alone.
 
 use serde::{Deserialize, Serialize};
 
@@ -143,6 +143,26 @@ impl Measured {
         self.subgroups.iter().try_for_each(|subgroups| subgroups.check(of))
     }
 
+    /// Whether each estimate lies in its own interval: what packer writes does. Packers before it
+    /// wrote what resamples gave, which may lie beside what it is of.
+    ///
+    /// # Errors
+    /// [`Class::Contradiction`](crate::Class::Contradiction).
+    pub fn check_intervals(&self, of: &str) -> Result<(), Error> {
+        let floors = self.floors.iter().flat_map(|floor| floor.metrics.iter().chain([&floor.difference]));
+        let values = self.subgroups.iter().flat_map(|subgroups| &subgroups.values).flat_map(|value| &value.metrics);
+        let gaps = self.subgroups.iter().flat_map(|subgroups| &subgroups.gaps).map(|gap| &gap.difference);
+        let all = self.metrics.iter().chain(floors).chain(values).chain(gaps);
+        all.into_iter().try_for_each(|estimate| {
+            let Estimate { name, value, low, high } = estimate;
+            let inside =
+                low.is_none_or(|low| *value >= low - ROUNDING) && high.is_none_or(|high| *value <= high + ROUNDING);
+            require(inside, || {
+                format!("the {name} of {of} is {value}, beside its interval: evaluate it again (packer eval --record)")
+            })
+        })
+    }
+
     /// The main result: balanced accuracy, else the first metric.
     pub fn main(&self) -> Option<&Estimate> {
         self.metrics.iter().find(|metric| metric.name == "balanced_accuracy").or(self.metrics.first())
@@ -181,10 +201,7 @@ impl Estimate {
     /// The same of a difference of two of that name.
     fn check_difference(&self, of: &str) -> Result<(), Error> {
         self.check_interval(of)?;
-        let wide = [Some(self.value), self.low, self.high].into_iter().flatten().any(|value| value.abs() > 1.0);
-        require(!is_share(&self.name) || !wide, || {
-            format!("a difference in {} of {of} is no difference of two shares", self.name)
-        })
+        check_differences(of, &self.name, [Some(self.value), self.low, self.high].into_iter().flatten())
     }
 
     fn check_interval(&self, of: &str) -> Result<(), Error> {
@@ -197,11 +214,11 @@ impl Estimate {
 /// Metrics that are shares of one.
 const SHARES: [&str; 7] = ["accuracy", "balanced_accuracy", "auc", "f1", "precision", "recall", "calibration_error"];
 
-/// Estimates may lie this far beside an interval whose ends are theirs: sums in another order.
+/// Numbers may lie this far beyond their bounds: sums in another order.
 const ROUNDING: f64 = 1e-9;
 
 /// Whether a metric of this name is a share of one.
-pub(super) fn is_share(name: &str) -> bool {
+fn is_share(name: &str) -> bool {
     SHARES.contains(&name)
 }
 
@@ -214,20 +231,23 @@ pub fn check_bounds(of: &str, name: &str, values: impl IntoIterator<Item = f64>)
     require(beyond.is_none(), || format!("the {name} of {of} is {}, no share of one", beyond.unwrap_or(f64::NAN)))
 }
 
-/// Refuses numbers that are none, and an interval that does not hold its `value`. Calibration
-/// errors may lie below theirs: resamples make them larger, and the first packers wrote what they
-/// found.
+/// Refuses differences of two shares below -1 and above 1.
+///
+/// # Errors
+/// [`Class::Contradiction`](crate::Class::Contradiction).
+pub fn check_differences(of: &str, name: &str, values: impl IntoIterator<Item = f64>) -> Result<(), Error> {
+    let wide = values.into_iter().any(|value| value.abs() > 1.0 + ROUNDING);
+    require(!is_share(name) || !wide, || format!("a difference in {name} of {of} is no difference of two shares"))
+}
+
+/// Refuses numbers that are none, and an interval whose ends are exchanged.
 ///
 /// # Errors
 /// [`Class::Contradiction`](crate::Class::Contradiction).
 pub fn check_interval(of: &str, name: &str, value: f64, ends: Option<(f64, f64)>) -> Result<(), Error> {
     let (low, high) = ends.unwrap_or((value, value));
     let finite = [value, low, high].iter().all(|value| value.is_finite());
-    require(finite && low <= high, || format!("the {name} of {of} is not a number, or its interval is none"))?;
-    let inside = value >= low - ROUNDING && value <= high + ROUNDING;
-    require(inside || name == "calibration_error", || {
-        format!("the {name} of {of} is {value}, beside its interval from {low} to {high}")
-    })
+    require(finite && low <= high, || format!("the {name} of {of} is not a number, or its interval is none"))
 }
 
 fn check_estimates(of: &str, estimates: &[Estimate]) -> Result<(), Error> {

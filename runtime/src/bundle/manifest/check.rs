@@ -8,7 +8,7 @@ use crate::bundle::description::{
     check_classes, check_count, check_digest as digest, check_entries, check_length as text, check_task as task,
     check_text as name, check_time, check_version, contradiction, fault_of_prose, require,
 };
-use crate::bundle::measured::{check_bounds, check_interval, is_share};
+use crate::bundle::measured::{check_bounds, check_differences, check_interval};
 use crate::error::{Error, Refusal};
 use crate::preprocess::Size;
 
@@ -278,9 +278,7 @@ impl Manifest {
             let of = format!("what eight bits cost {task}");
             check_interval(&of, &cost.name, cost.int8 - cost.f32, Some((cost.low, cost.high)))?;
             check_bounds(&of, &cost.name, [cost.f32, cost.int8])?;
-            require(!is_share(&cost.name) || (cost.low >= -1.0 && cost.high <= 1.0), || {
-                format!("{of} is no difference of two shares")
-            })?;
+            check_differences(&of, &cost.name, [cost.low, cost.high])?;
         }
         Ok(())
     }

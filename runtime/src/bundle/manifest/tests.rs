@@ -239,7 +239,14 @@ fn contradictions_are_refused() {
         ("two heads", |m| m.heads.push(m.heads[0].clone())),
         ("must be in heads/", |m| m.heads[0].entry = "base.onnx".into()),
         ("different names", |m| m.heads[0].classes = vec!["a".into(), "a".into()]),
-        ("spaces or case", |m| m.heads[0].classes = vec!["in situ".into(), " In\u{a0} Situ".into()]),
+        ("look alike", |m| m.heads[0].classes = vec!["in situ".into(), " in\u{a0} situ".into()]),
+        ("look alike", |m| m.heads[0].classes = vec!["b\u{e9}nin".into(), "be\u{301}nin".into()]),
+        ("look alike", |m| m.heads[0].classes = vec!["1".into(), "\u{ff11}".into()]),
+        ("U+2800", |m| m.heads[0].classes = vec!["a".into(), "a\u{2800}".into()]),
+        ("nobody sees (U+E0041)", |m| m.intended_use = "all\u{e0041}".into()),
+        ("nobody sees (U+200B)", |m| m.intended_use = "a\u{200b}ll".into()),
+        ("nobody sees (U+2060)", |m| m.intended_use = "a\u{2060}ll".into()),
+        ("nobody sees (U+FEFF)", |m| m.intended_use = "all\u{feff}".into()),
         ("U+200B", |m| m.heads[0].classes = vec!["a".into(), "a\u{200b}".into()]),
         ("U+202E", |m| m.modules[0].contributor = "hospital\u{202e}latipsoh".into()),
         ("turn the text around (U+2066)", |m| m.intended_use = "all\n\u{2066}".into()),
@@ -281,7 +288,6 @@ fn contradictions_are_refused() {
         ("metrics name task", |m| m.metrics = BTreeMap::from([("lung".into(), m.metrics["breast"].clone())])),
         ("its interval is none", |m| m.metrics.get_mut("breast").unwrap().low = 2.0),
         ("its interval is none", |m| m.metrics.get_mut("breast").unwrap().value = f64::INFINITY),
-        ("beside its interval", |m| m.metrics.get_mut("breast").unwrap().value = 0.7),
         ("no share of one", |m| m.metrics.get_mut("breast").unwrap().high = 1.5),
         ("of no image", |m| m.metrics.get_mut("breast").unwrap().n = 0),
         ("measured names task", |m| m.measured = BTreeMap::from([("lung".into(), measured())])),
@@ -317,11 +323,23 @@ fn contradictions_are_refused() {
     }
 }
 
-/// Persian needs joiners, and Hebrew marks of a direction.
+/// Persian needs joiners, Hebrew marks of a direction, and licences part their pages.
 #[test]
 fn prose_may_have_what_scripts_need() {
-    let intended_use = "می\u{200c}خواهم\r\n\tעברית\u{200f}!".into();
+    let intended_use = "\u{feff}می\u{200c}خواهم\r\n\tעברית\u{200f}!\u{c}Mam\u{ad}mo \u{2764}\u{fe0f}".into();
     Manifest { intended_use, ..example() }.to_canonical().unwrap();
+}
+
+/// Classes of bundles in the field differ in case alone; older packers widened no interval; and a
+/// difference may be one by sums in another order.
+#[test]
+fn what_earlier_packers_wrote_is_read() {
+    let mut manifest = example();
+    manifest.heads[0].classes = vec!["T".into(), "t".into()];
+    manifest.metrics.get_mut("breast").unwrap().value = 0.7;
+    let share = Int8Cost { name: "accuracy".into(), f32: 0.0, int8: 1.0, low: 1.0, high: 1.0 + 1e-12, ..cost() };
+    manifest.int8 = BTreeMap::from([("breast".into(), share)]);
+    assert_eq!(Manifest::from_canonical(&manifest.to_canonical().unwrap()).unwrap(), manifest);
 }
 
 fn member() -> Member {

@@ -39,14 +39,37 @@ pub fn example() -> Measured {
     }
 }
 
-/// Sums in another order, and calibration errors, which resamples make larger.
+/// Sums in another order.
 #[test]
-fn what_an_evaluation_may_give_beside_its_interval_is_taken() {
+fn what_an_evaluation_may_give_beyond_its_bounds_is_taken() {
     let mut rounded = example();
     rounded.metrics[0] = estimate(0.9, Some([0.9 + 1e-12, 1.0 + 1e-12]));
-    rounded.metrics.push(Estimate { name: "calibration_error".into(), ..estimate(0.02, Some([0.03, 0.1])) });
     rounded.metrics.push(Estimate { name: "log_loss".into(), ..estimate(2.5, Some([2.0, 3.0])) });
+    rounded.floors[0].difference = estimate(1.0 + 1e-12, Some([0.9, 1.0 + 1e-12]));
     rounded.check("breast").unwrap();
+    rounded.check_intervals("breast").unwrap();
+}
+
+/// Those of the first packers do, and are read.
+#[test]
+fn an_estimate_beside_its_interval_is_refused_when_packing_alone() {
+    type Change = fn(&mut Measured);
+    let table: [Change; 6] = [
+        |m| m.metrics[0].value = 0.7,
+        |m| m.metrics.push(Estimate { name: "calibration_error".into(), ..estimate(0.02, Some([0.03, 0.1])) }),
+        |m| m.floors[0].metrics[0].value = 0.9,
+        |m| m.floors[0].difference.value = -0.5,
+        |m| m.subgroups[0].values[1].metrics[0].value = 0.7,
+        |m| m.subgroups[0].gaps[0].difference.value = 0.5,
+    ];
+    example().check_intervals("breast").unwrap();
+    for change in table {
+        let mut changed = example();
+        change(&mut changed);
+        changed.check("breast").unwrap();
+        let text = changed.check_intervals("breast").unwrap_err().to_string();
+        assert!(text.contains("beside its interval"), "{text}");
+    }
 }
 
 #[test]
@@ -61,7 +84,6 @@ fn what_no_evaluation_gives_is_refused() {
         ("not a number", |m| m.metrics[0].high = Some(f64::INFINITY)),
         ("one end", |m| m.metrics[0].low = None),
         ("on no image", |m| (m.images, m.groups) = (0, None)),
-        ("beside its interval", |m| m.metrics[0].value = 0.7),
         ("no share of one", |m| (m.metrics[0].value, m.metrics[0].high) = (1.1, Some(1.2))),
         ("no share of one", |m| m.subgroups[0].values[0].metrics[0].low = Some(-0.1)),
         ("no difference of two shares", |m| m.floors[0].difference.high = Some(1.5)),
