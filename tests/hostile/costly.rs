@@ -293,7 +293,7 @@ fn crowd(good: &Good) -> Vec<u8> {
         let parts = parts.map(part).collect();
         manifest.compositions.push(Composition { task, mode: Mode::Mixture, parts });
     }
-    let metric = Metric { name: "auc".into(), value: 0.5, low: 0.6, high: 0.7, n: 40 };
+    let metric = Metric { name: "auc".into(), value: 0.65, low: 0.7, high: 0.6, n: 40 };
     manifest.metrics = BTreeMap::from([("t0".into(), metric)]);
     made(good, &payload, manifest)
 }
