@@ -1,15 +1,16 @@
 //! From results to an archive: what it refuses or breaks off at comes again later, and holds up
 //! nothing else.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::log::{once, said};
 use crate::queue::{Queue, Stage, Waiting};
 use crate::send::{Archive, Store};
 use crate::status::count;
-use crate::work::{WAIT, not_written};
-use crate::{Error, guarded};
+use crate::work::{WAIT, not_read, not_written};
+use crate::{Error, Result, guarded};
 
 /// How often and how soon results are tried again that the archive did not take.
 #[derive(Clone, Copy)]
@@ -24,12 +25,17 @@ pub struct Patience {
     /// The longest pause before an archive is tried again that cannot be reached; the first is a
     /// second.
     pub unreached: Duration,
+    /// How long an archive may take to answer for results that it was never sent, and for those
+    /// that come again: the first ones have others behind them.
+    pub answer: Duration,
+    pub answer_again: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
         let (first, last) = (Duration::from_secs(1), Duration::from_secs(60));
-        Patience { first, last, refusals: 5, breaks: 20, unreached: Duration::from_secs(4) }
+        let (answer, answer_again) = (Duration::from_secs(3), Duration::from_secs(30));
+        Patience { first, last, refusals: 5, breaks: 20, unreached: Duration::from_secs(4), answer, answer_again }
     }
 }
 
@@ -46,10 +52,17 @@ pub struct Courier {
 /// How long an association stays open for the next image.
 const LINGER: Duration = Duration::from_secs(3);
 
+/// A status: the archive has an instance of this identifier (PS3.4, B.2.3). Ours follow from image
+/// and device, so it is the same one.
+const DUPLICATE: u16 = 0x0111;
+
 /// Why an image's results were not sent.
 enum Failure {
     Refused(u16),
     Broken(Error),
+    /// A file of theirs is gone: they are made again.
+    Gone,
+    Unread(std::io::Error),
 }
 
 impl Courier {
@@ -64,6 +77,10 @@ impl Courier {
                 let _ = association.take().map(|open| guarded(|| open.close()));
                 continue;
             };
+            if self.queue.going_aside(&waiting.uid) {
+                self.put_aside(waiting, |queue, uid| queue.go_aside(uid));
+                continue;
+            }
             let lingered = association.is_some();
             let mut open = match association.take().map_or_else(|| guarded(|| self.archive.open()), Ok) {
                 Ok(open) => open,
@@ -78,7 +95,8 @@ impl Courier {
                 }
             };
             pause = self.patience.first;
-            match self.sent(&mut *open, &waiting.uid) {
+            let began = Instant::now();
+            match self.sent(&mut *open, &waiting) {
                 Ok(()) => {
                     association = Some(open);
                     self.finished(waiting);
@@ -86,28 +104,46 @@ impl Courier {
                 Err(Failure::Refused(status)) => {
                     association = Some(open);
                     let why = format!("{} answered {status:#06x}", self.archive.called);
-                    let out_of_resources = status >> 8 == 0xa7;
-                    let most = if out_of_resources { self.patience.breaks } else { self.patience.refusals };
-                    self.not_sent(waiting, &why, most);
+                    self.not_sent(waiting, &why, status >> 8 == 0xa7);
                 }
                 // The archive may have ended it meanwhile: once more, over one of its own.
-                Err(Failure::Broken(_)) if lingered && waiting.tries == 0 => self.queue.back(Stage::Send, waiting),
+                Err(Failure::Broken(_))
+                    if lingered && waiting.tries.none() && began.elapsed() < self.patience.answer =>
+                {
+                    self.queue.back(Stage::Send, waiting);
+                }
                 Err(Failure::Broken(error)) => {
-                    self.not_sent(waiting, &format!("it could not be sent: {error}"), self.patience.breaks);
+                    self.not_sent(waiting, &format!("it could not be sent: {error}"), true);
+                }
+                Err(Failure::Gone) => {
+                    association = Some(open);
+                    self.queue.left(Stage::Send, &waiting);
+                    self.queue.put(Stage::Classify, waiting);
+                }
+                Err(Failure::Unread(error)) => {
+                    association = Some(open);
+                    let why = format!("its results cannot be read: {error}");
+                    not_read(&self.queue, Stage::Send, waiting, &error, |uid| self.queue.refuse(uid, &why));
                 }
             }
         }
     }
 
     /// Sends an image's results, unless that was done.
-    fn sent(&self, open: &mut dyn Store, uid: &str) -> std::result::Result<(), Failure> {
+    fn sent(&self, open: &mut dyn Store, waiting: &Waiting) -> std::result::Result<(), Failure> {
+        let (uid, patience) = (&waiting.uid, &self.patience);
+        let answer = if waiting.tries.none() { patience.answer } else { patience.answer_again };
         if self.queue.path("done", uid, "json").exists() {
             return Ok(());
         }
         for ending in ["sr.dcm", "sc.dcm"] {
+            let file = std::fs::read(self.queue.path("results", uid, ending)).map_err(|error| match error.kind() {
+                ErrorKind::NotFound => Failure::Gone,
+                _ => Failure::Unread(error),
+            })?;
             // Warnings are from 0xB000 on: stored, with something coerced.
-            match guarded(|| open.store(&self.queue.path("results", uid, ending))).map_err(Failure::Broken)? {
-                0 | 0xb000..=0xbfff => {}
+            match guarded(|| open.store(&file, answer)).map_err(Failure::Broken)? {
+                0 | DUPLICATE | 0xb000..=0xbfff => {}
                 status => return Err(Failure::Refused(status)),
             }
         }
@@ -127,26 +163,34 @@ impl Courier {
         }
     }
 
-    /// Lets results come again later, or puts them aside once they were refused often enough. It is
-    /// said when it happens first and last.
-    fn not_sent(&self, waiting: Waiting, why: &str, most: u32) {
+    /// Lets results come again later, or puts them aside once they were refused often enough, or the
+    /// archive broke off often enough at them. It is said when it happens first and last.
+    fn not_sent(&self, mut waiting: Waiting, why: &str, broken: bool) {
         count(&self.queue.counts.refused);
         let text = format!("{}: results not taken: {why}", waiting.uid);
         self.queue.counts.error(&text);
-        if waiting.tries + 1 >= most {
-            match self.queue.refuse(&waiting.uid, why) {
-                Ok(()) => {
-                    self.queue.left(Stage::Send, &waiting);
-                    once(&format!("{text}; given up after {most} times, and in failed/"));
-                }
-                Err(error) => not_written(&self.queue, Stage::Send, waiting, &*error),
-            }
-            return;
+        let first = waiting.tries.none();
+        let before = waiting.tries.refused + waiting.tries.broken;
+        let (tries, most) = match broken {
+            true => (&mut waiting.tries.broken, self.patience.breaks),
+            false => (&mut waiting.tries.refused, self.patience.refusals),
+        };
+        *tries += 1;
+        if *tries >= most {
+            once(&format!("{text}; given up after {most} times"));
+            return self.put_aside(waiting, |queue, uid| queue.refuse(uid, why));
         }
-        if waiting.tries == 0 {
+        if first {
             said("refused", &format!("{text}; tried again up to {most} times"));
         }
-        let pause = self.patience.first * (1 << waiting.tries.min(16));
+        let pause = self.patience.first * (1 << before.min(16));
         self.queue.later(Stage::Send, waiting, pause.min(self.patience.last));
+    }
+
+    fn put_aside(&self, waiting: Waiting, how: impl FnOnce(&Queue, &str) -> Result<()>) {
+        match how(&self.queue, &waiting.uid) {
+            Ok(()) => self.queue.left(Stage::Send, &waiting),
+            Err(error) => not_written(&self.queue, Stage::Send, waiting, &*error),
+        }
     }
 }

@@ -1,29 +1,77 @@
 //! Lines of the log. Whatever the other side says is escaped and cut, and what repeats itself is
-//! written once in ten seconds, with a count of what was left out. A log that cannot be written
-//! stops nothing.
+//! written once in ten seconds, with a count of what was left out. A log that cannot be written, or
+//! that nobody reads, stops nothing: one thread writes, and lines that find too many before them are
+//! counted and left out.
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
+
+use crate::locked;
 
 /// At most one line of a kind in this time.
 const QUIET: Duration = Duration::from_secs(10);
 /// The longest line, in characters.
 const LONGEST: usize = 300;
+/// Lines that wait to be written; further ones are left out.
+const WAITING: usize = 256;
 
 /// Writes a line, unless one of its kind was written just now.
 pub fn said(kind: &'static str, text: &str) {
     static KINDS: Mutex<Kinds> = Mutex::new(Kinds(BTreeMap::new()));
-    let line = KINDS.lock().unwrap_or_else(PoisonError::into_inner).line(kind, text, Instant::now());
+    let line = locked(&KINDS).line(kind, text, Instant::now());
     if let Some(line) = line {
-        let _ = writeln!(std::io::stderr(), "{line}");
+        ERRORS.put(line);
     }
 }
 
 /// Writes a line that comes once.
 pub fn once(text: &str) {
-    let _ = writeln!(std::io::stderr(), "{}", cut(text));
+    ERRORS.put(cut(text));
+}
+
+/// Writes a line for whoever started the node.
+pub fn told(text: &str) {
+    TOLD.put(text.to_owned());
+}
+
+static ERRORS: LazyLock<Lines> = LazyLock::new(|| Lines::to(std::io::stderr()));
+static TOLD: LazyLock<Lines> = LazyLock::new(|| Lines::to(std::io::stdout()));
+
+/// Lines on their way to a thread that writes them.
+struct Lines {
+    sender: SyncSender<String>,
+    left_out: Arc<AtomicU64>,
+}
+
+impl Lines {
+    fn to(out: impl Write + Send + 'static) -> Self {
+        let (sender, lines) = sync_channel(WAITING);
+        let left_out = Arc::<AtomicU64>::default();
+        let lost = left_out.clone();
+        // Without a thread there is no log, and all else goes on.
+        let _ = std::thread::Builder::new().name("log".into()).spawn(move || write(out, &lines, &lost));
+        Lines { sender, left_out }
+    }
+
+    fn put(&self, line: String) {
+        if self.sender.try_send(line).is_err() {
+            self.left_out.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn write(mut out: impl Write, lines: &Receiver<String>, left_out: &AtomicU64) {
+    for line in lines {
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        let lost = left_out.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let _ = writeln!(out, "{lost} lines were left out: nobody read what was written before them");
+        }
+    }
 }
 
 /// By kind, when its last line was written, and how many were left out since.
@@ -64,6 +112,36 @@ pub fn cut(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A pipe that is full until it is read.
+    struct Full(Receiver<()>, std::sync::mpsc::Sender<String>);
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let _ = self.0.recv();
+            let _ = self.1.send(String::from_utf8_lossy(bytes).into_owned());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_stops_nothing_and_says_what_it_left_out() {
+        let ((reader, full), (written, read)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+        let lines = Lines::to(Full(full, written));
+        (0..1000).for_each(|number| lines.put(format!("line {number}")));
+        drop(reader);
+        let mut all = String::new();
+        while !all.contains("left out") {
+            all += &read.recv_timeout(Duration::from_secs(10)).unwrap();
+        }
+        assert!(all.starts_with("line 0\n"), "{all}");
+        let lost: usize = all.lines().last().unwrap().split(' ').next().unwrap().parse().unwrap();
+        assert!((1000 - WAITING - 1..1000).contains(&lost), "{lost}");
+    }
 
     #[test]
     fn foreign_text_is_escaped_and_cut() {

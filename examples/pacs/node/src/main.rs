@@ -15,6 +15,7 @@ mod courier;
 mod elements;
 mod log;
 mod options;
+mod question;
 mod queue;
 mod receive;
 mod report;
@@ -25,12 +26,11 @@ mod tests;
 mod tls;
 mod work;
 
-use std::io::Write;
 use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use clap::Parser;
@@ -38,7 +38,7 @@ use medforge_runtime::bundle::{self, Bytes, Trust};
 use medforge_runtime::classify::Classifier;
 
 use courier::{Courier, Patience};
-use log::said;
+use log::{said, told};
 use options::Args;
 use queue::Queue;
 use receive::{Policy, Receiver, Times};
@@ -50,8 +50,8 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Associations that results go over at the same time: while an archive keeps one waiting for its
-/// answer, the others go on.
-const SENDERS: usize = 4;
+/// answer, the others go on. The first one takes what comes again, too, and may wait long.
+const SENDERS: usize = 5;
 
 fn main() -> Result<()> {
     let args = Args::parse();
@@ -68,8 +68,8 @@ fn main() -> Result<()> {
     let classifier = Arc::new(Classifier::load(bundle::verify(Bytes::read_on_two_threads(&args.bundle)?, &trust)?)?);
     let queue = Arc::new(Queue::open(&args.queue)?);
     if args.retry_failed {
-        let images = queue.retry_failed()?;
-        said("retried", &format!("{images} images that had failed are in line again"));
+        let (images, left) = queue.retry_failed();
+        said("retried", &format!("{images} images that had failed are in line again, and {left} are not"));
     }
     // What a thread says when it panics, here as in all else: once, and short.
     std::panic::set_hook(Box::new(|panic| said("panic", &format!("an error in this program: {panic}"))));
@@ -84,8 +84,9 @@ fn main() -> Result<()> {
     });
     let archive = Archive { address: args.to, title: args.title.clone(), called: args.to_title, tls: sending };
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
-    for _ in 0..args.workers.unwrap_or(processors + 2).max(1) {
-        let worker = Worker { queue: queue.clone(), classifier: classifier.clone(), task: args.task.clone() };
+    for number in 0..args.workers.unwrap_or(processors + 2).max(1) {
+        let (queue, classifier, task) = (queue.clone(), classifier.clone(), args.task.clone());
+        let worker = Worker { queue, classifier, task, retries: number == 0 };
         std::thread::spawn(move || worker.classify());
     }
     for number in 0..SENDERS {
@@ -93,14 +94,14 @@ fn main() -> Result<()> {
         let courier = Courier { queue, archive, patience, retries: number == 0 };
         std::thread::spawn(move || courier.send());
     }
-    let status = Status { receiver: receiver.clone(), classifier: Some(classifier.clone()) };
+    let status = Status::new(receiver.clone(), Some(classifier.clone()));
     if let Some(asked) = asked {
         let status = status.clone();
         std::thread::spawn(move || status.answer(&asked));
     }
     std::thread::spawn(move || status.write());
     std::thread::spawn(move || watch(&args.bundle, &trust, &classifier, replaced));
-    wrote(&format!("listening on {} as {}", listener.local_addr()?, args.title));
+    told(&format!("listening on {} as {}", listener.local_addr()?, args.title));
     receiver.listen(&listener);
     Ok(())
 }
@@ -122,7 +123,7 @@ fn watch(path: &Path, trust: &Trust, classifier: &Classifier, mut seen: Option<S
             Ok(id)
         });
         match replaced {
-            Ok(id) => wrote(&format!("bundle {id}")),
+            Ok(id) => told(&format!("bundle {id}")),
             Err(error) => said("bundle", &format!("the bundle stays as it was: {error}")),
         }
     }
@@ -132,14 +133,13 @@ fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
 }
 
-/// Writes a line for whoever started the node; a closed output stops nothing.
-fn wrote(line: &str) {
-    let mut out = std::io::stdout();
-    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
-}
-
 /// Runs something, and makes an error of a panic in it: no image and no thread is lost by one.
 fn guarded<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
     let panicked = |_| Err("an error in this program (a panic)".into());
     catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(panicked)
+}
+
+/// A lock, also one that a panic left: what it guards is whole in between any two steps.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -2,7 +2,6 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +30,11 @@ pub struct Archive {
 
 /// An association that results are stored over.
 pub trait Store {
-    /// Stores the file at `path`: the archive's status.
+    /// Stores a Part 10 file: the archive's status, which may take so long.
     ///
     /// # Errors
-    /// The association has broken off, or the file cannot be read.
-    fn store(&mut self, path: &Path) -> Result<u16>;
+    /// The association has broken off, or no answer came in time.
+    fn store(&mut self, file: &[u8], answer: Duration) -> Result<u16>;
 
     /// Ends the association.
     fn close(self: Box<Self>) -> Result<()>;
@@ -43,9 +42,9 @@ pub trait Store {
 
 /// Bytes before the meta information of a Part 10 file.
 const PREAMBLE: usize = 128;
-/// How long an archive may take to be reached, and to answer.
+/// How long an archive may take to be reached, and to agree on an association.
 const REACHED: Duration = Duration::from_secs(3);
-const ANSWERED: Duration = Duration::from_secs(30);
+const AGREED: Duration = Duration::from_secs(10);
 
 /// The classes of reports and captures.
 const CLASSES: [&str; 2] = [uids::COMPREHENSIVE3_DSR_STORAGE, uids::SECONDARY_CAPTURE_IMAGE_STORAGE];
@@ -57,8 +56,8 @@ impl Archive {
             .calling_ae_title(&*self.title)
             .called_ae_title(&*self.called)
             .connection_timeout(REACHED)
-            .read_timeout(ANSWERED)
-            .write_timeout(ANSWERED);
+            .read_timeout(AGREED)
+            .write_timeout(AGREED);
         for class in CLASSES {
             options = options.with_presentation_context(class, vec![uids::EXPLICIT_VR_LITTLE_ENDIAN]);
         }
@@ -96,8 +95,7 @@ impl<S: CloseSocket + Read + Write + 'static> Sender<S> {
 }
 
 impl<S: CloseSocket + Read + Write> Store for Sender<S> {
-    fn store(&mut self, path: &Path) -> Result<u16> {
-        let file = std::fs::read(path)?;
+    fn store(&mut self, file: &[u8], answer: Duration) -> Result<u16> {
         // What follows the meta information goes out as it lies there.
         let mut data = file.get(PREAMBLE..).unwrap_or_default();
         let meta = FileMetaTable::from_reader(&mut data)?;
@@ -110,6 +108,8 @@ impl<S: CloseSocket + Read + Write> Store for Sender<S> {
         // Of each PDU six bytes are the header of its value.
         let most = (self.association.acceptor_max_pdu_length() as usize).saturating_sub(6).max(1);
         let wire = message(context, most, command, data)?;
+        self.socket.set_write_timeout(Some(answer))?;
+        self.socket.set_read_timeout(Some(answer))?;
         self.association.inner_stream().write_all(&wire)?;
         acknowledge_at_once(&self.socket)?;
         let Pdu::PData { data } = self.association.receive()? else {

@@ -19,6 +19,18 @@ pub struct Worker {
     pub queue: Arc<Queue>,
     pub classifier: Arc<Classifier>,
     pub task: Option<String>,
+    /// Whether it also takes what was tried in vain before. One does, so that the others are always
+    /// free for the rest.
+    pub retries: bool,
+}
+
+/// What comes after an image's turn.
+enum Next {
+    Send,
+    /// It is done, or in `failed/`.
+    Nothing,
+    /// Its file could not be read.
+    Unread(std::io::Error),
 }
 
 /// What is known of an image when its results are written.
@@ -34,18 +46,23 @@ pub struct Answered {
 pub const WAIT: Duration = Duration::from_secs(60);
 /// When the disk does not take what is written, how long until an image is tried again.
 const DISK: Duration = Duration::from_secs(3);
+/// How often a file that cannot be read is tried: after 3, 6, 12, 24 and 48 seconds once more.
+const READS: u32 = 6;
 
 impl Worker {
     /// Classifies until the program ends.
     pub fn classify(&self) {
         loop {
-            let Some(waiting) = self.queue.next(Stage::Classify, true, WAIT) else { continue };
+            let Some(waiting) = self.queue.next(Stage::Classify, self.retries, WAIT) else { continue };
             match guarded(|| self.results(&waiting.uid)) {
-                Ok(sending) => {
+                Ok(Next::Nothing) => self.queue.left(Stage::Classify, &waiting),
+                Ok(Next::Send) => {
                     self.queue.left(Stage::Classify, &waiting);
-                    if sending {
-                        self.queue.put(Stage::Send, waiting);
-                    }
+                    self.queue.put(Stage::Send, waiting);
+                }
+                Ok(Next::Unread(error)) => {
+                    let why = format!("its file in accepted/ cannot be read: {error}");
+                    not_read(&self.queue, Stage::Classify, waiting, &error, |uid| self.queue.fail(uid, &why));
                 }
                 Err(error) => {
                     not_written(&self.queue, Stage::Classify, waiting, &*error);
@@ -56,33 +73,37 @@ impl Worker {
         }
     }
 
-    /// Writes an image's results, unless they are there; whether there are any to send.
-    fn results(&self, uid: &str) -> Result<bool> {
+    /// Writes an image's results, unless they are there.
+    fn results(&self, uid: &str) -> Result<Next> {
         let queue = &self.queue;
         if queue.path("done", uid, "json").exists() {
             // Stopped between the mark and the end of cleaning up.
             queue.clean(uid)?;
-            return Ok(false);
+            return Ok(Next::Nothing);
         }
-        if !queue.path("results", uid, "json").exists() {
+        if queue.going_aside(uid) {
+            return queue.go_aside(uid).map(|()| Next::Nothing);
+        }
+        if !queue.has_results(uid) {
             let file = match std::fs::read(queue.path("accepted", uid, "dcm")) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    return queue.fail(uid, "somebody removed its file from accepted/").map(|()| false);
+                    return queue.fail(uid, "somebody removed its file from accepted/").map(|()| Next::Nothing);
                 }
-                read => read?,
+                Err(error) => return Ok(Next::Unread(error)),
+                Ok(file) => file,
             };
             let [report, capture, line] = match guarded(|| self.answer(&file, uid)) {
                 Ok(results) => results,
                 Err(error) => {
                     queue.counts.error(&format!("{uid}: not classified: {error}"));
                     said("not classified", &format!("{uid}: not classified, and in failed/: {error}"));
-                    return queue.fail(uid, &error.to_string()).map(|()| false);
+                    return queue.fail(uid, &error.to_string()).map(|()| Next::Nothing);
                 }
             };
             queue.write_results(uid, &report, &capture, &line)?;
             count(&queue.counts.classified);
         }
-        Ok(true)
+        Ok(Next::Send)
     }
 
     /// The report, the capture, and the line for the audit.
@@ -105,10 +126,38 @@ impl Worker {
     }
 }
 
+/// Lets an image come again whose files cannot be read, ever later, and at last no more. Where the
+/// program has no handle left it is not the image's fault.
+pub fn not_read(
+    queue: &Queue,
+    stage: Stage,
+    mut waiting: Waiting,
+    error: &std::io::Error,
+    give_up: impl FnOnce(&str) -> Result<()>,
+) {
+    // ENFILE and EMFILE.
+    if cfg!(unix) && matches!(error.raw_os_error(), Some(23 | 24)) {
+        return not_written(queue, stage, waiting, error);
+    }
+    let pause = DISK * (1 << waiting.tries.unread.min(READS));
+    waiting.tries.unread += 1;
+    let text = format!("{}: not read: {error}", waiting.uid);
+    queue.counts.error(&text);
+    said("not read", &text);
+    if waiting.tries.unread < READS {
+        return queue.later(stage, waiting, pause);
+    }
+    match give_up(&waiting.uid) {
+        Ok(()) => queue.left(stage, &waiting),
+        Err(error) => not_written(queue, stage, waiting, &*error),
+    }
+}
+
 /// Lets an image come again that the disk did not take.
-pub fn not_written(queue: &Queue, stage: Stage, waiting: Waiting, error: &dyn std::error::Error) {
+pub fn not_written(queue: &Queue, stage: Stage, mut waiting: Waiting, error: &dyn std::error::Error) {
     let text = format!("{}: tried again in {} s: {error}", waiting.uid, DISK.as_secs());
     queue.counts.error(&text);
     said("not written", &text);
+    waiting.tries.unwritten += 1;
     queue.later(stage, waiting, DISK);
 }

@@ -1,14 +1,15 @@
 //! Taking an image in. Whatever is answered with success is here, or was done: a second picture
 //! under an identifier that is known is not passed over in silence.
 
-use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, ErrorKind, Seek};
 
-use medforge_runtime::dicom;
+use serde_json::Value;
 
-use super::{Part, Queue, Stage, accepted_now, locked};
-use crate::Result;
+use super::compare::{pixels, same_bytes};
+use super::files::there;
+use super::{Part, Queue, Stage, accepted_now};
+use crate::{Result, locked};
 
 /// What became of an image that came.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,9 +24,9 @@ pub enum Accepted {
 
 /// What is known under an identifier.
 enum Known {
-    File(PathBuf),
+    File(File),
     /// The digest of the pixels.
-    Pixels(Option<String>),
+    Pixels(String),
 }
 
 impl Queue {
@@ -38,68 +39,73 @@ impl Queue {
     /// safe.
     ///
     /// # Errors
-    /// The disk does not take it: nothing is kept.
+    /// The disk does not take it, or does not tell what is known. Where only the flush of its folder
+    /// failed it is worked on all the same: nothing lies in a folder and in no line.
     pub fn accept(&self, uid: &str, mut part: Part) -> Result<Accepted> {
         part.sync()?;
-        loop {
-            let entering = locked(&self.entering);
-            let Some(known) = self.known(uid) else {
-                part.keep(&self.path("accepted", uid, "dcm"))?;
-                drop(entering);
-                self.flush("accepted")?;
-                self.put(Stage::Classify, accepted_now(uid));
-                return Ok(Accepted::New);
-            };
+        let entering = locked(&self.entering);
+        let Some(known) = self.known(uid)? else {
+            part.keep(&self.path("accepted", uid, "dcm"))?;
+            self.put(Stage::Classify, accepted_now(uid));
             drop(entering);
-            let _one = locked(&self.comparing);
-            match same(part.path(), &known) {
-                // It went on to its next folder meanwhile.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error.into()),
-                Ok(false) => return Ok(Accepted::Other),
-                Ok(true) => {
-                    // Whoever brought it first may not have come to this yet.
-                    self.flush("accepted")?;
-                    return Ok(Accepted::Known);
+            self.flush("accepted")?;
+            return Ok(Accepted::New);
+        };
+        drop(entering);
+        if !self.same(uid, &mut part, known)? {
+            return Ok(Accepted::Other);
+        }
+        // Whoever brought it first may not have come to this yet.
+        self.flush("accepted")?;
+        Ok(Accepted::Known)
+    }
+
+    /// What is here or done under an identifier, opened, so that it may move on meanwhile. Looked for
+    /// in the order in which files move.
+    fn known(&self, uid: &str) -> io::Result<Option<Known>> {
+        let file = |folder| there(File::open(self.path(folder, uid, "dcm")));
+        if let Some(file) = file("accepted")? {
+            return Ok(Some(Known::File(file)));
+        }
+        if let Some(line) = self.line("done", uid)? {
+            let digest = line["pixels_sha256"].as_str();
+            let what = || io::Error::new(ErrorKind::InvalidData, format!("done/{uid}.json names no pixels"));
+            return Ok(Some(Known::Pixels(digest.ok_or_else(what)?.to_owned())));
+        }
+        Ok(file("failed")?.map(Known::File))
+    }
+
+    /// Whether the file holds the picture that is known: to the byte, or in its stored pixels.
+    fn same(&self, uid: &str, part: &mut Part, known: Known) -> io::Result<bool> {
+        let (known, _one) = match known {
+            Known::Pixels(digest) => (Some(digest), locked(&self.comparing)),
+            Known::File(mut old) => {
+                if same_bytes(part.whole()?, &mut old)? {
+                    return Ok(true);
                 }
+                let one = locked(&self.comparing);
+                let digest = match self.digest(uid) {
+                    Some(digest) => Some(digest),
+                    None => {
+                        old.rewind()?;
+                        pixels(&mut old)?
+                    }
+                };
+                (digest, one)
             }
+        };
+        match known {
+            Some(known) => Ok(pixels(part.whole()?)? == Some(known)),
+            None => Ok(false),
         }
     }
 
-    /// What is here or done under an identifier. Looked for in the order in which files move.
-    fn known(&self, uid: &str) -> Option<Known> {
-        let file = |folder| Some(self.path(folder, uid, "dcm")).filter(|path| path.exists());
-        if let Some(path) = file("accepted") {
-            return Some(Known::File(path));
-        }
-        if let Ok(line) = fs::read(self.path("done", uid, "json")) {
-            let line: serde_json::Value = serde_json::from_slice(&line).unwrap_or_default();
-            return Some(Known::Pixels(line["pixels_sha256"].as_str().map(str::to_owned)));
-        }
-        file("failed").map(Known::File)
+    /// The digest of a known picture's pixels, where it was worked out already.
+    fn digest(&self, uid: &str) -> Option<String> {
+        let line = |folder| self.line(folder, uid).ok().flatten();
+        let digest = |line: Value| line["pixels_sha256"].as_str().map(str::to_owned);
+        ["results", "failed"].into_iter().filter_map(line).find_map(digest)
     }
-}
-
-/// Whether the file holds the picture that is known: to the byte, or in its stored pixels.
-fn same(path: &Path, known: &Known) -> io::Result<bool> {
-    let new = fs::read(path)?;
-    let pixels_of_known = match known {
-        Known::Pixels(pixels) => pixels.clone(),
-        Known::File(path) => {
-            let old = fs::read(path)?;
-            if new == old {
-                return Ok(true);
-            }
-            pixels(&old)
-        }
-    };
-    Ok(pixels_of_known.is_some_and(|known| pixels(&new) == Some(known)))
-}
-
-/// The digest of the stored pixels, of a file that can be read and has one frame.
-fn pixels(file: &[u8]) -> Option<String> {
-    let read = dicom::read(file, "the image").ok().filter(|read| read.frames() == 1)?;
-    read.frame(0).ok()?.stored().sha256_hex().ok()
 }
 
 /// Whether `uid` is a unique identifier (PS3.5, 9.1), and so a safe name of a file.
@@ -113,7 +119,72 @@ pub fn valid(uid: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
+    use super::super::compare::PIECE;
     use super::*;
+
+    /// The flush of a folder fails on what is no folder and no file.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_was_kept_is_worked_on_even_if_its_folder_cannot_be_flushed() {
+        let place = tempfile::tempdir().unwrap();
+        let mut queue = Queue::open(place.path()).unwrap();
+        let whole = std::mem::replace(&mut queue.folders[0], File::open("/dev/null").unwrap());
+        let image = |queue: &Queue| {
+            let mut part = queue.incoming().unwrap();
+            part.write_all(b"an image").unwrap();
+            queue.accept("1.2.3", part)
+        };
+        assert!(image(&queue).is_err() && image(&queue).is_err(), "nothing is promised");
+        assert_eq!(queue.lengths().0.waiting, 1);
+        queue.folders[0] = whole;
+        assert_eq!((image(&queue).unwrap(), queue.lengths().0.waiting), (Accepted::Known, 1));
+    }
+
+    #[test]
+    fn the_same_bytes_are_known_while_pixels_of_others_are_compared() {
+        let place = tempfile::tempdir().unwrap();
+        let queue = Queue::open(place.path()).unwrap();
+        let accept = |bytes: &[u8]| {
+            let mut part = queue.incoming().unwrap();
+            part.write_all(bytes).unwrap();
+            queue.accept("1.2.3", part).unwrap()
+        };
+        let long = vec![7; 3 * PIECE + 1];
+        assert_eq!(accept(&long), Accepted::New);
+        let comparing = locked(&queue.comparing);
+        let (said, heard) = std::sync::mpsc::channel();
+        std::thread::scope(|scope| {
+            scope.spawn(|| said.send(accept(&long)));
+            let known = heard.recv_timeout(std::time::Duration::from_secs(10));
+            drop(comparing);
+            assert_eq!(known, Ok(Accepted::Known));
+        });
+        let mut other = long.clone();
+        other[2 * PIECE] = 8;
+        assert_eq!((accept(&other), accept(&long[1..])), (Accepted::Other, Accepted::Other));
+    }
+
+    #[test]
+    fn what_cannot_be_told_is_neither_known_nor_new() {
+        let place = tempfile::tempdir().unwrap();
+        let queue = Queue::open(place.path()).unwrap();
+        for bad in ["", "[]", "{}"] {
+            queue.write("done", "1.2.3", "json", bad.as_bytes()).unwrap();
+            assert!(queue.accept("1.2.3", queue.incoming().unwrap()).is_err(), "{bad:?}");
+        }
+        std::fs::remove_file(queue.path("done", "1.2.3", "json")).unwrap();
+        std::fs::create_dir(queue.path("done", "1.2.3", "json")).unwrap();
+        assert!(queue.accept("1.2.3", queue.incoming().unwrap()).is_err());
+        assert_eq!(queue.lengths().0.waiting, 0);
+        // An image whose file was taken away while it came in.
+        let part = queue.incoming().unwrap();
+        for entry in std::fs::read_dir(place.path().join("accepted")).unwrap() {
+            std::fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        assert!(queue.accept("1.2.4", part).is_err());
+    }
 
     #[test]
     fn identifiers_that_break_the_standards_rules_are_none() {

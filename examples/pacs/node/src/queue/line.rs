@@ -10,15 +10,33 @@ pub struct Waiting {
     pub uid: String,
     /// When it was accepted.
     pub since: SystemTime,
-    /// How often it was tried in vain.
-    pub tries: u32,
+    pub tries: Tries,
     /// Its place in the line.
     number: u64,
 }
 
+/// How often an image was tried in vain, by what stood in the way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tries {
+    /// The archive said no.
+    pub refused: u32,
+    /// The archive broke off, was silent, or had no resources.
+    pub broken: u32,
+    /// Its file could not be read here.
+    pub unread: u32,
+    /// The disk did not take what was to be written: no image's fault.
+    pub unwritten: u32,
+}
+
+impl Tries {
+    pub fn none(self) -> bool {
+        self == Tries::default()
+    }
+}
+
 impl Waiting {
     pub fn new(uid: String, since: SystemTime) -> Self {
-        Waiting { uid, since, tries: 0, number: 0 }
+        Waiting { uid, since, tries: Tries::default(), number: 0 }
     }
 }
 
@@ -30,6 +48,8 @@ pub struct Line {
     later: BTreeMap<(Instant, u64), Waiting>,
     /// Taken by somebody: since when they wait.
     busy: BTreeMap<u64, SystemTime>,
+    /// The last one that was taken by who takes both kinds had been tried in vain.
+    was_again: bool,
 }
 
 /// How many images a line holds.
@@ -46,13 +66,18 @@ impl Line {
     /// Puts an image at the end.
     pub fn put(&mut self, waiting: Waiting) {
         self.last += 1;
-        self.ready.insert(self.last, Waiting { number: self.last, tries: 0, ..waiting });
+        self.ready.insert(self.last, Waiting { number: self.last, tries: Tries::default(), ..waiting });
     }
 
-    /// The next image: one whose time has come again, if these are `retried` too, else the oldest.
+    /// The next image: the oldest, or, if these are `retried` too, in turn with it one whose time
+    /// has come again.
     pub fn next(&mut self, retried: bool) -> Option<Waiting> {
-        let due = retried.then(|| self.later.first_entry()).flatten();
+        let turn = retried && !(self.was_again && !self.ready.is_empty());
+        let due = turn.then(|| self.later.first_entry()).flatten();
         let again = due.filter(|entry| entry.key().0 <= Instant::now()).map(|entry| entry.remove());
+        if retried {
+            self.was_again = again.is_some();
+        }
         let next = again.or_else(|| self.ready.pop_first().map(|(_, waiting)| waiting))?;
         self.busy.insert(next.number, next.since);
         Some(next)
@@ -71,16 +96,15 @@ impl Line {
     /// Gives an image back its place.
     pub fn back(&mut self, waiting: Waiting) {
         self.left(&waiting);
-        match waiting.tries {
-            0 => self.ready.insert(waiting.number, waiting),
-            _ => self.later.insert((Instant::now(), waiting.number), waiting),
+        match waiting.tries.none() {
+            true => self.ready.insert(waiting.number, waiting),
+            false => self.later.insert((Instant::now(), waiting.number), waiting),
         };
     }
 
-    /// Lets an image come again after `pause`; it was tried once more in vain.
-    pub fn later(&mut self, mut waiting: Waiting, pause: Duration) {
+    /// Lets an image come again after `pause`; its tries say what stood in the way.
+    pub fn later(&mut self, waiting: Waiting, pause: Duration) {
         self.left(&waiting);
-        waiting.tries += 1;
         self.later.insert((Instant::now() + pause, waiting.number), waiting);
     }
 
@@ -101,8 +125,9 @@ mod tests {
         for uid in ["1", "2", "3"] {
             line.put(Waiting::new(uid.into(), SystemTime::UNIX_EPOCH));
         }
-        let first = line.next(true).unwrap();
-        assert_eq!((&*first.uid, first.tries), ("1", 0));
+        let mut first = line.next(true).unwrap();
+        assert_eq!((&*first.uid, first.tries), ("1", Tries::default()));
+        first.tries.broken += 1;
         line.later(first, Duration::from_millis(30));
         assert_eq!(line.length(), Length { waiting: 2, later: 1, oldest: Some(SystemTime::UNIX_EPOCH) });
         let second = line.next(true).unwrap();
@@ -112,8 +137,23 @@ mod tests {
         // Its time has come, but not for who takes fresh ones only.
         assert_eq!(line.next(false).unwrap().uid, "2");
         let again = line.next(true).unwrap();
-        assert_eq!((&*again.uid, again.tries), ("1", 1));
+        assert_eq!((&*again.uid, again.tries.broken), ("1", 1));
         line.left(&again);
         assert_eq!((line.length().later, line.next(true).unwrap().uid), (0, "3".to_owned()));
+    }
+
+    #[test]
+    fn fresh_ones_and_those_that_come_again_take_turns() {
+        let mut line = Line::default();
+        for uid in ["again 1", "again 2", "fresh 1", "fresh 2"] {
+            line.put(Waiting::new(uid.into(), SystemTime::UNIX_EPOCH));
+        }
+        for _ in 0..2 {
+            let mut waiting = line.next(false).unwrap();
+            waiting.tries.unread += 1;
+            line.later(waiting, Duration::ZERO);
+        }
+        let taken: Vec<_> = (0..4).map(|_| line.next(true).unwrap().uid).collect();
+        assert_eq!(taken, ["again 1", "fresh 1", "again 2", "fresh 2"]);
     }
 }

@@ -8,11 +8,13 @@
 
 mod accept;
 mod aside;
+mod compare;
+mod files;
 mod line;
 mod part;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -21,19 +23,22 @@ pub use accept::{Accepted, valid};
 pub use line::{Length, Waiting};
 pub use part::Part;
 
-use crate::Result;
+use crate::log::once;
 use crate::status::Counts;
+use crate::{Result, locked};
 use line::Line;
 
 /// The folders, and which images wait.
 pub struct Queue {
     root: PathBuf,
     _alone: File,
+    /// The folders, open for good: flushing one must not fail for want of a handle.
+    folders: [File; FOLDERS.len()],
     state: Mutex<State>,
     changed: Condvar,
     /// Held while an image comes in under its identifier, or comes back from `failed/`.
     entering: Mutex<()>,
-    /// Held while two pictures are compared: one comparison at a time is in memory.
+    /// Held while pixels are compared: one picture at a time is in memory for that.
     comparing: Mutex<()>,
     pub counts: Counts,
 }
@@ -49,7 +54,7 @@ pub enum Stage {
 struct State {
     to_classify: Line,
     to_send: Line,
-    failed: usize,
+    failed: BTreeSet<String>,
 }
 
 impl State {
@@ -66,8 +71,12 @@ const FOLDERS: [&str; 4] = ["accepted", "results", "done", "failed"];
 impl Queue {
     /// Opens or makes the folders; what a stop left is taken up again.
     pub fn open(root: &Path) -> Result<Self> {
-        if !root.exists() {
-            part::private_folder(root)?;
+        if let Err(error) = part::private_folder(root) {
+            // Its owner is somebody else; whoever may write to it is named in docs/integration.md.
+            if !root.is_dir() {
+                return Err(format!("{}: {error}", root.display()).into());
+            }
+            once(&format!("{}: the folder keeps its mode: {error}", root.display()));
         }
         let alone = alone(root)?;
         for folder in FOLDERS {
@@ -82,9 +91,12 @@ impl Queue {
                 }
             }
         }
+        let [accepted, results, done, failed] = FOLDERS.map(|folder| File::open(root.join(folder)));
+        let folders = [accepted?, results?, done?, failed?];
         let queue = Queue {
             root: root.to_owned(),
             _alone: alone,
+            folders,
             state: Mutex::default(),
             changed: Condvar::new(),
             entering: Mutex::default(),
@@ -102,7 +114,7 @@ impl Queue {
         }
         found.sort();
         found.into_iter().for_each(|(since, uid)| queue.put(Stage::Classify, Waiting::new(uid, since)));
-        queue.lock().failed = queue.failures()?.len();
+        queue.lock().failed = queue.failures()?.into_iter().collect();
         Ok(queue)
     }
 
@@ -152,67 +164,13 @@ impl Queue {
     /// What waits to be classified and to be sent, and how many have failed.
     pub fn lengths(&self) -> (Length, Length, usize) {
         let state = self.lock();
-        (state.to_classify.length(), state.to_send.length(), state.failed)
+        (state.to_classify.length(), state.to_send.length(), state.failed.len())
     }
 
-    /// Where a file of an image is.
-    pub fn path(&self, folder: &str, uid: &str, ending: &str) -> PathBuf {
-        self.root.join(folder).join(format!("{uid}.{ending}"))
-    }
-
-    /// Writes a file of an image, whole.
-    pub fn write(&self, folder: &str, uid: &str, ending: &str, bytes: &[u8]) -> Result<()> {
-        let mut part = Part::new(&self.root.join(folder))?;
-        part.write_all(bytes)?;
-        part.sync()?;
-        part.keep(&self.path(folder, uid, ending))?;
-        self.flush(folder)
-    }
-
-    /// Writes an image's results, whole: the audit line is in its place after all else is.
-    pub fn write_results(&self, uid: &str, report: &[u8], capture: &[u8], line: &[u8]) -> Result<()> {
-        let mut parts = Vec::new();
-        for (ending, bytes) in [("sr.dcm", report), ("sc.dcm", capture), ("json", line)] {
-            let mut part = Part::new(&self.root.join("results"))?;
-            part.write_all(bytes)?;
-            part.sync()?;
-            parts.push((part, self.path("results", uid, ending)));
-        }
-        let last = parts.pop();
-        parts.into_iter().try_for_each(|(part, place)| part.keep(&place))?;
-        self.flush("results")?;
-        last.map_or(Ok(()), |(part, place)| part.keep(&place))?;
-        self.flush("results")
-    }
-
-    /// Marks an image as sent: its results' last file becomes the audit line.
-    pub fn finish(&self, uid: &str) -> Result<()> {
-        fs::rename(self.path("results", uid, "json"), self.path("done", uid, "json"))?;
-        self.flush("done")?;
-        self.clean(uid)
-    }
-
-    /// Removes what a finished image leaves.
-    pub fn clean(&self, uid: &str) -> Result<()> {
-        for (folder, ending) in [("results", "sr.dcm"), ("results", "sc.dcm"), ("accepted", "dcm")] {
-            let path = self.path(folder, uid, ending);
-            if path.exists() {
-                fs::remove_file(path)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the state for whoever looks.
-    pub fn write_status(&self, text: &str) -> Result<()> {
-        let mut part = Part::new(&self.root)?;
-        part.write_all(text.as_bytes())?;
-        part.flush()?;
-        Ok(part.keep(&self.root.join("status.json"))?)
-    }
-
-    fn flush(&self, folder: &str) -> Result<()> {
-        Ok(File::open(self.root.join(folder))?.sync_all()?)
+    /// Nothing comes in or back while this is held.
+    #[cfg(test)]
+    pub fn hold(&self) -> MutexGuard<'_, ()> {
+        locked(&self.entering)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -223,16 +181,12 @@ impl Queue {
 /// What says that one node has this queue, until it ends.
 fn alone(root: &Path) -> Result<File> {
     let path = root.join("lock");
-    let file = File::create(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file = part::private_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(format!("{}: another node has this queue", root.display()).into()),
         // Some network file systems know no locks.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Now, for an image that is accepted.

@@ -29,10 +29,6 @@ impl Part {
         Ok(Part { file: BufWriter::with_capacity(1 << 16, options.open(&path)?), path })
     }
 
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// At most `most` bytes from byte `start` on.
     pub fn read(&mut self, start: u64, most: u64) -> io::Result<Vec<u8>> {
         self.file.flush()?;
@@ -41,6 +37,14 @@ impl Part {
         file.take(most).read_to_end(&mut bytes)?;
         file.seek(SeekFrom::End(0))?;
         Ok(bytes)
+    }
+
+    /// All that was written, from its beginning.
+    pub fn whole(&mut self) -> io::Result<&mut File> {
+        self.file.flush()?;
+        let file = self.file.get_mut();
+        file.rewind()?;
+        Ok(file)
     }
 
     /// Flushes what was written, down to the disk.
@@ -70,6 +74,18 @@ impl Drop for Part {
         // Kept, it is no longer here.
         let _ = fs::remove_file(&self.path);
     }
+}
+
+/// Opens or makes a file for its owner alone.
+pub fn private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    Ok(file)
 }
 
 /// Makes a folder for its owner alone, or makes it so.

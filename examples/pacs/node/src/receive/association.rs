@@ -15,8 +15,9 @@ use crate::log::said;
 use crate::queue::{Accepted, Part, Queue, valid};
 use crate::status::count;
 
-/// The largest image that is taken, and the largest command, in bytes.
-const LARGEST: u64 = 1 << 30;
+/// The largest image that is taken, and the largest command, in bytes. The largest one that is
+/// classified has 2^27 pixels of three bytes.
+const LARGEST: u64 = 1 << 29;
 const LARGEST_COMMAND: u64 = 1 << 14;
 /// What a fragment counts at least, so that empty ones have an end too.
 const FRAGMENT: u64 = 64;

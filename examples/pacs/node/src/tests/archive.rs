@@ -23,8 +23,8 @@ use crate::queue::{Queue, Stage, Waiting};
 use crate::send::Archive;
 use crate::status::Status;
 
-/// Statuses for instances that contain a text; status 1 breaks the association off, and status 2 does so
-/// after an answer of success.
+/// Statuses for instances that contain a text; status 1 breaks the association off, status 2 does so
+/// after an answer of success, and at status 3 nothing is said any more.
 type Answers = Arc<Mutex<BTreeMap<&'static str, u16>>>;
 
 /// An archive that notes what it stored, and when.
@@ -90,6 +90,7 @@ fn serve<S: Read + Write + CloseSocket>(
                 };
                 match status {
                     1 => return,
+                    3 => std::thread::sleep(Duration::from_secs(600)),
                     0 => stored.lock().unwrap().push((instance, Instant::now())),
                     _ => {}
                 }
@@ -142,6 +143,8 @@ pub fn couriers(queue: &Arc<Queue>, archive: &Archive) {
             refusals: 3,
             breaks: 4,
             unreached: Duration::from_millis(200),
+            answer: Duration::from_millis(500),
+            answer_again: Duration::from_secs(5),
         };
         let courier = Courier { queue: queue.clone(), archive: archive.clone(), patience, retries };
         std::thread::spawn(move || courier.send());
@@ -181,7 +184,7 @@ fn a_refused_result_holds_up_no_other_and_comes_back_on_request() {
     let (node, fake) = (Node::new(), Fake::start(listener(), None));
     let question = listener();
     let status_address = question.local_addr().unwrap();
-    let status = Status { receiver: node.receiver.clone(), classifier: None };
+    let status = Status::new(node.receiver.clone(), None);
     std::thread::spawn(move || status.answer(&question));
     fake.answer("1.2.5.", 0xa900);
     (0..38).for_each(|number| results(node.queue(), &format!("1.2.{number}")));
@@ -222,6 +225,87 @@ fn a_result_that_breaks_the_association_off_holds_up_no_other() {
     wait("the one that breaks off", || node.files("failed").contains(&"1.2.0.json".to_owned()));
     wait("the counters", || node.queue().lengths().2 == 1);
     assert_eq!(node.queue().counts.refused.load(std::sync::atomic::Ordering::Relaxed), 4);
+}
+
+/// Four of them: each courier would wait for one.
+#[test]
+fn an_archive_that_is_silent_about_some_results_keeps_no_other_waiting() {
+    let (node, fake) = (Node::new(), Fake::start(listener(), None));
+    fake.answer(".77.", 3);
+    (0..4).for_each(|number| results(node.queue(), &format!("1.{number}.77")));
+    results(node.queue(), "1.2.5");
+    let start = Instant::now();
+    couriers(node.queue(), &archive_at(fake.address));
+    wait("the one that is answered", || node.files("done") == ["1.2.5.json"]);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+    results(node.queue(), "1.2.6");
+    wait("another, while one is waited for long", || node.files("done").len() == 2);
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+}
+
+#[test]
+fn refusals_and_breaks_are_counted_apart() {
+    let (node, fake) = (Node::new(), Fake::start(listener(), None));
+    fake.answer("1.2.5.", 0xa700);
+    results(node.queue(), "1.2.5");
+    couriers(node.queue(), &archive_at(fake.address));
+    let refused = || node.queue().counts.refused.load(std::sync::atomic::Ordering::Relaxed);
+    wait("three breaks", || refused() == 3);
+    fake.answer("1.2.5.", 0xa900);
+    wait("the end", || node.files("failed").len() == 4);
+    assert_eq!(refused(), 6, "three breaks, of which four end it, and three refusals, which do");
+}
+
+#[test]
+fn what_the_archive_has_already_is_sent() {
+    let (node, fake) = (Node::new(), Fake::start(listener(), None));
+    fake.answer("1.2.5.", 0x0111);
+    results(node.queue(), "1.2.5");
+    couriers(node.queue(), &archive_at(fake.address));
+    wait("the end", || node.files("done") == ["1.2.5.json"]);
+}
+
+#[test]
+fn results_of_which_a_file_is_gone_are_made_again() {
+    let (node, fake) = (Node::new(), Fake::start(listener(), None));
+    results(node.queue(), "1.2.5");
+    std::fs::remove_file(node.queue().path("results", "1.2.5", "sc.dcm")).unwrap();
+    couriers(node.queue(), &archive_at(fake.address));
+    wait("the classifier's line", || node.queue().lengths().0.waiting == 1);
+    assert_eq!((node.queue().lengths().1.waiting, node.queue().has_results("1.2.5")), (0, false));
+}
+
+#[test]
+fn a_status_that_trickles_and_one_that_takes_long_keep_no_other_waiting() {
+    let node = Node::new();
+    let question = listener();
+    let address = question.local_addr().unwrap();
+    let status = Status::new(node.receiver.clone(), None);
+    std::thread::spawn(move || status.answer(&question));
+    let mut slow = TcpStream::connect(address).unwrap();
+    write!(slow, "GET / HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let trickling = std::thread::spawn(move || {
+        (0..200)
+            .take_while(|_| slow.write_all(b"x").is_ok())
+            .for_each(|_| std::thread::sleep(Duration::from_millis(50)))
+    });
+    let start = Instant::now();
+    assert_eq!(asked(address, "GET /")["failed"], 0);
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    trickling.join().unwrap();
+    // As long as nothing may come in, nothing comes back from failed/ either.
+    results(node.queue(), "1.2.5");
+    node.queue().refuse("1.2.5", "for a test").unwrap();
+    let held = node.queue().hold();
+    let (said, heard) = std::sync::mpsc::channel();
+    for said in [said.clone(), said] {
+        std::thread::spawn(move || said.send(asked(address, "POST /retry")));
+    }
+    let second = heard.recv_timeout(Duration::from_secs(10)).unwrap();
+    assert!(second["error"].is_string(), "{second}");
+    assert_eq!(asked(address, "GET /")["failed"], 1);
+    drop(held);
+    assert_eq!(heard.recv_timeout(Duration::from_secs(10)).unwrap()["retried"], 1);
 }
 
 #[test]
@@ -287,7 +371,7 @@ fn a_retry_while_results_are_put_aside_leaves_them_whole() {
         results(node.queue(), &uid);
         std::thread::scope(|scope| {
             scope.spawn(|| node.queue().refuse(&uid, "for a test").unwrap());
-            scope.spawn(|| node.queue().retry_failed().unwrap());
+            scope.spawn(|| node.queue().retry_failed());
         });
         let there =
             |folder, endings: &[&str]| endings.iter().all(|ending| node.queue().path(folder, &uid, ending).exists());

@@ -45,7 +45,7 @@ fn another_picture_under_a_known_identifier_is_refused_wherever_the_first_one_is
     assert_eq!(fs::read(node.queue().path("accepted", "1.2.3", "dcm")).unwrap(), kept);
     node.queue().fail("1.2.3", "for a test").unwrap();
     check("failed");
-    assert_eq!(node.queue().retry_failed().unwrap(), 1);
+    assert_eq!(node.queue().retry_failed(), (1, 0));
     let read = medforge_runtime::dicom::read(&kept, "kept").unwrap();
     let digest = read.frame(0).unwrap().stored().sha256_hex().unwrap();
     let line = serde_json::json!({ "image": "1.2.3", "pixels_sha256": digest }).to_string();
@@ -136,11 +136,16 @@ fn folders_and_files_are_for_their_owner_alone() {
     node.queue().write("results", "1.2.3", "json", b"{}").unwrap();
     node.queue().write_status("{}").unwrap();
     let root = node.place.path().join("queue");
+    let other = node.place.path().join("other");
+    fs::create_dir(&other).unwrap();
+    fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
+    let _queue = Queue::open(&other).unwrap();
+    assert_eq!(fs::metadata(&other).unwrap().permissions().mode() & 0o777, 0o700, "a folder that was there");
     let mode = |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o777;
     for folder in ["", "accepted", "results", "done", "failed"] {
         assert_eq!(mode(folder), 0o700, "{folder}");
     }
-    for file in ["accepted/1.2.3.dcm", "results/1.2.3.json", "status.json"] {
+    for file in ["accepted/1.2.3.dcm", "results/1.2.3.json", "status.json", "lock"] {
         assert_eq!(mode(file), 0o600, "{file}");
     }
 }

@@ -1,18 +1,20 @@
 //! From an image over the wire to its results, with a bundle.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use medforge_runtime::bundle::{self, Bytes, Trust};
 use medforge_runtime::classify::Classifier;
 
 use super::peers::*;
-use crate::work::Worker;
+use crate::queue::{Stage, Waiting};
+use crate::work::{Worker, not_read};
 
 fn worker(node: &Node) {
     let trust = Trust::read(&std::fs::read(repository("tests/corpus/trust.toml")).unwrap()).unwrap();
     let bytes = Bytes::read(&repository("tests/corpus/good.medforge")).unwrap();
     let classifier = Classifier::load(bundle::verify(bytes, &trust).unwrap()).unwrap();
-    let worker = Worker { queue: node.queue().clone(), classifier: Arc::new(classifier), task: None };
+    let worker = Worker { queue: node.queue().clone(), classifier: Arc::new(classifier), task: None, retries: true };
     std::thread::spawn(move || worker.classify());
 }
 
@@ -45,4 +47,31 @@ fn results_that_cannot_be_written_are_written_when_they_can() {
     std::fs::rename(&away, &folder).unwrap();
     wait("results", || node.files("results").len() == 6);
     assert!(node.files("failed").is_empty());
+}
+
+/// A folder in a file's place cannot be read.
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_read_comes_again_ever_later_and_holds_up_no_other() {
+    let node = Node::new();
+    for number in 0..40 {
+        let uid = format!("1.1.{number}");
+        std::fs::create_dir(node.queue().path("accepted", &uid, "dcm")).unwrap();
+        node.queue().put(Stage::Classify, Waiting::new(uid, SystemTime::now()));
+    }
+    assert_eq!(store(&mut node.associate(), "1.2.1", &image("1.2.1", 0)), 0);
+    worker(&node);
+    wait("results", || node.files("results").len() == 3);
+    assert_eq!(node.queue().lengths().0.later, 40);
+    // The last of its tries.
+    let (mut waiting, error) = (Waiting::new("1.1.1".into(), SystemTime::now()), std::io::Error::other("bad sector"));
+    waiting.tries.unread = 5;
+    not_read(node.queue(), Stage::Classify, waiting, &error, |uid| node.queue().fail(uid, "bad sector"));
+    let line = std::fs::read_to_string(node.queue().path("failed", "1.1.1", "json")).unwrap();
+    assert!(line.contains("bad sector"), "{line}");
+    // For want of a handle none is given up.
+    let mut waiting = Waiting::new("1.1.2".into(), SystemTime::now());
+    waiting.tries.unread = 5;
+    let error = std::io::Error::from_raw_os_error(24);
+    not_read(node.queue(), Stage::Classify, waiting, &error, |_| panic!("given up"));
 }
