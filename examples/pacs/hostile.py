@@ -9,8 +9,12 @@ import time
 
 from association import ABORT, Association, Broken, COMMAND, DATA, LAST, command, pdu, pdv, request
 
-# What no association may bring the node to take before it breaks off, in bytes.
-MOST = 64 << 20
+# Seconds from a connection to its association, as the node has it, and what a busy machine may add.
+NEGOTIATION, SLACK = 10, 5
+# How each kind ends if the node does what it should; there are other ends while the node is killed or its disk is full.
+CLOSED, MEANT = "closed", "as it meant"
+ENDS = {"silent": CLOSED, "silent_after": CLOSED, "fragments": CLOSED, "long_pdu": CLOSED, "short_pdu": CLOSED, "garbage": CLOSED,
+        "aborted": MEANT, "broken_off": MEANT, "wrong_uid": "0xc000", "other_picture": "0x0111"}
 
 
 class Hostile:
@@ -22,10 +26,9 @@ class Hostile:
         # Identifiers that were never sent whole, and so must be nowhere.
         self.never = set()
         self.stopped = threading.Event()
-        kinds = itertools.cycle([self.silent, self.silent_after, self.fragments, self.long_pdu, self.short_pdu, self.garbage, self.aborted,
-                                 self.broken_off, self.wrong_uid, self.other_picture])
+        kinds = [getattr(self, name) for name in ENDS]
         # Each thread does one thing after another, beginning where its neighbour does not.
-        self.threads = [threading.Thread(target=self.run, args=(list(itertools.islice(kinds, 10)), number), daemon=True) for number in range(count)]
+        self.threads = [threading.Thread(target=self.run, args=(kinds, number), daemon=True) for number in range(count)]
 
     def start(self):
         [thread.start() for thread in self.threads]
@@ -40,14 +43,21 @@ class Hostile:
             if self.stopped.is_set():
                 return
             began = time.monotonic()
+            most = (NEGOTIATION if what.__name__ == "silent" else max(NEGOTIATION, self.idle)) + SLACK
             try:
-                with Association(self.port, 2 * self.idle + 10) as association:
-                    what(association, rng)
-                outcome = "as it meant"
-            except Broken as error:
-                outcome = "timed out" if "timed out" in str(error) else "closed"
-                if outcome == "timed out":
-                    self.fault(f"{what.__name__}: still open after {time.monotonic() - began:.0f} s")
+                association = Association(self.port, most)
+            except Broken:
+                self.stopped.wait(1)
+                outcome = "no connection"
+            else:
+                try:
+                    with association:
+                        outcome = what(association, rng) or MEANT
+                except Broken as error:
+                    outcome = "timed out" if "timed out" in str(error) else CLOSED
+                    took = time.monotonic() - began
+                    if outcome == "timed out" or took > most:
+                        self.fault(f"{what.__name__}: still open after {took:.0f} s")
             with self.lock:
                 self.counts[what.__name__, outcome] += 1
             self.stopped.wait(rng.uniform(0.2, 1))
@@ -68,12 +78,10 @@ class Hostile:
             association.exactly(1)
 
     def fragments(self, association, _):
-        """A command whose last fragment never comes."""
-        association.negotiate()
-        piece = pdu(DATA, pdv(COMMAND, bytes(16000)))
-        for _ in range(MOST // len(piece)):
-            association.send(piece)
-        self.fault(f"fragments: {MOST >> 20} MiB of one command were taken")
+        """A command whose last fragment never comes: over the node's 16 KiB it is broken off at once, and not when the node loses patience."""
+        association.negotiate().send(2 * pdu(DATA, pdv(COMMAND, bytes(16000))))
+        association.socket.settimeout(self.idle * 2 / 3)
+        self.until_closed(association)
 
     def long_pdu(self, association, _):
         """A PDU that says it has nearly 4 GiB."""
@@ -111,13 +119,19 @@ class Hostile:
         status = association.negotiate().store(uid, self.images.fresh("hostile")[1])
         if status == 0 or 0xb000 <= status <= 0xbfff:
             self.fault(f"the identifier {uid!r} was answered {status:#06x}")
+        return f"{status:#06x}"
 
     def other_picture(self, association, rng):
         """Another picture under an identifier that the node has: success would promise to keep it."""
-        known = self.answered()
-        if not known:
-            return
+        while not (known := self.answered()):
+            if self.stopped.wait(0.2):
+                return "nothing is known"
         uid = rng.choice(known)
         status = association.negotiate().store(uid, self.images.data(uid, pixels=rng.randbytes(64 * 64)))
         if status == 0:
             self.fault(f"another picture under {uid} was answered with success")
+        return f"{status:#06x}"
+
+    def missing(self):
+        """The kinds that never ended as they should."""
+        return [kind for kind, end in ENDS.items() if not self.counts[kind, end]]

@@ -100,10 +100,13 @@ class Soak:
         self.disk = Disk(place / "disk", 128 + int(self.length * options.rate / 200)) if mounts else None
         (place / "disk").mkdir(exist_ok=True)
         self.archive = self.start_archive()
-        more = ["--status", f"127.0.0.1:{self.ports[3]}", "--associations", str(options.associations + 14), "--idle", str(IDLE)]
+        # Some are between two associations at any time: a few senders more, so that as many as asked for are open at once.
+        spare = options.associations // 5
+        self.associations = options.associations
+        more = ["--status", f"127.0.0.1:{self.ports[3]}", "--associations", str(options.associations + spare + 14), "--idle", str(IDLE)]
         self.node = Node(programs, place, key, bundles[0], self.ports[2], self.ports[1], place / "disk" / "queue", more)
         self.node.start()
-        self.senders = Senders(self.ports[2], self.images, place / "sent", options.associations - hostile, options.rate, 4)
+        self.senders = Senders(self.ports[2], self.images, place / "sent", options.associations - hostile + spare, options.rate, 4)
         self.hostile = Hostile(self.ports[2], self.images, self.senders.known, IDLE, hostile)
         self.rows, self.events, self.ended = [], [], threading.Event()
         self.watcher = threading.Thread(target=self.watch, daemon=True)

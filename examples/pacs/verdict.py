@@ -2,6 +2,7 @@
 import collections
 import hashlib
 import json
+import pathlib
 import statistics
 import urllib.request
 
@@ -11,7 +12,13 @@ from senders import refused
 # leak of one image's report, file or capture (6, 5 and 120 KB) would be over 6 MB in the last three minutes of six already, and one of 300 bytes
 # an image shows in an hour.
 GROWTH_KB = 4 << 10
+# The same for threads and open files that are of no association.
+THREADS, FILES = 8, 12
+LOG_BYTES = 1 << 20
+# From results to their being sent. What comes before waits for a processor, and says more of the machine than of the node.
 DELAY = 5
+# Results that may come a second time outside of kills and faults: a machine that starves lets the archive answer too late now and then.
+AGAIN = 0.005
 # After an event, images that wait for it to be over are not looked at for delays.
 SETTLED = 25
 
@@ -53,8 +60,9 @@ def judge(soak):
     expected = {result(image, line["device_uid"], kind) for image, line in lines.items() for kind in ("sr", "sc")}
     there = stored(soak.ports[0])
     must(set(there) == expected, f"the archive lacks {len(expected - set(there))} results and has {len(set(there) - expected)} that belong to no image")
-    twice = [uid for uid, count in there.items() if count > 1]
-    must(not twice, f"{len(twice)} results are in the archive twice")
+    again = came_again(soak)
+    must(len(again) <= AGAIN * len(expected), f"{len(again)} results were sent twice with no kill or fault near: {sorted(again)[:3]}")
+    must(max(again.values(), default=0) < 2, "a result was sent three times with no kill or fault near")
     bad = {uid for uid in answered if refused(uid) and answered[uid] > soak.began + soak.events[0][2]}
     early = {uid for uid in answered if refused(uid)} - bad
     must(bad <= soak.given_up <= bad | early, f"{len(soak.given_up - bad - early)} images were given up that the archive took, and {len(bad - soak.given_up)} were not that it refused")
@@ -62,18 +70,26 @@ def judge(soak):
     must(not slipped, f"{len(slipped)} refused results were in the archive before they were tried again")
 
     delays = delays_of(soak, lines, answered)
-    must(delays["with"], "no image was sent in a quiet second")
-    held_up = (max(delays["with"]) if delays["with"] else 0) - statistics.median(delays["without"] or [0])
+    must(delays["sent, with"], "no image was sent in a quiet second")
+    held_up = max(delays["sent, with"], default=0)
     must(held_up <= DELAY, f"a healthy result was held up by {held_up:.1f} s beside refused ones: more than {DELAY} s")
     memory = memory_of(soak)
     must(memory["growth_kb"] <= GROWTH_KB, f"memory grew by {memory['growth_kb']:.0f} KB in the last half: more than {GROWTH_KB} KB")
+    must(memory["threads"] <= THREADS, f"{memory['threads']:.0f} threads more at the end of the last half")
+    must(memory["files"] <= FILES, f"{memory['files']:.0f} open files more at the end of the last half")
+    log = pathlib.Path(soak.node.log.name).stat().st_size
+    must(log < LOG_BYTES, f"the log has {log} bytes: more than {LOG_BYTES}")
+    missing = soak.hostile.missing()
+    must(not missing, f"hostile associations that never ended as they should: {missing}")
 
     print(f"{len(answered)} images answered with success, {len(lines)} done, {len(there)} results in the archive, {len(soak.given_up)} given up and sent on request")
     most = max(row["associations"] for row in soak.rows)
+    must(most >= soak.associations, f"at most {most} associations were open at once: fewer than {soak.associations}")
+    print(f"{len(again)} results sent again with no kill or fault near; the log has {log} bytes; threads {memory['threads']:+.1f}, files {memory['files']:+.1f} in the last half")
     print(f"at most {most} associations side by side; other answers to healthy ones: {dict(soak.senders.other)}")
     for name, times in delays.items():
         if times:
-            print(f"from answer to sent, {name} refused ones in line: median {statistics.median(times):.2f} s, 99 % under {quantile(times, 0.99):.2f} s, "
+            print(f"{name} refused ones in line: median {statistics.median(times):.2f} s, 99 % under {quantile(times, 0.99):.2f} s, "
                   f"longest {max(times):.2f} s, of {len(times)}")
     print(f"memory, last half: {memory['mean_kb'] / 1024:.1f} MiB, least squares {memory['growth_kb']:+.0f} KB over {memory['seconds']:.0f} s and {memory['images']} images "
           f"(allowed: {GROWTH_KB} KB); highest of all {memory['highest_kb'] / 1024:.1f} MiB")
@@ -87,17 +103,34 @@ def judge(soak):
 
 
 def delays_of(soak, lines, answered):
-    """Seconds from the answer to the move into done/, of healthy images in quiet times, before and after the archive began to refuse."""
-    delays = {"without": [], "with": []}
+    """Seconds of healthy images in quiet times, before and after the archive began to refuse: from the answer to the results, which is the time that the
+    audit line was written, and from there to the move into done/."""
+    delays = {f"{what}, {how}": [] for what in ("made", "sent") for how in ("without", "with")}
     loud = [(begin - 5, end + SETTLED) for name, begin, end in soak.events if name not in ("refusals", "end")]
     began = soak.events[0][2]
     for uid, then in answered.items():
         moment = then - soak.began
         if refused(uid) or uid not in lines or any(begin < moment < end for begin, end in loud):
             continue
-        taken = (soak.node.queue / "done" / f"{uid}.json").stat().st_ctime - then
-        delays["with" if moment > began else "without"].append(max(taken, 0))
+        line, how = (soak.node.queue / "done" / f"{uid}.json").stat(), "with" if moment > began else "without"
+        delays[f"made, {how}"].append(max(line.st_mtime - then, 0))
+        delays[f"sent, {how}"].append(max(line.st_ctime - line.st_mtime, 0))
     return delays
+
+
+def came_again(soak):
+    """Results that the archive took more than once, and how often again, far from everything that may bring that about: a node or an archive that is killed
+    between an answer and its mark, a disk that does not take the mark."""
+    loud = [(begin - 5, end + SETTLED) for name, begin, end in soak.events if name not in ("refusals", "end")]
+    taken, again = set(), collections.Counter()
+    for line in pathlib.Path(f"{soak.refuse}.came").read_text().splitlines():
+        moment, uid, status = line.split()
+        if status != "0":
+            continue
+        if uid in taken and not any(begin < float(moment) - soak.began < end for begin, end in loud):
+            again[uid] += 1
+        taken.add(uid)
+    return again
 
 
 def memory_of(soak):
@@ -105,10 +138,11 @@ def memory_of(soak):
     rows = [row for row in soak.rows if soak.length / 2 < row["time"] <= soak.length]
     assert len({row["pid"] for row in rows}) == 1, "the node was started again in the last half"
     times, sizes = [row["time"] for row in rows], [row["rss_kb"] for row in rows]
-    slope = statistics.linear_regression(times, sizes).slope
     seconds, mean = times[-1] - times[0], statistics.fmean(sizes)
+    growth = lambda values: statistics.linear_regression(times, values).slope * seconds
+    beside = {what: growth([row[what] - row["associations"] for row in rows]) for what in ("threads", "files")}
     images = rows[-1]["answered"] - rows[0]["answered"]
-    return {"growth_kb": slope * seconds, "mean_kb": mean, "seconds": seconds, "images": images, "highest_kb": max(row["rss_kb"] for row in soak.rows)}
+    return beside | {"growth_kb": growth(sizes), "mean_kb": mean, "seconds": seconds, "images": images, "highest_kb": max(row["rss_kb"] for row in soak.rows)}
 
 
 def quantile(values, part):
