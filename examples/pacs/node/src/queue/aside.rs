@@ -196,6 +196,19 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_a_stop_left_in_results_beside_what_failed_is_removed() {
+        let place = tempfile::tempdir().unwrap();
+        let queue = Queue::open(place.path()).unwrap();
+        put(&queue, "1.2");
+        queue.refuse("1.2", "for a test").unwrap();
+        queue.write("results", "1.2", "json", b"{}").unwrap();
+        drop(queue);
+        let queue = Queue::open(place.path()).unwrap();
+        assert!(!queue.path("results", "1.2", "json").exists());
+        assert_eq!((queue.lengths().2, queue.retry_failed()), (1, (1, 0)));
+    }
+
+    #[test]
     fn one_image_that_cannot_be_tried_again_stops_no_other() {
         let place = tempfile::tempdir().unwrap();
         let queue = Queue::open(place.path()).unwrap();
