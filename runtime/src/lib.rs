@@ -1,7 +1,7 @@
 //! MedForge's runtime: verifies a signed bundle, loads its base and modules, and classifies images on the device.
 //!
 //! It opens no socket, starts no thread unless asked and writes no file.
-// Forbidden but for one module, which says why: `kernel::vnni`.
+// Forbidden but for two modules, which say why: `kernel::vnni` and `classify::process`.
 #![deny(unsafe_code)]
 
 pub mod bundle;

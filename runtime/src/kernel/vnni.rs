@@ -1,6 +1,6 @@
 //! Sums of products of bytes with the instruction made for them (AVX-512 VNNI, `vpdpbusd`: unsigned times signed, four at a time into 32 bits).
 //!
-//! The one module of this crate with unsafe code: no library at hand offers this instruction, and without it eight bits are slower than
+//! One of two modules of this crate with unsafe code: no library at hand offers this instruction, and without it eight bits are slower than
 //! 32. Unsafe are the call of functions compiled for these instructions, made only where [`available`] has found them, and loads and stores of
 //! whole arrays.
 #![allow(unsafe_code)]
