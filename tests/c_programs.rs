@@ -141,8 +141,8 @@ fn every_call_runs_clean_under_valgrind_and_address_sanitizer() {
 #[test]
 fn a_child_of_fork_gets_a_code_and_the_parent_goes_on() {
     let dir = tempfile::tempdir().unwrap();
-    let program = compiled(dir.path(), "cc", "tests/c/fork.c", &["-std=c99"]);
-    assert!(good(Command::new(program).args([bundle(), key()])).contains("all good"));
+    let program = compiled(dir.path(), "cc", "tests/c/fork.c", &["-std=c99", "-pthread"]);
+    assert!(good(Command::new(program).args([bundle(), key(), dir.path().into()])).contains("all good"));
 }
 
 #[test]

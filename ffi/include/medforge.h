@@ -473,8 +473,8 @@ typedef struct {
   size_t struct_size;
   // The public key or keys (SPKI PEM), or the trust file (TOML). This or trust_data must be given.
   const char *trust_path;
-  // What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. Threads take
-  // turns; two processes must not share one. NULL: nothing.
+  // What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. Threads and
+  // processes take turns, by a lock on a file beside it, of the same name and `.lock`, which stays. NULL: nothing.
   const char *state_path;
   // The time, UTC, such as "2026-01-31T23:59:59Z". NULL, on a device without a clock: no time is looked at.
   const char *now;
@@ -489,12 +489,15 @@ typedef struct {
   uint32_t spread_images;
   // Not 0: in eight bits, if the bundle was measured so.
   uint32_t int8;
-  // Bytes of memory that bundles may ask for, weights, modules and what a call computes with,
-  // known before anything is loaded: more is MEDFORGE_RESULT_TOO_COSTLY. 0: four times those of
-  // the largest base that is known, 32,000,000,000.
+  // Bytes of memory that bundles may ask for: the file, weights, modules and what a call of one
+  // image computes with, known before anything is loaded. More is MEDFORGE_RESULT_TOO_COSTLY. Not
+  // counted: images as they are given and as they are resized, and what medforge_replace takes the
+  // place of. medforge_add and medforge_replace keep to what the classifier was opened with, in
+  // this and the next. 0: four times what the largest base that is known has in memory,
+  // 32,000,000,000.
   uint64_t most_bytes;
   // Multiply-adds that bundles may ask for, for one image; their golden vectors may take 16
-  // times as many. 0: likewise, 2,000,000,000,000.
+  // times as many. 0: likewise, 7,200,000,000,000.
   uint64_t most_operations;
 } medforge_open_options;
 

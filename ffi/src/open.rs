@@ -2,10 +2,10 @@
 //! trust files that follow one another.
 
 use std::ffi::c_char;
-use std::io::Write;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
 use medforge_runtime::bundle::frame::LIMITS;
 use medforge_runtime::bundle::{self, Bytes, LONGEST_TRUST, Moment, State, Trust, VerifiedBundle};
@@ -27,8 +27,8 @@ pub struct OpenOptions {
     pub struct_size: usize,
     /// The public key or keys (SPKI PEM), or the trust file (TOML). This or trust_data must be given.
     pub trust_path: *const c_char,
-    /// What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. Threads take
-    /// turns; two processes must not share one. NULL: nothing.
+    /// What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. Threads and
+    /// processes take turns, by a lock on a file beside it, of the same name and `.lock`, which stays. NULL: nothing.
     pub state_path: *const c_char,
     /// The time, UTC, such as "2026-01-31T23:59:59Z". NULL, on a device without a clock: no time is looked at.
     pub now: *const c_char,
@@ -43,12 +43,15 @@ pub struct OpenOptions {
     pub spread_images: u32,
     /// Not 0: in eight bits, if the bundle was measured so.
     pub int8: u32,
-    /// Bytes of memory that bundles may ask for, weights, modules and what a call computes with,
-    /// known before anything is loaded: more is MEDFORGE_RESULT_TOO_COSTLY. 0: four times those of
-    /// the largest base that is known, 32,000,000,000.
+    /// Bytes of memory that bundles may ask for: the file, weights, modules and what a call of one
+    /// image computes with, known before anything is loaded. More is MEDFORGE_RESULT_TOO_COSTLY. Not
+    /// counted: images as they are given and as they are resized, and what medforge_replace takes the
+    /// place of. medforge_add and medforge_replace keep to what the classifier was opened with, in
+    /// this and the next. 0: four times what the largest base that is known has in memory,
+    /// 32,000,000,000.
     pub most_bytes: u64,
     /// Multiply-adds that bundles may ask for, for one image; their golden vectors may take 16
-    /// times as many. 0: likewise, 2,000,000,000,000.
+    /// times as many. 0: likewise, 7,200,000,000,000.
     pub most_operations: u64,
 }
 
@@ -261,12 +264,10 @@ pub unsafe fn open<T>(
         log(Level::Info, || line);
         return Ok(result);
     };
-    // Two threads that read the same state must not both write what follows from it.
-    static ALONE: Mutex<()> = Mutex::new(());
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = Alone::with(path)?;
     // Only a file that is not there means a device that has accepted nothing; one that cannot be read does not.
     let before = match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => State::default(),
+        Err(error) if error.kind() == ErrorKind::NotFound => State::default(),
         _ => State::from_bytes(&read(path, LONGEST_STATE)?)?,
     };
     let (bundle, next) = bundle::verify_newer(read_bundle()?, &trust, &before)?;
@@ -280,15 +281,44 @@ pub unsafe fn open<T>(
     Ok(result)
 }
 
+/// Whoever has it may read a state file and write what follows from it: one thread of one process.
+/// The system keeps the lock, on a file beside it, so that no child of `fork()` waits for a thread
+/// that it does not have.
+struct Alone(Option<File>);
+
+impl Alone {
+    fn with(path: &str) -> Result<Self, Failure> {
+        let beside = format!("{path}.lock");
+        let failed = |error| Failure::new(Status::Io, format!("{beside}: it cannot be locked: {error}"));
+        match File::options().create(true).truncate(false).write(true).open(&beside) {
+            // Where it cannot be made, no state can be written either.
+            Err(error) if matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem) => {
+                Ok(Alone(None))
+            }
+            Err(error) => Err(failed(error)),
+            Ok(file) => file.lock().map(|()| Alone(Some(file))).map_err(failed),
+        }
+    }
+}
+
+impl Drop for Alone {
+    /// In words: a child of `fork()` has the file open too, and closing it here would not be enough.
+    fn drop(&mut self) {
+        if let Some(file) = &self.0 {
+            let _ = file.unlock();
+        }
+    }
+}
+
 /// The threads that were asked for; more than [`MOST_THREADS`] a processor would take memory and
 /// time from the program, and help nobody.
 fn threads(asked: u32) -> Result<Threads, Failure> {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let most = processors * MOST_THREADS;
     match NonZeroUsize::new(asked as usize) {
         None => Ok(Threads::Caller),
-        Some(count) if count.get() <= processors * MOST_THREADS => Ok(Threads::Own(count)),
+        Some(count) if count.get() <= most => Ok(Threads::Own(count)),
         Some(count) => {
-            let most = processors * MOST_THREADS;
             let what =
                 format!("options.threads is {count}, and {most} at most make sense here ({processors} processors)");
             Err(Failure::new(Status::OutOfRange, what))
@@ -368,14 +398,14 @@ fn moment(text: &str) -> Result<Moment, Failure> {
 /// Writes beside the file, flushes, and renames: whatever happens, the old state or the new one is there.
 fn replace(path: &str, bytes: &[u8]) -> std::io::Result<()> {
     let beside = format!("{path}.new");
-    let mut file = std::fs::File::create(&beside)?;
+    let mut file = File::create(&beside)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     std::fs::rename(&beside, path)?;
     match Path::new(path).parent() {
         // Folders are flushed where the system can: not on Windows.
-        Some(folder) if cfg!(unix) && folder.as_os_str().is_empty() => std::fs::File::open(".")?.sync_all(),
-        Some(folder) if cfg!(unix) => std::fs::File::open(folder)?.sync_all(),
+        Some(folder) if cfg!(unix) && folder.as_os_str().is_empty() => File::open(".")?.sync_all(),
+        Some(folder) if cfg!(unix) => File::open(folder)?.sync_all(),
         _ => Ok(()),
     }
 }

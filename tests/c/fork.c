@@ -1,8 +1,11 @@
-/* A classifier after fork(): a code and no hang in the child, which opens its own; the parent goes on. fork BUNDLE KEY.pub */
+/* A classifier after fork(): a code and no hang in the child, which opens its own; the parent goes on. a child also opens
+   its own while a thread of its parent opens one that remembers. fork BUNDLE KEY.pub FOLDER */
 #define _POSIX_C_SOURCE 200809L
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "medforge.h"
@@ -31,9 +34,61 @@ static int child(medforge_classifier *theirs, const medforge_source *source, med
     return 0;
 }
 
+struct opening {
+    medforge_source source;
+    medforge_open_options options;
+    int failed;
+};
+
+static volatile int stop;
+
+static void *open_again_and_again(void *user) {
+    struct opening *opening = user;
+    while (!stop && !opening->failed) {
+        medforge_classifier *classifier = NULL;
+        opening->failed = medforge_open_with(&opening->source, &opening->options, &classifier) != MEDFORGE_RESULT_OK;
+        medforge_close(classifier);
+    }
+    return NULL;
+}
+
+/* Children of a process with a thread that has a state file nearly always. */
+static int remembering(const char *bundle, const char *key, const char *folder) {
+    char theirs[4096], own[4096];
+    struct opening opening = {.source = {.struct_size = sizeof(medforge_source), .path = bundle}};
+    medforge_open_options options = {.struct_size = sizeof options, .trust_path = key, .state_path = theirs};
+    pthread_t thread;
+    int number;
+    snprintf(theirs, sizeof theirs, "%s/theirs.json", folder);
+    snprintf(own, sizeof own, "%s/own.json", folder);
+    opening.options = options;
+    options.state_path = own;
+    if (pthread_create(&thread, NULL, open_again_and_again, &opening) != 0) return 1;
+    for (number = 0; number < 20; number++) {
+        struct timespec pause = {.tv_nsec = 5000000};
+        int status = 0;
+        pid_t process;
+        nanosleep(&pause, NULL);
+        process = fork();
+        if (process == 0) {
+            medforge_classifier *classifier = NULL;
+            alarm(20);
+            /* The parent's file, too, is free as soon as the parent is done. */
+            if (number % 2) options.state_path = theirs;
+            _exit(medforge_open_with(&opening.source, &options, &classifier) != MEDFORGE_RESULT_OK);
+        }
+        if (process < 0 || waitpid(process, &status, 0) != process || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+            return fprintf(stderr, "child %d ended with %d\n", number, status), 1;
+    }
+    stop = 1;
+    pthread_join(thread, NULL);
+    return opening.failed;
+}
+
 int main(int argc, char **argv) {
     unsigned threads;
-    if (argc != 3) return 2;
+    if (argc != 4) return 2;
+    if (remembering(argv[1], argv[2], argv[3])) return 1;
     for (threads = 0; threads < 3; threads += 2) {
         medforge_source source = {.struct_size = sizeof source, .path = argv[1]};
         medforge_open_options options = {.struct_size = sizeof options, .trust_path = argv[2], .threads = threads};
