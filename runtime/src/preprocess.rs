@@ -25,7 +25,7 @@ pub const MAX_SIDE: u32 = 4096;
 pub const MAX_RESIZED_PIXELS: u64 = 1 << 26;
 
 /// How many times longer than what is cut out of it the resized image may be on a side.
-const MOST_CUT: u32 = 16;
+const MOST_TIMES_THE_CUT: u32 = 16;
 /// Factors from grey levels: 1/65535 and 1 are among them.
 const RESCALES: RangeInclusive<f64> = 1e-5..=10.0;
 /// Means of pixels after that, of either sign.
@@ -142,9 +142,9 @@ impl Preprocessing {
                 "resizing by the shortest edge needs a crop, or images of other proportions do not fit".into(),
             );
         }
-        if resized.height > output.height * MOST_CUT || resized.width > output.width * MOST_CUT {
+        if resized.height > output.height * MOST_TIMES_THE_CUT || resized.width > output.width * MOST_TIMES_THE_CUT {
             return refuse(format!(
-                "the resized image is more than {MOST_CUT} times longer than what is cut out of it"
+                "the resized image is more than {MOST_TIMES_THE_CUT} times longer than what is cut out of it"
             ));
         }
         let between = |what: &str, range: RangeInclusive<f64>| {

@@ -194,7 +194,7 @@ pub(super) fn golden(
 }
 
 /// How many times larger or smaller than the base's input the golden image may be on a side.
-const ENLARGED: usize = 4;
+const MOST_TIMES_THE_INPUT: usize = 4;
 
 /// What the names of golden vectors in eight bits begin with.
 pub(super) const INT8: &str = "int8.";
@@ -233,11 +233,11 @@ impl Take {
         Vec::new()
     }
 
-    /// `image`, `[rows, columns, 3]` of grey levels: no side is over [`ENLARGED`] times that of the
+    /// `image`, `[rows, columns, 3]` of grey levels: no side is over [`MOST_TIMES_THE_INPUT`] times that of the
     /// base's input, or below its part.
     fn image(&mut self, [height, width]: [usize; 2]) -> Option<RgbImage8> {
         let Tensor { shape, data, .. } = self.tensors.remove("image")?;
-        let fits = |side: usize, own: usize| side <= own * ENLARGED && side * ENLARGED >= own;
+        let fits = |side: usize, own: usize| side <= own * MOST_TIMES_THE_INPUT && side * MOST_TIMES_THE_INPUT >= own;
         let [rows, columns, 3] = shape[..] else {
             self.refuse(Class::ModuleWrongShape, format!("image has shape {shape:?}, not [rows, columns, 3]"));
             return None;
