@@ -37,6 +37,12 @@ pub enum Error {
         shown(task)
     )]
     GoldenMismatch { task: String, feature: f64, probability: f64 },
+    /// The golden image's feature is no number.
+    #[error(
+        "the base gives a feature that is not finite for the golden image of task {}; pack the bundle again with `packer bundle`",
+        shown(task)
+    )]
+    GoldenFeature { task: String },
     /// This device prepares images otherwise than the packer did.
     #[error(
         "this device disagrees with the golden vectors: it makes other pixels of the golden image (off by up to {levels:.1} grey levels); do not use its results"
@@ -133,7 +139,7 @@ impl From<Refusal> for Error {
 impl Error {
     /// Whether something was looked at and refused (as opposed to: could not be looked at).
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Error::Refused(_) | Error::GoldenMismatch { .. } | Error::GoldenPixels { .. })
+        matches!(self, Error::Refused(_)) || self.class() == Some(Class::GoldenMismatch)
     }
 
     /// Why, for what was refused and for tensor files that cannot be used.
@@ -141,7 +147,9 @@ impl Error {
         match self {
             Error::Refused(refusal) => Some(refusal.class),
             Error::TensorFile { class, .. } | Error::Tensor { class, .. } => Some(*class),
-            Error::GoldenMismatch { .. } | Error::GoldenPixels { .. } => Some(Class::GoldenMismatch),
+            Error::GoldenMismatch { .. } | Error::GoldenFeature { .. } | Error::GoldenPixels { .. } => {
+                Some(Class::GoldenMismatch)
+            }
             _ => None,
         }
     }

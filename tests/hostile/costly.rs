@@ -36,7 +36,7 @@ fn bases(good: &Good) -> Vec<Case> {
         costly(name, &payload, manifest)
     };
     // What one image takes here is below the limit, and a few parts of a mixture are above it.
-    let middling = Shape { wide: 16, side: 64, patch: 1, heads: 16, layers: 8 };
+    let middling = Shape { wide: 16, side: 64, patch: 1, heads: 16, layers: 32 };
     let with_modules = |count: usize| {
         let (mut payload, mut manifest) = on(good, &middling);
         let ids: Vec<String> = (0..count)
@@ -68,9 +68,9 @@ fn bases(good: &Good) -> Vec<Case> {
     };
     vec![
         plain("patches_of_one_pixel", Shape { wide: 16, side: 224, patch: 1, heads: 2, layers: 1 }),
-        plain("patches_of_one_pixel_in_many_blocks", Shape { wide: 16, side: 112, patch: 1, heads: 8, layers: 64 }),
+        plain("patches_of_one_pixel_in_many_blocks", Shape { wide: 16, side: 112, patch: 1, heads: 16, layers: 128 }),
         plain("patches_of_two_pixels", Shape { wide: 16, side: 400, patch: 2, heads: 2, layers: 4 }),
-        plain("heads_of_one_value", Shape { wide: 16, side: 128, patch: 1, heads: 16, layers: 20 }),
+        plain("heads_of_one_value", Shape { wide: 16, side: 128, patch: 1, heads: 16, layers: 80 }),
         mixed("mixture_of_sixty", Mode::Mixture),
         golden,
     ]
@@ -198,7 +198,19 @@ fn graphs(good: &Good) -> Vec<Case> {
         payload.insert("base.onnx".into(), model.encode_to_vec());
         made(good, &payload, manifest)
     };
+    let shorter = {
+        let mut payload: Payload = good.entries[2..].iter().cloned().collect();
+        let mut model = ModelProto::decode(&*payload["base.onnx"]).unwrap();
+        let feature = model.graph.as_mut().unwrap().output[0].r#type.as_mut().unwrap();
+        let dims = &mut feature.tensor_type.as_mut().unwrap().shape.as_mut().unwrap().dim;
+        dims[1].value = Some(DimensionValue::DimValue(8));
+        payload.insert("base.onnx".into(), model.encode_to_vec());
+        let mut manifest = good.manifest();
+        manifest.base.feature_size = 8;
+        made(good, &payload, manifest)
+    };
     vec![
+        Case::bundle("onnx_refused", shorter).called("feature_of_another_length"),
         Case::bundle("onnx_refused", bundle(empty, 1)).called("graph_of_empty_nodes"),
         Case::bundle("onnx_refused", bundle(long, 1)).called("graph_without_end"),
         Case::bundle("onnx_refused", shared).called("block_sixty_times"),

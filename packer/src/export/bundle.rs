@@ -11,7 +11,7 @@ use medforge_runtime::bundle::description::MAX_NAME;
 use medforge_runtime::bundle::manifest::{self, Manifest, Mode};
 use medforge_runtime::bundle::measured::Measured;
 use medforge_runtime::bundle::{Trust, assemble, list, sha256_hex, verify};
-use medforge_runtime::classify::Classifier;
+use medforge_runtime::classify::{self, Classifier, affordable};
 use medforge_runtime::image::RgbView;
 use medforge_runtime::preprocess::Preprocessing;
 use medforge_runtime::tensors::{self, Dtype, Tensor};
@@ -103,10 +103,7 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
     payload.insert("base.safetensors".to_owned(), write(&graph.tensors)?);
     drop(graph);
     let layout = Layout::new(vit, packed.model, packed.modules, &digest)?;
-    payload.insert(
-        "golden.safetensors".to_owned(),
-        write(&golden(vit, packed.model, &layout, &packed.modules[0].card.preprocessing)?)?,
-    );
+    let networks = layout.networks;
     let mut manifest = Manifest {
         format: manifest::FORMAT.into(),
         version: manifest::VERSION,
@@ -158,6 +155,11 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
     }
     payload.insert("model_card.md".to_owned(), card::model_card(&manifest, packed.modules).into_bytes());
     payload.insert("sbom.json".to_owned(), sbom::sbom());
+    // Golden vectors take long, so a bundle that no device would open gets none.
+    manifest.entries = list(&payload);
+    affordable(&manifest, &payload, &classify::Options::default())?;
+    let preprocessing = &packed.modules[0].card.preprocessing;
+    payload.insert("golden.safetensors".to_owned(), write(&golden(vit, packed.model, &networks, preprocessing)?)?);
     manifest.entries = list(&payload);
     let bytes = assemble(&manifest, &payload, keys)?;
     drop(payload);
@@ -366,7 +368,7 @@ impl<'a> Layout<'a> {
 fn golden(
     vit: &Vit,
     model: &Model,
-    layout: &Layout,
+    networks: &BTreeMap<String, Vec<usize>>,
     preprocessing: &Preprocessing,
 ) -> Result<BTreeMap<String, Tensor>, Error> {
     let side = preprocessing.output_size().height as usize;
@@ -393,7 +395,7 @@ fn golden(
     for task in model.heads.keys() {
         let shares: Vec<f32> = model.answer(&views, Some(task)).probabilities.iter().map(|p| *p as f32).collect();
         tensors.insert(format!("probabilities.{task}"), Tensor::f32(vec![1, shares.len()], shares));
-        let rows: Vec<&[f32]> = layout.networks[task].iter().map(|n| views[*n]).collect();
+        let rows: Vec<&[f32]> = networks[task].iter().map(|n| views[*n]).collect();
         tensors.insert(format!("feature.{task}"), Tensor::f32(vec![rows.len(), vit.config.features()], rows.concat()));
     }
     tensors.insert("image".into(), image);

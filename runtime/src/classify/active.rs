@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::base::{Adapter, Base};
+use super::base::{Adapter, Base, finite};
 use super::composed::{Composed, Head, Module};
 use super::map::{self, Map};
 use super::parts::Prototypes;
@@ -140,7 +140,7 @@ impl Active {
             .zip(&resolved)
             .flat_map(|(row, found)| found.composed.networks.iter().map(|network| (row.image, &**network)))
             .collect();
-        let mut all = self.base.run(&pixels, &asked, maps, &|| cancel.asked())?.into_iter();
+        let mut all = finite(self.base.run(&pixels, &asked, maps, &|| cancel.asked())?)?.into_iter();
         let base = start.elapsed();
         let finish = |(row, found): (&Row, &Resolved)| {
             let Resolved { task, composed } = found;
@@ -263,8 +263,8 @@ impl Active {
             return Ok(BTreeMap::new());
         }
         let asked: Vec<_> = images.iter().map(|&image| (image, &*self.frozen)).collect();
-        let features = self.base.features(pixels, &asked, &|| cancel.asked())?;
-        Ok(images.into_iter().zip(features).collect())
+        let seen = finite(self.base.run(pixels, &asked, false, &|| cancel.asked())?)?;
+        Ok(images.into_iter().zip(seen.into_iter().map(|seen| seen.feature)).collect())
     }
 
     /// The task of a row: the one that it names, or the likeliest of the image.

@@ -52,6 +52,13 @@ impl Plan {
             [height, width] if height == width => vit::recognise(&graph, height).map_err(graph::refuse)?,
             _ => return Err(graph::refuse("is for images that are not square")),
         };
+        if layout.feature() != signature.feature {
+            return Err(graph::refuse(format!(
+                "says that a feature has {} values, and its operations make {}",
+                signature.feature,
+                layout.feature()
+            )));
+        }
         for names in layout.linears() {
             if signature.sites.get(&names.site).is_none_or(|site| site.scaled != names.scaled) {
                 return Err(graph::refuse(format!(
@@ -96,26 +103,9 @@ impl Base {
         guarded(|| self.vit.adapter(&by_site).ok_or_else(misfit))
     }
 
-    /// The features of rows, each an index into the normalised `images` (`[3, H, W]`) and what it runs with. `cancelled` is asked
-    /// between parts of the work.
-    pub fn features(
-        &self,
-        images: &[Vec<f32>],
-        rows: &[(usize, &Adapter)],
-        cancelled: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Vec<Vec<f32>>, Error> {
-        let seen = self.run(images, rows, false, cancelled)?;
-        Ok(seen.into_iter().map(|seen| seen.feature).collect())
-    }
-
-    /// The features of one image under each of `adapters`, finite or not.
-    pub fn answers(&self, image: Vec<f32>, adapters: &[&Adapter]) -> Result<Vec<Vec<f32>>, Error> {
-        let rows: Vec<_> = adapters.iter().map(|adapter| (0, *adapter)).collect();
-        let seen = guarded(|| self.vit.run(&[image], &rows, false, &|| false))?;
-        Ok(seen.into_iter().map(|seen| seen.feature).collect())
-    }
-
-    /// [`features`](Self::features), with `maps` also where each comes from: `[grid, grid]`.
+    /// What the base makes of rows, each an index into the normalised `images` (`[3, H, W]`) and
+    /// what it runs with; with `maps` also where each feature comes from: `[grid, grid]`. Finite or
+    /// not: see [`finite`]. `cancelled` is asked between parts of the work.
     pub fn run(
         &self,
         images: &[Vec<f32>],
@@ -128,24 +118,33 @@ impl Base {
         if images.iter().any(|image| image.len() != 3 * height * width) {
             return Err(device(format!("an image does not have 3 x {height} x {width} values")));
         }
-        let seen = guarded(|| self.vit.run(images, rows, maps, cancelled))?;
-        for Seen { feature, map } in &seen {
-            if feature.len() != self.signature.feature {
-                return Err(device(format!("the base gave {} values for one image", feature.len())));
-            }
-            if !feature.iter().all(|value| value.is_finite()) {
-                return Err(device("the base gave a feature that is not finite".into()));
-            }
-            if map.as_ref().is_some_and(|map| !map.iter().all(|value| value.is_finite())) {
-                return Err(device("the base's attention is not finite".into()));
-            }
-        }
-        Ok(seen)
+        guarded(|| self.vit.run(images, rows, maps, cancelled))
     }
 
     /// Bytes of weights, and of buffers that wait for the next call.
     pub fn bytes(&self) -> (usize, usize) {
         (self.vit.bytes(), self.vit.scratch())
+    }
+}
+
+/// The same, if all of it is finite.
+pub(super) fn finite(seen: Vec<Seen>) -> Result<Vec<Seen>, Error> {
+    let all = |values: &[f32]| values.iter().all(|value| value.is_finite());
+    if !seen.iter().all(|seen| all(&seen.feature)) {
+        return Err(device("the base gave a feature that is not finite".into()));
+    }
+    if !seen.iter().all(|seen| seen.map.as_deref().is_none_or(all)) {
+        return Err(device("the base's attention is not finite".into()));
+    }
+    Ok(seen)
+}
+
+/// In a child of `fork()` the pool's threads are not there, and ending them would wait for them.
+impl Drop for Base {
+    fn drop(&mut self) {
+        if self.process.check().is_err() {
+            self.vit.forget_threads();
+        }
     }
 }
 

@@ -5,22 +5,24 @@
 //! [`Options::most`](super::Options::most) allows: for all that is in memory together, for one
 //! image under the default of its task, and for the golden vectors.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::Precision;
+use super::Options;
+use super::base::Plan;
 use super::graph::Signature;
-use crate::bundle::VerifiedBundle;
 use crate::bundle::description::require;
 use crate::bundle::manifest::{Composition, Manifest, Mode};
 use crate::error::Refusal;
+use crate::tensors::{self, View};
 use crate::vit::{Layout, Taken};
 use crate::{Class, Error};
 
 /// Memory and work that bundles may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
-    /// Bytes: weights, modules and what one call computes with, of all bundles of a classifier
-    /// together.
+    /// Bytes: the file, weights, modules and what one call computes with on all its threads, of all
+    /// bundles of a classifier together. Not counted: images as the caller has them and as they are
+    /// resized, all but the first of a batch, calls beside it, and the set that is replaced.
     pub bytes: u64,
     /// Multiply-adds for one image. The golden vectors of a bundle may take [`GOLDEN_IMAGES`] times
     /// as many.
@@ -30,18 +32,19 @@ pub struct Cost {
 /// How many images' work the golden vectors of a bundle may take.
 pub const GOLDEN_IMAGES: u64 = 16;
 
-/// Four times what the largest base that is known and read takes: the vision tower of CLIP
-/// ViT-bigG/14, 1.84 thousand million parameters in 48 blocks, for images of 224 pixels.
+/// Four times what the largest known bases take: in memory the vision tower of CLIP ViT-bigG/14, 1.84
+/// thousand million parameters in 48 blocks, for images of 224 pixels; in work DINOv2's ViT-g/14 for
+/// the 518 pixels that it was made for.
 impl Default for Cost {
     fn default() -> Self {
-        Cost { bytes: 32_000_000_000, operations: 2_000_000_000_000 }
+        Cost { bytes: 32_000_000_000, operations: 7_200_000_000_000 }
     }
 }
 
 /// What a bundle takes.
 #[derive(Debug, PartialEq)]
 pub(super) struct Counted {
-    /// Bytes of the base and of a call.
+    /// Bytes of the file, of the base and of a call.
     base: u128,
     /// Bytes of all that comes with the bundle and is no base.
     pub modules: u128,
@@ -52,55 +55,66 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// Counts what `bundle` takes on the base of this `layout`. No value of a tensor is read.
+    /// Counts what a bundle of this manifest and `length` takes on the base of this `layout`, given
+    /// the tensors of an entry. No value of a tensor is read.
     ///
     /// # Errors
     /// [`Class::Contradiction`] where the manifest denies the graph, and the classes of tensor
     /// files.
-    pub fn new(
-        bundle: &VerifiedBundle,
+    pub fn new<'a>(
+        manifest: &Manifest,
+        length: usize,
+        views: impl Fn(&str) -> Result<BTreeMap<String, View<'a>>, Error>,
         layout: &Layout,
         signature: &Signature,
-        precision: Precision,
+        options: &Options,
     ) -> Result<Self, Error> {
-        let manifest = bundle.manifest();
         agrees(manifest, layout, signature)?;
-        let (pass, mut modules) = (layout.base(precision), BTreeMap::new());
+        let (pass, mut modules) = (layout.base(options.precision), BTreeMap::new());
         for module in &manifest.modules {
-            let views = bundle.views(&module.entry)?;
+            let views = views(&module.entry)?;
             let rank = |site: &str| {
                 let shape = views.get(&format!("{site}.lora_a")).map(|view| &view.shape);
                 shape.and_then(|shape| shape.last()).copied().unwrap_or(0)
             };
-            modules.insert(module.id.as_str(), layout.adapter(rank));
+            let largest = layout.linears().map(|names| rank(&names.site)).max().unwrap_or(0);
+            modules.insert(module.id.as_str(), (layout.adapter(rank), largest as u128));
         }
-        let frozen = u128::from(manifest.routing.is_some());
-        let mut counted = Counted {
-            base: pass.bytes + layout.activations(),
-            modules: modules.values().map(|module| module.bytes).sum(),
-            image: 0,
-            golden: modules.values().map(|module| pass.operations + module.operations).sum::<u128>()
-                + frozen * pass.operations,
-        };
+        let mut counted =
+            Counted { base: 0, modules: modules.values().map(|(taken, _)| taken.bytes).sum(), image: 0, golden: 0 };
+        // The networks that golden vectors are made with; the frozen base is none of a module's.
+        let mut networks: BTreeSet<Option<&str>> = BTreeSet::new();
+        let mut ranks = modules.values().map(|(_, rank)| *rank).max().unwrap_or(0);
         let feature = signature.feature as u128;
         let classes: BTreeMap<_, _> =
             manifest.heads.iter().map(|head| (&head.task, head.classes.len() as u128)).collect();
         for Composition { task, mode, parts } in &manifest.compositions {
             let classes = classes.get(task).copied().unwrap_or(0);
-            let together = parts.iter().filter_map(|part| modules.get(part.module.as_str()));
-            let together = together.fold(Taken::default(), |sum, module| sum + *module);
-            let networks = match mode {
+            let known = || parts.iter().filter_map(|part| modules.get(part.module.as_str()));
+            let together = known().fold(Taken::default(), |sum, (module, _)| sum + *module);
+            let alone = matches!(&parts[..], [part] if part.weight == 1.0);
+            let count = match mode {
                 Mode::Fusion => 1,
                 Mode::Mixture => parts.len() as u128,
                 Mode::Routed => 1 + parts.len() as u128,
             };
-            let base = networks * pass.operations + together.operations;
-            counted.image = counted.image.max(base + networks * classes * feature + feature * feature);
-            if *mode == Mode::Fusion {
-                counted.modules += together.bytes;
+            let base = count * pass.operations + together.operations;
+            counted.image = counted.image.max(base + count * classes * feature + feature * feature);
+            if *mode == Mode::Fusion && !alone {
+                // A network of its own, laid out from factors that are joined first.
+                counted.modules += 2 * together.bytes;
                 counted.golden += pass.operations + together.operations;
+                ranks = ranks.max(known().map(|(_, rank)| rank).sum());
+            } else {
+                networks.extend(parts.iter().map(|part| Some(part.module.as_str())));
+                networks.extend((*mode == Mode::Routed).then_some(None));
             }
         }
+        let added = |id: &Option<&str>| id.and_then(|id| modules.get(id)).map_or(0, |(taken, _)| taken.operations);
+        counted.golden += networks.iter().map(|id| pass.operations + added(id)).sum::<u128>();
+        counted.base = pass.bytes
+            + layout.activations(options.precision, options.threads.count() as u128, options.spread, ranks)
+            + length as u128;
         // The file's values, most of them in half of the bytes that they have in memory.
         let own = manifest.entries.iter().filter(|entry| !entry.name.starts_with("base."));
         counted.modules += own.map(|entry| 2 * u128::from(entry.length)).sum::<u128>();
@@ -130,6 +144,19 @@ impl Counted {
         }
         Ok(())
     }
+}
+
+/// For who packs: whether `options` allow what a bundle of this manifest and payload takes. No more
+/// of the payload is looked at, and none of it need be whole.
+///
+/// # Errors
+/// [`Class::TooCostly`]; [`Error::Refused`] for a graph that devices would not take.
+pub fn affordable(manifest: &Manifest, payload: &BTreeMap<String, Vec<u8>>, options: &Options) -> Result<(), Error> {
+    let entry = |name: &str| payload.get(name).map_or(&[][..], Vec::as_slice);
+    let views = |name: &str| tensors::views(entry(name), name);
+    let Plan { layout, signature } = Plan::read(entry("base.onnx"), &views("base.safetensors")?)?;
+    let length = payload.values().map(Vec::len).sum();
+    Counted::new(manifest, length, views, &layout, &signature, options)?.within(options.most, 0)
 }
 
 /// Whether the manifest says of the base what the graph says.

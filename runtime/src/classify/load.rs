@@ -8,6 +8,7 @@ use super::base::{Adapter, Base, Plan};
 use super::composed::{Composed, Head, Module};
 use super::cost::Counted;
 use super::graph::Signature;
+use super::parts::Prototypes;
 use super::{Answers, GOLDEN_LEVELS, GOLDEN_TOLERANCE, INT8_TOLERANCE, Options, Precision, parts};
 use crate::bundle::description::contradiction;
 use crate::bundle::manifest::{Composition, Manifest, Mode};
@@ -68,7 +69,8 @@ fn unchecked(
     };
     let base_id = ["base.onnx", "base.safetensors"].map(digest_of);
     let counted = |layout: &Layout, signature: &Signature| {
-        let counted = Counted::new(bundle, layout, signature, options.precision)?;
+        let counted =
+            Counted::new(manifest, bundle.bytes().len(), |name| bundle.views(name), layout, signature, options)?;
         counted.within(options.most, beside).map(|()| counted.modules)
     };
     let (base, frozen, bytes) = match other.filter(|other| other.base_id == base_id) {
@@ -155,33 +157,33 @@ fn golden(active: &Active, bundle: &VerifiedBundle) -> Result<parts::Golden, Err
 
 /// Each network once, whatever tasks it takes part in.
 fn answers(active: &Active, pixels: Vec<f32>) -> Result<Answers, Error> {
-    let networks_of = |task: &'_ Task| -> Vec<Arc<Adapter>> {
-        let frozen = task.routing.as_ref().filter(|_| task.default.routed()).map(|_| active.frozen.clone());
-        frozen.into_iter().chain(task.default.networks.iter().cloned()).collect()
-    };
-    let (mut networks, mut places): (Vec<Arc<Adapter>>, BTreeMap<_, usize>) = (Vec::new(), BTreeMap::new());
-    for network in active.tasks.values().flat_map(networks_of) {
-        places.entry(Arc::as_ptr(&network)).or_insert_with(|| {
-            networks.push(network.clone());
+    let mut networks: Vec<&Arc<Adapter>> = Vec::new();
+    let mut place = |network| {
+        networks.iter().position(|known| Arc::ptr_eq(known, network)).unwrap_or_else(|| {
+            networks.push(network);
             networks.len() - 1
-        });
+        })
+    };
+    let mut taking = Vec::with_capacity(active.tasks.len());
+    for (name, task) in &active.tasks {
+        let routing = task.routing.as_ref().filter(|_| task.default.routed());
+        let all = routing.map(|_| &active.frozen).into_iter().chain(&task.default.networks);
+        taking.push((name, task, routing, all.map(&mut place).collect::<Vec<_>>()));
     }
-    let all = active.base.answers(pixels, &networks.iter().map(|network| &**network).collect::<Vec<_>>())?;
-    let answer = |(name, task): (&String, &Task)| {
-        let composed = &task.default;
-        let routing = task.routing.as_ref().filter(|_| composed.routed());
-        let features: Vec<Vec<f32>> =
-            networks_of(task).iter().map(|network| all[places[&Arc::as_ptr(network)]].clone()).collect();
+    let rows: Vec<_> = networks.iter().map(|network| (0, &***network)).collect();
+    let seen = active.base.run(&[pixels], &rows, false, &|| false)?;
+    let answer = |(name, task, routing, places): (&String, &Task, Option<&Arc<Prototypes>>, Vec<usize>)| {
+        let features: Vec<Vec<f32>> = places.iter().map(|&place| seen[place].feature.clone()).collect();
         if features.iter().flatten().any(|value| !value.is_finite()) {
-            let none = f64::NAN;
-            return Err(Error::GoldenMismatch { task: name.clone(), feature: none, probability: none });
+            return Err(Error::GoldenFeature { task: name.clone() });
         }
         let shares = routing.map(|routing| routing.shares(&features[0]));
         let own = &features[usize::from(routing.is_some())..];
+        let composed = &task.default;
         let probabilities = composed.probabilities(&task.head, own, &composed.weights(shares.as_ref()))?;
         Ok((name.clone(), (features.concat(), probabilities)))
     };
-    active.tasks.iter().map(answer).collect()
+    taking.into_iter().map(answer).collect()
 }
 
 /// Whether the golden image becomes the golden pixels here, each to one grey level.
@@ -206,6 +208,10 @@ fn compare(
     (expected_features, expected): &(Vec<f32>, Vec<f32>),
     tolerance: f64,
 ) -> Result<(), Error> {
+    let lengths = |features: &[f32], probabilities: &[f32]| (features.len(), probabilities.len());
+    if lengths(features, probabilities) != lengths(expected_features, expected) {
+        return Err(Error::GoldenMismatch { task, feature: f64::INFINITY, probability: f64::INFINITY });
+    }
     let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
     let pairs = features.iter().zip(expected_features).map(|(&ours, &theirs)| f64::from(ours) - f64::from(theirs));
     let size = square(&mut expected_features.iter().map(|&v| f64::from(v)));

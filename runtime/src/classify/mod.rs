@@ -43,7 +43,7 @@ mod record;
 mod selection;
 
 pub use active::{Active, Row};
-pub use cost::{Cost, GOLDEN_IMAGES};
+pub use cost::{Cost, GOLDEN_IMAGES, affordable};
 pub use map::Map;
 pub use options::{Options, Precision, Spread, Threads};
 pub use queue::{Queue, Request, Ticket};

@@ -34,6 +34,17 @@ pub enum Threads {
     Pool(Arc<ThreadPool>),
 }
 
+impl Threads {
+    /// How many work on a call.
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Threads::Caller => 1,
+            Threads::Own(count) => count.get(),
+            Threads::Pool(pool) => pool.current_num_threads(),
+        }
+    }
+}
+
 impl Options {
     /// The pool, started if it is to be the classifier's own.
     pub(super) fn pool(&self) -> Result<Option<(Arc<ThreadPool>, Spread)>, Error> {

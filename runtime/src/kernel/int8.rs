@@ -45,19 +45,37 @@ const LARGEST: f32 = 127.0;
 
 impl Int8Panels {
     /// Rounds `values`, `[k, n]` row by row.
+    #[cfg(test)]
     pub fn new(level: Level, k: usize, n: usize, values: &[f32]) -> Self {
+        let rows = |each: &mut dyn FnMut(usize, &[f32])| {
+            values.chunks_exact(n).enumerate().for_each(|(row, values)| each(row, values));
+            Ok::<_, std::convert::Infallible>(())
+        };
+        let Ok(panels) = Self::of(level, k, n, rows);
+        panels
+    }
+
+    /// Rounds `[k, n]`, whose rows are read twice, one after the other: they are never whole in
+    /// memory.
+    pub fn of<E>(
+        level: Level,
+        k: usize,
+        n: usize,
+        rows: impl Fn(&mut dyn FnMut(usize, &[f32])) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let group = if level.vnni { 4 } else { 2 };
         let mut largest = vec![0.0_f32; n];
-        for row in values.chunks_exact(n) {
+        rows(&mut |_, row| {
             largest.iter_mut().zip(row).for_each(|(largest, value)| *largest = largest.max(value.abs()));
-        }
+        })?;
         let scales: Vec<f32> = largest.iter().map(|largest| largest / LARGEST).collect();
         let mut shifts = vec![0; n];
         let deep = k.next_multiple_of(4);
         let mut data = vec![0; deep * n.next_multiple_of(LANES)];
-        for (first, width) in spans(n, LANES, VECTORS) {
-            let panel = &mut data[first * deep..][..width * deep];
-            for (row, values) in values.chunks_exact(n).enumerate() {
+        let spans: Vec<_> = spans(n, LANES, VECTORS).collect();
+        rows(&mut |row, values| {
+            for &(first, width) in &spans {
+                let panel = &mut data[first * deep..][..width * deep];
                 for column in 0..width.min(n - first) {
                     let scale = scales[first + column];
                     let step = if scale > 0.0 { (values[first + column] / scale).round_ties_even() } else { 0.0 };
@@ -66,8 +84,8 @@ impl Int8Panels {
                     shifts[first + column] += SHIFT * i32::from(step);
                 }
             }
-        }
-        Int8Panels { k, n, group, data, scales, shifts }
+        })?;
+        Ok(Int8Panels { k, n, group, data, scales, shifts })
     }
 
     /// Bytes in memory.

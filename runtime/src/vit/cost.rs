@@ -6,7 +6,7 @@
 //! same.
 
 use super::Precision;
-use super::forward::STREAMS;
+use super::forward::{STREAMS, Spread};
 use super::layout::{Layout, LinearNames};
 use super::rollout::BLOCKS;
 
@@ -20,6 +20,8 @@ pub(crate) struct Taken {
 
 /// Values in the widest register.
 const LANES: u128 = 16;
+/// Queries whose scores are taken together.
+const ROWS: u128 = 8;
 /// Bytes of a value.
 const FLOAT: u128 = 4;
 /// Bytes by which a buffer begins later, on a cache line.
@@ -39,20 +41,32 @@ impl Layout {
         let products = self.linears().map(|names| tokens * names.inputs as u128 * filled(names.outputs as u128));
         let attention = heads * tokens * (width * filled(tokens) + tokens * filled(width) + SHARE * tokens);
         Taken {
-            bytes: panels(area, hidden) + FLOAT * (norms + vectors) + linears,
+            bytes: 2 * panels(area, hidden) + FLOAT * (norms + vectors) + linears,
             operations: tokens * area * filled(hidden) + products.sum::<u128>() + attention * self.blocks.len() as u128,
         }
     }
 
-    /// Bytes that a call on one thread takes beside weights and adapters: as many streams as run at
-    /// a time, with the attention that maps are made of.
-    pub fn activations(&self) -> u128 {
+    /// Bytes that a call takes beside weights and adapters: as many streams as run at a time, with
+    /// the attention that maps are made of; what each of `threads` makes of them under branches of
+    /// `rank`; and an image as it comes, as it is checked, and cut into patches.
+    pub fn activations(&self, precision: Precision, threads: u128, spread: Spread, rank: u128) -> u128 {
+        let calls = if spread == Spread::Images { threads } else { 1 };
         let (hidden, tokens) = (self.hidden as u128, self.token_count());
         let width = hidden / (self.heads as u128).max(1);
         let inner = self.blocks.iter().map(|block| block.fc1.outputs).max().unwrap_or(0) as u128;
         let stream = tokens * (6 * hidden + inner) + BLOCKS as u128 * tokens * tokens;
         let pixels = 3 * ((self.grid * self.patch) as u128).pow(2);
-        FLOAT * (STREAMS as u128 * stream + pixels) + panels(width, tokens) + panels(tokens, width)
+        let rounded = |names: &LinearNames| {
+            let (inputs, outputs) = (names.inputs as u128, names.outputs as u128);
+            (tokens + FLOAT) * inputs.next_multiple_of(4) + FLOAT * tokens * (outputs + 1)
+        };
+        let linear = match precision {
+            Precision::F32 => 0,
+            Precision::Int8 => self.linears().map(rounded).max().unwrap_or(0),
+        };
+        let attention = panels(width, tokens) + panels(tokens, width) + FLOAT * tokens * (tokens + ROWS);
+        let own = linear + attention + FLOAT * tokens * rank;
+        FLOAT * (calls * STREAMS as u128 * stream + (2 + calls) * pixels) + threads * own
     }
 
     /// An adapter laid out, and what it adds to a forward pass, given each site's rank.

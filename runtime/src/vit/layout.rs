@@ -38,6 +38,11 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
+    /// Values of a feature.
+    pub fn feature(&self) -> usize {
+        self.projection.as_ref().map_or(self.hidden, |projection| projection.outputs)
+    }
+
     /// The layers that are sites.
     pub fn linears(&self) -> impl Iterator<Item = &LinearNames> {
         let blocks = self.blocks.iter().flat_map(|block| block.qkv.iter().chain([&block.o, &block.fc1, &block.fc2]));

@@ -129,8 +129,9 @@ impl Vit {
                     Weight::Full(panels)
                 }
                 Precision::Int8 => {
-                    let values = take(&names.weight, inputs * outputs)?;
-                    Weight::Int8(Int8Panels::new(level, inputs, outputs, &values))
+                    let view = view(&names.weight)?;
+                    let rows = |each: &mut dyn FnMut(usize, &[f32])| view.rows(outputs, each);
+                    Weight::Int8(Int8Panels::of(level, inputs, outputs, rows).map_err(refused)?)
                 }
             };
             let bias = names.bias.as_ref().map(|bias| take(bias, names.outputs)).transpose()?;
@@ -154,6 +155,11 @@ impl Vit {
         let norm = norm(&layout.norm)?;
         let spare = Mutex::default();
         Ok(Vit { level, layout, patch, patch_bias, cls, positions, pre_norm, blocks, norm, projection, threads, spare })
+    }
+
+    /// Lets go of the pool without ending its threads.
+    pub fn forget_threads(&mut self) {
+        std::mem::forget(self.threads.take());
     }
 
     /// The transformer that it is.

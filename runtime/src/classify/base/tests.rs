@@ -76,6 +76,17 @@ impl Oracle {
     }
 }
 
+impl Base {
+    fn features(
+        &self,
+        images: &[Vec<f32>],
+        rows: &[(usize, &Adapter)],
+        cancelled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Vec<Vec<f32>>, Error> {
+        Ok(finite(self.run(images, rows, false, cancelled)?)?.into_iter().map(|seen| seen.feature).collect())
+    }
+}
+
 fn own(level: Level, threads: usize) -> Base {
     spread(level, threads, Spread::Layers, Precision::F32)
 }

@@ -46,10 +46,23 @@ fn four_times_the_largest_known_base_is_allowed_and_little_more() {
     let big = layout(1664, 8192, 16, 48, [14, 16]);
     let base = big.base(Precision::F32);
     assert!((1.84e9..1.85e9).contains(&(base.bytes as f64 / 4.0)), "{base:?}");
+    // SwiGLU of 8192 and 4096 values has as many weights as two layers of 6144.
+    let fine = Layout { projection: None, ..layout(1536, 6144, 24, 40, [14, 37]) };
     let Cost { bytes, operations } = Cost::default();
+    let activations = big.activations(Precision::F32, 1, Spread::Layers, 16);
     let of = |most: u64, one: u128| most as f64 / one as f64;
-    assert!((4.0..4.3).contains(&of(bytes, base.bytes + big.activations())), "{base:?}");
-    assert!((4.0..4.3).contains(&of(operations, base.operations)), "{base:?}");
+    assert!((4.0..4.3).contains(&of(bytes, base.bytes + activations)), "{base:?}");
+    assert!((4.0..4.3).contains(&of(operations, fine.base(Precision::F32).operations)), "{base:?}");
+}
+
+/// Among them mixtures of three at the size that DINOv2 was made for.
+#[test]
+fn what_packer_takes_is_allowed() {
+    let work = |layout: Layout| layout.base(Precision::F32).operations;
+    let most = u128::from(Cost::default().operations);
+    assert!(work(layout(1024, 4096, 16, 24, [16, 64])) < most);
+    assert!(work(layout(1024, 4096, 16, 24, [14, 64])) < most);
+    assert!(3 * work(layout(1024, 4096, 16, 24, [14, 37])) < most);
 }
 
 /// ViT-L/16 at 224 pixels: 61.6 thousand million in the table of its authors' code, which counts no exponentials and no filling up.
