@@ -39,7 +39,7 @@ pub enum Error {
     GoldenMismatch { task: String, feature: f64, probability: f64 },
     /// The golden image's feature is no number.
     #[error(
-        "the base gives a feature that is not finite for the golden image of task {}; pack the bundle again with `packer bundle`",
+        "no golden vectors of task {}: the base gives a feature that is not finite; pack the bundle again with `packer bundle`",
         shown(task)
     )]
     GoldenFeature { task: String },
