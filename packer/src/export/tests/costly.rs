@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn what_no_device_would_open_is_refused_before_golden_vectors_are_made() {
     let place = tempfile::tempdir().unwrap();
-    let config = r#"{"model_type":"vit","hidden_size":16,"num_hidden_layers":128,"num_attention_heads":16,
+    let config = r#"{"model_type":"vit","hidden_size":256,"num_hidden_layers":128,"num_attention_heads":2,
         "intermediate_size":16,"image_size":112,"patch_size":1}"#;
     let processor =
         r#"{"size":{"height":112,"width":112},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
