@@ -72,7 +72,7 @@ impl Line {
     /// The next image: the oldest, or, if these are `retried` too, in turn with it one whose time
     /// has come again.
     pub fn next(&mut self, retried: bool) -> Option<Waiting> {
-        let turn = retried && !(self.was_again && !self.ready.is_empty());
+        let turn = retried && (!self.was_again || self.ready.is_empty());
         let due = turn.then(|| self.later.first_entry()).flatten();
         let again = due.filter(|entry| entry.key().0 <= Instant::now()).map(|entry| entry.remove());
         if retried {
