@@ -6,6 +6,7 @@ mod small;
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicIsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ed25519_dalek::SigningKey;
 use medforge_packer::base::Vit;
@@ -44,6 +45,12 @@ unsafe impl GlobalAlloc for Short {
 #[global_allocator]
 static ALLOCATOR: Short = Short;
 
+/// Each test from its beginning to its end: what is left is one number for all threads.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// What `work` gives while large pieces may take `left` bytes.
 fn with_only<T>(left: isize, work: impl FnOnce() -> T) -> T {
     LEFT.store(left, Ordering::SeqCst);
@@ -54,6 +61,7 @@ fn with_only<T>(left: isize, work: impl FnOnce() -> T) -> T {
 
 #[test]
 fn too_little_memory_is_an_error_and_the_next_call_runs() {
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let vit: Vit = small::base(dir.path());
     let key = SigningKey::from_bytes(&[1; 32]);
@@ -132,6 +140,7 @@ fn bomb() -> Vec<u8> {
 
 #[test]
 fn attack_a_png_whose_profile_or_text_is_a_bomb() {
+    let _alone = alone();
     let bomb = bomb();
     let packed = |before: &[u8]| [before, &bomb].concat();
     for chunks in [
@@ -148,6 +157,7 @@ fn attack_a_png_whose_profile_or_text_is_a_bomb() {
 
 #[test]
 fn attack_sides_that_the_data_cannot_fill() {
+    let _alone = alone();
     let sides = 11_000u32;
     let mut small = png(&[]);
     small[16..24].copy_from_slice(&[sides.to_be_bytes(); 2].concat());
