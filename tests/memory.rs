@@ -5,8 +5,7 @@
 mod small;
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicIsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::cell::Cell;
 
 use ed25519_dalek::SigningKey;
 use medforge_packer::base::Vit;
@@ -19,18 +18,22 @@ use medforge_runtime::image::{self, RgbImage8};
 /// The system's memory, but for large pieces only as much as is left.
 struct Short;
 
-/// Bytes that large pieces may still take.
-static LEFT: AtomicIsize = AtomicIsize::new(isize::MAX);
+thread_local! {
+    /// Bytes that large pieces may still take on this thread: the others, and the tests' harness, go on as ever.
+    static LEFT: Cell<isize> = const { Cell::new(isize::MAX) };
+}
 /// What is large: the activations of the smallest base are, the results of two rows are not.
 const LARGE: usize = 1500;
 
 // SAFETY: it is the system's allocator but that it says no at times, which every allocator may.
 unsafe impl GlobalAlloc for Short {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let large = layout.size() >= LARGE && LEFT.load(Ordering::SeqCst) != isize::MAX;
-        if large && LEFT.fetch_sub(layout.size() as isize, Ordering::SeqCst) < layout.size() as isize {
-            LEFT.fetch_add(layout.size() as isize, Ordering::SeqCst);
-            return std::ptr::null_mut();
+        let (left, size) = (LEFT.get(), layout.size() as isize);
+        if layout.size() >= LARGE && left != isize::MAX {
+            if left < size {
+                return std::ptr::null_mut();
+            }
+            LEFT.set(left - size);
         }
         // SAFETY: the caller's promise.
         unsafe { System.alloc(layout) }
@@ -45,23 +48,16 @@ unsafe impl GlobalAlloc for Short {
 #[global_allocator]
 static ALLOCATOR: Short = Short;
 
-/// Each test from its beginning to its end: what is left is one number for all threads.
-fn alone() -> MutexGuard<'static, ()> {
-    static ALONE: Mutex<()> = Mutex::new(());
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What `work` gives while large pieces may take `left` bytes.
 fn with_only<T>(left: isize, work: impl FnOnce() -> T) -> T {
-    LEFT.store(left, Ordering::SeqCst);
+    LEFT.set(left);
     let result = work();
-    LEFT.store(isize::MAX, Ordering::SeqCst);
+    LEFT.set(isize::MAX);
     result
 }
 
 #[test]
 fn too_little_memory_is_an_error_and_the_next_call_runs() {
-    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let vit: Vit = small::base(dir.path());
     let key = SigningKey::from_bytes(&[1; 32]);
@@ -140,7 +136,6 @@ fn bomb() -> Vec<u8> {
 
 #[test]
 fn attack_a_png_whose_profile_or_text_is_a_bomb() {
-    let _alone = alone();
     let bomb = bomb();
     let packed = |before: &[u8]| [before, &bomb].concat();
     for chunks in [
@@ -157,7 +152,6 @@ fn attack_a_png_whose_profile_or_text_is_a_bomb() {
 
 #[test]
 fn attack_sides_that_the_data_cannot_fill() {
-    let _alone = alone();
     let sides = 11_000u32;
     let mut small = png(&[]);
     small[16..24].copy_from_slice(&[sides.to_be_bytes(); 2].concat());
