@@ -29,7 +29,8 @@ pub fn sentence(text: &str) -> String {
     cut(&words.join(" "), MOST_OF_ALL)
 }
 
-fn escaped(text: &str) -> String {
+/// Text on one line, every character that is not seen as an escape.
+pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if is_seen(c) { escaped.push(c) } else { escaped.extend(c.escape_default()) }

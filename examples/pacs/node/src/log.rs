@@ -10,6 +10,8 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
+use medforge_runtime::words::escaped;
+
 use crate::locked;
 
 /// At most one line of a kind in this time.
@@ -93,20 +95,13 @@ impl Kinds {
     }
 }
 
-/// Foreign text for people: what is not printed as itself is escaped, and what is long is cut.
+/// Foreign text for people: what is not seen as itself is escaped, and what is long is cut.
 pub fn cut(text: &str) -> String {
-    let mut cut = String::new();
-    for (place, letter) in text.chars().enumerate() {
-        if place == LONGEST {
-            cut.push_str("...");
-            break;
-        }
-        match letter {
-            '"' | '\'' => cut.push(letter),
-            letter => cut.extend(letter.escape_debug()),
-        }
+    let text = escaped(text);
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
     }
-    cut
 }
 
 #[cfg(test)]
