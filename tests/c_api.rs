@@ -25,13 +25,7 @@ impl Fixture {
         let vit = small::base(dir.path());
         let module = small::module(&vit);
         let key = keys::generate().unwrap();
-        let options = export::Options {
-            name: "b".into(),
-            counter: 1,
-            predecessor: None,
-            intended_use: "tests".into(),
-            least_probability: 0.0,
-        };
+        let options = small::options("b");
         let pem = keys::to_pem(&key);
         let bundle = export::build_bundle(&vit, &[module], &options, &[key]).unwrap();
         std::fs::write(dir.path().join("b.medforge"), &bundle).unwrap();

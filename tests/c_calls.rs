@@ -34,13 +34,7 @@ impl Fixture {
         let vit: Vit = small::base(dir.path());
         let key = SigningKey::from_bytes(&[1; 32]);
         let module = |i: usize| small::lora(&vit, &format!("task{i}"), i * 11, i + 1, None);
-        let options = |name: &str| export::Options {
-            name: name.into(),
-            counter: 1,
-            predecessor: None,
-            intended_use: "tests".into(),
-            least_probability: 0.0,
-        };
+        let options = |name: &str| small::options(name);
         let keys = [key.clone()];
         let a = export::build_bundle(&vit, &[module(0), module(1)], &options("a"), &keys).unwrap();
         let table = dir.path().join("codes.csv");

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use ed25519_dalek::SigningKey;
 use medforge_packer::base::Vit;
-use medforge_packer::export::{Options, build_bundle};
+use medforge_packer::export::build_bundle;
 use medforge_packer::lora::Module;
 use medforge_runtime::bundle::{self, Manifest, Trust, VerifiedBundle, frame};
 use medforge_runtime::classify::{
@@ -36,13 +36,7 @@ fn vit() -> Vit {
 }
 
 fn packed(vit: &Vit, name: &str, modules: &[Module]) -> Vec<u8> {
-    let options = Options {
-        name: name.into(),
-        counter: 1,
-        predecessor: None,
-        intended_use: "tests".into(),
-        least_probability: 0.0,
-    };
+    let options = small::options(name);
     build_bundle(vit, modules, &options, &[key()]).unwrap()
 }
 

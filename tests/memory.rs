@@ -9,7 +9,7 @@ use std::cell::Cell;
 
 use ed25519_dalek::SigningKey;
 use medforge_packer::base::Vit;
-use medforge_packer::export::{Options, build_bundle};
+use medforge_packer::export::build_bundle;
 use medforge_runtime::Error;
 use medforge_runtime::bundle::{self, Trust};
 use medforge_runtime::classify::{Cancel, Classifier, Row, Selection};
@@ -61,13 +61,7 @@ fn too_little_memory_is_an_error_and_the_next_call_runs() {
     let dir = tempfile::tempdir().unwrap();
     let vit: Vit = small::base(dir.path());
     let key = SigningKey::from_bytes(&[1; 32]);
-    let options = Options {
-        name: "b".into(),
-        counter: 1,
-        predecessor: None,
-        intended_use: "tests".into(),
-        least_probability: 0.0,
-    };
+    let options = small::options("b");
     let bytes = build_bundle(&vit, &[small::module(&vit)], &options, std::slice::from_ref(&key)).unwrap();
     let bundle = bundle::verify(bytes, &Trust::new(vec![key.verifying_key()], 1).unwrap()).unwrap();
     let classifier = Classifier::load(bundle).unwrap();

@@ -10,8 +10,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use ed25519_dalek::SigningKey;
-use medforge_packer::base::Vit;
-use medforge_packer::export::{self, build_bundle};
+use medforge_packer::export::build_bundle;
 use medforge_runtime::bundle::{self, Trust, VerifiedBundle};
 use medforge_runtime::classify::{Classifier, Cost, Options, Precision, Threads};
 use medforge_runtime::image::RgbImage8;
@@ -43,21 +42,9 @@ static ALLOCATOR: Counting = Counting;
 /// One block with wide layers, in both precisions.
 fn wide() -> VerifiedBundle {
     let dir = tempfile::tempdir().unwrap();
-    let config = r#"{"model_type":"vit","hidden_size":128,"num_hidden_layers":1,"num_attention_heads":2,
-        "intermediate_size":16384,"image_size":64,"patch_size":8}"#;
-    let processor =
-        r#"{"size":{"height":64,"width":64},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
-    std::fs::write(dir.path().join("config.json"), config).unwrap();
-    std::fs::write(dir.path().join("preprocessor_config.json"), processor).unwrap();
-    let vit = Vit::random(dir.path(), 1).unwrap();
+    let vit = small::one_block(dir.path(), 128, 16384, 64);
     let key = SigningKey::from_bytes(&[1; 32]);
-    let options = export::Options {
-        name: "b".into(),
-        counter: 1,
-        predecessor: None,
-        intended_use: "tests".into(),
-        least_probability: 0.0,
-    };
+    let options = small::options("b");
     let bytes = build_bundle(&vit, &[small::module(&vit)], &options, std::slice::from_ref(&key)).unwrap();
     bundle::verify(bytes, &Trust::new(vec![key.verifying_key()], 1).unwrap()).unwrap()
 }

@@ -3,18 +3,31 @@
 use std::path::Path;
 
 use medforge_packer::base::Vit;
+use medforge_packer::export::Options;
 use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Run, Target, Targets};
 use medforge_runtime::tensors::Tensor;
 
 /// One block, 16 wide, for images of 16 pixels; its description is written to `dir`.
 pub fn base(dir: &Path) -> Vit {
-    let config = r#"{"model_type":"vit","hidden_size":16,"num_hidden_layers":1,"num_attention_heads":2,
-        "intermediate_size":16,"image_size":16,"patch_size":8}"#;
-    let processor =
-        r#"{"size":{"height":16,"width":16},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
+    one_block(dir, 16, 16, 16)
+}
+
+/// One block, `hidden` and in its MLP `mlp` wide, for images of `side` pixels; its description is written to `dir`.
+pub fn one_block(dir: &Path, hidden: usize, mlp: usize, side: usize) -> Vit {
+    let config = format!(
+        r#"{{"model_type":"vit","hidden_size":{hidden},"num_hidden_layers":1,"num_attention_heads":2,
+        "intermediate_size":{mlp},"image_size":{side},"patch_size":8}}"#
+    );
+    let size = format!(r#""size":{{"height":{side},"width":{side}}}"#);
+    let processor = format!(r#"{{{size},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}}"#);
     std::fs::write(dir.join("config.json"), config).unwrap();
     std::fs::write(dir.join("preprocessor_config.json"), processor).unwrap();
     Vit::random(dir, 1).unwrap()
+}
+
+/// How a bundle called `name` is packed.
+pub fn options(name: &str) -> Options {
+    Options { name: name.into(), counter: 1, predecessor: None, intended_use: "tests".into(), least_probability: 0.0 }
 }
 
 /// Two classes of breast, rank 2 at q and v.

@@ -15,13 +15,7 @@ pub fn write(corpus: &Path) {
     let place = tempfile::tempdir().unwrap();
     let vit = small::base(place.path());
     let key = SigningKey::from_bytes(&[1; 32]);
-    let options = Options {
-        name: "corpus".into(),
-        counter: 3,
-        predecessor: None,
-        intended_use: "tests".into(),
-        least_probability: 0.0,
-    };
+    let options = Options { counter: 3, ..small::options("corpus") };
     let bytes = build_bundle(&vit, &[small::module(&vit)], &options, std::slice::from_ref(&key)).unwrap();
     // The list of crates is most of so small a bundle; a short one serves as well here.
     let entries = frame::parse(&bytes).unwrap();
