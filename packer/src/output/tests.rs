@@ -1,3 +1,5 @@
+//! Outputs are whole or absent, nothing is replaced unasked, and nothing of a killed run stays.
+
 use std::path::Path;
 
 use super::*;

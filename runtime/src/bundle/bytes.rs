@@ -131,8 +131,9 @@ impl std::fmt::Debug for Bytes {
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
 
-/// The file at `path`, a buffer for it, and how much of that to fill: one byte more than the file has, so that a file that grows meanwhile is
-/// found out by its frame. None for a file with more bytes than a bundle may have.
+/// The file at `path`, a buffer for it, and how much of that to fill: one byte more than the file
+/// has, so that a file that grows meanwhile is found out by its frame. None for a file with more
+/// bytes than a bundle may have.
 fn opened(path: &Path) -> io::Result<Option<(File, MmapMut, usize)>> {
     let file = file::open(path)?;
     let length = usize::try_from(file.metadata()?.len()).ok().filter(|length| *length <= LIMITS.bundle);

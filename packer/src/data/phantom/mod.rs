@@ -96,8 +96,9 @@ pub fn draw(specimen: &Specimen, side: usize, seed: u64) -> Result<RgbImage8, Er
     specimen.hospital.photograph(&sheet, strength, &mut camera)
 }
 
-/// Writes a data set to the folder `out`, where [`MARKER`] tells it from others: `HOSPITAL/CLASS/NUMBER.png`, `images` of each hospital, and splits.csv with patients as
-/// groups. Returns the number of images.
+/// Writes a data set to the folder `out`, where [`MARKER`] tells it from others:
+/// `HOSPITAL/CLASS/NUMBER.png`, `images` of each hospital, and splits.csv with patients as groups.
+/// Returns the number of images.
 pub fn write(
     out: NewFolder,
     hospitals: &[&'static Hospital],

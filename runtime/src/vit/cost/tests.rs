@@ -65,7 +65,8 @@ fn what_packer_takes_is_allowed() {
     assert!(3 * work(layout(1024, 4096, 16, 24, [14, 37])) < most);
 }
 
-/// ViT-L/16 at 224 pixels: 61.6 thousand million in the table of its authors' code, which counts no exponentials and no filling up.
+/// ViT-L/16 at 224 pixels: 61.6 thousand million in the table of its authors' code, which counts no
+/// exponentials and no filling up.
 #[test]
 fn a_known_base_takes_what_is_known_of_it() {
     let large = layout(1024, 4096, 16, 24, [16, 14]);
