@@ -136,7 +136,7 @@ enum Picture<'a> {
 impl<'a> Picture<'a> {
     fn open(bytes: &'a [u8], file: &'a str) -> Result<Self, Error> {
         #[cfg(test)]
-        assert!(bytes != guard::tests::PANICS, "as if a decoder had a fault");
+        assert!(bytes != tests::panics::PANICS, "as if a decoder had a fault");
         if png::is_png(bytes) {
             png::Picture::open(bytes, file).map(Picture::Png)
         } else if tiff::is_tiff(bytes) {

@@ -22,7 +22,7 @@ use crate::output::Places;
 use crate::{Error, input, output};
 
 /// The file that is read if it lies in the working directory and --config names no other.
-pub(super) const FILE: &str = "packer.toml";
+const FILE: &str = "packer.toml";
 /// The command above all others.
 const PROGRAM: &str = "packer";
 /// The largest that is read, in bytes.
@@ -60,7 +60,7 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<(Cli, Vec<Effective>, Pl
         output::say(&format!("from {}: {}", from.path.display(), words.join(" ")));
     }
     let options = effective(&command, &matches, from.as_ref());
-    Ok((cli, options, places::of(&command, &matches)))
+    Ok((cli, options, places::of(innermost(&command, &matches), FILE)))
 }
 
 /// Says what clap has to say, help among it, and ends the process; only help that did not arrive
@@ -280,7 +280,7 @@ fn contradict(command: &Command, arg: &Arg, other: &Id) -> bool {
 }
 
 /// The subcommand that was given, however deep.
-pub(super) fn innermost<'a>(mut command: &'a Command, mut matches: &'a ArgMatches) -> (&'a Command, &'a ArgMatches) {
+fn innermost<'a>(mut command: &'a Command, mut matches: &'a ArgMatches) -> (&'a Command, &'a ArgMatches) {
     while let Some((name, below)) = matches.subcommand() {
         (command, matches) = (command.find_subcommand(name).expect("clap found it"), below);
     }

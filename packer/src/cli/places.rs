@@ -6,18 +6,16 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Command};
 
-use super::config::{FILE, innermost};
 use crate::output::{Place, Places};
 
 /// The options that name what is written. Whatever else names a path is read.
 const OUTPUTS: [&str; 9] =
     ["explain", "export-request", "html", "man", "out", "pictures", "predictions", "report", "state"];
 
-/// The paths that were given to the command that runs.
-pub(super) fn of(root: &Command, matches: &ArgMatches) -> Places {
-    let (command, matches) = innermost(root, matches);
+/// The paths that were given to the command that runs, and the file of options that it may read.
+pub(super) fn of((command, matches): (&Command, &ArgMatches), config: &str) -> Places {
     let mut places: Vec<Place> = command.get_arguments().flat_map(|arg| named(arg, matches)).collect();
-    places.push(Place { name: "--config".into(), path: FILE.into(), output: false });
+    places.push(Place { name: "--config".into(), path: config.into(), output: false });
     Places(places)
 }
 

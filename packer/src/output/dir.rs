@@ -17,13 +17,16 @@ pub struct OutputDir {
     _lock: Option<File>,
 }
 
-impl OutputDir {
-    pub(super) fn begin(target: NewFolder) -> Result<Self, Error> {
-        target.check()?;
-        let (temporary, lock) = leftovers::folder(target.path())?;
-        Ok(OutputDir { target, temporary, _lock: lock })
+impl NewFolder {
+    /// Begins to write it.
+    pub fn begin(self) -> Result<OutputDir, Error> {
+        self.check()?;
+        let (temporary, lock) = leftovers::folder(self.path())?;
+        Ok(OutputDir { target: self, temporary, _lock: lock })
     }
+}
 
+impl OutputDir {
     /// Where to write meanwhile.
     pub fn path(&self) -> &Path {
         self.temporary.path()

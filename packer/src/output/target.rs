@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::standing::{is_below, is_same, refuse, refuse_secret, refuse_secrets_below, standing};
-use super::{OutputDir, leftovers, parent_of, place_new, staged, sync_folder};
+use super::{leftovers, parent_of, place_new, staged, sync_folder};
 use crate::Error;
 
 /// How the names of results end.
@@ -166,11 +166,6 @@ impl NewFolder {
     /// Where it goes.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Begins to write it.
-    pub fn begin(self) -> Result<OutputDir, Error> {
-        OutputDir::begin(self)
     }
 
     /// The folder that it takes the place of, if there is one and it may go.

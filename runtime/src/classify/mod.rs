@@ -43,9 +43,9 @@ mod record;
 mod selection;
 
 pub use active::{Active, Row};
-pub use cost::{Cost, GOLDEN_IMAGES, affordable};
+pub use cost::affordable;
 pub use map::Map;
-pub use options::{Options, Precision, Spread, Threads};
+pub use options::{Cost, GOLDEN_IMAGES, Options, Precision, Spread, Threads};
 pub use queue::{Queue, Request, Ticket};
 pub use selection::{Cancel, Selection};
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::Cost;
 use crate::Error;
 pub use crate::vit::{Precision, Spread};
 
@@ -20,6 +19,30 @@ pub struct Options {
     pub precision: Precision,
     /// What bundles may ask for.
     pub most: Cost,
+}
+
+/// Memory and work that bundles may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// Bytes: the file, weights, modules and what one call computes with on all its threads, of all
+    /// bundles of a classifier together. Not counted: images as the caller has them and as they are
+    /// resized, all but the first of a batch, calls beside it, and the set that is replaced.
+    pub bytes: u64,
+    /// Multiply-adds for one image. The golden vectors of a bundle may take [`GOLDEN_IMAGES`] times
+    /// as many.
+    pub operations: u64,
+}
+
+/// How many images' work the golden vectors of a bundle may take.
+pub const GOLDEN_IMAGES: u64 = 16;
+
+/// Four times what the largest known bases take: in memory the vision tower of CLIP ViT-bigG/14, 1.84
+/// thousand million parameters in 48 blocks, for images of 224 pixels; in work DINOv2's ViT-g/14 for
+/// the 518 pixels that it was made for.
+impl Default for Cost {
+    fn default() -> Self {
+        Cost { bytes: 32_000_000_000, operations: 7_200_000_000_000 }
+    }
 }
 
 /// Whose threads do the work.

@@ -8,6 +8,7 @@ use image::{DynamicImage, GrayAlphaImage, ImageBuffer, ImageFormat, Luma, RgbIma
 use super::*;
 
 mod lost;
+pub(super) mod panics;
 
 fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Vec::new();
