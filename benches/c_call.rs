@@ -1,6 +1,8 @@
-//! What the C API costs over the Rust library: the same image by medforge_classify, medforge_classify_rgb and `Classifier::classify`, in turns.
+//! What the C API costs over the Rust library: the same image by medforge_classify,
+//! medforge_classify_rgb and `Classifier::classify`, in turns.
 //!
-//!     cargo bench --workspace --bench c_call -- BUNDLE KEY [ROUNDS]      # a bundle as `runtime_speed make` writes it
+//!     # a bundle as `runtime_speed make` writes it
+//!     cargo bench --workspace --bench c_call -- BUNDLE KEY [ROUNDS]
 
 use std::ffi::CString;
 use std::ptr::null_mut;
@@ -14,17 +16,27 @@ use medforge_runtime::image::RgbView;
 const SIDE: u32 = 224;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let [bundle, key, rest @ ..] = &arguments[..] else { return eprintln!("give BUNDLE KEY [ROUNDS]") };
-    let rounds: usize = rest.first().map_or(60, |rounds| rounds.parse().expect("a number of rounds"));
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let [bundle, key, rest @ ..] = &arguments[..] else {
+        return eprintln!("give BUNDLE KEY [ROUNDS]");
+    };
+    let rounds: usize =
+        rest.first().map_or(60, |rounds| rounds.parse().expect("a number of rounds"));
     let trust = Trust::from_pem(&std::fs::read_to_string(key).expect("the key")).expect("a key");
-    let reference = Reference::load(verify(std::fs::read(bundle).expect("the bundle"), &trust).expect("a bundle"));
+    let reference = Reference::load(
+        verify(std::fs::read(bundle).expect("the bundle"), &trust).expect("a bundle"),
+    );
     let reference = reference.expect("it loads");
     let task = reference.active().tasks().next().expect("a task").to_owned();
-    let [bundle, key, name] = [bundle.as_str(), key, &task].map(|text| CString::new(text).expect("a string"));
+    let [bundle, key, name] =
+        [bundle.as_str(), key, &task].map(|text| CString::new(text).expect("a string"));
     let mut classifier = null_mut();
     // SAFETY: strings and a local.
-    assert_eq!(unsafe { medforge_open(bundle.as_ptr(), key.as_ptr(), &mut classifier) }, Status::Ok);
+    assert_eq!(
+        unsafe { medforge_open(bundle.as_ptr(), key.as_ptr(), &mut classifier) },
+        Status::Ok
+    );
     let pixels: Vec<u8> = (0..SIDE * SIDE * 3).map(|i| (i * 31 % 251) as u8).collect();
     let image = Image {
         data: pixels.as_ptr().cast(),
@@ -46,23 +58,43 @@ fn main() {
         let start = Instant::now();
         let (stride, out) = (SIDE as usize * 3, probabilities.as_mut_ptr());
         // SAFETY: as many pixels and as much room as is said.
-        let status =
-            unsafe { medforge_classify_rgb(classifier, name.as_ptr(), pixels.as_ptr(), SIDE, SIDE, stride, 64, out) };
+        let status = unsafe {
+            medforge_classify_rgb(
+                classifier,
+                name.as_ptr(),
+                pixels.as_ptr(),
+                SIDE,
+                SIDE,
+                stride,
+                64,
+                out,
+            )
+        };
         assert_eq!(status, Status::Ok);
         taken[1].push(start.elapsed().as_secs_f64());
         let start = Instant::now();
         let mut results = null_mut();
         // SAFETY: structs and pixels that outlive the calls; results are freed once.
         unsafe {
-            assert_eq!(medforge_classify(classifier, &image, 1, &options, &mut results), Status::Ok);
+            assert_eq!(
+                medforge_classify(classifier, &image, 1, &options, &mut results),
+                Status::Ok
+            );
             medforge_results_free(results);
         }
         taken[2].push(start.elapsed().as_secs_f64());
     }
-    let names = ["Classifier::classify", "medforge_classify_rgb", "medforge_classify (with record and digest)"];
-    println!("| call | ms (lowest to highest) | against Rust, median of each turn |\n|---|---|---|");
+    let names = [
+        "Classifier::classify",
+        "medforge_classify_rgb",
+        "medforge_classify (with record and digest)",
+    ];
+    println!(
+        "| call | ms (lowest to highest) | against Rust, median of each turn |\n|---|---|---|"
+    );
     for (name, times) in names.iter().zip(&taken) {
-        let mut ratios: Vec<f64> = times.iter().zip(&taken[0]).map(|(ours, rust)| ours / rust).collect();
+        let mut ratios: Vec<f64> =
+            times.iter().zip(&taken[0]).map(|(ours, rust)| ours / rust).collect();
         let mut times: Vec<f64> = times.iter().map(|seconds| seconds * 1e3).collect();
         ratios.sort_by(f64::total_cmp);
         times.sort_by(f64::total_cmp);

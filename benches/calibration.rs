@@ -1,10 +1,12 @@
-//! What calibration is worth on the test splits of several tasks: the calibration error before and after, how two out-of-distribution scores tell the
-//! other tasks' images from a module's own, and what abstaining buys.
+//! What calibration is worth on the test splits of several tasks: the calibration error before and
+//! after, how two out-of-distribution scores tell the other tasks' images from a module's own, and
+//! what abstaining buys.
 //!
 //!     cargo bench --workspace --bench calibration -- --base BASE --data DATA --modules MODULES
 //!
-//! DATA and MODULES hold a folder for each task; modules were trained with `packer train --validation`, at the same size. Prints Markdown tables, with
-//! 95 % intervals over groups (patients).
+//! DATA and MODULES hold a folder for each task; modules were trained with `packer train
+//! --validation`, at the same size. Prints Markdown tables, with 95 % intervals over groups
+//! (patients).
 
 use std::path::PathBuf;
 
@@ -56,8 +58,11 @@ fn main() -> Result<(), Failure> {
     // By module, the features of every task's test images.
     let mut features = Vec::new();
     for Task { module, .. } in &tasks {
-        let predictor = Predictor::new(&device, &vit, Some(module), module.card.image_size as usize);
-        let of = |task: &Task| predictor.features_of(&task.images, &(0..task.images.len()).collect::<Vec<_>>(), |_| {});
+        let predictor =
+            Predictor::new(&device, &vit, Some(module), module.card.image_size as usize);
+        let of = |task: &Task| {
+            predictor.features_of(&task.images, &(0..task.images.len()).collect::<Vec<_>>(), |_| {})
+        };
         features.push(tasks.iter().map(of).collect::<Result<Vec<_>, _>>()?);
     }
     calibrated(&tasks, &features)?;
@@ -70,26 +75,39 @@ fn main() -> Result<(), Failure> {
 fn calibration(module: &Module) -> Result<(&Calibration, &Familiar), Failure> {
     let both = module.card.calibration.as_ref().zip(module.head.familiar.as_ref());
     both.ok_or_else(|| {
-        format!("the module of {} is not calibrated; train it with --validation", module.card.task).into()
+        format!("the module of {} is not calibrated; train it with --validation", module.card.task)
+            .into()
     })
 }
 
 fn calibrated(tasks: &[Task], features: &[Vec<Vec<Vec<f32>>>]) -> Result<(), Failure> {
     println!(
-        "| task | test images | temperature | calibration error before | after | after less before |\n|---|---|---|---|---|---|"
+        "| task | test images | temperature | calibration error before | after | after less before \
+         |\n|---|---|---|---|---|---|"
     );
     for (t, Task { name, module, images }) in tasks.iter().enumerate() {
         let (stated, _) = calibration(module)?;
         let cold = Head { temperature: 1.0, ..module.head.clone() };
         let said = |head: &Head| {
-            let rows: Vec<f32> = features[t][t].iter().flat_map(|f| probabilities(head, f)).map(|p| p as f32).collect();
+            let rows: Vec<f32> = features[t][t]
+                .iter()
+                .flat_map(|f| probabilities(head, f))
+                .map(|p| p as f32)
+                .collect();
             Predictions::new(&rows, images.labels(), head.classes.len())
         };
         let (before, after) = (said(&cold)?, said(&module.head)?);
-        let error = |of: &Predictions, w: &[u32]| of.metrics(w)[Metric::CalibrationError as usize].unwrap_or(f64::NAN);
-        let all = |w: &[u32]| [error(&before, w), error(&after, w), error(&after, w) - error(&before, w)];
+        let error = |of: &Predictions, w: &[u32]| {
+            of.metrics(w)[Metric::CalibrationError as usize].unwrap_or(f64::NAN)
+        };
+        let all =
+            |w: &[u32]| [error(&before, w), error(&after, w), error(&after, w) - error(&before, w)];
         let [before, after, difference] = with_intervals(images.labels(), images.groups(), all)?;
-        println!("| {name} | {} | {:.2} | {before} | {after} | {difference} |", images.len(), stated.temperature);
+        println!(
+            "| {name} | {} | {:.2} | {before} | {after} | {difference} |",
+            images.len(),
+            stated.temperature
+        );
     }
     println!();
     Ok(())
@@ -97,7 +115,8 @@ fn calibrated(tasks: &[Task], features: &[Vec<Vec<Vec<f32>>>]) -> Result<(), Fai
 
 fn unfamiliar(tasks: &[Task], features: &[Vec<Vec<Vec<f32>>>]) -> Result<(), Failure> {
     println!(
-        "| module | images of | AUC, Mahalanobis | AUC, energy | AUC, least confidence | Mahalanobis less energy |\n|---|---|---|---|---|---|"
+        "| module | images of | AUC, Mahalanobis | AUC, energy | AUC, least confidence | \
+         Mahalanobis less energy |\n|---|---|---|---|---|---|"
     );
     for (t, Task { name, module, images }) in tasks.iter().enumerate() {
         let (_, familiar) = calibration(module)?;
@@ -110,12 +129,20 @@ fn unfamiliar(tasks: &[Task], features: &[Vec<Vec<Vec<f32>>>]) -> Result<(), Fai
                 scores(&|f| -log_sum_exp(&logits(&module.head, f))),
                 scores(&|f| -probabilities(&module.head, f).into_iter().fold(0.0, f64::max)),
             ];
-            let labels: Vec<usize> = both().enumerate().map(|(i, _)| usize::from(i >= images.len())).collect();
+            let labels: Vec<usize> =
+                both().enumerate().map(|(i, _)| usize::from(i >= images.len())).collect();
             let beyond = images.groups().iter().max().map_or(0, |g| g + 1);
-            let groups: Vec<usize> =
-                images.groups().iter().copied().chain(other.images.groups().iter().map(|g| g + beyond)).collect();
-            let ranked: Vec<Predictions> = scores.iter().map(|s| ranks(s, &labels)).collect::<Result<_, _>>()?;
-            let area = |which: usize, w: &[u32]| ranked[which].metrics(w)[Metric::Auc as usize].unwrap_or(f64::NAN);
+            let groups: Vec<usize> = images
+                .groups()
+                .iter()
+                .copied()
+                .chain(other.images.groups().iter().map(|g| g + beyond))
+                .collect();
+            let ranked: Vec<Predictions> =
+                scores.iter().map(|s| ranks(s, &labels)).collect::<Result<_, _>>()?;
+            let area = |which: usize, w: &[u32]| {
+                ranked[which].metrics(w)[Metric::Auc as usize].unwrap_or(f64::NAN)
+            };
             let all = |w: &[u32]| [area(0, w), area(1, w), area(2, w), area(0, w) - area(1, w)];
             let [m, e, c, difference] = with_intervals(&labels, &groups, all)?;
             println!("| {name} | {} | {m} | {e} | {c} | {difference} |", other.name);
@@ -133,11 +160,14 @@ fn thresholds(tasks: &[Task], features: &[Vec<Vec<Vec<f32>>>]) -> Result<(), Fai
         let (stated, familiar) = calibration(module)?;
         print!("| {name} |");
         for (o, other) in tasks.iter().enumerate() {
-            let above: Vec<f64> =
-                features[t][o].iter().map(|f| f64::from(u8::from(familiar.score(f) > stated.threshold))).collect();
+            let above: Vec<f64> = features[t][o]
+                .iter()
+                .map(|f| f64::from(u8::from(familiar.score(f) > stated.threshold)))
+                .collect();
             let share = |w: &[u32]| {
                 let total: u32 = w.iter().sum();
-                [above.iter().zip(w).map(|(a, w)| a * f64::from(*w)).sum::<f64>() / f64::from(total)]
+                [above.iter().zip(w).map(|(a, w)| a * f64::from(*w)).sum::<f64>()
+                    / f64::from(total)]
             };
             let [share] = with_intervals(other.images.labels(), other.images.groups(), share)?;
             print!(" {share} |");
@@ -156,7 +186,8 @@ fn abstaining(tasks: &[Task], features: &[Vec<Vec<Vec<f32>>>]) -> Result<(), Fai
     ABSTAINED.iter().for_each(|share| print!(" {:.0} % |", 100.0 * share));
     println!("\n|---|{}", "---|".repeat(ABSTAINED.len()));
     for (t, Task { name, module, images }) in tasks.iter().enumerate() {
-        let rows: Vec<Vec<f64>> = features[t][t].iter().map(|f| probabilities(&module.head, f)).collect();
+        let rows: Vec<Vec<f64>> =
+            features[t][t].iter().map(|f| probabilities(&module.head, f)).collect();
         let sure = |i: &usize| rows[*i].iter().copied().fold(0.0, f64::max);
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by(|a, b| sure(b).total_cmp(&sure(a)));
@@ -197,8 +228,8 @@ fn with_intervals<const N: usize>(
     of: impl Fn(&[u32]) -> [f64; N] + Sync,
 ) -> Result<[String; N], Failure> {
     let whole = of(&vec![1; labels.len()]);
-    let bootstrap =
-        Bootstrap::new(labels, groups, RESAMPLES, 0).map_err(|class| format!("class {class} has one group"))?;
+    let bootstrap = Bootstrap::new(labels, groups, RESAMPLES, 0)
+        .map_err(|class| format!("class {class} has one group"))?;
     let draws = bootstrap.run(of);
     Ok(std::array::from_fn(|n| {
         let ends = interval(draws.iter().map(|draw| draw[n]).filter(|v| v.is_finite()).collect());

@@ -1,7 +1,7 @@
 //! Figures over seeds with 95 % intervals, for the benchmarks' tables.
 //!
-//! Intervals: percentile bootstrap that draws test groups (patients) and seeds with replacement, the same groups for everything that is
-//! compared on one task, so that differences are paired.
+//! Intervals: percentile bootstrap that draws test groups (patients) and seeds with replacement,
+//! the same groups for everything that is compared on one task, so that differences are paired.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -38,35 +38,45 @@ impl Judge {
         let test = judged(&data)?;
         let labels: Vec<usize> = test.iter().map(|&i| data.items[i].label).collect();
         let names: BTreeSet<&str> = test.iter().map(|&i| data.items[i].group.as_str()).collect();
-        let place: BTreeMap<&str, usize> = names.into_iter().enumerate().map(|(i, name)| (name, i)).collect();
-        let groups: Vec<usize> = test.iter().map(|&i| place[data.items[i].group.as_str()]).collect();
-        let one_group = |class| format!("{}: class {class} has one test group only", root.display());
+        let place: BTreeMap<&str, usize> =
+            names.into_iter().enumerate().map(|(i, name)| (name, i)).collect();
+        let groups: Vec<usize> =
+            test.iter().map(|&i| place[data.items[i].group.as_str()]).collect();
+        let one_group =
+            |class| format!("{}: class {class} has one test group only", root.display());
         let bootstrap = Bootstrap::new(&labels, &groups, RESAMPLES, 0).map_err(one_group)?;
         Ok(Judge { bootstrap, labels, classes: data.classes.len() })
     }
 
-    /// The balanced accuracy of what was said: by seed, a digit an image (`-` where it was taken for another task's).
+    /// The balanced accuracy of what was said: by seed, a digit an image (`-` where it was taken
+    /// for another task's).
     pub fn figure(&self, said: &[&str]) -> Figure {
-        let draws =
-            self.bootstrap.run(|weights| said.iter().map(|s| self.balanced_accuracy(s, weights)).collect::<Vec<_>>());
+        let draws = self.bootstrap.run(|weights| {
+            said.iter().map(|s| self.balanced_accuracy(s, weights)).collect::<Vec<_>>()
+        });
         let resample = |(r, of_seed): (usize, &Vec<f64>)| {
             let mut stream = Stream::at(0, Purpose::Subset, r as u64, said.len() as u64);
-            (0..said.len()).map(|_| of_seed[stream.below(said.len())]).sum::<f64>() / said.len() as f64
+            (0..said.len()).map(|_| of_seed[stream.below(said.len())]).sum::<f64>()
+                / said.len() as f64
         };
         let resamples = draws.iter().enumerate().map(resample).collect();
         let once = vec![1; self.labels.len()];
-        let value = said.iter().map(|s| self.balanced_accuracy(s, &once)).sum::<f64>() / said.len() as f64;
+        let value =
+            said.iter().map(|s| self.balanced_accuracy(s, &once)).sum::<f64>() / said.len() as f64;
         Figure { value, resamples, seeds: said.len() }
     }
 
     /// Refuses what was said of other images than these.
     pub fn check(&self, said: &str) -> Result<(), Failure> {
-        match said.len() == self.labels.len() {
-            true => Ok(()),
-            false => {
-                Err(format!("{} images were judged and {} are there: other images", said.len(), self.labels.len())
-                    .into())
-            }
+        if said.len() == self.labels.len() {
+            Ok(())
+        } else {
+            Err(format!(
+                "{} images were judged and {} are there: other images",
+                said.len(),
+                self.labels.len()
+            )
+            .into())
         }
     }
 
@@ -76,8 +86,10 @@ impl Judge {
             all[*label] += weight;
             hit[*label] += if usize::from(said.wrapping_sub(b'0')) == *label { *weight } else { 0 };
         }
-        let present: Vec<f64> =
-            (0..self.classes).filter(|&c| all[c] > 0).map(|c| f64::from(hit[c]) / f64::from(all[c])).collect();
+        let present: Vec<f64> = (0..self.classes)
+            .filter(|&c| all[c] > 0)
+            .map(|c| f64::from(hit[c]) / f64::from(all[c]))
+            .collect();
         present.iter().sum::<f64>() / present.len() as f64
     }
 }
@@ -85,7 +97,8 @@ impl Judge {
 /// The mean of figures, and in each resample.
 pub fn average(figures: &[&Figure]) -> Figure {
     let n = figures.len() as f64;
-    let resamples = (0..RESAMPLES).map(|r| figures.iter().map(|f| f.resamples[r]).sum::<f64>() / n).collect();
+    let resamples =
+        (0..RESAMPLES).map(|r| figures.iter().map(|f| f.resamples[r]).sum::<f64>() / n).collect();
     let seeds = figures.iter().map(|f| f.seeds).min().unwrap_or(0);
     Figure { value: figures.iter().map(|f| f.value).sum::<f64>() / n, resamples, seeds }
 }

@@ -1,12 +1,14 @@
-//! How a forge grows: time and peak memory of one more push, of the log, of making the next item, of Fusion's weighted sum and of Mixture's
-//! search, with 10, 100 and 1,000 contributions in it. Modules have the size of ViT-S (rank 16 at q and v of 12 blocks) and random
-//! factors.
+//! How a forge grows: time and peak memory of one more push, of the log, of making the next item,
+//! of Fusion's weighted sum and of Mixture's search, with 10, 100 and 1,000 contributions in it.
+//! Modules have the size of ViT-S (rank 16 at q and v of 12 blocks) and random factors.
 //!
 //!     cargo bench --workspace --bench forge_scale [-- --sizes 10,100,1000 --out DIR]
 //!
-//! Each measurement is a process of its own, so that its peak memory is its own (Linux). The next item is made without a model; Fusion's sum
-//! is of the previous model (whose rank grows until it is the width) and a new module; Mixture's search is for the weight of a new
-//! module beside the old ones, on 20 condensed images of each task whose probabilities are known. Prints a table in Markdown.
+//! Each measurement is a process of its own, so that its peak memory is its own (Linux). The next
+//! item is made without a model; Fusion's sum is of the previous model (whose rank grows until it
+//! is the width) and a new module; Mixture's search is for the weight of a new module beside the
+//! old ones, on 20 condensed images of each task whose probabilities are known. Prints a table in
+//! Markdown.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -20,7 +22,9 @@ use medforge_packer::base::{Identity, Vit};
 use medforge_packer::contribution::{Options, Parts, build};
 use medforge_packer::data::{Condensed, Labels, Record, Start};
 use medforge_packer::forge::{Forge, Made, Members, Merge};
-use medforge_packer::lora::{Factors, Head, Module, ModuleCard, Run, Target, Targets, compact, peft, stack};
+use medforge_packer::lora::{
+    Factors, Head, Module, ModuleCard, Run, Target, Targets, compact, peft, stack,
+};
 use medforge_packer::merge::mixture::{self, Said};
 use medforge_packer::merge::{Sites, one_rank};
 use medforge_packer::random::{Purpose, Stream};
@@ -52,7 +56,8 @@ const KINDS: [(&str, &str); 5] = [
     ("fusion", "Fusion's sum"),
     ("mixture", "Mixture's search"),
 ];
-const SEARCH: mixture::Settings = mixture::Settings { per_task: false, shares: false, evaluations: 40, seed: 0 };
+const SEARCH: mixture::Settings =
+    mixture::Settings { per_task: false, shares: false, evaluations: 40, seed: 0 };
 /// Measurements of which the median is printed.
 const REPEATS: usize = 5;
 
@@ -105,7 +110,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// A measurement in a process of its own: seconds and the peak of resident memory in MB.
 fn apart(what: &str, out: &Path, size: u64) -> Result<(f64, f64), Box<dyn std::error::Error>> {
     let mut command = Command::new(std::env::current_exe()?);
-    let output = command.args(["--measure", what, "--sizes", &size.to_string(), "--out"]).arg(out).output()?;
+    let output = command
+        .args(["--measure", what, "--sizes", &size.to_string(), "--out"])
+        .arg(out)
+        .output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
     }
@@ -115,15 +123,18 @@ fn apart(what: &str, out: &Path, size: u64) -> Result<(f64, f64), Box<dyn std::e
 }
 
 fn measure(what: &str, out: &Path, size: u64) -> Result<(), Box<dyn std::error::Error>> {
-    let previous = if what == "fusion" { factors(out, 16 * size as usize, 0)? } else { Sites::new() };
+    let previous =
+        if what == "fusion" { factors(out, 16 * size as usize, 0)? } else { Sites::new() };
     let new = if what == "fusion" { factors(out, 16, 1)? } else { Sites::new() };
-    let said: Vec<Said> = (0..if what == "mixture" { size } else { 0 }).map(probabilities).collect();
+    let said: Vec<Said> =
+        (0..if what == "mixture" { size } else { 0 }).map(probabilities).collect();
     let begun = Instant::now();
     let forge = Forge::open(&out.join("F").display().to_string(), None)?;
     match what {
         "fusion" => {
-            let sum =
-                |(site, old): (&String, &Factors)| (site.clone(), compact(stack(&[(0.5, old), (0.5, &new[site])])));
+            let sum = |(site, old): (&String, &Factors)| {
+                (site.clone(), compact(stack(&[(0.5, old), (0.5, &new[site])])))
+            };
             let (rank, sites) = one_rank(previous.iter().map(sum).collect())?;
             drop(peft::write_factors(forge.identity().config.family, rank, rank as f64, &sites)?);
         }
@@ -152,7 +163,8 @@ fn factors(out: &Path, rank: usize, seed: u64) -> Result<Sites, Box<dyn std::err
 fn probabilities(task: u64) -> Said {
     const IMAGES: usize = 20;
     let mut stream = Stream::at(task, Purpose::Initial, 1, 0);
-    let mut rows = || (0..IMAGES).map(|_| stream.range(0.0, 1.0)).flat_map(|p| [p, 1.0 - p]).collect();
+    let mut rows =
+        || (0..IMAGES).map(|_| stream.range(0.0, 1.0)).flat_map(|p| [p, 1.0 - p]).collect();
     let probabilities = vec![rows(), rows()];
     Said { labels: [1.0, 0.0, 0.0, 1.0].repeat(IMAGES / 2), classes: 2, probabilities }
 }
@@ -167,7 +179,12 @@ fn random_sites(base: &Identity, rank: usize, stream: &mut Stream) -> Sites {
         let (out, inputs) = target.shape(&base.config);
         (site, Factors::plain(numbers([rank, inputs]), numbers([out, rank])))
     };
-    targets.sites(&base.config, None).expect("every base has these").into_iter().map(factors).collect()
+    targets
+        .sites(&base.config, None)
+        .expect("every base has these")
+        .into_iter()
+        .map(factors)
+        .collect()
 }
 
 /// A method that makes no model.
@@ -194,11 +211,14 @@ fn key(seed: u8) -> SigningKey {
 fn base(out: &Path) -> Result<Vit, Box<dyn std::error::Error>> {
     let dir = out.join("shape");
     std::fs::create_dir_all(&dir)?;
-    let config = json!({"model_type": "dinov2", "hidden_size": 384, "num_hidden_layers": 12, "num_attention_heads": 6,
-        "mlp_ratio": 4, "image_size": 518, "patch_size": 14, "hidden_act": "gelu", "layer_norm_eps": 1e-6, "qkv_bias": true,
+    let config = json!({"model_type": "dinov2", "hidden_size": 384, "num_hidden_layers": 12,
+        "num_attention_heads": 6,
+        "mlp_ratio": 4, "image_size": 518, "patch_size": 14, "hidden_act": "gelu",
+            "layer_norm_eps": 1e-6, "qkv_bias": true,
         "use_swiglu_ffn": false});
     std::fs::write(dir.join("config.json"), config.to_string())?;
-    let images = json!({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224}, "do_center_crop": true,
+    let images = json!({"size": {"shortest_edge": 256}, "crop_size": {"height": 224, "width": 224},
+        "do_center_crop": true,
         "do_resize": true, "resample": 3, "image_processor_type": "BitImageProcessor",
         "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]});
     std::fs::write(dir.join("preprocessor_config.json"), images.to_string())?;
@@ -209,9 +229,11 @@ fn base(out: &Path) -> Result<Vit, Box<dyn std::error::Error>> {
 fn parts(base: &Identity, number: u64) -> Result<Parts, Error> {
     const RANK: usize = 16;
     let sites = random_sites(base, RANK, &mut Stream::at(number, Purpose::Initial, 0, 0));
-    let (task, classes) = (format!("task{number}"), vec!["benign".to_owned(), "malignant".to_owned()]);
+    let (task, classes) =
+        (format!("task{number}"), vec!["benign".to_owned(), "malignant".to_owned()]);
     let weight = (0..2 * base.config.hidden).map(|i| (i as f32).sin() / 20.0).collect();
-    let (weight, bias) = (Tensor::f32(vec![2, base.config.hidden], weight), Tensor::f32(vec![2], vec![0.0; 2]));
+    let (weight, bias) =
+        (Tensor::f32(vec![2, base.config.hidden], weight), Tensor::f32(vec![2], vec![0.0; 2]));
     let card = ModuleCard {
         format: ModuleCard::FORMAT.into(),
         version: ModuleCard::VERSION,

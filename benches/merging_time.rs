@@ -1,6 +1,7 @@
 //! How long each data-free method takes on random modules of a transformer's size.
 //!
-//!     cargo bench --workspace --bench merging_time -- --modules 3 --width 384 --layers 12 --rank 16
+//!     cargo bench --workspace --bench merging_time -- \
+//!         --modules 3 --width 384 --layers 12 --rank 16
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -36,11 +37,15 @@ fn main() {
     let modules: Vec<&Module> = modules.iter().collect();
     let grams: Vec<Grams> = (0..args.modules).map(|i| grams(&args, i as u64)).collect();
     let grams: Vec<&Grams> = grams.iter().collect();
-    println!("| method | exact, s | its rank | to rank {}, s | kept |\n|---|---|---|---|---|", args.rank);
+    println!(
+        "| method | exact, s | its rank | to rank {}, s | kept |\n|---|---|---|---|---|",
+        args.rank
+    );
     for method in Method::ALL {
         let time = |rank: Rank| {
             let begun = Instant::now();
-            let merged = merge(&modules, &Options { rank, ..Options::new(method) }, &grams).expect("modules that fit");
+            let merged = merge(&modules, &Options { rank, ..Options::new(method) }, &grams)
+                .expect("modules that fit");
             (begun.elapsed().as_secs_f64(), merged)
         };
         let ((exact, whole), (cut, part)) = (time(Rank::Exact), time(Rank::AtMost(args.rank)));
@@ -111,7 +116,10 @@ fn grams(args: &Args, seed: u64) -> Grams {
     let width = args.width;
     let gram = |site: String| {
         let direction = random(vec![width], &mut stream).data;
-        let at = |i: usize| direction[i / width] * direction[i % width] + f32::from(u8::from(i / width == i % width));
+        let at = |i: usize| {
+            direction[i / width] * direction[i % width]
+                + f32::from(u8::from(i / width == i % width))
+        };
         (site, Tensor::f32(vec![width, width], (0..width * width).map(at).collect()))
     };
     Grams { sites: sites(args).map(gram).collect::<BTreeMap<_, _>>() }

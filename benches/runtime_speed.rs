@@ -1,7 +1,9 @@
-//! The runtime's half of `benches/runtime.py`, which asks the other runtimes in turns: this one does what it is told on standard
-//! input, a line each, and answers on standard output in a line of JSON.
+//! The runtime's half of `benches/runtime.py`, which asks the other runtimes in turns: this one
+//! does what it is told on standard input, a line each, and answers on standard output in a line of
+//! JSON.
 //!
-//!     runtime_speed make b16 DIR             # or a Hugging Face folder in place of b16: bundles, a key and the graph for the peer
+//!     # b16, or a Hugging Face folder: bundles, a key and the graph for the peer
+//!     runtime_speed make b16 DIR
 //!     runtime_speed serve BUNDLE KEY THREADS [int8]
 
 use std::fs;
@@ -17,7 +19,9 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use medforge_packer::base::Vit;
 use medforge_packer::export::{Options as Pack, build_bundle, onnx};
 use medforge_runtime::bundle::{self, Bytes, Trust};
-use medforge_runtime::classify::{Classifier, Mode, Options, Part, Precision, Selection, Spread, Threads, Times};
+use medforge_runtime::classify::{
+    Classifier, Mode, Options, Part, Precision, Selection, Spread, Threads, Times,
+};
 use medforge_runtime::image::{RgbImage8, RgbView};
 use serde_json::{Value, json};
 
@@ -36,12 +40,15 @@ const LAST: usize = 4;
 const TASK: &str = "task00";
 
 fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let arguments: Vec<String> =
+        std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["make", base, dir] => make(base, Path::new(dir)),
         ["serve", bundle, key, threads] => serve(bundle, key, threads.parse()?, Precision::F32),
-        ["serve", bundle, key, threads, "int8"] => serve(bundle, key, threads.parse()?, Precision::Int8),
+        ["serve", bundle, key, threads, "int8"] => {
+            serve(bundle, key, threads.parse()?, Precision::Int8)
+        }
         _ => Err("give make BASE DIR, or serve BUNDLE KEY THREADS [int8]".into()),
     }
 }
@@ -52,11 +59,14 @@ fn make(base: &str, dir: &Path) -> Result<()> {
         "b16" => {
             fs::write(
                 dir.join("config.json"),
-                r#"{"model_type": "vit", "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12, "intermediate_size": 3072, "image_size": 224, "patch_size": 16}"#,
+                r#"{"model_type": "vit", "hidden_size": 768, "num_hidden_layers": 12,
+                "num_attention_heads": 12, "intermediate_size": 3072, "image_size": 224,
+                "patch_size": 16}"#,
             )?;
             fs::write(
                 dir.join("preprocessor_config.json"),
-                r#"{"size": {"height": 224, "width": 224}, "resample": 3, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
+                r#"{"size": {"height": 224, "width": 224}, "resample": 3,
+                "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
             )?;
             Vit::random(dir, 1)?
         }
@@ -65,7 +75,9 @@ fn make(base: &str, dir: &Path) -> Result<()> {
     let key = SigningKey::from_bytes(&[1; 32]);
     fs::write(dir.join("k.pub"), key.verifying_key().to_public_key_pem(LineEnding::LF)?)?;
     fs::write(dir.join("base.onnx"), onnx::Graph::new(&vit, SIDE)?.self_contained())?;
-    for (name, count, layers) in [("one", 1, None), ("all", MODULES, None), ("last", MODULES, Some(LAST))] {
+    for (name, count, layers) in
+        [("one", 1, None), ("all", MODULES, None), ("last", MODULES, Some(LAST))]
+    {
         let module = |i: usize| {
             let mut module = small::lora(&vit, &format!("task{i:02}"), i * 7, RANK, layers);
             module.alpha = 0.1;
@@ -114,10 +126,10 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
         Precision::Int8 => Classifier::rehearse(&verified, options(Spread::Layers))?.0,
     };
     drop(verified);
-    answer(
-        json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu.elapsed().as_secs_f64(), "resident": resident(), "read": read, "verify": verify }),
-    )?;
-    let picture = RgbImage8::new((0..SIDE * SIDE * 3).map(|i| (i * 31 % 251) as u8).collect(), SIDE, SIDE)?;
+    answer(json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu.elapsed().as_secs_f64(),
+            "resident": resident(), "read": read, "verify": verify }))?;
+    let picture =
+        RgbImage8::new((0..SIDE * SIDE * 3).map(|i| (i * 31 % 251) as u8).collect(), SIDE, SIDE)?;
     let mut last = String::new();
     for line in std::io::stdin().lock().lines() {
         let line = line?;
@@ -127,13 +139,17 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
             ["many", count] => many(&classifier, picture.view(), count.parse()?)?,
             ["batch", spread, count] => {
                 let spread = if spread == "images" { Spread::Images } else { Spread::Layers };
-                let other = Classifier::load_with(&bundle::verify(fs::read(bundle)?, &trust)?, options(spread))?;
+                let other = Classifier::load_with(
+                    &bundle::verify(fs::read(bundle)?, &trust)?,
+                    options(spread),
+                )?;
                 let views = vec![picture.view(); count.parse()?];
                 timed(|| other.classify_batch(&views, Some(TASK)).map(|_| ()))?
             }
             ["memory"] => {
                 let memory = classifier.memory();
-                json!({ "base": memory.base, "modules": memory.modules, "scratch": memory.scratch, "resident": resident() })
+                json!({ "base": memory.base, "modules": memory.modules, "scratch": memory.scratch,
+                    "resident": resident() })
             }
             _ => {
                 if line != last {
@@ -141,8 +157,9 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
                     last = line.clone();
                 }
                 let mut times = Times::default();
-                let mut reply =
-                    timed(|| classifier.classify(picture.view(), Some(TASK)).map(|found| times = found.times))?;
+                let mut reply = timed(|| {
+                    classifier.classify(picture.view(), Some(TASK)).map(|found| times = found.times)
+                })?;
                 reply["preprocessing"] = json!(times.preprocessing.as_secs_f64());
                 reply
             }
@@ -158,7 +175,11 @@ fn selection(classifier: &Classifier, words: &[&str]) -> Result<Selection> {
     let ids: Vec<&str> = active.modules().collect();
     let parts = |count: &str| -> Result<Vec<Part>> {
         let count = count.parse()?;
-        Ok(ids.iter().take(count).map(|id| Part { module: (*id).into(), weight: 1.0 / count as f64 }).collect())
+        Ok(ids
+            .iter()
+            .take(count)
+            .map(|id| Part { module: (*id).into(), weight: 1.0 / count as f64 })
+            .collect())
     };
     Ok(match words {
         ["none"] => Selection::Frozen,
@@ -193,9 +214,8 @@ fn swap(classifier: &Classifier, image: RgbView, count: usize) -> Result<Value> 
     })?;
     taken.sort_by(f64::total_cmp);
     let at = |share: f64| taken[((taken.len() - 1) as f64 * share) as usize];
-    Ok(
-        json!({ "median": at(0.5), "p99": at(0.99), "most": at(1.0), "calls": calls.into_inner(), "failed": failed.into_inner() }),
-    )
+    Ok(json!({ "median": at(0.5), "p99": at(0.99), "most": at(1.0), "calls": calls.into_inner(),
+            "failed": failed.into_inner() }))
 }
 
 /// Resident memory after a warm-up and after `count` classifications.

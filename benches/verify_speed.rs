@@ -1,4 +1,5 @@
-//! How fast a bundle is verified, beside SHA-256 alone over the same bytes: both on one thread, in turns.
+//! How fast a bundle is verified, beside SHA-256 alone over the same bytes: both on one thread, in
+//! turns.
 //!
 //!     cargo bench --workspace --bench verify_speed -- --megabytes 350
 
@@ -37,13 +38,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("| | seconds (lowest to highest) | CPU seconds | MB/s |\n|---|---|---|---|");
     for (name, times) in ["SHA-256 alone", "verify"].iter().zip(&mut taken) {
         times.sort_unstable();
-        let (low, (middle, cpu), high) = (times[0].0, times[times.len() / 2], times[times.len() - 1].0);
+        let (low, (middle, cpu), high) =
+            (times[0].0, times[times.len() / 2], times[times.len() - 1].0);
         let rate = bytes.len() as f64 / 1e6 / middle.as_secs_f64();
         let [low, middle, high, cpu] = [low, middle, high, cpu].map(|t| t.as_secs_f64());
         println!("| {name} | {middle:.3} ({low:.3} to {high:.3}) | {cpu:.3} | {rate:.0} |");
     }
     let middle = |times: &[(Duration, Duration)]| times[times.len() / 2].0.as_secs_f64();
-    println!("\nverify runs at {:.2} x the speed of SHA-256 alone", middle(&taken[0]) / middle(&taken[1]));
+    println!(
+        "\nverify runs at {:.2} x the speed of SHA-256 alone",
+        middle(&taken[0]) / middle(&taken[1])
+    );
     Ok(())
 }
 
@@ -58,11 +63,14 @@ fn timed<T>(work: impl FnOnce() -> T) -> (Duration, Duration) {
 
 /// The corpus's good bundle with so many bytes of weights, signed.
 fn bundle(size: usize) -> Result<(Vec<u8>, Trust), Box<dyn std::error::Error>> {
-    let good = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/good.medforge"))?;
+    let good =
+        std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/good.medforge"))?;
     let entries = frame::parse(&good)?;
     let mut manifest: Manifest = serde_json::from_slice(&good[entries[0].1.clone()])?;
-    let mut payload: BTreeMap<String, Vec<u8>> =
-        entries[2..].iter().map(|(name, range)| (name.clone(), good[range.clone()].to_vec())).collect();
+    let mut payload: BTreeMap<String, Vec<u8>> = entries[2..]
+        .iter()
+        .map(|(name, range)| (name.clone(), good[range.clone()].to_vec()))
+        .collect();
     let weights = (0..size).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     payload.insert("base.safetensors".into(), weights);
     manifest.entries = list(&payload);

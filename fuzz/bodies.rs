@@ -1,5 +1,5 @@
-//! What each fuzz target does with its input: read it, and if it is taken, write it and demand the same again. The tests run these over the
-//! files of `tests/corpus`.
+//! What each fuzz target does with its input: read it, and if it is taken, write it and demand the
+//! same again. The tests run these over the files of `tests/corpus`.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ pub const ALL: [fn(&[u8]); 5] = [reader, manifest, module, trust, picture];
 /// An archive, and what a bundle's verification makes of it.
 pub fn reader(data: &[u8]) {
     if let Ok(entries) = frame::parse(data) {
-        let parts: Vec<_> = entries.iter().map(|(name, range)| (name.as_str(), &data[range.clone()])).collect();
+        let parts: Vec<_> =
+            entries.iter().map(|(name, range)| (name.as_str(), &data[range.clone()])).collect();
         assert_eq!(frame::write(&parts).expect("what is read can be written"), data);
     }
     let _ = open_unverified::<Manifest>(data.to_vec());
@@ -27,8 +28,15 @@ pub fn manifest(data: &[u8]) {
 /// A tensor file.
 pub fn module(data: &[u8]) {
     if let Ok(all) = tensors::read(data, "input") {
-        let written = tensors::write(all.iter().map(|(name, tensor)| (name.as_str(), tensor)), &BTreeMap::new());
-        assert_eq!(tensors::read(&written.expect("what is read can be written"), "output").expect("and read"), all);
+        let written = tensors::write(
+            all.iter().map(|(name, tensor)| (name.as_str(), tensor)),
+            &BTreeMap::new(),
+        );
+        assert_eq!(
+            tensors::read(&written.expect("what is read can be written"), "output")
+                .expect("and read"),
+            all
+        );
     }
 }
 
@@ -40,7 +48,8 @@ pub fn trust(data: &[u8]) {
     }
 }
 
-/// PNG and JPEG files, lossless JPEGs of DICOM files among them. A picture has the size that its head says.
+/// PNG and JPEG files, lossless JPEGs of DICOM files among them. A picture has the size that its
+/// head says.
 pub fn picture(data: &[u8]) {
     let _ = image::decode(data, "input");
     if let Ok(head) = jpeg::head(data)

@@ -1,4 +1,5 @@
-//! The C API's first functions: what they give and what they refuse, every class of refusal by its code.
+//! The C API's first functions: what they give and what they refuse, every class of refusal by its
+//! code.
 
 #[path = "small.rs"]
 mod small;
@@ -40,8 +41,13 @@ impl Fixture {
     fn open(&self) -> *mut Classifier {
         let mut classifier = null_mut();
         // SAFETY: both paths are strings, the output is a local.
-        let status =
-            unsafe { medforge_open(self.path("b.medforge").as_ptr(), self.path("k.pub").as_ptr(), &mut classifier) };
+        let status = unsafe {
+            medforge_open(
+                self.path("b.medforge").as_ptr(),
+                self.path("k.pub").as_ptr(),
+                &mut classifier,
+            )
+        };
         assert_eq!(status, Status::Ok, "{}", last_error());
         classifier
     }
@@ -89,7 +95,16 @@ fn names_and_probabilities_are_those_of_the_rust_library() {
         let stride = WIDTH as usize * 3;
         let out = probabilities.as_mut_ptr();
         assert_eq!(
-            medforge_classify_rgb(classifier, null(), pixels.as_ptr(), WIDTH, HEIGHT, stride, 3, out),
+            medforge_classify_rgb(
+                classifier,
+                null(),
+                pixels.as_ptr(),
+                WIDTH,
+                HEIGHT,
+                stride,
+                3,
+                out
+            ),
             Status::Ok
         );
         medforge_close(classifier);
@@ -113,7 +128,16 @@ fn rows_may_be_padded() {
     unsafe {
         let out = found.as_mut_ptr();
         assert_eq!(
-            medforge_classify_rgb(classifier, null(), padded.as_ptr(), WIDTH, HEIGHT, stride, 2, out),
+            medforge_classify_rgb(
+                classifier,
+                null(),
+                padded.as_ptr(),
+                WIDTH,
+                HEIGHT,
+                stride,
+                2,
+                out
+            ),
             Status::Ok
         );
         medforge_close(classifier);
@@ -137,24 +161,45 @@ fn bad_arguments_are_codes_with_a_sentence_and_write_nothing() {
         let (key, bundle) = (fixture.path("k.pub"), fixture.path("b.medforge"));
         let mut other = null_mut();
         demand(medforge_open(null(), key.as_ptr(), &mut other), Status::NullPointer, "bundle_path");
-        demand(medforge_open(bundle.as_ptr(), null(), &mut other), Status::NullPointer, "trust_path");
-        demand(medforge_open(bundle.as_ptr(), key.as_ptr(), null_mut()), Status::NullPointer, "classifier");
+        demand(
+            medforge_open(bundle.as_ptr(), null(), &mut other),
+            Status::NullPointer,
+            "trust_path",
+        );
+        demand(
+            medforge_open(bundle.as_ptr(), key.as_ptr(), null_mut()),
+            Status::NullPointer,
+            "classifier",
+        );
         demand(medforge_open(c"absent".as_ptr(), key.as_ptr(), &mut other), Status::Io, "absent");
-        demand(medforge_open(c"\xff".as_ptr(), key.as_ptr(), &mut other), Status::StringNotUtf8, "bundle_path");
-        demand(medforge_open(bundle.as_ptr(), bundle.as_ptr(), &mut other), Status::BadTrustFile, "");
+        demand(
+            medforge_open(c"\xff".as_ptr(), key.as_ptr(), &mut other),
+            Status::StringNotUtf8,
+            "bundle_path",
+        );
+        demand(
+            medforge_open(bundle.as_ptr(), bundle.as_ptr(), &mut other),
+            Status::BadTrustFile,
+            "",
+        );
         assert!(other.is_null(), "an output was written on failure");
 
         let p = pixels.as_ptr();
-        let mut classify = |task: *const c_char, p: *const u8, w: u32, h: u32, stride: usize, room: usize| {
-            medforge_classify_rgb(classifier, task, p, w, h, stride, room, out.as_mut_ptr())
-        };
+        let mut classify =
+            |task: *const c_char, p: *const u8, w: u32, h: u32, stride: usize, room: usize| {
+                medforge_classify_rgb(classifier, task, p, w, h, stride, room, out.as_mut_ptr())
+            };
         demand(classify(null(), null(), WIDTH, HEIGHT, stride, 2), Status::NullPointer, "pixels");
         demand(classify(null(), p, 0, HEIGHT, stride, 2), Status::Pixels, "0 x");
         demand(classify(null(), p, WIDTH, 0, stride, 2), Status::Pixels, "x 0");
         demand(classify(null(), p, WIDTH, HEIGHT, stride - 1, 2), Status::Pixels, "rows");
         demand(classify(null(), p, u32::MAX, u32::MAX, usize::MAX, 2), Status::Pixels, "rows");
         demand(classify(null(), p, WIDTH, HEIGHT, stride, 1), Status::BufferTooSmall, "room for 1");
-        demand(classify(c"lung".as_ptr(), p, WIDTH, HEIGHT, stride, 2), Status::UnknownTask, "lung");
+        demand(
+            classify(c"lung".as_ptr(), p, WIDTH, HEIGHT, stride, 2),
+            Status::UnknownTask,
+            "lung",
+        );
         demand(
             medforge_classify_rgb(null(), null(), p, WIDTH, HEIGHT, stride, 2, out.as_mut_ptr()),
             Status::NullPointer,
@@ -167,7 +212,11 @@ fn bad_arguments_are_codes_with_a_sentence_and_write_nothing() {
         );
         let mut name = null();
         demand(medforge_task_name(classifier, 1, &mut name), Status::OutOfRange, "task 1");
-        demand(medforge_class_name(classifier, null(), 2, &mut name), Status::OutOfRange, "class 2");
+        demand(
+            medforge_class_name(classifier, null(), 2, &mut name),
+            Status::OutOfRange,
+            "class 2",
+        );
         assert!(name.is_null());
         medforge_close(classifier);
         medforge_close(null_mut());
@@ -175,7 +224,8 @@ fn bad_arguments_are_codes_with_a_sentence_and_write_nothing() {
     assert_eq!(out, [-1.0; 2], "an output was written on failure");
 }
 
-/// The selection travels with the call and a classifier is immutable, so threads cannot disturb one another.
+/// The selection travels with the call and a classifier is immutable, so threads cannot disturb one
+/// another.
 #[test]
 fn threads_may_share_a_classifier() {
     struct Shared(*mut Classifier);
@@ -192,7 +242,16 @@ fn threads_may_share_a_classifier() {
                     let (stride, out) = (WIDTH as usize * 3, found.as_mut_ptr());
                     // SAFETY: open until the scope ends, outputs are locals.
                     let status = unsafe {
-                        medforge_classify_rgb(shared.0, null(), pixels.as_ptr(), WIDTH, HEIGHT, stride, 2, out)
+                        medforge_classify_rgb(
+                            shared.0,
+                            null(),
+                            pixels.as_ptr(),
+                            WIDTH,
+                            HEIGHT,
+                            stride,
+                            2,
+                            out,
+                        )
                     };
                     assert_eq!(status, Status::Ok);
                     assert_eq!(found, expected[..]);
@@ -221,16 +280,20 @@ fn c_refuses_every_class_by_its_code() {
             std::fs::copy(folder.join(name), &to).unwrap();
             Some(CString::new(to.to_str().unwrap()).unwrap())
         };
-        let [bundle, trust, state, next, signatures] = ["bundle", "trust", "state", "next", "signatures"].map(file);
+        let [bundle, trust, state, next, signatures] =
+            ["bundle", "trust", "state", "next", "signatures"].map(file);
         let (bundle, trust) = (bundle.unwrap(), trust.unwrap());
         let now = CString::new(case["now"].as_str().unwrap()).unwrap();
         let mut classifier = null_mut();
         // SAFETY: strings and a struct that outlive the call, and a local output.
         let status = unsafe {
             match (&next, &signatures) {
-                (Some(next), Some(signatures)) => {
-                    medforge_trust_follows(trust.as_ptr(), next.as_ptr(), signatures.as_ptr(), now.as_ptr())
-                }
+                (Some(next), Some(signatures)) => medforge_trust_follows(
+                    trust.as_ptr(),
+                    next.as_ptr(),
+                    signatures.as_ptr(),
+                    now.as_ptr(),
+                ),
                 _ => {
                     let options = OpenOptions {
                         trust_path: trust.as_ptr(),
@@ -269,7 +332,8 @@ fn a_state_file_keeps_older_bundles_away() {
     };
     let open = |options: &OpenOptions| {
         let mut classifier = null_mut();
-        // SAFETY: strings and a struct that outlive the call, and a local output; what was opened is closed once.
+        // SAFETY: strings and a struct that outlive the call, and a local output; what was opened
+        // is closed once.
         unsafe {
             let source = Source { path: bundle.as_ptr(), ..Source::new() };
             let status = medforge_open_with(&source, options, &mut classifier);
@@ -282,7 +346,11 @@ fn a_state_file_keeps_older_bundles_away() {
     assert!(kept.contains("\"counter\":3"), "{kept}");
     let folder = string(scratch.path().to_owned());
     options.state_path = folder.as_ptr();
-    assert_eq!(open(&options), Status::Io, "what cannot be read is not a device that remembers nothing");
+    assert_eq!(
+        open(&options),
+        Status::Io,
+        "what cannot be read is not a device that remembers nothing"
+    );
     options.state_path = state.as_ptr();
     options.now = c"2026-05-31T23:59:59Z".as_ptr();
     assert_eq!(open(&options), Status::ClockBackwards);

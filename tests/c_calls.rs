@@ -1,4 +1,5 @@
-//! Every function of the C API from Rust: what it gives, what it refuses, and many threads while bundles change.
+//! Every function of the C API from Rust: what it gives, what it refuses, and many threads while
+//! bundles change.
 
 #[path = "small.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
@@ -20,7 +21,8 @@ use medforge_runtime::image::RgbImage8;
 
 const SIDE: u32 = 16;
 
-/// Two bundles of one base: `a` with tasks task0 and task1 and codes, `b` with task2; their key in PEM.
+/// Two bundles of one base: `a` with tasks task0 and task1 and codes, `b` with task2; their key in
+/// PEM.
 struct Fixture {
     a: Vec<u8>,
     b: Vec<u8>,
@@ -54,7 +56,11 @@ impl Fixture {
     }
 
     fn options(&self) -> OpenOptions {
-        OpenOptions { trust_data: self.pem.as_ptr(), trust_length: self.pem.len(), ..OpenOptions::new() }
+        OpenOptions {
+            trust_data: self.pem.as_ptr(),
+            trust_length: self.pem.len(),
+            ..OpenOptions::new()
+        }
     }
 
     fn source(bytes: &[u8]) -> Source {
@@ -64,7 +70,8 @@ impl Fixture {
     fn open(&self) -> *mut Classifier {
         let mut classifier = null_mut();
         // SAFETY: structs and buffers that outlive the call.
-        let status = unsafe { medforge_open_with(&Self::source(&self.a), &self.options(), &mut classifier) };
+        let status =
+            unsafe { medforge_open_with(&Self::source(&self.a), &self.options(), &mut classifier) };
         assert_eq!(status, Status::Ok, "{}", last_error());
         classifier
     }
@@ -93,7 +100,11 @@ fn rgb(data: &[u8]) -> Image {
 
 fn text(pointer: *const c_char) -> String {
     // SAFETY: what the library lends is a string, or NULL.
-    if pointer.is_null() { "NULL".into() } else { unsafe { CStr::from_ptr(pointer) }.to_str().unwrap().to_owned() }
+    if pointer.is_null() {
+        "NULL".into()
+    } else {
+        unsafe { CStr::from_ptr(pointer) }.to_str().unwrap().to_owned()
+    }
 }
 
 fn last_error() -> String {
@@ -107,7 +118,9 @@ fn classified(
 ) -> Result<*mut Results, Status> {
     let mut results = null_mut();
     // SAFETY: what the caller gives is open and as long as it says.
-    match unsafe { medforge_classify(classifier, images.as_ptr(), images.len(), options, &mut results) } {
+    match unsafe {
+        medforge_classify(classifier, images.as_ptr(), images.len(), options, &mut results)
+    } {
         Status::Ok => Ok(results),
         other => {
             assert!(results.is_null(), "an output was written on failure");
@@ -143,32 +156,50 @@ fn results_say_what_was_found_and_with_what() {
             assert_eq!(probabilities, expected.probabilities);
             assert_eq!((text(found.task), found.top), ("task0".into(), expected.top().0));
             let names = std::slice::from_raw_parts(found.class_names, found.class_count);
-            assert_eq!(names.iter().map(|name| text(*name)).collect::<Vec<_>>(), &*expected.classes);
+            assert_eq!(
+                names.iter().map(|name| text(*name)).collect::<Vec<_>>(),
+                &*expected.classes
+            );
             let codes = std::slice::from_raw_parts(found.class_codes, found.class_count);
-            assert_eq!((text(codes[1].scheme), text(codes[1].value)), ("SCT".into(), "10001".into()));
+            assert_eq!(
+                (text(codes[1].scheme), text(codes[1].value)),
+                ("SCT".into(), "10001".into())
+            );
             assert_eq!(text(codes[1].meaning), "Meaning 1");
             assert_eq!(
                 (text(found.bundle_id), text(found.composition_id)),
                 (expected.bundle.to_string(), expected.composition.to_string())
             );
-            assert_eq!((found.module_count, text(*found.module_ids)), (1, expected.modules[0].id.clone()));
+            assert_eq!(
+                (found.module_count, text(*found.module_ids)),
+                (1, expected.modules[0].id.clone())
+            );
             assert_eq!((*found.module_weights, found.signer_count), (1.0, 1));
-            assert_eq!(text(*found.signers), hex::encode(SigningKey::from_bytes(&[1; 32]).verifying_key().as_bytes()));
+            assert_eq!(
+                text(*found.signers),
+                hex::encode(SigningKey::from_bytes(&[1; 32]).verifying_key().as_bytes())
+            );
             assert_eq!(text(found.pixels_sha256), medforge_runtime::bundle::sha256_hex(data));
             assert_eq!(text(found.device_uid), expected.device_uid());
             assert!(
-                found.base_ns > 0 && text(found.device_uid).starts_with("2.25.") && text(found.device_uid).len() <= 64
+                found.base_ns > 0
+                    && text(found.device_uid).starts_with("2.25.")
+                    && text(found.device_uid).len() <= 64
             );
             let json: serde_json::Value = serde_json::from_str(&text(found.json)).unwrap();
             assert_eq!(json["classes"][0]["probability"], f64::from(expected.probabilities[0]));
             assert_eq!(json["pixels_sha256"], text(found.pixels_sha256).as_str());
             assert_eq!(json["signers"][0], text(*found.signers).as_str());
         }
-        // A caller that was built when the struct was as it is now, and one that never set its size.
+        // A caller that was built when the struct was as it is now, and one that never set its
+        // size.
         let mut short = Classification { struct_size: 8, ..Classification::new() };
         assert_eq!(medforge_results_get(results, 0, &mut short), Status::OutOfRange);
         assert!(last_error().contains("struct_size"), "{}", last_error());
-        assert_eq!(medforge_results_get(results, 2, &mut Classification::new()), Status::OutOfRange);
+        assert_eq!(
+            medforge_results_get(results, 2, &mut Classification::new()),
+            Status::OutOfRange
+        );
         medforge_results_free(results);
 
         // Another composition is another device.
@@ -180,14 +211,20 @@ fn results_say_what_was_found_and_with_what() {
         let weights = [0.25, -0.5];
         let mut uids = Vec::new();
         for kind in [SelectionKind::Frozen, SelectionKind::Fusion, SelectionKind::Mixture] {
-            let selection =
-                Selection { kind: kind as u32, count: 2, modules: modules.as_ptr(), weights: weights.as_ptr() };
+            let selection = Selection {
+                kind: kind as u32,
+                count: 2,
+                modules: modules.as_ptr(),
+                weights: weights.as_ptr(),
+            };
             let options = ClassifyOptions { selection: &selection, ..options };
             let results = classified(classifier, &[rgb(&one)], &options).unwrap();
             uids.push(text(result(results, 0).device_uid));
             medforge_results_free(results);
         }
-        uids.push(text(result(classified(classifier, &[rgb(&one)], &options).unwrap(), 0).device_uid));
+        uids.push(text(
+            result(classified(classifier, &[rgb(&one)], &options).unwrap(), 0).device_uid,
+        ));
         uids.sort();
         uids.dedup();
         assert_eq!(uids.len(), 4);
@@ -198,7 +235,10 @@ fn results_say_what_was_found_and_with_what() {
         let selection = Selection { kind: 9, ..selection };
         let asked = ClassifyOptions { selection: &selection, ..options };
         assert_eq!(classified(classifier, &[rgb(&one)], &asked), Err(Status::Selection));
-        assert_eq!(classified(classifier, &[rgb(&one)], &ClassifyOptions::new()), Err(Status::TaskNeeded));
+        assert_eq!(
+            classified(classifier, &[rgb(&one)], &ClassifyOptions::new()),
+            Err(Status::TaskNeeded)
+        );
 
         let mut cancel = null_mut();
         assert_eq!(medforge_cancel_new(&mut cancel), Status::Ok);
@@ -223,7 +263,10 @@ fn maps_come_with_the_same_answers_and_only_when_asked_for() {
     let mut map = Map::new();
     // SAFETY: handles that are open, locals, and what the library lends.
     unsafe {
-        assert_eq!(medforge_explain(classifier, images.as_ptr(), 2, &options, &mut explained), Status::Ok);
+        assert_eq!(
+            medforge_explain(classifier, images.as_ptr(), 2, &options, &mut explained),
+            Status::Ok
+        );
         for (index, data) in data.iter().enumerate() {
             let [without, with] = [plain, explained].map(|results| {
                 let found = result(results, index);
@@ -233,9 +276,16 @@ fn maps_come_with_the_same_answers_and_only_when_asked_for() {
             assert_eq!(medforge_results_map(explained, index, &mut map), Status::Ok);
             let image = RgbImage8::new(data.clone(), SIDE, SIDE).unwrap();
             let (selection, cancel) = Default::default();
-            let (_, expected) = reference.explain(image.view(), Some("task0"), &selection, &cancel).unwrap();
-            assert_eq!(std::slice::from_raw_parts(map.values, map.grid * map.grid), expected.values);
-            assert_eq!((map.grid, [map.left, map.top, map.width, map.height]), (expected.grid, expected.seen));
+            let (_, expected) =
+                reference.explain(image.view(), Some("task0"), &selection, &cancel).unwrap();
+            assert_eq!(
+                std::slice::from_raw_parts(map.values, map.grid * map.grid),
+                expected.values
+            );
+            assert_eq!(
+                (map.grid, [map.left, map.top, map.width, map.height]),
+                (expected.grid, expected.seen)
+            );
         }
         assert_eq!(medforge_results_map(explained, 2, &mut map), Status::OutOfRange);
         assert_eq!(medforge_results_map(explained, 0, null_mut()), Status::NullPointer);
@@ -246,8 +296,15 @@ fn maps_come_with_the_same_answers_and_only_when_asked_for() {
         assert!(last_error().contains("medforge_explain"), "{}", last_error());
         let wrong = [rgb(&data[0]), Image { rows: 99, ..rgb(&data[1]) }];
         let mut none = null_mut();
-        assert_eq!(medforge_explain(classifier, wrong.as_ptr(), 2, &options, &mut none), Status::Pixels);
-        assert!(none.is_null() && last_error().starts_with("image 1 of the batch"), "{}", last_error());
+        assert_eq!(
+            medforge_explain(classifier, wrong.as_ptr(), 2, &options, &mut none),
+            Status::Pixels
+        );
+        assert!(
+            none.is_null() && last_error().starts_with("image 1 of the batch"),
+            "{}",
+            last_error()
+        );
         medforge_results_free(plain);
         medforge_results_free(explained);
         medforge_close(classifier);
@@ -264,7 +321,8 @@ fn images_of_every_kind_are_read_or_refused_by_name() {
         let results = classified(classifier, &[image], &options)?;
         let found = result(results, 0);
         // SAFETY: as many as there are, and freed once.
-        let all = unsafe { std::slice::from_raw_parts(found.probabilities, found.class_count).to_vec() };
+        let all =
+            unsafe { std::slice::from_raw_parts(found.probabilities, found.class_count).to_vec() };
         unsafe { medforge_results_free(results) };
         Ok::<_, Status>(all)
     };
@@ -273,9 +331,15 @@ fn images_of_every_kind_are_read_or_refused_by_name() {
     let planes: Vec<u8> = (0..3).flat_map(|c| data.iter().skip(c).step_by(3).copied()).collect();
     assert_eq!(probabilities(Image { planar: 1, ..rgb(&planes) }).unwrap(), expected);
     let png = export_png(&data);
-    let file = Image { kind: ImageKind::File as u32, data: png.as_ptr().cast(), length: png.len(), ..Image::new() };
+    let file = Image {
+        kind: ImageKind::File as u32,
+        data: png.as_ptr().cast(),
+        length: png.len(),
+        ..Image::new()
+    };
     assert_eq!(probabilities(file).unwrap(), expected);
-    // Gray of sixteen bits, twelve of them stored, through a window that is the identity; then its second frame.
+    // Gray of sixteen bits, twelve of them stored, through a window that is the identity; then its
+    // second frame.
     let gray: Vec<u8> = data.iter().step_by(3).copied().collect();
     let spread: Vec<u8> = gray.iter().flat_map(|v| u16::from(*v).to_le_bytes()).collect();
     let thrice: Vec<u8> = gray.iter().flat_map(|v| [*v; 3]).collect();
@@ -296,7 +360,13 @@ fn images_of_every_kind_are_read_or_refused_by_name() {
     };
     assert_eq!(probabilities(words).unwrap(), expected);
     assert_eq!(
-        probabilities(Image { rescale_slope: -1.0, rescale_intercept: 255.0, photometric: 1, ..words }).unwrap(),
+        probabilities(Image {
+            rescale_slope: -1.0,
+            rescale_intercept: 255.0,
+            photometric: 1,
+            ..words
+        })
+        .unwrap(),
         expected
     );
     let entries: Vec<u16> = (0..256).collect();
@@ -360,17 +430,36 @@ fn bundles_come_and_go_defaults_change_and_the_log_tells() {
         assert_eq!(medforge_manifest(classifier, name.as_ptr(), &mut id), Status::Ok);
         assert!(text(id).contains("\"name\":\"a\""));
         assert_eq!(medforge_manifest(classifier, c"none".as_ptr(), &mut id), Status::OutOfRange);
-        assert_eq!(medforge_default(classifier, c"task1".as_ptr(), &mut kind, &mut count), Status::Ok);
+        assert_eq!(
+            medforge_default(classifier, c"task1".as_ptr(), &mut kind, &mut count),
+            Status::Ok
+        );
         assert_eq!((kind, count), (SelectionKind::Fusion as u32, 1));
-        assert_eq!(medforge_default_module(classifier, c"task1".as_ptr(), 0, &mut id, &mut weight), Status::Ok);
+        assert_eq!(
+            medforge_default_module(classifier, c"task1".as_ptr(), 0, &mut id, &mut weight),
+            Status::Ok
+        );
         assert_eq!((text(id).len(), weight), (64, 1.0));
-        assert_eq!(medforge_default_module(classifier, c"task1".as_ptr(), 1, &mut id, &mut weight), Status::OutOfRange);
+        assert_eq!(
+            medforge_default_module(classifier, c"task1".as_ptr(), 1, &mut id, &mut weight),
+            Status::OutOfRange
+        );
         let (mut scheme, mut value, mut meaning) = (null(), null(), null());
         let mut code = |task: &CStr, index| {
-            let status = medforge_class_code(classifier, task.as_ptr(), index, &mut scheme, &mut value, &mut meaning);
+            let status = medforge_class_code(
+                classifier,
+                task.as_ptr(),
+                index,
+                &mut scheme,
+                &mut value,
+                &mut meaning,
+            );
             (status, text(scheme), text(value), text(meaning))
         };
-        assert_eq!(code(c"task0", 0), (Status::Ok, "SCT".into(), "00001".into(), "Meaning 0".into()));
+        assert_eq!(
+            code(c"task0", 0),
+            (Status::Ok, "SCT".into(), "00001".into(), "Meaning 0".into())
+        );
         assert_eq!(code(c"task1", 0), (Status::Ok, "NULL".into(), "NULL".into(), "NULL".into()));
         assert_eq!(code(c"task1", 99).0, Status::OutOfRange);
 
@@ -382,7 +471,10 @@ fn bundles_come_and_go_defaults_change_and_the_log_tells() {
             ),
             Status::Ok
         );
-        assert_eq!(medforge_default(classifier, c"task1".as_ptr(), &mut kind, &mut count), Status::Ok);
+        assert_eq!(
+            medforge_default(classifier, c"task1".as_ptr(), &mut kind, &mut count),
+            Status::Ok
+        );
         assert_eq!((kind, count), (SelectionKind::Frozen as u32, 0));
 
         let (second, options) = (Fixture::source(&fixture.b), fixture.options());
@@ -397,17 +489,25 @@ fn bundles_come_and_go_defaults_change_and_the_log_tells() {
         assert_eq!(medforge_unload(classifier, name.as_ptr()), Status::Unchanged);
         assert_eq!(medforge_module_count(classifier, &mut count), Status::Ok);
         assert_eq!(count, 1);
-        assert_eq!(medforge_replace(classifier, &Fixture::source(&fixture.a), &options), Status::Ok);
+        assert_eq!(
+            medforge_replace(classifier, &Fixture::source(&fixture.a), &options),
+            Status::Ok
+        );
         assert_eq!(medforge_bundle_count(classifier, &mut count), Status::Ok);
         assert_eq!(medforge_bundle_id(classifier, 0, &mut id), Status::Ok);
         assert_eq!((count, text(id)), (1, first.clone()));
         medforge_set_log(None, null_mut());
         medforge_close(classifier);
         let lines = std::mem::take(&mut *LINES.lock().unwrap());
-        let has = |level, words: &str| lines.iter().any(|(l, line)| *l == level && line.contains(words));
-        assert!(has(Level::Info as u32, &format!("bundle {first}, a version 1, was accepted")), "{lines:?}");
+        let has =
+            |level, words: &str| lines.iter().any(|(l, line)| *l == level && line.contains(words));
         assert!(
-            has(Level::Info as u32, "was unloaded") && has(Level::Info as u32, "task task1 runs with Frozen"),
+            has(Level::Info as u32, &format!("bundle {first}, a version 1, was accepted")),
+            "{lines:?}"
+        );
+        assert!(
+            has(Level::Info as u32, "was unloaded")
+                && has(Level::Info as u32, "task task1 runs with Frozen"),
             "{lines:?}"
         );
         assert!(has(Level::Error as u32, "UNCHANGED: "), "{lines:?}");
@@ -429,10 +529,18 @@ fn verifying_reports_without_loading_and_options_are_carried_out() {
     unsafe {
         let mut report = null_mut();
         let source = Fixture::source(&fixture.a);
-        assert_eq!(medforge_verify(&source, &fixture.options(), &mut report), Status::Ok, "{}", last_error());
+        assert_eq!(
+            medforge_verify(&source, &fixture.options(), &mut report),
+            Status::Ok,
+            "{}",
+            last_error()
+        );
         let mut view = ReportView::new();
         assert_eq!(medforge_report_get(report, &mut view), Status::Ok);
-        assert_eq!((text(view.name), view.counter, view.task_count, view.module_count), ("a".into(), 1, 2, 2));
+        assert_eq!(
+            (text(view.name), view.counter, view.task_count, view.module_count),
+            ("a".into(), 1, 2, 2)
+        );
         let json: serde_json::Value = serde_json::from_str(&text(view.json)).unwrap();
         assert_eq!((json["id"].as_str(), view.signer_count), (Some(text(view.id).as_str()), 1));
         assert_eq!(json["manifest"]["intended_use"], text(view.intended_use).as_str());
@@ -442,9 +550,19 @@ fn verifying_reports_without_loading_and_options_are_carried_out() {
         std::fs::write(fixture.dir.path().join("a.medforge"), &fixture.a).unwrap();
         let state = string(fixture.dir.path().join("state.json"));
         let file = Source { path: path.as_ptr(), ..Source::new() };
-        let remembered = OpenOptions { state_path: state.as_ptr(), threads: 2, spread_images: 1, ..fixture.options() };
+        let remembered = OpenOptions {
+            state_path: state.as_ptr(),
+            threads: 2,
+            spread_images: 1,
+            ..fixture.options()
+        };
         let mut classifier = null_mut();
-        assert_eq!(medforge_open_with(&file, &remembered, &mut classifier), Status::Ok, "{}", last_error());
+        assert_eq!(
+            medforge_open_with(&file, &remembered, &mut classifier),
+            Status::Ok,
+            "{}",
+            last_error()
+        );
         assert!(fixture.dir.path().join("state.json").exists());
         medforge_close(classifier);
         let int8 = OpenOptions { int8: 1, ..fixture.options() };
@@ -459,7 +577,8 @@ fn verifying_reports_without_loading_and_options_are_carried_out() {
         let mut limits = Limits::new();
         assert_eq!(medforge_limits_get(&mut limits), Status::Ok);
         assert!(limits.bundle == u64::from(u32::MAX) && limits.pixels > 1 << 20);
-        let version = format!("{MEDFORGE_VERSION_MAJOR}.{MEDFORGE_VERSION_MINOR}.{MEDFORGE_VERSION_PATCH}");
+        let version =
+            format!("{MEDFORGE_VERSION_MAJOR}.{MEDFORGE_VERSION_MINOR}.{MEDFORGE_VERSION_PATCH}");
         assert_eq!(text(medforge_version()), version);
     }
 }
@@ -473,13 +592,25 @@ fn threads_without_measure_are_refused() {
     for threads in [most + 1, 10_000, u32::MAX] {
         let options = OpenOptions { threads, ..fixture.options() };
         // SAFETY: all of it lives until the end of the test.
-        assert_eq!(unsafe { medforge_open_with(&source, &options, &mut classifier) }, Status::OutOfRange);
-        assert!(last_error().contains(&format!("options.threads is {threads}")), "{}", last_error());
+        assert_eq!(
+            unsafe { medforge_open_with(&source, &options, &mut classifier) },
+            Status::OutOfRange
+        );
+        assert!(
+            last_error().contains(&format!("options.threads is {threads}")),
+            "{}",
+            last_error()
+        );
     }
     let options = OpenOptions { threads: most, ..fixture.options() };
     // SAFETY: as above, and it is closed once.
     unsafe {
-        assert_eq!(medforge_open_with(&source, &options, &mut classifier), Status::Ok, "{}", last_error());
+        assert_eq!(
+            medforge_open_with(&source, &options, &mut classifier),
+            Status::Ok,
+            "{}",
+            last_error()
+        );
         medforge_close(classifier);
     }
 }
@@ -518,7 +649,14 @@ fn null_is_a_code_everywhere() {
             medforge_class_name(n, null(), 0, &mut string),
             medforge_class_name(classifier, c"task0".as_ptr(), 0, null_mut()),
             medforge_class_code(n, null(), 0, &mut string, null_mut(), null_mut()),
-            medforge_class_code(classifier, c"task0".as_ptr(), 0, null_mut(), null_mut(), null_mut()),
+            medforge_class_code(
+                classifier,
+                c"task0".as_ptr(),
+                0,
+                null_mut(),
+                null_mut(),
+                null_mut(),
+            ),
             medforge_memory_use(n, &mut Memory::new()),
             medforge_memory_use(classifier, null_mut()),
             medforge_classify(n, &image, 1, null(), &mut null_mut()),
@@ -582,7 +720,11 @@ fn eight_threads_classify_while_a_ninth_changes_what_runs() {
     let with = |id: &CString| {
         let modules = [id.as_ptr()];
         let selection = Selection { kind: 2, count: 1, modules: modules.as_ptr(), weights: null() };
-        let options = ClassifyOptions { task: c"task0".as_ptr(), selection: &selection, ..ClassifyOptions::new() };
+        let options = ClassifyOptions {
+            task: c"task0".as_ptr(),
+            selection: &selection,
+            ..ClassifyOptions::new()
+        };
         let results = classified(shared.0, &[rgb(&pixels(0))], &options).unwrap();
         let found = result(results, 0);
         // SAFETY: as many as there are, and freed once.
@@ -592,20 +734,23 @@ fn eight_threads_classify_while_a_ninth_changes_what_runs() {
             all
         }
     };
-    let expected: Vec<_> = ids.iter().map(|id| (id.to_str().unwrap().to_owned(), with(id))).collect();
+    let expected: Vec<_> =
+        ids.iter().map(|id| (id.to_str().unwrap().to_owned(), with(id))).collect();
     std::thread::scope(|scope| {
         for _ in 0..8 {
             let expected = &expected;
             scope.spawn(move || {
                 let data = pixels(0);
                 while !done.load(Ordering::Relaxed) {
-                    let options = ClassifyOptions { task: c"task0".as_ptr(), ..ClassifyOptions::new() };
+                    let options =
+                        ClassifyOptions { task: c"task0".as_ptr(), ..ClassifyOptions::new() };
                     let results = classified(shared.0, &[rgb(&data)], &options).unwrap();
                     let found = result(results, 0);
                     // SAFETY: what the library lends until the results are freed.
                     unsafe {
                         let module = text(*found.module_ids);
-                        let all = std::slice::from_raw_parts(found.probabilities, found.class_count);
+                        let all =
+                            std::slice::from_raw_parts(found.probabilities, found.class_count);
                         let (_, known) = expected.iter().find(|(id, _)| *id == module).unwrap();
                         assert_eq!(all, known);
                         medforge_results_free(results);
@@ -615,12 +760,19 @@ fn eight_threads_classify_while_a_ninth_changes_what_runs() {
         }
         for round in 0..200 {
             let modules = [ids[round % 2].as_ptr()];
-            let selection = Selection { kind: 2, count: 1, modules: modules.as_ptr(), weights: null() };
+            let selection =
+                Selection { kind: 2, count: 1, modules: modules.as_ptr(), weights: null() };
             // SAFETY: open, strings and structs that outlive the calls.
             unsafe {
-                assert_eq!(medforge_set_default(shared.0, c"task0".as_ptr(), &selection), Status::Ok);
+                assert_eq!(
+                    medforge_set_default(shared.0, c"task0".as_ptr(), &selection),
+                    Status::Ok
+                );
                 if round % 50 == 0 {
-                    assert_eq!(medforge_add(shared.0, &Fixture::source(&fixture.b), &fixture.options()), Status::Ok);
+                    assert_eq!(
+                        medforge_add(shared.0, &Fixture::source(&fixture.b), &fixture.options()),
+                        Status::Ok
+                    );
                     let mut id = null();
                     for index in 0..2 {
                         assert_eq!(medforge_bundle_id(shared.0, index, &mut id), Status::Ok);

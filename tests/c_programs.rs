@@ -1,5 +1,6 @@
-//! Programs in C, C++ and Python over the shared library: compiled with every warning an error, run, run again under valgrind and AddressSanitizer;
-//! and the library's binary interface, which does not change unnoticed.
+//! Programs in C, C++ and Python over the shared library: compiled with every warning an error,
+//! run, run again under valgrind and AddressSanitizer; and the library's binary interface, which
+//! does not change unnoticed.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -44,7 +45,8 @@ fn picture(dir: &Path) -> (PathBuf, RgbImage8) {
 
 /// Compiles a program of the repository.
 fn compiled(dir: &Path, compiler: &str, source: &str, flags: &[&str]) -> PathBuf {
-    let program = dir.join(format!("{}{}", Path::new(source).file_stem().unwrap().display(), flags.len()));
+    let program =
+        dir.join(format!("{}{}", Path::new(source).file_stem().unwrap().display(), flags.len()));
     let output = Command::new(compiler)
         .args(["-pedantic", "-Wall", "-Wextra", "-Werror", "-g"])
         .args(flags)
@@ -62,8 +64,12 @@ fn compiled(dir: &Path, compiler: &str, source: &str, flags: &[&str]) -> PathBuf
 }
 
 fn run(command: &mut Command) -> (bool, String) {
-    let Output { status, stdout, stderr } = command.env("LD_LIBRARY_PATH", library()).output().unwrap();
-    (status.success(), format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)))
+    let Output { status, stdout, stderr } =
+        command.env("LD_LIBRARY_PATH", library()).output().unwrap();
+    (
+        status.success(),
+        format!("{}{}", String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr)),
+    )
 }
 
 fn good(command: &mut Command) -> String {
@@ -77,7 +83,8 @@ fn the_examples_compile_without_a_warning_and_classify() {
     let dir = tempfile::tempdir().unwrap();
     let (path, image) = picture(dir.path());
     let trust = Trust::from_pem(&std::fs::read_to_string(key()).unwrap()).unwrap();
-    let reference = Reference::load(verify(std::fs::read(bundle()).unwrap(), &trust).unwrap()).unwrap();
+    let reference =
+        Reference::load(verify(std::fs::read(bundle()).unwrap(), &trust).unwrap()).unwrap();
     let expected = reference.classify(image.view(), None).unwrap();
     let programs = [
         compiled(dir.path(), "cc", "examples/c/classify.c", &["-std=c99"]),
@@ -119,21 +126,30 @@ fn every_call_runs_clean_under_valgrind_and_address_sanitizer() {
     match Command::new("valgrind").arg("--version").output() {
         // Threads of a pool end a moment after it, so that what is theirs is reachable still.
         Ok(_) => {
-            let flags = ["-q", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite"];
+            let flags = [
+                "-q",
+                "--error-exitcode=9",
+                "--leak-check=full",
+                "--errors-for-leak-kinds=definite",
+            ];
             good(Command::new("valgrind").args(flags).arg(&plain).args(&arguments));
         }
         Err(error) => assert!(!required, "valgrind: {error}"),
     }
     let probe = dir.path().join("probe.c");
     std::fs::write(&probe, "int main(void) { return 0; }").unwrap();
-    let sanitizer =
-        Command::new("cc").arg("-fsanitize=address").arg(&probe).arg("-o").arg(dir.path().join("probe")).output();
-    match sanitizer.is_ok_and(|output| output.status.success()) {
-        true => {
-            let checked = compiled(dir.path(), "cc", "tests/c/every_call.c", &["-std=c99", "-fsanitize=address"]);
-            good(Command::new(checked).args(&arguments));
-        }
-        false => assert!(!required, "cc has no AddressSanitizer"),
+    let sanitizer = Command::new("cc")
+        .arg("-fsanitize=address")
+        .arg(&probe)
+        .arg("-o")
+        .arg(dir.path().join("probe"))
+        .output();
+    if sanitizer.is_ok_and(|output| output.status.success()) {
+        let checked =
+            compiled(dir.path(), "cc", "tests/c/every_call.c", &["-std=c99", "-fsanitize=address"]);
+        good(Command::new(checked).args(&arguments));
+    } else {
+        assert!(!required, "cc has no AddressSanitizer")
     }
 }
 
@@ -142,7 +158,9 @@ fn every_call_runs_clean_under_valgrind_and_address_sanitizer() {
 fn a_child_of_fork_gets_a_code_and_the_parent_goes_on() {
     let dir = tempfile::tempdir().unwrap();
     let program = compiled(dir.path(), "cc", "tests/c/fork.c", &["-std=c99", "-pthread"]);
-    assert!(good(Command::new(program).args([bundle(), key(), dir.path().into()])).contains("all good"));
+    assert!(
+        good(Command::new(program).args([bundle(), key(), dir.path().into()])).contains("all good")
+    );
 }
 
 #[test]
@@ -153,12 +171,16 @@ fn the_python_module_gives_what_the_library_gives() {
     let dir = tempfile::tempdir().unwrap();
     let (path, _) = picture(dir.path());
     let script = root().join("tests/python/module.py");
-    let said = good(Command::new("python3").arg(script).arg(library().join(name())).args([bundle(), key(), path]));
+    let said = good(Command::new("python3").arg(script).arg(library().join(name())).args([
+        bundle(),
+        key(),
+        path,
+    ]));
     assert!(said.contains("all good"), "{said}");
 }
 
-/// Symbols, sizes and codes of this version. With MEDFORGE_UPDATE_ABI set it is written anew: what it had must stay, but for a new first number of the
-/// version.
+/// Symbols, sizes and codes of this version. With MEDFORGE_UPDATE_ABI set it is written anew: what
+/// it had must stay, but for a new first number of the version.
 #[test]
 fn the_binary_interface_is_the_frozen_one() {
     let mut found = String::new();
@@ -183,7 +205,8 @@ fn the_binary_interface_is_the_frozen_one() {
         ("medforge_limits", size_of::<Limits>()),
     ];
     sizes.iter().for_each(|(name, size)| writeln!(found, "struct {name} {size}").unwrap());
-    let numbers = header.lines().filter_map(|line| line.trim().strip_prefix("MEDFORGE_")?.strip_suffix(','));
+    let numbers =
+        header.lines().filter_map(|line| line.trim().strip_prefix("MEDFORGE_")?.strip_suffix(','));
     numbers.for_each(|number| writeln!(found, "number MEDFORGE_{number}").unwrap());
     let kept = root().join("ffi/abi.txt");
     if std::env::var_os("MEDFORGE_UPDATE_ABI").is_some() {
@@ -192,11 +215,15 @@ fn the_binary_interface_is_the_frozen_one() {
     let frozen = std::fs::read_to_string(&kept).unwrap();
     assert_eq!(found, frozen, "the binary interface differs from ffi/abi.txt");
 
-    let Ok(symbols) = Command::new("nm").args(["-D", "--defined-only"]).arg(library().join(name())).output() else {
+    let Ok(symbols) =
+        Command::new("nm").args(["-D", "--defined-only"]).arg(library().join(name())).output()
+    else {
         return;
     };
     let symbols = String::from_utf8_lossy(&symbols.stdout).into_owned();
-    let exported: BTreeSet<&str> = symbols.lines().filter_map(|line| line.split_whitespace().last()).collect();
-    let ours: BTreeSet<&str> = exported.iter().copied().filter(|symbol| symbol.starts_with("medforge")).collect();
+    let exported: BTreeSet<&str> =
+        symbols.lines().filter_map(|line| line.split_whitespace().last()).collect();
+    let ours: BTreeSet<&str> =
+        exported.iter().copied().filter(|symbol| symbol.starts_with("medforge")).collect();
     assert_eq!(ours, functions, "the library exports other functions than the header has");
 }

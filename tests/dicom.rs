@@ -1,5 +1,6 @@
-//! Stored values and DICOM files against what pydicom and numpy show of the same (`dicom/golden.py`). With MEDFORGE_PYDICOM, the folder of
-//! pydicom's test files, the files themselves are read too: each pixel is within a grey level, or the refusal has a name.
+//! Stored values and DICOM files against what pydicom and numpy show of the same
+//! (`dicom/golden.py`). With MEDFORGE_PYDICOM, the folder of pydicom's test files, the files
+//! themselves are read too: each pixel is within a grey level, or the refusal has a name.
 
 use medforge_runtime::stored::{Bits, Function, Modality, Photometric, Stored, Voi};
 use medforge_runtime::{Error, dicom};
@@ -21,7 +22,10 @@ fn numbers(value: &Value) -> Vec<f64> {
 fn compare(ours: &[u8], theirs: &[u8]) -> (u8, usize) {
     assert_eq!(ours.len(), theirs.len());
     let differences = ours.iter().zip(theirs).map(|(a, b)| a.abs_diff(*b));
-    (differences.clone().max().unwrap_or(0), differences.filter(|difference| *difference > 1).count())
+    (
+        differences.clone().max().unwrap_or(0),
+        differences.filter(|difference| *difference > 1).count(),
+    )
 }
 
 #[test]
@@ -32,7 +36,9 @@ fn stored_values_are_shown_as_pydicom_and_numpy_show_them() {
         if entry["error"].is_string() || entry["tables"] == true {
             continue;
         }
-        let [allocated, stored, high, representation] = numbers(&entry["bits"])[..] else { panic!("{name}") };
+        let [allocated, stored, high, representation] = numbers(&entry["bits"])[..] else {
+            panic!("{name}")
+        };
         let [width, height] = numbers(&entry["size"])[..] else { panic!("{name}") };
         let data = bytes(&entry, "stored");
         // One bit is kept in a byte; wider colour is refused.
@@ -94,25 +100,34 @@ fn pydicoms_files_are_read_to_a_grey_level_or_refused_by_name() {
                 refused.push(format!("{name}: shown, where pydicom says {}", entry["error"]))
             }
             Ok(image) => {
-                let [x, y, width, height] = [numbers(&entry["at"]), numbers(&entry["size"])].concat()[..] else {
+                let [x, y, width, height] =
+                    [numbers(&entry["at"]), numbers(&entry["size"])].concat()[..]
+                else {
                     panic!()
                 };
                 let (x, y, width) = (x as usize, y as usize, width as usize);
-                let rows = (y..y + height as usize)
-                    .flat_map(|row| image.data()[(row * image.width() as usize + x) * 3..][..width * 3].to_vec());
+                let rows = (y..y + height as usize).flat_map(|row| {
+                    image.data()[(row * image.width() as usize + x) * 3..][..width * 3].to_vec()
+                });
                 let (most, count) = compare(&rows.collect::<Vec<_>>(), &bytes(&entry, "rgb"));
-                // Of lossy colour libjpeg, which ours follows, and pylibjpeg round two levels apart.
-                let lossy =
-                    ["1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"].map(Value::from).contains(&entry["syntax"]);
+                // Of lossy colour libjpeg, which ours follows, and pylibjpeg round two levels
+                // apart.
+                let lossy = ["1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51"]
+                    .map(Value::from)
+                    .contains(&entry["syntax"]);
                 let colour = !entry["photometric"].as_str().unwrap().starts_with("MONOCHROME");
                 match most <= if lossy && colour { 2 } else { 1 } {
                     true => equal += 1,
-                    false => wrong.push(format!("{name}: {count} samples differ, by {most} at most")),
+                    false => {
+                        wrong.push(format!("{name}: {count} samples differ, by {most} at most"))
+                    }
                 }
             }
             Err(error) => {
-                let named =
-                    matches!(error, Error::DicomUnsupported { .. } | Error::Image { .. } | Error::Pixels { .. });
+                let named = matches!(
+                    error,
+                    Error::DicomUnsupported { .. } | Error::Image { .. } | Error::Pixels { .. }
+                );
                 assert!(named, "{name}: {error:?}");
                 refused.push(error.to_string());
             }

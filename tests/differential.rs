@@ -72,7 +72,8 @@ struct Count {
 
 #[test]
 fn files_are_shown_as_two_peers_show_them_or_refused_by_name() {
-    let Some(folder) = std::env::var_os("MEDFORGE_DIFFERENTIAL").map(std::path::PathBuf::from) else {
+    let Some(folder) = std::env::var_os("MEDFORGE_DIFFERENTIAL").map(std::path::PathBuf::from)
+    else {
         eprintln!("MEDFORGE_DIFFERENTIAL is not set: no files are compared with peers");
         return;
     };
@@ -91,8 +92,10 @@ fn files_are_shown_as_two_peers_show_them_or_refused_by_name() {
             Ok(Err(error)) => {
                 count.refused += 1;
                 eprintln!("refused: {error}");
-                let named =
-                    matches!(error, Error::DicomUnsupported { .. } | Error::Image { .. } | Error::Pixels { .. });
+                let named = matches!(
+                    error,
+                    Error::DicomUnsupported { .. } | Error::Image { .. } | Error::Pixels { .. }
+                );
                 (!named).then(|| format!("refused without a name: {error}"))
             }
         };
@@ -112,7 +115,8 @@ fn files_are_shown_as_two_peers_show_them_or_refused_by_name() {
     for (kind, least) in READ {
         let equal = counts.get(kind).map_or(0, |count| count.equal);
         if equal < least {
-            faults.push(format!("{kind}: only {equal} were shown rightly, of which {least} must be"));
+            faults
+                .push(format!("{kind}: only {equal} were shown rightly, of which {least} must be"));
         }
     }
     assert!(faults.is_empty(), "{} faults:\n{}", faults.len(), faults.join("\n"));
@@ -120,9 +124,10 @@ fn files_are_shown_as_two_peers_show_them_or_refused_by_name() {
 
 fn show(folder: &Path, file: &str, frame: u32) -> Result<RgbImage8, Error> {
     let bytes = std::fs::read(folder.join(file)).unwrap();
-    match file.ends_with(".dcm") {
-        true => dicom::read(&bytes, file)?.frame(frame)?.rgb(),
-        false => image::decode(&bytes, file),
+    if file.ends_with(".dcm") {
+        dicom::read(&bytes, file)?.frame(frame)?.rgb()
+    } else {
+        image::decode(&bytes, file)
     }
 }
 
@@ -141,5 +146,6 @@ fn differs(folder: &Path, entry: &Value, image: &RgbImage8) -> Option<String> {
     let differences = image.data().iter().zip(&right).map(|(a, b)| u64::from(a.abs_diff(*b)));
     let most = differences.clone().max().unwrap_or(0);
     let beyond = differences.filter(|&difference| difference > tolerance).count();
-    (beyond > 0).then(|| format!("{beyond} of {} samples differ, by {most} levels at most", right.len()))
+    (beyond > 0)
+        .then(|| format!("{beyond} of {} samples differ, by {most} levels at most", right.len()))
 }

@@ -1,4 +1,5 @@
-//! What runs beside what: selections of modules, sets that change while threads classify, and memory that stays where it is.
+//! What runs beside what: selections of modules, sets that change while threads classify, and
+//! memory that stays where it is.
 
 #[path = "small.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]
@@ -50,12 +51,14 @@ fn five(vit: &Vit) -> Vec<Module> {
 }
 
 fn picture(seed: u32) -> RgbImage8 {
-    RgbImage8::new((0..16 * 16 * 3).map(|i: u32| (i * (37 + seed) % 251) as u8).collect(), 16, 16).unwrap()
+    RgbImage8::new((0..16 * 16 * 3).map(|i: u32| (i * (37 + seed) % 251) as u8).collect(), 16, 16)
+        .unwrap()
 }
 
 /// The ids of the modules by their tasks.
 fn ids(bundle: &VerifiedBundle) -> Vec<String> {
-    let mut modules: Vec<_> = bundle.manifest().modules.iter().map(|m| (m.task.clone(), m.id.clone())).collect();
+    let mut modules: Vec<_> =
+        bundle.manifest().modules.iter().map(|m| (m.task.clone(), m.id.clone())).collect();
     modules.sort();
     modules.into_iter().map(|(_, id)| id).collect()
 }
@@ -91,9 +94,12 @@ fn every_selection_gives_what_its_parts_give() {
     let zero = run(Selection::Composition(Mode::Fusion, vec![part(&ids[3], 0.0)]));
     assert_close(&zero.probabilities, &frozen.probabilities);
 
-    // Fusion: the sum of the deltas, of unequal ranks and with a negative weight, as one module that was merged beforehand.
+    // Fusion: the sum of the deltas, of unequal ranks and with a negative weight, as one module
+    // that was merged beforehand.
     let weights = [0.5, -1.0, 0.25];
-    let parts = |mode| Selection::Composition(mode, (0..3).map(|i| part(&ids[i + 1], weights[i])).collect());
+    let parts = |mode| {
+        Selection::Composition(mode, (0..3).map(|i| part(&ids[i + 1], weights[i])).collect())
+    };
     let fused = run(parts(Mode::Fusion));
     let all = five(&vit);
     let mut merged = small::lora(&vit, "merged", 0, 2 + 3 + 4, None);
@@ -104,7 +110,10 @@ fn every_selection_gives_what_its_parts_give() {
         let row = |r: usize| {
             (0..3).flat_map(move |i| {
                 let rank = all_rank(i);
-                from(i).b.data[r * rank..][..rank].iter().map(move |v| v * weights[i] as f32).collect::<Vec<_>>()
+                from(i).b.data[r * rank..][..rank]
+                    .iter()
+                    .map(move |v| v * weights[i] as f32)
+                    .collect::<Vec<_>>()
             })
         };
         factors.b.data = (0..rows).flat_map(row).collect();
@@ -121,18 +130,28 @@ fn every_selection_gives_what_its_parts_give() {
     let mixed = run(parts(Mode::Mixture));
     let mut sum = vec![0.0; 2];
     for (i, weight) in weights.iter().enumerate() {
-        one(i + 1).probabilities.iter().zip(&mut sum).for_each(|(p, s)| *s += weight * f64::from(*p));
+        one(i + 1)
+            .probabilities
+            .iter()
+            .zip(&mut sum)
+            .for_each(|(p, s)| *s += weight * f64::from(*p));
     }
     sum.iter_mut().for_each(|s| *s = s.max(0.0));
     let total: f64 = sum.iter().sum();
-    let expected: Vec<f32> = sum.iter().map(|s| if total > 1e-12 { s / total } else { 0.5 } as f32).collect();
+    let expected: Vec<f32> =
+        sum.iter().map(|s| if total > 1e-12 { s / total } else { 0.5 } as f32).collect();
     assert_close(&mixed.probabilities, &expected);
     let kept: Vec<_> = mixed.modules.iter().map(|m| (m.id.clone(), m.weight)).collect();
     assert_eq!(kept, (0..3).map(|i| (ids[i + 1].clone(), weights[i])).collect::<Vec<_>>());
 
     // Rows: each its own image, task and modules, as each alone.
-    let selections =
-        [Selection::Default, parts(Mode::Mixture), Selection::Frozen, parts(Mode::Fusion), Selection::module(&ids[4])];
+    let selections = [
+        Selection::Default,
+        parts(Mode::Mixture),
+        Selection::Frozen,
+        parts(Mode::Fusion),
+        Selection::module(&ids[4]),
+    ];
     let rows: Vec<Row> = selections
         .iter()
         .enumerate()
@@ -142,7 +161,9 @@ fn every_selection_gives_what_its_parts_give() {
     let images = [first.view(), second.view()];
     let together = classifier.active().classify_rows(&images, &rows, &Cancel::default()).unwrap();
     for (row, found) in rows.iter().zip(&together) {
-        let alone = classifier.classify_with(images[row.image], row.task, &row.selection, &Cancel::default()).unwrap();
+        let alone = classifier
+            .classify_with(images[row.image], row.task, &row.selection, &Cancel::default())
+            .unwrap();
         assert_eq!(*found, alone);
     }
     let mut compositions: Vec<_> = together.iter().map(|found| found.composition.clone()).collect();
@@ -164,7 +185,10 @@ fn selections_that_cannot_be_run_are_named() {
         (composed(Mode::Fusion, vec![]), "it has no modules"),
         (composed(Mode::Mixture, vec![part(&ids[0], f64::NAN)]), "is NaN"),
         (composed(Mode::Fusion, vec![part(&ids[0], 1.0), part(&ids[0], 2.0)]), "takes part twice"),
-        (composed(Mode::Mixture, (0..300).map(|i| part(&i.to_string(), 1.0)).collect()), "300 modules"),
+        (
+            composed(Mode::Mixture, (0..300).map(|i| part(&i.to_string(), 1.0)).collect()),
+            "300 modules",
+        ),
         (composed(Mode::Routed, vec![part(&ids[0], 1.0)]), "nothing can be routed"),
     ];
     for (selection, words) in cases {
@@ -174,11 +198,16 @@ fn selections_that_cannot_be_run_are_named() {
         assert!(classifier.set_default("task0", &selection).is_err());
         assert_eq!(with(&classifier, &Selection::Default).unwrap(), before);
     }
-    assert!(matches!(classifier.set_default("task9", &Selection::Frozen), Err(Error::UnknownTask { .. })));
+    assert!(matches!(
+        classifier.set_default("task9", &Selection::Frozen),
+        Err(Error::UnknownTask { .. })
+    ));
     let row = |image| Row { image, task: Some("task0"), ..Row::default() };
     let picture = picture(0);
-    let error =
-        classifier.active().classify_rows(&[picture.view()], &[row(0), row(1)], &Cancel::default()).unwrap_err();
+    let error = classifier
+        .active()
+        .classify_rows(&[picture.view()], &[row(0), row(1)], &Cancel::default())
+        .unwrap_err();
     assert!(matches!(error, Error::InBatch { index: 1, .. }), "{error}");
 }
 
@@ -189,9 +218,12 @@ fn a_cancelled_call_ends_and_the_next_one_runs() {
     let classifier = Classifier::load(verified(packed(&vit, "five", &five(&vit)))).unwrap();
     let expected = with(&classifier, &Selection::Default).unwrap();
     let flag = Arc::new(AtomicBool::new(true));
-    for cancel in [Cancel::by(flag), Cancel::at(Instant::now()), Cancel::default().or_at(Instant::now())] {
-        let error =
-            classifier.classify_with(picture(0).view(), Some("task0"), &Selection::Default, &cancel).unwrap_err();
+    for cancel in
+        [Cancel::by(flag), Cancel::at(Instant::now()), Cancel::default().or_at(Instant::now())]
+    {
+        let error = classifier
+            .classify_with(picture(0).view(), Some("task0"), &Selection::Default, &cancel)
+            .unwrap_err();
         assert!(matches!(error, Error::Cancelled), "{error}");
         assert_eq!(with(&classifier, &Selection::Default).unwrap(), expected);
     }
@@ -201,7 +233,8 @@ fn a_cancelled_call_ends_and_the_next_one_runs() {
 fn a_queue_answers_every_request_and_says_when_it_is_full() {
     let _turn = turn();
     let vit = vit();
-    let classifier = Arc::new(Classifier::load(verified(packed(&vit, "five", &five(&vit)))).unwrap());
+    let classifier =
+        Arc::new(Classifier::load(verified(packed(&vit, "five", &five(&vit)))).unwrap());
     let request = |seed, cancel| Request {
         image: picture(seed),
         task: Some("task0".into()),
@@ -210,7 +243,8 @@ fn a_queue_answers_every_request_and_says_when_it_is_full() {
     };
     let direct = |seed| classifier.classify(picture(seed).view(), Some("task0")).unwrap();
     let queue = Queue::new(classifier.clone(), 2.try_into().unwrap(), 3).unwrap();
-    let tickets: Vec<_> = (0..20).map(|seed| queue.submit(request(seed, Cancel::default())).unwrap()).collect();
+    let tickets: Vec<_> =
+        (0..20).map(|seed| queue.submit(request(seed, Cancel::default())).unwrap()).collect();
     for (seed, ticket) in tickets.into_iter().enumerate() {
         assert_eq!(ticket.wait().unwrap(), direct(seed as u32), "each its own answer");
     }
@@ -233,7 +267,9 @@ fn a_queue_answers_every_request_and_says_when_it_is_full() {
     assert!(returned > 0 && waiting.len() >= 3, "{returned} came back");
     drop(queue);
     let expected: Vec<_> = (0..7).map(direct).collect();
-    waiting.into_iter().for_each(|(seed, ticket)| assert_eq!(ticket.wait().unwrap(), expected[seed as usize]));
+    waiting
+        .into_iter()
+        .for_each(|(seed, ticket)| assert_eq!(ticket.wait().unwrap(), expected[seed as usize]));
 }
 
 #[test]
@@ -253,7 +289,10 @@ fn bundles_come_and_go_and_the_base_stays() {
     let second = verified(packed(&vit, "second", &all[2..4]));
     let second_id = second.id().to_owned();
     classifier.add(second).unwrap();
-    assert_eq!(classifier.active().tasks().collect::<Vec<_>>(), ["task0", "task1", "task2", "task3"]);
+    assert_eq!(
+        classifier.active().tasks().collect::<Vec<_>>(),
+        ["task0", "task1", "task2", "task3"]
+    );
     assert_eq!(classifier.memory().base, before.base, "one base for both");
     assert!(classifier.memory().modules > before.modules);
     let found = classifier.classify(picture(0).view(), Some("task2")).unwrap();
@@ -267,7 +306,10 @@ fn bundles_come_and_go_and_the_base_stays() {
     classifier.set_default("task2", &Selection::Frozen).unwrap();
     classifier.unload(&first_id).unwrap();
     assert_eq!(classifier.active().tasks().collect::<Vec<_>>(), ["task2", "task3"]);
-    assert!(matches!(classifier.classify(picture(0).view(), Some("task0")), Err(Error::UnknownTask { .. })));
+    assert!(matches!(
+        classifier.classify(picture(0).view(), Some("task0")),
+        Err(Error::UnknownTask { .. })
+    ));
     let old = Row { task: Some("task0"), ..Row::default() };
     let picture = picture(0);
     assert!(
@@ -275,7 +317,8 @@ fn bundles_come_and_go_and_the_base_stays() {
         "who still has the old set uses it"
     );
 
-    for (id, words) in [(second_id.as_str(), "the only bundle"), ("nothing", "there is no bundle")] {
+    for (id, words) in [(second_id.as_str(), "the only bundle"), ("nothing", "there is no bundle")]
+    {
         let error = classifier.unload(id).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
     }
@@ -286,7 +329,8 @@ fn bundles_come_and_go_and_the_base_stays() {
     drop(kept);
 
     let other = small::base(tempfile::tempdir().unwrap().path());
-    let other = Vit { tensors: other.tensors.into_iter().map(|(n, t)| (n, doubled(t))).collect(), ..other };
+    let other =
+        Vit { tensors: other.tensors.into_iter().map(|(n, t)| (n, doubled(t))).collect(), ..other };
     let foreign = packed(&other, "foreign", &[small::lora(&other, "lung", 1, 2, None)]);
     let error = classifier.add(verified(foreign.clone())).unwrap_err().to_string();
     assert!(error.contains("the bundle is for base"), "{error}");
@@ -301,8 +345,11 @@ fn doubled(tensor: Tensor) -> Tensor {
 /// `bytes` with one payload entry changed, and signed again.
 fn forged(bytes: &[u8], entry: &str, change: impl FnOnce(&mut Vec<u8>)) -> VerifiedBundle {
     let parsed = frame::parse(bytes).unwrap();
-    let mut payload: BTreeMap<String, Vec<u8>> =
-        parsed.iter().skip(2).map(|(name, range)| (name.clone(), bytes[range.clone()].to_vec())).collect();
+    let mut payload: BTreeMap<String, Vec<u8>> = parsed
+        .iter()
+        .skip(2)
+        .map(|(name, range)| (name.clone(), bytes[range.clone()].to_vec()))
+        .collect();
     change(payload.get_mut(entry).unwrap());
     let manifest: Manifest = serde_json::from_slice(&bytes[parsed[0].1.clone()]).unwrap();
     let manifest = Manifest { entries: bundle::list(&payload), ..manifest };
@@ -322,7 +369,8 @@ fn what_cannot_be_added_changes_nothing() {
         ("golden.safetensors", "GoldenMismatch", &|bytes| {
             let mut all = tensors::read(bytes, "golden").unwrap();
             all.get_mut("probabilities.task2").unwrap().data[0] = 0.123;
-            *bytes = tensors::write(all.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap();
+            *bytes =
+                tensors::write(all.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap();
         }),
         (head, "NanWeight", &|bytes| {
             let end = bytes.len() - 2;
@@ -332,12 +380,16 @@ fn what_cannot_be_added_changes_nothing() {
         (head, "St", &|bytes| bytes.truncate(20)),
         ("base.onnx", "Onnx", &|bytes| bytes.truncate(100)),
     ];
-    let (tasks, memory) = (|| classifier.active().tasks().map(String::from).collect::<Vec<_>>(), classifier.memory());
+    let (tasks, memory) =
+        (|| classifier.active().tasks().map(String::from).collect::<Vec<_>>(), classifier.memory());
     let before = with(&classifier, &Selection::Default).unwrap();
     let known = tasks();
     for (entry, class, change) in hostile {
         let error = classifier.add(forged(&bytes, entry, change)).unwrap_err();
-        assert!(error.is_refusal() && format!("{:?}", error.class()).contains(class), "{entry}: {error:?}");
+        assert!(
+            error.is_refusal() && format!("{:?}", error.class()).contains(class),
+            "{entry}: {error:?}"
+        );
         assert_eq!((tasks(), classifier.memory()), (known.clone(), memory));
         assert_eq!(with(&classifier, &Selection::Default).unwrap(), before);
         assert!(classifier.replace(forged(&bytes, entry, change)).is_err());
@@ -354,7 +406,10 @@ fn modules_of_all_bundles_are_counted_together() {
     let vit = vit();
     let all = five(&vit);
     let (one, two) = (packed(&vit, "first", &all[..2]), packed(&vit, "second", &all[2..4]));
-    let within = |bytes| classify::Options { most: Cost { bytes, ..Cost::default() }, ..classify::Options::default() };
+    let within = |bytes| classify::Options {
+        most: Cost { bytes, ..Cost::default() },
+        ..classify::Options::default()
+    };
     let fits = |bytes| Classifier::load_with(&verified(one.clone()), within(bytes)).is_ok();
     let (mut below, mut least) = (0, Cost::default().bytes);
     while least - below > 1 {
@@ -390,8 +445,10 @@ fn eight_threads_classify_while_defaults_are_swapped_ten_thousand_times() {
     let bundle = verified(packed(&vit, "five", &five(&vit)));
     let ids = ids(&bundle);
     let classifier = Classifier::load(bundle).unwrap();
-    let by_module: BTreeMap<String, Classification> =
-        ids.iter().map(|id| (id.clone(), with(&classifier, &Selection::module(id)).unwrap())).collect();
+    let by_module: BTreeMap<String, Classification> = ids
+        .iter()
+        .map(|id| (id.clone(), with(&classifier, &Selection::module(id)).unwrap()))
+        .collect();
     let (done, classified) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (mut warm, mut seen) = (0, Vec::new());
     std::thread::scope(|scope| {
@@ -412,7 +469,9 @@ fn eight_threads_classify_while_defaults_are_swapped_ten_thousand_times() {
             // Threads get their turns between some swaps, so that every module is met.
             if swap % 50 == 0 {
                 let before = classified.load(Ordering::Relaxed);
-                while classified.load(Ordering::Relaxed) < before + 8 && !threads.iter().any(|t| t.is_finished()) {
+                while classified.load(Ordering::Relaxed) < before + 8
+                    && !threads.iter().any(|t| t.is_finished())
+                {
                     std::thread::yield_now();
                 }
             }

@@ -19,7 +19,8 @@ use medforge_runtime::image::{self, RgbImage8};
 struct Short;
 
 thread_local! {
-    /// Bytes that large pieces may still take on this thread: the others, and the tests' harness, go on as ever.
+    /// Bytes that large pieces may still take on this thread: the others, and the tests' harness,
+    /// go on as ever.
     static LEFT: Cell<isize> = const { Cell::new(isize::MAX) };
 }
 /// What is large: the activations of the smallest base are, the results of two rows are not.
@@ -62,10 +63,12 @@ fn too_little_memory_is_an_error_and_the_next_call_runs() {
     let vit: Vit = small::base(dir.path());
     let key = SigningKey::from_bytes(&[1; 32]);
     let options = small::options("b");
-    let bytes = build_bundle(&vit, &[small::module(&vit)], &options, std::slice::from_ref(&key)).unwrap();
+    let bytes =
+        build_bundle(&vit, &[small::module(&vit)], &options, std::slice::from_ref(&key)).unwrap();
     let bundle = bundle::verify(bytes, &Trust::new(vec![key.verifying_key()], 1).unwrap()).unwrap();
     let classifier = Classifier::load(bundle).unwrap();
-    let picture = RgbImage8::new((0..16 * 16 * 3).map(|i| (i * 37 % 251) as u8).collect(), 16, 16).unwrap();
+    let picture =
+        RgbImage8::new((0..16 * 16 * 3).map(|i| (i * 37 % 251) as u8).collect(), 16, 16).unwrap();
     let one = || classifier.classify(picture.view(), None);
     let expected = one().unwrap();
 
@@ -77,7 +80,8 @@ fn too_little_memory_is_an_error_and_the_next_call_runs() {
     assert_eq!(one().unwrap(), expected);
 
     // Two networks over one image: the second needs buffers of its own.
-    let rows = [Selection::Default, Selection::Frozen].map(|selection| Row { selection, ..Row::default() });
+    let rows = [Selection::Default, Selection::Frozen]
+        .map(|selection| Row { selection, ..Row::default() });
     let two = || classifier.active().classify_rows(&[picture.view()], &rows, &Cancel::default());
     let mut refused = 0;
     for left in (0..60_000).step_by(500) {
@@ -153,7 +157,13 @@ fn attack_sides_that_the_data_cannot_fill() {
     small[29..33].copy_from_slice(&checksum);
     let tiff = |compression: u16| {
         let field = |tag: u16, kind: u16, value: u32| {
-            [&tag.to_le_bytes(), &kind.to_le_bytes(), 1u32.to_le_bytes().as_slice(), &value.to_le_bytes()].concat()
+            [
+                &tag.to_le_bytes(),
+                &kind.to_le_bytes(),
+                1u32.to_le_bytes().as_slice(),
+                &value.to_le_bytes(),
+            ]
+            .concat()
         };
         let fields = [
             field(256, 4, sides),
@@ -168,8 +178,9 @@ fn attack_sides_that_the_data_cannot_fill() {
         ];
         [b"II*\0\x08\0\0\0\x09\0".to_vec(), fields.concat(), vec![0; 4], vec![0; 3000]].concat()
     };
-    let segment =
-        |marker: u8, body: &[u8]| [&[0xff, marker], (body.len() as u16 + 2).to_be_bytes().as_slice(), body].concat();
+    let segment = |marker: u8, body: &[u8]| {
+        [&[0xff, marker], (body.len() as u16 + 2).to_be_bytes().as_slice(), body].concat()
+    };
     // Codes of one bit: the least that a block or a sample can be.
     let table = |class: u8| segment(0xc4, &[&[class, 1], [0; 15].as_slice(), &[0]].concat());
     let jpeg = |frame: u8, scan: [u8; 3]| {
@@ -177,7 +188,15 @@ fn attack_sides_that_the_data_cannot_fill() {
         let header = [&[8], side.as_slice(), &side, &[1, 1, 0x11, 0]].concat();
         let scan = segment(0xda, &[[1, 1, 0].as_slice(), &scan].concat());
         let tables = [segment(0xdb, &[1; 65]), table(0), table(0x10)].concat();
-        [b"\xff\xd8".to_vec(), segment(frame, &header), tables, scan, vec![0; 3000], b"\xff\xd9".to_vec()].concat()
+        [
+            b"\xff\xd8".to_vec(),
+            segment(frame, &header),
+            tables,
+            scan,
+            vec![0; 3000],
+            b"\xff\xd9".to_vec(),
+        ]
+        .concat()
     };
     for (name, bytes, word) in [
         ("png", small, "cannot hold 11000 x 11000 pixels"),

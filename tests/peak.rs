@@ -45,7 +45,8 @@ fn wide() -> VerifiedBundle {
     let vit = small::one_block(dir.path(), 128, 16384, 64);
     let key = SigningKey::from_bytes(&[1; 32]);
     let options = small::options("b");
-    let bytes = build_bundle(&vit, &[small::module(&vit)], &options, std::slice::from_ref(&key)).unwrap();
+    let bytes =
+        build_bundle(&vit, &[small::module(&vit)], &options, std::slice::from_ref(&key)).unwrap();
     bundle::verify(bytes, &Trust::new(vec![key.verifying_key()], 1).unwrap()).unwrap()
 }
 
@@ -55,13 +56,19 @@ fn the_peak_of_loading_and_classifying_was_counted() {
     let picture = RgbImage8::new(vec![90; 64 * 64 * 3], 64, 64).unwrap();
     for precision in [Precision::F32, Precision::Int8] {
         for threads in [1, 2] {
-            let threads = if threads == 1 { Threads::Caller } else { Threads::Own(NonZeroUsize::new(2).unwrap()) };
+            let threads = if threads == 1 {
+                Threads::Caller
+            } else {
+                Threads::Own(NonZeroUsize::new(2).unwrap())
+            };
             let options = |bytes| {
                 let most = Cost { bytes, ..Cost::default() };
                 Options { precision, threads: threads.clone(), most, ..Options::default() }
             };
             // In eight bits there are no golden vectors here: they are computed, not compared.
-            let load = |bytes| Classifier::rehearse(&bundle, options(bytes)).map(|(classifier, _)| classifier);
+            let load = |bytes| {
+                Classifier::rehearse(&bundle, options(bytes)).map(|(classifier, _)| classifier)
+            };
             let (mut refused, mut counted) = (0, 1 << 32);
             while counted - refused > 1 << 10 {
                 let middle = (refused + counted) / 2;

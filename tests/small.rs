@@ -12,14 +12,17 @@ pub fn base(dir: &Path) -> Vit {
     one_block(dir, 16, 16, 16)
 }
 
-/// One block, `hidden` and in its MLP `mlp` wide, for images of `side` pixels; its description is written to `dir`.
+/// One block, `hidden` and in its MLP `mlp` wide, for images of `side` pixels; its description is
+/// written to `dir`.
 pub fn one_block(dir: &Path, hidden: usize, mlp: usize, side: usize) -> Vit {
     let config = format!(
-        r#"{{"model_type":"vit","hidden_size":{hidden},"num_hidden_layers":1,"num_attention_heads":2,
+        r#"{{"model_type":"vit","hidden_size":{hidden},"num_hidden_layers":1,
+        "num_attention_heads":2,
         "intermediate_size":{mlp},"image_size":{side},"patch_size":8}}"#
     );
     let size = format!(r#""size":{{"height":{side},"width":{side}}}"#);
-    let processor = format!(r#"{{{size},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}}"#);
+    let processor =
+        format!(r#"{{{size},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}}"#);
     std::fs::write(dir.join("config.json"), config).unwrap();
     std::fs::write(dir.join("preprocessor_config.json"), processor).unwrap();
     Vit::random(dir, 1).unwrap()
@@ -27,7 +30,13 @@ pub fn one_block(dir: &Path, hidden: usize, mlp: usize, side: usize) -> Vit {
 
 /// How a bundle called `name` is packed.
 pub fn options(name: &str) -> Options {
-    Options { name: name.into(), counter: 1, predecessor: None, intended_use: "tests".into(), least_probability: 0.0 }
+    Options {
+        name: name.into(),
+        counter: 1,
+        predecessor: None,
+        intended_use: "tests".into(),
+        least_probability: 0.0,
+    }
 }
 
 /// Two classes of breast, rank 2 at q and v.
@@ -35,7 +44,8 @@ pub fn module(vit: &Vit) -> Module {
     lora(vit, "breast", 0, 2, None)
 }
 
-/// Two classes of `task`, of this rank at q and v of the last `layers` blocks or of all; other numbers for other seeds.
+/// Two classes of `task`, of this rank at q and v of the last `layers` blocks or of all; other
+/// numbers for other seeds.
 pub fn lora(vit: &Vit, task: &str, seed: usize, rank: usize, layers: Option<usize>) -> Module {
     let numbers = |shape: Vec<usize>, own: usize| {
         let at = |i: usize| ((i * 31 + (own + seed) * 17) % 23) as f32 / 23.0 - 0.5;

@@ -1,11 +1,14 @@
-//! What condensed sets are worth: a linear head and a LoRA module trained on them, on as many real images (random, k-means) and on
-//! all real images, under the base, the task's own module and a merge of modules that the sets were not made with.
+//! What condensed sets are worth: a linear head and a LoRA module trained on them, on as many real
+//! images (random, k-means) and on all real images, under the base, the task's own module and a
+//! merge of modules that the sets were not made with.
 //!
-//!     cargo bench --workspace --bench condensation -- --base BASE --data DATA --modules MODULES --out OUT
+//!     cargo bench --workspace --bench condensation -- \
+//!         --base BASE --data DATA --modules MODULES --out OUT
 //!     cargo bench --workspace --bench condensation -- --data DATA --out OUT --table
 //!
-//! DATA and MODULES hold a folder for each task. OUT keeps every condensed set and `results.jsonl`, one line a measurement with its
-//! predictions; what is there already is not done again. `--table` prints means and intervals in Markdown.
+//! DATA and MODULES hold a folder for each task. OUT keeps every condensed set and `results.jsonl`,
+//! one line a measurement with its predictions; what is there already is not done again. `--table`
+//! prints means and intervals in Markdown.
 
 #[path = "../figure.rs"]
 mod figure;
@@ -61,7 +64,8 @@ struct Args {
     epsilon: Option<f64>,
     #[arg(long, default_value_t = 1e-5)]
     delta: f64,
-    /// Judge on 30 % of the training patients, held out, and leave the test split alone: for choosing settings
+    /// Judge on 30 % of the training patients, held out, and leave the test split alone: for
+    /// choosing settings
     #[arg(long)]
     validate: bool,
     #[arg(long)]
@@ -86,12 +90,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let device = Cpu::<f32>::new();
     for name in &args.tasks {
         let task = Task::open(&device, base, &args.data, modules, name, args.validate)?;
-        let mut maker = Maker::new(&args.out, &args.name, args.settings()?, args.budget(), args.with_module);
+        let mut maker =
+            Maker::new(&args.out, &args.name, args.settings()?, args.budget(), args.with_module);
         for &per_class in &args.per_class {
             for method in &args.methods {
                 for &seed in &args.seeds {
                     let called = if method == "condensed" { &args.name } else { method };
-                    let Some(set) = maker.make(&device, &task, method, per_class, seed)? else { continue };
+                    let Some(set) = maker.make(&device, &task, method, per_class, seed)? else {
+                        continue;
+                    };
                     for learner in &args.learners {
                         task.measure(&device, &set, [called, learner], per_class, seed, &results)?;
                     }
@@ -126,12 +133,18 @@ impl Args {
             seed: 0,
         };
         let mut value = serde_json::to_value(defaults)?;
-        let changes: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&self.settings)?;
+        let changes: serde_json::Map<String, serde_json::Value> =
+            serde_json::from_str(&self.settings)?;
         value.as_object_mut().expect("settings are an object").extend(changes);
         Ok(serde_json::from_value(value)?)
     }
 
     fn budget(&self) -> Option<Budget> {
-        self.epsilon.map(|epsilon| Budget { epsilon, delta: self.delta, least_groups: 20, counts: Counts::Public })
+        self.epsilon.map(|epsilon| Budget {
+            epsilon,
+            delta: self.delta,
+            least_groups: 20,
+            counts: Counts::Public,
+        })
     }
 }

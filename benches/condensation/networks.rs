@@ -1,4 +1,5 @@
-//! The networks that sets are judged under: the base with the changes of some modules folded into its weights.
+//! The networks that sets are judged under: the base with the changes of some modules folded into
+//! its weights.
 
 use medforge_packer::base::Vit;
 use medforge_packer::lora::Module;
@@ -9,7 +10,9 @@ pub fn merged(base: &Vit, modules: &[(f64, &Module)]) -> Vit {
     for (weight, module) in modules {
         for (site, factors) in &module.sites {
             let (rank, inputs) = (factors.a.shape[0], factors.a.shape[1]);
-            let target = tensors.get_mut(&format!("{site}.weight")).expect("a module's sites are the base's");
+            let target = tensors
+                .get_mut(&format!("{site}.weight"))
+                .expect("a module's sites are the base's");
             for (o, row) in target.data.chunks_exact_mut(inputs).enumerate() {
                 for r in 0..rank {
                     let scale = weight * module.scale() * f64::from(factors.b.data[o * rank + r]);

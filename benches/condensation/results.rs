@@ -40,9 +40,17 @@ impl Results {
         Ok(Results { measured: RefCell::new(measured), file: RefCell::new(file) })
     }
 
-    pub fn has(&self, [set, learner]: [&str; 2], task: &str, network: &str, per_class: usize, seed: u64) -> bool {
+    pub fn has(
+        &self,
+        [set, learner]: [&str; 2],
+        task: &str,
+        network: &str,
+        per_class: usize,
+        seed: u64,
+    ) -> bool {
         self.measured.borrow().iter().any(|m| {
-            (m.set.as_str(), m.learner.as_str(), m.task.as_str(), m.network.as_str()) == (set, learner, task, network)
+            (m.set.as_str(), m.learner.as_str(), m.task.as_str(), m.network.as_str())
+                == (set, learner, task, network)
                 && (m.per_class, m.seed) == (per_class, seed)
         })
     }

@@ -1,4 +1,5 @@
-//! The sets that learners are trained on: chosen real images, or condensed ones, kept in a folder each.
+//! The sets that learners are trained on: chosen real images, or condensed ones, kept in a folder
+//! each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,9 @@ use std::time::Instant;
 
 use medforge_packer::Error;
 use medforge_packer::condense::privacy::Budget;
-use medforge_packer::condense::{Bank, Settings, Source, Unobserved, condense_from, contact_sheet, k_means, medoids};
+use medforge_packer::condense::{
+    Bank, Settings, Source, Unobserved, condense_from, contact_sheet, k_means, medoids,
+};
 use medforge_packer::data::Condensed;
 use medforge_packer::device::Device;
 use medforge_packer::random::{Purpose, Stream};
@@ -32,11 +35,25 @@ pub struct Maker {
 }
 
 impl Maker {
-    pub fn new(out: &Path, name: &str, settings: Settings, budget: Option<Budget>, with_module: bool) -> Self {
-        Maker { out: out.join("sets"), name: name.to_owned(), settings, budget, with_module, bank: None }
+    pub fn new(
+        out: &Path,
+        name: &str,
+        settings: Settings,
+        budget: Option<Budget>,
+        with_module: bool,
+    ) -> Self {
+        Maker {
+            out: out.join("sets"),
+            name: name.to_owned(),
+            settings,
+            budget,
+            with_module,
+            bank: None,
+        }
     }
 
-    /// A set made by `method`; none where that makes no sense (all images under several sizes) or is refused.
+    /// A set made by `method`; none where that makes no sense (all images under several sizes) or
+    /// is refused.
     pub fn make<D: Device + 'static>(
         &mut self,
         device: &D,
@@ -46,7 +63,9 @@ impl Maker {
         seed: u64,
     ) -> Result<Option<Set>, Failure> {
         Ok(match method {
-            "all" => (per_class == 1 && seed == 0).then(|| Set::Real((0..task.train.len()).collect())),
+            "all" => {
+                (per_class == 1 && seed == 0).then(|| Set::Real((0..task.train.len()).collect()))
+            }
             "random" => Some(Set::Real(task.choose(|own| {
                 let mut own = own.to_vec();
                 Stream::at(seed, Purpose::Subset, per_class as u64, 9).shuffle(&mut own);
@@ -76,7 +95,8 @@ impl Maker {
         }
         let settings = Settings { per_class, seed, ..self.settings.clone() };
         let module = self.with_module.then_some(&task.module);
-        let source = Source { vit: &task.base, classes: &task.classes, images: &task.train, module };
+        let source =
+            Source { vit: &task.base, classes: &task.classes, images: &task.train, module };
         let begun = Instant::now();
         if self.bank.is_none() {
             self.bank = Some(match self.budget {
@@ -98,9 +118,21 @@ impl Maker {
                 released => released?,
             }
         }
-        let set = condense_from(device, source, &task.name, &settings, bank, &members, None, &mut Unobserved)?;
+        let set = condense_from(
+            device,
+            source,
+            &task.name,
+            &settings,
+            bank,
+            &members,
+            None,
+            &mut Unobserved,
+        )?;
         let (seconds, [first, last]) = (begun.elapsed().as_secs_f64(), set.record.loss);
-        println!("{} {per_class} a class, seed {seed}: {seconds:.0} s, loss {first:.3} to {last:.3}", task.name);
+        println!(
+            "{} {per_class} a class, seed {seed}: {seconds:.0} s, loss {first:.3} to {last:.3}",
+            task.name
+        );
         fs::create_dir_all(&dir)?;
         fs::write(dir.join("contact-sheet.png"), contact_sheet(&set)?)?;
         for (name, bytes) in set.files()? {

@@ -1,4 +1,5 @@
-//! Tables in Markdown: balanced accuracies, means over seeds with 95 % intervals, and the differences between sets.
+//! Tables in Markdown: balanced accuracies, means over seeds with 95 % intervals, and the
+//! differences between sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -26,10 +27,16 @@ pub fn print(data: &Path, results: &Results, validate: bool) -> Result<(), Failu
             judge.check(&m.predicted)?;
             runs.entry(cell(m)).or_default().push(&m.predicted);
         }
-        by_task.insert(task, runs.into_iter().map(|(cell, said)| (cell, judge.figure(&said))).collect());
+        by_task.insert(
+            task,
+            runs.into_iter().map(|(cell, said)| (cell, judge.figure(&said))).collect(),
+        );
     }
     let cells: BTreeSet<&Cell> = by_task.values().flat_map(BTreeMap::keys).collect();
-    println!("| learner | network | a class | set | {} | mean of these | less random |", join(tasks.iter()));
+    println!(
+        "| learner | network | a class | set | {} | mean of these | less random |",
+        join(tasks.iter())
+    );
     println!("|{}", "---|".repeat(6 + tasks.len()));
     for cell @ (learner, network, per_class, set) in &cells {
         let singles = by_task.values().map(|t| match t.get(cell) {
@@ -40,13 +47,17 @@ pub fn print(data: &Path, results: &Results, validate: bool) -> Result<(), Failu
         let random = (learner.clone(), network.clone(), *per_class, "random".to_owned());
         let pairs = by_task.values().filter_map(|t| Some((t.get(*cell)?, t.get(&random)?)));
         let (own, other): (Vec<&Figure>, Vec<&Figure>) = pairs.unzip();
-        let less = match set == "random" || other.is_empty() {
-            true => "-".into(),
-            false => show(&difference(&average(&own), &average(&other))),
+        let less = if set == "random" || other.is_empty() {
+            "-".into()
+        } else {
+            show(&difference(&average(&own), &average(&other)))
         };
         let own: Vec<&Figure> = by_task.values().filter_map(|t| t.get(*cell)).collect();
         let mean = show(&average(&own));
-        println!("| {learner} | {network} | {per_class} | {set} | {} | {mean} | {less} |", join(singles.iter()));
+        println!(
+            "| {learner} | {network} | {per_class} | {set} | {} | {mean} | {less} |",
+            join(singles.iter())
+        );
     }
     Ok(())
 }

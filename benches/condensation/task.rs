@@ -1,4 +1,5 @@
-//! One task: its images, its networks, and learners trained on a set and asked about every test image.
+//! One task: its images, its networks, and learners trained on a set and asked about every test
+//! image.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -57,8 +58,12 @@ impl Task {
         let (training, test) = (load(&training)?, load(&test)?);
         let module = Module::open(&modules.join(name), &vit)?;
         let others: Vec<&str> = TASKS.into_iter().filter(|t| *t != name).collect();
-        let others = others.iter().map(|t| Module::open(&modules.join(t), &vit)).collect::<Result<Vec<_>, _>>()?;
-        let thirds: Vec<(f64, &Module)> = others.iter().map(|m| (1.0 / others.len() as f64, m)).collect();
+        let others = others
+            .iter()
+            .map(|t| Module::open(&modules.join(t), &vit))
+            .collect::<Result<Vec<_>, _>>()?;
+        let thirds: Vec<(f64, &Module)> =
+            others.iter().map(|m| (1.0 / others.len() as f64, m)).collect();
         let networks = vec![
             ("base", merged(&vit, &[])),
             ("own", merged(&vit, &[(1.0, &module)])),
@@ -67,12 +72,24 @@ impl Task {
         let mut features = Vec::new();
         for (_, network) in &networks {
             let predictor = Predictor::new(device, network, None, SIZE);
-            let of = |images: &Images| predictor.features_of(images, &(0..images.len()).collect::<Vec<_>>(), |_| {});
+            let of = |images: &Images| {
+                predictor.features_of(images, &(0..images.len()).collect::<Vec<_>>(), |_| {})
+            };
             features.push([of(&training)?, of(&test)?]);
         }
         let name = name.to_owned();
         let (classes, seen) = (data.classes, RefCell::default());
-        Ok(Task { name, base: vit, module, classes, train: training, test, networks, features, seen })
+        Ok(Task {
+            name,
+            base: vit,
+            module,
+            classes,
+            train: training,
+            test,
+            networks,
+            features,
+            seen,
+        })
     }
 
     /// The base's feature of a training image.
@@ -108,8 +125,11 @@ impl Task {
                 other => return Err(format!("there is no learner {other}").into()),
             };
             let test = self.test.labels();
-            let metrics = Predictions::new(&said, test, self.classes.len())?.metrics(&vec![1; test.len()]);
-            let digit = |p: &[f32]| argmax(&p.iter().map(|v| f64::from(*v)).collect::<Vec<_>>()).to_string();
+            let metrics =
+                Predictions::new(&said, test, self.classes.len())?.metrics(&vec![1; test.len()]);
+            let digit = |p: &[f32]| {
+                argmax(&p.iter().map(|v| f64::from(*v)).collect::<Vec<_>>()).to_string()
+            };
             results.add(Measurement {
                 set: called.to_owned(),
                 learner: learner.to_owned(),
@@ -126,13 +146,22 @@ impl Task {
     }
 
     /// A linear head on the network's features.
-    fn linear<D: Device + 'static>(&self, device: &D, set: &Set, n: usize, key: &str) -> Result<Vec<f32>, Failure> {
+    fn linear<D: Device + 'static>(
+        &self,
+        device: &D,
+        set: &Set,
+        n: usize,
+        key: &str,
+    ) -> Result<Vec<f32>, Failure> {
         let [real, test] = &self.features[n];
         let classes = self.classes.len();
         let (rows, labels) = match set {
             Set::Real(chosen) => {
-                let one_hot =
-                    |i: &usize| (0..classes).map(|c| f32::from(self.train.labels()[*i] == c)).collect::<Vec<_>>();
+                let one_hot = |i: &usize| {
+                    (0..classes)
+                        .map(|c| f32::from(self.train.labels()[*i] == c))
+                        .collect::<Vec<_>>()
+                };
                 let rows: Vec<f32> = chosen.iter().flat_map(|&i| &real[i]).copied().collect();
                 (rows, chosen.iter().flat_map(one_hot).collect())
             }
@@ -142,8 +171,10 @@ impl Task {
                     let predictor = Predictor::new(device, &self.networks[n].1, None, SIZE);
                     let pixels = set.normalised();
                     let each = 3 * SIZE * SIZE;
-                    let parts =
-                        pixels.chunks(32 * each).map(|p| predictor.features(p)).collect::<Result<Vec<_>, _>>()?;
+                    let parts = pixels
+                        .chunks(32 * each)
+                        .map(|p| predictor.features(p))
+                        .collect::<Result<Vec<_>, _>>()?;
                     self.seen.borrow_mut().insert(key.clone(), parts.concat());
                 }
                 (self.seen.borrow()[&key].clone(), set.labels.clone())
@@ -154,7 +185,13 @@ impl Task {
     }
 
     /// A LoRA module of the network.
-    fn lora<D: Device + 'static>(&self, device: &D, set: &Set, network: &Vit, seed: u64) -> Result<Vec<f32>, Failure> {
+    fn lora<D: Device + 'static>(
+        &self,
+        device: &D,
+        set: &Set,
+        network: &Vit,
+        seed: u64,
+    ) -> Result<Vec<f32>, Failure> {
         let synthetic = match set {
             Set::Synthetic(set) => Some(Images::of(set)),
             Set::Real(_) => None,
@@ -182,21 +219,36 @@ impl Task {
                 dropout: 0.0,
             },
         };
-        let examples = Examples { classes: &self.classes, images, training: &training, validation: &[], head: None };
+        let examples = Examples {
+            classes: &self.classes,
+            images,
+            training: &training,
+            validation: &[],
+            head: None,
+        };
         let trained = train(device, network, examples, &settings, None, &mut Unobserved)?;
-        let about = About { task: self.name.clone(), contributor: String::new(), licence: String::new() };
+        let about =
+            About { task: self.name.clone(), contributor: String::new(), licence: String::new() };
         let module = trained.into_module(network, &settings, about)?;
         let all: Vec<usize> = (0..self.test.len()).collect();
-        let rows = Predictor::new(device, network, Some(&module), SIZE).features_of(&self.test, &all, |_| {})?;
+        let rows = Predictor::new(device, network, Some(&module), SIZE).features_of(
+            &self.test,
+            &all,
+            |_| {},
+        )?;
         Ok(rows.iter().flat_map(|row| probabilities(&module.head, row)).map(|p| p as f32).collect())
     }
 }
 
-/// The images that sets are made of, and those that they are judged on: the splits, or, to choose settings, 30 % of the training
-/// patients held out.
-pub fn training_and_judged(data: &Dataset, validate: bool) -> Result<(Vec<usize>, Vec<usize>), medforge_packer::Error> {
-    match validate {
-        true => data.hold_out(0.3, 1),
-        false => Ok((data.indices(Split::Train), data.indices(Split::Test))),
+/// The images that sets are made of, and those that they are judged on: the splits, or, to choose
+/// settings, 30 % of the training patients held out.
+pub fn training_and_judged(
+    data: &Dataset,
+    validate: bool,
+) -> Result<(Vec<usize>, Vec<usize>), medforge_packer::Error> {
+    if validate {
+        data.hold_out(0.3, 1)
+    } else {
+        Ok((data.indices(Split::Train), data.indices(Split::Test)))
     }
 }

@@ -1,11 +1,14 @@
-//! What merges are worth: every method on the same modules, with the task given and not, in every order of arrival.
+//! What merges are worth: every method on the same modules, with the task given and not, in every
+//! order of arrival.
 //!
 //!     python3 benches/merging_peft.py --base BASE --modules MODULES --out PEFT
-//!     cargo bench --workspace --bench merging -- --base BASE --data DATA --modules MODULES --sets SETS --out OUT --peft PEFT
+//!     cargo bench --workspace --bench merging -- \
+//!         --base BASE --data DATA --modules MODULES --sets SETS --out OUT --peft PEFT
 //!     cargo bench --workspace --bench merging -- --data DATA --out OUT --table
 //!
-//! MODULES/SEED/TASK are modules, SETS/condensed-TASK-10-SEED condensed sets (the benchmark `condensation` makes them). The first three of
-//! `--tasks` arrive in all six orders, the fourth after them. OUT keeps `results.jsonl`; what is there already is not done again.
+//! MODULES/SEED/TASK are modules, SETS/condensed-TASK-10-SEED condensed sets (the benchmark
+//! `condensation` makes them). The first three of `--tasks` arrive in all six orders, the fourth
+//! after them. OUT keeps `results.jsonl`; what is there already is not done again.
 
 #[path = "../figure.rs"]
 mod figure;

@@ -33,11 +33,18 @@ const EVALUATIONS: usize = 40;
 const STEPS: usize = 5;
 
 impl<'a, D: Device + 'static> Bench<'a, D> {
-    pub fn new(device: &'a D, vit: &'a Vit, tasks: &'a [Task], results: &'a Results, seed: u64) -> Self {
+    pub fn new(
+        device: &'a D,
+        vit: &'a Vit,
+        tasks: &'a [Task],
+        results: &'a Results,
+        seed: u64,
+    ) -> Self {
         Bench { device, vit, tasks, results, judge: Judge::new(device, vit), seed }
     }
 
-    /// Every module for every task, the frozen base with heads of all real images and of the condensed ones.
+    /// Every module for every task, the frozen base with heads of all real images and of the
+    /// condensed ones.
     pub fn single(&self) -> Result<(), Failure> {
         let everyone: Vec<&Task> = self.tasks.iter().collect();
         for task in self.tasks {
@@ -45,13 +52,17 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
             self.judged(&model, &everyone, [&format!("module of {}", task.name), "", "-", "own"])?;
         }
         let modules = self.tasks.iter().map(|t| compose::sites(&t.module)).collect();
-        let alone = |t: usize| (0..self.tasks.len()).map(|j| f64::from(u8::from(t == j))).collect::<Vec<_>>();
-        let weights = self.tasks.iter().enumerate().map(|(t, task)| (task.name.clone(), alone(t))).collect();
+        let alone = |t: usize| {
+            (0..self.tasks.len()).map(|j| f64::from(u8::from(t == j))).collect::<Vec<_>>()
+        };
+        let weights =
+            self.tasks.iter().enumerate().map(|(t, task)| (task.name.clone(), alone(t))).collect();
         let model = self.model(&everyone, Composition::Mixture { modules, weights });
         self.judged(&model, &everyone, [ALONE, "", "-", "own"])?;
         let mut base = self.model(&everyone, Composition::Fusion(Sites::new()));
         if !self.results.has(["frozen base", "", "-", "all real images"], self.seed) {
-            let probe = |t: &Task| Ok::<_, Failure>((t.name.clone(), t.probe(self.device, self.vit)?));
+            let probe =
+                |t: &Task| Ok::<_, Failure>((t.name.clone(), t.probe(self.device, self.vit)?));
             base.heads = self.tasks.iter().map(probe).collect::<Result<_, _>>()?;
             self.judged(&base, &everyone, ["frozen base", "", "-", "all real images"])?;
         }
@@ -72,16 +83,24 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
                 }
                 let options = Options { seed: self.seed, ..Options::new(method) };
                 let grams = match method {
-                    Method::RegMean => {
-                        tasks.iter().map(|t| t.grams(self.device, self.vit)).collect::<Result<_, _>>()?
-                    }
+                    Method::RegMean => tasks
+                        .iter()
+                        .map(|t| t.grams(self.device, self.vit))
+                        .collect::<Result<_, _>>()?,
                     _ => Vec::new(),
                 };
                 let begun = Instant::now();
                 let merged = merge::merge(&modules, &options, &grams.iter().collect::<Vec<_>>())?;
                 let seconds = begun.elapsed().as_secs_f64();
-                println!("{method} of {count}: {seconds:.2} s, {:.4} of the norm kept", merged.kept);
-                self.with_both_heads(Composition::Fusion(merged.sites), &tasks, [&method.to_string(), "-"])?;
+                println!(
+                    "{method} of {count}: {seconds:.2} s, {:.4} of the norm kept",
+                    merged.kept
+                );
+                self.with_both_heads(
+                    Composition::Fusion(merged.sites),
+                    &tasks,
+                    [&method.to_string(), "-"],
+                )?;
             }
         }
         Ok(())
@@ -89,11 +108,14 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
 
     /// What PEFT made of the same modules: folders NAME-COUNT, of the first COUNT tasks.
     pub fn peers(&self, dir: &Path) -> Result<(), Failure> {
-        let mut folders: Vec<_> = std::fs::read_dir(dir)?.map(|e| Ok(e?.path())).collect::<Result<_, Failure>>()?;
+        let mut folders: Vec<_> =
+            std::fs::read_dir(dir)?.map(|e| Ok(e?.path())).collect::<Result<_, Failure>>()?;
         folders.sort();
         for folder in folders {
             let name = folder.file_name().and_then(|n| n.to_str()).and_then(|n| n.rsplit_once('-'));
-            let Some((name, count)) = name.and_then(|(name, count)| Some((name, count.parse::<usize>().ok()?))) else {
+            let Some((name, count)) =
+                name.and_then(|(name, count)| Some((name, count.parse::<usize>().ok()?)))
+            else {
                 continue;
             };
             let tasks: Vec<&Task> = self.tasks.iter().take(count).collect();
@@ -107,7 +129,8 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
     pub fn mixtures(&self) -> Result<(), Failure> {
         let variants = [(false, false), (true, false), (false, true), (true, true)];
         for (order, (per_task, shares), all) in products(self.orders(), variants) {
-            let settings = mixture::Settings { per_task, shares, evaluations: EVALUATIONS, seed: self.seed };
+            let settings =
+                mixture::Settings { per_task, shares, evaluations: EVALUATIONS, seed: self.seed };
             let name = |joint: &str| {
                 let kind = if shares { "shares" } else { "free" };
                 format!("mixture, {kind}{}{joint}", if per_task { ", by task" } else { "" })
@@ -122,21 +145,29 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
                 weights = found;
                 if k >= 2 {
                     let arrived = &order[..=k];
-                    let composition = Composition::Mixture { modules: modules.clone(), weights: weights.clone() };
+                    let composition =
+                        Composition::Mixture { modules: modules.clone(), weights: weights.clone() };
                     self.searched(&name(""), arrived, all, begun, serde_json::to_value(&weights)?)?;
                     let model = self.model(arrived, composition);
                     self.judged(&model, arrived, [&name(""), &names(arrived), word(all), "own"])?;
-                    let (joint, _) = self.judge.mix(&BTreeMap::new(), &modules, &judged, &settings, true)?;
-                    let composition = Composition::Mixture { modules: modules.clone(), weights: joint };
+                    let (joint, _) =
+                        self.judge.mix(&BTreeMap::new(), &modules, &judged, &settings, true)?;
+                    let composition =
+                        Composition::Mixture { modules: modules.clone(), weights: joint };
                     let model = self.model(arrived, composition);
-                    self.judged(&model, arrived, [&name(", joint"), &names(arrived), word(all), "own"])?;
+                    self.judged(
+                        &model,
+                        arrived,
+                        [&name(", joint"), &names(arrived), word(all), "own"],
+                    )?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Modules weighted for each image by the frozen base; and the mixture whose task the base tells.
+    /// Modules weighted for each image by the frozen base; and the mixture whose task the base
+    /// tells.
     pub fn routed(&self) -> Result<(), Failure> {
         for count in [3, self.tasks.len()] {
             // Networks stand in the order of the heads, which is that of the names.
@@ -148,11 +179,20 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
             let mut model = self.model(&tasks, Composition::Routed { modules: modules.clone() });
             model.routing = Some(prototypes);
             self.judged(&model, &tasks, ["routed", &names(&tasks), "all", "own"])?;
-            let settings =
-                mixture::Settings { per_task: true, shares: true, evaluations: EVALUATIONS, seed: self.seed };
-            let (weights, _) = self.judge.mix(&BTreeMap::new(), &modules, &judged, &settings, true)?;
+            let settings = mixture::Settings {
+                per_task: true,
+                shares: true,
+                evaluations: EVALUATIONS,
+                seed: self.seed,
+            };
+            let (weights, _) =
+                self.judge.mix(&BTreeMap::new(), &modules, &judged, &settings, true)?;
             model.composition = Composition::Mixture { modules, weights };
-            self.judged(&model, &tasks, ["mixture, shares, by task, joint, routing", &names(&tasks), "all", "own"])?;
+            self.judged(
+                &model,
+                &tasks,
+                ["mixture, shares, by task, joint, routing", &names(&tasks), "all", "own"],
+            )?;
         }
         Ok(())
     }
@@ -169,8 +209,9 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
         for (order, (level, finder, evaluations), all) in products(self.orders(), variants) {
             let settings = fusion::Settings { level, finder, evaluations, seed: self.seed };
             let name = format!("fusion, {level:?}, {finder:?}").to_lowercase();
-            // The fourth comes after the first order only. The other orders, and all sets, are for one weight a side found with
-            // gradients: every model that is judged costs a pass over all test images.
+            // The fourth comes after the first order only. The other orders, and all sets, are for
+            // one weight a side found with gradients: every model that is judged costs a pass over
+            // all test images.
             let order = if names(&order) == first { &order[..] } else { &order[..3] };
             let plain = level == whole && finder == fusion::Finder::Gradient;
             let left_out = !plain && (order.len() == 3 || all) || order.len() == 3 && all;
@@ -182,14 +223,23 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
                 let seen = if all { order } else { &order[..=k] };
                 let judged: Vec<Judged> = seen.iter().map(|t| t.judge()).collect();
                 let begun = Instant::now();
-                let (sites, found) =
-                    self.judge.fuse(before.as_ref(), compose::sites(&task.module), &judged, &settings, |_| ())?;
+                let (sites, found) = self.judge.fuse(
+                    before.as_ref(),
+                    compose::sites(&task.module),
+                    &judged,
+                    &settings,
+                    |_| (),
+                )?;
                 if k >= 1 {
                     let record = serde_json::json!({"weights": found.weights, "loss": found.loss});
                     self.searched(&name, &order[..=k], all, begun, record)?;
                 }
                 if k >= 2 {
-                    self.with_both_heads(Composition::Fusion(sites.clone()), &order[..=k], [&name, word(all)])?;
+                    self.with_both_heads(
+                        Composition::Fusion(sites.clone()),
+                        &order[..=k],
+                        [&name, word(all)],
+                    )?;
                 }
                 before = Some(sites);
             }
@@ -200,8 +250,9 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
     /// All six orders of the first three tasks, each with the others after them.
     fn orders(&self) -> Vec<Vec<&'a Task>> {
         let orders = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
-        let of =
-            |order: &[usize; 3]| order.iter().copied().chain(3..self.tasks.len()).map(|i| &self.tasks[i]).collect();
+        let of = |order: &[usize; 3]| {
+            order.iter().copied().chain(3..self.tasks.len()).map(|i| &self.tasks[i]).collect()
+        };
         orders.iter().map(of).collect()
     }
 

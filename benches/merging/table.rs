@@ -1,7 +1,8 @@
-//! Tables in Markdown: balanced accuracies over seeds with 95 % intervals, by method, with the task given and unknown; AUC with the smallest
-//! and largest of its seeds and orders; for methods that depend on the order of arrival, the mean over orders and the worst one. The
-//! difference is to each task's own module with the task given, paired over patients and seeds. Then what old tasks lose when one more
-//! arrives.
+//! Tables in Markdown: balanced accuracies over seeds with 95 % intervals, by method, with the task
+//! given and unknown; AUC with the smallest and largest of its seeds and orders; for methods that
+//! depend on the order of arrival, the mean over orders and the worst one. The difference is to
+//! each task's own module with the task given, paired over patients and seeds. Then what old tasks
+//! lose when one more arrives.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -33,45 +34,64 @@ pub fn print(data: &Path, results: &Results) -> Result<(), Failure> {
     let alone = by_order(measured.iter().filter(|m| m.method == ALONE && m.given), &judges);
     let names = tasks.iter().copied().collect::<Vec<_>>().join(" | ");
     println!(
-        "| tasks | task | method | condensed sets | heads | {names} | mean | less own modules | share | AUC | worst order | seeds |"
+        "| tasks | task | method | condensed sets | heads | {names} | mean | less own modules | \
+         share | AUC | worst order | seeds |"
     );
     println!("|{}", "---|".repeat(11 + tasks.len()));
     for ((count, unknown, method, condensed, heads), of_row) in &rows {
         let figures = by_order(of_row.iter().copied(), &judges);
-        let mean_of = |by_task: &BTreeMap<&str, Figure>| average(&by_task.values().collect::<Vec<_>>());
-        let single = |t: &&str| match figures.values().filter_map(|by_task| by_task.get(t)).collect::<Vec<_>>() {
+        let mean_of =
+            |by_task: &BTreeMap<&str, Figure>| average(&by_task.values().collect::<Vec<_>>());
+        let single = |t: &&str| match figures
+            .values()
+            .filter_map(|by_task| by_task.get(t))
+            .collect::<Vec<_>>()
+        {
             of_task if of_task.is_empty() => "-".into(),
             of_task => show(&average(&of_task)),
         };
         let singles = tasks.iter().map(single).collect::<Vec<_>>().join(" | ");
         let means: Vec<Figure> = figures.values().map(mean_of).collect();
         let mean = average(&means.iter().collect::<Vec<_>>());
-        let present: BTreeSet<&str> = figures.values().flat_map(|by_task| by_task.keys().copied()).collect();
-        let own: Vec<&Figure> =
-            alone.values().flat_map(|f| f.iter().filter(|(t, _)| present.contains(*t))).map(|(_, f)| f).collect();
-        let [less, share] = match own.is_empty() {
-            true => ["-".into(), "-".into()],
-            false => [show(&difference(&mean, &average(&own))), format!("{:.3}", mean.value / average(&own).value)],
+        let present: BTreeSet<&str> =
+            figures.values().flat_map(|by_task| by_task.keys().copied()).collect();
+        let own: Vec<&Figure> = alone
+            .values()
+            .flat_map(|f| f.iter().filter(|(t, _)| present.contains(*t)))
+            .map(|(_, f)| f)
+            .collect();
+        let [less, share] = if own.is_empty() {
+            ["-".into(), "-".into()]
+        } else {
+            [
+                show(&difference(&mean, &average(&own))),
+                format!("{:.3}", mean.value / average(&own).value),
+            ]
         };
         let worst = means.iter().map(|m| m.value).fold(f64::INFINITY, f64::min);
         let worst = if means.len() > 1 { format!("{worst:.3}") } else { "-".into() };
         let (task, mean_shown, auc, seeds) =
             (if *unknown { "unknown" } else { "given" }, show(&mean), auc(of_row), mean.seeds);
         println!(
-            "| {count} | {task} | {method} | {condensed} | {heads} | {singles} | {mean_shown} | {less} | {share} | {auc} | {worst} | {seeds} |"
+            "| {count} | {task} | {method} | {condensed} | {heads} | {singles} | {mean_shown} | \
+             {less} | {share} | {auc} | {worst} | {seeds} |"
         );
     }
     forgetting(&rows, &judges);
     Ok(())
 }
 
-/// What the tasks that were there before lose when one more arrives: the same method one arrival apart, paired.
+/// What the tasks that were there before lose when one more arrives: the same method one arrival
+/// apart, paired.
 fn forgetting(rows: &BTreeMap<Row, Vec<&Measurement>>, judges: &BTreeMap<&str, Judge>) {
     println!(
-        "\n| method | condensed sets | heads | task | old tasks before | after one more | change |\n|---|---|---|---|---|---|---|"
+        "\n| method | condensed sets | heads | task | old tasks before | after one more | change \
+         |\n|---|---|---|---|---|---|---|"
     );
     for ((count, unknown, method, condensed, heads), after) in rows {
-        let Some(before) = rows.get(&(count - 1, *unknown, *method, *condensed, *heads)) else { continue };
+        let Some(before) = rows.get(&(count - 1, *unknown, *method, *condensed, *heads)) else {
+            continue;
+        };
         let seeds: BTreeSet<u64> = after.iter().map(|m| m.seed).collect();
         let (before, after) = (
             by_order(before.iter().filter(|m| seeds.contains(&m.seed)).copied(), judges),
@@ -82,12 +102,22 @@ fn forgetting(rows: &BTreeMap<Row, Vec<&Measurement>>, judges: &BTreeMap<&str, J
             let Some((earlier, _)) = order.rsplit_once(',') else { continue };
             let Some(of_earlier) = before.get(earlier) else { continue };
             old.extend(of_earlier.values());
-            new.extend(figures.iter().filter(|(task, _)| of_earlier.contains_key(*task)).map(|(_, figure)| figure));
+            new.extend(
+                figures
+                    .iter()
+                    .filter(|(task, _)| of_earlier.contains_key(*task))
+                    .map(|(_, figure)| figure),
+            );
         }
         if !old.is_empty() {
             let (old, new) = (average(&old), average(&new));
-            let (task, change) = (if *unknown { "unknown" } else { "given" }, show(&difference(&new, &old)));
-            println!("| {method} | {condensed} | {heads} | {task} | {} | {} | {change} |", show(&old), show(&new));
+            let (task, change) =
+                (if *unknown { "unknown" } else { "given" }, show(&difference(&new, &old)));
+            println!(
+                "| {method} | {condensed} | {heads} | {task} | {} | {} | {change} |",
+                show(&old),
+                show(&new)
+            );
         }
     }
 }
@@ -115,11 +145,15 @@ fn auc(measured: &[&Measurement]) -> String {
             by_run.entry((&m.order, m.seed)).or_default().push(auc);
         }
     }
-    let means: Vec<f64> =
-        by_run.values().map(|of_tasks| of_tasks.iter().sum::<f64>() / of_tasks.len() as f64).collect();
-    let (low, high) = means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
-    match means.is_empty() {
-        true => "-".into(),
-        false => format!("{:.3} ({low:.3} to {high:.3})", means.iter().sum::<f64>() / means.len() as f64),
+    let means: Vec<f64> = by_run
+        .values()
+        .map(|of_tasks| of_tasks.iter().sum::<f64>() / of_tasks.len() as f64)
+        .collect();
+    let (low, high) =
+        means.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(*v), h.max(*v)));
+    if means.is_empty() {
+        "-".into()
+    } else {
+        format!("{:.3} ({low:.3} to {high:.3})", means.iter().sum::<f64>() / means.len() as f64)
     }
 }

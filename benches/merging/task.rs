@@ -31,7 +31,13 @@ pub struct Task {
 }
 
 impl Task {
-    pub fn open(vit: &Vit, data: &Path, module: &Path, set: &Path, name: &str) -> Result<Self, Failure> {
+    pub fn open(
+        vit: &Vit,
+        data: &Path,
+        module: &Path,
+        set: &Path,
+        name: &str,
+    ) -> Result<Self, Failure> {
         let data = Dataset::open(&data.join(name))?;
         let preprocessing = vit.preprocessing_for(SIZE as u32)?;
         let load = |split| Images::load(&data, &data.indices(split), &preprocessing);
@@ -45,12 +51,15 @@ impl Task {
         Judge { name: &self.name, head: &self.module.head, set: &self.set }
     }
 
-    /// A head on the frozen base's features of all real training images: what no merge can use, but each contributor could make.
+    /// A head on the frozen base's features of all real training images: what no merge can use, but
+    /// each contributor could make.
     pub fn probe<D: Device + 'static>(&self, device: &D, vit: &Vit) -> Result<Head, Failure> {
         let all: Vec<usize> = (0..self.train.len()).collect();
-        let rows = Predictor::new(device, vit, None, SIZE).features_of(&self.train, &all, |_| {})?;
+        let rows =
+            Predictor::new(device, vit, None, SIZE).features_of(&self.train, &all, |_| {})?;
         let classes = &self.module.head.classes;
-        let one_hot = |&label: &usize| (0..classes.len()).map(|c| f32::from(c == label)).collect::<Vec<_>>();
+        let one_hot =
+            |&label: &usize| (0..classes.len()).map(|c| f32::from(c == label)).collect::<Vec<_>>();
         let labels: Vec<f32> = self.train.labels().iter().flat_map(one_hot).collect();
         Ok(medforge_packer::predict::linear_head(&rows.concat(), &labels, classes)?)
     }
@@ -79,24 +88,31 @@ impl Task {
         let mut all = Vec::new();
         for given in [true, false] {
             let task = given.then_some(self.name.as_str());
-            let answer = |i: usize| model.answer(&by.iter().map(|rows| rows[i].as_slice()).collect::<Vec<_>>(), task);
+            let answer = |i: usize| {
+                model.answer(&by.iter().map(|rows| rows[i].as_slice()).collect::<Vec<_>>(), task)
+            };
             let answers: Vec<_> = (0..self.test.len()).map(answer).collect();
             let classes = self.module.head.classes.len();
-            let digit = |a: &medforge_packer::merge::model::Answer| match a.task == self.name {
-                true => argmax(&a.probabilities).to_string(),
-                false => "-".to_owned(),
+            let digit = |a: &medforge_packer::merge::model::Answer| {
+                if a.task == self.name {
+                    argmax(&a.probabilities).to_string()
+                } else {
+                    "-".to_owned()
+                }
             };
             let predicted: Vec<String> = answers.iter().map(digit).collect();
             let recall = |class: usize| {
                 let own: Vec<usize> = (0..labels.len()).filter(|&i| labels[i] == class).collect();
-                own.iter().filter(|&&i| predicted[i] == class.to_string()).count() as f64 / own.len() as f64
+                own.iter().filter(|&&i| predicted[i] == class.to_string()).count() as f64
+                    / own.len() as f64
             };
-            let auc = match given {
-                true => {
-                    let said: Vec<f32> = answers.iter().flat_map(|a| &a.probabilities).map(|p| *p as f32).collect();
-                    Predictions::new(&said, labels, classes)?.metrics(&vec![1; labels.len()])[Metric::Auc as usize]
-                }
-                false => None,
+            let auc = if given {
+                let said: Vec<f32> =
+                    answers.iter().flat_map(|a| &a.probabilities).map(|p| *p as f32).collect();
+                Predictions::new(&said, labels, classes)?.metrics(&vec![1; labels.len()])
+                    [Metric::Auc as usize]
+            } else {
+                None
             };
             all.push(Measurement {
                 method: method.into(),
@@ -115,11 +131,20 @@ impl Task {
     }
 
     /// Computes the features of the test images under a network, once.
-    fn see<D: Device + 'static>(&self, device: &D, vit: &Vit, sites: &Sites) -> Result<(), Failure> {
+    fn see<D: Device + 'static>(
+        &self,
+        device: &D,
+        vit: &Vit,
+        sites: &Sites,
+    ) -> Result<(), Failure> {
         let key = digest(sites);
         if !self.features.borrow().contains_key(&key) {
             let all: Vec<usize> = (0..self.test.len()).collect();
-            let rows = Predictor::changed(device, vit, sites, SIZE).features_of(&self.test, &all, |_| {})?;
+            let rows = Predictor::changed(device, vit, sites, SIZE).features_of(
+                &self.test,
+                &all,
+                |_| {},
+            )?;
             self.features.borrow_mut().insert(key, rows);
         }
         Ok(())

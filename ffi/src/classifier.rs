@@ -1,4 +1,5 @@
-//! A classifier behind a handle: asked about bundles, tasks, classes and modules, given pixels, closed.
+//! A classifier behind a handle: asked about bundles, tasks, classes and modules, given pixels,
+//! closed.
 
 use std::ffi::c_char;
 
@@ -61,12 +62,16 @@ pub unsafe extern "C" fn medforge_close(classifier: *mut Classifier) {
 /// # Safety
 /// `classifier` is open; `count` points to a writable size_t.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn medforge_bundle_count(classifier: *const Classifier, count: *mut usize) -> Status {
+pub unsafe extern "C" fn medforge_bundle_count(
+    classifier: *const Classifier,
+    count: *mut usize,
+) -> Status {
     // SAFETY: the caller's promise.
     unsafe { counted(classifier, count, |active| Ok(active.bundles().count())) }
 }
 
-/// The id of bundle `index`, in order of their ids: SHA-256 of its manifest, 64 hex digits. Lists change when bundles are added or unloaded.
+/// The id of bundle `index`, in order of their ids: SHA-256 of its manifest, 64 hex digits. Lists
+/// change when bundles are added or unloaded.
 ///
 /// # Safety
 /// `classifier` is open; `id` points to a writable pointer.
@@ -95,7 +100,9 @@ pub unsafe extern "C" fn medforge_manifest(
         named(classifier, json, |active| {
             let bundle = text(bundle, "bundle")?;
             let found = active.manifest(bundle).map(str::to_owned);
-            found.ok_or_else(|| Failure::new(Status::OutOfRange, format!("there is no bundle {bundle}")))
+            found.ok_or_else(|| {
+                Failure::new(Status::OutOfRange, format!("there is no bundle {bundle}"))
+            })
         })
     }
 }
@@ -105,7 +112,10 @@ pub unsafe extern "C" fn medforge_manifest(
 /// # Safety
 /// `classifier` is open; `count` points to a writable size_t.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn medforge_task_count(classifier: *const Classifier, count: *mut usize) -> Status {
+pub unsafe extern "C" fn medforge_task_count(
+    classifier: *const Classifier,
+    count: *mut usize,
+) -> Status {
     // SAFETY: the caller's promise.
     unsafe { counted(classifier, count, |active| Ok(active.tasks().count())) }
 }
@@ -129,7 +139,10 @@ pub unsafe extern "C" fn medforge_task_name(
 /// # Safety
 /// `classifier` is open; `count` points to a writable size_t.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn medforge_module_count(classifier: *const Classifier, count: *mut usize) -> Status {
+pub unsafe extern "C" fn medforge_module_count(
+    classifier: *const Classifier,
+    count: *mut usize,
+) -> Status {
     // SAFETY: the caller's promise.
     unsafe { counted(classifier, count, |active| Ok(active.modules().count())) }
 }
@@ -148,7 +161,8 @@ pub unsafe extern "C" fn medforge_module_id(
     unsafe { named(classifier, id, |active| nth(active.modules(), "module", index)) }
 }
 
-/// What `task` (NULL: the only one) runs with by default: a medforge_selection_kind and the number of modules.
+/// What `task` (NULL: the only one) runs with by default: a medforge_selection_kind and the number
+/// of modules.
 ///
 /// # Safety
 /// `classifier` is open; `task` is NULL or a NUL-terminated string; both outputs can be written.
@@ -164,7 +178,8 @@ pub unsafe extern "C" fn medforge_default(
         unsafe {
             let active = opened(classifier)?.classifier.active();
             let (mode, parts) = default_of(&active, optional(task, "task")?)?;
-            let (kind, module_count) = (output(kind, "kind")?, output(module_count, "module_count")?);
+            let (kind, module_count) =
+                (output(kind, "kind")?, output(module_count, "module_count")?);
             kind.write(match mode {
                 _ if parts.is_empty() => SelectionKind::Frozen,
                 Mode::Fusion => SelectionKind::Fusion,
@@ -194,7 +209,8 @@ pub unsafe extern "C" fn medforge_default_module(
         unsafe {
             let classifier = opened(classifier)?;
             let (_, parts) = default_of(&classifier.classifier.active(), optional(task, "task")?)?;
-            let part = parts.get(index).ok_or_else(|| out_of_range("module", index, parts.len()))?;
+            let part =
+                parts.get(index).ok_or_else(|| out_of_range("module", index, parts.len()))?;
             let (id, weight) = (output(id, "id")?, output(weight, "weight")?);
             id.write(classifier.strings.lend(&part.id));
             weight.write(part.weight);
@@ -206,7 +222,8 @@ pub unsafe extern "C" fn medforge_default_module(
 /// The number of classes of `task`; a NULL task is the only one.
 ///
 /// # Safety
-/// `classifier` is open; `task` is NULL or a NUL-terminated string; `count` points to a writable size_t.
+/// `classifier` is open; `task` is NULL or a NUL-terminated string; `count` points to a writable
+/// size_t.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn medforge_class_count(
     classifier: *const Classifier,
@@ -214,13 +231,16 @@ pub unsafe extern "C" fn medforge_class_count(
     count: *mut usize,
 ) -> Status {
     // SAFETY: the caller's promise for each argument.
-    unsafe { counted(classifier, count, |active| Ok(classes(active, optional(task, "task")?)?.len())) }
+    unsafe {
+        counted(classifier, count, |active| Ok(classes(active, optional(task, "task")?)?.len()))
+    }
 }
 
 /// The name of class `index` of `task`, counted from 0; a NULL task is the only one.
 ///
 /// # Safety
-/// `classifier` is open; `task` is NULL or a NUL-terminated string; `name` points to a writable pointer.
+/// `classifier` is open; `task` is NULL or a NUL-terminated string; `name` points to a writable
+/// pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn medforge_class_name(
     classifier: *const Classifier,
@@ -231,12 +251,17 @@ pub unsafe extern "C" fn medforge_class_name(
     // SAFETY: the caller's promise for each argument.
     unsafe {
         named(classifier, name, |active| {
-            nth(classes(active, optional(task, "task")?)?.iter().map(String::as_str), "class", index)
+            nth(
+                classes(active, optional(task, "task")?)?.iter().map(String::as_str),
+                "class",
+                index,
+            )
         })
     }
 }
 
-/// What class `index` of `task` is in a coding scheme; three NULLs where the bundle does not say it.
+/// What class `index` of `task` is in a coding scheme; three NULLs where the bundle does not say
+/// it.
 ///
 /// # Safety
 /// `classifier` is open; `task` is NULL or a NUL-terminated string; all outputs can be written.
@@ -262,7 +287,9 @@ pub unsafe extern "C" fn medforge_class_code(
                 return Err(out_of_range("class", index, count));
             }
             let codes = active.codes(&task).unwrap_or_default();
-            let lend = |text: Option<&String>| text.map_or(std::ptr::null(), |text| classifier.strings.lend(text));
+            let lend = |text: Option<&String>| {
+                text.map_or(std::ptr::null(), |text| classifier.strings.lend(text))
+            };
             let code = codes.get(index);
             scheme.write(lend(code.map(|code| &code.scheme)));
             value.write(lend(code.map(|code| &code.value)));
@@ -277,7 +304,10 @@ pub unsafe extern "C" fn medforge_class_code(
 /// # Safety
 /// `classifier` is open; `memory` points to a struct that begins with its size.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn medforge_memory_use(classifier: *const Classifier, memory: *mut Memory) -> Status {
+pub unsafe extern "C" fn medforge_memory_use(
+    classifier: *const Classifier,
+    memory: *mut Memory,
+) -> Status {
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
@@ -290,13 +320,13 @@ pub unsafe extern "C" fn medforge_memory_use(classifier: *const Classifier, memo
     })
 }
 
-/// Classifies an image of any size: rows of `width` RGB triples of bytes, `stride` bytes from one row to the next. Writes
-/// the probability of each class of `task`, in the order of their indices, to `probabilities`, which has room for
-/// `capacity` values. A NULL task is the only one.
+/// Classifies an image of any size: rows of `width` RGB triples of bytes, `stride` bytes from one
+/// row to the next. Writes the probability of each class of `task`, in the order of their indices,
+/// to `probabilities`, which has room for `capacity` values. A NULL task is the only one.
 ///
 /// # Safety
-/// `classifier` is open; `task` is NULL or a NUL-terminated string; `pixels` points to (height - 1) * stride + 3 * width
-/// readable bytes; `probabilities` points to `capacity` writable floats.
+/// `classifier` is open; `task` is NULL or a NUL-terminated string; `pixels` points to (height - 1)
+/// * stride + 3 * width readable bytes; `probabilities` points to `capacity` writable floats.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn medforge_classify_rgb(
     classifier: *const Classifier,
@@ -317,23 +347,34 @@ pub unsafe extern "C" fn medforge_classify_rgb(
         let task = only(&active, task)?;
         let classes = classes(&active, Some(&task))?.len();
         if capacity < classes {
-            let text = format!("there is room for {capacity} probabilities and the task has {classes} classes");
+            let text = format!(
+                "there is room for {capacity} probabilities and the task has {classes} classes"
+            );
             return Err(Failure::new(Status::BufferTooSmall, text));
         }
         let length = extent(width, height, stride).ok_or_else(|| {
-            Failure::new(Status::Pixels, format!("{width} x {height} RGB pixels do not fit rows {stride} bytes apart"))
+            Failure::new(
+                Status::Pixels,
+                format!("{width} x {height} RGB pixels do not fit rows {stride} bytes apart"),
+            )
         })?;
         // SAFETY: not NULL, and the caller promises `length` readable bytes.
         let pixels = unsafe { std::slice::from_raw_parts(pixels, length) };
         let view = RgbView::new(pixels, width, height, stride)?;
         let row = Row { task: Some(&task), ..Row::default() };
-        let found = active.classify_rows(&[view], &[row], &Cancel::default()).map_err(|error| match error {
-            medforge_runtime::Error::InBatch { source, .. } => *source,
-            other => other,
-        });
+        let found =
+            active.classify_rows(&[view], &[row], &Cancel::default()).map_err(
+                |error| match error {
+                    medforge_runtime::Error::InBatch { source, .. } => *source,
+                    other => other,
+                },
+            );
         let found = found?.pop().ok_or_else(|| Failure::new(Status::Device, "no result"))?;
-        // SAFETY: not NULL, room for `capacity` values by the caller's promise, and no more than that are written.
-        unsafe { std::ptr::copy_nonoverlapping(found.probabilities.as_ptr(), probabilities, classes) };
+        // SAFETY: not NULL, room for `capacity` values by the caller's promise, and no more than
+        // that are written.
+        unsafe {
+            std::ptr::copy_nonoverlapping(found.probabilities.as_ptr(), probabilities, classes)
+        };
         Ok(())
     })
 }
@@ -394,7 +435,11 @@ unsafe fn named(
     })
 }
 
-fn nth<'a>(all: impl Iterator<Item = &'a str>, what: &str, index: usize) -> Result<String, Failure> {
+fn nth<'a>(
+    all: impl Iterator<Item = &'a str>,
+    what: &str,
+    index: usize,
+) -> Result<String, Failure> {
     let all: Vec<_> = all.collect();
     all.get(index).map(|text| text.to_string()).ok_or_else(|| out_of_range(what, index, all.len()))
 }
@@ -407,7 +452,10 @@ fn only(active: &Active, name: Option<&str>) -> Result<String, Failure> {
         None if active.tasks().count() == 1 => active.tasks().next(),
         None => return Err(medforge_runtime::Error::TaskNeeded { known: known() }.into()),
     };
-    let unknown = || medforge_runtime::Error::UnknownTask { task: name.unwrap_or_default().to_owned(), known: known() };
+    let unknown = || medforge_runtime::Error::UnknownTask {
+        task: name.unwrap_or_default().to_owned(),
+        known: known(),
+    };
     Ok(found.map(str::to_owned).ok_or_else(unknown)?)
 }
 
@@ -420,7 +468,8 @@ fn default_of(active: &Active, task: Option<&str>) -> Result<(Mode, Vec<Particip
     active.default_of(&task).ok_or_else(|| out_of_range("task", 0, 0))
 }
 
-/// The bytes from the first to the last pixel; none for an empty image, overlapping rows, or more than memory can hold.
+/// The bytes from the first to the last pixel; none for an empty image, overlapping rows, or more
+/// than memory can hold.
 fn extent(width: u32, height: u32, stride: usize) -> Option<usize> {
     let row = usize::try_from(width).ok()?.checked_mul(3)?;
     let rows = usize::try_from(height).ok()?;

@@ -1,4 +1,5 @@
-//! Structs that may grow: each begins with its size, so that programs built against an older header go on working.
+//! Structs that may grow: each begins with its size, so that programs built against an older header
+//! go on working.
 
 use crate::last_error::Failure;
 use crate::pointer::{input, output};
@@ -33,7 +34,9 @@ pub unsafe fn read<T: Growing>(pointer: *const T, name: &str) -> Result<T, Failu
     let known = check::<T>(size, name)?;
     let mut value = T::new();
     // SAFETY: as many bytes as both know.
-    unsafe { std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), (&raw mut value).cast::<u8>(), known) };
+    unsafe {
+        std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), (&raw mut value).cast::<u8>(), known)
+    };
     Ok(value)
 }
 
@@ -61,11 +64,12 @@ pub unsafe fn write<T: Growing>(value: &T, pointer: *mut T, known: usize) {
 }
 
 fn check<T: Growing>(size: usize, name: &str) -> Result<usize, Failure> {
-    match size >= T::LEAST {
-        true => Ok(size.min(size_of::<T>())),
-        false => {
-            let text = format!("{name}->struct_size is {size}: set it to the size of the struct before the call");
-            Err(Failure::new(Status::OutOfRange, text))
-        }
+    if size >= T::LEAST {
+        Ok(size.min(size_of::<T>()))
+    } else {
+        let text = format!(
+            "{name}->struct_size is {size}: set it to the size of the struct before the call"
+        );
+        Err(Failure::new(Status::OutOfRange, text))
     }
 }

@@ -1,4 +1,5 @@
-//! Images as callers have them: stored values with everything that DICOM says of them, image files, and DICOM files.
+//! Images as callers have them: stored values with everything that DICOM says of them, image files,
+//! and DICOM files.
 
 use std::ffi::c_void;
 
@@ -65,8 +66,9 @@ pub struct Lut {
     pub entries: *const u16,
 }
 
-/// An image. Zero it, set struct_size to sizeof(medforge_image), then what it has. Zeros mean: stored values, unsigned, little-endian, gray, rows without
-/// gaps, all bits stored, slope 1, the whole range shown.
+/// An image. Zero it, set struct_size to sizeof(medforge_image), then what it has. Zeros mean:
+/// stored values, unsigned, little-endian, gray, rows without gaps, all bits stored, slope 1, the
+/// whole range shown.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Image {
@@ -74,7 +76,8 @@ pub struct Image {
     pub struct_size: usize,
     /// A medforge_image_kind.
     pub kind: u32,
-    /// Of a DICOM file, or of stored values with several frames one after another: which of them, counted from 0.
+    /// Of a DICOM file, or of stored values with several frames one after another: which of them,
+    /// counted from 0.
     pub frame: u32,
     /// The stored values, or the file. Not NULL.
     pub data: *const c_void,
@@ -134,7 +137,8 @@ unsafe impl Growing for Image {
 /// An image as a viewer shows it, and the digest of what it was made of.
 pub struct Shown {
     pub rgb: RgbImage8,
-    /// SHA-256 in hex of the stored values without gaps between rows; of an image file, of the RGB pixels.
+    /// SHA-256 in hex of the stored values without gaps between rows; of an image file, of the RGB
+    /// pixels.
     pub sha256: String,
     /// What was odd about the file, and which of several frames this is.
     pub notes: Vec<String>,
@@ -143,7 +147,8 @@ pub struct Shown {
 /// The image at `pointer`.
 ///
 /// # Safety
-/// `pointer` is NULL or points to an image whose every pointer is NULL or reaches as far as the image says.
+/// `pointer` is NULL or points to an image whose every pointer is NULL or reaches as far as the
+/// image says.
 pub unsafe fn shown(pointer: *const Image) -> Result<Shown, Failure> {
     // SAFETY: the caller's promise.
     let image = unsafe { growing::read(pointer, "image")? };
@@ -161,7 +166,11 @@ pub unsafe fn shown(pointer: *const Image) -> Result<Shown, Failure> {
         }
         kind if kind == ImageKind::File as u32 => {
             let rgb = image::decode(data, "image.data")?;
-            Ok(Shown { sha256: medforge_runtime::bundle::sha256_hex(rgb.data()), rgb, notes: Vec::new() })
+            Ok(Shown {
+                sha256: medforge_runtime::bundle::sha256_hex(rgb.data()),
+                rgb,
+                notes: Vec::new(),
+            })
         }
         kind if kind == ImageKind::Dicom as u32 => dicom(data, image.frame),
         kind => Err(wrong(format!("image.kind is {kind}, which is none"))),
@@ -181,19 +190,34 @@ fn dicom(data: &[u8], frame: u32) -> Result<Shown, Failure> {
 
 #[cfg(not(feature = "dicom"))]
 fn dicom(_: &[u8], _: u32) -> Result<Shown, Failure> {
-    Err(Failure::new(Status::DicomUnsupported, "this library was built without DICOM; build it with --features dicom"))
+    Err(Failure::new(
+        Status::DicomUnsupported,
+        "this library was built without DICOM; build it with --features dicom",
+    ))
 }
 
 /// # Safety
 /// The tables' pointers are NULL or reach as far as the tables say.
 unsafe fn stored<'a>(image: &Image, data: &'a [u8]) -> Result<Stored<'a>, Failure> {
     let narrow = |what: &str, value: u32| {
-        u16::try_from(value).map_err(|_| wrong(format!("image.{what} is {value}, which is too large")))
+        u16::try_from(value)
+            .map_err(|_| wrong(format!("image.{what} is {value}, which is too large")))
     };
     let allocated = narrow("bits_allocated", image.bits_allocated)?;
-    let stored = if image.bits_stored == 0 { allocated } else { narrow("bits_stored", image.bits_stored)? };
-    let high = if image.high_bit == 0 { stored.saturating_sub(1) } else { narrow("high_bit", image.high_bit)? };
-    let bits = Bits { allocated, stored, high, signed: image.is_signed != 0, big_endian: image.big_endian != 0 };
+    let stored =
+        if image.bits_stored == 0 { allocated } else { narrow("bits_stored", image.bits_stored)? };
+    let high = if image.high_bit == 0 {
+        stored.saturating_sub(1)
+    } else {
+        narrow("high_bit", image.high_bit)?
+    };
+    let bits = Bits {
+        allocated,
+        stored,
+        high,
+        signed: image.is_signed != 0,
+        big_endian: image.big_endian != 0,
+    };
     // SAFETY: the caller's promise.
     let table = |table: *const Lut, name: &str| unsafe { lut(table, name) };
     let photometric = match image.photometric {
@@ -203,22 +227,30 @@ unsafe fn stored<'a>(image: &Image, data: &'a [u8]) -> Result<Stored<'a>, Failur
         3 => Photometric::YbrFull,
         4 => {
             let [red, green, blue] = image.palette;
-            Photometric::Palette([table(red, "palette[0]")?, table(green, "palette[1]")?, table(blue, "palette[2]")?])
+            Photometric::Palette([
+                table(red, "palette[0]")?,
+                table(green, "palette[1]")?,
+                table(blue, "palette[2]")?,
+            ])
         }
         other => return Err(wrong(format!("image.photometric is {other}, which is none"))),
     };
-    let samples = if matches!(photometric, Photometric::Rgb | Photometric::YbrFull) { 3 } else { 1 };
+    let samples =
+        if matches!(photometric, Photometric::Rgb | Photometric::YbrFull) { 3 } else { 1 };
     if image.samples != 0 && image.samples != samples {
-        return Err(wrong(format!("image.samples is {} where photometric has {samples}", image.samples)));
+        return Err(wrong(format!(
+            "image.samples is {} where photometric has {samples}",
+            image.samples
+        )));
     }
-    let modality = match image.modality_lut.is_null() {
-        true => {
-            let slope = if image.rescale_slope == 0.0 { 1.0 } else { image.rescale_slope };
-            Modality::Linear { slope, intercept: image.rescale_intercept }
-        }
-        false => Modality::Table(table(image.modality_lut, "modality_lut")?),
+    let modality = if image.modality_lut.is_null() {
+        let slope = if image.rescale_slope == 0.0 { 1.0 } else { image.rescale_slope };
+        Modality::Linear { slope, intercept: image.rescale_intercept }
+    } else {
+        Modality::Table(table(image.modality_lut, "modality_lut")?)
     };
-    let window = |function| Voi::Window { center: image.window_center, width: image.window_width, function };
+    let window =
+        |function| Voi::Window { center: image.window_center, width: image.window_width, function };
     let voi = match image.voi {
         0 => Voi::Range,
         1 => window(Function::Linear),
@@ -252,7 +284,10 @@ unsafe fn lut(pointer: *const Lut, name: &str) -> Result<Table<'static>, Failure
     let lut = unsafe { *input(pointer, &format!("image.{name}"))? };
     let entries = input(lut.entries, &format!("image.{name}->entries"))?;
     if lut.count > MOST_ENTRIES {
-        return Err(wrong(format!("image.{name} has {} entries, more than {MOST_ENTRIES}", lut.count)));
+        return Err(wrong(format!(
+            "image.{name} has {} entries, more than {MOST_ENTRIES}",
+            lut.count
+        )));
     }
     // SAFETY: not NULL, and the caller promises as many entries.
     let entries = unsafe { std::slice::from_raw_parts(entries, lut.count) };

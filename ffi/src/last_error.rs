@@ -1,4 +1,5 @@
-//! The calling thread's error text, and the one place where calls are made safe: errors and panics become codes.
+//! The calling thread's error text, and the one place where calls are made safe: errors and panics
+//! become codes.
 
 use std::cell::RefCell;
 use std::ffi::{CString, c_char};
@@ -33,7 +34,8 @@ impl From<medforge_runtime::Error> for Failure {
 
 /// Runs `call`; a failure or a panic is kept as the thread's error text and returned as its code.
 pub fn guard(call: impl FnOnce() -> Result<(), Failure>) -> Status {
-    // Unwind safety: handles are read-only after they are made, and a half-made one is dropped by the unwinding.
+    // Unwind safety: handles are read-only after they are made, and a half-made one is dropped by
+    // the unwinding.
     let failure = match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => return Status::Ok,
         Ok(Err(failure)) => failure,
@@ -49,8 +51,8 @@ pub fn guard(call: impl FnOnce() -> Result<(), Failure>) -> Status {
     failure.status
 }
 
-/// What was wrong in this thread's last call that failed: one sentence, empty if none has. Never NULL; valid until this
-/// thread's next failure.
+/// What was wrong in this thread's last call that failed: one sentence, empty if none has. Never
+/// NULL; valid until this thread's next failure.
 #[unsafe(no_mangle)]
 pub extern "C" fn medforge_last_error() -> *const c_char {
     LAST.with(|last| last.borrow().as_ptr())

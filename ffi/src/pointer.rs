@@ -1,5 +1,5 @@
-//! From C pointers and paths to references and bytes: NULL, text encoding and the length of files are checked here, lengths in memory are the
-//! caller's promise.
+//! From C pointers and paths to references and bytes: NULL, text encoding and the length of files
+//! are checked here, lengths in memory are the caller's promise.
 
 use std::ffi::{CStr, c_char};
 use std::path::Path;
@@ -40,7 +40,8 @@ pub unsafe fn object<'a, T>(pointer: *const T, name: &str) -> Result<&'a T, Fail
     unsafe { pointer.as_ref() }.ok_or_else(|| null(name))
 }
 
-/// Refuses a NULL input of several values; the pointer itself is handed back, so that it may reach all of them.
+/// Refuses a NULL input of several values; the pointer itself is handed back, so that it may reach
+/// all of them.
 pub fn input<T>(pointer: *const T, name: &str) -> Result<*const T, Failure> {
     if pointer.is_null() { Err(null(name)) } else { Ok(pointer) }
 }
@@ -58,13 +59,16 @@ pub unsafe fn slice<'a>(data: *const u8, length: usize, name: &str) -> Result<&'
     match isize::try_from(length) {
         // SAFETY: the caller's promise.
         Ok(_) => Ok(unsafe { std::slice::from_raw_parts(data, length) }),
-        Err(_) => Err(Failure::new(Status::OutOfRange, format!("{name} is more than memory can hold"))),
+        Err(_) => {
+            Err(Failure::new(Status::OutOfRange, format!("{name} is more than memory can hold")))
+        }
     }
 }
 
 /// The bytes of the regular file at `path`, of which there are at most `limit`.
 pub fn read(path: &str, limit: usize) -> Result<Vec<u8>, Failure> {
-    file::read(Path::new(path), limit as u64).map_err(|e| Failure::new(Status::Io, format!("{path}: {e}")))
+    file::read(Path::new(path), limit as u64)
+        .map_err(|e| Failure::new(Status::Io, format!("{path}: {e}")))
 }
 
 fn null(name: &str) -> Failure {

@@ -82,8 +82,9 @@ unsafe impl Growing for Limits {
     const LEAST: usize = size_of::<Limits>();
 }
 
-/// Verifies a bundle as `options` say and loads nothing: the frame, signatures, trust, manifest and every byte are checked, the golden vectors are not
-/// run. With options->state_path older bundles are refused, and this one is remembered.
+/// Verifies a bundle as `options` say and loads nothing: the frame, signatures, trust, manifest and
+/// every byte are checked, the golden vectors are not run. With options->state_path older bundles
+/// are refused, and this one is remembered.
 ///
 /// # Safety
 /// As for medforge_open_with; `report` points to a writable pointer.
@@ -96,9 +97,14 @@ pub unsafe extern "C" fn medforge_verify(
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
-            let (source, options) = (growing::read(source, "source")?, growing::read(options, "options")?);
+            let (source, options) =
+                (growing::read(source, "source")?, growing::read(options, "options")?);
             let report = output(report, "report")?;
-            let made = open::open(|| open::bytes(&source), &options, |bundle, _| Ok(Report::new(&bundle)))?;
+            let made = open::open(
+                || open::bytes(&source),
+                &options,
+                |bundle, _| Ok(Report::new(&bundle)),
+            )?;
             report.write(Box::into_raw(Box::new(made)));
         }
         Ok(())
@@ -108,9 +114,13 @@ pub unsafe extern "C" fn medforge_verify(
 /// The report as a struct.
 ///
 /// # Safety
-/// `report` came from medforge_verify and is not freed; `view` points to a struct that begins with its size.
+/// `report` came from medforge_verify and is not freed; `view` points to a struct that begins with
+/// its size.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn medforge_report_get(report: *const Report, view: *mut ReportView) -> Status {
+pub unsafe extern "C" fn medforge_report_get(
+    report: *const Report,
+    view: *mut ReportView,
+) -> Status {
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
@@ -160,7 +170,8 @@ pub unsafe extern "C" fn medforge_limits_get(limits: *mut Limits) -> Status {
 impl Report {
     fn new(bundle: &VerifiedBundle) -> Self {
         let manifest = bundle.manifest();
-        let signers: Vec<String> = bundle.signers().iter().map(|key| hex::encode(key.as_bytes())).collect();
+        let signers: Vec<String> =
+            bundle.signers().iter().map(|key| hex::encode(key.as_bytes())).collect();
         let json = json!({ "id": bundle.id(), "signers": signers, "manifest": manifest });
         let json = serde_json_canonicalizer::to_string(&json).unwrap_or_default();
         let signers: Vec<_> = signers.iter().map(|signer| owned(signer)).collect();

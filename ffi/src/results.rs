@@ -41,7 +41,8 @@ pub enum Abstain {
     Unsure = 2,
 }
 
-/// What was found in one image, and with what. Everything it points to lives until its results are freed.
+/// What was found in one image, and with what. Everything it points to lives until its results are
+/// freed.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Classification {
@@ -75,7 +76,8 @@ pub struct Classification {
     pub signer_count: usize,
     /// Those public keys, in hex.
     pub signers: *const *const c_char,
-    /// SHA-256 of the pixels, in hex: of stored values without gaps between rows, or of an image file's RGB.
+    /// SHA-256 of the pixels, in hex: of stored values without gaps between rows, or of an image
+    /// file's RGB.
     pub pixels_sha256: *const c_char,
     /// Resizing and normalising, in nanoseconds.
     pub preprocessing_ns: u64,
@@ -83,17 +85,21 @@ pub struct Classification {
     pub base_ns: u64,
     /// All of this as one line of canonical JSON (RFC 8785), for audit logs.
     pub json: *const c_char,
-    /// 1 where the task was calibrated for what it ran with, else 0: then the next three say nothing.
+    /// 1 where the task was calibrated for what it ran with, else 0: then the next three say
+    /// nothing.
     pub calibrated: i32,
-    /// Whether there should be no answer, and why. Probabilities are given all the same, for the record.
+    /// Whether there should be no answer, and why. Probabilities are given all the same, for the
+    /// record.
     pub abstain: Abstain,
-    /// The out-of-distribution score: how far the image is from those that the task was trained on, which have about 1.
+    /// The out-of-distribution score: how far the image is from those that the task was trained on,
+    /// which have about 1.
     pub ood_score: f64,
     /// The score above which an image is unfamiliar.
     pub ood_threshold: f64,
     /// Notes about the image's file.
     pub note_count: usize,
-    /// What of a DICOM file broke the standard and was read all the same, and which of several frames this is: a sentence each.
+    /// What of a DICOM file broke the standard and was read all the same, and which of several
+    /// frames this is: a sentence each.
     pub notes: *const *const c_char,
 }
 
@@ -102,9 +108,10 @@ unsafe impl Growing for Classification {
     const LEAST: usize = std::mem::offset_of!(Classification, calibrated);
 }
 
-/// Where in an image a result comes from: how much of what the base made of it was mixed of each of its patches (attention rollout over
-/// the last three blocks). It says where the network looked, and not for which class; it is a weak sign, no segmentation, and no evidence that the answer is right. What
-/// it points to lives until its results are freed.
+/// Where in an image a result comes from: how much of what the base made of it was mixed of each of
+/// its patches (attention rollout over the last three blocks). It says where the network looked,
+/// and not for which class; it is a weak sign, no segmentation, and no evidence that the answer is
+/// right. What it points to lives until its results are freed.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Map {
@@ -114,8 +121,9 @@ pub struct Map {
     pub grid: usize,
     /// grid * grid values, rows from the top: at least 0 each, and 1 together.
     pub values: *const f32,
-    /// The left edge of the part of the image that the grid lies over, in pixels of the image as it was given. What is beside that part was cut off
-    /// and not seen; with black beside the image it is below 0.
+    /// The left edge of the part of the image that the grid lies over, in pixels of the image as it
+    /// was given. What is beside that part was cut off and not seen; with black beside the image it
+    /// is below 0.
     pub left: f64,
     /// The part's top edge.
     pub top: f64,
@@ -160,12 +168,12 @@ unsafe impl Send for Kept {}
 // SAFETY: as above.
 unsafe impl Sync for Kept {}
 
-/// Classifies `image_count` images as `options` say (NULL: the default of the only task), all with the same set of modules. All are classified or
-/// none.
+/// Classifies `image_count` images as `options` say (NULL: the default of the only task), all with
+/// the same set of modules. All are classified or none.
 ///
 /// # Safety
-/// `classifier` is open; `images` points to as many images, each with pointers that reach as far as it says; `options` is NULL or points to
-/// options; `results` points to a writable pointer.
+/// `classifier` is open; `images` points to as many images, each with pointers that reach as far as
+/// it says; `options` is NULL or points to options; `results` points to a writable pointer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn medforge_classify(
     classifier: *const Classifier,
@@ -178,7 +186,8 @@ pub unsafe extern "C" fn medforge_classify(
     unsafe { classified(classifier, images, image_count, options, false, results) }
 }
 
-/// As medforge_classify, with the same answers to the last bit; each result also has a map, which medforge_results_map gives.
+/// As medforge_classify, with the same answers to the last bit; each result also has a map, which
+/// medforge_results_map gives.
 ///
 /// # Safety
 /// As for medforge_classify.
@@ -199,7 +208,10 @@ pub unsafe extern "C" fn medforge_explain(
 /// # Safety
 /// `results` came from medforge_classify and is not freed; `count` points to a writable size_t.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn medforge_results_count(results: *const Results, count: *mut usize) -> Status {
+pub unsafe extern "C" fn medforge_results_count(
+    results: *const Results,
+    count: *mut usize,
+) -> Status {
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
@@ -213,7 +225,8 @@ pub unsafe extern "C" fn medforge_results_count(results: *const Results, count: 
 /// Result `index`, counted from 0. What it points to lives until the results are freed.
 ///
 /// # Safety
-/// `results` came from medforge_classify and is not freed; `classification` points to a struct that begins with its size.
+/// `results` came from medforge_classify and is not freed; `classification` points to a struct that
+/// begins with its size.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn medforge_results_get(
     results: *const Results,
@@ -232,22 +245,42 @@ pub unsafe extern "C" fn medforge_results_get(
     })
 }
 
-/// Where in its image result `index`, counted from 0, comes from. Results of medforge_classify have no map.
+/// Where in its image result `index`, counted from 0, comes from. Results of medforge_classify have
+/// no map.
 ///
 /// # Safety
-/// `results` came from medforge_explain or medforge_classify and is not freed; `map` points to a struct that begins with its size.
+/// `results` came from medforge_explain or medforge_classify and is not freed; `map` points to a
+/// struct that begins with its size.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn medforge_results_map(results: *const Results, index: usize, map: *mut Map) -> Status {
+pub unsafe extern "C" fn medforge_results_map(
+    results: *const Results,
+    index: usize,
+    map: *mut Map,
+) -> Status {
     guard(|| {
         // SAFETY: the caller's promise for each argument.
         unsafe {
             let results = object(results, "results")?;
             let known = growing::room(map, "map")?;
             let kept = results.nth(index)?;
-            let missing = || Failure::new(Status::OutOfRange, "these results have no maps; call medforge_explain");
-            let Seen { grid, values, seen: [left, top, width, height] } = kept.map.as_ref().ok_or_else(missing)?;
+            let missing = || {
+                Failure::new(
+                    Status::OutOfRange,
+                    "these results have no maps; call medforge_explain",
+                )
+            };
+            let Seen { grid, values, seen: [left, top, width, height] } =
+                kept.map.as_ref().ok_or_else(missing)?;
             let (grid, values) = (*grid, values.as_ptr());
-            let view = Map { struct_size: 0, grid, values, left: *left, top: *top, width: *width, height: *height };
+            let view = Map {
+                struct_size: 0,
+                grid,
+                values,
+                left: *left,
+                top: *top,
+                width: *width,
+                height: *height,
+            };
             growing::write(&view, map, known);
         }
         Ok(())
@@ -295,19 +328,23 @@ unsafe fn classified(
         let row = |image| Row { image, task: asked.task, selection: asked.selection.clone() };
         let rows: Vec<_> = (0..views.len()).map(row).collect();
         let active = classifier.classifier.active();
-        let found: Result<Vec<_>, _> = match maps {
-            true => active
+        let found: Result<Vec<_>, _> = if maps {
+            active
                 .explain_rows(&views, &rows, &asked.cancel)
-                .map(|found| found.into_iter().map(|(found, map)| (found, Some(map))).collect()),
-            false => active
+                .map(|found| found.into_iter().map(|(found, map)| (found, Some(map))).collect())
+        } else {
+            active
                 .classify_rows(&views, &rows, &asked.cancel)
-                .map(|found| found.into_iter().map(|found| (found, None)).collect()),
+                .map(|found| found.into_iter().map(|found| (found, None)).collect())
         };
         let found = found.map_err(|error| match error {
-            medforge_runtime::Error::InBatch { source, .. } if image_count == 1 => Failure::from(*source),
+            medforge_runtime::Error::InBatch { source, .. } if image_count == 1 => {
+                Failure::from(*source)
+            }
             other => other.into(),
         })?;
-        let kept = found.into_iter().zip(&shown).map(|((found, map), shown)| Kept::new(found, map, shown));
+        let kept =
+            found.into_iter().zip(&shown).map(|((found, map), shown)| Kept::new(found, map, shown));
         let kept = kept.collect::<Result<Vec<_>, Failure>>()?;
         for one in &kept {
             log(Level::Info, || one.json.to_string_lossy().into_owned());
@@ -330,9 +367,12 @@ impl Results {
 impl Kept {
     fn new(found: Found, map: Option<Seen>, shown: &Shown) -> Result<Self, Failure> {
         let json = owned(&found.record(&shown.sha256, &shown.notes)?);
-        let code_texts = Texts::of(found.codes.iter().flat_map(|code| [&code.scheme, &code.value, &code.meaning]));
+        let code_texts = Texts::of(
+            found.codes.iter().flat_map(|code| [&code.scheme, &code.value, &code.meaning]),
+        );
         let codes = code_texts.pointers.as_chunks::<3>().0.iter();
-        let codes = codes.map(|&[scheme, value, meaning]| Code { scheme, value, meaning }).collect();
+        let codes =
+            codes.map(|&[scheme, value, meaning]| Code { scheme, value, meaning }).collect();
         Ok(Kept {
             task: owned(&found.task),
             names: Texts::of(found.classes.iter()),
@@ -353,7 +393,8 @@ impl Kept {
     }
 
     fn view(&self) -> Classification {
-        let ns = |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        let ns =
+            |duration: std::time::Duration| u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
         Classification {
             struct_size: 0,
             task: self.task.as_ptr(),

@@ -41,13 +41,15 @@ pub struct Selection {
     pub weights: *const f64,
 }
 
-/// How to classify. Zero it, set struct_size to sizeof(medforge_classify_options), then what is wanted.
+/// How to classify. Zero it, set struct_size to sizeof(medforge_classify_options), then what is
+/// wanted.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct ClassifyOptions {
     /// sizeof(medforge_classify_options): what lies beyond it is not read.
     pub struct_size: usize,
-    /// The task. NULL: the only one, or, where the bundle tells tasks by their looks, the image's likeliest.
+    /// The task. NULL: the only one, or, where the bundle tells tasks by their looks, the image's
+    /// likeliest.
     pub task: *const c_char,
     /// Which modules take part. NULL: the task's default.
     pub selection: *const Selection,
@@ -95,7 +97,8 @@ pub unsafe extern "C" fn medforge_cancel_set(cancel: *const Cancel) -> Status {
 /// Frees a flag. NULL is allowed.
 ///
 /// # Safety
-/// `cancel` is NULL or came from medforge_cancel_new, and nobody sets it any more. Calls that have it may still run.
+/// `cancel` is NULL or came from medforge_cancel_new, and nobody sets it any more. Calls that have
+/// it may still run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn medforge_cancel_free(cancel: *mut Cancel) {
     if !cancel.is_null() {
@@ -114,20 +117,23 @@ pub struct Asked<'a> {
 /// What `options` ask for; NULL: the default of the only task.
 ///
 /// # Safety
-/// `options` is NULL or points to options whose every pointer is NULL or points to what its field says.
+/// `options` is NULL or points to options whose every pointer is NULL or points to what its field
+/// says.
 pub unsafe fn asked<'a>(options: *const ClassifyOptions) -> Result<Asked<'a>, Failure> {
-    let options = match options.is_null() {
-        true => ClassifyOptions::new(),
+    let options = if options.is_null() {
+        ClassifyOptions::new()
+    } else {
         // SAFETY: the caller's promise.
-        false => unsafe { growing::read(options, "options")? },
+        unsafe { growing::read(options, "options")? }
     };
-    let cancel = match options.cancel.is_null() {
-        true => classify::Cancel::default(),
+    let cancel = if options.cancel.is_null() {
+        classify::Cancel::default()
+    } else {
         // SAFETY: the caller's promise.
-        false => classify::Cancel::by(unsafe { object(options.cancel, "options.cancel")? }.0.clone()),
+        classify::Cancel::by(unsafe { object(options.cancel, "options.cancel")? }.0.clone())
     };
-    let deadline =
-        (options.timeout_ms > 0).then(|| Instant::now().checked_add(Duration::from_millis(options.timeout_ms)));
+    let deadline = (options.timeout_ms > 0)
+        .then(|| Instant::now().checked_add(Duration::from_millis(options.timeout_ms)));
     let cancel = match deadline.flatten() {
         Some(deadline) => cancel.or_at(deadline),
         None => cancel,
@@ -145,14 +151,21 @@ pub unsafe fn asked<'a>(options: *const ClassifyOptions) -> Result<Asked<'a>, Fa
 /// `pointer` is NULL or points to a selection with as many modules and weights as it says.
 pub unsafe fn selection(pointer: *const Selection) -> Result<classify::Selection, Failure> {
     // SAFETY: the caller's promise.
-    let Some(selection) = (unsafe { pointer.as_ref() }) else { return Ok(classify::Selection::Default) };
+    let Some(selection) = (unsafe { pointer.as_ref() }) else {
+        return Ok(classify::Selection::Default);
+    };
     let mode = match selection.kind {
         0 => return Ok(classify::Selection::Default),
         1 => return Ok(classify::Selection::Frozen),
         2 => Mode::Fusion,
         3 => Mode::Mixture,
         4 => Mode::Routed,
-        other => return Err(Failure::new(Status::Selection, format!("selection.kind is {other}, which is none"))),
+        other => {
+            return Err(Failure::new(
+                Status::Selection,
+                format!("selection.kind is {other}, which is none"),
+            ));
+        }
     };
     if selection.count > MOST_PARTS {
         let text = format!("selection.count is {}, more than {MOST_PARTS}", selection.count);
@@ -163,7 +176,8 @@ pub unsafe fn selection(pointer: *const Selection) -> Result<classify::Selection
         // SAFETY: the caller promises as many modules, and weights where there are any.
         unsafe {
             let module = text(modules.add(index).read(), "selection.modules[i]")?.to_owned();
-            let weight = if selection.weights.is_null() { 1.0 } else { selection.weights.add(index).read() };
+            let weight =
+                if selection.weights.is_null() { 1.0 } else { selection.weights.add(index).read() };
             Ok(Part { module, weight })
         }
     });

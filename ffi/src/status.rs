@@ -4,8 +4,9 @@ use std::ffi::{CStr, c_char};
 
 use medforge_runtime::{Class, Error};
 
-/// What a function came to. Numbers are never reused: 1 to 19 the call, 50 to 59 the device and the question asked, 100 and up what was
-/// refused: those are the classes of the format's documentation, under the same names.
+/// What a function came to. Numbers are never reused: 1 to 19 the call, 50 to 59 the device and the
+/// question asked, 100 and up what was refused: those are the classes of the format's
+/// documentation, under the same names.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -183,7 +184,8 @@ pub enum Status {
     LengthMismatch = 199,
     /// It was signed as another kind of document.
     TypeConfusion = 200,
-    /// Manifest.json and signatures.json do not belong together: one was changed, or they come from two bundles.
+    /// Manifest.json and signatures.json do not belong together: one was changed, or they come from
+    /// two bundles.
     MixedBundles = 201,
     /// It is not JSON of the form that the format has.
     BadJson = 202,

@@ -29,18 +29,23 @@ fn the_header_is_up_to_date() {
     let kept = std::fs::read(&path).unwrap_or_default();
     assert!(
         kept == made,
-        "include/medforge.h is out of date: run the tests once with MEDFORGE_UPDATE_HEADER=1 and commit it"
+        "include/medforge.h is out of date: run the tests once with MEDFORGE_UPDATE_HEADER=1 and \
+         commit it"
     );
 }
 
 #[test]
 fn every_code_in_the_header_has_its_own_name() {
-    let header = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("include/medforge.h")).unwrap();
+    let header =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("include/medforge.h"))
+            .unwrap();
     let mut codes = 0;
     for line in header.lines().filter_map(|l| l.trim().strip_prefix("MEDFORGE_RESULT_")) {
         let Some((name, number)) = line.trim_end_matches(',').split_once(" = ") else { continue };
         // SAFETY: the function never returns NULL and its strings are static.
-        let ours = unsafe { std::ffi::CStr::from_ptr(medforge::medforge_result_name(number.parse().unwrap())) };
+        let ours = unsafe {
+            std::ffi::CStr::from_ptr(medforge::medforge_result_name(number.parse().unwrap()))
+        };
         assert_eq!(ours.to_str().unwrap(), name);
         codes += 1;
     }

@@ -1,4 +1,5 @@
-//! `cargo +nightly fuzz run --sanitizer none manifest -- -max_total_time=60` in this folder's parent.
+//! `cargo +nightly fuzz run --sanitizer none manifest -- -max_total_time=60` in this folder's
+//! parent.
 #![no_main]
 
 #[path = "../bodies.rs"]

@@ -1,4 +1,5 @@
-//! Everything that packer refuses or fails at: one variant per cause, each naming the file, tensor, row or option.
+//! Everything that packer refuses or fails at: one variant per cause, each naming the file, tensor,
+//! row or option.
 
 use std::path::PathBuf;
 
@@ -13,7 +14,8 @@ pub enum Error {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     /// The output is there already.
-    #[error("{} exists already; choose another {option}, or pass --force to replace it", path.display())]
+    #[error("{} exists already; choose another {option}, or pass --force to replace it",
+        path.display())]
     OutputExists { path: PathBuf, option: &'static str },
     /// What stands where something goes is never replaced: a device, a link, an input, a secret
     /// key.
@@ -33,39 +35,50 @@ pub enum Error {
     #[error("{}: {what}", path.display())]
     Config { path: PathBuf, what: String },
     /// An input size that the base's patches do not fill.
-    #[error("an image size of {size} does not fit patches of {patch}; use a multiple, such as {suggestion}")]
+    #[error(
+        "an image size of {size} does not fit patches of {patch}; use a multiple, such as \
+         {suggestion}"
+    )]
     ImageSize { size: usize, patch: usize, suggestion: usize },
     /// An input size whose attention would not fit into memory.
     #[error(
-        "an image size of {size} makes {tokens} tokens, more than this base can be run with here; choose a smaller one"
+        "an image size of {size} makes {tokens} tokens, more than this base can be run with here; \
+         choose a smaller one"
     )]
     TooManyTokens { size: usize, tokens: usize },
     /// A checkpoint without one of the base's parameters.
     #[error("{}: tensor {tensor} is missing", path.display())]
     TensorMissing { path: PathBuf, tensor: String },
     /// A parameter of another shape than the configuration asks for.
-    #[error("{}: tensor {tensor} has shape {found:?} where the configuration asks for {expected:?}", path.display())]
+    #[error("{}: tensor {tensor} has shape {found:?} where the configuration asks for {expected:?}",
+        path.display())]
     TensorShape { path: PathBuf, tensor: String, found: Vec<usize>, expected: Vec<usize> },
     /// Tensors that belong to nothing in the base.
     #[error("{}: these tensors match no site of the base: {tensors}", path.display())]
     TensorUnknown { path: PathBuf, tensors: String },
     /// A module that was trained on another base.
-    #[error("{}: the module was trained on the base {module}, and this base is {base}; pass the base it was made with", path.display())]
+    #[error("{}: the module was trained on the base {module}, and this base is {base}; pass the \
+             base it was made with", path.display())]
     OtherBase { path: PathBuf, module: String, base: String },
     /// Targets that name no linear layer.
     #[error("--targets: {what}; for example --targets q,v")]
     Targets { what: String },
     /// A bound on memory that no way to train meets.
-    #[error("--memory {bound} bytes is too little for this training; the least that would do is {}MiB", least.div_ceil(1 << 20))]
+    #[error("--memory {bound} bytes is too little for this training; the least that would do is \
+             {}MiB", least.div_ceil(1 << 20))]
     Memory { bound: u64, least: u64 },
     /// The loss stopped being a number.
-    #[error("the loss is not finite at step {step}: the training diverged; lower --lr (now {learning_rate})")]
+    #[error(
+        "the loss is not finite at step {step}: the training diverged; lower --lr (now \
+         {learning_rate})"
+    )]
     Diverged { step: usize, learning_rate: f64 },
     /// A checkpoint that cannot be gone on from.
     #[error("checkpoint {what}")]
     Checkpoint { what: String },
     /// A checkpoint of an earlier run is in the way.
-    #[error("{} is left from a run that was stopped; pass --resume to go on with it, or --force to begin again", path.display())]
+    #[error("{} is left from a run that was stopped; pass --resume to go on with it, or --force to \
+             begin again", path.display())]
     CheckpointExists { path: PathBuf },
     /// A command-line option out of range.
     #[error("{name} {what}")]
@@ -74,10 +87,13 @@ pub enum Error {
     #[error("{}: the images' classes are {data}, and the module knows {module}", path.display())]
     OtherClasses { path: PathBuf, data: String, module: String },
     /// A base whose images are prepared in another way than those that the module was trained on.
-    #[error("{}: the module was trained on images prepared in another way than this base's preprocessor_config.json says; restore that file, or train without --fit", path.display())]
+    #[error("{}: the module was trained on images prepared in another way than this base's \
+             preprocessor_config.json says; restore that file, or train without --fit",
+                 path.display())]
     OtherPreprocessing { path: PathBuf },
     /// A folder that packer did not make is not replaced.
-    #[error("{} holds no {marker}, so it is not something that --force replaces; choose another --out", path.display())]
+    #[error("{} holds no {marker}, so it is not something that --force replaces; choose another \
+             --out", path.display())]
     NotReplaced { path: PathBuf, marker: &'static str },
     // --- data ---
     /// Several rows or files that cannot be used.
@@ -86,37 +102,45 @@ pub enum Error {
     /// A data set in which `packer check` found faults, which it has told.
     #[error("{}: {count} {}", path.display(), if *count == 1 { "fault" } else { "faults" })]
     Checked { path: PathBuf, count: usize },
-    /// A row of splits.csv or labels.csv that cannot be read; rows count from 1, the header being row 1.
+    /// A row of splits.csv or labels.csv that cannot be read; rows count from 1, the header being
+    /// row 1.
     #[error("{}, row {row}: {what}", file.display())]
     SplitsRow { file: PathBuf, row: u64, what: String },
     /// A folder that is neither a splits.csv nor a class-per-folder tree.
     #[error("{}: {what}", path.display())]
     DataFolder { path: PathBuf, what: String },
     /// An image that is listed but is not there, or is no plain file.
-    #[error("{place}: {} is not there; correct the path or leave the row out", shown(&path.to_string_lossy()))]
+    #[error("{place}: {} is not there; correct the path or leave the row out",
+        shown(&path.to_string_lossy()))]
     ImageMissing { place: String, path: PathBuf },
     /// A path that is absolute, holds `..` or is a link out of the folder.
-    #[error("{place}: {} leaves the data folder; images must lie inside it", shown(&path.to_string_lossy()))]
+    #[error("{place}: {} leaves the data folder; images must lie inside it",
+        shown(&path.to_string_lossy()))]
     PathLeavesFolder { place: String, path: PathBuf },
     /// The same file twice.
-    #[error("{second}: {} was named already by {first}; keep one of the two", shown(&path.to_string_lossy()))]
+    #[error("{second}: {} was named already by {first}; keep one of the two",
+        shown(&path.to_string_lossy()))]
     DuplicatePath { path: PathBuf, first: String, second: String },
     /// Two files of one DICOM object.
-    #[error("{second}: {} has the SOP Instance UID {uid} of {first}, so it is the same image; keep one of the two", path.display())]
+    #[error("{second}: {} has the SOP Instance UID {uid} of {first}, so it is the same image; keep \
+             one of the two", path.display())]
     DuplicateInstance { uid: String, path: PathBuf, first: String, second: String },
     /// A class without a single image.
-    #[error("{}: class {class} has no image; add images (png, jpg, tif or DICOM) or remove the class", path.display())]
+    #[error("{}: class {class} has no image; add images (png, jpg, tif or DICOM) or remove the \
+             class", path.display())]
     EmptyClass { path: PathBuf, class: String },
     /// A class that is tested on but was never trained on.
     #[error(
-        "{place}: class {class} is in the test split but training never sees it; give it training images or remove it"
+        "{place}: class {class} is in the test split but training never sees it; give it training \
+         images or remove it"
     )]
     UnknownTestClass { place: String, class: String },
     /// A patient, case or slide on both sides.
     #[error("group {group} is in {first} and in {second}; a group must stay in one split")]
     GroupStraddles { group: String, first: String, second: String },
     /// No image to train on, or none to test on.
-    #[error("{}: the {split} split is empty; at least one image of each class must train and one must test", path.display())]
+    #[error("{}: the {split} split is empty; at least one image of each class must train and one \
+             must test", path.display())]
     EmptySplit { path: PathBuf, split: &'static str },
     /// A validation part that cannot be taken from the training groups.
     #[error("no validation part can be held out: {what}")]
@@ -130,7 +154,8 @@ pub enum Error {
     // --- condense ---
     /// A class with too few patients for a private release.
     #[error(
-        "class {class} has {groups} groups (patients) in the training part, fewer than {least}: noise that hides one of so few \
+        "class {class} has {groups} groups (patients) in the training part, fewer than {least}: \
+         noise that hides one of so few \
          would hide everything; leave --epsilon away, or lower --min-groups knowing that"
     )]
     TooFewGroups { class: String, groups: usize, least: usize },
@@ -176,18 +201,22 @@ pub enum Error {
     NotAContributor { path: PathBuf, what: String },
     /// A condensed set that is not to be given away.
     #[error(
-        "the condensed set of {task} started from patients' images (`start` is `real`), which can still be seen in it; condense \
+        "the condensed set of {task} started from patients' images (`start` is `real`), which can \
+         still be seen in it; condense \
          from noise, or pass --allow-real-start if you may give these images away"
     )]
     RealStart { task: String },
     /// Two parts of a contribution that do not belong together.
-    #[error("{}: the module and the condensed set differ in {field}: {module} and {condensed}", path.display())]
+    #[error("{}: the module and the condensed set differ in {field}: {module} and {condensed}",
+        path.display())]
     Mismatch { path: PathBuf, field: &'static str, module: String, condensed: String },
     /// A manifest that says something else than the parts.
-    #[error("{}: {field} in manifest.json is not what the module or the condensed set says", path.display())]
+    #[error("{}: {field} in manifest.json is not what the module or the condensed set says",
+        path.display())]
     Misdescribed { path: PathBuf, field: &'static str },
     /// A module of a head alone.
-    #[error("{}: the module adapts no site, so there is nothing to merge; train it with --targets", path.display())]
+    #[error("{}: the module adapts no site, so there is nothing to merge; train it with --targets",
+        path.display())]
     NoSites { path: PathBuf },
     /// A card that is not text for people.
     #[error("{} {what}", path.display())]
@@ -221,12 +250,15 @@ pub enum Error {
     #[error("{}: {contributor:?} is no contributor of this forge", path.display())]
     UnknownContributor { path: PathBuf, contributor: String },
     /// A contribution signed with another contributor's key.
-    #[error("{}: it names {contributor:?} and is not signed by that contributor's key", path.display())]
+    #[error("{}: it names {contributor:?} and is not signed by that contributor's key",
+        path.display())]
     OthersKey { path: PathBuf, contributor: String },
     /// An older contribution, or the same again.
     #[error(
-        "{}: it is number {counter} of {name} and number {newest} was pushed already; sign a newer one with --counter {}, or, if it \
-         was taken out or passed over, let the forge's keeper bring it back with `packer forge restore`",
+        "{}: it is number {counter} of {name} and number {newest} was pushed already; sign a newer \
+         one with --counter {}, or, if it \
+         was taken out or passed over, let the forge's keeper bring it back with `packer forge \
+         restore`",
         path.display(), newest + 1
     )]
     Replayed { path: PathBuf, name: String, counter: u64, newest: u64 },
@@ -234,7 +266,8 @@ pub enum Error {
     #[error("{}: the task {task} is {holder:?}'s here; name yours otherwise", path.display())]
     TaskTaken { path: PathBuf, task: String, holder: String },
     /// A module for images of another size than the forge's.
-    #[error("{}: it was trained at {size} pixels and the forge's members at {others}", path.display())]
+    #[error("{}: it was trained at {size} pixels and the forge's members at {others}",
+        path.display())]
     OtherImageSize { path: PathBuf, size: u32, others: u32 },
     /// A key that does not sign for the forge.
     #[error("--key is not this forge's key; its public key is {key}")]
@@ -252,11 +285,15 @@ pub enum Error {
     #[error("the forge's history is broken: {what}")]
     ForgeHistory { what: String },
     /// A contribution that waits and could not be merged.
-    #[error("{source}; push {push} stays waiting: choose another method, or pass over it with `packer forge skip`")]
+    #[error(
+        "{source}; push {push} stays waiting: choose another method, or pass over it with `packer \
+         forge skip`"
+    )]
     NotMerged { push: u64, source: Box<Error> },
     /// A push that is not the next to be merged.
     #[error(
-        "push {number} is not the next to be merged; all up to {merged} were, and `packer forge log` shows what waits"
+        "push {number} is not the next to be merged; all up to {merged} were, and `packer forge \
+         log` shows what waits"
     )]
     NotNext { number: u64, merged: u64 },
     /// An item that is not there.
@@ -279,17 +316,24 @@ pub enum Error {
     UnknownMethod { settings: String },
     // --- gpu ---
     /// No adapter, or none of that number.
-    #[error("--device {wanted}: {found}; install the GPU's driver (Vulkan, Metal or DX12), or use --device cpu")]
+    #[error(
+        "--device {wanted}: {found}; install the GPU's driver (Vulkan, Metal or DX12), or use \
+         --device cpu"
+    )]
     NoAdapter { wanted: String, found: String },
     /// An adapter without what the kernels need.
-    #[error("the GPU {adapter} cannot be used: {what}; choose another (see `packer devices`), or use --device cpu")]
+    #[error(
+        "the GPU {adapter} cannot be used: {what}; choose another (see `packer devices`), or use \
+         --device cpu"
+    )]
     AdapterUnusable { adapter: String, what: String },
     /// The adapter's memory is full.
     #[error("the GPU's memory is full: {held} bytes are held and {wanted} more were asked for")]
     GpuMemory { held: u64, wanted: u64 },
     /// The adapter's memory was full while training; about so many images would have fit.
     #[error(
-        "the GPU's memory was full at {held} bytes with --batch {batch}; about {fits} images fit: pass --batch {fits}, \
+        "the GPU's memory was full at {held} bytes with --batch {batch}; about {fits} images fit: \
+         pass --batch {fits}, \
          a smaller --size, or --device cpu"
     )]
     GpuBatch { held: u64, batch: usize, fits: usize },
@@ -298,13 +342,15 @@ pub enum Error {
     GpuLost { what: String },
     /// The driver or wgpu refused what packer asked for.
     #[error(
-        "the GPU refused an operation ({what}); please report this with the GPU's name, and use --device cpu meanwhile"
+        "the GPU refused an operation ({what}); please report this with the GPU's name, and use \
+         --device cpu meanwhile"
     )]
     GpuInvalid { what: String },
     // --- demo ---
     /// The runtime and packer's evaluation differ.
     #[error(
-        "{image}, task {task}: the runtime's probabilities differ from packer's by {difference:.1e}, more than {limit:.0e}; \
+        "{image}, task {task}: the runtime's probabilities differ from packer's by \
+         {difference:.1e}, more than {limit:.0e}; \
          please report this with your processor's name"
     )]
     Disagreement { image: String, task: String, difference: f64, limit: f64 },
@@ -318,8 +364,11 @@ const NAMED: usize = 20;
 
 /// The first faults, each on a line of its own.
 fn listed(faults: &[Error]) -> String {
-    let mut text: String =
-        faults.iter().take(NAMED).map(|fault| format!("\n  {}", sentence(&fault.to_string()))).collect();
+    let mut text: String = faults
+        .iter()
+        .take(NAMED)
+        .map(|fault| format!("\n  {}", sentence(&fault.to_string())))
+        .collect();
     if faults.len() > NAMED {
         text += &format!("\n  and {} more; `packer check` lists all", faults.len() - NAMED);
     }
@@ -353,7 +402,8 @@ impl Error {
         Error::Io { path: path.into(), source }
     }
 
-    /// The process exit code: 130 interrupted, 3 bundle, contribution or forge refused, 1 anything else.
+    /// The process exit code: 130 interrupted, 3 bundle, contribution or forge refused, 1 anything
+    /// else.
     pub fn exit_code(&self) -> u8 {
         match self {
             Error::Interrupted { .. } => 130,
@@ -361,10 +411,13 @@ impl Error {
             // A file that is no trust file at all, a wrong argument: nothing was checked.
             Error::TrustFile { source, .. } if source.class() == Some(Class::BadTrustFile) => 1,
             Error::TrustFile { .. } => 3,
-            Error::Contribution { .. } | Error::NotAContributor { .. } | Error::Misdescribed { .. } => 3,
-            Error::Refused(_) | Error::UnknownContributor { .. } | Error::OthersKey { .. } | Error::Replayed { .. } => {
-                3
-            }
+            Error::Contribution { .. }
+            | Error::NotAContributor { .. }
+            | Error::Misdescribed { .. } => 3,
+            Error::Refused(_)
+            | Error::UnknownContributor { .. }
+            | Error::OthersKey { .. }
+            | Error::Replayed { .. } => 3,
             Error::TaskTaken { .. } | Error::OtherImageSize { .. } => 3,
             Error::ForgeRecord { .. } | Error::ForgeObject { .. } | Error::ForgeHistory { .. } => 3,
             Error::ForgeTooLong { .. } => 3,

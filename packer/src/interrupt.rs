@@ -1,4 +1,5 @@
-//! Ctrl-C: a flag that long loops look at, so that they stop between two steps and leave nothing half-written.
+//! Ctrl-C: a flag that long loops look at, so that they stop between two steps and leave nothing
+//! half-written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,7 +7,8 @@ use crate::Error;
 
 static STOP: AtomicBool = AtomicBool::new(false);
 
-/// Installs the handler for Ctrl-C and the termination signals. A second signal ends the process at once.
+/// Installs the handler for Ctrl-C and the termination signals. A second signal ends the process at
+/// once.
 pub fn install() {
     let installed = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {
@@ -20,8 +22,9 @@ pub fn install() {
 
 /// An error once a signal has arrived; call it between two steps of anything long.
 pub fn check() -> Result<(), Error> {
-    match STOP.load(Ordering::SeqCst) {
-        true => Err(Error::Interrupted { hint: String::new() }),
-        false => Ok(()),
+    if STOP.load(Ordering::SeqCst) {
+        Err(Error::Interrupted { hint: String::new() })
+    } else {
+        Ok(())
     }
 }

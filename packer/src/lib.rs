@@ -1,6 +1,8 @@
-//! MedForge's packer: trains LoRA modules on a frozen vision transformer, evaluates them and packs them into signed bundles.
+//! MedForge's packer: trains LoRA modules on a frozen vision transformer, evaluates them and packs
+//! them into signed bundles.
 //!
-//! Layers, each knowing only those before it: device, tape, lora, base, train and eval, condense, audit, merge, export, report, demo, cli.
+//! Layers, each knowing only those before it: device, tape, lora, base, train and eval, condense,
+//! audit, merge, export, report, demo, cli.
 #![deny(unsafe_code)]
 // These end the program where the disk is full; `output::print` and `output::say` do not.
 #![cfg_attr(not(test), deny(clippy::print_stderr, clippy::print_stdout))]

@@ -1,5 +1,7 @@
-//! Logistic regression with scikit-learn's objective: half the squared coefficients plus C times the summed log loss, intercept free; one
-//! logit for two classes, one per class for more. Minimised with argmin's L-BFGS. Refuses features that are not finite and classes without an image.
+//! Logistic regression with scikit-learn's objective: half the squared coefficients plus C times
+//! the summed log loss, intercept free; one logit for two classes, one per class for more.
+//! Minimised with argmin's L-BFGS. Refuses features that are not finite and classes without an
+//! image.
 
 use argmin::core::{CostFunction, Executor, Gradient, State};
 use argmin::solver::linesearch::MoreThuenteLineSearch;
@@ -13,8 +15,9 @@ use crate::Error;
 pub enum Scale {
     /// Each by its own deviation.
     EachColumn,
-    /// All by the root of their mean variance. Of two images each feature's own deviation is half their difference, and to divide by it
-    /// would count what hardly differs as much as what differs most.
+    /// All by the root of their mean variance. Of two images each feature's own deviation is half
+    /// their difference, and to divide by it would count what hardly differs as much as what
+    /// differs most.
     Whole,
 }
 
@@ -41,7 +44,8 @@ impl Fit {
     /// Fits `examples` with the constant `c`; `name` is what errors call it.
     ///
     /// # Errors
-    /// [`Error::Evaluation`]: features that are not finite or do not fit the targets, a class without an image.
+    /// [`Error::Evaluation`]: features that are not finite or do not fit the targets, a class
+    /// without an image.
     pub fn new(name: &str, examples: &Examples, c: f64, scale: Scale) -> Result<Self, Error> {
         let refuse = |what: String| Error::Evaluation { what: format!("{name}: {what}") };
         let (features, classes) = (examples.features, examples.classes);
@@ -56,23 +60,31 @@ impl Fit {
             return Err(refuse(format!("{} features do not fit {images} labels", features.len())));
         }
         if let Some(place) = features.iter().position(|v| !v.is_finite()) {
-            return Err(refuse(format!("feature {} of image {} is not finite", place % width, place / width)));
+            return Err(refuse(format!(
+                "feature {} of image {} is not finite",
+                place % width,
+                place / width
+            )));
         }
         let mut rows = Array2::from_shape_fn((images, width), |(i, j)| features[i * width + j]);
         let mean = rows.mean_axis(Axis(0)).unwrap_or_default();
         rows -= &mean;
         let deviation = match scale {
             Scale::EachColumn => rows.std_axis(Axis(0), 0.0),
-            Scale::Whole => Array1::from_elem(width, rows.var_axis(Axis(0), 0.0).mean().unwrap_or(0.0).sqrt()),
+            Scale::Whole => {
+                Array1::from_elem(width, rows.var_axis(Axis(0), 0.0).mean().unwrap_or(0.0).sqrt())
+            }
         };
         let deviation = deviation.mapv(|sd| if sd > 1e-12 { sd } else { 1.0 });
         rows /= &deviation;
         let problem = Problem { rows, targets, weights: examples.weights.to_vec().into(), c };
-        let found = problem.minimise().map_err(|e| refuse(format!("logistic regression failed ({e})")))?;
+        let found =
+            problem.minimise().map_err(|e| refuse(format!("logistic regression failed ({e})")))?;
         let (columns, split) = (problem.columns(), width * problem.columns());
         let mut weight = Array2::zeros((classes, width));
         let mut bias = Array1::zeros(classes);
-        let slope = ArrayView2::from_shape((width, columns), &found[..split]).expect("features by columns");
+        let slope =
+            ArrayView2::from_shape((width, columns), &found[..split]).expect("features by columns");
         weight.slice_mut(s![classes - columns.., ..]).assign(&(&slope.t() / &deviation));
         bias.slice_mut(s![classes - columns..]).assign(&ArrayView1::from(&found[split..]));
         bias -= &weight.dot(&mean);
@@ -87,10 +99,16 @@ impl Fit {
         let refuse = |what: String| Error::Evaluation { what: format!("{name}: {what}") };
         let width = self.weight.ncols();
         if let Some(place) = features.iter().position(|v| !v.is_finite()) {
-            return Err(refuse(format!("feature {} of image {} is not finite", place % width, place / width)));
+            return Err(refuse(format!(
+                "feature {} of image {} is not finite",
+                place % width,
+                place / width
+            )));
         }
         let rows = ArrayView2::from_shape((features.len() / width, width), features);
-        let rows = rows.map_err(|_| refuse(format!("{} features do not fit {width} of an image", features.len())))?;
+        let rows = rows.map_err(|_| {
+            refuse(format!("{} features do not fit {width} of an image", features.len()))
+        })?;
         Ok(softmax(&(rows.dot(&self.weight.t()) + &self.bias)).iter().map(|&p| p as f32).collect())
     }
 
@@ -131,17 +149,25 @@ impl Problem {
     /// Coefficients [features + 1, columns] row by row, the intercepts last.
     fn minimise(&self) -> Result<Vec<f64>, argmin::core::Error> {
         let start = vec![0.0; (self.rows.ncols() + 1) * self.columns()];
-        let solver =
-            LBFGS::new(MoreThuenteLineSearch::new(), MEMORY).with_tolerance_grad(1e-5)?.with_tolerance_cost(1e-12)?;
-        let result = Executor::new(self, solver).configure(|state| state.param(start).max_iters(ITERATIONS)).run()?;
-        result.state().get_best_param().cloned().ok_or_else(|| argmin::core::Error::msg("no solution"))
+        let solver = LBFGS::new(MoreThuenteLineSearch::new(), MEMORY)
+            .with_tolerance_grad(1e-5)?
+            .with_tolerance_cost(1e-12)?;
+        let result = Executor::new(self, solver)
+            .configure(|state| state.param(start).max_iters(ITERATIONS))
+            .run()?;
+        result
+            .state()
+            .get_best_param()
+            .cloned()
+            .ok_or_else(|| argmin::core::Error::msg("no solution"))
     }
 
     /// Logits [rows, classes] of `rows`.
     fn logits(&self, coefficients: &[f64], rows: ArrayView2<f64>) -> Array2<f64> {
         let (features, columns) = (self.rows.ncols(), self.columns());
         let split = features * columns;
-        let slope = ArrayView2::from_shape((features, columns), &coefficients[..split]).expect("features by columns");
+        let slope = ArrayView2::from_shape((features, columns), &coefficients[..split])
+            .expect("features by columns");
         let fitted = rows.dot(&slope) + ArrayView1::from(&coefficients[split..]);
         let mut logits = Array2::zeros((rows.nrows(), self.classes()));
         logits.slice_mut(s![.., self.classes() - columns..]).assign(&fitted);
@@ -156,8 +182,10 @@ impl CostFunction for &Problem {
     fn cost(&self, coefficients: &Vec<f64>) -> Result<f64, argmin::core::Error> {
         let logits = self.logits(coefficients, self.rows.view());
         let rows = logits.rows().into_iter().zip(self.targets.rows());
-        let losses: f64 =
-            rows.zip(&self.weights).map(|((row, t), weight)| weight * (log_sum_exp(row) - row.dot(&t))).sum();
+        let losses: f64 = rows
+            .zip(&self.weights)
+            .map(|((row, t), weight)| weight * (log_sum_exp(row) - row.dot(&t)))
+            .sum();
         let slope = &coefficients[..self.rows.ncols() * self.columns()];
         Ok(0.5 * slope.iter().map(|v| v * v).sum::<f64>() + self.c * losses)
     }

@@ -1,5 +1,5 @@
-//! Outputs that are whole or absent: written beside their place under a temporary name, flushed to disk, then renamed.
-//! Also standard output, so that no pipe or full disk ends in a panic.
+//! Outputs that are whole or absent: written beside their place under a temporary name, flushed to
+//! disk, then renamed. Also standard output, so that no pipe or full disk ends in a panic.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -26,11 +26,14 @@ pub fn now() -> String {
     jiff::Timestamp::from_second(jiff::Timestamp::now().as_second()).unwrap_or_default().to_string()
 }
 
-/// Flushes `bytes` to a temporary file beside `path`; who may read it is `mode`, less what the umask takes.
+/// Flushes `bytes` to a temporary file beside `path`; who may read it is `mode`, less what the
+/// umask takes.
 fn staged(path: &Path, bytes: &[u8], mode: u32) -> Result<(NamedTempFile, PathBuf), Error> {
     let parent = parent_of(path)?;
     let mut file = leftovers::file(path, mode)?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| Error::io(path, e))?;
+    file.write_all(bytes)
+        .and_then(|()| file.as_file().sync_all())
+        .map_err(|e| Error::io(path, e))?;
     Ok((file, parent))
 }
 

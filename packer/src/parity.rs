@@ -1,4 +1,5 @@
-//! What transformers, timm and PEFT compute with small models of every family, kept as numbers in `tests/golden` (`tests/parity/golden.py`).
+//! What transformers, timm and PEFT compute with small models of every family, kept as numbers in
+//! `tests/golden` (`tests/parity/golden.py`).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,7 +30,9 @@ pub(crate) fn golden(family: &str) -> BTreeMap<String, Tensor> {
 /// ||a - b|| / ||b||
 pub(crate) fn distance(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
-    let norm = |of: &dyn Fn(usize) -> f32| (0..a.len()).map(|i| f64::from(of(i)).powi(2)).sum::<f64>().sqrt();
+    let norm = |of: &dyn Fn(usize) -> f32| {
+        (0..a.len()).map(|i| f64::from(of(i)).powi(2)).sum::<f64>().sqrt()
+    };
     norm(&|i| a[i] - b[i]) / norm(&|i| b[i])
 }
 
@@ -37,7 +40,9 @@ pub(crate) fn distance(a: &[f32], b: &[f32]) -> f64 {
 fn the_base_computes_what_transformers_and_timm_do() {
     for family in FAMILIES.into_iter().chain(TIMM) {
         let (vit, golden) = (Vit::open(&folder(family)).unwrap(), golden(family));
-        let ours = Predictor::new(&Cpu::<f32>::poisoned(), &vit, None, 8).features(&golden["pixels"].data).unwrap();
+        let ours = Predictor::new(&Cpu::<f32>::poisoned(), &vit, None, 8)
+            .features(&golden["pixels"].data)
+            .unwrap();
         let distance = distance(&ours, &golden["feature"].data);
         assert!(distance < 1e-5, "{family}: {distance:e}");
     }
@@ -58,7 +63,10 @@ fn adapters_that_peft_wrote_compute_what_they_do_there() {
             let theirs = &golden[&format!("{adapter}.feature")].data;
             let error = distance(&ours, theirs);
             assert!(error < 1e-5, "{family} {adapter}: {error:e}");
-            assert!(distance(theirs, &golden["feature"].data) > 0.01, "{family} {adapter} changes nothing");
+            assert!(
+                distance(theirs, &golden["feature"].data) > 0.01,
+                "{family} {adapter} changes nothing"
+            );
         }
     }
 }

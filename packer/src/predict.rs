@@ -1,4 +1,5 @@
-//! Features and class probabilities of images under a base and, if given, a module: what evaluation and golden vectors use.
+//! Features and class probabilities of images under a base and, if given, a module: what evaluation
+//! and golden vectors use.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,8 @@ use crate::lora::{Factors, Head, Module};
 use crate::tape::{LowRank, Tape, Tensor, Var};
 use crate::{Error, interrupt};
 
-/// Images per pass, less where they are large: enough for full products, little memory, within the device's buffers.
+/// Images per pass, less where they are large: enough for full products, little memory, within the
+/// device's buffers.
 pub fn batch(device: &impl Device, config: &VitConfig, size: usize) -> usize {
     let fit = device.largest_buffer() / config.largest_values(size);
     config.images_per_pass(size).min(fit).clamp(1, 32)
@@ -35,13 +37,20 @@ impl<D: Device + 'static> Predictor<D> {
         Predictor::scaled(device, vit, sites, 1.0, size)
     }
 
-    fn scaled(device: &D, vit: &Vit, sites: &BTreeMap<String, Factors>, scale: f64, size: usize) -> Self {
+    fn scaled(
+        device: &D,
+        vit: &Vit,
+        sites: &BTreeMap<String, Factors>,
+        scale: f64,
+        size: usize,
+    ) -> Self {
         let weights = Weights::frozen(device, vit, size);
         let upload = |t: &medforge_runtime::tensors::Tensor| {
             Var::constant(Tensor::frozen(device, &t.data, t.shape[0], t.data.len() / t.shape[0]))
         };
-        let magnitude =
-            |m: &medforge_runtime::tensors::Tensor| Var::constant(Tensor::new(device, &m.data, 1, m.data.len()));
+        let magnitude = |m: &medforge_runtime::tensors::Tensor| {
+            Var::constant(Tensor::new(device, &m.data, 1, m.data.len()))
+        };
         let branch = |f: &Factors| LowRank {
             magnitude: f.magnitude.as_ref().map(magnitude),
             ..LowRank::plain(upload(&f.a), upload(&f.b), scale)
@@ -55,17 +64,31 @@ impl<D: Device + 'static> Predictor<D> {
         self.features_observed(pixels, &|_, _| ())
     }
 
-    /// [`Predictor::features`]; `observe` is shown what goes into the linear layer at each site, as [`forward_observed`] says.
-    pub fn features_observed(&self, pixels: &[f32], observe: &dyn Fn(&str, &Var<D>)) -> Result<Vec<f32>, Error> {
+    /// [`Predictor::features`]; `observe` is shown what goes into the linear layer at each site, as
+    /// [`forward_observed`] says.
+    pub fn features_observed(
+        &self,
+        pixels: &[f32],
+        observe: &dyn Fn(&str, &Var<D>),
+    ) -> Result<Vec<f32>, Error> {
         let each = 3 * self.weights.image_size * self.weights.image_size;
         let images = Var::constant(Tensor::frozen(&self.device, pixels, pixels.len() / each, each));
         let tape = Tape::new(&self.device);
-        let (feature, _) = forward_observed(&tape, &self.weights, &self.sites, &self.device, &images, &[], observe);
+        let (feature, _) = forward_observed(
+            &tape,
+            &self.weights,
+            &self.sites,
+            &self.device,
+            &images,
+            &[],
+            observe,
+        );
         self.device.download(&feature.value.buffer)
     }
 
-    /// The features [n, features] of normalised pixels, the tokens [n, tokens, hidden] that enter `block`, and the gradient to these of a sum over
-    /// images whose gradient to the features `slope` gives.
+    /// The features [n, features] of normalised pixels, the tokens [n, tokens, hidden] that enter
+    /// `block`, and the gradient to these of a sum over images whose gradient to the features
+    /// `slope` gives.
     pub fn traced(
         &self,
         pixels: &[f32],
@@ -75,11 +98,13 @@ impl<D: Device + 'static> Predictor<D> {
         let each = 3 * self.weights.image_size * self.weights.image_size;
         let images = Var::constant(Tensor::frozen(&self.device, pixels, pixels.len() / each, each));
         let tape = Tape::new(&self.device);
-        let (feature, tokens) = forward_from_leaf(&tape, &self.weights, &self.sites, &self.device, &images, block);
+        let (feature, tokens) =
+            forward_from_leaf(&tape, &self.weights, &self.sites, &self.device, &images, block);
         let features = self.device.download(&feature.value.buffer)?;
         let slope = self.device.upload(&slope(&features));
         let gradients = tape.backward_from([(&feature, slope)]);
-        let gradient = gradients.of(&tokens).expect("the features depend on the tokens of every block");
+        let gradient =
+            gradients.of(&tokens).expect("the features depend on the tokens of every block");
         Ok([features, self.device.download(&tokens.value.buffer)?, self.device.download(gradient)?])
     }
 
@@ -92,10 +117,16 @@ impl<D: Device + 'static> Predictor<D> {
     ) -> Result<Vec<Vec<f32>>, Error> {
         let mut rows = Vec::with_capacity(indices.len());
         let mut pixels = Vec::new();
-        for batch in indices.chunks(batch(&self.device, &self.weights.config, self.weights.image_size)) {
+        for batch in
+            indices.chunks(batch(&self.device, &self.weights.config, self.weights.image_size))
+        {
             interrupt::check()?;
             images.batch(batch, None, &mut pixels)?;
-            rows.extend(self.features(&pixels)?.chunks_exact(self.weights.config.features()).map(<[f32]>::to_vec));
+            rows.extend(
+                self.features(&pixels)?
+                    .chunks_exact(self.weights.config.features())
+                    .map(<[f32]>::to_vec),
+            );
             step(rows.len());
         }
         Ok(rows)
@@ -105,15 +136,22 @@ impl<D: Device + 'static> Predictor<D> {
 /// The constant C of [`linear_head`].
 const C: f64 = 0.1;
 
-/// A head for few images: logistic regression (C = 0.1, one scale for all features) of `labels` [n, classes], each row probabilities, on
-/// `features` [n, hidden].
+/// A head for few images: logistic regression (C = 0.1, one scale for all features) of `labels` [n,
+/// classes], each row probabilities, on `features` [n, hidden].
 ///
 /// # Errors
-/// [`Error::Evaluation`]: features that are not finite or do not fit the labels; a class without an image.
+/// [`Error::Evaluation`]: features that are not finite or do not fit the labels; a class without an
+/// image.
 pub fn linear_head(features: &[f32], labels: &[f32], classes: &[String]) -> Result<Head, Error> {
     let wide = |rows: &[f32]| rows.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-    let (features, targets, weights) = (wide(features), wide(labels), vec![1.0; labels.len() / classes.len().max(1)]);
-    let examples = Examples { features: &features, targets: &targets, weights: &weights, classes: classes.len() };
+    let (features, targets, weights) =
+        (wide(features), wide(labels), vec![1.0; labels.len() / classes.len().max(1)]);
+    let examples = Examples {
+        features: &features,
+        targets: &targets,
+        weights: &weights,
+        classes: classes.len(),
+    };
     let fit = Fit::new("linear head", &examples, C, Scale::Whole)?;
     let weight = fit.weight();
     let width = weight.len() / classes.len();
@@ -132,11 +170,13 @@ pub fn probabilities(head: &Head, feature: &[f32]) -> Vec<f64> {
     softmax_at(head.temperature, &logits(head, feature))
 }
 
-/// What the head makes of one feature, before temperature and softmax. Summed in f64, since a bias may take nearly all of a product back.
+/// What the head makes of one feature, before temperature and softmax. Summed in f64, since a bias
+/// may take nearly all of a product back.
 pub fn logits(head: &Head, feature: &[f32]) -> Vec<f64> {
     let rows = head.weight.data.chunks_exact(feature.len()).zip(&head.bias.data);
     let input = head.input(feature);
-    let product = |w: &[f32]| w.iter().zip(&*input).map(|(&w, &f)| f64::from(w) * f64::from(f)).sum::<f64>();
+    let product =
+        |w: &[f32]| w.iter().zip(&*input).map(|(&w, &f)| f64::from(w) * f64::from(f)).sum::<f64>();
     rows.map(|(w, &b)| product(w) + f64::from(b)).collect()
 }
 

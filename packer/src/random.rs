@@ -1,7 +1,8 @@
 //! Random numbers that depend on nothing but their address: (seed, purpose, a, b).
 //!
-//! Each address has its own ChaCha8 stream, so work may run in any order, on any number of threads, or resume half-way, and
-//! still draw the same numbers. Conversions are written out here because those of the `rand` crate may change with its version.
+//! Each address has its own ChaCha8 stream, so work may run in any order, on any number of threads,
+//! or resume half-way, and still draw the same numbers. Conversions are written out here because
+//! those of the `rand` crate may change with its version.
 
 use crate::Error;
 use rand_chacha::ChaCha8Rng;
@@ -41,7 +42,8 @@ impl Stream {
         Stream(ChaCha8Rng::from_seed(key))
     }
 
-    /// A stream that nobody can draw again: its key comes from the operating system and is not kept.
+    /// A stream that nobody can draw again: its key comes from the operating system and is not
+    /// kept.
     pub fn from_system() -> Result<Self, Error> {
         let mut key = [0u8; 32];
         getrandom::fill(&mut key).map_err(|e| Error::Random { what: e.to_string() })?;
@@ -73,7 +75,8 @@ impl Stream {
         ((u128::from(self.0.next_u64()) * n as u128) >> 64) as usize
     }
 
-    /// Normal with mean 0 and standard deviation 1 (Box-Muller, with libm's own logarithm and cosine: the same on every platform).
+    /// Normal with mean 0 and standard deviation 1 (Box-Muller, with libm's own logarithm and
+    /// cosine: the same on every platform).
     pub fn normal(&mut self) -> f64 {
         let radius = libm::sqrt(-2.0 * libm::log(1.0 - self.unit()));
         radius * libm::cos(std::f64::consts::TAU * self.unit())

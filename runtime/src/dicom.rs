@@ -56,8 +56,8 @@ pub struct Frame {
     notes: Vec<String>,
 }
 
-/// The transfer syntaxes that are read, by their UIDs: implicit, explicit, deflated, big-endian, RLE,
-/// JPEG baseline, extended, lossless, and lossless of first order.
+/// The transfer syntaxes that are read, by their UIDs: implicit, explicit, deflated, big-endian,
+/// RLE, JPEG baseline, extended, lossless, and lossless of first order.
 pub const SYNTAXES: [&str; 9] = [
     IMPLICIT,
     EXPLICIT,
@@ -76,8 +76,9 @@ pub const SYNTAXES: [&str; 9] = [
 /// [`Error::Image`] for a file that is none, or damaged; [`Error::DicomUnsupported`] for a transfer
 /// syntax that is not read.
 pub fn read<'a>(bytes: &'a [u8], file: &str) -> Result<Dicom<'a>, Error> {
-    guard::decoding(|| opened(bytes, file))
-        .unwrap_or_else(|guard::Panicked| Err(Error::Image { file: file.to_owned(), what: guard::FAILED.into() }))
+    guard::decoding(|| opened(bytes, file)).unwrap_or_else(|guard::Panicked| {
+        Err(Error::Image { file: file.to_owned(), what: guard::FAILED.into() })
+    })
 }
 
 fn opened<'a>(bytes: &'a [u8], file: &str) -> Result<Dicom<'a>, Error> {
@@ -85,8 +86,9 @@ fn opened<'a>(bytes: &'a [u8], file: &str) -> Result<Dicom<'a>, Error> {
     if !is_part_10(bytes) {
         return Err(damaged(part10::NO_PART_10.into()));
     }
-    let meta = part10::meta(bytes)
-        .map_err(|what| damaged(what.unwrap_or_else(|| "the DICOM file ends within its meta information".into())))?;
+    let meta = part10::meta(bytes).map_err(|what| {
+        damaged(what.unwrap_or_else(|| "the DICOM file ends within its meta information".into()))
+    })?;
     if !SYNTAXES.contains(&meta.syntax.as_str()) {
         let what = format!("transfer syntax {} is not read; {}", meta.syntax, advice(&meta.syntax));
         return Err(Error::DicomUnsupported { file: file.to_owned(), what });
@@ -95,7 +97,14 @@ fn opened<'a>(bytes: &'a [u8], file: &str) -> Result<Dicom<'a>, Error> {
     let mut notes = Notes::from_iter(meta.note.map(str::to_owned));
     let set = DataSet::read(&data, start, part10::form(&meta.syntax), None, &mut notes)
         .map_err(|fault| damaged(fault.what))?;
-    let dicom = Dicom { data, set, syntax: meta.syntax, frames: 1, notes: Notes::new(), file: file.to_owned() };
+    let dicom = Dicom {
+        data,
+        set,
+        syntax: meta.syntax,
+        frames: 1,
+        notes: Notes::new(),
+        file: file.to_owned(),
+    };
     let frames = dicom.attributes().frames(&mut notes).map_err(|what| dicom.damaged(what))?;
     Ok(Dicom { frames, notes, ..dicom })
 }
@@ -121,7 +130,8 @@ impl Dicom<'_> {
         if number >= self.frames {
             return Err(self.damaged(format!("it has no frame {number}; it has {}", self.frames)));
         }
-        let (rows, columns) = (self.needed(Tag(0x0028, 0x0010))?, self.needed(Tag(0x0028, 0x0011))?);
+        let (rows, columns) =
+            (self.needed(Tag(0x0028, 0x0010))?, self.needed(Tag(0x0028, 0x0011))?);
         if rows == 0 || columns == 0 || u64::from(rows) * u64::from(columns) > MAX_PIXELS {
             let what = format!("{columns} x {rows} is not between 1 and {MAX_PIXELS} pixels");
             return Err(self.unsupported(what));
@@ -138,11 +148,16 @@ impl Dicom<'_> {
             "PALETTE COLOR" => shown::palette(&file).map_err(|what| self.damaged(what))?,
             "RGB" => Photometric::Rgb,
             "YBR_FULL" | "YBR_FULL_422" => Photometric::YbrFull,
-            _ => return Err(self.unsupported(format!("Photometric Interpretation {said} is not read"))),
+            _ => {
+                return Err(
+                    self.unsupported(format!("Photometric Interpretation {said} is not read"))
+                );
+            }
         };
         let colours = matches!(stated, Photometric::Rgb | Photometric::YbrFull);
         if samples != if colours { 3 } else { 1 } {
-            let what = format!("it has {samples} samples a pixel under Photometric Interpretation {said}");
+            let what =
+                format!("it has {samples} samples a pixel under Photometric Interpretation {said}");
             return Err(self.damaged(what));
         }
         let planar = colours && self.planar(&mut notes)?;
@@ -151,8 +166,16 @@ impl Dicom<'_> {
             RLE => Coding::Rle,
             _ => Coding::Jpeg,
         };
-        let format =
-            pixels::Format { rows, columns, samples, bits, photometric: said, planar, frames: self.frames, coding };
+        let format = pixels::Format {
+            rows,
+            columns,
+            samples,
+            bits,
+            photometric: said,
+            planar,
+            frames: self.frames,
+            coding,
+        };
         let Some(element) = self.set.get(PIXELS) else {
             return Err(self.damaged("it has no pixels".into()));
         };
@@ -204,15 +227,27 @@ impl Dicom<'_> {
             }
         };
         if stored == 0 || high >= allocated || high + 1 < stored {
-            let what = format!("{stored} bits stored up to bit {high} do not fit {allocated} bits allocated");
+            let what = format!(
+                "{stored} bits stored up to bit {high} do not fit {allocated} bits allocated"
+            );
             return Err(self.damaged(what));
         }
         let signed = match self.needed(Tag(0x0028, 0x0103))? {
             0 => false,
             1 => true,
-            other => return Err(self.damaged(format!("its Pixel Representation is {other}, not 0 or 1"))),
+            other => {
+                return Err(
+                    self.damaged(format!("its Pixel Representation is {other}, not 0 or 1"))
+                );
+            }
         };
-        Ok(Bits { allocated: allocated as u16, stored: stored as u16, high: high as u16, signed, big_endian })
+        Ok(Bits {
+            allocated: allocated as u16,
+            stored: stored as u16,
+            high: high as u16,
+            signed,
+            big_endian,
+        })
     }
 
     fn planar(&self, notes: &mut Notes) -> Result<bool, Error> {
@@ -220,9 +255,13 @@ impl Dicom<'_> {
         match stated.map_err(|what| self.damaged(what))? {
             Some(0) => Ok(false),
             Some(1) => Ok(true),
-            Some(other) => Err(self.damaged(format!("its Planar Configuration is {other}, not 0 or 1"))),
+            Some(other) => {
+                Err(self.damaged(format!("its Planar Configuration is {other}, not 0 or 1")))
+            }
             None => {
-                notes.insert("it does not say its Planar Configuration, and is read pixel by pixel".into());
+                notes.insert(
+                    "it does not say its Planar Configuration, and is read pixel by pixel".into(),
+                );
                 Ok(false)
             }
         }
@@ -230,9 +269,13 @@ impl Dicom<'_> {
 
     /// A whole number that has to be there.
     fn needed(&self, tag: Tag) -> Result<u32, Error> {
-        let stated = self.attributes().integer(tag, &mut Notes::new()).map_err(|what| self.damaged(what))?;
-        let stated = stated.ok_or_else(|| self.damaged(format!("it does not say its {}", attributes::name(tag))))?;
-        u32::try_from(stated).map_err(|_| self.damaged(format!("{} is {stated}", attributes::name(tag))))
+        let stated =
+            self.attributes().integer(tag, &mut Notes::new()).map_err(|what| self.damaged(what))?;
+        let stated = stated.ok_or_else(|| {
+            self.damaged(format!("it does not say its {}", attributes::name(tag)))
+        })?;
+        u32::try_from(stated)
+            .map_err(|_| self.damaged(format!("{} is {stated}", attributes::name(tag))))
     }
 
     fn attributes(&self) -> Attributes<'_> {
@@ -240,7 +283,10 @@ impl Dicom<'_> {
     }
 
     fn damaged(&self, what: String) -> Error {
-        Error::Image { file: self.file.clone(), what: format!("the DICOM file cannot be used: {what}") }
+        Error::Image {
+            file: self.file.clone(),
+            what: format!("the DICOM file cannot be used: {what}"),
+        }
     }
 
     fn unsupported(&self, what: String) -> Error {

@@ -1,4 +1,5 @@
-//! Everything that can go wrong in the runtime; what is refused has a [`Class`], the same name everywhere.
+//! Everything that can go wrong in the runtime; what is refused has a [`Class`], the same name
+//! everywhere.
 
 use std::fmt;
 use std::ops::Range;
@@ -33,19 +34,22 @@ pub enum Error {
     Preprocessing { what: String },
     /// This device computes something else than the packer did.
     #[error(
-        "this device disagrees with the golden vectors of task {} (relative error of the feature {feature:.1e}, largest error of a probability {probability:.1e}); do not use its results",
+        "this device disagrees with the golden vectors of task {} (relative error of the feature \
+         {feature:.1e}, largest error of a probability {probability:.1e}); do not use its results",
         shown(task)
     )]
     GoldenMismatch { task: String, feature: f64, probability: f64 },
     /// The golden image's feature is no number.
     #[error(
-        "no golden vectors of task {}: the base gives a feature that is not finite; pack the bundle again with `packer bundle`",
+        "no golden vectors of task {}: the base gives a feature that is not finite; pack the \
+         bundle again with `packer bundle`",
         shown(task)
     )]
     GoldenFeature { task: String },
     /// This device prepares images otherwise than the packer did.
     #[error(
-        "this device disagrees with the golden vectors: it makes other pixels of the golden image (off by up to {levels:.1} grey levels); do not use its results"
+        "this device disagrees with the golden vectors: it makes other pixels of the golden image \
+         (off by up to {levels:.1} grey levels); do not use its results"
     )]
     GoldenPixels { levels: f64 },
     /// The computation failed.
@@ -77,7 +81,8 @@ pub enum Error {
     Unchanged { what: String },
     /// A classifier of the process that this one was forked from.
     #[error(
-        "the classifier was opened in process {opened} and cannot be used in one that was forked from it: open it after fork(), or \
+        "the classifier was opened in process {opened} and cannot be used in one that was forked \
+         from it: open it after fork(), or \
          start processes anew (in Python by multiprocessing's \"spawn\")"
     )]
     OtherProcess { opened: u32 },
@@ -147,9 +152,9 @@ impl Error {
         match self {
             Error::Refused(refusal) => Some(refusal.class),
             Error::TensorFile { class, .. } | Error::Tensor { class, .. } => Some(*class),
-            Error::GoldenMismatch { .. } | Error::GoldenFeature { .. } | Error::GoldenPixels { .. } => {
-                Some(Class::GoldenMismatch)
-            }
+            Error::GoldenMismatch { .. }
+            | Error::GoldenFeature { .. }
+            | Error::GoldenPixels { .. } => Some(Class::GoldenMismatch),
             _ => None,
         }
     }

@@ -17,7 +17,10 @@ pub fn open(path: &Path) -> io::Result<File> {
     check(path)?;
     let mut options = OpenOptions::new();
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK | libc::O_NOCTTY);
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        libc::O_NONBLOCK | libc::O_NOCTTY,
+    );
     let file = options.read(true).open(path)?;
     regular(&file.metadata()?)?;
     Ok(file)
@@ -37,7 +40,9 @@ pub fn check(path: &Path) -> io::Result<()> {
 /// As [`open`], and [`io::ErrorKind::FileTooLarge`].
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
-    let too_large = || Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")));
+    let too_large = || {
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it has more than {limit} bytes")))
+    };
     let length = file.metadata()?.len();
     if length > limit {
         return too_large();
@@ -91,7 +96,10 @@ mod tests {
         assert_eq!(read(&path, u64::MAX).unwrap(), b"1234");
         assert_eq!(read(&path, 3).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
         assert_eq!(read(place.path(), 3).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-        assert_eq!(read(&place.path().join("none"), 3).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            read(&place.path().join("none"), 3).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
         // A file without an end costs nothing: 1 TiB that nobody wrote.
         File::create(&path).unwrap().set_len(1 << 40).unwrap();
         assert_eq!(read(&path, 1 << 30).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
@@ -107,9 +115,13 @@ mod tests {
         symlink(at("pipe"), at("to a pipe")).unwrap();
         symlink("/dev/zero", at("to a device")).unwrap();
         let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
-        for (name, word) in
-            [("pipe", "pipe"), ("to a pipe", "pipe"), ("to a device", "device"), ("socket", "socket"), (".", "folder")]
-        {
+        for (name, word) in [
+            ("pipe", "pipe"),
+            ("to a pipe", "pipe"),
+            ("to a device", "device"),
+            ("socket", "socket"),
+            (".", "folder"),
+        ] {
             let text = read(&at(name), 10).unwrap_err().to_string();
             assert!(text.contains(word), "{name}: {text}");
         }

@@ -15,7 +15,8 @@ thread_local! {
 pub(crate) struct Panicked;
 
 /// What is said of the file then.
-pub(crate) const FAILED: &str = "its decoder failed inside; leave the file away, and report it to MedForge";
+pub(crate) const FAILED: &str =
+    "its decoder failed inside; leave the file away, and report it to MedForge";
 
 /// What `decode` gives. The first call puts a panic hook before the program's own, which goes on to
 /// hear of all panics but those inside of `decode`. Where a panic ends the program, its own hook
@@ -52,7 +53,10 @@ mod tests {
         let main = "fn main() { let _ = guard::decoding(|| -> u8 { panic!(\"heard of\") }); }";
         std::fs::write(&source, format!("#[path = {guard:?}] mod guard; {main}")).unwrap();
         let mut rustc = Command::new(std::env::var("RUSTC").unwrap_or_else(|_| "rustc".into()));
-        rustc.args(["--edition=2024", "-Cpanic=abort", "-Adead_code", "-o"]).arg(&program).arg(&source);
+        rustc
+            .args(["--edition=2024", "-Cpanic=abort", "-Adead_code", "-o"])
+            .arg(&program)
+            .arg(&source);
         assert!(rustc.status().unwrap().success());
         let output = Command::new(program).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -27,8 +27,8 @@ impl<'a> RgbView<'a> {
     /// Pixels of `height` rows that begin `stride` bytes apart, each of `width` times R, G, B.
     ///
     /// # Errors
-    /// [`Error::Pixels`] if a side is zero, the image is over [`MAX_PIXELS`], a row does not fit the stride or `data`
-    /// ends before the last row does.
+    /// [`Error::Pixels`] if a side is zero, the image is over [`MAX_PIXELS`], a row does not fit
+    /// the stride or `data` ends before the last row does.
     pub fn new(data: &'a [u8], width: u32, height: u32, stride: usize) -> Result<Self, Error> {
         let refuse = |what: String| Err(Error::Pixels { what });
         check_sides(width, height)?;
@@ -41,7 +41,8 @@ impl<'a> RgbView<'a> {
         match extent(row, height, stride) {
             Some(needed) if needed <= data.len() => Ok(RgbView { data, width, height, stride }),
             _ => refuse(format!(
-                "{} bytes do not hold {width} x {height} RGB pixels with a stride of {stride} bytes",
+                "{} bytes do not hold {width} x {height} RGB pixels with a stride of {stride} \
+                 bytes",
                 data.len()
             )),
         }
@@ -76,11 +77,14 @@ impl RgbImage8 {
     /// An image of exactly `3 * width * height` bytes.
     ///
     /// # Errors
-    /// [`Error::Pixels`] if the number of bytes is another, a side is zero or the image is over [`MAX_PIXELS`].
+    /// [`Error::Pixels`] if the number of bytes is another, a side is zero or the image is over
+    /// [`MAX_PIXELS`].
     pub fn new(data: Vec<u8>, width: u32, height: u32) -> Result<Self, Error> {
         RgbView::new(&data, width, height, width as usize * 3)?;
         if data.len() != width as usize * height as usize * 3 {
-            return Err(Error::Pixels { what: format!("{} bytes are too many for {width} x {height}", data.len()) });
+            return Err(Error::Pixels {
+                what: format!("{} bytes are too many for {width} x {height}", data.len()),
+            });
         }
         Ok(RgbImage8 { data, width, height })
     }
@@ -102,7 +106,12 @@ impl RgbImage8 {
 
     /// The same pixels, borrowed.
     pub fn view(&self) -> RgbView<'_> {
-        RgbView { data: &self.data, width: self.width, height: self.height, stride: self.width as usize * 3 }
+        RgbView {
+            data: &self.data,
+            width: self.width,
+            height: self.height,
+            stride: self.width as usize * 3,
+        }
     }
 }
 
@@ -123,7 +132,8 @@ pub fn size(bytes: &[u8], file: &str) -> Result<(u32, u32), Error> {
 }
 
 fn guarded<T>(file: &str, decode: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    guard::decoding(decode).unwrap_or_else(|guard::Panicked| Err(refusal(file, guard::FAILED.into())))
+    guard::decoding(decode)
+        .unwrap_or_else(|guard::Panicked| Err(refusal(file, guard::FAILED.into())))
 }
 
 /// A file whose header says that it can be read.
@@ -142,7 +152,9 @@ impl<'a> Picture<'a> {
         } else if tiff::is_tiff(bytes) {
             tiff::Page::open(bytes, file).map(Picture::Tiff)
         } else if bytes.starts_with(JPEG) {
-            sound_jpeg(bytes).map(|head| Picture::Jpeg(head, file)).map_err(|what| refusal(file, what))
+            sound_jpeg(bytes)
+                .map(|head| Picture::Jpeg(head, file))
+                .map_err(|what| refusal(file, what))
         } else {
             Err(refusal(file, OTHER_KIND.into()))
         }
@@ -174,13 +186,17 @@ const JPEG: &[u8] = b"\xff\xd8\xff";
 const OTHER_KIND: &str = "this is neither a PNG nor a JPEG nor a TIFF image";
 
 pub(crate) fn check_sides(width: u32, height: u32) -> Result<(), Error> {
-    match width > 0 && height > 0 && u64::from(width) * u64::from(height) <= MAX_PIXELS {
-        true => Ok(()),
-        false => Err(Error::Pixels { what: format!("{width} x {height} is not between 1 and {MAX_PIXELS} pixels") }),
+    if width > 0 && height > 0 && u64::from(width) * u64::from(height) <= MAX_PIXELS {
+        Ok(())
+    } else {
+        Err(Error::Pixels {
+            what: format!("{width} x {height} is not between 1 and {MAX_PIXELS} pixels"),
+        })
     }
 }
 
-/// From the first to the last value of `height` rows (one at least) of `row` values that begin `stride` values apart.
+/// From the first to the last value of `height` rows (one at least) of `row` values that begin
+/// `stride` values apart.
 fn extent(row: usize, height: u32, stride: usize) -> Option<usize> {
     stride.checked_mul(height as usize - 1)?.checked_add(row)
 }
@@ -189,12 +205,16 @@ fn extent(row: usize, height: u32, stride: usize) -> Option<usize> {
 fn sound_jpeg(bytes: &[u8]) -> Result<jpeg::Head<'_>, String> {
     let head = jpeg::head(bytes).map_err(jpeg_fault)?;
     if !head.ended {
-        return Err("the JPEG image is cut off or damaged (its end is missing); fetch it again".into());
+        return Err(
+            "the JPEG image is cut off or damaged (its end is missing); fetch it again".into()
+        );
     }
     match head.components.len() {
         1 | 3 => Ok(head),
         4 => Err("CMYK colours are not read; convert the image to RGB".into()),
-        other => Err(format!("a JPEG image of {other} colours is not read; convert the image to RGB")),
+        other => {
+            Err(format!("a JPEG image of {other} colours is not read; convert the image to RGB"))
+        }
     }
 }
 
@@ -206,13 +226,18 @@ fn shown(head: &jpeg::Head) -> Result<RgbImage8, String> {
     } else if !head.is_rgb_to_libjpeg() {
         jpeg::dct::ybr_to_rgb(&mut samples);
     }
-    RgbImage8::new(samples, head.columns.into(), head.rows.into()).map_err(|error| error.to_string())
+    RgbImage8::new(samples, head.columns.into(), head.rows.into())
+        .map_err(|error| error.to_string())
 }
 
 fn jpeg_fault(fault: jpeg::Fault) -> String {
     match fault {
-        jpeg::Fault::Damaged(what) => format!("the JPEG image is cut off or damaged ({what}); fetch it again"),
-        jpeg::Fault::Unsupported(what) => format!("the JPEG image does not decode ({what}); save it as PNG"),
+        jpeg::Fault::Damaged(what) => {
+            format!("the JPEG image is cut off or damaged ({what}); fetch it again")
+        }
+        jpeg::Fault::Unsupported(what) => {
+            format!("the JPEG image does not decode ({what}); save it as PNG")
+        }
     }
 }
 

@@ -57,7 +57,12 @@ fn unsupported(what: impl Into<String>) -> Fault {
 
 /// A scan whose data cannot fill the image, whatever it holds.
 fn too_little(head: &Head<'_>, scan: &Scan<'_>) -> Fault {
-    damaged(format!("{} bytes of data cannot hold {} x {} pixels", scan.data.len(), head.columns, head.rows))
+    damaged(format!(
+        "{} bytes of data cannot hold {} x {} pixels",
+        scan.data.len(),
+        head.columns,
+        head.rows
+    ))
 }
 
 #[cfg(test)]

@@ -13,7 +13,8 @@ use crate::Class;
 /// Values in one text, those in objects and lists too.
 pub const MOST_VALUES: usize = 1 << 18;
 
-/// Refuses what libraries read in different ways, or at great cost. `deepest` is how many objects and lists may stand in one another.
+/// Refuses what libraries read in different ways, or at great cost. `deepest` is how many objects
+/// and lists may stand in one another.
 ///
 /// # Errors
 /// The class, and what is wrong in words.
@@ -22,7 +23,9 @@ pub fn check(text: &[u8], deepest: usize) -> Result<(), (Class, String)> {
         .map_err(|error| (Class::NotUtf8, format!("byte {} is not UTF-8", error.valid_up_to())))?;
     let (found, values) = (Cell::new(Class::BadJson), Cell::new(0));
     let mut json = serde_json::Deserializer::from_str(text);
-    let result = Any { left: deepest, found: &found, values: &values }.deserialize(&mut json).and_then(|()| json.end());
+    let result = Any { left: deepest, found: &found, values: &values }
+        .deserialize(&mut json)
+        .and_then(|()| json.end());
     result.map_err(|error| (found.get(), error.to_string()))
 }
 

@@ -1,4 +1,5 @@
-//! MedForge's runtime: verifies a signed bundle, loads its base and modules, and classifies images on the device.
+//! MedForge's runtime: verifies a signed bundle, loads its base and modules, and classifies images
+//! on the device.
 //!
 //! It opens no socket, starts no thread unless asked and writes no file.
 // Forbidden but for two modules, which say why: `kernel::vnni` and `classify::process`.

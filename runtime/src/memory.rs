@@ -1,6 +1,7 @@
-//! Large buffers: zeros in a mapping of their own, given back to the system when dropped. Memory that is not there is an error, not an end of
-//! the process. Huge pages were tried: they load a base a tenth faster where memory is in one piece, and up to three times slower where the kernel has to
-//! put it together first.
+//! Large buffers: zeros in a mapping of their own, given back to the system when dropped. Memory
+//! that is not there is an error, not an end of the process. Huge pages were tried: they load a
+//! base a tenth faster where memory is in one piece, and up to three times slower where the kernel
+//! has to put it together first.
 
 use std::io;
 
@@ -14,7 +15,8 @@ pub(crate) fn zeros(length: usize) -> io::Result<MmapMut> {
     MmapMut::map_anon(length)
 }
 
-/// The same, of which every byte will be written: its pages are there at once, without a fault for each.
+/// The same, of which every byte will be written: its pages are there at once, without a fault for
+/// each.
 #[cfg(feature = "classify")]
 pub(crate) fn filled(length: usize) -> io::Result<MmapMut> {
     MmapOptions::new().len(length).populate().map_anon()
@@ -24,7 +26,9 @@ pub(crate) fn filled(length: usize) -> io::Result<MmapMut> {
 #[cfg(feature = "classify")]
 pub(crate) fn floats(count: usize, what: &str) -> Result<Vec<f32>, Error> {
     let mut values = Vec::new();
-    let short = || Error::Memory { what: format!("{what}, {} bytes", count.saturating_mul(size_of::<f32>())) };
+    let short = || Error::Memory {
+        what: format!("{what}, {} bytes", count.saturating_mul(size_of::<f32>())),
+    };
     values.try_reserve_exact(count).map_err(|_| short())?;
     values.resize(count, 0.0);
     Ok(values)

@@ -1,7 +1,8 @@
-//! The messages of ONNX that a base is written in and read from (onnx.proto of ONNX 1.16, IR version 10; field numbers are its).
+//! The messages of ONNX that a base is written in and read from (onnx.proto of ONNX 1.16, IR
+//! version 10; field numbers are its).
 //!
-//! Left out is what no base has and what changes nothing (documentation, metadata). What would change what a graph computes is kept as
-//! [`Unread`], so that whoever reads a graph can refuse it.
+//! Left out is what no base has and what changes nothing (documentation, metadata). What would
+//! change what a graph computes is kept as [`Unread`], so that whoever reads a graph can refuse it.
 
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost::{Message, Oneof};

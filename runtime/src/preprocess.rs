@@ -1,8 +1,9 @@
 //! From any RGB image to the base's input: resize, centre crop, rescale, normalise.
 //!
-//! The same code prepares images for training and for classification. Resizing equals the `Image.resize` of Pillow 2.7
-//! to 12 to one grey level, sizes and crops are those of transformers' image processors or, on request, of torchvision. (Pillow 13
-//! resizes columns first where that is cheaper, which shows where an overshoot at a hard edge is clipped.)
+//! The same code prepares images for training and for classification. Resizing equals the
+//! `Image.resize` of Pillow 2.7 to 12 to one grey level, sizes and crops are those of transformers'
+//! image processors or, on request, of torchvision. (Pillow 13 resizes columns first where that is
+//! cheaper, which shows where an overshoot at a hard edge is clipped.)
 //!
 //! Refused: sizes of zero or over [`MAX_SIDE`], a crop larger than the resized image or a small
 //! part of it, an image so elongated that its resized form is over [`MAX_RESIZED_PIXELS`], and
@@ -63,7 +64,8 @@ pub enum Resize {
     ShortestEdge(u32),
     /// This size, whatever the image's proportions.
     Exact(Size),
-    /// The largest that fits into this size in the image's proportions, centred on black: Pillow's `ImageOps.pad`.
+    /// The largest that fits into this size in the image's proportions, centred on black: Pillow's
+    /// `ImageOps.pad`.
     Pad(Size),
 }
 
@@ -131,7 +133,9 @@ impl Preprocessing {
         let output = self.output_size();
         for Size { height, width } in [resized, output] {
             if height == 0 || width == 0 || height > MAX_SIDE || width > MAX_SIDE {
-                return refuse(format!("{height} x {width} is not between 1 and {MAX_SIDE} pixels a side"));
+                return refuse(format!(
+                    "{height} x {width} is not between 1 and {MAX_SIDE} pixels a side"
+                ));
             }
         }
         if output.height > resized.height || output.width > resized.width {
@@ -139,12 +143,16 @@ impl Preprocessing {
         }
         if self.crop.is_none() && matches!(self.resize, Resize::ShortestEdge(_)) {
             return refuse(
-                "resizing by the shortest edge needs a crop, or images of other proportions do not fit".into(),
+                "resizing by the shortest edge needs a crop, or images of other proportions do not \
+                 fit".into(),
             );
         }
-        if resized.height > output.height * MOST_TIMES_THE_CUT || resized.width > output.width * MOST_TIMES_THE_CUT {
+        if resized.height > output.height * MOST_TIMES_THE_CUT
+            || resized.width > output.width * MOST_TIMES_THE_CUT
+        {
             return refuse(format!(
-                "the resized image is more than {MOST_TIMES_THE_CUT} times longer than what is cut out of it"
+                "the resized image is more than {MOST_TIMES_THE_CUT} times longer than what is cut \
+                 out of it"
             ));
         }
         let between = |what: &str, range: RangeInclusive<f64>| {
@@ -156,9 +164,10 @@ impl Preprocessing {
         if self.mean.iter().any(|mean| !(-LARGEST_MEAN..=LARGEST_MEAN).contains(mean)) {
             return between("mean", -LARGEST_MEAN..=LARGEST_MEAN);
         }
-        match self.std.iter().all(|std| DEVIATIONS.contains(std)) {
-            true => Ok(()),
-            false => between("std", DEVIATIONS),
+        if self.std.iter().all(|std| DEVIATIONS.contains(std)) {
+            Ok(())
+        } else {
+            between("std", DEVIATIONS)
         }
     }
 
@@ -170,14 +179,19 @@ impl Preprocessing {
     /// The image after resize and centre crop.
     ///
     /// # Errors
-    /// [`Error::Preprocessing`] as [`check`](Self::check), and [`Error::Pixels`] if the image is too elongated.
+    /// [`Error::Preprocessing`] as [`check`](Self::check), and [`Error::Pixels`] if the image is
+    /// too elongated.
     pub fn resized(&self, rgb: &RgbView) -> Result<RgbImage8, Error> {
         self.check()?;
         let size = self.scaled_to(rgb.height(), rgb.width());
         let tallest = size.height.max(rgb.height());
         if u64::from(tallest) * u64::from(size.width) > MAX_RESIZED_PIXELS {
             return Err(Error::Pixels {
-                what: format!("an image of {} x {} is too elongated to be resized; cut it", rgb.width(), rgb.height()),
+                what: format!(
+                    "an image of {} x {} is too elongated to be resized; cut it",
+                    rgb.width(),
+                    rgb.height()
+                ),
             });
         }
         let mut whole = resize(rgb, size, self.filter)?;
@@ -200,7 +214,10 @@ impl Preprocessing {
         let side = |original: u32, image: u32, whole: u32, part: u32| {
             let scale = f64::from(original) / f64::from(image);
             let cut = f64::from(self.crop_offset.of(whole.saturating_sub(part)));
-            ((cut - f64::from(CropOffset::Even.of(whole - image.min(whole)))) * scale, f64::from(part) * scale)
+            (
+                (cut - f64::from(CropOffset::Even.of(whole - image.min(whole)))) * scale,
+                f64::from(part) * scale,
+            )
         };
         let (left, width) = side(width, image.width, whole.width, part.width);
         let (top, height) = side(height, image.height, whole.height, part.height);
@@ -223,7 +240,12 @@ impl Preprocessing {
     pub fn normalise(&self, image: &RgbImage8, out: &mut [f32]) -> Result<(), Error> {
         if out.len() != image.data().len() {
             return Err(Error::Pixels {
-                what: format!("{} values do not hold {} x {} RGB pixels", out.len(), image.width(), image.height()),
+                what: format!(
+                    "{} values do not hold {} x {} RGB pixels",
+                    out.len(),
+                    image.width(),
+                    image.height()
+                ),
             });
         }
         let plane = out.len() / 3;
@@ -246,19 +268,25 @@ impl Preprocessing {
         self.normalise(&self.resized(rgb)?, out)
     }
 
-    /// The size that an image of this size is scaled to; [`resized_to`](Self::resized_to) has the black around it too.
+    /// The size that an image of this size is scaled to; [`resized_to`](Self::resized_to) has the
+    /// black around it too.
     fn scaled_to(&self, height: u32, width: u32) -> Size {
         let Resize::Pad(size) = self.resize else { return self.resized_to(height, width) };
         // As Pillow's `ImageOps.contain` has it, in 64 bits, halves to the even number.
-        let (own, asked) =
-            [(width, height), (size.width, size.height)].map(|(w, h)| f64::from(w) / f64::from(h)).into();
+        let (own, asked) = [(width, height), (size.width, size.height)]
+            .map(|(w, h)| f64::from(w) / f64::from(h))
+            .into();
         let fit = |other: u32, side: u32, to: u32| {
             ((f64::from(other) / f64::from(side) * f64::from(to)).round_ties_even() as u32).max(1)
         };
         match own.total_cmp(&asked) {
             Ordering::Equal => size,
-            Ordering::Greater => Size { height: fit(height, width, size.width).min(size.height), ..size },
-            Ordering::Less => Size { width: fit(width, height, size.height).min(size.width), ..size },
+            Ordering::Greater => {
+                Size { height: fit(height, width, size.width).min(size.height), ..size }
+            }
+            Ordering::Less => {
+                Size { width: fit(width, height, size.height).min(size.width), ..size }
+            }
         }
     }
 
@@ -268,7 +296,8 @@ impl Preprocessing {
             Resize::Exact(size) | Resize::Pad(size) => size,
             Resize::ShortestEdge(edge) => {
                 let long = |long: u32, short: u32| {
-                    u32::try_from(u64::from(edge) * u64::from(long) / u64::from(short)).unwrap_or(u32::MAX)
+                    u32::try_from(u64::from(edge) * u64::from(long) / u64::from(short))
+                        .unwrap_or(u32::MAX)
                 };
                 if width <= height {
                     Size { height: long(height, width), width: edge }
@@ -280,7 +309,8 @@ impl Preprocessing {
     }
 }
 
-/// Rows first, then columns, each rounded and clipped to 8 bits: Pillow's order, without which sharp edges differ.
+/// Rows first, then columns, each rounded and clipped to 8 bits: Pillow's order, without which
+/// sharp edges differ.
 fn resize(rgb: &RgbView, size: Size, filter: Filter) -> Result<RgbImage8, Error> {
     let algorithm = match filter {
         Filter::Nearest => ResizeAlg::Nearest,

@@ -1,11 +1,15 @@
-//! Stored values, as scanners and archives keep them, to the 8-bit RGB image that a viewer shows (DICOM PS3.3 C.7.6.3, C.11.1 and C.11.2).
+//! Stored values, as scanners and archives keep them, to the 8-bit RGB image that a viewer shows
+//! (DICOM PS3.3 C.7.6.3, C.11.1 and C.11.2).
 //!
-//! In this order: bits cut out and their sign extended; modality (slope and intercept, or a table: never both); value of interest (a window or a table;
-//! without one the whole range that the stored bits can have, whatever the image holds); MONOCHROME1 turned over, once and last. Padding is
-//! black. Colour has eight bits, or sixteen of which the whole range is shown; YBR becomes RGB as in JPEG (ITU-R BT.601, full range).
+//! In this order: bits cut out and their sign extended; modality (slope and intercept, or a table:
+//! never both); value of interest (a window or a table; without one the whole range that the stored
+//! bits can have, whatever the image holds); MONOCHROME1 turned over, once and last. Padding is
+//! black. Colour has eight bits, or sixteen of which the whole range is shown; YBR becomes RGB as
+//! in JPEG (ITU-R BT.601, full range).
 //!
-//! Refused: values that do not fit one another, tables without entries, windows of no width, YBR_PARTIAL and chroma that is stored more coarsely (what
-//! decodes a frame has to give full chroma).
+//! Refused: values that do not fit one another, tables without entries, windows of no width,
+//! YBR_PARTIAL and chroma that is stored more coarsely (what decodes a frame has to give full
+//! chroma).
 
 use std::ops::RangeInclusive;
 
@@ -136,9 +140,12 @@ impl Stored<'_> {
         let (width, height) = (self.columns as usize, self.rows as usize);
         let count = width * height;
         // Where sample `sample` of pixel (x, y) begins.
-        let place = |x: usize, y: usize, sample: usize| match self.planar {
-            true => (sample * height + y) * stride + x * bytes,
-            false => y * stride + (x * samples + sample) * bytes,
+        let place = |x: usize, y: usize, sample: usize| {
+            if self.planar {
+                (sample * height + y) * stride + x * bytes
+            } else {
+                y * stride + (x * samples + sample) * bytes
+            }
         };
         let value = |x, y, sample| self.bits.value(&self.data[place(x, y, sample)..][..bytes]);
         let mut rgb = Vec::new();
@@ -152,12 +159,15 @@ impl Stored<'_> {
             }
             Photometric::Palette(tables) => {
                 pixels.for_each(|(x, y)| {
-                    rgb.extend(tables.each_ref().map(|table| to_8(table.of(value(x, y, 0)), table.bits)))
+                    rgb.extend(
+                        tables.each_ref().map(|table| to_8(table.of(value(x, y, 0)), table.bits)),
+                    )
                 });
             }
             colour => {
                 for (x, y) in pixels {
-                    let [r, g, b] = [0, 1, 2].map(|sample| to_8(value(x, y, sample) as f64, self.bits.stored));
+                    let [r, g, b] =
+                        [0, 1, 2].map(|sample| to_8(value(x, y, sample) as f64, self.bits.stored));
                     match colour {
                         Photometric::YbrFull => rgb.extend(from_ybr(r, g, b)),
                         _ => rgb.extend([r, g, b]),
@@ -168,13 +178,15 @@ impl Stored<'_> {
         RgbImage8::new(rgb, self.columns, self.rows)
     }
 
-    /// Frame `frame`, counted from 0, of several that follow one another; `self` is about the first.
+    /// Frame `frame`, counted from 0, of several that follow one another; `self` is about the
+    /// first.
     ///
     /// # Errors
     /// As [`rgb`](Self::rgb).
     pub fn at(self, frame: u32) -> Result<Self, Error> {
         let Frame { lines, stride, .. } = self.frame()?;
-        let start = (frame as usize).checked_mul(lines * stride).filter(|&start| start <= self.data.len());
+        let start =
+            (frame as usize).checked_mul(lines * stride).filter(|&start| start <= self.data.len());
         let Some(start) = start else {
             return refuse(format!("there is no frame {frame} in {} bytes", self.data.len()));
         };
@@ -183,7 +195,8 @@ impl Stored<'_> {
         Ok(moved)
     }
 
-    /// SHA-256, in hex, of the stored values without what lies between rows: the same wherever the frame is kept.
+    /// SHA-256, in hex, of the stored values without what lies between rows: the same wherever the
+    /// frame is kept.
     ///
     /// # Errors
     /// As [`rgb`](Self::rgb).
@@ -215,22 +228,36 @@ impl Stored<'_> {
     fn check(&self) -> Result<usize, Error> {
         image::check_sides(self.columns, self.rows)?;
         let Bits { allocated, stored, high, signed, .. } = self.bits;
-        if !matches!(allocated, 8 | 16 | 32) || stored == 0 || high >= allocated || high + 1 < stored {
-            return refuse(format!("{stored} bits stored up to bit {high} do not fit {allocated} bits allocated"));
+        if !matches!(allocated, 8 | 16 | 32)
+            || stored == 0
+            || high >= allocated
+            || high + 1 < stored
+        {
+            return refuse(format!(
+                "{stored} bits stored up to bit {high} do not fit {allocated} bits allocated"
+            ));
         }
         let samples = match &self.photometric {
             Photometric::Monochrome1 | Photometric::Monochrome2 | Photometric::Palette(_) => 1,
             Photometric::Rgb | Photometric::YbrFull if !signed && matches!(stored, 8 | 16) => 3,
-            _ => return refuse(format!("colour of {stored} bits{} is not read", if signed { ", signed" } else { "" })),
+            _ => {
+                return refuse(format!(
+                    "colour of {stored} bits{} is not read",
+                    if signed { ", signed" } else { "" }
+                ));
+            }
         };
         if let Photometric::Palette(tables) = &self.photometric {
             tables.iter().try_for_each(|table| table.check("a palette"))?;
         }
         match &self.modality {
             Modality::Table(table) => table.check("the modality table")?,
-            Modality::Linear { slope, intercept } if slope.is_finite() && intercept.is_finite() && *slope != 0.0 => {}
+            Modality::Linear { slope, intercept }
+                if slope.is_finite() && intercept.is_finite() && *slope != 0.0 => {}
             Modality::Linear { slope, intercept } => {
-                return refuse(format!("a slope of {slope} with an intercept of {intercept} measures nothing"));
+                return refuse(format!(
+                    "a slope of {slope} with an intercept of {intercept} measures nothing"
+                ));
             }
         }
         match &self.voi {
@@ -262,17 +289,19 @@ impl Stored<'_> {
 impl Bits {
     /// All values that the stored bits can have.
     fn range(&self) -> RangeInclusive<i64> {
-        match self.signed {
-            true => -(1 << (self.stored - 1))..=(1 << (self.stored - 1)) - 1,
-            false => 0..=(1 << self.stored) - 1,
+        if self.signed {
+            -(1 << (self.stored - 1))..=(1 << (self.stored - 1)) - 1
+        } else {
+            0..=(1 << self.stored) - 1
         }
     }
 
     fn value(&self, bytes: &[u8]) -> i64 {
         let join = |all: u32, byte: &u8| all << 8 | u32::from(*byte);
-        let all = match self.big_endian {
-            true => bytes.iter().fold(0, join),
-            false => bytes.iter().rev().fold(0, join),
+        let all = if self.big_endian {
+            bytes.iter().fold(0, join)
+        } else {
+            bytes.iter().rev().fold(0, join)
         };
         let cut = i64::from(all >> (self.high + 1 - self.stored)) & ((1 << self.stored) - 1);
         let negative = self.signed && cut >> (self.stored - 1) == 1;
@@ -283,7 +312,11 @@ impl Bits {
 impl Table<'_> {
     fn check(&self, what: &str) -> Result<(), Error> {
         if self.entries.is_empty() || !(8..=16).contains(&self.bits) {
-            return refuse(format!("{what} has {} entries of {} bits", self.entries.len(), self.bits));
+            return refuse(format!(
+                "{what} has {} entries of {} bits",
+                self.entries.len(),
+                self.bits
+            ));
         }
         Ok(())
     }
@@ -304,7 +337,10 @@ struct Shades<'a> {
 
 impl Shades<'_> {
     fn of(&self, value: i64) -> u8 {
-        self.known.get((value - self.first) as usize).copied().unwrap_or_else(|| self.compute(value))
+        self.known
+            .get((value - self.first) as usize)
+            .copied()
+            .unwrap_or_else(|| self.compute(value))
     }
 
     fn compute(&self, value: i64) -> u8 {
@@ -320,7 +356,9 @@ impl Shades<'_> {
         let share = match voi {
             Voi::Range => {
                 let (low, high) = match modality {
-                    Modality::Linear { .. } => (measured(*bits.range().start()), measured(*bits.range().end())),
+                    Modality::Linear { .. } => {
+                        (measured(*bits.range().start()), measured(*bits.range().end()))
+                    }
                     Modality::Table(table) => (0.0, f64::from(table.most())),
                 };
                 (x - low.min(high)) / (high - low).abs().max(f64::MIN_POSITIVE)
@@ -329,12 +367,11 @@ impl Shades<'_> {
                 // A window of width 1 is a threshold.
                 let span = width - 1.0;
                 let above = x - (center - 0.5);
-                match span > 0.0 {
-                    true => above / span + 0.5,
-                    false => f64::from(above > 0.0),
-                }
+                if span > 0.0 { above / span + 0.5 } else { f64::from(above > 0.0) }
             }
-            Voi::Window { center, width, function: Function::LinearExact } => (x - center) / width + 0.5,
+            Voi::Window { center, width, function: Function::LinearExact } => {
+                (x - center) / width + 0.5
+            }
             Voi::Window { center, width, function: Function::Sigmoid } => {
                 1.0 / (1.0 + (-4.0 * (x - center) / width).exp())
             }

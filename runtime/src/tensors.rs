@@ -1,7 +1,8 @@
 //! Tensor files (safetensors), read as hostile input and written in one byte form.
 //!
-//! Refused: files that the format's own rules refuse, duplicate keys anywhere in the header, a dimension of zero,
-//! shapes that overflow, NaN and infinite values, and any type but F32, F16 and BF16.
+//! Refused: files that the format's own rules refuse, duplicate keys anywhere in the header, a
+//! dimension of zero, shapes that overflow, NaN and infinite values, and any type but F32, F16 and
+//! BF16.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,9 +62,14 @@ impl View<'_> {
         Ok(Tensor { shape: self.shape.clone(), data, dtype })
     }
 
-    /// Hands rows of `width` values, widened to f32, to `each` with their number, one after the other: the tensor is never whole in memory twice.
+    /// Hands rows of `width` values, widened to f32, to `each` with their number, one after the
+    /// other: the tensor is never whole in memory twice.
     #[cfg(feature = "classify")]
-    pub(crate) fn rows(&self, width: usize, mut each: impl FnMut(usize, &[f32])) -> Result<(), Error> {
+    pub(crate) fn rows(
+        &self,
+        width: usize,
+        mut each: impl FnMut(usize, &[f32]),
+    ) -> Result<(), Error> {
         let values = self.shape.iter().product::<usize>().max(1);
         for (row, bytes) in self.bytes.chunks(width * (self.bytes.len() / values)).enumerate() {
             each(row, &self.widened(bytes, row * width)?.1);
@@ -73,11 +79,13 @@ impl View<'_> {
 
     /// The values in `bytes`, the first of which is the tensor's value `first`.
     fn widened(&self, bytes: &[u8], first: usize) -> Result<(Dtype, Vec<f32>), Error> {
-        let (dtype, data) = widen(self.dtype, bytes).map_err(|what| self.refuse(Class::StUnusable, what))?;
+        let (dtype, data) =
+            widen(self.dtype, bytes).map_err(|what| self.refuse(Class::StUnusable, what))?;
         if let Some(place) = data.iter().position(|value| !value.is_finite()) {
             let (value, place) = (data[place], first + place);
             let class = if value.is_nan() { Class::NanWeight } else { Class::InfWeight };
-            return Err(self.refuse(class, format!("value {place} is {value}; only finite values are read")));
+            return Err(self
+                .refuse(class, format!("value {place} is {value}; only finite values are read")));
         }
         Ok((dtype, data))
     }
@@ -104,7 +112,10 @@ pub fn views<'a>(bytes: &'a [u8], file: &str) -> Result<BTreeMap<String, View<'a
             return Err(refuse(Class::StDupKey, format!("the header has a {what}")));
         }
         Some(Err((Class::JsonTooLarge, what))) => {
-            return Err(refuse(Class::StHugeHeader, format!("not a whole safetensors file ({what})")));
+            return Err(refuse(
+                Class::StHugeHeader,
+                format!("not a whole safetensors file ({what})"),
+            ));
         }
         // Nothing that is malformed otherwise is judged here; of two equal keys the library would
         // let the last win.
@@ -113,15 +124,22 @@ pub fn views<'a>(bytes: &'a [u8], file: &str) -> Result<BTreeMap<String, View<'a
     let parsed = SafeTensors::deserialize(bytes).map_err(|error| {
         refuse(
             fault(bytes, &error),
-            format!("not a whole safetensors file ({}); fetch or write it again", shown(&error.to_string())),
+            format!(
+                "not a whole safetensors file ({}); fetch or write it again",
+                shown(&error.to_string())
+            ),
         )
     })?;
     let mut views = BTreeMap::new();
     for (name, found) in parsed.tensors() {
         let (shape, dtype) = (found.shape().to_vec(), found.dtype());
-        let view = View { shape, name: name.clone(), file: file.to_owned(), dtype, bytes: found.data() };
+        let view =
+            View { shape, name: name.clone(), file: file.to_owned(), dtype, bytes: found.data() };
         if view.shape.contains(&0) {
-            return Err(view.refuse(Class::StUnusable, format!("shape {:?} has a dimension of zero", view.shape)));
+            return Err(view.refuse(
+                Class::StUnusable,
+                format!("shape {:?} has a dimension of zero", view.shape),
+            ));
         }
         views.insert(name, view);
     }
@@ -138,12 +156,13 @@ pub fn read(bytes: &[u8], file: &str) -> Result<BTreeMap<String, Tensor>, Error>
 
 /// The safetensors file of `tensors` and `metadata`: always the same bytes for the same content.
 ///
-/// Tensors are laid out as the safetensors library does it, so that every value is aligned: F32 before the two-byte
-/// types, then by name. F16 and BF16 round to the nearest, ties to even.
+/// Tensors are laid out as the safetensors library does it, so that every value is aligned: F32
+/// before the two-byte types, then by name. F16 and BF16 round to the nearest, ties to even.
 ///
 /// # Errors
-/// [`Error::Tensor`] for a name given twice or reserved, a value that is not finite as stored, a dimension of zero or
-/// a shape that does not fit the number of values: what [`read`] would refuse is not written.
+/// [`Error::Tensor`] for a name given twice or reserved, a value that is not finite as stored, a
+/// dimension of zero or a shape that does not fit the number of values: what [`read`] would refuse
+/// is not written.
 pub fn write<'a>(
     tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
     metadata: &BTreeMap<String, String>,
@@ -166,9 +185,14 @@ pub fn write<'a>(
         if name == "__metadata__" || !names.insert(name) {
             return Err(refuse("the name is taken"));
         }
-        let values = tensor.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+        let values =
+            tensor.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
         if tensor.shape.contains(&0) || values != Some(tensor.data.len()) {
-            return Err(refuse(&format!("{} values do not fill shape {:?}", tensor.data.len(), tensor.shape)));
+            return Err(refuse(&format!(
+                "{} values do not fill shape {:?}",
+                tensor.data.len(),
+                tensor.shape
+            )));
         }
         let start = data.len();
         if !narrow(tensor, &mut data) {
@@ -185,8 +209,13 @@ pub fn write<'a>(
     let mut header = format!("{{{}}}", header.join(","));
     header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
     if header.len() as u64 > LONGEST_HEADER {
-        let what = format!("the header would have {} bytes, more than {LONGEST_HEADER}", header.len());
-        return Err(Error::TensorFile { file: "tensors to write".into(), class: Class::StHugeHeader, what });
+        let what =
+            format!("the header would have {} bytes, more than {LONGEST_HEADER}", header.len());
+        return Err(Error::TensorFile {
+            file: "tensors to write".into(),
+            class: Class::StHugeHeader,
+            what,
+        });
     }
     Ok([&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat())
 }
@@ -195,11 +224,16 @@ pub fn write<'a>(
 fn widen(dtype: safetensors::Dtype, bytes: &[u8]) -> Result<(Dtype, Vec<f32>), String> {
     let pairs = || bytes.as_chunks::<2>().0.iter();
     match dtype {
-        safetensors::Dtype::F32 => {
-            Ok((Dtype::F32, bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect()))
+        safetensors::Dtype::F32 => Ok((
+            Dtype::F32,
+            bytes.as_chunks::<4>().0.iter().map(|&b| f32::from_le_bytes(b)).collect(),
+        )),
+        safetensors::Dtype::F16 => {
+            Ok((Dtype::F16, pairs().map(|&b| f16::from_le_bytes(b).to_f32()).collect()))
         }
-        safetensors::Dtype::F16 => Ok((Dtype::F16, pairs().map(|&b| f16::from_le_bytes(b).to_f32()).collect())),
-        safetensors::Dtype::BF16 => Ok((Dtype::BF16, pairs().map(|&b| bf16::from_le_bytes(b).to_f32()).collect())),
+        safetensors::Dtype::BF16 => {
+            Ok((Dtype::BF16, pairs().map(|&b| bf16::from_le_bytes(b).to_f32()).collect()))
+        }
         other => Err(format!("type {other} is not read; convert it to F32, F16 or BF16")),
     }
 }
@@ -244,9 +278,13 @@ const NESTING: usize = 16;
 /// The class of what the safetensors library refused.
 fn fault(bytes: &[u8], error: &SafeTensorError) -> Class {
     match error {
-        SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength => Class::StHugeHeader,
+        SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength => {
+            Class::StHugeHeader
+        }
         SafeTensorError::MetadataIncompleteBuffer => Class::StTrailing,
-        SafeTensorError::TensorInvalidInfo | SafeTensorError::ValidationOverflow => Class::StShapeOverflow,
+        SafeTensorError::TensorInvalidInfo | SafeTensorError::ValidationOverflow => {
+            Class::StShapeOverflow
+        }
         SafeTensorError::InvalidOffset(_) => offsets_fault(bytes).unwrap_or(Class::StMalformed),
         _ => Class::StMalformed,
     }
@@ -259,7 +297,8 @@ fn offsets_fault(bytes: &[u8]) -> Option<Class> {
         data_offsets: Option<(u64, u64)>,
     }
     let tensors: BTreeMap<String, Place> = serde_json::from_slice(header(bytes)?).ok()?;
-    let mut all: Vec<(u64, u64)> = tensors.values().filter_map(|place| place.data_offsets).collect();
+    let mut all: Vec<(u64, u64)> =
+        tensors.values().filter_map(|place| place.data_offsets).collect();
     all.sort_unstable();
     let mut end = 0;
     for (from, to) in all {

@@ -47,16 +47,21 @@ pub fn turns(c: char) -> bool {
 /// blanks that are no spaces, ends of lines and paragraphs, tags, variations of what is before.
 pub fn is_unseen(c: char) -> bool {
     matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}'
-        | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
-        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}' | '\u{2029}'
+        | '\u{2060}'..='\u{2065}'
+        | '\u{206a}'..='\u{206f}'
+        | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}'
+        | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
 }
 
 fn is_seen(c: char) -> bool {
     // The standard library's `Debug` knows what can be printed, and also escapes what stands in
     // quotes.
-    !is_unseen(c) && (matches!(c, '"' | '\'' | '\\') || is_combining_mark(c) || c.escape_debug().len() == 1)
+    !is_unseen(c)
+        && (matches!(c, '"' | '\'' | '\\') || is_combining_mark(c) || c.escape_debug().len() == 1)
 }
 
 /// The beginning and the end of what is too long.
@@ -67,7 +72,11 @@ fn cut(text: &str, most: usize) -> String {
     }
     let (begin, end) = (most * 3 / 5, most / 4);
     let left_out = format!(" [... {} characters ...] ", length - begin - end);
-    text.chars().take(begin).chain(left_out.chars()).chain(text.chars().skip(length - end)).collect()
+    text.chars()
+        .take(begin)
+        .chain(left_out.chars())
+        .chain(text.chars().skip(length - end))
+        .collect()
 }
 
 #[cfg(test)]
@@ -80,7 +89,10 @@ mod tests {
             ("\x1b[2Jred\r\n", r"\u{1b}[2Jred\r\n"),
             ("a\u{202e}b\u{2066}", r"a\u{202e}b\u{2066}"),
             ("a\u{200b}\u{200d}\u{feff}\u{ad}b", r"a\u{200b}\u{200d}\u{feff}\u{ad}b"),
-            ("\u{2028}\u{85}\0\u{fe0f}\u{3164}\u{2800}", r"\u{2028}\u{85}\u{0}\u{fe0f}\u{3164}\u{2800}"),
+            (
+                "\u{2028}\u{85}\0\u{fe0f}\u{3164}\u{2800}",
+                r"\u{2028}\u{85}\u{0}\u{fe0f}\u{3164}\u{2800}",
+            ),
             ("Mühle e\u{301} 肺 \"x\" 'y' \\z —", "Mühle e\u{301} 肺 \"x\" 'y' \\z —"),
         ] {
             assert_eq!(shown(text), seen);
@@ -95,12 +107,18 @@ mod tests {
             assert!(text.chars().count() <= MOST && text.contains("characters ..."), "{text}");
         }
         let text = sentence(&format!("tensor {name} is no good; leave it out"));
-        assert!(text.starts_with("tensor nnn") && text.ends_with("is no good; leave it out"), "{text}");
+        assert!(
+            text.starts_with("tensor nnn") && text.ends_with("is no good; leave it out"),
+            "{text}"
+        );
         assert!(text.matches('n').count() < MOST);
         // Spaces and quotes within a value do not part it.
         for value in ["n ".repeat(400), "n\" n \\".repeat(200), "\\\" n".repeat(200)] {
             let text = sentence(&format!("key {value:?} is no good; leave it out"));
-            assert!(text.ends_with("is no good; leave it out") && text.matches('n').count() < MOST, "{text}");
+            assert!(
+                text.ends_with("is no good; leave it out") && text.matches('n').count() < MOST,
+                "{text}"
+            );
         }
         assert!(sentence(&"a b ".repeat(5000)).chars().count() <= MOST_OF_ALL);
         assert_eq!(shown(&name[..MOST]), name[..MOST]);

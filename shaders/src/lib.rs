@@ -1,10 +1,12 @@
-//! The WGSL compute kernels, one file each; every file's header says what it computes, how it is bound, why its tile has
-//! the shape it has and how far it may be off. Nothing is run here: packer's `gpu` device compiles and dispatches them.
+//! The WGSL compute kernels, one file each; every file's header says what it computes, how it is
+//! bound, why its tile has the shape it has and how far it may be off. Nothing is run here:
+//! packer's `gpu` device compiles and dispatches them.
 //!
-//! A file is a template (Jinja syntax): element types, tile sizes and unrolled loops are filled in by [`Kernel::specialise`].
-//! Conventions: settings in small letters; parameters in `var<immediate> params`; bindings of group 0 counted from 0, what is
-//! read before what is written; 64 invocations a group where a header says nothing else; in a kernel that goes over a list,
-//! invocation i = id.x + id.y * groups.x * 64, so that lists longer than one dimension of groups need no second kernel.
+//! A file is a template (Jinja syntax): element types, tile sizes and unrolled loops are filled in
+//! by [`Kernel::specialise`]. Conventions: settings in small letters; parameters in `var<immediate>
+//! params`; bindings of group 0 counted from 0, what is read before what is written; 64 invocations
+//! a group where a header says nothing else; in a kernel that goes over a list, invocation i = id.x
+//! + id.y * groups.x * 64, so that lists longer than one dimension of groups need no second kernel.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -44,8 +46,8 @@ pub enum Element {
 pub type Settings<'a> = &'a [(&'static str, Setting)];
 
 impl Kernel {
-    /// The WGSL source with every setting filled in. Panics if the template asks for a setting that is not given: a bug
-    /// in the caller.
+    /// The WGSL source with every setting filled in. Panics if the template asks for a setting that
+    /// is not given: a bug in the caller.
     pub fn specialise(&self, settings: Settings) -> String {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
@@ -60,9 +62,10 @@ impl Kernel {
         let body = environment
             .render_named_str(self.name, self.source, context)
             .unwrap_or_else(|e| panic!("kernel {}: {e:#}", self.name));
-        match settings.iter().any(|(_, s)| *s == Setting::Element(Element::F16)) {
-            true => format!("enable f16;\n{body}"),
-            false => body,
+        if settings.iter().any(|(_, s)| *s == Setting::Element(Element::F16)) {
+            format!("enable f16;\n{body}")
+        } else {
+            body
         }
     }
 }

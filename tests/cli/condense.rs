@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::*;
 
 /// A condensation of a second or so, but for --out.
-const CONDENSE: &str =
-    "condense --base base --data data --task tissue --per-class 2 --iterations 6 --views 3 --blocks 2 --device cpu";
+const CONDENSE: &str = "condense --base base --data data --task tissue --per-class 2 --iterations \
+                        6 --views 3 --blocks 2 --device cpu";
 
 fn record(dir: &Path) -> Value {
     serde_json::from_slice(&std::fs::read(dir.join("condensed.json")).unwrap()).unwrap()
@@ -49,12 +49,19 @@ fn a_set_with_a_budget_says_what_it_covers() {
     let dir = workshop();
     let at = dir.path();
     let said = good(at, &format!("{CONDENSE} --out c --epsilon 8 --delta 1e-5 --min-groups 2"));
-    assert!(said.contains("(8, 0.00001)-differentially private") && said.contains("not a module"), "{said}");
+    assert!(
+        said.contains("(8, 0.00001)-differentially private") && said.contains("not a module"),
+        "{said}"
+    );
     let privacy = &record(&at.join("c"))["privacy"];
-    for key in ["epsilon", "delta", "sigma", "clip", "sensitivity", "groups_per_class", "statement"] {
+    for key in ["epsilon", "delta", "sigma", "clip", "sensitivity", "groups_per_class", "statement"]
+    {
         assert!(!privacy[key].is_null(), "{key} is missing");
     }
-    good(at, &format!("{CONDENSE} --out d --epsilon 8 --min-groups 2 --counts noised --match moments"));
+    good(
+        at,
+        &format!("{CONDENSE} --out d --epsilon 8 --min-groups 2 --counts noised --match moments"),
+    );
     assert_eq!(record(&at.join("d"))["privacy"]["counts"], "noised");
     // Two releases of the same seed differ: the noise is not the seed's.
     good(at, &format!("{CONDENSE} --out e --epsilon 8 --delta 1e-5 --min-groups 2"));
@@ -66,7 +73,11 @@ fn a_set_with_a_budget_says_what_it_covers() {
 fn what_cannot_be_condensed_is_refused_and_leaves_nothing() {
     let dir = with_bundle();
     let at = dir.path();
-    good(at, "train --full --from-scratch --base shape --data data --task all --out base2 --epochs 1 --seed 5");
+    good(
+        at,
+        "train --full --from-scratch --base shape --data data --task all --out base2 --epochs 1 \
+         --seed 5",
+    );
     // A class of one image; images of one colour; each beside the test images of the good data.
     let table = std::fs::read_to_string(at.join("data/splits.csv")).unwrap();
     let label = |row: &str| row.split(',').nth(1).unwrap().to_owned();
@@ -86,7 +97,11 @@ fn what_cannot_be_condensed_is_refused_and_leaves_nothing() {
         std::fs::create_dir(at.join(copy)).unwrap();
         copy_folder(&at.join("data"), &at.join(copy));
     }
-    std::fs::write(at.join("one/splits.csv"), format!("path,label,group,split\n{}\n", one.join("\n"))).unwrap();
+    std::fs::write(
+        at.join("one/splits.csv"),
+        format!("path,label,group,split\n{}\n", one.join("\n")),
+    )
+    .unwrap();
     for row in rows.iter().filter(|r| r.ends_with(",train") && label(r) == first) {
         image::RgbImage::from_pixel(32, 32, image::Rgb([9, 8, 7]))
             .save(at.join("flat").join(row.split(',').next().unwrap()))
@@ -127,8 +142,11 @@ fn a_killed_condensation_goes_on_with_the_same_bytes_and_the_same_release() {
         let dir = workshop();
         let at = dir.path();
         let command = format!("{long}{private}");
-        let mut child =
-            packer(at, &format!("{command} --out c")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child = packer(at, &format!("{command} --out c"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let begun = Instant::now();
         while !at.join("c.checkpoint").exists() {
             assert!(begun.elapsed() < Duration::from_secs(120), "no checkpoint in two minutes");
@@ -146,7 +164,10 @@ fn a_killed_condensation_goes_on_with_the_same_bytes_and_the_same_release() {
         assert!(read("c") == read("d"), "two runs from one checkpoint differ");
         if private.is_empty() {
             good(at, &format!("{command} --out e"));
-            assert!(read("c") == read("e"), "a run that was killed ends otherwise than one that was not");
+            assert!(
+                read("c") == read("e"),
+                "a run that was killed ends otherwise than one that was not"
+            );
         }
         assert!(!at.join("c.checkpoint").exists());
     }
@@ -158,22 +179,48 @@ fn an_audit_prints_figures_and_no_verdict() {
     let at = dir.path();
     good(at, &format!("{CONDENSE} --out c"));
     good(at, &format!("{CONDENSE} --out p --epsilon 8 --min-groups 2"));
-    let text = good(at, "audit-privacy --base base --data data --condensed p --module m --shadows 4 --device cpu");
-    for word in ["in pixels", "in features", "shadow sets", "shadow modules", "epsilon 8", "lower bounds"] {
+    let text = good(
+        at,
+        "audit-privacy --base base --data data --condensed p --module m --shadows 4 --device cpu",
+    );
+    for word in
+        ["in pixels", "in features", "shadow sets", "shadow modules", "epsilon 8", "lower bounds"]
+    {
         assert!(text.contains(word), "{word}: {text}");
     }
     assert!(!text.to_lowercase().contains("private"), "{text}");
-    let json = good(at, "audit-privacy --base base --data data --condensed c --shadows 4 --json --device cpu");
+    let json = good(
+        at,
+        "audit-privacy --base base --data data --condensed c --shadows 4 --json --device cpu",
+    );
     let report: Value = serde_json::from_str(&json).unwrap();
     let rate = &report["set"]["tpr_at_1_percent"];
-    assert!(rate["low"].as_f64() <= rate["value"].as_f64() && rate["value"].as_f64() <= rate["high"].as_f64());
+    assert!(
+        rate["low"].as_f64() <= rate["value"].as_f64()
+            && rate["value"].as_f64() <= rate["high"].as_f64()
+    );
     assert!(report["module"].is_null() && report["promise"].is_null());
     assert_eq!(report["distances"][0]["space"], "pixels");
-    assert_eq!(json, good(at, "audit-privacy --base base --data data --condensed c --shadows 4 --json --device cpu"));
+    assert_eq!(
+        json,
+        good(
+            at,
+            "audit-privacy --base base --data data --condensed c --shadows 4 --json --device cpu"
+        )
+    );
 
-    assert!(refused(at, 1, "audit-privacy --base base --data data --condensed c --shadows 3").contains("--shadows"));
+    assert!(
+        refused(at, 1, "audit-privacy --base base --data data --condensed c --shadows 3")
+            .contains("--shadows")
+    );
     good(at, &format!("{CONDENSE} --out with --module m"));
-    assert!(refused(at, 1, "audit-privacy --base base --data data --condensed with").contains("--module"));
+    assert!(
+        refused(at, 1, "audit-privacy --base base --data data --condensed with")
+            .contains("--module")
+    );
     std::fs::write(at.join("c/condensed.safetensors"), b"nothing").unwrap();
-    assert!(refused(at, 1, "audit-privacy --base base --data data --condensed c").contains("condensed.safetensors"));
+    assert!(
+        refused(at, 1, "audit-privacy --base base --data data --condensed c")
+            .contains("condensed.safetensors")
+    );
 }

@@ -1,4 +1,5 @@
-//! `packer demo`, small: what it leaves, that the page asks nothing of any network, and that what it says to try next works.
+//! `packer demo`, small: what it leaves, that the page asks nothing of any network, and that what
+//! it says to try next works.
 
 use super::*;
 
@@ -20,16 +21,33 @@ fn the_demonstration_leaves_a_report_a_bundle_and_no_key() {
         assert!(!page.contains(outside), "the page holds {outside}");
     }
     let pictures = page.matches(" src=\"").count();
-    assert!(pictures >= 9 && pictures == page.matches(" src=\"data:image/png;base64,").count(), "{pictures}");
-    for word in ["synthetic", "Training loss", "linear probe", "colour alone", "tested at hospital c", "was refused"] {
+    assert!(
+        pictures >= 9 && pictures == page.matches(" src=\"data:image/png;base64,").count(),
+        "{pictures}"
+    );
+    for word in [
+        "synthetic",
+        "Training loss",
+        "linear probe",
+        "colour alone",
+        "tested at hospital c",
+        "was refused",
+    ] {
         assert!(page.contains(word), "the page has no {word}");
     }
 
     let files: Vec<PathBuf> = listing(&out).into_iter().filter(|path| path.is_file()).collect();
-    assert_eq!(files.iter().filter(|path| path.parent().unwrap().ends_with("images")).count(), pictures);
+    assert_eq!(
+        files.iter().filter(|path| path.parent().unwrap().ends_with("images")).count(),
+        pictures
+    );
     for file in files {
         let bytes = std::fs::read(&file).unwrap();
-        assert!(!bytes.windows(11).any(|w| w == b"PRIVATE KEY"), "{} holds a secret key", file.display());
+        assert!(
+            !bytes.windows(11).any(|w| w == b"PRIVATE KEY"),
+            "{} holds a secret key",
+            file.display()
+        );
     }
 
     let text = String::from_utf8(output.stdout).unwrap();
@@ -39,7 +57,8 @@ fn the_demonstration_leaves_a_report_a_bundle_and_no_key() {
     }
     let next: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  packer ")).collect();
     assert_eq!(next.len(), 5, "{text}");
-    let said: Vec<String> = next.iter().map(|command| good(at, &as_a_shell_would(at, command))).collect();
+    let said: Vec<String> =
+        next.iter().map(|command| good(at, &as_a_shell_would(at, command))).collect();
     assert!(said[0].starts_with("verified") && said[2].lines().count() >= 4, "{said:?}");
 
     let before = listing(&out);
@@ -47,7 +66,11 @@ fn the_demonstration_leaves_a_report_a_bundle_and_no_key() {
     assert_eq!(listing(&out), before);
     good(at, &format!("{SMALL} --force"));
     assert!(!out.join("more").exists(), "the old folder was kept");
-    assert_eq!(listing(at).iter().filter(|path| path.parent() == Some(at)).count(), 2, "something is left beside");
+    assert_eq!(
+        listing(at).iter().filter(|path| path.parent() == Some(at)).count(),
+        2,
+        "something is left beside"
+    );
 }
 
 #[test]
@@ -59,7 +82,8 @@ fn the_seed_of_the_embedded_base_is_refused() {
 
 /// The command with the one pattern `DIR/a-*.png` replaced by the files that it means.
 fn as_a_shell_would(dir: &Path, command: &str) -> String {
-    let Some((before, folder)) = command.strip_suffix("/a-*.png").and_then(|c| c.rsplit_once(' ')) else {
+    let Some((before, folder)) = command.strip_suffix("/a-*.png").and_then(|c| c.rsplit_once(' '))
+    else {
         return command.to_owned();
     };
     let mut expanded = before.to_owned();

@@ -1,17 +1,22 @@
-//! `packer devices` and `--device`: what is listed can be used, and what cannot is refused in one sentence.
+//! `packer devices` and `--device`: what is listed can be used, and what cannot is refused in one
+//! sentence.
 
 use super::*;
 
 #[test]
 fn devices_are_listed_in_the_order_of_their_numbers() {
     let dir = tempfile::tempdir().unwrap();
-    let list: serde_json::Value = serde_json::from_str(&good(dir.path(), "devices --json")).unwrap();
+    let list: serde_json::Value =
+        serde_json::from_str(&good(dir.path(), "devices --json")).unwrap();
     let list = list.as_array().unwrap();
     let text = good(dir.path(), "devices");
     assert!(text.starts_with("cpu "), "{text}");
     for (i, adapter) in list.iter().enumerate() {
         assert_eq!(adapter["index"], i);
-        assert!(text.contains(&format!("gpu:{i}")) && text.contains(adapter["name"].as_str().unwrap()), "{text}");
+        assert!(
+            text.contains(&format!("gpu:{i}")) && text.contains(adapter["name"].as_str().unwrap()),
+            "{text}"
+        );
         assert!(adapter["largest_buffer"].as_u64().unwrap() > 0);
     }
 }
@@ -28,8 +33,11 @@ fn devices_that_are_not_there_are_refused() {
         ("--device cpu --profile", "--profile"),
         ("--full --precision f16", "--full"),
     ] {
-        let sentence =
-            refused(at, 1, &format!("train --base base --data data --task t --epochs 1 --out m {arguments}"));
+        let sentence = refused(
+            at,
+            1,
+            &format!("train --base base --data data --task t --epochs 1 --out m {arguments}"),
+        );
         assert!(sentence.contains(named), "{sentence}");
     }
     assert_eq!(listing(at), before);
@@ -45,7 +53,11 @@ fn without_a_driver_auto_takes_the_processor() {
     let at = dir.path();
     let without = |arguments: &str| {
         let nowhere = at.join("nowhere.json");
-        packer(at, arguments).env("VK_DRIVER_FILES", &nowhere).env("VK_ICD_FILENAMES", &nowhere).output().unwrap()
+        packer(at, arguments)
+            .env("VK_DRIVER_FILES", &nowhere)
+            .env("VK_ICD_FILENAMES", &nowhere)
+            .output()
+            .unwrap()
     };
     let output = without("devices --json");
     if said(&output).is_empty() && output.stdout != b"[]\n" {
@@ -54,12 +66,17 @@ fn without_a_driver_auto_takes_the_processor() {
     }
     let output = without(&format!("{TRAIN} --out m --device gpu"));
     assert_eq!(output.status.code(), Some(1));
-    assert!(said(&output).contains("no GPU was found") && said(&output).contains("--device cpu"), "{}", said(&output));
+    assert!(
+        said(&output).contains("no GPU was found") && said(&output).contains("--device cpu"),
+        "{}",
+        said(&output)
+    );
     let output = without(&format!("{TRAIN} --out m"));
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// The whole path on the first GPU, if there is one: train, with what it asked of the GPU, and evaluate.
+/// The whole path on the first GPU, if there is one: train, with what it asked of the GPU, and
+/// evaluate.
 #[test]
 fn a_gpu_trains_and_evaluates_like_the_processor() {
     let dir = workshop();
@@ -77,13 +94,21 @@ fn a_gpu_trains_and_evaluates_like_the_processor() {
     }
     good(at, &format!("{TRAIN} --out c --device cpu"));
     let accuracy = |module: &str, device: &str| {
-        let text = good(at, &format!("eval --base base --module {module} --data data --json --device {device}"));
+        let text = good(
+            at,
+            &format!("eval --base base --module {module} --data data --json --device {device}"),
+        );
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
         let metrics = json["metrics"].as_array().unwrap();
-        metrics.iter().find(|m| m["name"] == "balanced_accuracy").unwrap()["value"].as_f64().unwrap()
+        metrics.iter().find(|m| m["name"] == "balanced_accuracy").unwrap()["value"]
+            .as_f64()
+            .unwrap()
     };
     let [own, other, crossed] = [accuracy("g", "gpu"), accuracy("c", "cpu"), accuracy("g", "cpu")];
-    assert!((own - other).abs() < 0.05 && (own - crossed).abs() < 0.01, "{own}, {other}, {crossed}");
+    assert!(
+        (own - other).abs() < 0.05 && (own - crossed).abs() < 0.01,
+        "{own}, {other}, {crossed}"
+    );
 }
 
 /// What a driver's layer says of a variable is no failure of packer's, and must not look like one.
@@ -98,7 +123,11 @@ fn nothing_is_said_of_a_display_where_there_is_none() {
             Some(value) => command.env("XDG_RUNTIME_DIR", value),
         };
         let output = command.output().unwrap();
-        assert!(output.status.success() && output.stdout == with.stdout, "{value:?}: {}", said(&output));
+        assert!(
+            output.status.success() && output.stdout == with.stdout,
+            "{value:?}: {}",
+            said(&output)
+        );
         assert!(!said(&output).contains("XDG_RUNTIME_DIR"), "{value:?}: {}", said(&output));
     }
 }

@@ -6,7 +6,8 @@ type Element<'a> = (u16, u16, &'a str, Vec<u8>);
 
 /// A Part 10 file in explicit little-endian VRs: the RGB image, and what its header says.
 fn dicom(image: &image::RgbImage, uid: &str, patient: &str, sex: &str) -> Vec<u8> {
-    let even = |text: &str| format!("{text}{}", if text.len() % 2 == 1 { " " } else { "" }).into_bytes();
+    let even =
+        |text: &str| format!("{text}{}", if text.len() % 2 == 1 { " " } else { "" }).into_bytes();
     let word = |value: u32| (value as u16).to_le_bytes().to_vec();
     let elements: [Element; 14] = [
         (0x08, 0x18, "UI", even(uid)),
@@ -26,7 +27,8 @@ fn dicom(image: &image::RgbImage, uid: &str, patient: &str, sex: &str) -> Vec<u8
     ];
     let one = |(group, number, vr, value): &Element| {
         let length = value.len() as u16;
-        [&group.to_le_bytes(), &number.to_le_bytes(), vr.as_bytes(), &length.to_le_bytes(), value].concat()
+        [&group.to_le_bytes(), &number.to_le_bytes(), vr.as_bytes(), &length.to_le_bytes(), value]
+            .concat()
     };
     let pixels = image.as_raw();
     let syntax = one(&(2, 0x10, "UI", b"1.2.840.10008.1.2.1\0".to_vec()));
@@ -36,7 +38,8 @@ fn dicom(image: &image::RgbImage, uid: &str, patient: &str, sex: &str) -> Vec<u8
     [&[0; 128][..], b"DICM", &length, &syntax, &data, &head, pixels].concat()
 }
 
-/// The images of the workshop as DICOM files of the same names and pixels, with a labels.csv of `columns`.
+/// The images of the workshop as DICOM files of the same names and pixels, with a labels.csv of
+/// `columns`.
 fn as_dicom(at: &Path, columns: &[&str]) {
     let table = std::fs::read_to_string(at.join("data/splits.csv")).unwrap();
     let mut list = format!("{}\n", columns.join(","));
@@ -59,7 +62,8 @@ fn as_dicom(at: &Path, columns: &[&str]) {
     std::fs::write(at.join("dicom/labels.csv"), list).unwrap();
 }
 
-/// The same pixels, patients and splits give the same module and the same figures, whatever files they come from; and `--by` tells them apart.
+/// The same pixels, patients and splits give the same module and the same figures, whatever files
+/// they come from; and `--by` tells them apart.
 #[test]
 fn a_dicom_folder_is_the_same_data_set() {
     let dir = workshop();
@@ -67,28 +71,42 @@ fn a_dicom_folder_is_the_same_data_set() {
     as_dicom(at, &["path", "label", "split", "reader"]);
     good(at, &format!("{TRAIN} --out m"));
     good(at, &format!("{} --out d", TRAIN.replace("--data data", "--data dicom")));
-    let weights = |module: &str| std::fs::read(at.join(module).join("adapter_model.safetensors")).unwrap();
+    let weights =
+        |module: &str| std::fs::read(at.join(module).join("adapter_model.safetensors")).unwrap();
     assert_eq!(weights("m"), weights("d"));
 
     let eval = "eval --base base --module d --resamples 200 --json --data";
-    let plain: serde_json::Value = serde_json::from_str(&good(at, &format!("{eval} data"))).unwrap();
+    let plain: serde_json::Value =
+        serde_json::from_str(&good(at, &format!("{eval} data"))).unwrap();
     let by = "dicom --by PatientSex --by PatientAge --by reader --record";
-    let found: serde_json::Value = serde_json::from_str(&good(at, &format!("{eval} {by}"))).unwrap();
+    let found: serde_json::Value =
+        serde_json::from_str(&good(at, &format!("{eval} {by}"))).unwrap();
     assert_eq!(plain["metrics"], found["metrics"]);
     assert!(plain.get("subgroups").is_none());
     let [sex, age, reader] = &found["subgroups"].as_array().unwrap()[..] else { panic!("{found}") };
     let names = |by: &serde_json::Value| -> Vec<String> {
-        by["values"].as_array().unwrap().iter().map(|v| v["value"].as_str().unwrap().to_owned()).collect()
+        by["values"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|v| v["value"].as_str().unwrap().to_owned())
+            .collect()
     };
-    assert_eq!((names(sex), names(age), names(reader).len()), (vec!["F".into(), "M".into()], vec!["40-64".into()], 3));
+    assert_eq!(
+        (names(sex), names(age), names(reader).len()),
+        (vec!["F".into(), "M".into()], vec!["40-64".into()], 3)
+    );
     // All patients are of one band: its figures are those of the whole.
     assert_eq!(age["values"][0]["metrics"][0], found["metrics"][1]);
-    let images: u64 = sex["values"].as_array().unwrap().iter().map(|v| v["n"].as_u64().unwrap()).sum();
+    let images: u64 =
+        sex["values"].as_array().unwrap().iter().map(|v| v["n"].as_u64().unwrap()).sum();
     assert_eq!(found["n"], images);
-    let card: serde_json::Value = serde_json::from_slice(&std::fs::read(at.join("d/module.json")).unwrap()).unwrap();
+    let card: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(at.join("d/module.json")).unwrap()).unwrap();
     assert_eq!(card["measured"]["subgroups"], found["subgroups"]);
 
-    let words = good(at, "eval --base base --module d --resamples 200 --data dicom --by PatientSex");
+    let words =
+        good(at, "eval --base base --module d --resamples 200 --data dicom --by PatientSex");
     assert!(words.contains("\nby PatientSex\nvalue") && words.contains("gap"), "{words}");
     good(at, "keygen --out n");
     good(at, "bundle --base base --module d --key n.key --out d.medforge");
@@ -110,12 +128,17 @@ fn dicom_folders_and_columns_that_cannot_be_used_are_refused() {
     let train = TRAIN.replace("--data data", "--data dicom");
     good(at, &format!("{train} --out m --epochs 1").replace("--epochs 2 ", ""));
     let eval = "eval --base base --module m --resamples 100 --data dicom";
-    assert!(refused(at, 1, &format!("{eval} --by scanner")).contains("there are PatientSex, PatientAge"));
+    assert!(
+        refused(at, 1, &format!("{eval} --by scanner"))
+            .contains("there are PatientSex, PatientAge")
+    );
 
     let list = at.join("dicom/labels.csv");
     let table = std::fs::read_to_string(&list).unwrap();
     let rows = table.lines().skip(1).enumerate();
-    let split: String = rows.map(|(i, row)| format!("{row},{}\n", if i % 2 == 0 { "train" } else { "test" })).collect();
+    let split: String = rows
+        .map(|(i, row)| format!("{row},{}\n", if i % 2 == 0 { "train" } else { "test" }))
+        .collect();
     std::fs::write(&list, format!("path,label,split\n{split}")).unwrap();
     // Every group that is on both sides is named.
     let output = packer(at, &format!("{train} --out n")).output().unwrap();

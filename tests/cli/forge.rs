@@ -1,4 +1,5 @@
-//! Contributions and forges from the command line: the whole path, what is refused, many processes at once, and kill -9 anywhere.
+//! Contributions and forges from the command line: the whole path, what is refused, many processes
+//! at once, and kill -9 anywhere.
 
 use std::collections::BTreeMap;
 use std::process::{Child, Stdio};
@@ -13,8 +14,8 @@ mod compare;
 mod history;
 mod routed;
 
-/// A workshop with a module `m`, its condensed set `c`, keys `forge`, `a`, `b`, `x`, a list of the contributors "hospital a" and
-/// "hospital b", and an empty forge `F`; made once and copied.
+/// A workshop with a module `m`, its condensed set `c`, keys `forge`, `a`, `b`, `x`, a list of the
+/// contributors "hospital a" and "hospital b", and an empty forge `F`; made once and copied.
 pub(super) fn forge() -> tempfile::TempDir {
     static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let made = MADE.get_or_init(|| {
@@ -22,10 +23,17 @@ pub(super) fn forge() -> tempfile::TempDir {
         let at = dir.path();
         good(at, &format!("{TRAIN} --out m"));
         good(at, "eval --base base --module m --data data --record --resamples 100");
-        good(at, "condense --base base --data data --task tissue --per-class 2 --iterations 2 --views 2 --device cpu --out c");
-        ["forge", "a", "b", "x"].iter().for_each(|key| drop(good(at, &format!("keygen --out {key}"))));
+        good(
+            at,
+            "condense --base base --data data --task tissue --per-class 2 --iterations 2 \
+                  --views 2 --device cpu --out c",
+        );
+        ["forge", "a", "b", "x"]
+            .iter()
+            .for_each(|key| drop(good(at, &format!("keygen --out {key}"))));
         std::fs::write(at.join("card.md"), "Phantoms of hospital a.\n").unwrap();
-        let list = "[[contributor]]\nname = \"hospital a\"\nkey = \"a.pub\"\n[[contributor]]\nname = \"hospital b\"\nkey = \"b.pub\"\n";
+        let list = "[[contributor]]\nname = \"hospital a\"\nkey = \"a.pub\"\n[[contributor]]\nname \
+                    = \"hospital b\"\nkey = \"b.pub\"\n";
         std::fs::write(at.join("contributors.toml"), list).unwrap();
         good(at, "forge init F --base base --trust contributors.toml --key forge.key");
         dir
@@ -35,7 +43,8 @@ pub(super) fn forge() -> tempfile::TempDir {
     copy
 }
 
-/// A contribution for `task` by `hospital a` or `b`, number `counter`, signed with that hospital's key; its file.
+/// A contribution for `task` by `hospital a` or `b`, number `counter`, signed with that hospital's
+/// key; its file.
 pub(super) fn contribution(at: &Path, hospital: &str, task: &str, counter: u64) -> String {
     let (module, set) = (format!("m-{hospital}-{task}"), format!("c-{hospital}-{task}"));
     for (from, to, card) in [("m", &module, "module.json"), ("c", &set, "condensed.json")] {
@@ -65,7 +74,8 @@ pub(super) fn contribution(at: &Path, hospital: &str, task: &str, counter: u64) 
     let said = good(
         at,
         &format!(
-            "contribute --base base --module {module} --condensed {set} --card card.md --key {hospital}.key --counter {counter} --out {out}"
+            "contribute --base base --module {module} --condensed {set} --card card.md --key \
+             {hospital}.key --counter {counter} --out {out}"
         ),
     );
     assert!(said.contains("balanced_accuracy") && said.contains("no privacy budget"), "{said}");
@@ -103,15 +113,25 @@ fn contributions_become_forge_items_and_leave_again() {
         assert!(table.contains(words), "{words}: {table}");
     }
     let shown = good(at, "forge show F v2");
-    for words in ["hospital a/breast, weight 0.5", "adapter_model.safetensors", "heads/lung.safetensors", "verified"] {
+    for words in [
+        "hospital a/breast, weight 0.5",
+        "adapter_model.safetensors",
+        "heads/lung.safetensors",
+        "verified",
+    ] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     let id = log(at)["items"][1]["id"].as_str().unwrap().to_owned();
     assert!(shown.contains(&id));
 
-    assert!(good(at, "forge revert F v2 --key forge.key").contains("hospital b/lung left, 2 members"));
+    assert!(
+        good(at, "forge revert F v2 --key forge.key").contains("hospital b/lung left, 2 members")
+    );
     let shown: Value = serde_json::from_str(&good(at, "forge show F --json")).unwrap();
-    assert_eq!((shown["item"]["number"].as_u64(), shown["item"]["kind"].as_str()), (Some(4), Some("revert")));
+    assert_eq!(
+        (shown["item"]["number"].as_u64(), shown["item"]["kind"].as_str()),
+        (Some(4), Some("revert"))
+    );
     assert_eq!(shown["content"]["members"].as_array().unwrap().len(), 2);
     assert!(shown["content"]["files"].get("heads/lung.safetensors").is_none());
     assert!(good(at, "forge show F v2").contains("hospital b/lung, weight"), "the history is kept");
@@ -119,7 +139,10 @@ fn contributions_become_forge_items_and_leave_again() {
     assert!(refused(at, 1, "forge revert F v9 --key forge.key").contains("newest item is v4"));
 
     let verdict = good(at, &format!("{VERIFY} --rebuild"));
-    assert!(verdict.contains("verified: 4 items, 3 contributions") && verdict.contains("same bytes: 4"), "{verdict}");
+    assert!(
+        verdict.contains("verified: 4 items, 3 contributions") && verdict.contains("same bytes: 4"),
+        "{verdict}"
+    );
     assert!(refused(at, 3, "forge verify F --trust a.pub").contains("forge.zip"));
     let object = std::fs::read_dir(at.join("F/objects")).unwrap().next().unwrap().unwrap().path();
     std::fs::write(&object, b"nothing").unwrap();
@@ -145,7 +168,8 @@ fn every_kind_of_merge_becomes_a_bundle_that_classifies() {
         let bundle = format!("{task}.medforge");
         assert!(good(at, &format!("forge bundle F --key a.key --out {bundle}")).contains("bundle"));
         let classify = format!("classify {bundle} --trust a.pub {picture} --json");
-        let given: Value = serde_json::from_str(&good(at, &format!("{classify} --task {task}"))).unwrap();
+        let given: Value =
+            serde_json::from_str(&good(at, &format!("{classify} --task {task}"))).unwrap();
         assert!(given.to_string().contains(task), "{given}");
         if matches!(task, "five" | "six") {
             assert!(good(at, &classify).contains("probabilities"));
@@ -170,20 +194,35 @@ fn every_kind_of_merge_becomes_a_bundle_that_classifies() {
         let said = refused(at, 1, &format!("{MERGE} {options}"));
         assert!(said.contains(words), "{options}: {said}");
     }
-    let with = "contribute --base base --module m-a-one --condensed c-a-one --card card.md --key a.key --counter 2 --grams data";
-    assert!(good(at, &format!("{with} --out g.contribution")).contains("second moments of patients' features"));
+    let with = "contribute --base base --module m-a-one --condensed c-a-one --card card.md --key \
+                a.key --counter 2 --grams data";
+    assert!(
+        good(at, &format!("{with} --out g.contribution"))
+            .contains("second moments of patients' features")
+    );
     good(at, "forge init G --base base --trust contributors.toml --key forge.key");
     good(at, "forge push G g.contribution");
     assert!(good(at, "forge merge G --key forge.key --method regmean").contains("one merged"));
-    assert!(good(at, "forge bundle F v2 --key a.key --out second.medforge").contains("second.medforge"));
-    assert!(refused(at, 1, "forge bundle F v9 --key a.key --out no.medforge").contains("newest item is v6"));
+    assert!(
+        good(at, "forge bundle F v2 --key a.key --out second.medforge").contains("second.medforge")
+    );
+    assert!(
+        refused(at, 1, "forge bundle F v9 --key a.key --out no.medforge")
+            .contains("newest item is v6")
+    );
 
     assert!(refused(at, 1, &format!("{MERGE} --method regmean")).contains("push 7 stays waiting"));
     assert!(refused(at, 1, "forge skip F 8 --key forge.key").contains("not the next"));
-    assert!(good(at, "forge skip F 7 --key forge.key").contains("v7: hospital b/seven passed over, 6 members"));
+    assert!(
+        good(at, "forge skip F 7 --key forge.key")
+            .contains("v7: hospital b/seven passed over, 6 members")
+    );
     assert!(good(at, MERGE).contains("nothing was pushed"));
     assert!(good(at, "forge log F").contains("passed over hospital b/seven"));
-    assert!(good(at, "forge bundle F v7 --key a.key --out skipped.medforge").contains("skipped.medforge"));
+    assert!(
+        good(at, "forge bundle F v7 --key a.key --out skipped.medforge")
+            .contains("skipped.medforge")
+    );
     assert!(good(at, &format!("{VERIFY} --rebuild")).contains("same bytes: 7"));
 }
 
@@ -208,7 +247,11 @@ fn what_does_not_belong_is_refused_and_leaves_the_forge_as_it_was() {
     good(at, &format!("{make} --key a.key --out others.contribution"));
     let bytes = std::fs::read(at.join(&other)).unwrap();
     std::fs::write(at.join("cut.contribution"), &bytes[..bytes.len() - 1]).unwrap();
-    good(at, "train --full --from-scratch --base shape --data data --task all --out base2 --epochs 1 --seed 5");
+    good(
+        at,
+        "train --full --from-scratch --base shape --data data --task all --out base2 --epochs 1 \
+         --seed 5",
+    );
     good(at, "forge init F2 --base base2 --trust contributors.toml --key forge.key");
 
     let before = listing(&at.join("F"));
@@ -231,14 +274,21 @@ fn what_does_not_belong_is_refused_and_leaves_the_forge_as_it_was() {
 
     assert!(refused(at, 1, &format!("{make} --key b.key --out {other}")).contains("--force"));
     edit(&at.join("c-b-lung/condensed.json"), |json| json["start"] = "real".into());
-    assert!(refused(at, 1, &format!("{make} --key b.key --out real.contribution")).contains("--allow-real-start"));
+    assert!(
+        refused(at, 1, &format!("{make} --key b.key --out real.contribution"))
+            .contains("--allow-real-start")
+    );
     good(at, &format!("{make} --key b.key --out real.contribution --allow-real-start"));
     edit(&at.join("c-b-lung/condensed.json"), |json| json["task"] = "liver".into());
-    let sentence = refused(at, 1, &format!("{make} --key b.key --allow-real-start --out none.contribution"));
+    let sentence =
+        refused(at, 1, &format!("{make} --key b.key --allow-real-start --out none.contribution"));
     assert!(sentence.contains("differ in task: lung and liver"), "{sentence}");
     assert!(!at.join("none.contribution").exists());
     assert!(refused(at, 1, "forge log nowhere").contains("forge.zip"));
-    assert!(refused(at, 1, "forge init F --base base --trust contributors.toml --key forge.key").contains("already"));
+    assert!(
+        refused(at, 1, "forge init F --base base --trust contributors.toml --key forge.key")
+            .contains("already")
+    );
     for address in ["s3://bucket/forge", "http://somewhere"] {
         let sentence = refused(at, 1, &format!("forge log {address}"));
         assert!(sentence.contains("s3://"), "{sentence}");
@@ -250,10 +300,15 @@ fn a_contribution_without_results_says_so() {
     let dir = forge();
     let at = dir.path();
     edit(&at.join("m/module.json"), |json| {
-        ["metrics", "measured"].iter().for_each(|key| drop(json.as_object_mut().unwrap().remove(*key)));
+        ["metrics", "measured"]
+            .iter()
+            .for_each(|key| drop(json.as_object_mut().unwrap().remove(*key)));
     });
-    let said =
-        good(at, "contribute --base base --module m --condensed c --card card.md --key a.key --out x.contribution");
+    let said = good(
+        at,
+        "contribute --base base --module m --condensed c --card card.md --key a.key --out \
+         x.contribution",
+    );
     assert!(said.contains("no results"), "{said}");
     assert!(good(at, "inspect x.contribution").contains("never evaluated"));
 }
@@ -263,11 +318,14 @@ fn a_contribution_without_results_says_so() {
 fn many_processes_at_once_are_safe() {
     let dir = forge();
     let at = dir.path();
-    let files: Vec<_> = (0..8).map(|i| contribution(at, ["a", "b"][i % 2], &format!("task{i}"), 1)).collect();
+    let files: Vec<_> =
+        (0..8).map(|i| contribution(at, ["a", "b"][i % 2], &format!("task{i}"), 1)).collect();
     let started: Vec<Child> = files
         .iter()
         .flat_map(|file| [format!("forge push F {file}"), MERGE.to_owned(), VERIFY.to_owned()])
-        .map(|arguments| packer(at, &arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
+        .map(|arguments| {
+            packer(at, &arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+        })
         .collect();
     for child in started {
         let output = child.wait_with_output().unwrap();
@@ -276,7 +334,8 @@ fn many_processes_at_once_are_safe() {
     good(at, MERGE);
     let log = log(at);
     let items = log["items"].as_array().unwrap();
-    let mut names: Vec<_> = items.iter().map(|item| item["item"]["added"]["name"].as_str().unwrap()).collect();
+    let mut names: Vec<_> =
+        items.iter().map(|item| item["item"]["added"]["name"].as_str().unwrap()).collect();
     names.sort_unstable();
     names.dedup();
     assert_eq!((items.len(), names.len(), log["waiting"].as_array().unwrap().len()), (8, 8, 0));
@@ -285,13 +344,20 @@ fn many_processes_at_once_are_safe() {
 
     // One contribution pushed by several at once is pushed once.
     let file = contribution(at, "a", "task0", 2);
-    let push =
-        || packer(at, &format!("forge push F {file}")).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let push = || {
+        packer(at, &format!("forge push F {file}"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    };
     let started: Vec<Child> = (0..6).map(|_| push()).collect();
     started.into_iter().for_each(|mut child| assert!(child.wait().is_ok()));
     let said = good(at, MERGE);
     assert_eq!(said.lines().count(), 1, "{said}");
-    assert!(good(at, &format!("{VERIFY} --rebuild")).contains("verified: 9 items, 9 contributions"));
+    assert!(
+        good(at, &format!("{VERIFY} --rebuild")).contains("verified: 9 items, 9 contributions")
+    );
 }
 
 /// The item that added the last member of the newest item.
@@ -299,7 +365,8 @@ fn newest_member(at: &Path) -> Option<u64> {
     let shown: Value = serde_json::from_str(&good(at, "forge show F --json")).unwrap();
     let push = shown["content"]["members"].as_array().unwrap().last()?["push"].clone();
     let log = log(at);
-    let item = log["items"].as_array().unwrap().iter().find(|item| item["item"]["added"]["push"] == push);
+    let item =
+        log["items"].as_array().unwrap().iter().find(|item| item["item"]["added"]["push"] == push);
     item.unwrap()["item"]["number"].as_u64()
 }
 
@@ -341,7 +408,8 @@ fn kill_at_any_point_leaves_a_forge_that_verifies() {
             },
         };
         let begun = Instant::now();
-        let mut child = packer(at, &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let mut child =
+            packer(at, &arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         match lengths.get(kind) {
             Some(length) => {
                 std::thread::sleep(length.mul_f64(random() * 1.1));
@@ -356,7 +424,9 @@ fn kill_at_any_point_leaves_a_forge_that_verifies() {
                 good(at, VERIFY);
                 // What was stopped can be done again, unless it was done.
                 let again = packer(at, &arguments).output().unwrap();
-                let done = ["was pushed already", "no member of"].iter().any(|words| said(&again).contains(words));
+                let done = ["was pushed already", "no member of"]
+                    .iter()
+                    .any(|words| said(&again).contains(words));
                 assert!(again.status.success() || done, "{arguments}: {}", said(&again));
             }
             None => {

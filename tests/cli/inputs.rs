@@ -36,7 +36,10 @@ fn reads() -> Vec<(&'static str, String)> {
         ("state.json", format!("{verify} --state state.json")),
         ("k.pub", "trust k.pub".into()),
         ("ec.key", "export-oms b.medforge --trust k.pub --ec-key ec.key --out no".into()),
-        ("contributors.toml", "forge init F --base base --trust contributors.toml --key k.key".into()),
+        (
+            "contributors.toml",
+            "forge init F --base base --trust contributors.toml --key k.key".into(),
+        ),
         ("F/forge.zip", "forge log F".into()),
         ("c.zip", "forge push G c.zip".into()),
     ];
@@ -82,7 +85,11 @@ fn what_is_read_is_a_regular_file_of_a_size() {
     all.push((image.as_str(), format!("{TRAIN} --out no")));
     all.push((image.as_str(), format!("classify b.medforge --trust k.pub {image}")));
     std::fs::create_dir(at.join("F")).unwrap();
-    std::fs::write(at.join("contributors.toml"), "[[contributor]]\nname = \"a\"\nkey = \"k.pub\"\n").unwrap();
+    std::fs::write(
+        at.join("contributors.toml"),
+        "[[contributor]]\nname = \"a\"\nkey = \"k.pub\"\n",
+    )
+    .unwrap();
     good(at, "forge init G --base base --trust contributors.toml --key k.key");
     for (file, arguments) in all {
         let (path, aside) = (at.join(file), at.join("aside"));
@@ -94,14 +101,18 @@ fn what_is_read_is_a_regular_file_of_a_size() {
             put(&path);
             let (said, code) = ended(at, &arguments);
             let name = Path::new(file).file_name().unwrap().to_str().unwrap();
-            assert!(matches!(code, Some(1..=3)), "{file}, {kind}: packer {arguments}: {code:?} {said}");
+            assert!(
+                matches!(code, Some(1..=3)),
+                "{file}, {kind}: packer {arguments}: {code:?} {said}"
+            );
             // A bundle that is refused is the one that was named.
             let named = said.contains(name) || said.contains("refused (too_large)");
             assert!(named, "{file}, {kind}: packer {arguments}: {said}");
             assert_eq!(said.trim_end().lines().count(), 1, "{file}, {kind}: {said}");
-            match path.is_dir() {
-                true => std::fs::remove_dir(&path).unwrap(),
-                false => std::fs::remove_file(&path).unwrap(),
+            if path.is_dir() {
+                std::fs::remove_dir(&path).unwrap()
+            } else {
+                std::fs::remove_file(&path).unwrap()
             }
         }
         if there {
@@ -118,8 +129,9 @@ fn a_link_to_a_file_is_read_and_so_is_standard_input_from_one() {
     let at = dir.path();
     symlink("b.medforge", at.join("link.medforge")).unwrap();
     good(at, "verify link.medforge --trust k.pub");
-    let verify =
-        |input: std::process::Stdio| packer(at, "verify /dev/stdin --trust k.pub").stdin(input).output().unwrap();
+    let verify = |input: std::process::Stdio| {
+        packer(at, "verify /dev/stdin --trust k.pub").stdin(input).output().unwrap()
+    };
     let output = verify(std::fs::File::open(at.join("b.medforge")).unwrap().into());
     assert!(output.status.success(), "{}", said(&output));
     let output = verify(std::process::Stdio::piped());
@@ -131,12 +143,18 @@ fn a_link_to_a_file_is_read_and_so_is_standard_input_from_one() {
 fn no_error_is_endless_or_drives_a_terminal() {
     let dir = workshop();
     let at = dir.path();
-    let hostile = ["n".repeat(5000), "\u{1b}[2J\u{202e}\u{200b}".repeat(1000), "a b ".repeat(5000), "n ".repeat(480)];
+    let hostile = [
+        "n".repeat(5000),
+        "\u{1b}[2J\u{202e}\u{200b}".repeat(1000),
+        "a b ".repeat(5000),
+        "n ".repeat(480),
+    ];
     let config = std::fs::read_to_string(at.join("base/config.json")).unwrap();
     let list = std::fs::read_to_string(at.join("data/splits.csv")).unwrap();
     for name in &hostile {
         let quoted = serde_json::to_string(name).unwrap();
-        let tensors = format!("{{{quoted}:{{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}}}");
+        let tensors =
+            format!("{{{quoted}:{{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}}}");
         let mut weights = std::fs::File::create(at.join("other.safetensors")).unwrap();
         weights.write_all(&(tensors.len() as u64).to_le_bytes()).unwrap();
         weights.write_all(tensors.as_bytes()).unwrap();
@@ -149,7 +167,8 @@ fn no_error_is_endless_or_drives_a_terminal() {
             ("base/model.safetensors", weights),
             (
                 "data/splits.csv",
-                list.replacen(first, &first.replacen(label, &name.replace(' ', "_"), 1), 1).into_bytes(),
+                list.replacen(first, &first.replacen(label, &name.replace(' ', "_"), 1), 1)
+                    .into_bytes(),
             ),
             ("data/splits.csv", list.replacen("path", name, 1).into_bytes()),
             ("packer.toml", format!("[train]\n{quoted} = 1\n").into_bytes()),
@@ -160,7 +179,10 @@ fn no_error_is_endless_or_drives_a_terminal() {
             let sentence = refused(at, 1, &format!("{TRAIN} --out no"));
             assert!(sentence.chars().count() < 1200, "{file}: {sentence}");
             assert!(
-                sentence.trim_end().chars().all(|c| c == ' ' || c.escape_debug().len() == 1 || "\"'\\".contains(c)),
+                sentence
+                    .trim_end()
+                    .chars()
+                    .all(|c| c == ' ' || c.escape_debug().len() == 1 || "\"'\\".contains(c)),
                 "{file}: {sentence}"
             );
             assert!(sentence.matches('n').count() < 400, "{file}: {sentence}");

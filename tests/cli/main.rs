@@ -1,4 +1,5 @@
-//! The command line as a user meets it: every test runs the `packer` program in a folder of its own.
+//! The command line as a user meets it: every test runs the `packer` program in a folder of its
+//! own.
 
 mod condense;
 mod consoles;
@@ -28,7 +29,11 @@ use std::sync::OnceLock;
 /// The `packer` program, to be run in `dir`.
 fn packer(dir: &Path, arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_packer"));
-    command.current_dir(dir).args(arguments.split_whitespace()).env_remove("RUST_LOG").env_remove("RUST_BACKTRACE");
+    command
+        .current_dir(dir)
+        .args(arguments.split_whitespace())
+        .env_remove("RUST_LOG")
+        .env_remove("RUST_BACKTRACE");
     // Where this is not set, Mesa's Vulkan layer says so on standard error.
     command.env("XDG_RUNTIME_DIR", dir);
     command
@@ -57,22 +62,27 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// A folder with a small base `base` (2 blocks, 16 wide, 16 pixels), images `data` of one hospital and a key pair `k`,
-/// made once and copied for each test.
+/// A folder with a small base `base` (2 blocks, 16 wide, 16 pixels), images `data` of one hospital
+/// and a key pair `k`, made once and copied for each test.
 fn workshop() -> tempfile::TempDir {
     static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let made = MADE.get_or_init(|| {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         std::fs::create_dir(at("shape")).unwrap();
-        let config = r#"{"model_type":"vit","hidden_size":16,"num_hidden_layers":2,"num_attention_heads":2,
+        let config = r#"{"model_type":"vit","hidden_size":16,"num_hidden_layers":2,
+        "num_attention_heads":2,
             "intermediate_size":32,"image_size":16,"patch_size":4}"#;
         std::fs::write(at("shape/config.json"), config).unwrap();
-        let processor =
-            r#"{"size":{"height":16,"width":16},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
+        let processor = r#"{"size":{"height":16,"width":16},"resample":3,"image_mean":[0.5,0.5,0.5],
+            "image_std":[0.5,0.5,0.5]}"#;
         std::fs::write(at("shape/preprocessor_config.json"), processor).unwrap();
         good(dir.path(), "phantom --out data --hospital a --images 120 --size 32");
-        good(dir.path(), "train --full --from-scratch --base shape --data data --task all --out base --epochs 1");
+        good(
+            dir.path(),
+            "train --full --from-scratch --base shape --data data --task all --out \
+                          base --epochs 1",
+        );
         good(dir.path(), "keygen --out k");
         dir
     });
@@ -90,7 +100,8 @@ fn with_bundle() -> tempfile::TempDir {
 }
 
 /// A training of the small module, but for --out.
-const TRAIN: &str = "train --base base --data data --task tissue --epochs 2 --batch 8 --rank 2 --alpha 4 --lr 0.01";
+const TRAIN: &str =
+    "train --base base --data data --task tissue --epochs 2 --batch 8 --rank 2 --alpha 4 --lr 0.01";
 
 fn copy_folder(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
@@ -123,14 +134,19 @@ fn listing(dir: &Path) -> Vec<PathBuf> {
 fn test_images(dir: &Path) -> Vec<(String, String)> {
     let table = std::fs::read_to_string(dir.join("data/splits.csv")).unwrap();
     let rows = table.lines().skip(1).map(|row| row.split(',').collect::<Vec<_>>());
-    rows.filter(|row| row[3] == "test").map(|row| (format!("data/{}", row[0]), row[1].to_owned())).collect()
+    rows.filter(|row| row[3] == "test")
+        .map(|row| (format!("data/{}", row[0]), row[1].to_owned()))
+        .collect()
 }
 
 /// A text of an archive.
 fn entry(archive: &Path, name: &str) -> String {
     let bytes = std::fs::read(archive).unwrap();
     let parts = medforge_runtime::bundle::frame::parse(&bytes).unwrap();
-    let (_, range) = parts.into_iter().find(|(part, _)| part == name).unwrap_or_else(|| panic!("there is no {name}"));
+    let (_, range) = parts
+        .into_iter()
+        .find(|(part, _)| part == name)
+        .unwrap_or_else(|| panic!("there is no {name}"));
     String::from_utf8(bytes[range].to_vec()).unwrap()
 }
 

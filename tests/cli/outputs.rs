@@ -62,16 +62,33 @@ const ROWS: [Row; 27] = [
     runs("train --out", SMALL_TRAINING, Folder("module.json")),
     at("@.checkpoint", row("train --out", SMALL_TRAINING, Updated)),
     row("train --report", "train --base base --data data --task t --out new --report @", File),
-    row("import --out", "import --base base --adapter m --task t --class a --class b --out @", Folder("module.json")),
-    row("condense --out", "condense --base base --data data --task t --per-class 1 --out @", Folder("condensed.json")),
+    row(
+        "import --out",
+        "import --base base --adapter m --task t --class a --class b --out @",
+        Folder("module.json"),
+    ),
+    row(
+        "condense --out",
+        "condense --base base --data data --task t --per-class 1 --out @",
+        Folder("condensed.json"),
+    ),
     at(
         "@.checkpoint",
-        row("condense --out", "condense --base base --data data --task t --per-class 1 --out @", Updated),
+        row(
+            "condense --out",
+            "condense --base base --data data --task t --per-class 1 --out @",
+            Updated,
+        ),
     ),
-    row("condense --report", "condense --base base --data data --task t --per-class 1 --out new --report @", File),
+    row(
+        "condense --report",
+        "condense --base base --data data --task t --per-class 1 --out new --report @",
+        File,
+    ),
     row(
         "contribute --out",
-        "contribute --base base --module m --condensed m --card data/splits.csv --key k.key --out @",
+        "contribute --base base --module m --condensed m --card data/splits.csv \
+         --key k.key --out @",
         File,
     ),
     runs(
@@ -79,11 +96,27 @@ const ROWS: [Row; 27] = [
         "eval --base base --module m --data data --resamples 100 --device cpu --predictions @",
         File,
     ),
-    runs("eval --report", "eval --base base --module m --data data --resamples 100 --device cpu --report @", File),
+    runs(
+        "eval --report",
+        "eval --base base --module m --data data --resamples 100 --device cpu --report @",
+        File,
+    ),
     row("eval --explain", "eval --base base --module m --data data --explain @", EmptyFolder),
-    runs("merge --out", "merge --base base --module m --method average --out @", Folder("merge.json")),
-    runs("merge --report", "merge --base base --module m --method average --out new --report @", File),
-    row("export-oms --out", "export-oms b.medforge --trust k.pub --ec-key k.key --out @", Folder("model.sig")),
+    runs(
+        "merge --out",
+        "merge --base base --module m --method average --out @",
+        Folder("merge.json"),
+    ),
+    runs(
+        "merge --report",
+        "merge --base base --module m --method average --out new --report @",
+        File,
+    ),
+    row(
+        "export-oms --out",
+        "export-oms b.medforge --trust k.pub --ec-key k.key --out @",
+        Folder("model.sig"),
+    ),
     runs("export-onnx --out", "export-onnx --base base --out @", File),
     runs("bundle --out", "bundle --base base --module m --key k.key --out @", File),
     runs("forge bundle --out", "forge bundle F --key k.key --out @", File),
@@ -133,8 +166,12 @@ fn every_option_that_names_a_path_is_known_as_read_or_written() {
         let name = if above.is_empty() { String::new() } else { format!("{above} ") };
         for arg in command.get_arguments() {
             if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
-                let value = arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
-                let own = arg.get_long().map_or_else(|| value.to_owned(), |long| format!("--{long}"));
+                let value = arg
+                    .get_value_names()
+                    .and_then(|names| names.first())
+                    .map_or("", |name| name.as_str());
+                let own =
+                    arg.get_long().map_or_else(|| value.to_owned(), |long| format!("--{long}"));
                 if !READ.contains(&own.as_str()) {
                     found.insert(format!("{name}{own}"));
                 }
@@ -148,7 +185,11 @@ fn every_option_that_names_a_path_is_known_as_read_or_written() {
     command.build();
     walk(&command, "", &mut found);
     let rows = ROWS.iter().map(|row| row.name).chain(ALIKE).chain(APART).map(str::to_owned);
-    assert_eq!(found, rows.collect(), "add a new option that writes to ROWS, and one that reads to READ");
+    assert_eq!(
+        found,
+        rows.collect(),
+        "add a new option that writes to ROWS, and one that reads to READ"
+    );
 }
 
 /// A workshop with a module, a bundle, a contribution, a forge with one item, a trust file and a
@@ -162,8 +203,11 @@ fn shop() -> tempfile::TempDir {
     fs::rename(at.join(made), at.join("a.contribution")).unwrap();
     good(at, "forge push F a.contribution");
     good(at, "forge merge F --key forge.key");
-    fs::copy(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/trust.toml"), at.join("trust.toml"))
-        .unwrap();
+    fs::copy(
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus/trust.toml"),
+        at.join("trust.toml"),
+    )
+    .unwrap();
     dir
 }
 
@@ -184,7 +228,10 @@ fn stays(dir: &Path, line: &str, path: &str, words: &[&str]) {
     let output = packer(dir, line).output().unwrap();
     let sentence = said(&output);
     assert!(matches!(output.status.code(), Some(1 | 3)), "{line}: {:?} {sentence}", output.status);
-    assert!(sentence.starts_with("packer: ") && sentence.lines().count() == 1, "{line}: {sentence}");
+    assert!(
+        sentence.starts_with("packer: ") && sentence.lines().count() == 1,
+        "{line}: {sentence}"
+    );
     let named = sentence.contains(path) && words.iter().any(|word| sentence.contains(word));
     assert!(named, "{line}: {sentence} is about neither {path} nor {words:?}");
     assert!(state(dir) == before, "{line}: something changed");
@@ -231,8 +278,18 @@ fn nothing_takes_the_place_of_what_is_no_regular_file_an_input_or_a_key() {
             gone();
             fs::create_dir(&path).unwrap();
             fs::write(path.join("theirs"), b"theirs").unwrap();
-            stays(at, &line, &target, &["exists already; choose another --out, or pass --force", "is not empty"]);
-            stays(at, forced, &target, &["so it is not something that --force replaces", "is not empty"]);
+            stays(
+                at,
+                &line,
+                &target,
+                &["exists already; choose another --out, or pass --force", "is not empty"],
+            );
+            stays(
+                at,
+                forced,
+                &target,
+                &["so it is not something that --force replaces", "is not empty"],
+            );
             if let Folder(marker) = row.goes {
                 fs::write(path.join(marker), b"{}").unwrap();
                 fs::write(path.join("theirs"), &key).unwrap();
@@ -241,14 +298,25 @@ fn nothing_takes_the_place_of_what_is_no_regular_file_an_input_or_a_key() {
             fs::remove_dir_all(&path).unwrap();
         } else {
             fs::create_dir(&path).unwrap();
-            stays(at, forced, &target, &["is a folder; name a file", "exists already and a key is never replaced"]);
+            stays(
+                at,
+                forced,
+                &target,
+                &["is a folder; name a file", "exists already and a key is never replaced"],
+            );
             fs::remove_dir(&path).unwrap();
             fs::write(&path, b"theirs").unwrap();
             let option = row.name.split(' ').next_back().unwrap();
             let exists = format!("exists already; choose another {option}, or pass --force");
             let words = match row.goes {
                 File => vec![exists.as_str()],
-                _ => vec!["never replaced", "--resume", "rejected_state_cached", "bad_json", "signatures"],
+                _ => vec![
+                    "never replaced",
+                    "--resume",
+                    "rejected_state_cached",
+                    "bad_json",
+                    "signatures",
+                ],
             };
             stays(at, &line, &target, &words);
             fs::write(&path, &key).unwrap();
@@ -276,14 +344,26 @@ fn what_stands_is_replaced_with_force_alone() {
         stays(at, &line, "t", &["--force"]);
         let inode = fs::metadata(at.join("t")).unwrap().ino();
         good(at, &format!("{line} --force"));
-        assert_ne!(fs::metadata(at.join("t")).unwrap().ino(), inode, "{line} --force replaced nothing");
+        assert_ne!(
+            fs::metadata(at.join("t")).unwrap().ino(),
+            inode,
+            "{line} --force replaced nothing"
+        );
         let _ = fs::remove_dir_all(at.join("new"));
         let _ = fs::remove_file(at.join("t")).or_else(|_| fs::remove_dir_all(at.join("t")));
     }
     // In a folder that the command reads, what it does not read there.
     for (line, target) in [
-        ("eval --base base --module m --data data --resamples 100 --device cpu --report m/r.html", "m/r.html"),
-        ("eval --base base --module m --data data --resamples 100 --device cpu --predictions data/p.csv", "data/p.csv"),
+        (
+            "eval --base base --module m --data data --resamples 100 --device cpu \
+             --report m/r.html",
+            "m/r.html",
+        ),
+        (
+            "eval --base base --module m --data data --resamples 100 --device cpu --predictions \
+             data/p.csv",
+            "data/p.csv",
+        ),
         ("bundle --base base --module m --key k.key --out m/b.medforge", "m/b.medforge"),
     ] {
         good(at, line);
@@ -291,8 +371,14 @@ fn what_stands_is_replaced_with_force_alone() {
         good(at, &format!("{line} --force"));
     }
     for force in ["", " --force"] {
-        let line = format!("eval --base base --module m --data data --predictions data/splits.csv{force}");
-        stays(at, &line, "data/splits.csv", &["may belong to, what --data names (data); choose another --predictions"]);
+        let line =
+            format!("eval --base base --module m --data data --predictions data/splits.csv{force}");
+        stays(
+            at,
+            &line,
+            "data/splits.csv",
+            &["may belong to, what --data names (data); choose another --predictions"],
+        );
     }
     let picture = some_picture(at);
     let explain = format!("classify b.medforge --trust k.pub --task tissue {picture} --explain");
@@ -349,7 +435,8 @@ fn links_are_not_followed_by_what_is_kept_up_to_date() {
 }
 
 fn left(at: &Path) -> BTreeSet<String> {
-    let names = fs::read_dir(at).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names =
+        fs::read_dir(at).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.starts_with(".packer-")).collect()
 }
 
@@ -359,7 +446,10 @@ fn what_a_killed_run_left_goes_with_the_next_and_a_run_that_goes_on_keeps_its_ow
     let at = dir.path();
     let begin = || {
         let before = left(at);
-        let child = packer(at, "phantom --out p --images 3000 --size 256").stderr(Stdio::null()).spawn().unwrap();
+        let child = packer(at, "phantom --out p --images 3000 --size 256")
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let start = Instant::now();
         while left(at).is_subset(&before) {
             assert!(start.elapsed() < Duration::from_secs(60), "nothing was begun in a minute");

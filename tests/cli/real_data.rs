@@ -1,4 +1,5 @@
-//! The same path on a real base and real images, where the machine has them (`MEDFORGE_SHARED`, default `../shared`).
+//! The same path on a real base and real images, where the machine has them (`MEDFORGE_SHARED`,
+//! default `../shared`).
 
 use super::*;
 
@@ -30,13 +31,20 @@ fn the_runtime_agrees_with_evaluation_on_real_images() {
     std::fs::write(at.join("data/splits.csv"), subset).unwrap();
     let base = base.display();
     good(at, "keygen --out k");
-    good(at, &format!("train --base {base} --data data --task breast --out m --size 112 --epochs 1"));
+    good(
+        at,
+        &format!("train --base {base} --data data --task breast --out m --size 112 --epochs 1"),
+    );
     good(at, &format!("bundle --base {base} --module m --key k.key --out b.medforge"));
-    good(at, &format!("eval --base {base} --module m --data data --predictions p.csv --resamples 100"));
+    good(
+        at,
+        &format!("eval --base {base} --module m --data data --predictions p.csv --resamples 100"),
+    );
     let table = std::fs::read_to_string(at.join("p.csv")).unwrap();
     let images = test_images(at);
     let names: Vec<&str> = images.iter().map(|(path, _)| path.as_str()).collect();
-    let results = good(at, &format!("classify b.medforge --trust k.pub --json {}", names.join(" ")));
+    let results =
+        good(at, &format!("classify b.medforge --trust k.pub --json {}", names.join(" ")));
     let results: serde_json::Value = serde_json::from_str(&results).unwrap();
     assert_eq!(table.lines().count(), images.len() + 1);
     for (row, result) in table.lines().skip(1).zip(results.as_array().unwrap()) {

@@ -1,4 +1,5 @@
-//! Training stopped in the middle: by kill -9, by Ctrl-C, by a full disk. Nothing half-written; going on gives the same bytes.
+//! Training stopped in the middle: by kill -9, by Ctrl-C, by a full disk. Nothing half-written;
+//! going on gives the same bytes.
 #![cfg(unix)]
 
 use std::process::{Child, Stdio};
@@ -7,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::*;
 
 /// A training of a few seconds.
-const LONG: &str =
-    "train --base base --data data --task tissue --epochs 60 --batch 4 --rank 2 --alpha 4 --lr 0.001 --out m";
+const LONG: &str = "train --base base --data data --task tissue --epochs 60 --batch 4 --rank 2 \
+                    --alpha 4 --lr 0.001 --out m";
 
 fn start(dir: &Path, arguments: &str) -> Child {
     packer(dir, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
@@ -30,7 +31,8 @@ fn wait_for_checkpoint(dir: &Path, child: &mut Child) -> bool {
 fn assert_same_module(a: &Path, b: &Path) {
     for file in ["adapter_model.safetensors", "head.safetensors"] {
         assert!(
-            std::fs::read(a.join("m").join(file)).unwrap() == std::fs::read(b.join("m").join(file)).unwrap(),
+            std::fs::read(a.join("m").join(file)).unwrap()
+                == std::fs::read(b.join("m").join(file)).unwrap(),
             "{file}"
         );
     }
@@ -46,10 +48,17 @@ fn a_killed_training_goes_on_with_resume_and_ends_with_the_same_bytes() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(!at.join("m").exists());
-    assert!(refused(at, 1, LONG).contains("--resume"), "a second start would forget the checkpoint");
     assert!(
-        refused(at, 1, &format!("{} --resume", LONG.replace("--seed 0", "").replace("0.001", "0.002")))
-            .contains("settings")
+        refused(at, 1, LONG).contains("--resume"),
+        "a second start would forget the checkpoint"
+    );
+    assert!(
+        refused(
+            at,
+            1,
+            &format!("{} --resume", LONG.replace("--seed 0", "").replace("0.001", "0.002"))
+        )
+        .contains("settings")
     );
     good(at, &format!("{LONG} --resume"));
     assert!(!at.join("m.checkpoint").exists());
@@ -63,7 +72,10 @@ fn ctrl_c_keeps_a_checkpoint_and_nothing_else() {
     let at = stopped.path();
     let before = listing(at);
     let mut child = start(at, LONG);
-    assert!(wait_for_checkpoint(at, &mut child), "the training was over before it could be stopped");
+    assert!(
+        wait_for_checkpoint(at, &mut child),
+        "the training was over before it could be stopped"
+    );
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
     let output = child.wait_with_output().unwrap();
@@ -81,12 +93,18 @@ fn a_full_disk_is_one_sentence_and_leaves_nothing() {
     let dir = with_bundle();
     let at = dir.path();
     let before = listing(at);
-    for arguments in
-        [format!("{TRAIN} --out full"), "bundle --base base --module m --key k.key --out full.medforge".to_owned()]
-    {
-        let script = format!("trap '' XFSZ; ulimit -f 4; exec {} {arguments}", env!("CARGO_BIN_EXE_packer"));
-        let output =
-            Command::new("sh").args(["-c", &script]).current_dir(at).env_remove("RUST_BACKTRACE").output().unwrap();
+    for arguments in [
+        format!("{TRAIN} --out full"),
+        "bundle --base base --module m --key k.key --out full.medforge".to_owned(),
+    ] {
+        let script =
+            format!("trap '' XFSZ; ulimit -f 4; exec {} {arguments}", env!("CARGO_BIN_EXE_packer"));
+        let output = Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(at)
+            .env_remove("RUST_BACKTRACE")
+            .output()
+            .unwrap();
         assert_eq!(output.status.code(), Some(1), "{arguments}: {}", said(&output));
         let last = said(&output).lines().last().unwrap_or_default().to_owned();
         assert!(last.starts_with("packer: ") && last.contains("full"), "{}", said(&output));

@@ -1,19 +1,23 @@
-//! Heads made of texts: from a CLIP with its tokenizer to a bundle with a class that nobody trained.
+//! Heads made of texts: from a CLIP with its tokenizer to a bundle with a class that nobody
+//! trained.
 
 use serde_json::Value;
 
 use super::*;
 
-const CLIP: &str =
-    "train --base clip --data data --task tissue --epochs 2 --batch 8 --rank 2 --lr 0.01 --targets q,v,projection";
-const TEXTS: &str = "--head text --class-text regular=benign --class-text regular=tissue,benign --class-text atypical=odd --class-text invasive=cancer";
+const CLIP: &str = "train --base clip --data data --task tissue --epochs 2 --batch 8 --rank 2 --lr \
+                    0.01 --targets q,v,projection";
+const TEXTS: &str = "--head text --class-text regular=benign --class-text regular=tissue,benign \
+                     --class-text atypical=odd --class-text invasive=cancer";
 
 /// A workshop with the golden CLIP.
 fn clip() -> tempfile::TempDir {
     let dir = workshop();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/clip");
     std::fs::create_dir(dir.path().join("clip")).unwrap();
-    for name in ["config.json", "preprocessor_config.json", "model.safetensors", "vocab.json", "merges.txt"] {
+    for name in
+        ["config.json", "preprocessor_config.json", "model.safetensors", "vocab.json", "merges.txt"]
+    {
         std::fs::copy(golden.join(name), dir.path().join("clip").join(name)).unwrap();
     }
     dir
@@ -24,17 +28,25 @@ fn a_head_of_texts_is_trained_under_packed_and_given_a_class() {
     let dir = clip();
     let at = dir.path();
     good(at, &format!("{CLIP} {TEXTS} --out m"));
-    let card: Value = serde_json::from_slice(&std::fs::read(at.join("m/module.json")).unwrap()).unwrap();
+    let card: Value =
+        serde_json::from_slice(&std::fs::read(at.join("m/module.json")).unwrap()).unwrap();
     assert_eq!(card["class_texts"]["regular"], serde_json::json!(["benign", "tissue,benign"]));
     good(at, "eval --base clip --module m --data data --resamples 100 --record");
 
     good(at, "bundle --base clip --module m --key k.key --out two.medforge");
-    good(at, "bundle --base clip --module m --key k.key --out three.medforge --class-text tissue:mucus=mucus");
+    good(
+        at,
+        "bundle --base clip --module m --key k.key --out three.medforge --class-text \
+         tissue:mucus=mucus",
+    );
     assert!(!good(at, "inspect two.medforge").contains("without training"));
     let said = good(at, "inspect three.medforge");
     assert!(said.contains("atypical, invasive, regular, mucus (without training)"), "{said}");
     // The result was measured without the class.
-    assert!(good(at, "inspect two.medforge").contains("balanced_accuracy") && !said.contains("balanced_accuracy"));
+    assert!(
+        good(at, "inspect two.medforge").contains("balanced_accuracy")
+            && !said.contains("balanced_accuracy")
+    );
 
     let image = &test_images(at)[0].0;
     let [two, three] = ["two", "three"].map(|bundle| -> Vec<f64> {
@@ -56,14 +68,21 @@ fn texts_that_do_not_fit_are_refused() {
     assert!(refused("--head text").contains("--class-text for every class"));
     assert!(refused("--class-text regular=r").contains("--head text too"));
     assert!(refused("--head text --class-text regular").contains("is not CLASS=TEXT"));
-    assert!(refused("--head text --class-text regular=r").contains("says nothing of the class atypical"));
+    assert!(
+        refused("--head text --class-text regular=r")
+            .contains("says nothing of the class atypical")
+    );
     let said = refused(&format!("{TEXTS} --class-text mucus=m"));
     assert!(said.contains("class mucus") && said.contains("atypical, invasive, regular"), "{said}");
     std::fs::remove_file(at.join("clip/merges.txt")).unwrap();
     assert!(refused(TEXTS).contains("clip/tokenizer.json: is missing"));
 
     good(at, &format!("{TRAIN} --out m"));
-    let linear = super::refused(at, 1, "bundle --base base --module m --key k.key --out b --class-text tissue:x=x");
+    let linear = super::refused(
+        at,
+        1,
+        "bundle --base base --module m --key k.key --out b --class-text tissue:x=x",
+    );
     assert!(linear.contains("no text tower"), "{linear}");
     good(at, &format!("{CLIP} --out n"));
     std::fs::copy(
@@ -72,7 +91,11 @@ fn texts_that_do_not_fit_are_refused() {
     )
     .unwrap();
     let pack = |text: &str| {
-        super::refused(at, 1, &format!("bundle --base clip --module n --key k.key --out b --class-text {text}"))
+        super::refused(
+            at,
+            1,
+            &format!("bundle --base clip --module n --key k.key --out b --class-text {text}"),
+        )
     };
     assert!(pack("tissue:x=x").contains("linear head"));
     assert!(pack("lung:x=x").contains("no module is for it"));

@@ -1,5 +1,6 @@
-//! Signatures of several people, trust files that follow one another, what a device remembers: with the corpus's good bundle, whose release keys
-//! are alice's and bob's and whose maintainer is carol.
+//! Signatures of several people, trust files that follow one another, what a device remembers: with
+//! the corpus's good bundle, whose release keys are alice's and bob's and whose maintainer is
+//! carol.
 
 use ed25519_dalek::SigningKey;
 use medforge_packer::export::keys;
@@ -8,7 +9,8 @@ use super::*;
 
 const NOW: &str = "--now 2026-06-01T00:00:00Z";
 
-/// A folder with the corpus's `good.medforge` and `trust.toml`, and the keys `alice.key`, `bob.key`, `carol.key` and `dave.key`.
+/// A folder with the corpus's `good.medforge` and `trust.toml`, and the keys `alice.key`,
+/// `bob.key`, `carol.key` and `dave.key`.
 fn desk() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let corpus = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus");
@@ -42,15 +44,22 @@ fn a_second_signature_comes_from_here_or_from_a_machine_without_a_network() {
     good(at, "sign good.medforge --export-request request");
     good(at, "sign request --key bob.key --out signature");
     good(at, "sign good.medforge --import-signature signature --out there.medforge");
-    let [here, there] = ["here.medforge", "there.medforge"].map(|name| std::fs::read(at.join(name)).unwrap());
+    let [here, there] =
+        ["here.medforge", "there.medforge"].map(|name| std::fs::read(at.join(name)).unwrap());
     assert!(here == there, "the two ways give different bundles");
     let said = good(at, "sign request --key dave.key --out dave.signature");
     assert!(said.contains("bundle \"corpus\", version 3, id "), "{said}");
     // A signature for another bundle, one of a stranger's making, and things that are no bundle.
     good(at, "sign trust.toml --key carol.key --out trust.sig");
-    assert!(refused(at, 3, "sign good.medforge --import-signature trust.sig --out no").contains("type_confusion"));
+    assert!(
+        refused(at, 3, "sign good.medforge --import-signature trust.sig --out no")
+            .contains("type_confusion")
+    );
     change(at, "signature", "\"signature\":\"", "\"signature\":\"00", "bent");
-    assert!(refused(at, 3, "sign good.medforge --import-signature bent --out no").contains("bad_length"));
+    assert!(
+        refused(at, 3, "sign good.medforge --import-signature bent --out no")
+            .contains("bad_length")
+    );
     // A payload that is not the one that the manifest tells of is not signed.
     let torn = "../tests/corpus/hash_mismatch/bundle.medforge";
     std::fs::copy(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(torn), at.join("torn")).unwrap();
@@ -75,9 +84,15 @@ fn a_trust_file_gives_way_to_the_next_one_only_if_enough_maintainers_sign() {
     good(at, "sign next.toml --export-request next.request");
     good(at, "sign next.request --key carol.key --out carol.sig");
     good(at, "sign next.toml --import-signature carol.sig --out next.sig");
-    assert_eq!(std::fs::read_to_string(at.join("next.sig")).unwrap().matches("public_key").count(), 2);
+    assert_eq!(
+        std::fs::read_to_string(at.join("next.sig")).unwrap().matches("public_key").count(),
+        2
+    );
     assert!(good(at, update).contains("version 2 is in its place"));
-    assert_eq!(std::fs::read(at.join("trust.toml")).unwrap(), std::fs::read(at.join("next.toml")).unwrap());
+    assert_eq!(
+        std::fs::read(at.join("trust.toml")).unwrap(),
+        std::fs::read(at.join("next.toml")).unwrap()
+    );
     assert!(refused(at, 3, update).contains("root_version_skip"));
     assert!(good(at, "trust trust.toml").contains("version 2"));
     assert!(refused(at, 1, "trust good.medforge").contains("good.medforge"));
@@ -97,7 +112,9 @@ fn a_device_remembers_what_it_accepted_and_nothing_else() {
     std::fs::write(at.join("state.json"), state.replace("\"counter\":3", "\"counter\":4")).unwrap();
     assert!(refused(at, 3, &verify).contains("rollback"));
     std::fs::write(at.join("state.json"), &state).unwrap();
-    assert!(refused(at, 3, &verify.replace("2026-06-01", "2026-05-01")).contains("clock_backwards"));
+    assert!(
+        refused(at, 3, &verify.replace("2026-06-01", "2026-05-01")).contains("clock_backwards")
+    );
     good(at, &verify.replace(NOW, "--now unknown"));
     assert!(refused(at, 1, &verify.replace(NOW, "--now soon")).contains("--now"));
     assert_eq!(std::fs::read_to_string(at.join("state.json")).unwrap(), state);
@@ -114,15 +131,23 @@ fn a_refusal_can_be_explained_to_people_and_machines() {
     let place = bytes.len() / 2;
     bytes[place] ^= 1;
     std::fs::write(at.join("bent"), bytes).unwrap();
-    let run = |more: &str| packer(at, &format!("verify bent --trust trust.toml {NOW} {more}")).output().unwrap();
+    let run = |more: &str| {
+        packer(at, &format!("verify bent --trust trust.toml {NOW} {more}")).output().unwrap()
+    };
     let json: serde_json::Value = serde_json::from_slice(&run("--json").stdout).unwrap();
     assert_eq!((&json["verified"], &json["class"]), (&false.into(), &"bad_crc".into()), "{json}");
     let [from, to] = [0, 1].map(|i| json["bytes"][i].as_u64().unwrap() as usize);
     assert!((from..to).contains(&place), "{json}");
     let words = String::from_utf8(run("--explain").stdout).unwrap();
-    assert!(words.contains("bad_crc") && words.contains(&format!("bytes      {from} to {to}")), "{words}");
-    let report: serde_json::Value =
-        serde_json::from_str(&good(at, &format!("verify good.medforge --trust trust.toml {NOW} --json"))).unwrap();
+    assert!(
+        words.contains("bad_crc") && words.contains(&format!("bytes      {from} to {to}")),
+        "{words}"
+    );
+    let report: serde_json::Value = serde_json::from_str(&good(
+        at,
+        &format!("verify good.medforge --trust trust.toml {NOW} --json"),
+    ))
+    .unwrap();
     assert_eq!((&report["verified"], &report["golden_vectors"]), (&true.into(), &"agree".into()));
     assert!(report["sbom_sha256"].as_str().is_some_and(|digest| digest.len() == 64), "{report}");
 }
@@ -148,12 +173,18 @@ fn an_encrypted_key_signs_with_its_pass_phrase_from_a_descriptor() {
     let at = dir.path();
     let run = |phrase: &str, arguments: &str| {
         let program = env!("CARGO_BIN_EXE_packer");
-        let script = format!("printf '%s\\n' '{phrase}' | {program} --passphrase-fd 3 {arguments} 3<&0 </dev/null");
+        let script = format!(
+            "printf '%s\\n' '{phrase}' | {program} --passphrase-fd 3 {arguments} 3<&0 </dev/null"
+        );
         Command::new("sh").current_dir(at).args(["-c", &script]).output().unwrap()
     };
     let made = run("correct horse", "keygen --encrypt --out eve");
     assert!(made.status.success(), "{}", said(&made));
-    assert!(std::fs::read_to_string(at.join("eve.key")).unwrap().contains("BEGIN ENCRYPTED PRIVATE KEY"));
+    assert!(
+        std::fs::read_to_string(at.join("eve.key"))
+            .unwrap()
+            .contains("BEGIN ENCRYPTED PRIVATE KEY")
+    );
     let sign = "sign good.medforge --key eve.key --out more.medforge";
     assert!(said(&run("battery staple", sign)).contains("not opened by this pass phrase"));
     assert!(said(&run("", sign)).contains("--passphrase-fd"));
@@ -173,17 +204,25 @@ fn a_bundle_leaves_as_a_folder_for_other_tools() {
     let key = p256::ecdsa::SigningKey::from_slice(&[7; 32]).unwrap();
     let pem = key.to_pkcs8_pem(p256::pkcs8::LineEnding::LF).unwrap();
     std::fs::write(at.join("ec.key"), pem.as_bytes()).unwrap();
-    let export = format!("export-oms good.medforge --trust trust.toml {NOW} --ec-key ec.key --out oms");
+    let export =
+        format!("export-oms good.medforge --trust trust.toml {NOW} --ec-key ec.key --out oms");
     good(at, &export);
     let signature: serde_json::Value =
         serde_json::from_slice(&std::fs::read(at.join("oms/model.sig")).unwrap()).unwrap();
     assert_eq!(signature["dsseEnvelope"]["payloadType"], "application/vnd.in-toto+json");
     assert_eq!(listing(&at.join("oms")).iter().filter(|path| path.is_file()).count(), 10);
     assert!(refused(at, 1, &export).contains("--force"));
-    assert!(refused(at, 1, &export.replace("ec.key --out oms", "bob.key --out oms2")).contains("bob.key"));
     assert!(
-        refused(at, 3, &export.replace("trust.toml", "dave.pub").replace("--out oms", "--out oms2"))
-            .contains("wrong_key")
+        refused(at, 1, &export.replace("ec.key --out oms", "bob.key --out oms2"))
+            .contains("bob.key")
+    );
+    assert!(
+        refused(
+            at,
+            3,
+            &export.replace("trust.toml", "dave.pub").replace("--out oms", "--out oms2")
+        )
+        .contains("wrong_key")
     );
     assert!(!at.join("oms2").exists());
 }

@@ -1,4 +1,5 @@
-//! A ZIP writer whose every field may lie: local header and directory record of each entry apart, gaps, comments, second end records.
+//! A ZIP writer whose every field may lie: local header and directory record of each entry apart,
+//! gaps, comments, second end records.
 
 /// One entry, with what its local header and its directory record say of it.
 #[derive(Clone)]
@@ -95,8 +96,11 @@ pub fn archive(entries: &[Raw], tail: &Tail) -> Vec<u8> {
         let h = &entry.central;
         directory.extend(b"PK\x01\x02\x0a\0");
         directory.extend(common(h));
-        directory
-            .extend([h.extra.len() as u16, entry.comment.len() as u16, entry.disk, 0].map(u16::to_le_bytes).concat());
+        directory.extend(
+            [h.extra.len() as u16, entry.comment.len() as u16, entry.disk, 0]
+                .map(u16::to_le_bytes)
+                .concat(),
+        );
         directory.extend(entry.attributes.to_le_bytes());
         directory.extend(entry.offset.unwrap_or(at as u32).to_le_bytes());
         directory.extend([&h.name[..], &h.extra, &entry.comment].concat());

@@ -1,4 +1,5 @@
-//! Bundles whose frame is in order and whose contents are not: manifest and signatures, then the payload.
+//! Bundles whose frame is in order and whose contents are not: manifest and signatures, then the
+//! payload.
 
 use std::collections::BTreeMap;
 
@@ -25,12 +26,14 @@ fn with(good: &Good, replaced: &[(&str, &[u8])]) -> Vec<u8> {
     let data = |name: &str, data: &[u8]| -> Vec<u8> {
         replaced.iter().find(|(n, _)| *n == name).map_or(data, |(_, new)| new).to_vec()
     };
-    let entries: Vec<(String, Vec<u8>)> = good.entries.iter().map(|(n, d)| (n.clone(), data(n, d))).collect();
+    let entries: Vec<(String, Vec<u8>)> =
+        good.entries.iter().map(|(n, d)| (n.clone(), data(n, d))).collect();
     write(&entries)
 }
 
 fn write(entries: &[(String, Vec<u8>)]) -> Vec<u8> {
-    frame::write(&entries.iter().map(|(n, d)| (n.as_str(), d.as_slice())).collect::<Vec<_>>()).unwrap()
+    frame::write(&entries.iter().map(|(n, d)| (n.as_str(), d.as_slice())).collect::<Vec<_>>())
+        .unwrap()
 }
 
 fn json(good: &Good) -> Vec<Case> {
@@ -42,7 +45,8 @@ fn json(good: &Good) -> Vec<Case> {
     let card = good.entry("model_card.md");
     let mut other = card.to_vec();
     other[0] ^= 1;
-    let without: Vec<_> = good.entries.iter().filter(|(n, _)| n != "model_card.md").cloned().collect();
+    let without: Vec<_> =
+        good.entries.iter().filter(|(n, _)| n != "model_card.md").cloned().collect();
     let mut more = good.entries.clone();
     more.push(("zz".into(), b"data".to_vec()));
     let mut not_utf8 = text.clone().into_bytes();
@@ -52,7 +56,8 @@ fn json(good: &Good) -> Vec<Case> {
     let huge = format!("\"intended_use\":\"{}", "x".repeat(8 << 20));
     // Signed as a contribution.
     let contribution = "application/vnd.medforge.contribution+json";
-    let confused = signature::sign(std::slice::from_ref(&good.key), contribution, text.as_bytes()).unwrap();
+    let confused =
+        signature::sign(std::slice::from_ref(&good.key), contribution, text.as_bytes()).unwrap();
     // Another bundle's manifest, with this one's signatures.
     let another = text.replacen("\"counter\":3", "\"counter\":4", 1);
     assert_ne!(another, text);
@@ -79,32 +84,41 @@ fn json(good: &Good) -> Vec<Case> {
 fn signatures(good: &Good) -> Vec<Case> {
     let manifest = good.entry("manifest.json");
     let text = String::from_utf8(good.entry("signatures.json").to_vec()).unwrap();
-    let message = [format!("DSSEv1 {} {TYPE} {} ", TYPE.len(), manifest.len()).as_bytes(), manifest].concat();
+    let message =
+        [format!("DSSEv1 {} {TYPE} {} ", TYPE.len(), manifest.len()).as_bytes(), manifest].concat();
     let ours = hex::encode(good.key.verifying_key().to_bytes());
     let signature = good.key.sign(&message).to_bytes();
     assert!(text.contains(&hex::encode(signature)));
-    let entry = |key: &str, signature: &str| format!("{{\"public_key\":\"{key}\",\"signature\":\"{signature}\"}}");
+    let entry = |key: &str, signature: &str| {
+        format!("{{\"public_key\":\"{key}\",\"signature\":\"{signature}\"}}")
+    };
     let file = |entries: &[String]| {
-        let text = format!("{{\"payload_type\":\"{TYPE}\",\"signatures\":[{}]}}", entries.join(","));
+        let text =
+            format!("{{\"payload_type\":\"{TYPE}\",\"signatures\":[{}]}}", entries.join(","));
         with(good, &[("signatures.json", text.as_bytes())])
     };
     let identity = format!("01{}", "00".repeat(31));
     let mut small_r = signature;
     small_r[..32].copy_from_slice(&hex::decode(&identity).unwrap());
     let mut plus_l = signature;
-    let order = hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
+    let order =
+        hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
     let mut carry = 0;
     for (digit, add) in plus_l[32..].iter_mut().zip(&order) {
         let sum = u16::from(*digit) + u16::from(*add) + carry;
         (*digit, carry) = (sum as u8, sum >> 8);
     }
     let good_entry = entry(&ours, &hex::encode(signature));
-    // p + 18 in place of 18: values from p on encode points a second time (RFC 8032, section 5.1.3).
+    // p + 18 in place of 18: values from p on encode points a second time (RFC 8032, section
+    // 5.1.3).
     let noncanonical = "ff".repeat(32);
     let strangers: Vec<String> = (0..65_u8)
         .map(|n| {
             let key = SigningKey::from_bytes(&[n.wrapping_add(100); 32]);
-            entry(&hex::encode(key.verifying_key().to_bytes()), &hex::encode(key.sign(&message).to_bytes()))
+            entry(
+                &hex::encode(key.verifying_key().to_bytes()),
+                &hex::encode(key.sign(&message).to_bytes()),
+            )
         })
         .collect();
     let mut sorted = strangers;
@@ -114,24 +128,34 @@ fn signatures(good: &Good) -> Vec<Case> {
     vec![
         Case::bundle("unsigned", file(&[])),
         Case::bundle("wrong_key", with(good, &[("signatures.json", &strange)])),
-        Case::bundle("weak_key", file(&[entry(&identity, &format!("{identity}{}", "00".repeat(32)))])),
+        Case::bundle(
+            "weak_key",
+            file(&[entry(&identity, &format!("{identity}{}", "00".repeat(32)))]),
+        ),
         Case::bundle("small_order_r", file(&[entry(&ours, &hex::encode(small_r))])),
         Case::bundle("noncanonical_a", file(&[entry(&noncanonical, &hex::encode(signature))])),
         Case::bundle("s_plus_l", file(&[entry(&ours, &hex::encode(plus_l))])),
         Case::bundle("bad_length", file(&[entry(&ours, &hex::encode(&signature[..63]))])),
         Case::bundle("dup_signature_threshold", file(&[good_entry.clone(), good_entry])),
         Case::bundle("too_many_signatures", file(&sorted)),
-        Case::bundle("bad_signatures", file(&[entry(&ours.to_uppercase(), &hex::encode(signature))])),
+        Case::bundle(
+            "bad_signatures",
+            file(&[entry(&ours.to_uppercase(), &hex::encode(signature))]),
+        ),
     ]
 }
 
-/// One payload entry changed by somebody who may sign: lengths, digests and the manifest all agree with it.
+/// One payload entry changed by somebody who may sign: lengths, digests and the manifest all agree
+/// with it.
 fn payload(good: &Good) -> Vec<Case> {
     let module = good.names().find(|n| n.starts_with("modules/")).unwrap().to_owned();
     let head = good.names().find(|n| n.starts_with("heads/")).unwrap().to_owned();
-    let forged = |class, entry: &str, bytes: Vec<u8>| Case::bundle(class, resigned(good, entry, bytes, |_| ()));
-    let header =
-        |text: &str, data: usize| [&(text.len() as u64).to_le_bytes()[..], text.as_bytes(), &vec![0; data]].concat();
+    let forged = |class, entry: &str, bytes: Vec<u8>| {
+        Case::bundle(class, resigned(good, entry, bytes, |_| ()))
+    };
+    let header = |text: &str, data: usize| {
+        [&(text.len() as u64).to_le_bytes()[..], text.as_bytes(), &vec![0; data]].concat()
+    };
     let tensor = |name: &str, shape: &str, from: usize, to: usize| {
         format!("\"{name}\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[{from},{to}]}}")
     };
@@ -139,7 +163,8 @@ fn payload(good: &Good) -> Vec<Case> {
     let changed = |class, entry: &str, change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
         let mut all = tensors::read(good.entry(entry), entry).unwrap();
         change(&mut all);
-        let bytes = tensors::write(all.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap();
+        let bytes =
+            tensors::write(all.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap();
         forged(class, entry, bytes)
     };
     let value = |class, bits: u32| {
@@ -151,11 +176,27 @@ fn payload(good: &Good) -> Vec<Case> {
     let first = |all: &BTreeMap<String, Tensor>| all.keys().next().unwrap().clone();
     let onnx = good.entry("base.onnx");
     vec![
-        st("st_overlap", format!("{{{},{}}}", tensor("bias", "[2]", 0, 8), tensor("weight", "[2]", 4, 12)), 12),
-        st("st_hole", format!("{{{},{}}}", tensor("bias", "[2]", 0, 8), tensor("weight", "[2]", 12, 20)), 20),
+        st(
+            "st_overlap",
+            format!("{{{},{}}}", tensor("bias", "[2]", 0, 8), tensor("weight", "[2]", 4, 12)),
+            12,
+        ),
+        st(
+            "st_hole",
+            format!("{{{},{}}}", tensor("bias", "[2]", 0, 8), tensor("weight", "[2]", 12, 20)),
+            20,
+        ),
         st("st_trailing", format!("{{{}}}", tensor("bias", "[2]", 0, 8)), 12),
-        st("st_dup_key", format!("{{{},{}}}", tensor("bias", "[2]", 0, 8), tensor("bias", "[2]", 0, 8)), 8),
-        st("st_shape_overflow", format!("{{{}}}", tensor("bias", "[4294967296,4294967296]", 0, 8)), 8),
+        st(
+            "st_dup_key",
+            format!("{{{},{}}}", tensor("bias", "[2]", 0, 8), tensor("bias", "[2]", 0, 8)),
+            8,
+        ),
+        st(
+            "st_shape_overflow",
+            format!("{{{}}}", tensor("bias", "[4294967296,4294967296]", 0, 8)),
+            8,
+        ),
         forged("st_huge_header", &head, [&u64::MAX.to_le_bytes()[..], b"{}"].concat()),
         forged("st_malformed", &head, header("{\"bias\":", 0)),
         st("st_unusable", format!("{{{}}}", tensor("bias", "[0]", 0, 0)), 0),
@@ -181,18 +222,26 @@ fn payload(good: &Good) -> Vec<Case> {
         forged("onnx_external_data_path", "base.onnx", external(onnx)),
         forged("onnx_refused", "base.onnx", replaced(onnx, b"Softmax", b"SoftMax")),
         changed("golden_mismatch", "golden.safetensors", &|all| {
-            all.iter_mut().filter(|(n, _)| n.starts_with("probabilities.")).for_each(|(_, t)| t.data.reverse());
+            all.iter_mut()
+                .filter(|(n, _)| n.starts_with("probabilities."))
+                .for_each(|(_, t)| t.data.reverse());
         }),
     ]
 }
 
 /// The good bundle with another payload entry, told truly by a manifest that is signed.
-fn resigned(good: &Good, entry: &str, bytes: Vec<u8>, change: impl FnOnce(&mut Manifest)) -> Vec<u8> {
+fn resigned(
+    good: &Good,
+    entry: &str,
+    bytes: Vec<u8>,
+    change: impl FnOnce(&mut Manifest),
+) -> Vec<u8> {
     let mut manifest = good.manifest();
     let mut payload: Vec<(String, Vec<u8>)> = good.entries[2..].to_vec();
-    let name = match entry.starts_with("modules/") {
-        true => format!("modules/{}.safetensors", sha256_hex(&bytes)),
-        false => entry.to_owned(),
+    let name = if entry.starts_with("modules/") {
+        format!("modules/{}.safetensors", sha256_hex(&bytes))
+    } else {
+        entry.to_owned()
     };
     if name != entry {
         let module = manifest.modules.iter_mut().find(|m| m.entry == entry).unwrap();
@@ -209,7 +258,8 @@ fn resigned(good: &Good, entry: &str, bytes: Vec<u8>, change: impl FnOnce(&mut M
     change(&mut manifest);
     let payload: BTreeMap<String, Vec<u8>> = payload.into_iter().collect();
     manifest.entries = medforge_runtime::bundle::list(&payload);
-    medforge_runtime::bundle::assemble(&manifest, &payload, std::slice::from_ref(&good.key)).unwrap()
+    medforge_runtime::bundle::assemble(&manifest, &payload, std::slice::from_ref(&good.key))
+        .unwrap()
 }
 
 /// `bytes` with the first `from` replaced by as many bytes.
@@ -222,7 +272,10 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 fn external(onnx: &[u8]) -> Vec<u8> {
     use prost::Message;
     let mut model = medforge_runtime::onnx::ModelProto::decode(onnx).unwrap();
-    let pair = medforge_runtime::onnx::StringStringEntryProto { key: "location".into(), value: "/etc/passwd".into() };
+    let pair = medforge_runtime::onnx::StringStringEntryProto {
+        key: "location".into(),
+        value: "/etc/passwd".into(),
+    };
     model.graph.as_mut().unwrap().initializer[0].external_data.push(pair);
     model.encode_to_vec()
 }

@@ -6,7 +6,9 @@ use std::path::Path;
 
 use medforge_packer::base::Vit;
 use medforge_packer::export::onnx::Graph;
-use medforge_runtime::bundle::manifest::{Calibration, Composition, Head, Manifest, Metric, Mode, Module, Part};
+use medforge_runtime::bundle::manifest::{
+    Calibration, Composition, Head, Manifest, Metric, Mode, Module, Part,
+};
 use medforge_runtime::bundle::sha256_hex;
 use medforge_runtime::onnx::{DimensionValue, GraphProto, ModelProto, NodeProto};
 use medforge_runtime::preprocess::{Resize, Size};
@@ -17,7 +19,8 @@ use crate::signer::{Payload, another, made};
 use crate::{Case, Good};
 
 pub fn cases(good: &Good) -> Vec<Case> {
-    let (payload, manifest) = on(good, &Shape { wide: 1, side: 140, patch: 1, heads: 1, layers: 1 });
+    let (payload, manifest) =
+        on(good, &Shape { wide: 1, side: 140, patch: 1, heads: 1, layers: 1 });
     let kept = Case::bundle("too_costly", made(good, &payload, manifest));
     [bases(good), fusions(good), graphs(good), texts(good)]
         .concat()
@@ -29,8 +32,9 @@ pub fn cases(good: &Good) -> Vec<Case> {
 
 /// Bases of narrow networks with many tokens.
 fn bases(good: &Good) -> Vec<Case> {
-    let costly =
-        |name, payload: &Payload, manifest| Case::bundle("too_costly", made(good, payload, manifest)).called(name);
+    let costly = |name, payload: &Payload, manifest| {
+        Case::bundle("too_costly", made(good, payload, manifest)).called(name)
+    };
     let plain = |name, base: Shape| {
         let (payload, manifest) = on(good, &base);
         costly(name, &payload, manifest)
@@ -40,7 +44,11 @@ fn bases(good: &Good) -> Vec<Case> {
     let with_modules = |count: usize| {
         let (mut payload, mut manifest) = on(good, &middling);
         let ids: Vec<String> = (0..count)
-            .map(|n| another(&mut payload, &mut manifest, |all| all.values_mut().for_each(|t| t.data[0] = n as f32)))
+            .map(|n| {
+                another(&mut payload, &mut manifest, |all| {
+                    all.values_mut().for_each(|t| t.data[0] = n as f32)
+                })
+            })
             .collect();
         payload.remove(&manifest.modules.remove(0).entry);
         (payload, manifest, ids)
@@ -62,14 +70,24 @@ fn bases(good: &Good) -> Vec<Case> {
             let entry = format!("heads/{task}.safetensors");
             payload.insert(entry.clone(), bytes.clone());
             manifest.heads.push(Head { task: task.clone(), entry, ..head.clone() });
-            manifest.compositions.push(Composition { task, mode: Mode::Fusion, parts: vec![part(id)] });
+            manifest.compositions.push(Composition {
+                task,
+                mode: Mode::Fusion,
+                parts: vec![part(id)],
+            });
         }
         costly("golden_vectors_of_many_tasks", &payload, manifest)
     };
     vec![
         plain("patches_of_one_pixel", Shape { wide: 16, side: 224, patch: 1, heads: 2, layers: 1 }),
-        plain("patches_of_one_pixel_in_many_blocks", Shape { wide: 16, side: 112, patch: 1, heads: 16, layers: 128 }),
-        plain("patches_of_two_pixels", Shape { wide: 16, side: 400, patch: 2, heads: 2, layers: 4 }),
+        plain(
+            "patches_of_one_pixel_in_many_blocks",
+            Shape { wide: 16, side: 112, patch: 1, heads: 16, layers: 128 },
+        ),
+        plain(
+            "patches_of_two_pixels",
+            Shape { wide: 16, side: 400, patch: 2, heads: 2, layers: 4 },
+        ),
         plain("heads_of_one_value", Shape { wide: 16, side: 128, patch: 1, heads: 16, layers: 80 }),
         mixed("mixture_of_sixty", Mode::Mixture),
         golden,
@@ -79,7 +97,8 @@ fn bases(good: &Good) -> Vec<Case> {
 /// Fusions of modules with scales, and of more ranks than any site has inputs.
 fn fusions(good: &Good) -> Vec<Case> {
     let fused = |name, rank: usize, scaled: bool| {
-        let (mut payload, mut manifest) = on(good, &Shape { wide: 16, side: 16, patch: 8, heads: 2, layers: 1 });
+        let (mut payload, mut manifest) =
+            on(good, &Shape { wide: 16, side: 16, patch: 8, heads: 2, layers: 1 });
         let ids: Vec<String> = (0..3)
             .map(|n| {
                 another(&mut payload, &mut manifest, |all| {
@@ -89,7 +108,10 @@ fn fusions(good: &Good) -> Vec<Case> {
                         (tensor.data, tensor.dtype) = (vec![n as f32; 16 * rank], Dtype::F16);
                     }
                     for site in ["blocks.0.attn.q", "blocks.0.attn.v"].iter().filter(|_| scaled) {
-                        all.insert(format!("{site}.lora_scale"), Tensor::f32(vec![16], vec![1.0; 16]));
+                        all.insert(
+                            format!("{site}.lora_scale"),
+                            Tensor::f32(vec![16], vec![1.0; 16]),
+                        );
                     }
                 })
             })
@@ -142,11 +164,13 @@ impl Shape {
         let Shape { wide, patch, heads, layers, .. } = self;
         let side = 2 * patch;
         let config = format!(
-            r#"{{"model_type":"vit","hidden_size":{wide},"num_hidden_layers":{layers},"num_attention_heads":{heads},
+            r#"{{"model_type":"vit","hidden_size":{wide},"num_hidden_layers":{layers},
+            "num_attention_heads":{heads},
             "intermediate_size":16,"image_size":{side},"patch_size":{patch}}}"#
         );
         let processor = format!(
-            r#"{{"size":{{"height":{side},"width":{side}}},"resample":3,"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}}"#
+            r#"{{"size":{{"height":{side},"width":{side}}},"resample":3,
+            "image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}}"#
         );
         std::fs::write(place.join("config.json"), config).unwrap();
         std::fs::write(place.join("preprocessor_config.json"), processor).unwrap();
@@ -156,8 +180,11 @@ impl Shape {
     /// Makes a graph for two by two patches one for as many as the image has: packer itself writes
     /// none of more than 128 by 128.
     fn stretch(&self, graph: &mut GraphProto, tensors: &mut BTreeMap<String, Tensor>) {
-        let (grid, patch, side) = (self.side as i64 / self.patch as i64, self.patch as i64, self.side as i64);
-        let bytes = |values: &[i64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
+        let (grid, patch, side) =
+            (self.side as i64 / self.patch as i64, self.patch as i64, self.side as i64);
+        let bytes = |values: &[i64]| {
+            values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>()
+        };
         let area = 3 * patch * patch;
         for initialiser in &mut graph.initializer {
             if initialiser.raw_data == bytes(&[0, 3, 2, patch, 2, patch]) {
@@ -191,7 +218,8 @@ fn graphs(good: &Good) -> Vec<Case> {
     let empty = ModelProto { graph: Some(empty), ..ModelProto::default() }.encode_to_vec();
     let long = [good.entry("base.onnx"), &vec![0x92; 4 << 20]].concat();
     let shared = {
-        let (mut payload, mut manifest) = on(good, &Shape { wide: 16, side: 16, patch: 8, heads: 2, layers: 2 });
+        let (mut payload, mut manifest) =
+            on(good, &Shape { wide: 16, side: 16, patch: 8, heads: 2, layers: 2 });
         let mut model = ModelProto::decode(&*payload["base.onnx"]).unwrap();
         manifest.base.layers = 60;
         again(model.graph.as_mut().unwrap(), 58);
@@ -219,14 +247,21 @@ fn graphs(good: &Good) -> Vec<Case> {
 
 /// Puts the first block of a graph of two there `times` more, each with the same weights and sites.
 fn again(graph: &mut GraphProto, times: usize) {
-    let norms: Vec<usize> =
-        graph.node.iter().enumerate().filter(|(_, n)| n.op_type == "LayerNormalization").map(|n| n.0).collect();
+    let norms: Vec<usize> = graph
+        .node
+        .iter()
+        .enumerate()
+        .filter(|(_, n)| n.op_type == "LayerNormalization")
+        .map(|n| n.0)
+        .collect();
     let (from, to) = (norms[0], norms[2]);
     let mut nodes: Vec<NodeProto> = graph.node[..to].to_vec();
-    let (first, mut last) = (graph.node[from].input[0].clone(), graph.node[to - 1].output[0].clone());
+    let (first, mut last) =
+        (graph.node[from].input[0].clone(), graph.node[to - 1].output[0].clone());
     let out = last.clone();
     for time in 0..times {
-        let made: Vec<String> = graph.node[from..to].iter().flat_map(|node| node.output.clone()).collect();
+        let made: Vec<String> =
+            graph.node[from..to].iter().flat_map(|node| node.output.clone()).collect();
         let renamed = |name: &String| match made.contains(name) {
             true => format!("{name}.{time}"),
             false if *name == first => last.clone(),
@@ -243,7 +278,10 @@ fn again(graph: &mut GraphProto, times: usize) {
         last = format!("{out}.{time}");
     }
     for mut node in graph.node[to..].iter().cloned() {
-        node.input.iter_mut().filter(|input| **input == out).for_each(|input| input.clone_from(&last));
+        node.input
+            .iter_mut()
+            .filter(|input| **input == out)
+            .for_each(|input| input.clone_from(&last));
         nodes.push(node);
     }
     graph.node = nodes;
@@ -280,9 +318,11 @@ fn texts(good: &Good) -> Vec<Case> {
 /// As many parts and modules as fit into a manifest, each to be looked for among all others, and at
 /// last a metric that no evaluation gives.
 fn crowd(good: &Good) -> Vec<u8> {
-    let (mut payload, mut manifest): (Payload, _) = (good.entries[2..].iter().cloned().collect(), good.manifest());
+    let (mut payload, mut manifest): (Payload, _) =
+        (good.entries[2..].iter().cloned().collect(), good.manifest());
     let (module, head) = (manifest.modules.remove(0), manifest.heads.remove(0));
-    let (factors, rows) = (payload.remove(&module.entry).unwrap(), payload.remove(&head.entry).unwrap());
+    let (factors, rows) =
+        (payload.remove(&module.entry).unwrap(), payload.remove(&head.entry).unwrap());
     manifest.compositions.clear();
     for number in 0..2800_u32 {
         let bytes = [&factors[..8], &number.to_le_bytes()].concat();
@@ -296,12 +336,18 @@ fn crowd(good: &Good) -> Vec<u8> {
         let task = format!("t{number}");
         let entry = format!("heads/{task}.safetensors");
         payload.insert(entry.clone(), rows[..8].to_vec());
-        let calibration =
-            Some(Calibration { temperature: 1.0, error: 0.1, threshold: 2.0, least_probability: 0.0, n: 40 });
+        let calibration = Some(Calibration {
+            temperature: 1.0,
+            error: 0.1,
+            threshold: 2.0,
+            least_probability: 0.0,
+            n: 40,
+        });
         manifest.heads.push(Head { task: task.clone(), entry, calibration, ..head.clone() });
         // The task's own module comes last.
         let parts = (0..256).rev().map(|other| (number + other * 11) % 2800);
-        let part = |module: usize| Part { module: manifest.modules[module].id.clone(), weight: 1.0 };
+        let part =
+            |module: usize| Part { module: manifest.modules[module].id.clone(), weight: 1.0 };
         let parts = parts.map(part).collect();
         manifest.compositions.push(Composition { task, mode: Mode::Mixture, parts });
     }

@@ -45,14 +45,23 @@ fn whole(good: &Good) -> Vec<Case> {
         Case::bundle("prepended", [b"#!/bin/sh\nexit\n".as_slice(), plain].concat()),
         Case::bundle("trailing", [plain.as_slice(), b"<script></script>"].concat()),
         Case::bundle("two_eocd", [&plain[..end], &inner, &plain[end..]].concat()),
-        Case::bundle("eocd_in_comment", tailed(Tail { comment: [&b"x"[..], &inner].concat(), ..Tail::default() })),
+        Case::bundle(
+            "eocd_in_comment",
+            tailed(Tail { comment: [&b"x"[..], &inner].concat(), ..Tail::default() }),
+        ),
         Case::bundle("zip64_eocd_disagrees", before(zip64([1, 1, size.into(), offset.into()]))),
-        Case::bundle("zip64_huge", before(zip64([count.into(), count.into(), size.into(), 1 << 40]))),
+        Case::bundle(
+            "zip64_huge",
+            before(zip64([count.into(), count.into(), size.into(), 1 << 40])),
+        ),
         Case::bundle("count_wrong", tailed(Tail { count: Some(count - 1), ..Tail::default() })),
         Case::bundle("multi_disk", tailed(Tail { disks: [1, 0], ..Tail::default() })),
         Case::bundle("gap_entries", archive(&gap, &Tail::default())),
         Case::bundle("gap_before_eocd", before(b"here lies something".to_vec())),
-        Case::bundle("archive_comment", tailed(Tail { comment: b"a comment".to_vec(), ..Tail::default() })),
+        Case::bundle(
+            "archive_comment",
+            tailed(Tail { comment: b"a comment".to_vec(), ..Tail::default() }),
+        ),
         Case::bundle("too_many_entries", archive(&many, &Tail::default())),
         Case::bundle("entry_order", archive(&swapped, &Tail::default())),
         Case::bundle("noncanonical_frame", times),
@@ -67,7 +76,8 @@ fn entries(good: &Good) -> Vec<Case> {
         change(&mut entries);
         Case::bundle(class, archive(&entries, &Tail::default()))
     };
-    let card = |class, change: &dyn Fn(&mut Raw)| changed(class, &|entries| change(&mut entries[place]));
+    let card =
+        |class, change: &dyn Fn(&mut Raw)| changed(class, &|entries| change(&mut entries[place]));
     let stored = |data: &[u8]| {
         // Deflate's stored block (RFC 1951, section 3.2.4).
         let length = data.len() as u16;

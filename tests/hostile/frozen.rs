@@ -1,4 +1,5 @@
-//! What version 1 of the format wrote is read by every later version: verified, loaded, classified with, merged from.
+//! What version 1 of the format wrote is read by every later version: verified, loaded, classified
+//! with, merged from.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,8 +32,12 @@ fn the_frozen_bundle_verifies_and_classifies() {
 fn the_frozen_contribution_opens() {
     let base = Vit::open(&frozen("base")).unwrap().identity();
     let place = frozen("hospital.contribution");
-    let contribution = Contribution::open(&place, fs::read(&place).unwrap(), &trust(), &base).unwrap();
-    assert_eq!(contribution.id(), "636be1182b6980a9896e723374295c33c1c7f7bf6c0ddc6aa69f6938f983c4e3");
+    let contribution =
+        Contribution::open(&place, fs::read(&place).unwrap(), &trust(), &base).unwrap();
+    assert_eq!(
+        contribution.id(),
+        "636be1182b6980a9896e723374295c33c1c7f7bf6c0ddc6aa69f6938f983c4e3"
+    );
     assert_eq!(
         (contribution.manifest().contributor.as_str(), contribution.manifest().task.as_str()),
         ("hospital a", "tissue")

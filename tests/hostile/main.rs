@@ -3,9 +3,9 @@
 //! library and by the command line (the C API: `tests/c_api.rs`). Each class has a folder of its
 //! own name, and what a trusted signer may not ask for has names of its own.
 //!
-//! A folder holds what differs from the good bundle and its trust file beside it, and `case.json`: the files, the time of checking and what is
-//! expected. With MEDFORGE_WRITE_CORPUS set the folders are written anew, and the good bundle where it
-//! was deleted.
+//! A folder holds what differs from the good bundle and its trust file beside it, and `case.json`:
+//! the files, the time of checking and what is expected. With MEDFORGE_WRITE_CORPUS set the folders
+//! are written anew, and the good bundle where it was deleted.
 
 mod archive;
 #[path = "../../fuzz/bodies.rs"]
@@ -29,7 +29,9 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use ed25519_dalek::SigningKey;
-use medforge_runtime::bundle::{Manifest, Moment, State, Trust, VerifiedBundle, frame, verify, verify_newer};
+use medforge_runtime::bundle::{
+    Manifest, Moment, State, Trust, VerifiedBundle, frame, verify, verify_newer,
+};
 use medforge_runtime::classify::Classifier;
 use medforge_runtime::{Class, Error};
 use serde::Deserialize;
@@ -45,7 +47,8 @@ impl Good {
     fn open() -> Self {
         let bytes = fs::read(corpus().join("good.medforge")).unwrap();
         let entries = frame::parse(&bytes).unwrap();
-        let entries = entries.into_iter().map(|(name, range)| (name, bytes[range].to_vec())).collect();
+        let entries =
+            entries.into_iter().map(|(name, range)| (name, bytes[range].to_vec())).collect();
         Good { bytes, entries, key: SigningKey::from_bytes(&[1; 32]) }
     }
 
@@ -80,7 +83,13 @@ pub struct Case {
 impl Case {
     /// The good bundle, to be refused for what goes with it.
     pub fn good(class: &'static str) -> Self {
-        Case { name: class, class, kept: true, files: BTreeMap::new(), now: "2026-06-01T00:00:00Z".into() }
+        Case {
+            name: class,
+            class,
+            kept: true,
+            files: BTreeMap::new(),
+            now: "2026-06-01T00:00:00Z".into(),
+        }
     }
 
     pub fn bundle(class: &'static str, bytes: Vec<u8>) -> Self {
@@ -106,7 +115,10 @@ impl Case {
     }
 
     fn all_files(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
-        self.files.iter().map(|(name, bytes)| (*name, bytes.clone())).chain([("case.json", self.description())])
+        self.files
+            .iter()
+            .map(|(name, bytes)| (*name, bytes.clone()))
+            .chain([("case.json", self.description())])
     }
 
     fn write(&self, folder: &Path) {
@@ -116,9 +128,12 @@ impl Case {
     }
 
     fn description(&self) -> Vec<u8> {
-        let place = |name: &str, default: Option<&str>| match self.files.contains_key(name) {
-            true => Some(name.to_owned()),
-            false => default.map(str::to_owned),
+        let place = |name: &str, default: Option<&str>| {
+            if self.files.contains_key(name) {
+                Some(name.to_owned())
+            } else {
+                default.map(str::to_owned)
+            }
         };
         let class = class(self.class);
         let value = serde_json::json!({
@@ -152,7 +167,11 @@ fn corpus() -> PathBuf {
 }
 
 fn class(name: &str) -> Class {
-    Class::ALL.iter().find(|(_, n, _)| *n == name).unwrap_or_else(|| panic!("there is no class {name}")).0
+    Class::ALL
+        .iter()
+        .find(|(_, n, _)| *n == name)
+        .unwrap_or_else(|| panic!("there is no class {name}"))
+        .0
 }
 
 pub fn hex_key(key: &SigningKey) -> String {
@@ -160,7 +179,14 @@ pub fn hex_key(key: &SigningKey) -> String {
 }
 
 fn cases(good: &Good) -> Vec<Case> {
-    [framing::cases(good), contents::cases(good), trust::cases(good), signer::cases(good), costly::cases(good)].concat()
+    [
+        framing::cases(good),
+        contents::cases(good),
+        trust::cases(good),
+        signer::cases(good),
+        costly::cases(good),
+    ]
+    .concat()
 }
 
 fn described(folder: &Path) -> Description {
@@ -177,7 +203,9 @@ fn judge(folder: &Path) -> Result<(), Error> {
         return trust.successor(&read(next), &read(signatures), Some(now)).map(drop);
     }
     let bundle: VerifiedBundle = match &case.state {
-        Some(state) => verify_newer(read(&case.bundle), &trust, &State::from_bytes(&read(state))?)?.0,
+        Some(state) => {
+            verify_newer(read(&case.bundle), &trust, &State::from_bytes(&read(state))?)?.0
+        }
         None => verify(read(&case.bundle), &trust)?,
     };
     Classifier::load(bundle).map(drop)
@@ -200,8 +228,12 @@ fn folders() -> Vec<(String, PathBuf)> {
 }
 
 fn below(place: &Path) -> Vec<(String, PathBuf)> {
-    let all = fs::read_dir(place).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir());
-    let mut all: Vec<_> = all.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path)).collect();
+    let all = fs::read_dir(place)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir());
+    let mut all: Vec<_> =
+        all.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), path)).collect();
     all.sort();
     all
 }
@@ -231,8 +263,11 @@ fn the_folders_are_what_the_cases_make_of_the_good_bundle() {
     let there: BTreeSet<String> = below(&corpus()).into_iter().map(|(name, _)| name).collect();
     assert!(there.iter().all(|name| names.contains(name.as_str())), "{there:?}");
     let classes: BTreeSet<&str> = cases.iter().map(|case| case.class).collect();
-    let without: Vec<&str> =
-        Class::ALL.iter().map(|(_, name, _)| *name).filter(|name| !classes.contains(name)).collect();
+    let without: Vec<&str> = Class::ALL
+        .iter()
+        .map(|(_, name, _)| *name)
+        .filter(|name| !classes.contains(name))
+        .collect();
     assert_eq!(without, ["too_large"], "classes that nothing here shows (a file over 4 GiB)");
 }
 
@@ -240,7 +275,8 @@ fn the_folders_are_what_the_cases_make_of_the_good_bundle() {
 fn the_good_bundle_is_taken() {
     let folder = tempfile::tempdir().unwrap();
     let case = Case::good("wrong_key").description();
-    fs::write(folder.path().join("case.json"), String::from_utf8(case).unwrap().replace("../", "")).unwrap();
+    fs::write(folder.path().join("case.json"), String::from_utf8(case).unwrap().replace("../", ""))
+        .unwrap();
     for name in ["good.medforge", "trust.toml"] {
         fs::copy(corpus().join(name), folder.path().join(name)).unwrap();
     }
@@ -293,7 +329,12 @@ fn the_command_line_refuses_every_class_by_name() {
                 packer.arg("--signatures").arg(copied(signatures)).args(["--now", &case.now]);
             }
             _ => {
-                packer.arg("verify").arg(copied(&case.bundle)).arg("--trust").arg(&trust).args(["--now", &case.now]);
+                packer
+                    .arg("verify")
+                    .arg(copied(&case.bundle))
+                    .arg("--trust")
+                    .arg(&trust)
+                    .args(["--now", &case.now]);
                 if let Some(state) = &case.state {
                     packer.arg("--state").arg(copied(state));
                 }
@@ -305,7 +346,10 @@ fn the_command_line_refuses_every_class_by_name() {
         // What is no trust file at all is a mistake of the one who checks.
         let code = if case.refused_as == "bad_trust_file" { 1 } else { 3 };
         assert_eq!(output.status.code(), Some(code), "{name}: {said}");
-        assert!(said.starts_with("packer: ") && said.trim_end().lines().count() == 1, "{name}: {said}");
+        assert!(
+            said.starts_with("packer: ") && said.trim_end().lines().count() == 1,
+            "{name}: {said}"
+        );
         let named = match case.refused_as.as_str() {
             "golden_mismatch" => "golden vectors".to_owned(),
             class => format!("refused ({class}): "),
@@ -316,6 +360,9 @@ fn the_command_line_refuses_every_class_by_name() {
 }
 
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let files = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file());
     files.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
 }

@@ -1,4 +1,5 @@
-//! Verification is quiet: it opens its arguments and nothing else of the user's, and no socket; it needs little memory beside the bundle.
+//! Verification is quiet: it opens its arguments and nothing else of the user's, and no socket; it
+//! needs little memory beside the bundle.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -6,7 +7,8 @@ use std::process::Command;
 
 use crate::corpus;
 
-/// What a program opens on Linux before its own `main` begins, or asks the system about itself: none of it the user's.
+/// What a program opens on Linux before its own `main` begins, or asks the system about itself:
+/// none of it the user's.
 const SYSTEM: [&str; 5] = ["/etc/ld.so", "/lib/", "/usr/lib/", "/proc/", "/sys/"];
 
 /// Under strace, in a network namespace of its own where the system lets us make one.
@@ -22,8 +24,16 @@ fn verification_opens_no_socket_and_no_file_but_its_arguments() {
     let (bundle, trust) = (corpus().join("good.medforge"), corpus().join("trust.toml"));
     let traced = |program: &str, before: &[&str]| {
         let mut command = Command::new(program);
-        command.args(before).args(["-f", "-e", "trace=open,openat,openat2,creat,socket,connect", "-o"]).arg(&log);
-        command.arg(env!("CARGO_BIN_EXE_packer")).arg("verify").arg(&bundle).arg("--trust").arg(&trust);
+        command
+            .args(before)
+            .args(["-f", "-e", "trace=open,openat,openat2,creat,socket,connect", "-o"])
+            .arg(&log);
+        command
+            .arg(env!("CARGO_BIN_EXE_packer"))
+            .arg("verify")
+            .arg(&bundle)
+            .arg("--trust")
+            .arg(&trust);
         command.args(["--now", "2026-06-01T00:00:00Z"]).output().unwrap()
     };
     let alone = traced("unshare", &["-rn", "strace"]);
@@ -36,7 +46,9 @@ fn verification_opens_no_socket_and_no_file_but_its_arguments() {
         .filter(|line| line.contains("open") && !line.contains("ENOENT"))
         .filter_map(|line| Some(PathBuf::from(line.split('"').nth(1)?)))
         .filter(|path| {
-            !SYSTEM.iter().any(|prefix| path.starts_with(prefix) || path.to_string_lossy().starts_with(prefix))
+            !SYSTEM.iter().any(|prefix| {
+                path.starts_with(prefix) || path.to_string_lossy().starts_with(prefix)
+            })
         })
         .collect();
     assert_eq!(opened, BTreeSet::from([bundle, trust]));
@@ -60,7 +72,11 @@ fn no_class_takes_more_than_64_mib_beyond_the_bundle() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        said.lines().rev().find_map(|line| line.trim().parse::<u64>().ok()).unwrap_or_else(|| panic!("{said}")) << 10
+        said.lines()
+            .rev()
+            .find_map(|line| line.trim().parse::<u64>().ok())
+            .unwrap_or_else(|| panic!("{said}"))
+            << 10
     };
     let scratch = tempfile::tempdir().unwrap();
     let nothing = scratch.path().join("nothing");

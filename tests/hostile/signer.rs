@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use medforge_runtime::bundle::manifest::{Calibration, Code, Int8Cost, Manifest, Metric, Mode, Part};
+use medforge_runtime::bundle::manifest::{
+    Calibration, Code, Int8Cost, Manifest, Metric, Mode, Part,
+};
 use medforge_runtime::bundle::measured::{Estimate, Floor, Measured};
 use medforge_runtime::bundle::{Description, frame, list, sha256_hex, signature};
 use medforge_runtime::onnx::{GraphProto, ModelProto, NodeProto, ValueInfoProto};
@@ -61,15 +63,19 @@ const OTHER_SIDES: [&str; 30] = [
 pub fn made(good: &Good, payload: &Payload, mut manifest: Manifest) -> Vec<u8> {
     manifest.entries = list(payload);
     let manifest = serde_json_canonicalizer::to_vec(&manifest).unwrap();
-    let signatures = signature::sign(std::slice::from_ref(&good.key), Manifest::PAYLOAD_TYPE, &manifest).unwrap();
-    let mut entries: Vec<(&str, &[u8])> = vec![("manifest.json", &manifest), ("signatures.json", &signatures)];
+    let signatures =
+        signature::sign(std::slice::from_ref(&good.key), Manifest::PAYLOAD_TYPE, &manifest)
+            .unwrap();
+    let mut entries: Vec<(&str, &[u8])> =
+        vec![("manifest.json", &manifest), ("signatures.json", &signatures)];
     entries.extend(payload.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
     frame::write(&entries).unwrap()
 }
 
 /// The good bundle with a change to both.
 fn changed(good: &Good, change: impl FnOnce(&mut Payload, &mut Manifest)) -> Vec<u8> {
-    let (mut payload, mut manifest) = (good.entries[2..].iter().cloned().collect(), good.manifest());
+    let (mut payload, mut manifest) =
+        (good.entries[2..].iter().cloned().collect(), good.manifest());
     change(&mut payload, &mut manifest);
     made(good, &payload, manifest)
 }
@@ -110,12 +116,18 @@ fn stated(good: &Good) -> Vec<Case> {
         ("metric_interval_turned", |m| metric(m, |metric| (metric.low, metric.high) = (0.95, 0.8))),
         ("metric_of_no_image", |m| metric(m, |metric| metric.n = 0)),
         ("measured_interval_turned", |m| {
-            measured(m, |measured| (measured.metrics[0].low, measured.metrics[0].high) = (Some(0.95), Some(0.8)));
+            measured(m, |measured| {
+                (measured.metrics[0].low, measured.metrics[0].high) = (Some(0.95), Some(0.8))
+            });
         }),
         ("measured_of_one_end", |m| measured(m, |measured| measured.metrics[0].high = None)),
         ("measured_above_one", |m| measured(m, |measured| measured.metrics[0].high = Some(7.0))),
-        ("measured_on_nothing", |m| measured(m, |measured| (measured.images, measured.groups) = (0, None))),
-        ("difference_above_one", |m| measured(m, |measured| measured.floors[0].difference.high = Some(3.0))),
+        ("measured_on_nothing", |m| {
+            measured(m, |measured| (measured.images, measured.groups) = (0, None))
+        }),
+        ("difference_above_one", |m| {
+            measured(m, |measured| measured.floors[0].difference.high = Some(3.0))
+        }),
         ("floor_beaten_by_nothing", |m| {
             measured(m, |measured| {
                 measured.floors[0].beaten = true;
@@ -126,16 +138,22 @@ fn stated(good: &Good) -> Vec<Case> {
         ("int8_difference_above_one", |m| int8(m, |cost| cost.high = 1.5)),
         ("int8_above_one", |m| int8(m, |cost| (cost.f32, cost.int8) = (2.0, 2.0))),
         ("int8_of_no_image", |m| int8(m, |cost| cost.n = 0)),
-        ("class_composed", |m| m.heads[0].classes = vec!["b\u{e9}nin".into(), "be\u{301}nin".into()]),
+        ("class_composed", |m| {
+            m.heads[0].classes = vec!["b\u{e9}nin".into(), "be\u{301}nin".into()]
+        }),
         ("class_full_width", |m| m.heads[0].classes[1] = "\u{ff42}enign".into()),
         ("class_braille_blank", |m| m.heads[0].classes[1] = "benign\u{2800}".into()),
         ("class_space", |m| m.heads[0].classes[1] = "benign ".into()),
         ("class_spaces", |m| m.heads[0].classes = vec!["in situ".into(), "in  situ".into()]),
-        ("class_hard_space", |m| m.heads[0].classes = vec!["in situ".into(), "in\u{a0}situ".into()]),
+        ("class_hard_space", |m| {
+            m.heads[0].classes = vec!["in situ".into(), "in\u{a0}situ".into()]
+        }),
         ("class_zero_width", |m| m.heads[0].classes[1] = "benign\u{200b}".into()),
         ("class_turned", |m| m.heads[0].classes[1] = "\u{202e}tnangilam".into()),
         ("class_control", |m| m.heads[0].classes[1] = "benign\u{8}".into()),
-        ("classes_without_end", |m| m.heads[0].classes = (0..4097).map(|n| n.to_string()).collect()),
+        ("classes_without_end", |m| {
+            m.heads[0].classes = (0..4097).map(|n| n.to_string()).collect()
+        }),
         ("contributor_turned", |m| m.modules[0].contributor = "\u{2067}tests".into()),
         ("licence_of_tags", |m| m.modules[0].licence.push('\u{e0041}')),
         ("tool_zero_width", |m| m.tool.name = "pack\u{2060}er".into()),
@@ -162,24 +180,31 @@ fn stated(good: &Good) -> Vec<Case> {
 fn resized(manifest: &mut Manifest, side: u32) {
     let size = Size { height: side, width: side };
     manifest.base.image_size = [side; 2];
-    (manifest.preprocessing.resize, manifest.preprocessing.crop) = (Resize::Exact(size), Some(size));
+    (manifest.preprocessing.resize, manifest.preprocessing.crop) =
+        (Resize::Exact(size), Some(size));
 }
 
 fn calibrated(manifest: &mut Manifest, change: impl FnOnce(&mut Calibration)) {
-    let mut calibration = Calibration { temperature: 1.0, error: 0.1, threshold: 2.0, least_probability: 0.0, n: 40 };
+    let mut calibration =
+        Calibration { temperature: 1.0, error: 0.1, threshold: 2.0, least_probability: 0.0, n: 40 };
     change(&mut calibration);
     manifest.heads[0].calibration = Some(calibration);
 }
 
 fn metric(manifest: &mut Manifest, change: impl FnOnce(&mut Metric)) {
-    let mut metric = Metric { name: "balanced_accuracy".into(), value: 0.9, low: 0.8, high: 0.95, n: 40 };
+    let mut metric =
+        Metric { name: "balanced_accuracy".into(), value: 0.9, low: 0.8, high: 0.95, n: 40 };
     change(&mut metric);
     manifest.metrics = BTreeMap::from([("breast".into(), metric)]);
 }
 
 fn measured(manifest: &mut Manifest, change: impl FnOnce(&mut Measured)) {
-    let estimate =
-        |value, low, high| Estimate { name: "balanced_accuracy".into(), value, low: Some(low), high: Some(high) };
+    let estimate = |value, low, high| Estimate {
+        name: "balanced_accuracy".into(),
+        value,
+        low: Some(low),
+        high: Some(high),
+    };
     let floor = Floor {
         name: "colour".into(),
         metrics: vec![estimate(0.7, 0.6, 0.8)],
@@ -209,10 +234,12 @@ fn int8(manifest: &mut Manifest, change: impl FnOnce(&mut Int8Cost)) {
 fn compositions(good: &Good) -> Vec<Case> {
     let weighed = |name, mode, weights: [f64; 2]| {
         let bytes = changed(good, |payload, manifest| {
-            let second = another(payload, manifest, |all| all.values_mut().for_each(|t| t.data.reverse()));
+            let second =
+                another(payload, manifest, |all| all.values_mut().for_each(|t| t.data.reverse()));
             let first = manifest.modules[0].id.clone();
             let parts = [first, second].into_iter().zip(weights);
-            manifest.compositions[0].parts = parts.map(|(module, weight)| Part { module, weight }).collect();
+            manifest.compositions[0].parts =
+                parts.map(|(module, weight)| Part { module, weight }).collect();
             manifest.compositions[0].mode = mode;
         });
         Case::bundle("contradiction", bytes).called(name)
@@ -224,7 +251,9 @@ fn compositions(good: &Good) -> Vec<Case> {
     });
     let overflowing = |name, weight: f64, factor: f32| {
         let bytes = changed(good, |payload, manifest| {
-            let large = another(payload, manifest, |all| all.values_mut().for_each(|t| t.data.fill(factor)));
+            let large = another(payload, manifest, |all| {
+                all.values_mut().for_each(|t| t.data.fill(factor))
+            });
             manifest.compositions[0].parts = vec![Part { module: large, weight }];
             payload.remove(&manifest.modules.remove(0).entry);
         });
@@ -251,7 +280,11 @@ pub fn another(
     let id = sha256_hex(&bytes);
     let entry = format!("modules/{id}.safetensors");
     payload.insert(entry.clone(), bytes);
-    manifest.modules.push(medforge_runtime::bundle::manifest::Module { id: id.clone(), entry, ..first });
+    manifest.modules.push(medforge_runtime::bundle::manifest::Module {
+        id: id.clone(),
+        entry,
+        ..first
+    });
     id
 }
 
@@ -259,13 +292,16 @@ pub fn another(
 pub fn with(bytes: &[u8], change: impl FnOnce(&mut BTreeMap<String, Tensor>)) -> Vec<u8> {
     let mut all = tensors::read(bytes, "made").unwrap();
     change(&mut all);
-    tensors::write(all.iter().map(|(name, tensor)| (name.as_str(), tensor)), &BTreeMap::new()).unwrap()
+    tensors::write(all.iter().map(|(name, tensor)| (name.as_str(), tensor)), &BTreeMap::new())
+        .unwrap()
 }
 
 /// Cards that are not what people see of them.
 fn cards(good: &Good) -> Vec<Case> {
     let card = |name, class, bytes: &[u8]| {
-        let bundle = changed(good, |payload, _| drop(payload.insert("model_card.md".into(), bytes.to_vec())));
+        let bundle = changed(good, |payload, _| {
+            drop(payload.insert("model_card.md".into(), bytes.to_vec()))
+        });
         Case::bundle(class, bundle).called(name)
     };
     vec![
@@ -273,7 +309,11 @@ fn cards(good: &Good) -> Vec<Case> {
         card("card_escape", "contradiction", b"# Breast\n\x1b[2J\n"),
         card("card_turned", "contradiction", "# Breast\n\u{202e}.sisongaid rof toN\n".as_bytes()),
         card("card_of_tags", "contradiction", "# Breast\n\u{e004f}\u{e004b}\n".as_bytes()),
-        card("card_zero_width", "contradiction", "# Breast\nNo\u{200b}t for diagnosis.\n".as_bytes()),
+        card(
+            "card_zero_width",
+            "contradiction",
+            "# Breast\nNo\u{200b}t for diagnosis.\n".as_bytes(),
+        ),
         card("card_nul", "contradiction", b"# Breast\0\n"),
     ]
 }
@@ -284,7 +324,8 @@ fn golden(good: &Good) -> Vec<Case> {
         let bundle = changed(good, |payload, _| {
             let data = vec![value; shape.iter().product()];
             let image = Tensor { shape: shape.to_vec(), data, dtype: Dtype::F16 };
-            let bytes = with(&payload["golden.safetensors"], |all| drop(all.insert("image".into(), image)));
+            let bytes =
+                with(&payload["golden.safetensors"], |all| drop(all.insert("image".into(), image)));
             payload.insert("golden.safetensors".into(), bytes);
         });
         Case::bundle(class, bundle).called(name)
@@ -314,7 +355,10 @@ fn graphs(good: &Good) -> Vec<Case> {
         graph("weight_in_two_places", &|graph, payload| {
             let weight = |site: &str| format!("blocks.0.attn.{site}.weight");
             for node in &mut graph.node {
-                node.input.iter_mut().filter(|input| **input == weight("k")).for_each(|input| *input = weight("q"));
+                node.input
+                    .iter_mut()
+                    .filter(|input| **input == weight("k"))
+                    .for_each(|input| *input = weight("q"));
             }
             graph.initializer.retain(|tensor| tensor.name != weight("k"));
             let bytes = with(&payload["base.safetensors"], |all| drop(all.remove(&weight("k"))));
@@ -335,12 +379,18 @@ fn graphs(good: &Good) -> Vec<Case> {
             for half in ["a", "b", "scale"] {
                 graph.input.retain(|input| input.name != site(half, "k"));
                 let inputs = graph.node.iter_mut().flat_map(|node| &mut node.input);
-                inputs.filter(|input| **input == site(half, "k")).for_each(|input| *input = site(half, "q"));
+                inputs
+                    .filter(|input| **input == site(half, "k"))
+                    .for_each(|input| *input = site(half, "q"));
             }
         }),
         graph("site_in_no_place", &|graph, _| {
-            let own: Vec<ValueInfoProto> =
-                graph.input.iter().filter(|input| input.name.starts_with("blocks.0.attn.q.")).cloned().collect();
+            let own: Vec<ValueInfoProto> = graph
+                .input
+                .iter()
+                .filter(|input| input.name.starts_with("blocks.0.attn.q."))
+                .cloned()
+                .collect();
             graph.input.extend(own.into_iter().map(|input| {
                 let name = input.name.replace("attn.q", "attn.p");
                 ValueInfoProto { name, ..input }

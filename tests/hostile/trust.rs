@@ -1,19 +1,27 @@
-//! Good bundles met by a verifier who must not take them: keys, roles, times, versions; and trust files that are none.
+//! Good bundles met by a verifier who must not take them: keys, roles, times, versions; and trust
+//! files that are none.
 
 use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;
-use medforge_runtime::bundle::{Moment, State, TRUST_TYPE, Trust, assemble, sha256_hex, signature, verify};
+use medforge_runtime::bundle::{
+    Moment, State, TRUST_TYPE, Trust, assemble, sha256_hex, signature, verify,
+};
 
 use crate::{Case, Good, hex_key};
 
-/// A trust file of version `version`: `release` of two release keys must sign (the good bundle's and bob's); carol maintains.
+/// A trust file of version `version`: `release` of two release keys must sign (the good bundle's
+/// and bob's); carol maintains.
 pub fn file(good: &Good, version: u64, release: usize, more: &str) -> String {
     let key = |name: &str, key: &SigningKey, role: &str| {
-        format!("\n[[keys]]\nname = \"{name}\"\npublic_key = \"{}\"\nroles = [\"{role}\"]\n", hex_key(key))
+        format!(
+            "\n[[keys]]\nname = \"{name}\"\npublic_key = \"{}\"\nroles = [\"{role}\"]\n",
+            hex_key(key)
+        )
     };
     format!(
-        "format = \"medforge-trust-1\"\nversion = {version}\n\n[threshold]\nrelease = {release}\nmaintainer = 1\n{}{}{}{more}",
+        "format = \"medforge-trust-1\"\nversion = {version}\n\n[threshold]\nrelease = \
+         {release}\nmaintainer = 1\n{}{}{}{more}",
         key("alice", &good.key, "release"),
         key("bob", &bob(), "release"),
         key("carol", &carol(), "maintainer"),
@@ -49,20 +57,32 @@ pub fn cases(good: &Good) -> Vec<Case> {
         let payload: BTreeMap<String, Vec<u8>> = good.entries[2..].iter().cloned().collect();
         assemble(&manifest, &payload, std::slice::from_ref(&good.key)).unwrap()
     };
-    let damaged = String::from_utf8(after(2)).unwrap().replace("\"counter\":2", "\"counter\":2,\"refused\":9");
+    let damaged = String::from_utf8(after(2))
+        .unwrap()
+        .replace("\"counter\":2", "\"counter\":2,\"refused\":9");
     let alice = hex_key(&good.key);
     let next = |version, signers: &[SigningKey], class| {
         let text = file(good, version, 1, "");
         let signatures = signature::sign(signers, TRUST_TYPE, text.as_bytes()).unwrap();
         Case::good(class).with("next.toml", text.into_bytes()).with("next.sig", signatures)
     };
-    let until = plain.replacen("roles = [\"release\"]", "roles = [\"release\"]\nuntil = \"2026-02-01T00:00:00Z\"", 1);
+    let until = plain.replacen(
+        "roles = [\"release\"]",
+        "roles = [\"release\"]\nuntil = \"2026-02-01T00:00:00Z\"",
+        1,
+    );
     vec![
         trusting("below_threshold", file(good, 1, 2, "")),
         trusting("revoked_key", file(good, 1, 1, &format!("\n[revoked]\nkeys = [\"{alice}\"]\n"))),
-        trusting("revoked_bundle", file(good, 1, 1, &format!("\n[revoked]\nbundles = [\"{id}\"]\n"))),
+        trusting(
+            "revoked_bundle",
+            file(good, 1, 1, &format!("\n[revoked]\nbundles = [\"{id}\"]\n")),
+        ),
         trusting("same_key_two_ids", plain.replace(&hex_key(&bob()), &alice)),
-        trusting("keyid_lies", plain.replacen("roles", &format!("id = \"{}\"\nroles", sha256_hex(b"another")), 1)),
+        trusting(
+            "keyid_lies",
+            plain.replacen("roles", &format!("id = \"{}\"\nroles", sha256_hex(b"another")), 1),
+        ),
         trusting("bad_trust_file", plain.replace("[threshold]", "[thresholds]")),
         trusting("expired", until),
         Case::good("rollback").with("state.json", after(4)),

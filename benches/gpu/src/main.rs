@@ -1,5 +1,5 @@
-//! The gpu device's products beside burn's wgpu back end, and a training step beside its products alone; one adapter, one run,
-//! in turns. Prints a table in Markdown, or JSON.
+//! The gpu device's products beside burn's wgpu back end, and a training step beside its products
+//! alone; one adapter, one run, in turns. Prints a table in Markdown, or JSON.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -40,7 +40,8 @@ struct Args {
     json: bool,
 }
 
-/// Rows of a batch of eight images of 197 tokens, with the layers of ViT-B and of the attention of ViT-Ti.
+/// Rows of a batch of eight images of 197 tokens, with the layers of ViT-B and of the attention of
+/// ViT-Ti.
 const ROWS: usize = 1576;
 const LAYERS: [(usize, usize); 4] = [(576, 192), (768, 768), (3072, 768), (768, 3072)];
 
@@ -49,10 +50,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let gpu = Gpu::open(Options { number: Some(args.adapter), ..Options::default() })?;
     let adapter = &gpu.engine().adapter;
     let peak = peak::measure(&gpu)?;
-    let mut report = BTreeMap::from([("adapter", serde_json::json!(adapter)), ("peak_gflops", peak.into())]);
+    let mut report =
+        BTreeMap::from([("adapter", serde_json::json!(adapter)), ("peak_gflops", peak.into())]);
     let mut text = format!(
         "{} ({}, {}); {peak:.1} GFLOP/s measured with multiply-adds in registers\n\n\
-         | product | ours, GFLOP/s | of the peak | ours, per CPU-second | burn, GFLOP/s | burn, per CPU-second | ratio per CPU-second (lowest, highest) |\n\
+         | product | ours, GFLOP/s | of the peak | ours, per CPU-second | burn, GFLOP/s | burn, \
+         per CPU-second | ratio per CPU-second (lowest, highest) |\n\
          |---|---|---|---|---|---|---|\n",
         adapter.name, adapter.backend, adapter.driver
     );
@@ -62,7 +65,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             eprintln!("{form:?} {ROWS} x {n} x {k}");
             let row = product(&gpu, form, Size { m: ROWS, n, k }, args.turns)?;
             text += &format!(
-                "| {form:?} {ROWS} x {n} x {k} | {:.1} | {:.0} % | {:.1} | {:.1} | {:.1} | {:.2} ({:.2}, {:.2}) |\n",
+                "| {form:?} {ROWS} x {n} x {k} | {:.1} | {:.0} % | {:.1} | {:.1} | {:.1} | {:.2} \
+                 ({:.2}, {:.2}) |\n",
                 row["ours"],
                 100.0 * row["ours"] / peak,
                 row["ours_cpu"],
@@ -72,7 +76,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 row["ratio_low"],
                 row["ratio_high"]
             );
-            rows.push(serde_json::json!({ "form": format!("{form:?}"), "n": n, "k": k, "values": row }));
+            rows.push(
+                serde_json::json!({ "form": format!("{form:?}"), "n": n, "k": k, "values": row }),
+            );
         }
     }
     report.insert("products", rows.into());
@@ -81,14 +87,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         text += &format!("\n{}", step.text);
         report.insert("step", step.json);
     }
-    match args.json {
-        true => println!("{}", serde_json::to_string_pretty(&report)?),
-        false => print!("{text}"),
+    if args.json {
+        println!("{}", serde_json::to_string_pretty(&report)?)
+    } else {
+        print!("{text}")
     }
     Ok(())
 }
 
-/// GFLOP per second of wall time and of processor time, ours and burn's, in turns: medians, and the range of the ratio.
+/// GFLOP per second of wall time and of processor time, ours and burn's, in turns: medians, and the
+/// range of the ratio.
 fn product(
     gpu: &Gpu,
     form: Form,
@@ -96,7 +104,9 @@ fn product(
     turns: usize,
 ) -> Result<BTreeMap<&'static str, f64>, Box<dyn std::error::Error>> {
     let Size { m, n, k } = size;
-    let numbers = |len: usize| (0..len).map(|i| ((i * 7919) % 1013) as f32 / 1013.0 - 0.5).collect::<Vec<f32>>();
+    let numbers = |len: usize| {
+        (0..len).map(|i| ((i * 7919) % 1013) as f32 / 1013.0 - 0.5).collect::<Vec<f32>>()
+    };
     let (a, b) = (numbers(m * k), numbers(n * k));
     let (ours_a, ours_b) = (gpu.upload(&a), gpu.upload(&b));
     let device = Default::default();

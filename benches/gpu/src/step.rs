@@ -11,8 +11,14 @@ pub struct Measured {
     pub json: serde_json::Value,
 }
 
-/// The first step (compilation included), then in turns three whole steps and three with each dispatch timed.
-pub fn measure(gpu: &Gpu, vit: &Vit, batch: usize, size: usize) -> Result<Measured, Box<dyn std::error::Error>> {
+/// The first step (compilation included), then in turns three whole steps and three with each
+/// dispatch timed.
+pub fn measure(
+    gpu: &Gpu,
+    vit: &Vit,
+    batch: usize,
+    size: usize,
+) -> Result<Measured, Box<dyn std::error::Error>> {
     let settings = Settings {
         size,
         epochs: 1,
@@ -57,8 +63,10 @@ pub fn measure(gpu: &Gpu, vit: &Vit, batch: usize, size: usize) -> Result<Measur
     let operations: u64 = records.iter().map(|r| r.operations).sum();
     let bytes: u64 = records.iter().map(|r| r.bytes).sum();
     let text = format!(
-        "A training step of {batch} images at {size} pixels (LoRA of rank 16 on q and v): {whole:.3} s, of which its {} \
-         products {products:.3} s by time stamps: {:.2} x its products ({stamped:.3} s of {} dispatches, {:.1} GFLOP, {:.1} GB \
+        "A training step of {batch} images at {size} pixels (LoRA of rank 16 on q and v): \
+         {whole:.3} s, of which its {} \
+         products {products:.3} s by time stamps: {:.2} x its products ({stamped:.3} s of {} \
+         dispatches, {:.1} GFLOP, {:.1} GB \
          moved). From opening the weights to the end of the first step {first:.2} s.\n",
         records.iter().filter(|r| r.kernel == "matmul").count(),
         whole / products,
@@ -67,8 +75,10 @@ pub fn measure(gpu: &Gpu, vit: &Vit, batch: usize, size: usize) -> Result<Measur
         bytes as f64 / 1e9,
     );
     let json = serde_json::json!({
-        "seconds": whole, "products_seconds": products, "stamped_seconds": stamped, "first_step_seconds": first,
-        "dispatches": records.len(), "operations": operations, "bytes": bytes, "ratio": whole / products,
+        "seconds": whole, "products_seconds": products, "stamped_seconds": stamped,
+            "first_step_seconds": first,
+        "dispatches": records.len(), "operations": operations, "bytes": bytes,
+            "ratio": whole / products,
     });
     Ok(Measured { text, json })
 }

@@ -1,6 +1,8 @@
-//! How near synthetic images lie to the real ones they were made from, and to as many that had no part in them.
+//! How near synthetic images lie to the real ones they were made from, and to as many that had no
+//! part in them.
 //!
-//! If a set copied its images, they would lie nearer to training images than to held-out ones of the same class.
+//! If a set copied its images, they would lie nearer to training images than to held-out ones of
+//! the same class.
 
 use serde::Serialize;
 
@@ -26,16 +28,19 @@ pub struct Distances {
     /// The smallest of all distances to a training image, and to a control image.
     pub least_to_training: f64,
     pub least_to_control: f64,
-    /// Median over the control images of the distance to the nearest training image: how near strangers come.
+    /// Median over the control images of the distance to the nearest training image: how near
+    /// strangers come.
     pub control_to_training: f64,
-    /// The share of synthetic images nearer to a training than to any control image; about one half where neither is favoured.
+    /// The share of synthetic images nearer to a training than to any control image; about one half
+    /// where neither is favoured.
     pub nearer_to_training: Rate,
 }
 
 /// Resamples of the synthetic images, and of what they are compared with.
 const RESAMPLES: u64 = 1000;
 
-/// Compares `set` with its `training` images and with `control`, in pixels and in the features of `vit`.
+/// Compares `set` with its `training` images and with `control`, in pixels and in the features of
+/// `vit`.
 pub fn distances<D: Device + 'static>(
     device: &D,
     vit: &Vit,
@@ -46,10 +51,14 @@ pub fn distances<D: Device + 'static>(
 ) -> Result<[Distances; 2], Error> {
     let size = set.record.image_size as usize;
     let predictor = Predictor::new(device, vit, None, size);
-    let features = |images: &Images| predictor.features_of(images, &(0..images.len()).collect::<Vec<_>>(), |_| {});
+    let features = |images: &Images| {
+        predictor.features_of(images, &(0..images.len()).collect::<Vec<_>>(), |_| {})
+    };
     let pixels = |images: &Images| -> Vec<Vec<f32>> {
         let scale = 1.0 / (255.0 * ((3 * size * size) as f32).sqrt());
-        (0..images.len()).map(|i| images.pixels(i).iter().map(|v| f32::from(*v) * scale).collect()).collect()
+        (0..images.len())
+            .map(|i| images.pixels(i).iter().map(|v| f32::from(*v) * scale).collect())
+            .collect()
     };
     let synthetic = Images::of(set);
     let all = [&synthetic, training, control];
@@ -63,7 +72,12 @@ pub fn distances<D: Device + 'static>(
 }
 
 /// Of training and of control: as many images of each class as the smaller side has.
-fn equal_numbers(training: &[usize], control: &[usize], classes: usize, seed: u64) -> [Vec<usize>; 2] {
+fn equal_numbers(
+    training: &[usize],
+    control: &[usize],
+    classes: usize,
+    seed: u64,
+) -> [Vec<usize>; 2] {
     let mut chosen = [vec![], vec![]];
     for class in 0..classes {
         let of = |labels: &[usize], side: u64| {
@@ -93,7 +107,8 @@ fn compare(
         };
         synthetic.iter().zip(of_synthetic).map(to).collect()
     };
-    let (to_training, to_control) = (all_to(training, of_training, a), all_to(control, of_control, b));
+    let (to_training, to_control) =
+        (all_to(training, of_training, a), all_to(control, of_control, b));
     let least = |row: &Vec<f64>| row.iter().copied().fold(f64::INFINITY, f64::min);
     let nearest = |rows: &[Vec<f64>]| rows.iter().map(least).collect::<Vec<_>>();
     let (near_training, near_control) = (nearest(&to_training), nearest(&to_control));
@@ -111,7 +126,10 @@ fn compare(
         let among = |row: &[f64], places: &[usize]| {
             places.iter().filter_map(|&p| row.get(p)).copied().fold(f64::INFINITY, f64::min)
         };
-        let nearer = rows.iter().filter(|&&i| among(&to_training[i], &p) < among(&to_control[i], &q)).count();
+        let nearer = rows
+            .iter()
+            .filter(|&&i| among(&to_training[i], &p) < among(&to_control[i], &q))
+            .count();
         nearer as f64 / rows.len() as f64
     });
     let (low, high) = interval(shares.collect()).unwrap_or((f64::NAN, f64::NAN));

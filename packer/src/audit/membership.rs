@@ -1,7 +1,9 @@
-//! The likelihood-ratio attack (Carlini et al. 2022, "Membership Inference Attacks From First Principles", section 4, online, with one
-//! variance for all images as section 5 advises for few shadows): how well one can tell who was in.
+//! The likelihood-ratio attack (Carlini et al. 2022, "Membership Inference Attacks From First
+//! Principles", section 4, online, with one variance for all images as section 5 advises for few
+//! shadows): how well one can tell who was in.
 //!
-//! Every shadow was made from a random half of the patients. Each in turn is attacked with what the others teach.
+//! Every shadow was made from a random half of the patients. Each in turn is attacked with what the
+//! others teach.
 
 use serde::Serialize;
 
@@ -23,7 +25,8 @@ pub struct Membership {
     pub shadows: usize,
     /// Pairs of a shadow and an image that were judged.
     pub judged: usize,
-    /// The share of members found where 1 % of the others are taken for members, and where 0.1 % are.
+    /// The share of members found where 1 % of the others are taken for members, and where 0.1 %
+    /// are.
     pub tpr_at_1_percent: Rate,
     pub tpr_at_01_percent: Rate,
     /// The probability that a member scores higher than another; one half is guessing.
@@ -38,7 +41,12 @@ const LEAST: f64 = 1e-3;
 ///
 /// # Errors
 /// Fewer than four shadows; a class with images of one group only.
-pub fn membership(scores: &Scores, labels: &[usize], groups: &[usize], seed: u64) -> Result<Membership, Error> {
+pub fn membership(
+    scores: &Scores,
+    labels: &[usize],
+    groups: &[usize],
+    seed: u64,
+) -> Result<Membership, Error> {
     let shadows = scores.inside.len();
     let refuse = |what: String| Error::Evaluation { what };
     if shadows < 4 {
@@ -51,12 +59,14 @@ pub fn membership(scores: &Scores, labels: &[usize], groups: &[usize], seed: u64
         judged.extend(known.map(|(ratio, i)| (ratio, scores.inside[target][i], i)));
     }
     judged.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
-    let bootstrap = Bootstrap::new(labels, groups, RESAMPLES, seed)
-        .map_err(|class| refuse(format!("class {class} has images of one group only: no interval can be given")))?;
+    let bootstrap = Bootstrap::new(labels, groups, RESAMPLES, seed).map_err(|class| {
+        refuse(format!("class {class} has images of one group only: no interval can be given"))
+    })?;
     let value = curve(&judged, &vec![1; labels.len()]);
     let resampled = bootstrap.run(|weights| curve(&judged, weights));
     let rate = |k: usize| {
-        let (low, high) = interval(resampled.iter().map(|r| r[k]).collect()).unwrap_or((f64::NAN, f64::NAN));
+        let (low, high) =
+            interval(resampled.iter().map(|r| r[k]).collect()).unwrap_or((f64::NAN, f64::NAN));
         Rate { value: value[k], low, high }
     };
     Ok(Membership {
@@ -68,20 +78,25 @@ pub fn membership(scores: &Scores, labels: &[usize], groups: &[usize], seed: u64
     })
 }
 
-/// For each image the logarithm of how much likelier its statistics under `target` are if it was in; none where the other shadows
-/// never or always had it.
+/// For each image the logarithm of how much likelier its statistics under `target` are if it was
+/// in; none where the other shadows never or always had it.
 fn ratios(scores: &Scores, target: usize) -> Vec<Option<f64>> {
     let images = scores.inside[target].len();
     let others: Vec<usize> = (0..scores.inside.len()).filter(|&s| s != target).collect();
     let mean = |k: usize, image: usize, inside: bool| {
-        let of = others.iter().filter(|&&s| scores.inside[s][image] == inside).map(|&s| scores.statistics[k][s][image]);
+        let of = others
+            .iter()
+            .filter(|&&s| scores.inside[s][image] == inside)
+            .map(|&s| scores.statistics[k][s][image]);
         let (sum, n) = of.fold((0.0, 0.0), |(sum, n), v| (sum + v, n + 1.0));
         (n > 0.0).then(|| sum / n)
     };
     let mut total: Vec<Option<f64>> = vec![Some(0.0); images];
     for k in 0..scores.statistics.len() {
-        let means: Vec<[Option<f64>; 2]> = (0..images).map(|i| [mean(k, i, false), mean(k, i, true)]).collect();
-        let least = LEAST * spread(others.iter().flat_map(|&s| scores.statistics[k][s].iter().copied()));
+        let means: Vec<[Option<f64>; 2]> =
+            (0..images).map(|i| [mean(k, i, false), mean(k, i, true)]).collect();
+        let least =
+            LEAST * spread(others.iter().flat_map(|&s| scores.statistics[k][s].iter().copied()));
         let deviation = [false, true].map(|inside| {
             let apart = others.iter().flat_map(|&s| {
                 let row = &scores.statistics[k][s];
@@ -110,11 +125,15 @@ fn spread(values: impl Iterator<Item = f64> + Clone) -> f64 {
     (values.map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
-/// Share of members found at 1 % and at 0.1 % of others taken for members, and the area under the curve. Equal scores count as one
-/// step: nobody can tell them apart.
+/// Share of members found at 1 % and at 0.1 % of others taken for members, and the area under the
+/// curve. Equal scores count as one step: nobody can tell them apart.
 fn curve(judged: &[(f64, bool, usize)], weights: &[u32]) -> [f64; 3] {
     let count = |inside: bool| -> f64 {
-        judged.iter().filter(|(_, is, _)| *is == inside).map(|(_, _, i)| f64::from(weights[*i])).sum()
+        judged
+            .iter()
+            .filter(|(_, is, _)| *is == inside)
+            .map(|(_, _, i)| f64::from(weights[*i]))
+            .sum()
     };
     let (members, others) = (count(true), count(false));
     let (mut found, mut taken, mut area) = (0.0, 0.0, 0.0);

@@ -1,7 +1,9 @@
-//! What a condensed set, or a module, gives away about the images behind it: distances and a membership test, each with its interval.
+//! What a condensed set, or a module, gives away about the images behind it: distances and a
+//! membership test, each with its interval.
 //!
-//! An audit bounds leakage from below: an attack that fails here says nothing of a better one. Refused: a set or module of another
-//! base or other classes, fewer than four shadows, data without a test split.
+//! An audit bounds leakage from below: an attack that fails here says nothing of a better one.
+//! Refused: a set or module of another base or other classes, fewer than four shadows, data without
+//! a test split.
 
 use serde::Serialize;
 

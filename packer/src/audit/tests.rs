@@ -1,4 +1,5 @@
-//! The attack finds members where there is something to find, and nothing where there is not; distances show copies.
+//! The attack finds members where there is something to find, and nothing where there is not;
+//! distances show copies.
 
 use crate::base::Family;
 use crate::base::tests::small;
@@ -11,14 +12,17 @@ use super::*;
 
 const IMAGES: usize = 400;
 
-/// Sixteen shadows of random halves, and a statistic that members have `lift` higher, in units of its noise.
+/// Sixteen shadows of random halves, and a statistic that members have `lift` higher, in units of
+/// its noise.
 fn scores(lift: f64, seed: u64) -> Scores {
     let mut stream = Stream::at(seed, Purpose::Noise, 1, 2);
     let base: Vec<f64> = (0..IMAGES).map(|_| 5.0 * stream.normal()).collect();
     let mut scores = Scores { inside: vec![], statistics: vec![vec![]] };
     for _ in 0..16 {
         let inside: Vec<bool> = (0..IMAGES).map(|_| stream.coin()).collect();
-        let value = |i: usize, stream: &mut Stream| base[i] + lift * f64::from(u8::from(inside[i])) + stream.normal();
+        let value = |i: usize, stream: &mut Stream| {
+            base[i] + lift * f64::from(u8::from(inside[i])) + stream.normal()
+        };
         scores.statistics[0].push((0..IMAGES).map(|i| value(i, &mut stream)).collect());
         scores.inside.push(inside);
     }
@@ -35,9 +39,13 @@ fn judge(scores: &Scores) -> Membership {
 fn members_are_found_where_they_differ_and_only_there() {
     let nothing = judge(&scores(0.0, 1));
     assert!(nothing.auc.low < 0.5 && nothing.auc.high > 0.5, "{nothing:?}");
-    assert!(nothing.tpr_at_1_percent.low <= 0.01 && nothing.tpr_at_1_percent.value < 0.025, "{nothing:?}");
+    assert!(
+        nothing.tpr_at_1_percent.low <= 0.01 && nothing.tpr_at_1_percent.value < 0.025,
+        "{nothing:?}"
+    );
     assert_eq!((nothing.shadows, nothing.judged), (16, 16 * IMAGES));
-    // For normal noise: AUC = F(lift / sqrt 2) = .921 and TPR = 1 - F(2.326 - 2) = .37 if the means were known exactly.
+    // For normal noise: AUC = F(lift / sqrt 2) = .921 and TPR = 1 - F(2.326 - 2) = .37 if the means
+    // were known exactly.
     let much = judge(&scores(2.0, 2));
     assert!((0.86..0.925).contains(&much.auc.value) && much.auc.low > 0.8, "{much:?}");
     assert!((0.2..0.4).contains(&much.tpr_at_1_percent.value), "{much:?}");
@@ -63,7 +71,8 @@ fn three_shadows_are_refused() {
     assert!(error.contains("four shadows"), "{error}");
 }
 
-/// A set that holds training images themselves lies at no distance from them; one made from noise favours neither side.
+/// A set that holds training images themselves lies at no distance from them; one made from noise
+/// favours neither side.
 #[test]
 fn copies_are_nearer_to_what_they_were_made_from() {
     use crate::condense::{Matching, Settings, Source, Target, Unobserved, condense};
@@ -98,7 +107,10 @@ fn copies_are_nearer_to_what_they_were_made_from() {
     let [pixels, features] = distances(&device, &vit, &set, &training, &control, 0).unwrap();
     assert!(pixels.least_to_training < 0.02 && pixels.nearer_to_training.value > 0.5, "{pixels:?}");
     assert!(pixels.least_to_training < pixels.least_to_control, "{pixels:?}");
-    assert!(features.to_training <= features.to_control && pixels.real == control.len(), "{features:?}");
+    assert!(
+        features.to_training <= features.to_control && pixels.real == control.len(),
+        "{features:?}"
+    );
     let scores = set_scores(&device, source, &set, 6, 0, &mut Unobserved, |_| {}).unwrap();
     let found = membership(&scores, training.labels(), training.groups(), 0).unwrap();
     assert!(found.auc.value > 0.55, "{found:?}");

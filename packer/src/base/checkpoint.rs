@@ -1,4 +1,5 @@
-//! `model.safetensors` of a Hugging Face folder: the names of transformers 4 and 5 to internal names and back.
+//! `model.safetensors` of a Hugging Face folder: the names of transformers 4 and 5 to internal
+//! names and back.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -56,8 +57,18 @@ const BLOCK: [Part; 10] = [
     },
     Part { ours: "scale1", clip: &[], dinov2: &["layer_scale1.lambda1"], vit: &[] },
     Part { ours: "norm2", clip: &["layer_norm2"], dinov2: &["norm2"], vit: &["layernorm_after"] },
-    Part { ours: "mlp.fc1", clip: &["mlp.fc1"], dinov2: &["mlp.fc1"], vit: &["intermediate.dense", "mlp.fc1"] },
-    Part { ours: "mlp.fc2", clip: &["mlp.fc2"], dinov2: &["mlp.fc2"], vit: &["output.dense", "mlp.fc2"] },
+    Part {
+        ours: "mlp.fc1",
+        clip: &["mlp.fc1"],
+        dinov2: &["mlp.fc1"],
+        vit: &["intermediate.dense", "mlp.fc1"],
+    },
+    Part {
+        ours: "mlp.fc2",
+        clip: &["mlp.fc2"],
+        dinov2: &["mlp.fc2"],
+        vit: &["output.dense", "mlp.fc2"],
+    },
     Part { ours: "scale2", clip: &[], dinov2: &["layer_scale2.lambda1"], vit: &[] },
 ];
 
@@ -82,7 +93,12 @@ const ENDS: [Part; 6] = [
         vit: &["embeddings.patch_embeddings.projection"],
     },
     Part { ours: "embed.norm", clip: &["vision_model.pre_layrnorm"], dinov2: &[], vit: &[] },
-    Part { ours: "norm", clip: &["vision_model.post_layernorm"], dinov2: &["layernorm"], vit: &["layernorm"] },
+    Part {
+        ours: "norm",
+        clip: &["vision_model.post_layernorm"],
+        dinov2: &["layernorm"],
+        vit: &["layernorm"],
+    },
     Part { ours: PROJECTION, clip: &["visual_projection"], dinov2: &[], vit: &[] },
 ];
 
@@ -117,13 +133,16 @@ pub fn parameter_shapes(config: &VitConfig) -> BTreeMap<String, Vec<usize>> {
         ("norm.weight".to_owned(), vec![d]),
         ("norm.bias".to_owned(), vec![d]),
     ]);
-    match config.pre_norm() {
-        true => shapes.extend(["weight", "bias"].map(|half| (format!("embed.norm.{half}"), vec![d]))),
-        false => shapes.extend([("embed.patch.bias".to_owned(), vec![d])]),
+    if config.pre_norm() {
+        shapes.extend(["weight", "bias"].map(|half| (format!("embed.norm.{half}"), vec![d])))
+    } else {
+        shapes.extend([("embed.patch.bias".to_owned(), vec![d])])
     }
     shapes.extend(config.projection.map(|width| (format!("{PROJECTION}.weight"), vec![width, d])));
     for n in 0..config.layers {
-        let mut add = |name: &str, shape: &[usize]| shapes.insert(format!("blocks.{n}.{name}"), shape.to_vec());
+        let mut add = |name: &str, shape: &[usize]| {
+            shapes.insert(format!("blocks.{n}.{name}"), shape.to_vec())
+        };
         for norm in ["norm1", "norm2"] {
             add(&format!("{norm}.weight"), &[d]);
             add(&format!("{norm}.bias"), &[d]);
@@ -149,26 +168,40 @@ pub fn parameter_shapes(config: &VitConfig) -> BTreeMap<String, Vec<usize>> {
     shapes
 }
 
-/// Reads every parameter that `config` asks for; what else the file holds (heads, poolers, mask tokens, a text tower) is left.
-/// Messages name `path`.
-pub fn parse(bytes: &[u8], path: &Path, config: &VitConfig) -> Result<BTreeMap<String, Tensor>, Error> {
+/// Reads every parameter that `config` asks for; what else the file holds (heads, poolers, mask
+/// tokens, a text tower) is left. Messages name `path`.
+pub fn parse(
+    bytes: &[u8],
+    path: &Path,
+    config: &VitConfig,
+) -> Result<BTreeMap<String, Tensor>, Error> {
     let found = tensors::views(bytes, &path.display().to_string())?;
     let mut out = BTreeMap::new();
     for (name, shape) in parameter_shapes(config) {
         let names = file_names(config.family, &name);
         let prefix = prefix(config.family);
-        let key = names.iter().flat_map(|n| [n.clone(), format!("{prefix}{n}")]).find(|n| found.contains_key(n));
+        let key = names
+            .iter()
+            .flat_map(|n| [n.clone(), format!("{prefix}{n}")])
+            .find(|n| found.contains_key(n));
         out.insert(name, read(&found, path, key.as_ref().unwrap_or(&names[0]), shape)?);
     }
     Ok(out)
 }
 
-/// The tensor `name` of the file at `path`, in `shape`: its own shape may have other sides of one in front.
-pub fn read(views: &BTreeMap<String, View>, path: &Path, name: &str, shape: Vec<usize>) -> Result<Tensor, Error> {
+/// The tensor `name` of the file at `path`, in `shape`: its own shape may have other sides of one
+/// in front.
+pub fn read(
+    views: &BTreeMap<String, View>,
+    path: &Path,
+    name: &str,
+    shape: Vec<usize>,
+) -> Result<Tensor, Error> {
     let Some(view) = views.get(name) else {
         return Err(Error::TensorMissing { path: path.to_owned(), tensor: name.to_owned() });
     };
-    let squeezed = |shape: &[usize]| shape.iter().copied().skip_while(|s| *s == 1).collect::<Vec<_>>();
+    let squeezed =
+        |shape: &[usize]| shape.iter().copied().skip_while(|s| *s == 1).collect::<Vec<_>>();
     if squeezed(&view.shape) != squeezed(&shape) {
         let (tensor, found) = (name.to_owned(), view.shape.clone());
         return Err(Error::TensorShape { path: path.to_owned(), tensor, found, expected: shape });
@@ -183,7 +216,9 @@ pub fn write(config: &VitConfig, tensors: &BTreeMap<String, Tensor>) -> Result<V
         .map(|(name, tensor)| {
             let mut tensor = tensor.clone();
             match name.as_str() {
-                "embed.cls" if config.family != Family::Clip => tensor.shape = vec![1, 1, config.hidden],
+                "embed.cls" if config.family != Family::Clip => {
+                    tensor.shape = vec![1, 1, config.hidden]
+                }
                 "embed.positions" if config.family != Family::Clip => tensor.shape.insert(0, 1),
                 _ => {}
             }
@@ -203,8 +238,8 @@ pub fn adapter_path(family: Family, site: &str) -> Option<String> {
     Some(format!("{}.{n}.{last}", blocks(family).last()?))
 }
 
-/// The sites that a PEFT path means: of transformers 4 or 5, with or without a model's name in front, or of timm, where one layer is q, k
-/// and v, each a third of its rows.
+/// The sites that a PEFT path means: of transformers 4 or 5, with or without a model's name in
+/// front, or of timm, where one layer is q, k and v, each a third of its rows.
 pub fn sites_of_adapter_path(family: Family, path: &str) -> Vec<String> {
     let timm = |path: &str| {
         let (n, part) = block_part(path).filter(|_| family != Family::Clip)?;
@@ -250,7 +285,9 @@ fn file_names(family: Family, name: &str) -> Vec<String> {
     };
     let names = BLOCK.iter().find(|p| p.ours == part).expect(known).names(family);
     let places = blocks(family).iter();
-    places.flat_map(|place| names.iter().map(move |name| format!("{place}.{n}.{name}{suffix}"))).collect()
+    places
+        .flat_map(|place| names.iter().map(move |name| format!("{place}.{n}.{name}{suffix}")))
+        .collect()
 }
 
 fn end(ours: &str) -> Option<&'static Part> {

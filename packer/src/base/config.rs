@@ -67,12 +67,14 @@ impl VitConfig {
         self.projection.unwrap_or(self.hidden)
     }
 
-    /// Whether the tokens are normalised before the first block, and patches embedded without a bias.
+    /// Whether the tokens are normalised before the first block, and patches embedded without a
+    /// bias.
     pub fn pre_norm(&self) -> bool {
         self.family == Family::Clip
     }
 
-    /// Images of `size` pixels for which one layer's attention stays within a bound; less than one for a size too large.
+    /// Images of `size` pixels for which one layer's attention stays within a bound; less than one
+    /// for a size too large.
     pub fn images_per_pass(&self, size: usize) -> usize {
         let tokens = self.tokens(size);
         MAX_PASS / (self.heads * tokens * tokens + tokens * self.mlp)
@@ -85,8 +87,9 @@ impl VitConfig {
         (tokens * self.mlp.max(3 * self.patch * self.patch)).max(scores).max(3 * size * size)
     }
 
-    /// Values that a training step keeps for one image of `size` pixels until its backward pass: per block about eleven
-    /// token widths, the MLP before and after its activation, and the softmax.
+    /// Values that a training step keeps for one image of `size` pixels until its backward pass:
+    /// per block about eleven token widths, the MLP before and after its activation, and the
+    /// softmax.
     pub fn training_values(&self, size: usize) -> usize {
         let tokens = self.tokens(size);
         self.layers * tokens * (11 * self.hidden + 2 * self.mlp + self.heads * tokens)
@@ -106,7 +109,8 @@ impl VitConfig {
     }
 }
 
-/// Larger images than this are not what a vision transformer is used for; the bound keeps memory in bounds.
+/// Larger images than this are not what a vision transformer is used for; the bound keeps memory in
+/// bounds.
 pub(super) const MAX_IMAGE_SIZE: usize = 2048;
 /// Patches along a side.
 const MAX_GRID: usize = 128;
@@ -124,14 +128,20 @@ pub fn read(dir: &Path) -> Result<(VitConfig, Preprocessing), Error> {
     let file = File::parse(dir.join("config.json"), &config)?;
     if timm::wrote(&file) {
         return file.refuse(
-            "is timm's, which gives no shape without the weights; start from transformers' config.json".into(),
+            "is timm's, which gives no shape without the weights; start from transformers' \
+             config.json"
+                .into(),
         );
     }
     Ok((vit_config(&file)?, image_settings(dir, read)?))
 }
 
 /// Both configuration files from their bytes; messages name them as files of `dir`.
-pub fn parse(dir: &Path, config: &[u8], preprocessor: &[u8]) -> Result<(VitConfig, Preprocessing), Error> {
+pub fn parse(
+    dir: &Path,
+    config: &[u8],
+    preprocessor: &[u8],
+) -> Result<(VitConfig, Preprocessing), Error> {
     let config = File::parse(dir.join("config.json"), config)?;
     Ok((vit_config(&config)?, self::preprocessor(dir, preprocessor)?))
 }
@@ -144,7 +154,10 @@ pub fn preprocessor(dir: &Path, bytes: &[u8]) -> Result<Preprocessing, Error> {
 /// How images are prepared, of a folder's files by name: `preprocessor_config.json`, or
 /// `image_processor` in the `processor_config.json` that transformers 5 writes for a CLIP. Two that
 /// differ are refused: versions of transformers differ in which they take.
-pub fn image_settings(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>) -> Result<Preprocessing, Error> {
+pub fn image_settings(
+    place: &Path,
+    file: impl Fn(&str) -> Result<Vec<u8>, Error>,
+) -> Result<Preprocessing, Error> {
     let [own, nested] = ["preprocessor_config.json", "processor_config.json"];
     let there = |name: &str| match file(name) {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
@@ -159,17 +172,20 @@ pub fn image_settings(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error
         (None, Some(inner)) => preprocessing(&inner),
         (Some(own), Some(inner)) => {
             let (first, second) = (preprocessing(&own)?, preprocessing(&inner)?);
-            match first == second {
-                true => Ok(first),
-                false => own.refuse(format!(
-                    "and image_processor in {nested} differ; keep the one that the base was made with"
-                )),
+            if first == second {
+                Ok(first)
+            } else {
+                own.refuse(format!(
+                    "and image_processor in {nested} differ; keep the one that the base was made \
+                     with"
+                ))
             }
         }
         (None, None) => Err(Error::Config {
             path: place.to_owned(),
             what: format!(
-                "has no {own}, and no {nested} with an image_processor: nothing says how images are prepared"
+                "has no {own}, and no {nested} with an image_processor: nothing says how images \
+                 are prepared"
             ),
         }),
     }
@@ -181,7 +197,8 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
         "hidden_size": config.hidden,
         "num_hidden_layers": config.layers,
         "num_attention_heads": config.heads,
-        "hidden_act": match config.activation { Activation::Gelu => "gelu", Activation::QuickGelu => "quick_gelu" },
+        "hidden_act": match config.activation { Activation::Gelu => "gelu",
+            Activation::QuickGelu => "quick_gelu" },
         "layer_norm_eps": config.eps,
         "image_size": config.image_size,
         "patch_size": config.patch,
@@ -197,7 +214,8 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
             "mlp_ratio": mlp_ratio(config), "layerscale_value": 1.0, "qkv_bias": config.qkv_bias,
         }),
         Family::Vit => json!({
-            "model_type": "vit", "architectures": ["ViTModel"], "intermediate_size": config.mlp, "qkv_bias": config.qkv_bias,
+            "model_type": "vit", "architectures": ["ViTModel"], "intermediate_size": config.mlp,
+                "qkv_bias": config.qkv_bias,
         }),
     };
     if let (Value::Object(out), Value::Object(more)) = (&mut out, more) {
@@ -218,7 +236,8 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
                 Resize::ShortestEdge(_) => "BitImageProcessor",
             },
         },
-        "do_resize": true, "size": size, "resample": FILTERS.iter().position(|f| *f == preprocessing.filter),
+        "do_resize": true, "size": size,
+            "resample": FILTERS.iter().position(|f| *f == preprocessing.filter),
         "do_rescale": true, "rescale_factor": preprocessing.rescale,
         "do_normalize": true, "image_mean": preprocessing.mean, "image_std": preprocessing.std,
         "do_center_crop": preprocessing.crop.is_some(),
@@ -238,19 +257,29 @@ pub fn write(config: &VitConfig, preprocessing: &Preprocessing) -> [Vec<u8>; 2] 
 /// The ratio that `mlp_ratio * hidden`, cut to a whole number, turns into the MLP's width again.
 fn mlp_ratio(config: &VitConfig) -> f64 {
     let exact = config.mlp as f64 / config.hidden as f64;
-    match (exact * config.hidden as f64) as usize == config.mlp {
-        true => exact,
-        false => (config.mlp as f64 + 0.5) / config.hidden as f64,
+    if (exact * config.hidden as f64) as usize == config.mlp {
+        exact
+    } else {
+        (config.mlp as f64 + 0.5) / config.hidden as f64
     }
 }
 
 pub(super) fn vit_config(file: &File) -> Result<VitConfig, Error> {
     let config = match file.text("model_type")? {
-        "clip" => clip_config(&file.part("vision_config")?, file.count_or("projection_dim", MAX_HIDDEN, 512)?)?,
-        "clip_vision_model" => clip_config(file, file.count_or("projection_dim", MAX_HIDDEN, 512)?)?,
+        "clip" => clip_config(
+            &file.part("vision_config")?,
+            file.count_or("projection_dim", MAX_HIDDEN, 512)?,
+        )?,
+        "clip_vision_model" => {
+            clip_config(file, file.count_or("projection_dim", MAX_HIDDEN, 512)?)?
+        }
         "dinov2" => plain_config(file, Family::Dinov2)?,
         "vit" => plain_config(file, Family::Vit)?,
-        other => return file.refuse(format!("model_type {other:?} is not read; packer reads clip, dinov2 and vit")),
+        other => {
+            return file.refuse(format!(
+                "model_type {other:?} is not read; packer reads clip, dinov2 and vit"
+            ));
+        }
     };
     if file.has("num_channels") && file.count("num_channels", 3)? != 3 {
         return file.refuse("num_channels is not 3; packer reads RGB models".into());
@@ -261,14 +290,24 @@ pub(super) fn vit_config(file: &File) -> Result<VitConfig, Error> {
 /// Refuses a shape that is out of range.
 pub(super) fn checked(file: &File, config: VitConfig) -> Result<VitConfig, Error> {
     if !config.hidden.is_multiple_of(config.heads) {
-        return file.refuse(format!("hidden_size {} is no multiple of {} heads", config.hidden, config.heads));
+        return file.refuse(format!(
+            "hidden_size {} is no multiple of {} heads",
+            config.hidden, config.heads
+        ));
     }
     if !config.image_size.is_multiple_of(config.patch) {
-        return file.refuse(format!("image_size {} is no multiple of patch_size {}", config.image_size, config.patch));
+        return file.refuse(format!(
+            "image_size {} is no multiple of patch_size {}",
+            config.image_size, config.patch
+        ));
     }
-    let parameters: usize = super::parameter_shapes(&config).values().map(|s| s.iter().product::<usize>()).sum();
+    let parameters: usize =
+        super::parameter_shapes(&config).values().map(|s| s.iter().product::<usize>()).sum();
     if config.image_size / config.patch > MAX_GRID || parameters > MAX_PARAMETERS {
-        return file.refuse(format!("describes a base of {parameters} weights; packer reads up to {MAX_PARAMETERS} and {MAX_GRID} x {MAX_GRID} patches"));
+        return file.refuse(format!(
+            "describes a base of {parameters} weights; packer reads up to \
+                                    {MAX_PARAMETERS} and {MAX_GRID} x {MAX_GRID} patches"
+        ));
     }
     if config.mlp == 0 || config.mlp > 16 * MAX_HIDDEN || !(config.eps > 0.0 && config.eps < 1.0) {
         return file.refuse("mlp_ratio or layer_norm_eps is out of range".into());
@@ -301,7 +340,8 @@ fn plain_config(file: &File, family: Family) -> Result<VitConfig, Error> {
     })
 }
 
-/// A CLIP's vision tower. transformers leaves out of a nested configuration what is the default: that of ViT-B/32.
+/// A CLIP's vision tower. transformers leaves out of a nested configuration what is the default:
+/// that of ViT-B/32.
 fn clip_config(file: &File, projection: usize) -> Result<VitConfig, Error> {
     let hidden = file.count_or("hidden_size", MAX_HIDDEN, 768)?;
     Ok(VitConfig {
@@ -324,6 +364,7 @@ fn activation(file: &File, default: &str) -> Result<Activation, Error> {
     match if file.has("hidden_act") { file.text("hidden_act")? } else { default } {
         "gelu" => Ok(Activation::Gelu),
         "quick_gelu" => Ok(Activation::QuickGelu),
-        other => file.refuse(format!("hidden_act {other:?} is not read; packer reads gelu and quick_gelu")),
+        other => file
+            .refuse(format!("hidden_act {other:?} is not read; packer reads gelu and quick_gelu")),
     }
 }

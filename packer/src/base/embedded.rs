@@ -1,4 +1,5 @@
-//! The small base inside the program, so that a demonstration needs no file: `examples/base`, whose README says how it was made.
+//! The small base inside the program, so that a demonstration needs no file: `examples/base`, whose
+//! README says how it was made.
 
 use std::path::Path;
 
@@ -42,7 +43,9 @@ mod tests {
     /// What is embedded is what `packer train --half` would write for it.
     #[test]
     fn it_is_written_back_byte_for_byte() {
-        for ((name, bytes), (embedded, expected)) in open().unwrap().files().unwrap().into_iter().zip(FILES) {
+        for ((name, bytes), (embedded, expected)) in
+            open().unwrap().files().unwrap().into_iter().zip(FILES)
+        {
             assert_eq!(name, embedded);
             assert!(bytes == expected, "{name} differs");
         }

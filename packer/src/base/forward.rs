@@ -1,4 +1,5 @@
-//! The forward pass on the tape: images in, the CLS token after the last layer norm (CLIP: and the visual projection) out, and on request the tokens of any block.
+//! The forward pass on the tape: images in, the CLS token after the last layer norm (CLIP: and the
+//! visual projection) out, and on request the tokens of any block.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -14,8 +15,8 @@ use super::{PROJECTION, Vit, VitConfig, positions};
 pub struct Weights<D: Device> {
     pub config: VitConfig,
     pub image_size: usize,
-    /// Whether a pass keeps only what goes into each block, and the backward pass [recomputes](Tape::recomputed) the rest. Blocks
-    /// are not observed then.
+    /// Whether a pass keeps only what goes into each block, and the backward pass
+    /// [recomputes](Tape::recomputed) the rest. Blocks are not observed then.
     pub recompute: bool,
     vars: Arc<BTreeMap<String, Var<D>>>,
 }
@@ -27,17 +28,27 @@ impl<D: Device + 'static> Weights<D> {
         let vars = vit.tensors.iter().map(|(name, tensor)| {
             let value = match name.as_str() {
                 "embed.positions" => {
-                    let table = positions::interpolate(&tensor.data, grid(vit.config.image_size), grid(image_size));
+                    let table = positions::interpolate(
+                        &tensor.data,
+                        grid(vit.config.image_size),
+                        grid(image_size),
+                    );
                     Tensor::frozen(device, &table, vit.config.tokens(image_size), vit.config.hidden)
                 }
                 _ => matrix(device, &tensor.shape, &tensor.data, Tensor::frozen),
             };
             (name.clone(), Var::constant(value))
         });
-        Weights { config: vit.config.clone(), image_size, recompute: false, vars: Arc::new(vars.collect()) }
+        Weights {
+            config: vit.config.clone(),
+            image_size,
+            recompute: false,
+            vars: Arc::new(vars.collect()),
+        }
     }
 
-    /// Weights that are all trained: `vars` holds every parameter, positions in the base's own grid.
+    /// Weights that are all trained: `vars` holds every parameter, positions in the base's own
+    /// grid.
     pub fn trained(config: VitConfig, image_size: usize, vars: BTreeMap<String, Var<D>>) -> Self {
         Weights { config, image_size, recompute: false, vars: Arc::new(vars) }
     }
@@ -47,7 +58,8 @@ impl<D: Device + 'static> Weights<D> {
     }
 }
 
-/// A parameter as a matrix, the first dimension as rows and a vector as one row, brought to the device by `upload`.
+/// A parameter as a matrix, the first dimension as rows and a vector as one row, brought to the
+/// device by `upload`.
 pub fn matrix<D: Device>(
     device: &D,
     shape: &[usize],
@@ -58,7 +70,8 @@ pub fn matrix<D: Device>(
     upload(device, data, rows, data.len() / rows)
 }
 
-/// The features [batch, features] of `images` [batch, 3*size*size] under `weights` and the low-rank branches of `sites`.
+/// The features [batch, features] of `images` [batch, 3*size*size] under `weights` and the low-rank
+/// branches of `sites`.
 pub fn forward<D: Device + 'static>(
     tape: &Tape<D>,
     weights: &Weights<D>,
@@ -69,7 +82,8 @@ pub fn forward<D: Device + 'static>(
     forward_with_tokens(tape, weights, sites, device, images, &[]).0
 }
 
-/// [`forward`], and all tokens [batch*tokens, hidden] as they leave each block of `blocks` (ascending, counted from 0).
+/// [`forward`], and all tokens [batch*tokens, hidden] as they leave each block of `blocks`
+/// (ascending, counted from 0).
 pub fn forward_with_tokens<D: Device + 'static>(
     tape: &Tape<D>,
     weights: &Weights<D>,
@@ -81,8 +95,9 @@ pub fn forward_with_tokens<D: Device + 'static>(
     forward_observed(tape, weights, sites, device, images, blocks, &|_, _| ())
 }
 
-/// [`forward_with_tokens`]; `observe` is shown what goes into the linear layer at each site. Of the last block's layers after its attention
-/// that is one row an image, unless the block's tokens are wanted.
+/// [`forward_with_tokens`]; `observe` is shown what goes into the linear layer at each site. Of the
+/// last block's layers after its attention that is one row an image, unless the block's tokens are
+/// wanted.
 pub fn forward_observed<D: Device + 'static>(
     tape: &Tape<D>,
     weights: &Weights<D>,
@@ -95,8 +110,9 @@ pub fn forward_observed<D: Device + 'static>(
     run(tape, weights, sites, device, images, &Look { blocks, leaf: None, observe })
 }
 
-/// The features, and the tokens [batch*tokens, hidden] that enter `block` (counted from 0) as a parameter of the tape: the gradient of whatever
-/// follows from the features is known there, and nothing before is gone back through.
+/// The features, and the tokens [batch*tokens, hidden] that enter `block` (counted from 0) as a
+/// parameter of the tape: the gradient of whatever follows from the features is known there, and
+/// nothing before is gone back through.
 pub fn forward_from_leaf<D: Device + 'static>(
     tape: &Tape<D>,
     weights: &Weights<D>,
@@ -105,8 +121,14 @@ pub fn forward_from_leaf<D: Device + 'static>(
     images: &Var<D>,
     block: usize,
 ) -> (Var<D>, Var<D>) {
-    let (feature, leaf) =
-        run(tape, weights, sites, device, images, &Look { blocks: &[], leaf: Some(block), observe: &|_, _| () });
+    let (feature, leaf) = run(
+        tape,
+        weights,
+        sites,
+        device,
+        images,
+        &Look { blocks: &[], leaf: Some(block), observe: &|_, _| () },
+    );
     (feature, leaf.into_iter().next().expect("the block is one of the base's"))
 }
 
@@ -131,20 +153,30 @@ fn run<D: Device + 'static>(
     let config = &weights.config;
     let (batch, size) = (images.value.rows, weights.image_size);
     let tokens = config.tokens(size);
-    let patches = tape.patches(images, PatchSize { batch, height: size, width: size, patch: config.patch });
-    let embedded = tape.linear(&patches, weights.get("embed.patch.weight"), weights.vars.get("embed.patch.bias"), None);
+    let patches =
+        tape.patches(images, PatchSize { batch, height: size, width: size, patch: config.patch });
+    let embedded = tape.linear(
+        &patches,
+        weights.get("embed.patch.weight"),
+        weights.vars.get("embed.patch.bias"),
+        None,
+    );
     let table = weights.get("embed.positions");
-    let table = match table.value.rows == tokens {
-        true => table.clone(),
-        false => {
-            let (from, to) = (config.image_size / config.patch, size / config.patch);
-            let matrix = Tensor::new(device, &positions::matrix(from, to), tokens, table.value.rows);
-            tape.resample(&matrix, table)
-        }
+    let table = if table.value.rows == tokens {
+        table.clone()
+    } else {
+        let (from, to) = (config.image_size / config.patch, size / config.patch);
+        let matrix = Tensor::new(device, &positions::matrix(from, to), tokens, table.value.rows);
+        tape.resample(&matrix, table)
     };
     let mut x = tape.tokens(&embedded, weights.get("embed.cls"), &table);
     if config.pre_norm() {
-        x = tape.layer_norm(&x, weights.get("embed.norm.weight"), weights.get("embed.norm.bias"), config.eps);
+        x = tape.layer_norm(
+            &x,
+            weights.get("embed.norm.weight"),
+            weights.get("embed.norm.bias"),
+            config.eps,
+        );
     }
     let mut seen = Vec::with_capacity(blocks.len());
     let shared = weights.recompute.then(|| Rc::new((weights.clone(), sites.clone())));
@@ -171,15 +203,18 @@ fn run<D: Device + 'static>(
             }
         }
     }
-    let mut feature = tape.layer_norm(&x, weights.get("norm.weight"), weights.get("norm.bias"), config.eps);
+    let mut feature =
+        tape.layer_norm(&x, weights.get("norm.weight"), weights.get("norm.bias"), config.eps);
     if config.projection.is_some() {
         observe(PROJECTION, &feature);
-        feature = tape.linear(&feature, weights.get("projection.weight"), None, sites.get(PROJECTION));
+        feature =
+            tape.linear(&feature, weights.get("projection.weight"), None, sites.get(PROJECTION));
     }
     (feature, seen)
 }
 
-/// Block `n` of `x` [batch*tokens, hidden]: the result has x's shape, or with `cls_only` one row an image.
+/// Block `n` of `x` [batch*tokens, hidden]: the result has x's shape, or with `cls_only` one row an
+/// image.
 fn block<D: Device + 'static>(
     tape: &Tape<D>,
     weights: &Weights<D>,
@@ -205,7 +240,8 @@ fn block<D: Device + 'static>(
     let scale = |name: &str| config.layer_scale.then(|| get(name));
     let y = norm(&x, "norm1");
     let (q, k, v) = (linear(&y, "attn.q"), linear(&y, "attn.k"), linear(&y, "attn.v"));
-    let mut y = tape.attention(&q, &k, &v, AttentionSize { batch, tokens, heads: config.heads, width });
+    let mut y =
+        tape.attention(&q, &k, &v, AttentionSize { batch, tokens, heads: config.heads, width });
     if cls_only {
         (x, y) = (tape.first_rows(&x, tokens), tape.first_rows(&y, tokens));
     }
@@ -214,6 +250,12 @@ fn block<D: Device + 'static>(
     let bias = weights.vars.get(&format!("{site}.bias"));
     let y = norm(&x, "norm2");
     observe(&site, &y);
-    let y = tape.linear_activation(config.activation, &y, get("mlp.fc1.weight"), bias, sites.get(&site));
+    let y = tape.linear_activation(
+        config.activation,
+        &y,
+        get("mlp.fc1.weight"),
+        bias,
+        sites.get(&site),
+    );
     tape.residual(&x, &linear(&y, "mlp.fc2"), scale("scale2"))
 }

@@ -1,5 +1,6 @@
-//! Random weights for a base that is trained from nothing: normal with standard deviation 0.02 cut at two deviations
-//! (Dosovitskiy et al. 2021's code and most after it), biases zero, norms one, layer scales 0.1.
+//! Random weights for a base that is trained from nothing: normal with standard deviation 0.02 cut
+//! at two deviations (Dosovitskiy et al. 2021's code and most after it), biases zero, norms one,
+//! layer scales 0.1.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +21,8 @@ pub fn random(config: &VitConfig, seed: u64) -> BTreeMap<String, Tensor> {
     parameter_shapes(config)
         .into_iter()
         .map(|(name, shape)| {
-            let data = (0..shape.iter().product::<usize>()).map(|_| value(&name, &mut rng)).collect();
+            let data =
+                (0..shape.iter().product::<usize>()).map(|_| value(&name, &mut rng)).collect();
             (name, Tensor::f32(shape, data))
         })
         .collect()

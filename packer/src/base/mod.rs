@@ -1,10 +1,11 @@
-//! The base: a vision transformer read from a folder of Hugging Face's or timm's form, and its forward pass on the tape.
+//! The base: a vision transformer read from a folder of Hugging Face's or timm's form, and its
+//! forward pass on the tape.
 //!
-//! Families: `clip` (CLIPModel, CLIPVisionModelWithProjection: the vision tower with its projection; [`text`] has the other tower), `dinov2` (Dinov2Model,
-//! Dinov2ForImageClassification) and `vit` (ViTModel, ViTForImageClassification).
-//! Folders of timm become one of the families `dinov2` (with layer scale) and `vit`.
-//! Refused, with the file and the reason: other families, SwiGLU, other activations than GELU, missing or misshapen
-//! tensors, values that are not finite.
+//! Families: `clip` (CLIPModel, CLIPVisionModelWithProjection: the vision tower with its
+//! projection; [`text`] has the other tower), `dinov2` (Dinov2Model, Dinov2ForImageClassification)
+//! and `vit` (ViTModel, ViTForImageClassification). Folders of timm become one of the families
+//! `dinov2` (with layer scale) and `vit`. Refused, with the file and the reason: other families,
+//! SwiGLU, other activations than GELU, missing or misshapen tensors, values that are not finite.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -30,7 +31,8 @@ pub use config::{Family, VitConfig};
 pub use forward::{Weights, forward, forward_from_leaf, forward_observed, forward_with_tokens};
 pub use text::TextTower;
 
-/// A vision transformer on the host: what it is, how images are prepared for it, and its weights in f32.
+/// A vision transformer on the host: what it is, how images are prepared for it, and its weights in
+/// f32.
 pub struct Vit {
     pub config: VitConfig,
     pub preprocessing: Preprocessing,
@@ -38,7 +40,8 @@ pub struct Vit {
     pub tensors: BTreeMap<String, Tensor>,
 }
 
-/// What tells whether a module belongs to a base: all of the base but its weights, and their digest.
+/// What tells whether a module belongs to a base: all of the base but its weights, and their
+/// digest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Identity {
     pub config: VitConfig,
@@ -58,8 +61,12 @@ impl Vit {
         Self::assembled(dir, &file, || config::image_settings(dir, &file))
     }
 
-    /// The same of a base whose [`FILES`] are given by name; messages name them as files of `place`.
-    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>) -> Result<Self, Error> {
+    /// The same of a base whose [`FILES`] are given by name; messages name them as files of
+    /// `place`.
+    pub fn read(
+        place: &Path,
+        file: impl Fn(&str) -> Result<Vec<u8>, Error>,
+    ) -> Result<Self, Error> {
         Self::assembled(place, &file, || config::preprocessor(place, &file(FILES[1])?))
     }
 
@@ -86,7 +93,8 @@ impl Vit {
         Ok(Vit { config, preprocessing, tensors })
     }
 
-    /// The three files of a Hugging Face folder, by name. Weights are stored in each tensor's own type.
+    /// The three files of a Hugging Face folder, by name. Weights are stored in each tensor's own
+    /// type.
     pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
         let [config, preprocessor] = config::write(&self.config, &self.preprocessing);
         Ok(vec![
@@ -96,8 +104,8 @@ impl Vit {
         ])
     }
 
-    /// SHA-256 in hex over the configuration and every tensor as f32: the same weights stored in f16 or f32 are the
-    /// same base.
+    /// SHA-256 in hex over the configuration and every tensor as f32: the same weights stored in
+    /// f16 or f32 are the same base.
     pub fn digest(&self) -> String {
         let mut hash = Sha256::new();
         hash.update(b"medforge base 1\n");
@@ -115,8 +123,8 @@ impl Vit {
         Identity { config, preprocessing, digest: self.digest() }
     }
 
-    /// How images are prepared for an input of `size` x `size`: resize and crop of the base's preprocessor, both scaled
-    /// by the same factor.
+    /// How images are prepared for an input of `size` x `size`: resize and crop of the base's
+    /// preprocessor, both scaled by the same factor.
     pub fn preprocessing_for(&self, size: u32) -> Result<Preprocessing, Error> {
         preprocessing_for(&self.config, &self.preprocessing, size)
     }
@@ -124,7 +132,11 @@ impl Vit {
 
 impl Identity {
     /// What a base of this configuration, these image settings and weights of this digest is.
-    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>, digest: &str) -> Result<Self, Error> {
+    pub fn read(
+        place: &Path,
+        file: impl Fn(&str) -> Result<Vec<u8>, Error>,
+        digest: &str,
+    ) -> Result<Self, Error> {
         let [config, preprocessor, _] = FILES;
         let (config, preprocessing) = config::parse(place, &file(config)?, &file(preprocessor)?)?;
         Ok(Identity { config, preprocessing, digest: digest.to_owned() })
@@ -138,9 +150,13 @@ impl Identity {
     /// Whether images for an input of `size` x `size` may be prepared so: as the base's
     /// preprocessor says, but for the [`Fit`].
     pub fn prepares(&self, size: u32, preprocessing: &Preprocessing) -> Result<bool, Error> {
-        let fitted = |fit: &Fit| preprocessing_for(&self.config, &fit.of(&self.preprocessing), size);
+        let fitted =
+            |fit: &Fit| preprocessing_for(&self.config, &fit.of(&self.preprocessing), size);
         let own = self.preprocessing_for(size)?;
-        let all = [Fit::Crop, Fit::Squash, Fit::Pad].iter().map(fitted).collect::<Result<Vec<_>, Error>>()?;
+        let all = [Fit::Crop, Fit::Squash, Fit::Pad]
+            .iter()
+            .map(fitted)
+            .collect::<Result<Vec<_>, Error>>()?;
         Ok(own == *preprocessing || all.contains(preprocessing))
     }
 }
@@ -172,14 +188,21 @@ impl Fit {
     }
 }
 
-fn preprocessing_for(config: &VitConfig, preprocessing: &Preprocessing, size: u32) -> Result<Preprocessing, Error> {
+fn preprocessing_for(
+    config: &VitConfig,
+    preprocessing: &Preprocessing,
+    size: u32,
+) -> Result<Preprocessing, Error> {
     config.check_size(size)?;
     let own = preprocessing.output_size();
     let scale = |edge: u32, own: u32| {
         let scaled = (f64::from(edge) * f64::from(size) / f64::from(own)).round() as u32;
         scaled.max(size)
     };
-    let both = |edges: Size| Size { height: scale(edges.height, own.height), width: scale(edges.width, own.width) };
+    let both = |edges: Size| Size {
+        height: scale(edges.height, own.height),
+        width: scale(edges.width, own.width),
+    };
     let resize = match preprocessing.resize {
         Resize::ShortestEdge(edge) => Resize::ShortestEdge(scale(edge, own.height.min(own.width))),
         Resize::Exact(edges) => Resize::Exact(both(edges)),

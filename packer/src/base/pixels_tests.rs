@@ -1,4 +1,5 @@
-//! Resized and cropped pixels against those of transformers' image processors and timm's transforms (`tests/parity/golden.py`).
+//! Resized and cropped pixels against those of transformers' image processors and timm's transforms
+//! (`tests/parity/golden.py`).
 
 use std::fs;
 use std::path::Path;
@@ -9,7 +10,8 @@ use serde_json::{Value, json};
 use super::config::{self, File};
 use super::timm;
 
-/// Ramps of different steepness that jump from white to black, with a fine grain: golden.py's `pattern`.
+/// Ramps of different steepness that jump from white to black, with a fine grain: golden.py's
+/// `pattern`.
 fn pattern(width: usize, height: usize) -> Vec<u8> {
     let value = |x: usize, y: usize, c: usize| {
         (x * (13 + 7 * c) * 40 / width + y * (29 - 5 * c) * 40 / height + x * y % 7 * 3) % 256
@@ -22,18 +24,30 @@ fn pattern(width: usize, height: usize) -> Vec<u8> {
 fn pixels_are_those_of_transformers_and_timm_to_one_grey_level() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/preprocessing.json");
     let cases: Vec<Value> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-    let shape = r#"{"model_type":"vit","hidden_size":8,"num_hidden_layers":1,"num_attention_heads":2,"image_size":8,"patch_size":4,"intermediate_size":8}"#;
+    let shape = r#"{"model_type":"vit","hidden_size":8,"num_hidden_layers":1,
+        "num_attention_heads":2,"image_size":8,"patch_size":4,"intermediate_size":8}"#;
     for case in &cases {
         let pair = |key: &str| -> [u32; 2] { serde_json::from_value(case[key].clone()).unwrap() };
         let mut settings = case["config"].clone();
         let preprocessing = match settings["input_size"][1].as_u64() {
             Some(side) => {
                 let bytes = serde_json::to_vec(&settings).unwrap();
-                timm::preprocessing(&File::parse("config.json".into(), &bytes).unwrap(), side as usize).unwrap()
+                timm::preprocessing(
+                    &File::parse("config.json".into(), &bytes).unwrap(),
+                    side as usize,
+                )
+                .unwrap()
             }
             None => {
-                (settings["image_mean"], settings["image_std"]) = (json!([0.5, 0.5, 0.5]), json!([0.5, 0.5, 0.5]));
-                config::parse(Path::new(""), shape.as_bytes(), &serde_json::to_vec(&settings).unwrap()).unwrap().1
+                (settings["image_mean"], settings["image_std"]) =
+                    (json!([0.5, 0.5, 0.5]), json!([0.5, 0.5, 0.5]));
+                config::parse(
+                    Path::new(""),
+                    shape.as_bytes(),
+                    &serde_json::to_vec(&settings).unwrap(),
+                )
+                .unwrap()
+                .1
             }
         };
         let [width, height] = pair("image");

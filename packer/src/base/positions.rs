@@ -1,7 +1,9 @@
-//! Position tables for other image sizes: bicubic interpolation as transformers does it (`torch.nn.functional.interpolate`,
-//! a = -0.75, half-pixel centres, edges repeated, no antialias). The CLS token's row stays as it is.
+//! Position tables for other image sizes: bicubic interpolation as transformers does it
+//! (`torch.nn.functional.interpolate`, a = -0.75, half-pixel centres, edges repeated, no
+//! antialias). The CLS token's row stays as it is.
 
-/// The matrix [1 + to*to, 1 + from*from], row-major, that takes a table of a `from` x `from` grid to a `to` x `to` grid.
+/// The matrix [1 + to*to, 1 + from*from], row-major, that takes a table of a `from` x `from` grid
+/// to a `to` x `to` grid.
 pub fn matrix(from: usize, to: usize) -> Vec<f32> {
     let columns = 1 + from * from;
     let mut out = vec![0.0; (1 + to * to) * columns];
@@ -83,11 +85,13 @@ mod tests {
     #[test]
     fn the_matrix_and_the_taps_agree() {
         let (from, to, columns) = (5, 7, 3);
-        let table: Vec<f32> = (0..(1 + from * from) * columns).map(|i| (i as f32 * 0.7).sin()).collect();
+        let table: Vec<f32> =
+            (0..(1 + from * from) * columns).map(|i| (i as f32 * 0.7).sin()).collect();
         let taps = interpolate(&table, from, to);
         for (i, row) in matrix(from, to).chunks_exact(1 + from * from).enumerate() {
             for c in 0..columns {
-                let product: f32 = row.iter().enumerate().map(|(j, w)| w * table[j * columns + c]).sum();
+                let product: f32 =
+                    row.iter().enumerate().map(|(j, w)| w * table[j * columns + c]).sum();
                 assert!((product - taps[i * columns + c]).abs() < 1e-5, "row {i}");
             }
         }
@@ -98,6 +102,11 @@ mod tests {
         let table: Vec<f32> = (0..34).map(|i| i as f32 * 0.37).collect();
         assert_eq!(interpolate(&table, 4, 4), table);
         let identity = matrix(4, 4);
-        assert!(identity.chunks_exact(17).enumerate().all(|(i, row)| row[i] == 1.0 && row.iter().sum::<f32>() == 1.0));
+        assert!(
+            identity
+                .chunks_exact(17)
+                .enumerate()
+                .all(|(i, row)| row[i] == 1.0 && row.iter().sum::<f32>() == 1.0)
+        );
     }
 }

@@ -14,7 +14,8 @@ use super::*;
 /// The real base, where the machine has it.
 fn real_base() -> Option<PathBuf> {
     let shared = std::env::var("MEDFORGE_SHARED").unwrap_or_else(|_| "../shared".into());
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(shared).join("models/vits14");
+    let dir =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(shared).join("models/vits14");
     dir.exists().then_some(dir)
 }
 
@@ -24,15 +25,19 @@ pub(crate) const FAMILIES: [Family; 3] = [Family::Clip, Family::Dinov2, Family::
 pub(crate) fn small(family: Family) -> Vit {
     let dir = tempfile::tempdir().unwrap();
     let more = match family {
-        Family::Clip => r#""model_type":"clip_vision_model","intermediate_size":16,"projection_dim":6"#,
+        Family::Clip => {
+            r#""model_type":"clip_vision_model","intermediate_size":16,"projection_dim":6"#
+        }
         Family::Dinov2 => r#""model_type":"dinov2","mlp_ratio":2"#,
         Family::Vit => r#""model_type":"vit","intermediate_size":16"#,
     };
     let config = format!(
-        r#"{{{more},"hidden_size":8,"num_hidden_layers":2,"num_attention_heads":2,"image_size":8,"patch_size":4}}"#
+        r#"{{{more},"hidden_size":8,"num_hidden_layers":2,"num_attention_heads":2,"image_size":8,
+        "patch_size":4}}"#
     );
     std::fs::write(dir.path().join("config.json"), config).unwrap();
-    let processor = r#"{"size":{"height":8,"width":8},"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
+    let processor =
+        r#"{"size":{"height":8,"width":8},"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
     std::fs::write(dir.path().join("preprocessor_config.json"), processor).unwrap();
     Vit::random(dir.path(), 7).unwrap()
 }
@@ -49,7 +54,8 @@ fn write(vit: &Vit) -> tempfile::TempDir {
 fn golden_features_of_the_real_base() {
     let Some(dir) = real_base() else { return };
     let vit = Vit::open(&dir).unwrap();
-    let golden = tensors::read(&std::fs::read(dir.join("golden.safetensors")).unwrap(), "golden").unwrap();
+    let golden =
+        tensors::read(&std::fs::read(dir.join("golden.safetensors")).unwrap(), "golden").unwrap();
     let device = Cpu::<f32>::poisoned();
     for size in [224usize, 112, 56] {
         let pixels: Vec<f32> = (0..3 * size * size)
@@ -71,7 +77,9 @@ fn golden_features_of_the_real_base() {
 /// ||a - b|| / ||b||
 fn distance(a: &[f32], b: &[f32]) -> f64 {
     assert_eq!(a.len(), b.len());
-    let sum = |f: &dyn Fn(usize) -> f32| (0..a.len()).map(|i| f64::from(f(i)).powi(2)).sum::<f64>().sqrt();
+    let sum = |f: &dyn Fn(usize) -> f32| {
+        (0..a.len()).map(|i| f64::from(f(i)).powi(2)).sum::<f64>().sqrt()
+    };
     sum(&|i| a[i] - b[i]) / sum(&|i| b[i])
 }
 
@@ -102,14 +110,19 @@ fn both_naming_schemes_give_the_same_base() {
                     .replace("attention.attention.value", "attention.v_proj")
                     .replace("attention.output.dense", "attention.o_proj");
                 if family == Family::Vit {
-                    name = name.replace("encoder.layer.", "layers.").replace("intermediate.dense", "mlp.fc1");
+                    name = name
+                        .replace("encoder.layer.", "layers.")
+                        .replace("intermediate.dense", "mlp.fc1");
                     name = name.replace(".output.dense", ".mlp.fc2");
                 }
                 (format!("{prefix}{name}"), tensor)
             })
             .collect();
-        std::fs::write(&path, tensors::write(renamed.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap())
-            .unwrap();
+        std::fs::write(
+            &path,
+            tensors::write(renamed.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap(),
+        )
+        .unwrap();
         assert_eq!(Vit::open(dir.path()).unwrap().digest(), vit.digest());
     }
 }
@@ -122,9 +135,13 @@ fn trained_weights_compute_what_frozen_ones_do() {
     let tape = Tape::new(&device);
     let images = Var::constant(Tensor::new(&device, &pixels, 2, 3 * 12 * 12));
     let upload = |(name, t): (&String, &tensors::Tensor)| {
-        (name.clone(), tape.parameter(super::forward::matrix(&device, &t.shape, &t.data, Tensor::new)))
+        (
+            name.clone(),
+            tape.parameter(super::forward::matrix(&device, &t.shape, &t.data, Tensor::new)),
+        )
     };
-    let trained = Weights::trained(vit.config.clone(), 12, vit.tensors.iter().map(upload).collect());
+    let trained =
+        Weights::trained(vit.config.clone(), 12, vit.tensors.iter().map(upload).collect());
     let frozen = Weights::frozen(&device, &vit, 12);
     let [a, b] = [trained, frozen].map(|w| {
         let feature = forward(&tape, &w, &BTreeMap::new(), &device, &images);
@@ -142,7 +159,8 @@ fn refusal(change: impl FnOnce(&std::path::Path)) -> String {
 
 fn edit_config(dir: &std::path::Path, key: &str, value: serde_json::Value) {
     let path = dir.join("config.json");
-    let mut config: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let mut config: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     config[key] = value;
     std::fs::write(path, config.to_string()).unwrap();
 }
@@ -179,10 +197,13 @@ fn refusals_name_the_file_and_the_reason() {
 fn image_settings_of_a_processors_file_are_read() {
     let vit = small(Family::Clip);
     let dir = write(&vit);
-    let [own, nested] = ["preprocessor_config.json", "processor_config.json"].map(|name| dir.path().join(name));
-    let settings: serde_json::Value = serde_json::from_slice(&std::fs::read(&own).unwrap()).unwrap();
+    let [own, nested] =
+        ["preprocessor_config.json", "processor_config.json"].map(|name| dir.path().join(name));
+    let settings: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&own).unwrap()).unwrap();
     let put = |settings: &serde_json::Value| {
-        let whole = serde_json::json!({ "image_processor": settings, "processor_class": "CLIPProcessor" });
+        let whole =
+            serde_json::json!({ "image_processor": settings, "processor_class": "CLIPProcessor" });
         std::fs::write(&nested, whole.to_string()).unwrap();
     };
     let open = || Vit::open(dir.path()).map_err(|e| e.to_string());
@@ -199,12 +220,19 @@ fn image_settings_of_a_processors_file_are_read() {
     let said = open().err().unwrap();
     assert!(said.contains("image_processor in processor_config.json differ"), "{said}");
     std::fs::write(&nested, r#"{"processor_class":"CLIPProcessor"}"#).unwrap();
-    assert_eq!(open().unwrap().preprocessing, vit.preprocessing, "an older file says nothing of images");
+    assert_eq!(
+        open().unwrap().preprocessing,
+        vit.preprocessing,
+        "an older file says nothing of images"
+    );
     other["image_processor_type"] = "SiglipImageProcessor".into();
     std::fs::remove_file(&own).unwrap();
     put(&other);
     let said = open().err().unwrap();
-    assert!(said.contains("processor_config.json") && said.contains("SiglipImageProcessor"), "{said}");
+    assert!(
+        said.contains("processor_config.json") && said.contains("SiglipImageProcessor"),
+        "{said}"
+    );
 }
 
 /// What is left out of a preprocessor's file, and what a bare number means, depends on its type.
@@ -217,19 +245,32 @@ fn preprocessors_are_read_as_transformers_does() {
         Vit::open(dir.path()).map(|vit| vit.preprocessing).map_err(|e| e.to_string())
     };
     let rest = r#""image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]"#;
-    let bit =
-        read(&format!(r#"{{"image_processor_type":"BitImageProcessor","size":10,"crop_size":8,{rest}}}"#)).unwrap();
+    let bit = read(&format!(
+        r#"{{"image_processor_type":"BitImageProcessor","size":10,"crop_size":8,{rest}}}"#
+    ))
+    .unwrap();
     assert_eq!((bit.resize, bit.filter), (Resize::ShortestEdge(10), Filter::Bicubic));
     assert_eq!(bit.crop, Some(Size { height: 8, width: 8 }));
-    let vit = read(&format!(r#"{{"image_processor_type":"ViTImageProcessor","size":8,{rest}}}"#)).unwrap();
-    assert_eq!((vit.resize, vit.filter), (Resize::Exact(Size { height: 8, width: 8 }), Filter::Bilinear));
-    let clip = read(r#"{"feature_extractor_type":"CLIPFeatureExtractor","size":10,"crop_size":8}"#).unwrap();
+    let vit = read(&format!(r#"{{"image_processor_type":"ViTImageProcessor","size":8,{rest}}}"#))
+        .unwrap();
+    assert_eq!(
+        (vit.resize, vit.filter),
+        (Resize::Exact(Size { height: 8, width: 8 }), Filter::Bilinear)
+    );
+    let clip = read(r#"{"feature_extractor_type":"CLIPFeatureExtractor","size":10,"crop_size":8}"#)
+        .unwrap();
     assert_eq!((clip.resize, clip.filter, clip.crop), (bit.resize, bit.filter, bit.crop));
     assert_eq!((clip.mean[0], clip.std[2]), (0.48145466, 0.27577711));
     let bare = read(r#"{"image_processor_type":"CLIPImageProcessorFast"}"#).unwrap();
-    assert_eq!((bare.resize, bare.crop), (Resize::ShortestEdge(224), Some(Size { height: 224, width: 224 })));
+    assert_eq!(
+        (bare.resize, bare.crop),
+        (Resize::ShortestEdge(224), Some(Size { height: 224, width: 224 }))
+    );
     for (processor, word) in [
-        (format!(r#"{{"image_processor_type":"SiglipImageProcessor","size":8,{rest}}}"#), "SiglipImageProcessor"),
+        (
+            format!(r#"{{"image_processor_type":"SiglipImageProcessor","size":8,{rest}}}"#),
+            "SiglipImageProcessor",
+        ),
         (format!(r#"{{"size":{{"longest_edge":8}},{rest}}}"#), "longest_edge"),
         (r#"{"size":8}"#.to_owned(), "image_mean"),
     ] {
@@ -251,7 +292,10 @@ fn the_width_of_the_mlp_survives_writing() {
 
 #[test]
 fn adapter_paths_of_both_schemes_mean_the_same_site() {
-    assert_eq!(adapter_path(Family::Dinov2, "blocks.3.attn.q").unwrap(), "encoder.layer.3.attention.q_proj");
+    assert_eq!(
+        adapter_path(Family::Dinov2, "blocks.3.attn.q").unwrap(),
+        "encoder.layer.3.attention.q_proj"
+    );
     assert_eq!(adapter_path(Family::Vit, "blocks.3.mlp.fc2").unwrap(), "layers.3.mlp.fc2");
     for (family, path, site) in [
         (Family::Dinov2, "encoder.layer.3.attention.attention.query", "blocks.3.attn.q"),

@@ -1,12 +1,14 @@
-//! Folders of timm: `config.json` and `model.safetensors` of a plain vision transformer, with no file for the preprocessor.
+//! Folders of timm: `config.json` and `model.safetensors` of a plain vision transformer, with no
+//! file for the preprocessor.
 //!
 //! The shape is that of the tensors; q, k and v are cut out of one tensor. No tensor shows the
 //! number of heads: it is in `model_args`, or else the architecture's, where the tensors have that
-//! architecture's width and depth.
-//! Images are prepared as `create_transform(**resolve_data_config(...))` does outside training, for the crop modes `center` and `squash`.
-//! Refused, with the file and the reason: other architectures and arguments (register tokens, mean pooling, SwiGLU, norms of q and k),
-//! a number of heads that would be a guess, every tensor that such a transformer does not have, and
-//! a position table for another size than the images'.
+//! architecture's width and depth. Images are prepared as
+//! `create_transform(**resolve_data_config(...))` does outside training, for the crop modes
+//! `center` and `squash`. Refused, with the file and the reason: other architectures and arguments
+//! (register tokens, mean pooling, SwiGLU, norms of q and k), a number of heads that would be a
+//! guess, every tensor that such a transformer does not have, and a position table for another size
+//! than the images'.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -55,7 +57,10 @@ type Named = [usize; 3];
 fn architecture(file: &File) -> Result<Named, Error> {
     let name = file.text("architecture")?;
     let known = || {
-        let (model, rest) = name.strip_prefix("vit_").or_else(|| name.strip_prefix("deit_"))?.split_once("_patch")?;
+        let (model, rest) = name
+            .strip_prefix("vit_")
+            .or_else(|| name.strip_prefix("deit_"))?
+            .split_once("_patch")?;
         let (patch, size) = rest.split_once('_')?;
         let number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
         let (size, plus) = size.strip_prefix("plus_").map_or((size, false), |size| (size, true));
@@ -94,12 +99,15 @@ fn heads(file: &File, named: Named, shape: [usize; 2]) -> Result<usize, Error> {
     }
     let ([own_width, own_blocks], name) = (shape, file.text("architecture")?);
     file.refuse(format!(
-        "architecture {name:?} is {width} wide with {blocks} blocks in timm, and the tensors are {own_width} wide with {own_blocks}: how many heads \
-         they have is not in the files; write it into model_args, as \"model_args\": {{\"num_heads\": N}}, from the code that makes the model"
+        "architecture {name:?} is {width} wide with {blocks} blocks in timm, and the tensors are \
+         {own_width} wide with {own_blocks}: how many heads \
+         they have is not in the files; write it into model_args, as \"model_args\": \
+         {{\"num_heads\": N}}, from the code that makes the model"
     ))
 }
 
-/// Arguments that change nothing here: the tensors show what they say, or it is about training, or about sizes other than the base's own.
+/// Arguments that change nothing here: the tensors show what they say, or it is about training, or
+/// about sizes other than the base's own.
 const WITHOUT_EFFECT: [&str; 19] = [
     "patch_size",
     "in_chans",
@@ -126,7 +134,9 @@ const WITHOUT_EFFECT: [&str; 19] = [
 fn check_arguments(file: &File) -> Result<Activation, Error> {
     let pool = if file.has("global_pool") { file.text("global_pool")? } else { "token" };
     if !["token", ""].contains(&pool) {
-        return file.refuse(format!("global_pool {pool:?} is not read; packer takes the class token (token)"));
+        return file.refuse(format!(
+            "global_pool {pool:?} is not read; packer takes the class token (token)"
+        ));
     }
     let mut activation = Activation::Gelu;
     for (key, value) in &file.part("model_args")?.object {
@@ -185,7 +195,11 @@ const ODDITIES: [(&str, &str); 13] = [
 ];
 
 /// The shape that the tensors have, with one head.
-fn shape(views: &BTreeMap<String, View>, path: &Path, activation: Activation) -> Result<VitConfig, Error> {
+fn shape(
+    views: &BTreeMap<String, View>,
+    path: &Path,
+    activation: Activation,
+) -> Result<VitConfig, Error> {
     let sides = |name: &str| match views.get(name) {
         Some(view) => Ok(view.shape.as_slice()),
         None => Err(Error::TensorMissing { path: path.to_owned(), tensor: name.to_owned() }),
@@ -196,21 +210,43 @@ fn shape(views: &BTreeMap<String, View>, path: &Path, activation: Activation) ->
     if !views.contains_key("cls_token") {
         return refuse(path, format!("holds no cls_token; {READ}"));
     }
-    let &[hidden, 3, patch, wide] = sides(PATCHES)? else { return odd(PATCHES, "[width, 3, patch, patch]") };
+    let &[hidden, 3, patch, wide] = sides(PATCHES)? else {
+        return odd(PATCHES, "[width, 3, patch, patch]");
+    };
     let &[1, tokens, _] = sides(POSITIONS)? else { return odd(POSITIONS, "[1, tokens, width]") };
-    let (&[mlp, _], &[_, narrow]) = (sides(FC1)?, sides(FC2)?) else { return odd(FC1, "of two sides") };
-    let layers = (0..).take_while(|n| views.contains_key(&format!("blocks.{n}.norm1.weight"))).count();
+    let (&[mlp, _], &[_, narrow]) = (sides(FC1)?, sides(FC2)?) else {
+        return odd(FC1, "of two sides");
+    };
+    let layers =
+        (0..).take_while(|n| views.contains_key(&format!("blocks.{n}.norm1.weight"))).count();
     let grid = (tokens - 1).isqrt();
     if grid == 0 || grid * grid != tokens - 1 {
-        let what = if tokens.isqrt().pow(2) == tokens { "none for the class token" } else { "not one and a square" };
-        return refuse(path, format!("{POSITIONS} has {tokens} rows, {what}; {READ} in the position table"));
+        let what = if tokens.isqrt().pow(2) == tokens {
+            "none for the class token"
+        } else {
+            "not one and a square"
+        };
+        return refuse(
+            path,
+            format!("{POSITIONS} has {tokens} rows, {what}; {READ} in the position table"),
+        );
     }
     if mlp == 2 * narrow {
-        return refuse(path, format!("{FC1} is twice as wide as {FC2}: SwiGLU is not read; {READ}"));
+        return refuse(
+            path,
+            format!("{FC1} is twice as wide as {FC2}: SwiGLU is not read; {READ}"),
+        );
     }
     let image_size = grid.saturating_mul(patch);
-    if patch != wide || patch > 256 || image_size > MAX_IMAGE_SIZE || hidden > MAX_HIDDEN || layers > MAX_LAYERS {
-        let most = format!("square patches, {MAX_IMAGE_SIZE} pixels, {MAX_HIDDEN} wide, {MAX_LAYERS} blocks");
+    if patch != wide
+        || patch > 256
+        || image_size > MAX_IMAGE_SIZE
+        || hidden > MAX_HIDDEN
+        || layers > MAX_LAYERS
+    {
+        let most = format!(
+            "square patches, {MAX_IMAGE_SIZE} pixels, {MAX_HIDDEN} wide, {MAX_LAYERS} blocks"
+        );
         return refuse(path, format!("describes a base out of range; packer reads up to {most}"));
     }
     let layer_scale = views.contains_key("blocks.0.ls1.gamma");
@@ -251,7 +287,11 @@ fn parameters(
     for (name, mut shape) in shapes {
         let theirs = file_name(&name);
         let thirds = match name.contains(".attn.q.") {
-            true => vec![name.clone(), name.replace(".attn.q.", ".attn.k."), name.replace(".attn.q.", ".attn.v.")],
+            true => vec![
+                name.clone(),
+                name.replace(".attn.q.", ".attn.k."),
+                name.replace(".attn.q.", ".attn.v."),
+            ],
             false if theirs.contains(".attn.qkv.") => continue,
             false => vec![name],
         };
@@ -260,7 +300,10 @@ fn parameters(
         let whole = checkpoint::read(views, path, &theirs, shape)?;
         let length = whole.data.len() / thirds.len();
         for (name, values) in thirds.into_iter().zip(whole.data.chunks_exact(length)) {
-            out.insert(name, Tensor { shape: own.clone(), data: values.to_vec(), dtype: whole.dtype });
+            out.insert(
+                name,
+                Tensor { shape: own.clone(), data: values.to_vec(), dtype: whole.dtype },
+            );
         }
     }
     Ok(out)
@@ -290,20 +333,27 @@ pub fn preprocessing(file: &File, image_size: usize) -> Result<Preprocessing, Er
     let settings = if file.has("pretrained_cfg") { &part } else { file };
     let side = u32::try_from(image_size).unwrap_or(u32::MAX);
     let own = [json!([3, side, side]), json!([side, side]), json!(side)];
-    let given = [("input_size", settings.object.get("input_size")), ("img_size", arguments.object.get("img_size"))];
+    let given = [
+        ("input_size", settings.object.get("input_size")),
+        ("img_size", arguments.object.get("img_size")),
+    ];
     for (key, value) in given {
         if let Some(value) = value.filter(|v| !v.is_null() && !own.contains(v)) {
-            return file.refuse(format!("{key} is {value}, but the position table is for {side} x {side} RGB pixels"));
+            return file.refuse(format!(
+                "{key} is {value}, but the position table is for {side} x {side} RGB pixels"
+            ));
         }
     }
     if !settings.has("input_size") && side != 224 {
-        return file
-            .refuse(format!("has no input_size, and the position table is for {side} x {side} pixels, not 224"));
+        return file.refuse(format!(
+            "has no input_size, and the position table is for {side} x {side} pixels, not 224"
+        ));
     }
-    let text = |key: &str, default| match settings.has(key).then(|| settings.text(key)).transpose()? {
-        None | Some("") => Ok::<_, Error>(default),
-        Some(text) => Ok(text),
-    };
+    let text =
+        |key: &str, default| match settings.has(key).then(|| settings.text(key)).transpose()? {
+            None | Some("") => Ok::<_, Error>(default),
+            Some(text) => Ok(text),
+        };
     let filter = match text("interpolation", "bicubic")? {
         "nearest" => Filter::Nearest,
         "bilinear" => Filter::Bilinear,
@@ -311,7 +361,9 @@ pub fn preprocessing(file: &File, image_size: usize) -> Result<Preprocessing, Er
         "lanczos" => Filter::Lanczos,
         "box" => Filter::Box,
         "hamming" => Filter::Hamming,
-        other => return file.refuse(format!("interpolation {other:?} is not one of Pillow's filters")),
+        other => {
+            return file.refuse(format!("interpolation {other:?} is not one of Pillow's filters"));
+        }
     };
     let crop = match settings.number("crop_pct", 0.0)? {
         0.0 => 0.875,
@@ -319,15 +371,22 @@ pub fn preprocessing(file: &File, image_size: usize) -> Result<Preprocessing, Er
     };
     let edge = (f64::from(side) / crop).floor();
     if !(edge >= f64::from(side) && edge <= 2.0 * MAX_IMAGE_SIZE as f64) {
-        return file.refuse(format!("crop_pct {crop} is out of range; packer crops images, and adds no border"));
+        return file.refuse(format!(
+            "crop_pct {crop} is out of range; packer crops images, and adds no border"
+        ));
     }
     let edge = edge as u32;
     let resize = match text("crop_mode", "center")? {
         "center" => Resize::ShortestEdge(edge),
         "squash" => Resize::Exact(Size { height: edge, width: edge }),
-        other => return file.refuse(format!("crop_mode {other:?} is not read; packer reads center and squash")),
+        other => {
+            return file.refuse(format!(
+                "crop_mode {other:?} is not read; packer reads center and squash"
+            ));
+        }
     };
-    let triple = |key: &str, default| if settings.has(key) { settings.triple(key) } else { Ok(default) };
+    let triple =
+        |key: &str, default| if settings.has(key) { settings.triple(key) } else { Ok(default) };
     let preprocessing = Preprocessing {
         resize,
         filter,
@@ -337,7 +396,9 @@ pub fn preprocessing(file: &File, image_size: usize) -> Result<Preprocessing, Er
         mean: triple("mean", [0.485, 0.456, 0.406])?,
         std: triple("std", [0.229, 0.224, 0.225])?,
     };
-    preprocessing.check().map_err(|e| Error::Config { path: file.path.clone(), what: e.to_string() })?;
+    preprocessing
+        .check()
+        .map_err(|e| Error::Config { path: file.path.clone(), what: e.to_string() })?;
     Ok(preprocessing)
 }
 

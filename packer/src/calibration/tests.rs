@@ -1,4 +1,5 @@
-//! Temperatures against those that labels were drawn with, and a calibrated module on its own images and on others.
+//! Temperatures against those that labels were drawn with, and a calibrated module on its own
+//! images and on others.
 
 use medforge_runtime::tensors::Tensor;
 
@@ -28,7 +29,8 @@ fn rows(features: &[Vec<f32>]) -> Vec<Vec<f64>> {
     features.iter().map(|feature| logits(&head(), feature)).collect()
 }
 
-/// Logits drawn at random, and labels drawn with the probabilities that they have at temperature `t`.
+/// Logits drawn at random, and labels drawn with the probabilities that they have at temperature
+/// `t`.
 fn drawn(t: f64, n: usize) -> (Vec<Vec<f32>>, Vec<usize>) {
     let mut stream = Stream::at(5, Purpose::Order, 0, 0);
     let row = |_| {
@@ -47,7 +49,8 @@ fn the_temperature_that_labels_were_drawn_with_is_found() {
         let found = temperature(&rows(&features), &labels);
         assert!((found / t - 1.0).abs() < 0.05, "{t}: {found}");
         let groups: Vec<usize> = (0..labels.len()).collect();
-        let errors = [1.0, found].map(|t| error(&rows(&features), &labels, &groups, &vec![t; labels.len()]).unwrap());
+        let errors = [1.0, found]
+            .map(|t| error(&rows(&features), &labels, &groups, &vec![t; labels.len()]).unwrap());
         let [before, after] = errors;
         assert!(after.value < 0.015, "{after}");
         assert!(t == 1.0 || after.value < 0.3 * before.value, "{t}: {before} {after}");
@@ -64,9 +67,16 @@ fn the_temperature_that_labels_were_drawn_with_is_found() {
 /// answer (Platt's 9/10), the others, all right, by images of which 3 of 16 are wrong (13/16).
 #[test]
 fn a_temperature_that_helps_no_other_patients_is_not_taken() {
-    let (labels, groups): (Vec<usize>, Vec<usize>) = (0..20).map(|i| (usize::from(i > 9), i)).unzip();
+    let (labels, groups): (Vec<usize>, Vec<usize>) =
+        (0..20).map(|i| (usize::from(i > 9), i)).unzip();
     let features: Vec<Vec<f32>> = (0..20)
-        .map(|i| if (labels[i] == 1) == [0, 5, 10].contains(&i) { vec![2.0, 0.0] } else { vec![0.0, 2.0] })
+        .map(|i| {
+            if (labels[i] == 1) == [0, 5, 10].contains(&i) {
+                vec![2.0, 0.0]
+            } else {
+                vec![0.0, 2.0]
+            }
+        })
         .collect();
     let fitted = temperature(&rows(&features), &labels);
     assert!((fitted - 2.0 / (17.0f64 / 3.0).ln()).abs() < 1e-3, "{fitted}");
@@ -97,23 +107,29 @@ fn a_class_of_few_groups_calibrates_nothing() {
 
 #[test]
 fn a_part_without_a_wrong_answer_promises_no_certainty() {
-    let features: Vec<Vec<f32>> = (0..20).map(|i| if i % 2 == 0 { vec![1.0, 0.0] } else { vec![0.0, 1.0] }).collect();
+    let features: Vec<Vec<f32>> =
+        (0..20).map(|i| if i % 2 == 0 { vec![1.0, 0.0] } else { vec![0.0, 1.0] }).collect();
     let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
     let t = temperature(&rows(&features), &labels);
     // Platt's target of ten images is 11/12, so the logits' distance of 1 becomes ln 11.
     assert!((1.0 / t - 11.0f64.ln()).abs() < 1e-3, "{t}");
 }
 
-/// Logits six apart: Platt's targets alone would make them a third as far apart, where no answer is wrong.
+/// Logits six apart: Platt's targets alone would make them a third as far apart, where no answer is
+/// wrong.
 #[test]
 fn only_wrong_answers_make_probabilities_more_modest() {
-    let features: Vec<Vec<f32>> = (0..20).map(|i| if i % 2 == 0 { vec![6.0, 0.0] } else { vec![0.0, 6.0] }).collect();
+    let features: Vec<Vec<f32>> =
+        (0..20).map(|i| if i % 2 == 0 { vec![6.0, 0.0] } else { vec![0.0, 6.0] }).collect();
     let labels: Vec<usize> = (0..20).map(|i| i % 2).collect();
     assert!((fitted(&rows(&features), &labels, |_| 11.0 / 12.0) - 6.0 / 11.0f64.ln()).abs() < 1e-3);
     assert_eq!(temperature(&rows(&features), &labels), 1.0);
     // Of twenty answers two are wrong: right ones have 0.9, so the distance becomes ln 9.
-    let wrong: Vec<usize> =
-        labels.iter().enumerate().map(|(i, &label)| if i < 2 { 1 - label } else { label }).collect();
+    let wrong: Vec<usize> = labels
+        .iter()
+        .enumerate()
+        .map(|(i, &label)| if i < 2 { 1 - label } else { label })
+        .collect();
     assert!((temperature(&rows(&features), &wrong) - 6.0 / 9.0f64.ln()).abs() < 1e-3);
 }
 
@@ -128,16 +144,24 @@ fn a_calibrated_module_knows_its_own_images_from_others() {
     let mut module = crate::lora::tests::module(&vit, "q,v", None);
     (module.card.image_size, module.card.preprocessing) = (8, vit.preprocessing_for(8).unwrap());
     let device = Cpu::<f32>::poisoned();
-    let held_out = calibrate(&device, &vit, &mut module, &images, [training, validation], 7, 2).unwrap();
+    let held_out =
+        calibrate(&device, &vit, &mut module, &images, [training, validation], 7, 2).unwrap();
     let calibration = module.card.calibration.clone().unwrap();
-    assert_eq!((calibration.images, module.head.temperature), (validation.len(), calibration.temperature));
+    assert_eq!(
+        (calibration.images, module.head.temperature),
+        (validation.len(), calibration.temperature)
+    );
 
     let predictor = Predictor::new(&device, &vit, Some(&module), 8);
     let familiar = module.head.familiar.clone().unwrap();
     let own = predictor.features_of(&images, validation, |_| {}).unwrap();
     // Products of other batches add up in another order.
     let apart = held_out.iter().flatten().zip(own.iter().flatten()).map(|(a, b)| (a - b).abs());
-    assert!(held_out.len() == own.len() && apart.clone().all(|d| d < 1e-5), "{:?}", apart.reduce(f32::max));
+    assert!(
+        held_out.len() == own.len() && apart.clone().all(|d| d < 1e-5),
+        "{:?}",
+        apart.reduce(f32::max)
+    );
     let below = own.iter().filter(|row| familiar.score(row) <= calibration.threshold).count();
     assert_eq!(below, (KEPT * own.len() as f64).ceil() as usize);
     // Stripes, where all images are nearly even.
@@ -151,7 +175,10 @@ fn a_calibrated_module_knows_its_own_images_from_others() {
         std::fs::write(dir.path().join(name), bytes).unwrap();
     }
     let read = Module::open(dir.path(), &vit).unwrap();
-    assert_eq!((&read.head.familiar, read.head.temperature), (&module.head.familiar, module.head.temperature));
+    assert_eq!(
+        (&read.head.familiar, read.head.temperature),
+        (&module.head.familiar, module.head.temperature)
+    );
     let plain = module.uncalibrated();
     assert_eq!((plain.head.temperature, plain.card.calibration.is_none()), (1.0, true));
     std::fs::write(dir.path().join("head.safetensors"), plain.head.file().unwrap()).unwrap();

@@ -16,10 +16,13 @@ use crate::{Error, output};
 /// Pack a base and modules into one signed bundle
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer bundle --base vits14 --module m/breast --key k.key --out breast.medforge\n  \
+    after_help = "Example:\n  packer bundle --base vits14 --module m/breast --key k.key --out \
+                  breast.medforge\n  \
     packer bundle --base vits14 --module merged --key k.key --out merged.medforge\n\n\
-    A module with a head of texts (packer train --head text) can take classes that nobody trained; the bundle marks them:\n  \
-    packer bundle --base clip --module m/colon --class-text 'colon:mucus=a histology image of mucus' --key k.key --out colon.medforge"
+    A module with a head of texts (packer train --head text) can take classes that nobody trained; \
+    the bundle marks them:\n  \
+    packer bundle --base clip --module m/colon --class-text 'colon:mucus=a histology image of \
+    mucus' --key k.key --out colon.medforge"
 )]
 pub struct Args {
     /// The base that the modules were trained on
@@ -28,7 +31,8 @@ pub struct Args {
     /// A module; repeat it for more tasks. Or one merged model, as `packer merge` writes it
     #[arg(long, value_name = "DIR", required = true)]
     module: Vec<PathBuf>,
-    /// A class without training, described by a text, for a module with a head of texts; repeat it for more texts or classes
+    /// A class without training, described by a text, for a module with a head of texts; repeat it
+    /// for more texts or classes
     #[arg(long, value_name = "TASK:CLASS=TEXT")]
     class_text: Vec<String>,
     #[command(flatten)]
@@ -56,10 +60,12 @@ pub(super) struct Release {
     /// For whom and what the bundle is made
     #[arg(long, value_name = "TEXT", default_value = "Research. Not for diagnosis or treatment.")]
     intended_use: String,
-    /// Let devices run a task in eight bits too: what that costs is measured on the test images of DIR and written into the bundle; repeat it for every task
+    /// Let devices run a task in eight bits too: what that costs is measured on the test images of
+    /// DIR and written into the bundle; repeat it for every task
     #[arg(long, value_name = "TASK=DIR")]
     int8: Vec<String>,
-    /// What classes are in coding schemes such as SNOMED CT, for reports: CSV with the columns task, class, scheme, value, meaning
+    /// What classes are in coding schemes such as SNOMED CT, for reports: CSV with the columns
+    /// task, class, scheme, value, meaning
     #[arg(long, value_name = "FILE")]
     codes: Option<PathBuf>,
     /// Give no answer where no class is at least so probable; for tasks that were calibrated
@@ -76,7 +82,8 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         if let Some(dir) = args.module.iter().find(|dir| MergedModel::is_at(dir)) {
             return merged(&args, dir, &vit, options, keys);
         }
-        let mut modules = args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
+        let mut modules =
+            args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
         if !args.class_text.is_empty() {
             add_classes(&mut modules, &args.class_text, &TextTower::open(&args.base)?)?;
         }
@@ -85,10 +92,18 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
 }
 
 /// The bundle of a merged model.
-fn merged(args: &Args, dir: &Path, vit: &Vit, options: &Options, keys: &[SigningKey]) -> Result<Vec<u8>, Error> {
+fn merged(
+    args: &Args,
+    dir: &Path,
+    vit: &Vit,
+    options: &Options,
+    keys: &[SigningKey],
+) -> Result<Vec<u8>, Error> {
     if args.module.len() > 1 {
-        let what =
-            format!("{} is a merged model, which a bundle has alone; merge the other modules too", dir.display());
+        let what = format!(
+            "{} is a merged model, which a bundle has alone; merge the other modules too",
+            dir.display()
+        );
         return Err(Error::Bundle { what });
     }
     if !args.class_text.is_empty() {
@@ -99,7 +114,8 @@ fn merged(args: &Args, dir: &Path, vit: &Vit, options: &Options, keys: &[Signing
     }
     let merged = MergedModel::open(dir, vit)?;
     let modules: Vec<Module> = merged.tasks().filter_map(|task| merged.module(task)).collect();
-    let measured = modules.iter().filter_map(|m| Some((m.card.task.clone(), m.card.measured()?))).collect();
+    let measured =
+        modules.iter().filter_map(|m| Some((m.card.task.clone(), m.card.measured()?))).collect();
     let origin = |member: &folder::Member| Origin {
         member: manifest::Member {
             contributor: member.contributor.clone(),
@@ -146,8 +162,11 @@ impl Release {
     ) -> Result<(), Error> {
         let out = places.file("--out", &self.out, self.force)?;
         within("--least-probability", self.least_probability, 0.0, 1.0)?;
-        let keys = self.key.iter().map(|path| keys::read_secret(path)).collect::<Result<Vec<_>, _>>()?;
-        let stem = || self.out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let keys =
+            self.key.iter().map(|path| keys::read_secret(path)).collect::<Result<Vec<_>, _>>()?;
+        let stem = || {
+            self.out.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+        };
         let options = Options {
             name: self.name.clone().unwrap_or_else(stem),
             counter,
@@ -160,9 +179,10 @@ impl Release {
         if let Some(table) = &self.codes {
             bytes = export::codes::coded(bytes, table, &keys)?;
         }
-        let bytes = match measured_on.is_empty() {
-            true => bytes,
-            false => export::int8::measured(&bytes, &measured_on, &keys)?,
+        let bytes = if measured_on.is_empty() {
+            bytes
+        } else {
+            export::int8::measured(&bytes, &measured_on, &keys)?
         };
         out.write(&bytes)?;
         let id = medforge_runtime::bundle::inspect(bytes)?.id().to_owned();

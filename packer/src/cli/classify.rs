@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
-use medforge_runtime::classify::{Abstain, Cancel, Classification, Classifier, Options, Precision, Selection};
+use medforge_runtime::classify::{
+    Abstain, Cancel, Classification, Classifier, Options, Precision, Selection,
+};
 use medforge_runtime::preprocess::Preprocessing;
 use medforge_runtime::words::sentence;
 use rayon::prelude::*;
@@ -19,10 +21,14 @@ use crate::{Error, interrupt, output};
 
 /// Classify images with a verified bundle
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer classify breast.medforge --trust k.pub slide1.png slide2.png --json\n  \
+#[command(
+    after_help = "Example:\n  packer classify breast.medforge --trust k.pub slide1.png slide2.png \
+                  --json\n  \
     packer classify breast.medforge --trust k.pub slide1.png --explain seen.png --with-images\n\n\
-    --explain shows where the network looked (attention rollout), whatever the class; yellow most. It is no segmentation, and no\n\
-    evidence that the answer is right.")]
+    --explain shows where the network looked (attention rollout), whatever the class; yellow most. \
+    It is no segmentation, and no\n\
+    evidence that the answer is right."
+)]
 pub struct Args {
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,
@@ -59,7 +65,8 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         let what = format!("is of one image, and {} were given", args.images.len());
         return Err(Error::Option { name: "--explain", what });
     }
-    let map = args.explain.as_ref().map(|path| places.file("--explain", path, args.force)).transpose()?;
+    let map =
+        args.explain.as_ref().map(|path| places.file("--explain", path, args.force)).transpose()?;
     let precision = if args.int8 { Precision::Int8 } else { Precision::F32 };
     let options = Options { precision, ..Options::default() };
     let (classifier, preprocessing) = args.trusted.open(&args.bundle, places, |bundle, _| {
@@ -73,7 +80,8 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     }
     let threads = args.threads.map_or(0, NonZeroUsize::get);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-    let pool = pool.map_err(|error| Error::Option { name: "--threads", what: error.to_string() })?;
+    let pool =
+        pool.map_err(|error| Error::Option { name: "--threads", what: error.to_string() })?;
     let bar = ProgressBar::new(args.images.len() as u64);
     let one = |path: &PathBuf| {
         interrupt::check()?;
@@ -81,7 +89,8 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         bar.inc(1);
         Ok(result)
     };
-    let results = pool.install(|| args.images.par_iter().map(one).collect::<Result<Vec<_>, Error>>())?;
+    let results =
+        pool.install(|| args.images.par_iter().map(one).collect::<Result<Vec<_>, Error>>())?;
     bar.finish_and_clear();
     said(&args, &results, routed)
 }
@@ -91,7 +100,12 @@ type Answer = (Classification, Vec<String>);
 
 fn said(args: &Args, answers: &[Answer], routed: bool) -> Result<(), Error> {
     if args.json {
-        let all: Value = args.images.iter().zip(answers).map(|(path, answer)| json(path, answer)).collect::<Value>();
+        let all: Value = args
+            .images
+            .iter()
+            .zip(answers)
+            .map(|(path, answer)| json(path, answer))
+            .collect::<Value>();
         return output::print(&format!("{all:#}\n"));
     }
     let (mut results, mut noted) = (Vec::new(), Vec::new());
@@ -118,7 +132,8 @@ fn explain(
     file: &NewFile,
 ) -> Result<Answer, Error> {
     let (Picture { image, notes }, task) = (data::decode(path)?, args.task.as_deref());
-    let (result, map) = classifier.explain(image.view(), task, &Selection::Default, &Cancel::default())?;
+    let (result, map) =
+        classifier.explain(image.view(), task, &Selection::Default, &Cancel::default())?;
     let seen = preprocessing.resized(&image.view())?;
     let grey = vec![GREY; seen.data().len()];
     let under = if args.with_images { seen.data() } else { &grey };
@@ -136,14 +151,16 @@ fn json(path: &Path, (result, notes): &Answer) -> Value {
         "ood": ood,
         "abstain": result.abstains().map(Abstain::name),
         "notes": notes,
-        "probabilities": classes.map(|(class, probability)| json!({ "class": class, "probability": probability })).collect::<Value>(),
+        "probabilities": classes.map(|(class, probability)| json!({ "class": class,
+            "probability": probability })).collect::<Value>(),
         "bundle": &*result.bundle,
         "composition": &*result.composition,
         "milliseconds": {
             "preprocessing": result.times.preprocessing.as_secs_f64() * 1e3,
             "base": result.times.base.as_secs_f64() * 1e3,
         },
-        "modules": result.modules.iter().map(|m| json!({ "id": m.id, "weight": m.weight })).collect::<Value>(),
+        "modules": result.modules.iter().map(|m| json!({ "id": m.id,
+            "weight": m.weight })).collect::<Value>(),
     })
 }
 
@@ -153,32 +170,41 @@ fn table(images: &[PathBuf], results: &[&Classification], routed: bool) -> Strin
     let Some(first) = results.first() else { return String::new() };
     let calibrated = results.iter().any(|result| result.assessment.is_some());
     let mut head = vec!["image", "class"];
-    match routed {
-        true => head.push("task"),
-        false => head.extend(first.classes.iter().map(String::as_str)),
+    if routed {
+        head.push("task")
+    } else {
+        head.extend(first.classes.iter().map(String::as_str))
     }
     head.extend(calibrated.then_some("ood score"));
     head.extend(routed.then_some("probabilities"));
     let mut rows = vec![head.into_iter().map(str::to_owned).collect::<Vec<_>>()];
     for (path, result) in images.iter().zip(results) {
-        let answer = result.abstains().map_or(result.top().1.to_owned(), |why| format!("abstains: {}", why.name()));
+        let answer = result
+            .abstains()
+            .map_or(result.top().1.to_owned(), |why| format!("abstains: {}", why.name()));
         let mut row = vec![path.display().to_string(), answer];
         let own = result.classes.iter().zip(&result.probabilities);
-        match routed {
-            true => row.push(result.task.clone()),
-            false => row.extend(own.clone().map(|(_, probability)| format!("{probability:.3}"))),
+        if routed {
+            row.push(result.task.clone())
+        } else {
+            row.extend(own.clone().map(|(_, probability)| format!("{probability:.3}")))
         }
-        row.extend(calibrated.then(|| result.assessment.map_or("-".to_owned(), |a| format!("{:.2}", a.score))));
-        let named = || own.map(|(class, probability)| format!("{class} {probability:.3}")).collect::<Vec<_>>();
+        row.extend(
+            calibrated
+                .then(|| result.assessment.map_or("-".to_owned(), |a| format!("{:.2}", a.score))),
+        );
+        let named = || {
+            own.map(|(class, probability)| format!("{class} {probability:.3}")).collect::<Vec<_>>()
+        };
         row.extend(routed.then(|| named().join(", ")));
         rows.push(row);
     }
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let line = |row: &Vec<String>| {
-        let cell = |(i, (cell, &w)): (usize, (&String, &usize))| match i < 2 || routed {
-            true => format!("{cell:<w$}"),
-            false => format!("{cell:>w$}"),
+        let cell = |(i, (cell, &w)): (usize, (&String, &usize))| {
+            if i < 2 || routed { format!("{cell:<w$}") } else { format!("{cell:>w$}") }
         };
         let cells: Vec<String> = row.iter().zip(&widths).enumerate().map(cell).collect();
         format!("{}\n", cells.join("  ").trim_end())
@@ -209,7 +235,8 @@ mod tests {
     fn each_image_of_a_routed_bundle_has_the_classes_of_its_own_task_in_any_order() {
         let breast = ("1.png", found("breast", &["benign", "malignant"], &[0.25, 0.75]));
         let lung = ("2.png", found("lung", &["benign", "aca", "scc"], &[0.5, 0.125, 0.375]));
-        let colon = ("3.png", found("colon", &["aca", "none", "polyp", "ulcer"], &[0.0, 1.0, 0.0, 0.0]));
+        let colon =
+            ("3.png", found("colon", &["aca", "none", "polyp", "ulcer"], &[0.0, 1.0, 0.0, 0.0]));
         let rows = [
             "1.png  malignant  breast  benign 0.250, malignant 0.750",
             "2.png  benign     lung    benign 0.500, aca 0.125, scc 0.375",
@@ -219,11 +246,15 @@ mod tests {
         for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
             let paths: Vec<PathBuf> = order.iter().map(|&i| all[i].0.into()).collect();
             let results: Vec<&Classification> = order.iter().map(|&i| &all[i].1).collect();
-            let lines: Vec<String> = table(&paths, &results, true).lines().map(str::to_owned).collect();
+            let lines: Vec<String> =
+                table(&paths, &results, true).lines().map(str::to_owned).collect();
             assert_eq!(lines[0], "image  class      task    probabilities");
             assert_eq!(lines[1..], order.map(|i| rows[i].to_owned()), "{order:?}");
         }
         let one = table(&["1.png".into()], &[&all[0].1], false);
-        assert_eq!(one, "image  class      benign  malignant\n1.png  malignant   0.250      0.750\n");
+        assert_eq!(
+            one,
+            "image  class      benign  malignant\n1.png  malignant   0.250      0.750\n"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! `packer completions` and `packer man`: what the shell and the manual need, made from the command line's own definition.
+//! `packer completions` and `packer man`: what the shell and the manual need, made from the command
+//! line's own definition.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,8 @@ use crate::{Error, output};
 /// Print shell completions, or write manual pages.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer completions bash > /etc/bash_completion.d/packer\n  packer completions --man man1"
+    after_help = "Example:\n  packer completions bash > /etc/bash_completion.d/packer\n  packer \
+                  completions --man man1"
 )]
 pub struct Args {
     /// Whose completions
@@ -36,7 +38,8 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         output::folder_for("--man", &dir)?;
         let mut pages = Vec::new();
         manual(&command, &dir, &mut pages)?;
-        let place = |(path, page): (PathBuf, _)| Ok((places.file("--man", &path, args.force)?, page));
+        let place =
+            |(path, page): (PathBuf, _)| Ok((places.file("--man", &path, args.force)?, page));
         let pages = pages.into_iter().map(place).collect::<Result<Vec<_>, Error>>()?;
         pages.iter().try_for_each(|(file, page)| file.write(page))?;
     }
@@ -44,10 +47,20 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
 }
 
 /// A page for the command and one for each below it, with their places in `dir`.
-fn manual(command: &clap::Command, dir: &Path, pages: &mut Vec<(PathBuf, Vec<u8>)>) -> Result<(), Error> {
+fn manual(
+    command: &clap::Command,
+    dir: &Path,
+    pages: &mut Vec<(PathBuf, Vec<u8>)>,
+) -> Result<(), Error> {
     let name = command.get_display_name().unwrap_or(command.get_name()).replace(' ', "-");
     let mut bytes = Vec::new();
-    clap_mangen::Man::new(command.clone()).title(name.clone()).render(&mut bytes).map_err(|e| Error::io(dir, e))?;
+    clap_mangen::Man::new(command.clone())
+        .title(name.clone())
+        .render(&mut bytes)
+        .map_err(|e| Error::io(dir, e))?;
     pages.push((dir.join(format!("{name}.1")), bytes));
-    command.get_subcommands().filter(|c| c.get_name() != "help").try_for_each(|command| manual(command, dir, pages))
+    command
+        .get_subcommands()
+        .filter(|c| c.get_name() != "help")
+        .try_for_each(|command| manual(command, dir, pages))
 }

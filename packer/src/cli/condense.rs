@@ -11,7 +11,9 @@ use super::device::{DeviceArg, on_device};
 use super::input::{DataArg, beside, check_task, fingerprint, within};
 use crate::base::Vit;
 use crate::condense::privacy::{self, Accounting, Budget, Counts};
-use crate::condense::{Checkpoint, Matching, Observer, Settings, Source, Target, condense, contact_sheet, page};
+use crate::condense::{
+    Checkpoint, Matching, Observer, Settings, Source, Target, condense, contact_sheet, page,
+};
 use crate::data::{Condensed, Images, Labels, Split, Start};
 use crate::lora::Module;
 use crate::output::{NewFile, Places};
@@ -20,9 +22,12 @@ use crate::{Error, output};
 /// Condense a folder of labelled images into a few synthetic ones that stand in for them.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer condense --base vits14 --data breast --task breast --out c/breast --per-class 10 --size 112 --report c.html\n  \
-    packer condense --base vits14 --data chest --task chest --out c/chest --per-class 10 --epsilon 8 --delta 1e-5\n\n\
-    Only DATA's training part is read. The set is NOT private unless --epsilon is given; `packer audit-privacy` shows what\n\
+    after_help = "Example:\n  packer condense --base vits14 --data breast --task breast --out \
+                  c/breast --per-class 10 --size 112 --report c.html\n  \
+    packer condense --base vits14 --data chest --task chest --out c/chest --per-class 10 --epsilon \
+    8 --delta 1e-5\n\n\
+    Only DATA's training part is read. The set is NOT private unless --epsilon is given; `packer \
+    audit-privacy` shows what\n\
     it gives away. A run that was stopped goes on with the same command and --resume."
 )]
 pub struct Args {
@@ -42,7 +47,8 @@ pub struct Args {
     /// The task's own module: the set is matched under it too
     #[arg(long, value_name = "DIR")]
     module: Option<PathBuf>,
-    /// Release the classes' mean features once, so that the set is (EPSILON, DELTA)-differentially private per group
+    /// Release the classes' mean features once, so that the set is (EPSILON, DELTA)-differentially
+    /// private per group
     #[arg(long, allow_negative_numbers = true)]
     epsilon: Option<f64>,
     /// The probability that goes with --epsilon; well below 1 / patients
@@ -51,7 +57,8 @@ pub struct Args {
     /// With --epsilon: the fewest groups (patients) that a class may have
     #[arg(long, default_value_t = 20, requires = "epsilon")]
     min_groups: usize,
-    /// With --epsilon: whether the number of groups in each class is public, or noised within the budget
+    /// With --epsilon: whether the number of groups in each class is public, or noised within the
+    /// budget
     #[arg(long, value_enum, default_value_t = CountsArg::Public, requires = "epsilon")]
     counts: CountsArg,
     #[command(flatten)]
@@ -92,20 +99,23 @@ struct Recipe {
     /// Random views for real and synthetic images alike, or the images as they are
     #[arg(long, value_enum, default_value_t = AugmentArg::Siamese)]
     augment: AugmentArg,
-    /// What is matched: the CLS feature, also the tokens' means at --blocks blocks, also their deviations [default: moments;
-    /// feature with --epsilon]
+    /// What is matched: the CLS feature, also the tokens' means at --blocks blocks, also their
+    /// deviations [default: moments; feature with --epsilon]
     #[arg(long = "match", value_enum)]
     matching: Option<MatchArg>,
     /// Blocks whose tokens are matched, evenly spread
     #[arg(long, default_value_t = 6)]
     blocks: usize,
-    /// Match each image to a cluster of its class, or all of a class together to its mean [default: cluster; class with --epsilon]
+    /// Match each image to a cluster of its class, or all of a class together to its mean [default:
+    /// cluster; class with --epsilon]
     #[arg(long, value_enum)]
     targets: Option<TargetArg>,
-    /// How strongly the networks that the set is matched under are perturbed, as a share of their weights' norm
+    /// How strongly the networks that the set is matched under are perturbed, as a share of their
+    /// weights' norm
     #[arg(long, default_value_t = 0.0)]
     perturbation: f64,
-    /// Weight of a ridge classifier, fitted on the synthetic and tested on the real features [default: 3; 0 with --epsilon]
+    /// Weight of a ridge classifier, fitted on the synthetic and tested on the real features
+    /// [default: 3; 0 with --epsilon]
     #[arg(long)]
     ridge: Option<f64>,
     /// What the pixels start from; `real` is for research and shows patients' images
@@ -163,7 +173,8 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     let budget = args.budget()?;
     let settings = args.recipe.settings(budget.is_some())?;
     let out = places.folder("--out", &args.out, args.force, Condensed::MARKER)?;
-    let report = args.report.as_ref().map(|path| places.file("--report", path, args.force)).transpose()?;
+    let report =
+        args.report.as_ref().map(|path| places.file("--report", path, args.force)).transpose()?;
     let kept = places.updated("--out", &beside(out.path(), ".checkpoint"))?;
     let checkpoint = kept.path().to_owned();
     if checkpoint.exists() && !args.resume && !args.force {
@@ -183,19 +194,22 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     }
     let training = data.indices(Split::Train);
     let images = Images::load(&data, &training, &preprocessing)?;
-    let source = Source { vit: &vit, classes: &data.classes, images: &images, module: module.as_ref() };
+    let source =
+        Source { vit: &vit, classes: &data.classes, images: &images, module: module.as_ref() };
 
     let factors = module.as_ref().map(Module::factors_digest).transpose()?.unwrap_or_default();
     let budget_text = format!("{budget:?}");
-    let fingerprint = format!("{} {factors} {budget_text} {}", vit.digest(), fingerprint(&data, &training));
-    let resume = match args.resume && checkpoint.exists() {
-        true => Some(Checkpoint::open(&checkpoint, &settings, &fingerprint)?),
-        false => None,
+    let fingerprint =
+        format!("{} {factors} {budget_text} {}", vit.digest(), fingerprint(&data, &training));
+    let resume = if args.resume && checkpoint.exists() {
+        Some(Checkpoint::open(&checkpoint, &settings, &fingerprint)?)
+    } else {
+        None
     };
     let mut observer = Console::new(&kept, &fingerprint);
     let opened = args.device.open(false)?;
-    let set =
-        on_device!(opened, device => condense(device, source, &args.task, &settings, budget, resume, &mut observer));
+    let set = on_device!(opened, device => condense(device, source, &args.task, &settings, budget,
+        resume, &mut observer));
     observer.bar.finish_and_clear();
     let set = set.map_err(|e| observer.explain(e))?;
 
@@ -280,19 +294,25 @@ fn summary(out: &Path, set: &Condensed) -> String {
     let record = &set.record;
     let [first, last] = record.loss;
     let mut text = format!(
-        "{}: task {}, {} images of {} pixels, {} a class; loss {first:.4} at the start, {last:.4} at the end\n",
+        "{}: task {}, {} images of {} pixels, {} a class; loss {first:.4} at the start, {last:.4} \
+         at the end\n",
         out.display(),
         record.task,
         set.len(),
         record.image_size,
         record.per_class
     );
-    let accounting = record.privacy.as_ref().and_then(|p| serde_json::from_value::<Accounting>(p.clone()).ok());
+    let accounting =
+        record.privacy.as_ref().and_then(|p| serde_json::from_value::<Accounting>(p.clone()).ok());
     text += &match (accounting, record.start) {
         (Some(accounting), _) => format!("{}\n", accounting.statement),
-        (None, Start::Real) => "It was started from images of patients: do not give it away.\n".into(),
+        (None, Start::Real) => {
+            "It was started from images of patients: do not give it away.\n".into()
+        }
         (None, Start::Noise) => {
-            "Nothing is promised about privacy: run `packer audit-privacy`, or condense with --epsilon.\n".into()
+            "Nothing is promised about privacy: run `packer audit-privacy`, or condense with \
+             --epsilon.\n"
+                .into()
         }
     };
     text
@@ -313,8 +333,10 @@ const CHECKPOINT: Duration = Duration::from_secs(30);
 
 impl<'a> Console<'a> {
     fn new(path: &'a NewFile, fingerprint: &'a str) -> Self {
-        let style = ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}  {msg}  {eta} left");
-        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let style =
+            ProgressStyle::with_template("{prefix} {bar:30} {pos}/{len}  {msg}  {eta} left");
+        let bar =
+            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         Console { bar, path, fingerprint, saved: Instant::now(), course: Vec::new() }
     }
 
@@ -322,7 +344,10 @@ impl<'a> Console<'a> {
     fn explain(&self, error: Error) -> Error {
         match error {
             Error::Interrupted { .. } if self.path.path().exists() => Error::Interrupted {
-                hint: format!("; {} is kept, go on with the same command and --resume", self.path.path().display()),
+                hint: format!(
+                    "; {} is kept, go on with the same command and --resume",
+                    self.path.path().display()
+                ),
             },
             other => other,
         }

@@ -1,8 +1,10 @@
 //! `packer.toml`: options from a file, where the command line leaves them out.
 //!
-//! A table is a subcommand (`[train]`, `[forge.merge]`), a key a long option without its dashes; options of packer itself stand
-//! above all tables. The whole file is checked at every call. Refused, with the file, the table, the key and the nearest known
-//! name: a table or key that is none, a value of another type; and in a file that no --config names, options that decide what is believed, and consent.
+//! A table is a subcommand (`[train]`, `[forge.merge]`), a key a long option without its dashes;
+//! options of packer itself stand above all tables. The whole file is checked at every call.
+//! Refused, with the file, the table, the key and the nearest known name: a table or key that is
+//! none, a value of another type; and in a file that no --config names, options that decide what is
+//! believed, and consent.
 
 use std::any::TypeId;
 use std::collections::HashSet;
@@ -42,10 +44,12 @@ pub struct Effective {
     pub from: String,
 }
 
-/// The command line and what the file adds to it; a fault of the command line itself ends the process, as clap has it.
+/// The command line and what the file adds to it; a fault of the command line itself ends the
+/// process, as clap has it.
 ///
 /// # Errors
-/// [`Error::Config`]: what this module refuses. [`Error::Io`]: a file that --config names and that cannot be read.
+/// [`Error::Config`]: what this module refuses. [`Error::Io`]: a file that --config names and that
+/// cannot be read.
 pub(super) fn parse(arguments: Vec<OsString>) -> Result<(Cli, Vec<Effective>, Places), Error> {
     let mut command = Cli::command();
     command.build();
@@ -53,7 +57,11 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<(Cli, Vec<Effective>, Pl
     let matches = Cli::command().try_get_matches_from(arguments);
     let (matches, cli) = match matches.and_then(|m| Cli::from_arg_matches(&m).map(|cli| (m, cli))) {
         Ok(both) => both,
-        Err(error) => return Err(from.and_then(|given| given.explain(&error)).unwrap_or_else(|| end(&error))),
+        Err(error) => {
+            return Err(from
+                .and_then(|given| given.explain(&error))
+                .unwrap_or_else(|| end(&error)));
+        }
     };
     if let Some(from) = &from {
         let words: Vec<_> = from.options.iter().map(|(_, _, word)| word.as_str()).collect();
@@ -83,17 +91,26 @@ struct Given {
 impl Given {
     /// An error of clap's about an option that is the file's.
     fn explain(&self, error: &clap::Error) -> Option<Error> {
-        let Some(ContextValue::String(about)) = error.get(ContextKind::InvalidArg) else { return None };
+        let Some(ContextValue::String(about)) = error.get(ContextKind::InvalidArg) else {
+            return None;
+        };
         let name = about.split([' ', '=']).next()?.strip_prefix("--")?;
         let (table, key, _) = self.options.iter().find(|(_, key, _)| key == name)?;
         let text = error.to_string();
         let first = text.lines().next()?.trim_start_matches("error: ").to_owned();
-        Some(Error::Config { path: self.path.clone(), what: format!("{}: {}", place(table, key), shown(&first)) })
+        Some(Error::Config {
+            path: self.path.clone(),
+            what: format!("{}: {}", place(table, key), shown(&first)),
+        })
     }
 }
 
-/// `arguments` with the file's options that it leaves out and that contradict none of its own; and which these are.
-fn extend(command: &Command, mut arguments: Vec<OsString>) -> Result<(Vec<OsString>, Option<Given>), Error> {
+/// `arguments` with the file's options that it leaves out and that contradict none of its own; and
+/// which these are.
+fn extend(
+    command: &Command,
+    mut arguments: Vec<OsString>,
+) -> Result<(Vec<OsString>, Option<Given>), Error> {
     let line = Line::read(command, &arguments);
     let named = line.config.is_some();
     let path = line.config.clone().unwrap_or_else(|| FILE.into());
@@ -101,9 +118,11 @@ fn extend(command: &Command, mut arguments: Vec<OsString>) -> Result<(Vec<OsStri
         return Ok((arguments, None));
     }
     let file = File { path: &path, named };
-    let text = String::from_utf8(input::read(&path, LIMIT)?).map_err(|_| file.refuse("is not UTF-8"))?;
+    let text =
+        String::from_utf8(input::read(&path, LIMIT)?).map_err(|_| file.refuse("is not UTF-8"))?;
     let table: Table = text.parse().map_err(|e: toml::de::Error| {
-        let row = e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count()) + 1;
+        let row =
+            e.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count()) + 1;
         file.refuse(format!("row {row}: {}", e.message().lines().next().unwrap_or_default()))
     })?;
     file.check(command, &table, "")?;
@@ -147,7 +166,8 @@ struct Line<'a> {
 
 impl<'a> Line<'a> {
     fn read(command: &'a Command, arguments: &[OsString]) -> Self {
-        let mut line = Line { commands: vec![(command, 0)], given: HashSet::new(), config: None, help: false };
+        let mut line =
+            Line { commands: vec![(command, 0)], given: HashSet::new(), config: None, help: false };
         let mut current = command;
         let mut words = arguments.iter().enumerate().skip(1);
         while let Some((at, word)) = words.next() {
@@ -156,9 +176,13 @@ impl<'a> Line<'a> {
                 break;
             }
             if let Some(long) = text.strip_prefix("--") {
-                let (name, inline) = long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
+                let (name, inline) =
+                    long.split_once('=').map_or((long, None), |(name, value)| (name, Some(value)));
                 line.help |= matches!(name, "help" | "version");
-                let Some(arg) = current.get_arguments().find(|arg| arg.get_long() == Some(name)) else { continue };
+                let Some(arg) = current.get_arguments().find(|arg| arg.get_long() == Some(name))
+                else {
+                    continue;
+                };
                 line.given.insert(arg.get_id().clone());
                 let mut value = inline.map(PathBuf::from);
                 if inline.is_none() && arg.get_action().takes_values() {
@@ -196,13 +220,20 @@ impl File<'_> {
             match value {
                 Value::Table(table) => {
                     let below_it = below(name, key);
-                    let known = || command.get_subcommands().map(Command::get_name).filter(|name| *name != "help");
-                    let Some(command) = command.find_subcommand(key).filter(|_| key != "help") else {
+                    let known = || {
+                        command
+                            .get_subcommands()
+                            .map(Command::get_name)
+                            .filter(|name| *name != "help")
+                    };
+                    let Some(command) = command.find_subcommand(key).filter(|_| key != "help")
+                    else {
                         let what = match nearest(key, known()) {
                             Some(near) => format!("the nearest is [{}]", below(name, near)),
                             None => "see `packer --help` for the commands".into(),
                         };
-                        return Err(self.refuse(format!("there is no table [{}]; {what}", shown(&below_it))));
+                        return Err(self
+                            .refuse(format!("there is no table [{}]; {what}", shown(&below_it))));
                     };
                     self.check(command, table, &below_it)?;
                 }
@@ -212,11 +243,12 @@ impl File<'_> {
                             Some(near) => format!("the nearest is {near}"),
                             None => "it has no options".into(),
                         };
-                        return Err(self.refuse(format!("{} is no option; {what}", shown(&place(name, key)))));
+                        return Err(self
+                            .refuse(format!("{} is no option; {what}", shown(&place(name, key)))));
                     };
                     if !self.named && DECIDING.contains(&key.as_str()) {
-                        let what =
-                            "may stand only in a file that --config names, since nobody should say that unawares";
+                        let what = "may stand only in a file that --config names, since nobody \
+                                    should say that unawares";
                         return Err(self.refuse(format!("{} {what}", place(name, key))));
                     }
                     self.words(name, key, arg, value)?;
@@ -226,8 +258,15 @@ impl File<'_> {
         Ok(())
     }
 
-    /// The value of an option as it would stand on the command line: a word for each time the option is given.
-    fn words(&self, table: &str, key: &str, arg: &Arg, value: &Value) -> Result<Vec<String>, Error> {
+    /// The value of an option as it would stand on the command line: a word for each time the
+    /// option is given.
+    fn words(
+        &self,
+        table: &str,
+        key: &str,
+        arg: &Arg,
+        value: &Value,
+    ) -> Result<Vec<String>, Error> {
         let wrong = |wanted: &str, found: &Value| {
             self.refuse(format!("{} must be {wanted}, and is {}", place(table, key), kind(found)))
         };
@@ -241,7 +280,12 @@ impl File<'_> {
             (_, value) => vec![value],
         };
         let is = |types: &[TypeId]| types.iter().any(|id| arg.get_value_parser().type_id() == *id);
-        let whole = is(&[TypeId::of::<usize>(), TypeId::of::<u64>(), TypeId::of::<u32>(), TypeId::of::<u16>()]);
+        let whole = is(&[
+            TypeId::of::<usize>(),
+            TypeId::of::<u64>(),
+            TypeId::of::<u32>(),
+            TypeId::of::<u16>(),
+        ]);
         let number = is(&[TypeId::of::<f64>(), TypeId::of::<f32>()]);
         let word = |value: &Value| {
             let text = match value {
@@ -259,11 +303,13 @@ impl File<'_> {
     }
 }
 
-/// The options of a command that a file may give: all long ones but those of every command, which stand above the tables.
+/// The options of a command that a file may give: all long ones but those of every command, which
+/// stand above the tables.
 fn options(command: &Command) -> impl Iterator<Item = &Arg> {
     let root = command.get_name() == PROGRAM;
     command.get_arguments().filter(move |arg| {
-        let long = arg.get_long().is_some_and(|long| !matches!(long, "help" | "version" | "config"));
+        let long =
+            arg.get_long().is_some_and(|long| !matches!(long, "help" | "version" | "config"));
         long && (root || !arg.is_global_set())
     })
 }
@@ -274,13 +320,17 @@ fn option<'a>(command: &'a Command, key: &str) -> Option<&'a Arg> {
 
 /// Whether one of two arguments excludes the other.
 fn contradict(command: &Command, arg: &Arg, other: &Id) -> bool {
-    let excludes = |a: &Arg, b: &Id| command.get_arg_conflicts_with(a).iter().any(|arg| arg.get_id() == b);
+    let excludes =
+        |a: &Arg, b: &Id| command.get_arg_conflicts_with(a).iter().any(|arg| arg.get_id() == b);
     let found = command.get_arguments().find(|arg| arg.get_id() == other);
     found.is_some_and(|found| excludes(arg, other) || excludes(found, arg.get_id()))
 }
 
 /// The subcommand that was given, however deep.
-fn innermost<'a>(mut command: &'a Command, mut matches: &'a ArgMatches) -> (&'a Command, &'a ArgMatches) {
+fn innermost<'a>(
+    mut command: &'a Command,
+    mut matches: &'a ArgMatches,
+) -> (&'a Command, &'a ArgMatches) {
     while let Some((name, below)) = matches.subcommand() {
         (command, matches) = (command.find_subcommand(name).expect("clap found it"), below);
     }
@@ -293,7 +343,8 @@ fn effective(root: &Command, matches: &ArgMatches, from: Option<&Given>) -> Vec<
     let list = options(command).filter_map(|arg| {
         let id = arg.get_id().as_str();
         let name = arg.get_long()?.to_owned();
-        let values: Vec<String> = matches.get_raw(id)?.map(|value| value.to_string_lossy().into_owned()).collect();
+        let values: Vec<String> =
+            matches.get_raw(id)?.map(|value| value.to_string_lossy().into_owned()).collect();
         let in_file = from.filter(|from| from.options.iter().any(|(_, key, _)| *key == name));
         let source = match (in_file, matches.value_source(id)?) {
             (Some(from), _) => from.path.display().to_string(),
@@ -329,7 +380,8 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// The name that the fewest insertions, deletions and replacements make of `word` (Levenshtein 1966).
+/// The name that the fewest insertions, deletions and replacements make of `word` (Levenshtein
+/// 1966).
 fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names.min_by_key(|name| strsim::levenshtein(word, name))
 }

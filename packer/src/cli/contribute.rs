@@ -16,10 +16,13 @@ use crate::{Error, output};
 /// Sign a module and its condensed set as a contribution to a forge
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer contribute --base vits14 --module m/breast --condensed c/breast --card card.md --key hospital.key \\\n    \
+    after_help = "Example:\n  packer contribute --base vits14 --module m/breast --condensed \
+                  c/breast --card card.md --key hospital.key \\\n    \
     --out breast.contribution\n\n\
-    The archive holds the module, the condensed set, the card, and what both record of themselves: results on your own test split\n\
-    (`packer eval --record`), numbers of images and patients, privacy accounting. Look through it (packer inspect, unzip -l) before you send it."
+    The archive holds the module, the condensed set, the card, and what both record of themselves: \
+    results on your own test split\n\
+    (`packer eval --record`), numbers of images and patients, privacy accounting. Look through it \
+    (packer inspect, unzip -l) before you send it."
 )]
 pub struct Args {
     /// The base that the module was trained on
@@ -36,7 +39,8 @@ pub struct Args {
     /// The key that the forge knows you by
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
-    /// Give away, for merging by regmean, the Gram matrices of what goes into the module's sites on these images' training split
+    /// Give away, for merging by regmean, the Gram matrices of what goes into the module's sites on
+    /// these images' training split
     #[arg(long, value_name = "DATA")]
     grams: Option<PathBuf>,
     /// Counts your contributions for this task; a forge takes none that is not newer than the last
@@ -76,24 +80,32 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
 
 fn describe(out: &str, made: &Contribution) -> String {
     let m = made.manifest();
-    let mut text =
-        format!("{out}: contribution {}\n{}, number {}, licence {}\n", made.id(), m.name, m.counter, m.licence);
+    let mut text = format!(
+        "{out}: contribution {}\n{}, number {}, licence {}\n",
+        made.id(),
+        m.name,
+        m.counter,
+        m.licence
+    );
     let measured = made.module.card.measured();
     text += &match measured.as_ref().and_then(|measured| Some((measured.main()?, measured))) {
         Some((main, measured)) => format!("{}, {}\n", figure(main), sample(measured)),
-        None => {
-            "no results: the module's card records none (`packer eval --record` measures and records them)\n".into()
-        }
+        None => "no results: the module's card records none (`packer eval --record` measures and \
+             records them)\n"
+            .into(),
     };
     for floor in measured.iter().flat_map(|measured| &measured.floors) {
         text += &format!("verdict: {}\n", verdict(floor));
     }
     text += &match (m.images, m.groups) {
-        (Some(images), Some(groups)) => format!("condensed from {images} images of {groups} groups\n"),
+        (Some(images), Some(groups)) => {
+            format!("condensed from {images} images of {groups} groups\n")
+        }
         _ => "condensed from images whose number is protected\n".into(),
     };
     if m.entries.iter().any(|entry| entry.name == contribution::GRAMS) {
-        text += "Gram matrices for regmean: second moments of patients' features, of which nothing is promised\n";
+        text += "Gram matrices for regmean: second moments of patients' features, of which nothing \
+                 is promised\n";
     }
     if m.privacy.is_none() {
         text += "no privacy budget: nothing is promised of what it gives away\n";

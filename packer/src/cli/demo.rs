@@ -1,4 +1,5 @@
-//! `packer demo`: everything from images to a verified classification, on synthetic tissue, with nothing but this program.
+//! `packer demo`: everything from images to a verified classification, on synthetic tissue, with
+//! nothing but this program.
 
 use std::path::PathBuf;
 
@@ -23,7 +24,8 @@ pub struct Args {
     /// Images of each hospital
     #[arg(long, default_value_t = 400, hide = true)]
     images: usize,
-    #[arg(long, default_value_t = 6, hide = true, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, default_value_t = 6, hide = true,
+        value_parser = clap::value_parser!(u16).range(1..=1000))]
     epochs: u16,
 }
 
@@ -36,10 +38,12 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         output::say(&format!("{number}/{}  {what}", demo::STAGES));
     })?;
     let at = |name: &str| args.out.join(name).display().to_string();
-    let other = (args.seed.wrapping_add(1)..).find(|&seed| seed != PHANTOM_SEED).unwrap_or_default();
+    let other =
+        (args.seed.wrapping_add(1)..).find(|&seed| seed != PHANTOM_SEED).unwrap_or_default();
     let (bundle, key, more) = (at("demo.medforge"), at("k.pub"), at("more"));
     output::print(&format!(
-        "{}\nReport: {}\n\nTry next:\n  packer verify {bundle} --trust {key}\n  packer inspect {bundle}\n  \
+        "{}\nReport: {}\n\nTry next:\n  packer verify {bundle} --trust {key}\n  packer inspect \
+         {bundle}\n  \
          packer classify {bundle} --trust {key} --task tissue-a {}\n  \
          packer phantom --out {more} --hospital b --images 120 --size 64 --seed {other}\n  \
          packer eval --base {} --module {} --data {more}\n",

@@ -1,4 +1,5 @@
-//! `packer train --dry-run`: what a training would do, and in how much memory and time, without doing it.
+//! `packer train --dry-run`: what a training would do, and in how much memory and time, without
+//! doing it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -59,7 +60,8 @@ struct Part<'a> {
     classes: BTreeMap<&'a str, usize>,
 }
 
-/// How many values are trained: in all, of the head, and at each site or of each tensor of the base.
+/// How many values are trained: in all, of the head, and at each site or of each tensor of the
+/// base.
 #[derive(Serialize)]
 struct Trained {
     total: usize,
@@ -94,13 +96,18 @@ impl DryRun<'_> {
             share_cut: self.cut,
             options: &self.options,
         };
-        match json {
-            true => output::print(&format!("{}\n", serde_json::to_string_pretty(&report).expect("plain data"))),
-            false => output::print(&self.words(&report)),
+        if json {
+            output::print(&format!(
+                "{}\n",
+                serde_json::to_string_pretty(&report).expect("plain data")
+            ))
+        } else {
+            output::print(&self.words(&report))
         }
     }
 
-    /// The shortest and the longest of a few full steps on random pixels, in seconds; and what they train.
+    /// The shortest and the longest of a few full steps on random pixels, in seconds; and what they
+    /// train.
     fn time<D: Device + 'static>(&self, device: &D) -> Result<([f64; 2], Trained), Error> {
         let batch = self.settings.batch.min(self.counts.training);
         let mut stream = Stream::at(self.settings.seed, Purpose::Initial, u64::MAX, 0);
@@ -125,9 +132,10 @@ impl DryRun<'_> {
         let (mut total, mut head) = (0, 0);
         for (name, values) in stepper.parameters().lengths() {
             total += values;
-            match name.starts_with("head.") {
-                true => head += values,
-                false => *sites.entry(site(name).to_owned()).or_default() += values,
+            if name.starts_with("head.") {
+                head += values
+            } else {
+                *sites.entry(site(name).to_owned()).or_default() += values
             }
         }
         Ok((seconds, Trained { total, head, sites }))
@@ -135,9 +143,12 @@ impl DryRun<'_> {
 
     fn part(&self, name: &'static str, indices: &[usize]) -> Part<'_> {
         let items = || indices.iter().map(|&i| &self.data.items[i]);
-        let mut classes: BTreeMap<&str, usize> = self.data.classes.iter().map(|class| (class.as_str(), 0)).collect();
+        let mut classes: BTreeMap<&str, usize> =
+            self.data.classes.iter().map(|class| (class.as_str(), 0)).collect();
         for item in items() {
-            *classes.get_mut(self.data.classes[item.label].as_str()).expect("labels are indices of classes") += 1;
+            *classes
+                .get_mut(self.data.classes[item.label].as_str())
+                .expect("labels are indices of classes") += 1;
         }
         let groups = items().map(|item| &item.group).collect::<BTreeSet<_>>().len();
         Part { name, images: indices.len(), groups, classes }
@@ -146,26 +157,41 @@ impl DryRun<'_> {
     fn words(&self, report: &Report) -> String {
         let mut out = String::new();
         for part in report.images.iter().filter(|part| part.images > 0) {
-            let classes: Vec<String> = part.classes.iter().map(|(class, images)| format!("{class} {images}")).collect();
+            let classes: Vec<String> =
+                part.classes.iter().map(|(class, images)| format!("{class} {images}")).collect();
             let (name, images, groups) = (part.name, part.images, part.groups);
-            let _ = writeln!(out, "{name:<11} {images} images of {groups} groups: {}", classes.join(", "));
+            let _ = writeln!(
+                out,
+                "{name:<11} {images} images of {groups} groups: {}",
+                classes.join(", ")
+            );
         }
         if let Some(cut) = self.cut.filter(|cut| *cut >= LEAST_CUT) {
             let _ = writeln!(out, "{:<11} {}", "fit", cut_words(cut));
         }
         let Trained { total, head, sites } = &report.trained;
-        let _ =
-            writeln!(out, "trained     {total} values: {head} of the head, {} at {} sites", total - head, sites.len());
+        let _ = writeln!(
+            out,
+            "trained     {total} values: {head} of the head, {} at {} sites",
+            total - head,
+            sites.len()
+        );
         for (site, values) in sites {
             let _ = writeln!(out, "            {site} {values}");
         }
         let (epochs, batch) = (self.settings.epochs, self.settings.batch);
-        let _ = writeln!(out, "steps       {} in {epochs} epochs; {}", report.steps, passes(self.plan.cut, batch));
+        let _ = writeln!(
+            out,
+            "steps       {} in {epochs} epochs; {}",
+            report.steps,
+            passes(self.plan.cut, batch)
+        );
         let memory = &self.plan.memory;
         let bound = self.bound.map_or(String::new(), |bound| format!(" of {}", mebibytes(bound)));
         let _ = writeln!(
             out,
-            "memory      about {}{bound}: weights {}, activations {}, optimiser {}, images {}, checkpoint {}, program {}",
+            "memory      about {}{bound}: weights {}, activations {}, optimiser {}, images {}, \
+             checkpoint {}, program {}",
             mebibytes(memory.total()),
             mebibytes(memory.weights),
             mebibytes(memory.activations),
@@ -177,12 +203,19 @@ impl DryRun<'_> {
         let ([low, high], [from, to]) = (report.step_seconds, report.training_seconds);
         let _ = writeln!(
             out,
-            "time        {from:.0} to {to:.0} s of training, by {TIMED} steps of {low:.3} to {high:.3} s; reading images and \
+            "time        {from:.0} to {to:.0} s of training, by {TIMED} steps of {low:.3} to \
+             {high:.3} s; reading images and \
              validation come on top"
         );
         let _ = writeln!(out, "settings");
         for option in &self.options {
-            let _ = writeln!(out, "            --{} {} ({})", option.name, option.values.join(" "), option.from);
+            let _ = writeln!(
+                out,
+                "            --{} {} ({})",
+                option.name,
+                option.values.join(" "),
+                option.from
+            );
         }
         out
     }

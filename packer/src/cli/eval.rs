@@ -16,13 +16,20 @@ use crate::{Error, output};
 
 /// Measure a module on images it never saw, beside a linear probe of the base and colour alone.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer eval --base vits14 --module m/breast --data breast --split test --json\n  \
+#[command(
+    after_help = "Example:\n  packer eval --base vits14 --module m/breast --data breast --split \
+                  test --json\n  \
     packer eval --base vits14 --module m/chest --data dicom --by PatientSex --by site\n  \
-    packer eval --base vits14 --module m/breast --data breast --explain seen --report breast.html --with-images\n  \
+    packer eval --base vits14 --module m/breast --data breast --explain seen --report breast.html \
+    --with-images\n  \
     packer eval --base vits14 --module merged --task breast --data breast --record\n\n\
-    --explain writes wrong answers first, then right ones of each class: what speaks for the predicted class, yellow most. It shows\n\
-    what the module looked at; it is no segmentation, and no evidence that an answer is right. Images of patients are in what is\n\
-    written only with --with-images, and file names never: an image is named by the first 16 digits of `sha256sum FILE`.")]
+    --explain writes wrong answers first, then right ones of each class: what speaks for the \
+    predicted class, yellow most. It shows\n\
+    what the module looked at; it is no segmentation, and no evidence that an answer is right. \
+    Images of patients are in what is\n\
+    written only with --with-images, and file names never: an image is named by the first 16 \
+    digits of `sha256sum FILE`."
+)]
 pub struct Args {
     /// The base that the module was trained on
     #[arg(long, value_name = "DIR")]
@@ -41,10 +48,12 @@ pub struct Args {
     #[arg(long)]
     json: bool,
     /// Bootstrap resamples of whole groups
-    #[arg(long, default_value_t = eval::bootstrap::RESAMPLES as u32, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    #[arg(long, default_value_t = eval::bootstrap::RESAMPLES as u32,
+        value_parser = clap::value_parser!(u32).range(100..=100_000))]
     resamples: u32,
-    /// Also report by the values of this column of the images' list (site, scanner, ...), or by PatientSex, PatientAge, Manufacturer or
-    /// InstitutionName of DICOM files; repeat it for more. Ages in years are told in bands
+    /// Also report by the values of this column of the images' list (site, scanner, ...), or by
+    /// PatientSex, PatientAge, Manufacturer or InstitutionName of DICOM files; repeat it for more.
+    /// Ages in years are told in bands
     #[arg(long, value_name = "COLUMN")]
     by: Vec<String>,
     #[arg(long, default_value_t = 0)]
@@ -52,11 +61,13 @@ pub struct Args {
     /// Also write each image's path, group and probabilities to a CSV file
     #[arg(long, value_name = "FILE")]
     predictions: Option<PathBuf>,
-    /// Also write where in some images predictions come from, as PNG files, to a folder that is new or empty
+    /// Also write where in some images predictions come from, as PNG files, to a folder that is new
+    /// or empty
     #[arg(long, value_name = "DIR")]
     explain: Option<PathBuf>,
     /// With --explain or --report: how many images
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 8,
+        value_parser = clap::value_parser!(u32).range(1..=1000))]
     explain_count: u32,
     /// With --explain or --report: put the images themselves under the maps
     #[arg(long)]
@@ -89,10 +100,13 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         let what = "is about what --explain and --report write; pass one of them".into();
         return Err(Error::Option { name: "--with-images", what });
     }
-    let file =
-        |option, path: &Option<PathBuf>| path.as_ref().map(|path| places.file(option, path, args.force)).transpose();
-    let (predictions, report) = (file("--predictions", &args.predictions)?, file("--report", &args.report)?);
-    let folder = args.explain.as_ref().map(|path| places.empty_folder("--explain", path)).transpose()?;
+    let file = |option, path: &Option<PathBuf>| {
+        path.as_ref().map(|path| places.file(option, path, args.force)).transpose()
+    };
+    let (predictions, report) =
+        (file("--predictions", &args.predictions)?, file("--report", &args.report)?);
+    let folder =
+        args.explain.as_ref().map(|path| places.empty_folder("--explain", path)).transpose()?;
     let mut vit = Vit::open(&args.base)?;
     let mut subject = Subject::open(&args, &vit)?;
     let module = &subject.module;
@@ -101,22 +115,30 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     eval::check_classes(module, &data)?;
     let split = if args.split == "test" { Split::Test } else { Split::Train };
     if args.record && split == Split::Train {
-        return Err(Error::Option { name: "--record", what: "takes results of the test split only".into() });
+        return Err(Error::Option {
+            name: "--record",
+            what: "takes results of the test split only".into(),
+        });
     }
     let record = args.record.then(|| subject.place(&args.module)).transpose()?;
     let indices = data.indices(split);
-    let divisions = args.by.iter().map(|by| Division::new(&data, &indices, by)).collect::<Result<Vec<_>, Error>>()?;
+    let divisions = args
+        .by
+        .iter()
+        .map(|by| Division::new(&data, &indices, by))
+        .collect::<Result<Vec<_>, Error>>()?;
     let (size, resamples) = (module.card.image_size, args.resamples as usize);
     let (mut results, details, explained) = on_device!(args.device.open(false)?, device => {
-        let bench = Bench::new(device, &vit, &data, split, size)?;
-        let results = bench.evaluate(module, resamples, args.seed)?;
-        let details = args.report.as_ref().map(|_| bench.details(&results)).transpose()?;
-        let explained = match args.explain.is_some() || args.report.is_some() {
-            true => bench.explain(module, &results, args.explain_count as usize, args.with_images)?,
-            false => vec![],
-        };
-        (results, details, explained)
-    });
+            let bench = Bench::new(device, &vit, &data, split, size)?;
+            let results = bench.evaluate(module, resamples, args.seed)?;
+            let details = args.report.as_ref().map(|_| bench.details(&results)).transpose()?;
+            let explained = if args.explain.is_some() || args.report.is_some() {
+    bench.explain(module, &results, args.explain_count as usize, args.with_images)?
+    } else {
+    vec![]
+    };
+            (results, details, explained)
+        });
     divisions.iter().try_for_each(|division| results.tell_apart(&data, division))?;
     if let Some(predictions) = &predictions {
         predictions.write(results.csv(&data)?.as_bytes())?;
@@ -127,22 +149,24 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         folder.commit()?;
     }
     if let (Some(report), Some(details)) = (&report, &details) {
-        let (evaluation, explained, with_images) = (&results.evaluation, &explained, args.with_images);
+        let (evaluation, explained, with_images) =
+            (&results.evaluation, &explained, args.with_images);
         let images = format!("{} split of {}", args.split, args.data.path.display());
-        let page = Evaluated { evaluation, details, explained, with_images, module, images: &images }.page();
+        let page =
+            Evaluated { evaluation, details, explained, with_images, module, images: &images }
+                .page();
         page.write(report)?;
     }
     if let Some(record) = record {
         record.write(&subject.record(&results.evaluation)?)?;
     }
-    match args.json {
-        true => {
-            let explained = if args.explain.is_some() { &explained[..] } else { &[] };
-            let printed = Printed { evaluation: &results.evaluation, explained };
-            let json = serde_json::to_string_pretty(&printed).expect("an evaluation is plain data");
-            output::print(&format!("{json}\n"))
-        }
-        false => output::print(&results.evaluation.table()),
+    if args.json {
+        let explained = if args.explain.is_some() { &explained[..] } else { &[] };
+        let printed = Printed { evaluation: &results.evaluation, explained };
+        let json = serde_json::to_string_pretty(&printed).expect("an evaluation is plain data");
+        output::print(&format!("{json}\n"))
+    } else {
+        output::print(&results.evaluation.table())
     }
 }
 
@@ -158,7 +182,9 @@ impl Subject {
         if !MergedModel::is_at(&args.module) {
             let module = Module::open(&args.module, vit)?;
             return match args.task.as_ref().filter(|task| **task != module.card.task) {
-                Some(task) => Err(refuse(format!("is {task}, and the module is for {}", module.card.task))),
+                Some(task) => {
+                    Err(refuse(format!("is {task}, and the module is for {}", module.card.task)))
+                }
                 None => Ok(Subject { module, merged: None }),
             };
         }
@@ -167,7 +193,12 @@ impl Subject {
         let task = match (&args.task, &tasks[..]) {
             (Some(task), _) => task,
             (None, [task]) => *task,
-            _ => return Err(refuse(format!("is needed: {folder} has the tasks {}", tasks.join(", ")))),
+            _ => {
+                return Err(refuse(format!(
+                    "is needed: {folder} has the tasks {}",
+                    tasks.join(", ")
+                )));
+            }
         };
         let missing = || refuse(format!("is {task}, and {folder} has {}", tasks.join(", ")));
         let module = model.module(task).ok_or_else(missing)?;

@@ -9,9 +9,13 @@ use crate::{Error, output};
 
 /// Write a bundle's files as a folder that OpenSSF's `model_signing` verifies
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ec.key\n  \
+#[command(
+    after_help = "Example:\n  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out \
+                  ec.key\n  \
     packer export-oms breast.medforge --trust k.pub --ec-key ec.key --out breast-oms\n\n\
-    Its tool knows no Ed25519, so the folder is signed by a P-256 key; devices go on verifying the bundle itself.")]
+    Its tool knows no Ed25519, so the folder is signed by a P-256 key; devices go on verifying the \
+    bundle itself."
+)]
 pub struct Args {
     #[arg(value_name = "BUNDLE")]
     bundle: PathBuf,

@@ -9,10 +9,13 @@ use crate::{Error, output};
 
 /// Write a base as an ONNX file with its weights inside, for other runtimes
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer export-onnx --base vits14 --size 224 --out vits14.onnx\n\n\
-    Inputs: pixels [N, 3, S, S], normalised, and SITE.lora_a [N, in, R], SITE.lora_b [N, R, out] and\n\
+#[command(
+    after_help = "Example:\n  packer export-onnx --base vits14 --size 224 --out vits14.onnx\n\n\
+    Inputs: pixels [N, 3, S, S], normalised, and SITE.lora_a [N, in, R], SITE.lora_b [N, R, out] \
+    and\n\
     SITE.lora_scale [N, 1, out], ones but for DoRA, for every site;\n\
-    R = 0 leaves a site as it is. Output: feature [N, D].")]
+    R = 0 leaves a site as it is. Output: feature [N, D]."
+)]
 pub struct Args {
     /// A folder of Hugging Face (clip, dinov2 or vit) or timm
     #[arg(long, value_name = "DIR")]

@@ -14,10 +14,14 @@ use crate::{Error, input, output};
 /// Make a module of an adapter that PEFT trained and saved together with its head
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer import --base vit --adapter peft-folder --task breast --class benign --class malignant --out m/breast\n\n\
-    The folder is what save_pretrained writes of a LoRA with modules_to_save=[\"classifier\"] (transformers) or [\"head\"] (timm).\n\
-    Classes are given in the order of the head's rows, that of id2label. It is taken that the images were prepared as the base's\n\
-    own settings say: if the training did otherwise, the module's answers are worse, and only packer eval shows it."
+    after_help = "Example:\n  packer import --base vit --adapter peft-folder --task breast --class \
+                  benign --class malignant --out m/breast\n\n\
+    The folder is what save_pretrained writes of a LoRA with modules_to_save=[\"classifier\"] \
+    (transformers) or [\"head\"] (timm).\n\
+    Classes are given in the order of the head's rows, that of id2label. It is taken that the \
+    images were prepared as the base's\n\
+    own settings say: if the training did otherwise, the module's answers are worse, and only \
+    packer eval shows it."
 )]
 pub struct Args {
     /// The base that the adapter was trained on
@@ -55,7 +59,8 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     check_text("--contributor", &args.contributor)?;
     check_text("--licence", &args.licence)?;
     args.classes.iter().try_for_each(|class| check_text("--class", class))?;
-    let twice = |(n, class): (usize, &String)| args.classes[..n].contains(class).then(|| class.clone());
+    let twice =
+        |(n, class): (usize, &String)| args.classes[..n].contains(class).then(|| class.clone());
     if let Some(class) = args.classes.iter().enumerate().find_map(twice) {
         return Err(Error::Option { name: "--class", what: format!("names {class} twice") });
     }
@@ -66,7 +71,8 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     let peft::Adapter { rank, alpha, sites, saved } =
         peft::read(&args.adapter, input::folder(&args.adapter), &vit.config)?;
     let Some(saved) = saved else {
-        let what = "saves no head: modules_to_save is neither [\"classifier\"] nor [\"head\"]".into();
+        let what =
+            "saves no head: modules_to_save is neither [\"classifier\"] nor [\"head\"]".into();
         return Err(Error::Config { path: args.adapter.join("adapter_config.json"), what });
     };
     let path = args.adapter.join("adapter_model.safetensors");
@@ -99,5 +105,9 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     }
     dir.commit()?;
     let (rank, sites) = (module.rank, module.sites.len());
-    output::print(&format!("{}: task {}, rank {rank} at {sites} sites\n", args.out.display(), args.task))
+    output::print(&format!(
+        "{}: task {}, rank {rank} at {sites} sites\n",
+        args.out.display(),
+        args.task
+    ))
 }

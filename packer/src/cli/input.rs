@@ -59,13 +59,15 @@ pub(super) fn columns(given: Option<&str>) -> Result<Columns, Error> {
 
 /// Refuses an option's value outside `low` to `high`.
 pub(super) fn within(name: &'static str, value: f64, low: f64, high: f64) -> Result<(), Error> {
-    match (low..=high).contains(&value) {
-        true => Ok(()),
-        false => Err(Error::Option { name, what: format!("is {value}, outside {low} to {high}") }),
+    if (low..=high).contains(&value) {
+        Ok(())
+    } else {
+        Err(Error::Option { name, what: format!("is {value}, outside {low} to {high}") })
     }
 }
 
-/// A number of bytes: digits alone, or with one of the units k, M, G and T, as in 800MB (10^6) or 6GiB (2^30).
+/// A number of bytes: digits alone, or with one of the units k, M, G and T, as in 800MB (10^6) or
+/// 6GiB (2^30).
 pub(super) fn bytes(name: &'static str, text: &str) -> Result<u64, Error> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match &text[digits.len()..].to_ascii_lowercase()[..] {
@@ -80,9 +82,14 @@ pub(super) fn bytes(name: &'static str, text: &str) -> Result<u64, Error> {
         "tib" => Some(1 << 40),
         _ => None,
     };
-    let number: Option<f64> = digits.trim_end().parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0);
-    let bytes = number.zip(unit).map(|(number, unit)| number * unit as f64).filter(|bytes| *bytes < 1e18);
-    let refuse = || Error::Option { name, what: format!("{text:?} is no size; write bytes, or like 800MiB or 6GiB") };
+    let number: Option<f64> =
+        digits.trim_end().parse().ok().filter(|n: &f64| n.is_finite() && *n > 0.0);
+    let bytes =
+        number.zip(unit).map(|(number, unit)| number * unit as f64).filter(|bytes| *bytes < 1e18);
+    let refuse = || Error::Option {
+        name,
+        what: format!("{text:?} is no size; write bytes, or like 800MiB or 6GiB"),
+    };
     bytes.map(|bytes| bytes as u64).ok_or_else(refuse)
 }
 
@@ -96,12 +103,16 @@ pub(super) fn mebibytes(bytes: u64) -> String {
 
 /// Names go into file and entry names.
 pub(super) fn check_task(task: &str) -> Result<(), Error> {
-    match is_task_name(task) {
-        true => Ok(()),
-        false => Err(Error::Option {
+    if is_task_name(task) {
+        Ok(())
+    } else {
+        Err(Error::Option {
             name: "--task",
-            what: format!("{task:?} is not 1 to 64 lower-case letters, digits, '.', '_' or '-', the first no '.'"),
-        }),
+            what: format!(
+                "{task:?} is not 1 to 64 lower-case letters, digits, '.', '_' or '-', the first no \
+                 '.'"
+            ),
+        })
     }
 }
 
@@ -136,7 +147,12 @@ pub(super) fn fingerprint(data: &Dataset, indices: &[usize]) -> String {
     let mut hash = Sha256::new();
     for &i in indices {
         let item = &data.items[i];
-        hash.update(format!("{}\0{}\0{}\n", item.path.display(), data.classes[item.label], item.group));
+        hash.update(format!(
+            "{}\0{}\0{}\n",
+            item.path.display(),
+            data.classes[item.label],
+            item.group
+        ));
     }
     hex::encode(hash.finalize())
 }
@@ -149,11 +165,16 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 /// Each `TASK=DIR` of the option `name` as the images of a task.
-pub(super) fn folders(name: &'static str, given: &[String]) -> Result<BTreeMap<String, Dataset>, Error> {
+pub(super) fn folders(
+    name: &'static str,
+    given: &[String],
+) -> Result<BTreeMap<String, Dataset>, Error> {
     let refuse = |what: String| Err(Error::Option { name, what });
     let mut data = BTreeMap::new();
     for text in given {
-        let Some((task, dir)) = text.split_once('=').filter(|(task, dir)| !task.is_empty() && !dir.is_empty()) else {
+        let Some((task, dir)) =
+            text.split_once('=').filter(|(task, dir)| !task.is_empty() && !dir.is_empty())
+        else {
             return refuse(format!("{text:?} is not like TASK=DIR"));
         };
         if data.insert(task.to_owned(), Dataset::open(dir.as_ref())?).is_some() {

@@ -14,7 +14,8 @@ pub struct Args {
     /// Where the two files go, without the endings
     #[arg(long, value_name = "NAME")]
     out: PathBuf,
-    /// Encrypt the secret key with a pass phrase, asked for on the terminal or read from --passphrase-fd
+    /// Encrypt the secret key with a pass phrase, asked for on the terminal or read from
+    /// --passphrase-fd
     #[arg(long)]
     encrypt: bool,
 }
@@ -23,9 +24,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     let (secret, public) = (with_ending(&args.out, ".key"), with_ending(&args.out, ".pub"));
     let pair = NewPair::new("--out", public.clone(), secret.clone())?;
     let key = keys::generate()?;
-    let pem = match args.encrypt {
-        true => keys::to_encrypted_pem(&key, &keys::passphrase("Pass phrase for the new key: ", true)?)?,
-        false => keys::to_pem(&key),
+    let pem = if args.encrypt {
+        keys::to_encrypted_pem(&key, &keys::passphrase("Pass phrase for the new key: ", true)?)?
+    } else {
+        keys::to_pem(&key)
     };
     pair.write(pem.public.as_bytes(), pem.secret.as_bytes())?;
     output::print(&format!(

@@ -12,11 +12,11 @@ use crate::{Error, output};
 
 /// Merge modules into one set of factors with a head for each task
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example:\n  packer merge --base vits14 --module m/breast --module m/lung --method ties --out merged --report merged.html\n\n\
-    Methods: average, task-arithmetic, ties, dare-linear, dare-ties, della, breadcrumbs, svd, knots, core-space, tsv, iso-c.\n\
-    OUT holds what PEFT loads, heads/TASK.safetensors, and merge.json: what was merged and how."
-)]
+#[command(after_help = "Example:\n  packer merge --base vits14 --module m/breast --module m/lung \
+                  --method ties --out merged --report merged.html\n\n\
+    Methods: average, task-arithmetic, ties, dare-linear, dare-ties, della, breadcrumbs, svd, \
+    knots, core-space, tsv, iso-c.\n\
+    OUT holds what PEFT loads, heads/TASK.safetensors, and merge.json: what was merged and how.")]
 pub struct Args {
     /// The base that the modules were trained on
     #[arg(long, value_name = "DIR")]
@@ -24,7 +24,8 @@ pub struct Args {
     /// A module; repeat it for more tasks
     #[arg(long, value_name = "DIR", required = true)]
     module: Vec<PathBuf>,
-    /// What the module's change is multiplied with, one for each --module [default: 1/n for average, else 1]
+    /// What the module's change is multiplied with, one for each --module [default: 1/n for
+    /// average, else 1]
     #[arg(long, allow_negative_numbers = true)]
     weight: Vec<f64>,
     /// How the modules are merged
@@ -68,24 +69,31 @@ pub(super) struct Numbers {
     pub seed: u64,
 }
 
-/// Methods that `packer forge` has: their weights are found on condensed sets, of which a module has none.
+/// Methods that `packer forge` has: their weights are found on condensed sets, of which a module
+/// has none.
 const OF_FORGES: [&str; 3] = ["fusion", "mixture", "routed"];
 
 pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     if OF_FORGES.contains(&&args.method[..]) {
-        let what =
-            format!("{0} needs condensed sets beside modules; it is `packer forge merge --method {0}`", args.method);
+        let what = format!(
+            "{0} needs condensed sets beside modules; it is `packer forge merge --method {0}`",
+            args.method
+        );
         return Err(Error::Option { name: "--method", what });
     }
     let options = Options { weights: args.weight.clone(), ..args.numbers.options(&args.method)? };
     options.check(args.module.len())?;
     let out = places.folder("--out", &args.out, args.force, RECORD)?;
-    let report = args.report.as_ref().map(|path| places.file("--report", path, args.force)).transpose()?;
+    let report =
+        args.report.as_ref().map(|path| places.file("--report", path, args.force)).transpose()?;
     let vit = Vit::open(&args.base)?;
-    let modules = args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
+    let modules =
+        args.module.iter().map(|dir| Module::open(dir, &vit)).collect::<Result<Vec<_>, _>>()?;
     let modules: Vec<&Module> = modules.iter().collect();
     let merged = merge(&modules, &options, &[])?;
-    let sites = report.as_ref().map(|_| overlaps(&modules, &options.weights_of(modules.len()), &merged.sites));
+    let sites = report
+        .as_ref()
+        .map(|_| overlaps(&modules, &options.weights_of(modules.len()), &merged.sites));
     let model = MergedModel::new(merged, &modules, &options)?;
     let dir = out.begin()?;
     for (name, bytes) in model.files()? {
@@ -113,8 +121,10 @@ impl Numbers {
         let refuse = |name: &'static str| move |what: String| Error::Option { name, what };
         let method: Method = method.parse().map_err(refuse("--method"))?;
         let own = Options::new(method);
-        let space = self.space.as_deref().map_or(Ok(own.space), str::parse).map_err(refuse("--space"))?;
-        let rank = self.rank.as_deref().map_or(Ok(own.rank), str::parse).map_err(refuse("--rank"))?;
+        let space =
+            self.space.as_deref().map_or(Ok(own.space), str::parse).map_err(refuse("--space"))?;
+        let rank =
+            self.rank.as_deref().map_or(Ok(own.rank), str::parse).map_err(refuse("--rank"))?;
         Ok(Options {
             space,
             rank,

@@ -1,4 +1,5 @@
-//! The command line: one file per subcommand, each turning arguments into a library call and the result into words.
+//! The command line: one file per subcommand, each turning arguments into a library call and the
+//! result into words.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -39,15 +40,18 @@ mod trust;
 mod trusted;
 mod verify;
 
-/// Builds medical imaging models together without sharing images: train, evaluate, pack, verify, classify.
+/// Builds medical imaging models together without sharing images: train, evaluate, pack, verify,
+/// classify.
 #[derive(Parser)]
 #[command(
     name = "packer",
     version,
     about,
     arg_required_else_help = true,
-    after_help = "Options may also come from packer.toml in the working directory, or from --config FILE: a table is a command ([train],\n\
-    [forge.merge]), a key a long option without dashes, an array a repeated option, true a flag. The command line wins.\n\n  \
+    after_help = "Options may also come from packer.toml in the working directory, or from \
+                  --config FILE: a table is a command ([train],\n\
+    [forge.merge]), a key a long option without dashes, an array a repeated option, true a flag. \
+    The command line wins.\n\n  \
     [train]\n  \
     base = \"vits14\"\n  \
     memory = \"6GiB\""
@@ -55,7 +59,8 @@ mod verify;
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Where the pass phrase of an encrypted key comes from: the first line of this file descriptor [default: the terminal]
+    /// Where the pass phrase of an encrypted key comes from: the first line of this file descriptor
+    /// [default: the terminal]
     #[arg(long, global = true, value_name = "N")]
     passphrase_fd: Option<u32>,
     /// Take options that are not given here from this file [default: packer.toml, if it is there]

@@ -32,7 +32,10 @@ impl Pace {
         self.said = true;
         let all = taken.as_secs_f64() / (done - first) as f64 * total as f64 * self.tasks as f64;
         let (what, tasks) = (self.what, self.tasks);
-        output::say(&format!("{tasks} {what} will take about {}; --shadows 0 leaves them out", duration(all)));
+        output::say(&format!(
+            "{tasks} {what} will take about {}; --shadows 0 leaves them out",
+            duration(all)
+        ));
     }
 }
 
@@ -74,6 +77,9 @@ mod tests {
 
     #[test]
     fn durations_are_in_words() {
-        assert_eq!([30.0, 600.0, 16.0 * 600.0 * 3.0].map(duration), ["a minute", "10 minutes", "8.0 hours"]);
+        assert_eq!(
+            [30.0, 600.0, 16.0 * 600.0 * 3.0].map(duration),
+            ["a minute", "10 minutes", "8.0 hours"]
+        );
     }
 }

@@ -10,7 +10,10 @@ use crate::{Error, output};
 
 /// Draws synthetic tissue images, for trying things out without any patient's data
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer phantom --out phantom --hospital all --images 600 --size 96 --seed 0")]
+#[command(
+    after_help = "Example:\n  packer phantom --out phantom --hospital all --images 600 --size 96 \
+                  --seed 0"
+)]
 pub struct Args {
     /// The folder to write: HOSPITAL/CLASS/NUMBER.png and splits.csv
     #[arg(long, value_name = "DIR")]
@@ -50,5 +53,8 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     let out = places.folder("--out", &args.out, args.force, phantom::MARKER)?;
     let count = phantom::write(out, &hospitals, args.images, args.size, args.seed)?;
     let classes = phantom::CLASSES.len();
-    output::print(&format!("{count} images of {classes} classes written to {}\n", args.out.display()))
+    output::print(&format!(
+        "{count} images of {classes} classes written to {}\n",
+        args.out.display()
+    ))
 }

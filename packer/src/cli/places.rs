@@ -9,18 +9,29 @@ use clap::{Arg, ArgMatches, Command};
 use crate::output::{Place, Places};
 
 /// The options that name what is written. Whatever else names a path is read.
-const OUTPUTS: [&str; 9] =
-    ["explain", "export-request", "html", "man", "out", "pictures", "predictions", "report", "state"];
+const OUTPUTS: [&str; 9] = [
+    "explain",
+    "export-request",
+    "html",
+    "man",
+    "out",
+    "pictures",
+    "predictions",
+    "report",
+    "state",
+];
 
 /// The paths that were given to the command that runs, and the file of options that it may read.
 pub(super) fn of((command, matches): (&Command, &ArgMatches), config: &str) -> Places {
-    let mut places: Vec<Place> = command.get_arguments().flat_map(|arg| named(arg, matches)).collect();
+    let mut places: Vec<Place> =
+        command.get_arguments().flat_map(|arg| named(arg, matches)).collect();
     places.push(Place { name: "--config".into(), path: config.into(), output: false });
     Places(places)
 }
 
 fn named(arg: &Arg, matches: &ArgMatches) -> Vec<Place> {
-    let value = arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
+    let value =
+        arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
     let is_path = arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() || value == "F";
     let after_task = value == "TASK=DIR";
     if !is_path && !after_task {

@@ -13,9 +13,12 @@ pub fn table(records: &[Record], seconds: f64) -> String {
         total.add(record);
     }
     let mut rows: Vec<_> = kernels.into_iter().collect();
-    rows.sort_by(|(_, a), (_, b)| (b.time, b.operations).partial_cmp(&(a.time, a.operations)).expect("finite"));
+    rows.sort_by(|(_, a), (_, b)| {
+        (b.time, b.operations).partial_cmp(&(a.time, a.operations)).expect("finite")
+    });
     let mut text = format!(
-        "One training step on the GPU, {seconds:.3} s of wall time with a pass and time stamps for each dispatch\n\
+        "One training step on the GPU, {seconds:.3} s of wall time with a pass and time stamps for \
+         each dispatch\n\
          {:<24}{:>10}{:>10}{:>11}{:>11}{:>10}{:>9}{:>8}\n",
         "kernel", "dispatches", "GFLOP", "MB moved", "ms", "GFLOP/s", "GB/s", "share"
     );
@@ -46,8 +49,11 @@ impl Sum {
     }
 
     fn row(&self, kernel: &str, total: f64) -> String {
-        let rate = |amount: f64| if self.time > 0.0 { format!("{:.1}", amount / 1e9 / self.time) } else { "-".into() };
-        let share = if total > 0.0 { format!("{:.1} %", 100.0 * self.time / total) } else { "-".into() };
+        let rate = |amount: f64| {
+            if self.time > 0.0 { format!("{:.1}", amount / 1e9 / self.time) } else { "-".into() }
+        };
+        let share =
+            if total > 0.0 { format!("{:.1} %", 100.0 * self.time / total) } else { "-".into() };
         format!(
             "{kernel:<24}{:>10}{:>10.3}{:>11.1}{:>11.2}{:>10}{:>9}{share:>8}\n",
             self.dispatches,
@@ -66,10 +72,22 @@ mod tests {
 
     #[test]
     fn sums_by_kernel() {
-        let one = |kernel, nanoseconds| Record { kernel, operations: 2_000_000_000, bytes: 500_000_000, nanoseconds };
-        let text = table(&[one("matmul", Some(1e9)), one("fill", Some(0.5e9)), one("matmul", Some(1e9))], 2.5);
-        let lines: Vec<Vec<&str>> = text.lines().skip(2).map(|l| l.split_whitespace().collect()).collect();
-        assert_eq!(lines[0], ["matmul", "2", "4.000", "1000.0", "2000.00", "2.0", "0.5", "80.0", "%"]);
+        let one = |kernel, nanoseconds| Record {
+            kernel,
+            operations: 2_000_000_000,
+            bytes: 500_000_000,
+            nanoseconds,
+        };
+        let text = table(
+            &[one("matmul", Some(1e9)), one("fill", Some(0.5e9)), one("matmul", Some(1e9))],
+            2.5,
+        );
+        let lines: Vec<Vec<&str>> =
+            text.lines().skip(2).map(|l| l.split_whitespace().collect()).collect();
+        assert_eq!(
+            lines[0],
+            ["matmul", "2", "4.000", "1000.0", "2000.00", "2.0", "0.5", "80.0", "%"]
+        );
         assert_eq!(lines[1][..3], ["fill", "1", "2.000"]);
         assert_eq!(lines[2][..2], ["all", "3"]);
         let untimed = table(&[one("matmul", None)], 1.0);

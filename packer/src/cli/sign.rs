@@ -1,5 +1,5 @@
-//! `packer sign`: a further signature on a bundle, also by a key that never touches the machine where the bundle is; and signatures on
-//! trust files.
+//! `packer sign`: a further signature on a bundle, also by a key that never touches the machine
+//! where the bundle is; and signatures on trust files.
 
 use std::path::PathBuf;
 
@@ -12,20 +12,24 @@ use crate::{Error, input, output};
 
 /// Add a signature to a bundle or a trust file
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer sign breast.medforge --key b.key --out signed.medforge\n  \
+#[command(
+    after_help = "Example:\n  packer sign breast.medforge --key b.key --out signed.medforge\n  \
     packer sign trust.toml --key b.key --out trust.sig\n\n\
     With the key on a machine that has no network, and never the bundle:\n  \
     packer sign breast.medforge --export-request breast.request\n  \
     packer sign breast.request --key b.key --out breast.signature        (there)\n  \
-    packer sign breast.medforge --import-signature breast.signature --out signed.medforge")]
+    packer sign breast.medforge --import-signature breast.signature --out signed.medforge"
+)]
 pub struct Args {
     /// A bundle, a trust file (TOML), or a request that --export-request wrote
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// The secret key to sign with
-    #[arg(long, value_name = "KEY", required_unless_present_any = ["export_request", "import_signature"])]
+    #[arg(long, value_name = "KEY", required_unless_present_any = ["export_request",
+        "import_signature"])]
     key: Option<PathBuf>,
-    /// Where the signed bundle goes, or else the signature, beside those that are in the file already
+    /// Where the signed bundle goes, or else the signature, beside those that are in the file
+    /// already
     #[arg(long, value_name = "OUT", required_unless_present = "export_request")]
     out: Option<PathBuf>,
     /// Write what must be signed, for a key on another machine
@@ -45,20 +49,30 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     if let Some(request) = &args.export_request {
         places.file("--export-request", request, args.force)?.write(&payload.request())?;
         let request = request.display();
-        return output::print(&format!("{request}: {}; sign it with `packer sign` where the key is\n", payload.about));
+        return output::print(&format!(
+            "{request}: {}; sign it with `packer sign` where the key is\n",
+            payload.about
+        ));
     }
-    let Some(out) = &args.out else { return Err(Error::Option { name: "--out", what: "is needed".into() }) };
+    let Some(out) = &args.out else {
+        return Err(Error::Option { name: "--out", what: "is needed".into() });
+    };
     // A file of signatures grows by one and loses none.
-    let place = match payload.apart() {
-        true => places.updated("--out", out)?,
-        false => places.file("--out", out, args.force)?,
+    let place = if payload.apart() {
+        places.updated("--out", out)?
+    } else {
+        places.file("--out", out, args.force)?
     };
     let signatures = match (&args.import_signature, &args.key) {
         (Some(path), _) => input::read(path, signing::LONGEST)?,
         (None, Some(key)) => payload.sign(&keys::read_secret(key)?)?,
-        (None, None) => return Err(Error::Option { name: "--key", what: "is needed to sign".into() }),
+        (None, None) => {
+            return Err(Error::Option { name: "--key", what: "is needed to sign".into() });
+        }
     };
-    let before = (payload.apart() && out.exists()).then(|| input::read(out, signing::LONGEST)).transpose()?;
+    let before = (payload.apart() && out.exists())
+        .then(|| input::read(out, signing::LONGEST))
+        .transpose()?;
     let placed = payload.placed(file, signatures, before.as_deref())?;
     place.write(&placed)?;
     output::print(&format!("{}: signed {}\n", out.display(), payload.about))

@@ -7,7 +7,8 @@ use super::config::Effective;
 use super::device::{DeviceArg, Opened, on_device};
 use super::dry_run;
 use super::input::{
-    DataArg, FitArg, beside, bytes, check_task, check_text, class_texts, fingerprint, mebibytes, within,
+    DataArg, FitArg, beside, bytes, check_task, check_text, class_texts, fingerprint, mebibytes,
+    within,
 };
 use crate::base::{FILES, TextTower, Vit};
 use crate::data::{Augment, Images, Split};
@@ -15,7 +16,9 @@ use crate::eval::{Details, bootstrap};
 use crate::lora::{Head, Module, TextHead};
 use crate::output::{NewFolder, Places};
 use crate::predict::probabilities;
-use crate::train::{About, Checkpoint, Counts, Course, Cut, Examples, Method, Plan, Settings, Trained, train_cut};
+use crate::train::{
+    About, Checkpoint, Counts, Course, Cut, Examples, Method, Plan, Settings, Trained, train_cut,
+};
 use crate::{Error, calibration, output};
 
 mod console;
@@ -24,20 +27,28 @@ use console::{Console, Profiling};
 
 /// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out m/breast --size 112 --epochs 8 --flips both\n  packer train --base vits14 --data breast --task breast --out m/breast --dora --lora-dropout 0.1\n  \
-    packer train --base vits14 --data breast --task breast --out m/breast --validation 0.2 --report breast.html\n  \
-    packer train --base vits14 --data chest --columns path=file,label=diagnosis,group=patient --task chest --out m/chest --fit pad\n\n\
-    DATA holds splits.csv (path,label,group,split), labels.csv (path,label; DICOM files grouped by PatientID), one folder per class, or\n\
-    folders train and test (val too) with these inside, or is a MedMNIST file (.npz); only its training part is read. `packer check DATA`\n\
+#[command(after_help = "Example:\n  packer train --base vits14 --data breast --task breast --out \
+                  m/breast --size 112 --epochs 8 --flips both\n  packer train --base vits14 --data \
+                  breast --task breast --out m/breast --dora --lora-dropout 0.1\n  \
+    packer train --base vits14 --data breast --task breast --out m/breast --validation 0.2 \
+    --report breast.html\n  \
+    packer train --base vits14 --data chest --columns path=file,label=diagnosis,group=patient \
+    --task chest --out m/chest --fit pad\n\n\
+    DATA holds splits.csv (path,label,group,split), labels.csv (path,label; DICOM files grouped by \
+    PatientID), one folder per class, or\n\
+    folders train and test (val too) with these inside, or is a MedMNIST file (.npz); only its \
+    training part is read. `packer check DATA`\n\
     looks at every file first.\n\
-    Histology has no upside: pass --flips both. Other images have one, and are mirrored left to right alone unless --flips says otherwise.\n\
+    Histology has no upside: pass --flips both. Other images have one, and are mirrored left to \
+    right alone unless --flips says otherwise.\n\
     With a CLIP, class names as texts can stand for a trained head:\n  \
-    packer train --base clip --data breast --task breast --out m/breast --targets q,v,projection --head text \\\n    \
-    --class-text 'benign=a histology image of benign breast tissue' --class-text 'malignant=a histology image of breast cancer'\n\
+    packer train --base clip --data breast --task breast --out m/breast --targets q,v,projection \
+    --head text \\\n    \
+    --class-text 'benign=a histology image of benign breast tissue' --class-text 'malignant=a \
+    histology image of breast cancer'\n\
     A run that was stopped goes on with the same command and --resume.\n\
-    --memory 6GiB cuts each step so that the process stays within 6 GiB; --dry-run says what would be done, and in how much memory and time."
-)]
+    --memory 6GiB cuts each step so that the process stays within 6 GiB; --dry-run says what would \
+    be done, and in how much memory and time.")]
 pub struct Args {
     /// The base: a folder of Hugging Face (clip, dinov2 or vit) or timm
     #[arg(long, value_name = "DIR")]
@@ -75,10 +86,12 @@ pub struct Args {
     /// Linear layers to adapt, of q, k, v, o, fc1, fc2 and, in a CLIP, projection
     #[arg(long, default_value = "q,v")]
     targets: String,
-    /// linear: a head trained with the module. text: the features of --class-text, as they are; the base is a whole CLIP with its tokenizer
+    /// linear: a head trained with the module. text: the features of --class-text, as they are; the
+    /// base is a whole CLIP with its tokenizer
     #[arg(long, default_value = "linear", value_parser = ["linear", "text"])]
     head: String,
-    /// What the images of a class show, for --head text: one text for every class, or several, which are averaged
+    /// What the images of a class show, for --head text: one text for every class, or several,
+    /// which are averaged
     #[arg(long, value_name = "CLASS=TEXT")]
     class_text: Vec<String>,
     /// Adapt only the last N blocks
@@ -91,7 +104,8 @@ pub struct Args {
     #[arg(long, value_name = "P", default_value_t = 0.0)]
     lora_dropout: f64,
     /// Train every weight of the base instead; --out is then a base with a module for it inside
-    #[arg(long, conflicts_with_all = ["rank", "alpha", "targets", "last_layers", "dora", "lora_dropout"])]
+    #[arg(long, conflicts_with_all = ["rank", "alpha", "targets", "last_layers", "dora",
+        "lora_dropout"])]
     full: bool,
     /// With --full: start from random weights; BASE needs only its two configuration files
     #[arg(long, requires = "full")]
@@ -109,7 +123,8 @@ pub struct Args {
     min_calibration_groups: usize,
     /// Random flips of training images: both (for histology), horizontal, vertical or none.
     /// Vertical ones turn an X-ray upside down
-    #[arg(long, default_value = "horizontal", value_parser = ["both", "horizontal", "vertical", "none"])]
+    #[arg(long, default_value = "horizontal", value_parser = ["both", "horizontal", "vertical",
+        "none"])]
     flips: String,
     #[command(flatten)]
     fit: FitArg,
@@ -129,7 +144,8 @@ pub struct Args {
     /// The type of frozen weights and activations on a GPU; sums and what is trained stay f32
     #[arg(long, default_value = "f32", value_parser = ["f32", "f16"])]
     precision: String,
-    /// What the process may take, on a GPU together with the GPU's own memory: bytes, or like 800MiB or 6GiB [default: no bound]
+    /// What the process may take, on a GPU together with the GPU's own memory: bytes, or like
+    /// 800MiB or 6GiB [default: no bound]
     #[arg(long, value_name = "SIZE")]
     memory: Option<String>,
     /// Say what would be done, time two steps on random pixels, and write nothing
@@ -158,7 +174,8 @@ pub fn run(args: Args, options: Vec<Effective>, places: &Places) -> Result<(), E
     check_text("--contributor", &args.contributor)?;
     check_text("--licence", &args.licence)?;
     let out = places.folder("--out", &args.out, args.force, "module.json")?;
-    let report = args.report.as_ref().map(|path| places.file("--report", path, args.force)).transpose()?;
+    let report =
+        args.report.as_ref().map(|path| places.file("--report", path, args.force)).transpose()?;
     let kept = places.updated("--out", &beside(out.path(), ".checkpoint"))?;
     let checkpoint = kept.path().to_owned();
     if checkpoint.exists() && !args.resume && !args.force {
@@ -170,9 +187,10 @@ pub fn run(args: Args, options: Vec<Effective>, places: &Places) -> Result<(), E
         let what = "f16 is for frozen weights, and --full freezes none; leave it at f32".into();
         return Err(Error::Option { name: "--precision", what });
     }
-    let mut vit = match args.from_scratch {
-        true => Vit::random(&args.base, args.seed)?,
-        false => Vit::open(&args.base)?,
+    let mut vit = if args.from_scratch {
+        Vit::random(&args.base, args.seed)?
+    } else {
+        Vit::open(&args.base)?
     };
     if let Some(fit) = args.fit.get() {
         vit.preprocessing = fit.of(&vit.preprocessing);
@@ -197,8 +215,17 @@ pub fn run(args: Args, options: Vec<Effective>, places: &Places) -> Result<(), E
     if args.dry_run {
         let parts = [&training[..], &validation];
         let cut = data.headers(&data.indices(Split::Train), &preprocessing)?;
-        let dry =
-            dry_run::DryRun { vit: &vit, data: &data, parts, settings: &settings, counts, plan, bound, options, cut };
+        let dry = dry_run::DryRun {
+            vit: &vit,
+            data: &data,
+            parts,
+            settings: &settings,
+            counts,
+            plan,
+            bound,
+            options,
+            cut,
+        };
         return dry.run(&opened, args.json);
     }
     let both: Vec<usize> = training.iter().chain(&validation).copied().collect();
@@ -210,13 +237,26 @@ pub fn run(args: Args, options: Vec<Effective>, places: &Places) -> Result<(), E
     let (training, validation) = positions.split_at(training.len());
 
     let data_print = fingerprint(&data, &both);
-    let fingerprint = format!("{} {preprocessing:?} {} {data_print} {texts:?}", vit.digest(), training.len());
-    let resume = match args.resume && checkpoint.exists() {
-        true => Some(Checkpoint::open(&checkpoint, &settings, &fingerprint)?),
-        false => None,
+    let fingerprint =
+        format!("{} {preprocessing:?} {} {data_print} {texts:?}", vit.digest(), training.len());
+    let resume = if args.resume && checkpoint.exists() {
+        Some(Checkpoint::open(&checkpoint, &settings, &fingerprint)?)
+    } else {
+        None
     };
-    let mut observer = Console::new(&kept, &fingerprint, settings.epochs, resume.as_ref().map_or(0, Checkpoint::step));
-    let examples = Examples { classes: &data.classes, images: &images, training, validation, head: head.as_ref() };
+    let mut observer = Console::new(
+        &kept,
+        &fingerprint,
+        settings.epochs,
+        resume.as_ref().map_or(0, Checkpoint::step),
+    );
+    let examples = Examples {
+        classes: &data.classes,
+        images: &images,
+        training,
+        validation,
+        head: head.as_ref(),
+    };
     observer.profile = match &opened {
         Opened::Gpu(gpu) => args.profile.then(|| Profiling::new(gpu.clone())),
         Opened::Cpu(_) if args.profile => {
@@ -227,18 +267,24 @@ pub fn run(args: Args, options: Vec<Effective>, places: &Places) -> Result<(), E
     };
     if let Some(bound) = bound {
         let (taken, bound) = (mebibytes(plan.memory.total()), mebibytes(bound));
-        output::say(&format!("memory: about {taken} of {bound}; {}", passes(plan.cut, settings.batch)));
+        output::say(&format!(
+            "memory: about {taken} of {bound}; {}",
+            passes(plan.cut, settings.batch)
+        ));
     }
     let cut = bound.map(|_| plan.cut);
-    let trained =
-        on_device!(opened, device => train_cut(device, &vit, examples, &settings, cut, resume, &mut observer));
+    let trained = on_device!(opened, device => train_cut(device, &vit, examples, &settings, cut,
+        resume, &mut observer));
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;
     let table = observer.profile.take().map(|p| p.table).transpose()?;
     let (epochs, kept_epoch) = (trained.epochs.clone(), trained.kept_epoch);
     let speed = trained.images_per_second.map_or(String::new(), |s| format!(", {s:.1} images/s"));
     let last = trained.epochs.last().map_or(f64::NAN, |e| e.loss);
-    let summary = format!("kept epoch {kept_epoch} of {}, last training loss {last:.4}{speed}", settings.epochs);
+    let summary = format!(
+        "kept epoch {kept_epoch} of {}, last training loss {last:.4}{speed}",
+        settings.epochs
+    );
     let (vit, mut module) = made(&args, vit, &settings, trained, texts)?;
     module.card.training["share_cut"] = images.cut().into();
     let held_out = match validation {
@@ -257,18 +303,32 @@ pub fn run(args: Args, options: Vec<Effective>, places: &Places) -> Result<(), E
         fs::remove_file(&checkpoint).map_err(|e| Error::io(&checkpoint, e))?;
     }
     if let Some(report) = &report {
-        let held_out = held_out.map(|features| judged(&module, examples, &features, args.seed)).transpose()?;
+        let held_out =
+            held_out.map(|features| judged(&module, examples, &features, args.seed)).transpose()?;
         let (training, validation) = (training.len(), held_out.as_ref());
-        let course = Course { module: &module, settings: &settings, epochs: &epochs, kept_epoch, training, validation };
+        let course = Course {
+            module: &module,
+            settings: &settings,
+            epochs: &epochs,
+            kept_epoch,
+            training,
+            validation,
+        };
         course.page().write(report)?;
     }
     output::print(&said(&args, &module, &summary, table.flatten()))
 }
 
 /// How the module does on the validation part, whose features are given.
-fn judged(module: &Module, examples: Examples, features: &[Vec<f32>], seed: u64) -> Result<Details, Error> {
+fn judged(
+    module: &Module,
+    examples: Examples,
+    features: &[Vec<f32>],
+    seed: u64,
+) -> Result<Details, Error> {
     let Examples { classes, images, validation, .. } = examples;
-    let rows: Vec<f32> = features.iter().flat_map(|f| probabilities(&module.head, f)).map(|p| p as f32).collect();
+    let rows: Vec<f32> =
+        features.iter().flat_map(|f| probabilities(&module.head, f)).map(|p| p as f32).collect();
     let of = |all: &[usize]| validation.iter().map(|&i| all[i]).collect::<Vec<_>>();
     let (labels, groups) = (of(images.labels()), of(images.groups()));
     Details::new(classes.len(), &labels, &groups, &rows, bootstrap::RESAMPLES, seed)
@@ -307,9 +367,10 @@ impl Args {
         within("--validation", self.validation.unwrap_or(0.0), 0.0, 0.9)?;
         within("--min-calibration-groups", self.min_calibration_groups as f64, 2.0, 1e9)?;
         within("--colour-jitter", f64::from(self.colour_jitter), 0.0, 1.0)?;
-        let method = match self.full {
-            true => Method::Full,
-            false => Method::Lora {
+        let method = if self.full {
+            Method::Full
+        } else {
+            Method::Lora {
                 rank: self.rank as usize,
                 alpha: self.alpha,
                 targets: self
@@ -320,7 +381,7 @@ impl Args {
                 last_layers: self.last_layers.map(usize::from),
                 dora: self.dora,
                 dropout: self.lora_dropout,
-            },
+            }
         };
         Ok(Settings {
             size: 0,
@@ -346,7 +407,8 @@ pub(super) const LEAST_CUT: f64 = 0.005;
 /// What the crop leaves away, in words.
 pub(super) fn cut_words(cut: f64) -> String {
     format!(
-        "the centre crop leaves away {:.0} % of the images' area, which is never seen: --fit squash or --fit pad keeps all",
+        "the centre crop leaves away {:.0} % of the images' area, which is never seen: --fit \
+         squash or --fit pad keeps all",
         100.0 * cut
     )
 }
@@ -357,10 +419,7 @@ pub(super) fn passes(cut: Cut, batch: usize) -> String {
         1 => format!("{batch} images in one pass"),
         passes => format!("{batch} images in {passes} passes of at most {}", cut.per_pass),
     };
-    match cut.recompute {
-        true => format!("{passes}, blocks recomputed in the backward pass"),
-        false => passes,
-    }
+    if cut.recompute { format!("{passes}, blocks recomputed in the backward pass") } else { passes }
 }
 
 /// The module of a training, and the base that it is for: after full training a new one.
@@ -377,7 +436,11 @@ fn made(
         }
         vit.tensors = tensors;
     }
-    let about = About { task: args.task.clone(), contributor: args.contributor.clone(), licence: args.licence.clone() };
+    let about = About {
+        task: args.task.clone(),
+        contributor: args.contributor.clone(),
+        licence: args.licence.clone(),
+    };
     let mut module = trained.into_module(&vit, settings, about)?;
     module.card.class_texts = texts;
     Ok((vit, module))
@@ -400,10 +463,8 @@ fn save(out: NewFolder, base: Option<&Vit>, module: &Module) -> Result<(), Error
 /// What was made, in words.
 fn said(args: &Args, module: &Module, summary: &str, profile: Option<String>) -> String {
     let held_out = module.card.calibration.is_some() || module.card.uncalibrated.is_some();
-    let calibrated = match held_out {
-        true => format!("{}\n", calibration::words(&module.card)),
-        false => String::new(),
-    };
+    let calibrated =
+        if held_out { format!("{}\n", calibration::words(&module.card)) } else { String::new() };
     let profile = profile.unwrap_or_default();
     format!("{}: task {}, {summary}\n{calibrated}{profile}", args.out.display(), args.task)
 }

@@ -13,10 +13,12 @@ pub struct TrustArgs {
     /// A trust file, or public keys in PEM of which one must have signed
     #[arg(long, value_name = "FILE")]
     pub trust: PathBuf,
-    /// What this device remembers: the newest version of each bundle that it accepted. Older ones are refused; made if it is not there
+    /// What this device remembers: the newest version of each bundle that it accepted. Older ones
+    /// are refused; made if it is not there
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// The time to check by, such as 2026-01-31T23:59:59Z, or `unknown` on a device without a clock [default: this machine's clock]
+    /// The time to check by, such as 2026-01-31T23:59:59Z, or `unknown` on a device without a clock
+    /// [default: this machine's clock]
     #[arg(long, value_name = "TIME")]
     now: Option<String>,
 }
@@ -34,14 +36,16 @@ impl TrustArgs {
     pub fn forgets(&self) -> Result<(), Error> {
         match &self.state {
             None => Ok(()),
-            Some(_) => {
-                Err(Error::Option { name: "--state", what: "is for commands that run the golden vectors".into() })
-            }
+            Some(_) => Err(Error::Option {
+                name: "--state",
+                what: "is for commands that run the golden vectors".into(),
+            }),
         }
     }
 
-    /// The bundle at `path`, verified, and with `--state` no older than what was accepted before; `used` makes of it what the command is for,
-    /// and only if that goes well the bundle is remembered.
+    /// The bundle at `path`, verified, and with `--state` no older than what was accepted before;
+    /// `used` makes of it what the command is for, and only if that goes well the bundle is
+    /// remembered.
     pub fn open<T>(
         &self,
         path: &Path,
@@ -63,9 +67,12 @@ impl TrustArgs {
 
     fn before(&self) -> Result<Option<State>, Error> {
         let Some(path) = &self.state else { return Ok(None) };
-        // Only a file that is not there means a device that has accepted nothing; one that cannot be read does not.
+        // Only a file that is not there means a device that has accepted nothing; one that cannot
+        // be read does not.
         match std::fs::symlink_metadata(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Some(State::default())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Some(State::default()))
+            }
             _ => Ok(Some(State::from_bytes(&input::read(path, LONGEST_STATE)?)?)),
         }
     }

@@ -1,5 +1,5 @@
-//! `packer verify`: whether a bundle is whole, signed by enough trusted keys, and runs here as its maker says. Exit code 0 if so, 3 if it
-//! is refused, 1 if it could not be looked at.
+//! `packer verify`: whether a bundle is whole, signed by enough trusted keys, and runs here as its
+//! maker says. Exit code 0 if so, 3 if it is refused, 1 if it could not be looked at.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use super::trusted::TrustArgs;
 use crate::output::Places;
 use crate::{Error, output};
 
-/// Check that a bundle is whole, signed by keys you trust, and runs on this machine as its maker says
+/// Check that a bundle is whole, signed by keys you trust, and runs on this machine as its maker
+/// says
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  packer verify breast.medforge --trust k.pub\n  \
     packer verify breast.medforge --trust trust.toml --state device.json --explain\n\n\
@@ -42,7 +43,9 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
             let class = class(&error);
             let printed = match class {
                 _ if args.json => output::print(&format!("{:#}\n", refusal(&error, class))),
-                Some(class) if args.explain => output::print(&explanation(&error, class, &args.bundle)),
+                Some(class) if args.explain => {
+                    output::print(&explanation(&error, class, &args.bundle))
+                }
                 _ => Ok(()),
             };
             // What cannot be told is a fault, and no reason to end as if nothing had been refused.
@@ -64,7 +67,10 @@ fn check(args: &Args, places: &Places) -> Result<Value, Error> {
             // In every number of bits that the bundle has golden vectors for.
             Classifier::load_with(&bundle, Options::default())?;
             if !bundle.manifest().int8.is_empty() {
-                Classifier::load_with(&bundle, Options { precision: Precision::Int8, ..Options::default() })?;
+                Classifier::load_with(
+                    &bundle,
+                    Options { precision: Precision::Int8, ..Options::default() },
+                )?;
             }
         }
         Ok(report)
@@ -102,19 +108,36 @@ fn report(bundle: &VerifiedBundle, trust: &Trust, quick: bool) -> Result<Value, 
 
 fn words(report: &Value, explain: bool) -> String {
     let text = |key: &str| report[key].as_str().unwrap_or("-").to_owned();
-    let mut all = format!("verified   {}, version {}, packed {}\n", text("name"), report["counter"], text("created"));
+    let mut all = format!(
+        "verified   {}, version {}, packed {}\n",
+        text("name"),
+        report["counter"],
+        text("created")
+    );
     all += &format!("id         {}\npacked by  {}\n", text("id"), text("packed_by"));
     for signer in report["signers"].as_array().into_iter().flatten() {
-        let (name, key) =
-            (signer["name"].as_str().unwrap_or_default(), signer["public_key"].as_str().unwrap_or_default());
-        all += &if name == key { format!("signed by  {key}\n") } else { format!("signed by  {name} ({key})\n") };
+        let (name, key) = (
+            signer["name"].as_str().unwrap_or_default(),
+            signer["public_key"].as_str().unwrap_or_default(),
+        );
+        all += &if name == key {
+            format!("signed by  {key}\n")
+        } else {
+            format!("signed by  {name} ({key})\n")
+        };
     }
-    all += &format!("card       SHA-256 {}\nSBOM       SHA-256 {}\n", text("model_card_sha256"), text("sbom_sha256"));
+    all += &format!(
+        "card       SHA-256 {}\nSBOM       SHA-256 {}\n",
+        text("model_card_sha256"),
+        text("sbom_sha256")
+    );
     all += &format!("golden vectors {}\n", text("golden_vectors"));
     if explain {
         all += &format!(
-            "\nchecked: the archive is the one byte form of its entries; every signature holds, and enough trusted keys signed; manifest.json is\n\
-             canonical and agrees with itself; every entry has the signed length and SHA-256; time of checking: {}\n",
+            "\nchecked: the archive is the one byte form of its entries; every signature holds, \
+             and enough trusted keys signed; manifest.json is\n\
+             canonical and agrees with itself; every entry has the signed length and SHA-256; time \
+             of checking: {}\n",
             text("checked_at")
         );
     }
@@ -134,7 +157,8 @@ fn source(error: &Error) -> Option<&RuntimeError> {
 }
 
 fn refusal(error: &Error, class: Option<Class>) -> Value {
-    let mut verdict = json!({ "verified": false, "refused": error.exit_code() == 3, "reason": error.to_string() });
+    let mut verdict = json!({ "verified": false, "refused": error.exit_code() == 3,
+        "reason": error.to_string() });
     if let Some(class) = class {
         verdict["class"] = json!(class.name());
         verdict["meaning"] = json!(class.meaning());

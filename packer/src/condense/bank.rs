@@ -1,6 +1,7 @@
 //! The bank: the statistics of the real images under every view and its network, measured once.
 //!
-//! Of a private bank goals see the released class means alone, in units of what random pictures of no patient give.
+//! Of a private bank goals see the released class means alone, in units of what random pictures of
+//! no patient give.
 
 use crate::base::Weights;
 use crate::data::{Images, Labels};
@@ -35,7 +36,8 @@ pub struct Bank {
 
 /// What a private bank holds.
 struct Private {
-    /// By image, for a release: its mean over the views, each in units of random pictures [images, width].
+    /// By image, for a release: its mean over the views, each in units of random pictures [images,
+    /// width].
     rows: Vec<f32>,
     /// By view, the mean and deviation of random pictures.
     reference: Vec<[Vec<f32>; 2]>,
@@ -75,8 +77,9 @@ impl Bank {
         Ok(bank)
     }
 
-    /// Measures what [`Bank::release`] will release: every image's row is its mean over the views, each view in units of random
-    /// pictures. With a release that was made before, no patient is read again.
+    /// Measures what [`Bank::release`] will release: every image's row is its mean over the views,
+    /// each view in units of random pictures. With a release that was made before, no patient is
+    /// read again.
     pub fn private<D: Device + 'static>(
         device: &D,
         source: Source,
@@ -96,7 +99,8 @@ impl Bank {
         for (v, view) in bank.views.iter().enumerate() {
             interrupt::check()?;
             let network = Network { weights: &frozen, sites: ensemble.sites(device, v) };
-            let pictures: Vec<f32> = (0..REFERENCE).flat_map(|i| canvas.noise(REFERENCE_SEED, i, 0)).collect();
+            let pictures: Vec<f32> =
+                (0..REFERENCE).flat_map(|i| canvas.noise(REFERENCE_SEED, i, 0)).collect();
             let normalised = super::normalised(vit, &canvas.paint(&pictures), settings.size);
             let rows = network.rows(device, &normalised, view, &layout)?;
             let [centre, deviation] = moments(&rows, width);
@@ -115,9 +119,14 @@ impl Bank {
         Ok(bank)
     }
 
-    /// Releases the class means of the images `members` within `budget`, once: this is what spends it. Panics on a bank that is
-    /// not private or took up a release.
-    pub fn release(&mut self, members: &[usize], classes: &[String], budget: Budget) -> Result<(), Error> {
+    /// Releases the class means of the images `members` within `budget`, once: this is what spends
+    /// it. Panics on a bank that is not private or took up a release.
+    pub fn release(
+        &mut self,
+        members: &[usize],
+        classes: &[String],
+        budget: Budget,
+    ) -> Result<(), Error> {
         let width = self.layout.width();
         let private = self.private.as_mut().expect("the bank is private");
         let contribution = |&m: &usize| {
@@ -125,15 +134,19 @@ impl Bank {
             Contribution { class: self.labels[m], group: self.groups[m], row }
         };
         let contributions: Vec<Contribution> = members.iter().map(contribution).collect();
-        private.release = Some(release(&contributions, classes, CLIP * (width as f64).sqrt(), budget)?);
+        private.release =
+            Some(release(&contributions, classes, CLIP * (width as f64).sqrt(), budget)?);
         Ok(())
     }
 
     fn empty(Source { vit, images, .. }: Source, settings: &Settings, chosen: Vec<usize>) -> Bank {
         // The first view is the plain one, under the base itself.
-        let drawn = (1..settings.views).map(|v| match v < MIRRORED {
-            true => View::mirrored(v),
-            false => View::draw(settings.seed, v, settings.size),
+        let drawn = (1..settings.views).map(|v| {
+            if v < MIRRORED {
+                View::mirrored(v)
+            } else {
+                View::draw(settings.seed, v, settings.size)
+            }
         });
         let plain = (1..settings.views).map(|_| View::plain());
         let others: Vec<View> = if settings.augment { drawn.collect() } else { plain.collect() };
@@ -152,10 +165,14 @@ impl Bank {
     /// Refuses a class whose images are all the same to the base.
     fn check_spread(&self, classes: &[String]) -> Result<(), Error> {
         for (class, name) in classes.iter().enumerate() {
-            let members: Vec<usize> = (0..self.labels.len()).filter(|&m| self.labels[m] == class).collect();
+            let members: Vec<usize> =
+                (0..self.labels.len()).filter(|&m| self.labels[m] == class).collect();
             let first = self.feature(members[0]);
             if members.iter().all(|&m| distance(self.feature(m), first) == 0.0) {
-                let what = format!("the {} images of class {name} are all the same picture", members.len());
+                let what = format!(
+                    "the {} images of class {name} are all the same picture",
+                    members.len()
+                );
                 return Err(Error::Condense { what });
             }
         }
@@ -176,10 +193,13 @@ impl Bank {
 
     /// What was released; none of a bank that is not private.
     pub(super) fn released(&self) -> Option<&Release> {
-        self.private.as_ref().map(|p| p.release.as_ref().expect("a private bank is used after its release"))
+        self.private
+            .as_ref()
+            .map(|p| p.release.as_ref().expect("a private bank is used after its release"))
     }
 
-    /// By view, the mean and deviation of random pictures that a release is in units of; none of a bank that is not private.
+    /// By view, the mean and deviation of random pictures that a release is in units of; none of a
+    /// bank that is not private.
     pub(super) fn reference(&self) -> Option<&[[Vec<f32>; 2]]> {
         self.private.as_ref().map(|p| p.reference.as_slice())
     }
@@ -190,7 +210,8 @@ impl Bank {
         &self.rows[view][member * width..][..width]
     }
 
-    /// The view of iteration `t`: in turns a mirrored and a drawn one, each kind once in each round of a random order.
+    /// The view of iteration `t`: in turns a mirrored and a drawn one, each kind once in each round
+    /// of a random order.
     pub(super) fn order(&self, seed: u64, t: usize) -> usize {
         let mirrored = MIRRORED.min(self.views.len());
         let drawn = self.views.len() - mirrored;
@@ -237,7 +258,8 @@ const REFERENCE_SEED: u64 = 0x6d65_6466;
 fn choose(images: &Images, classes: usize, settings: &Settings) -> Vec<usize> {
     let mut chosen = Vec::new();
     for class in 0..classes {
-        let mut own: Vec<usize> = (0..images.len()).filter(|&i| images.labels()[i] == class).collect();
+        let mut own: Vec<usize> =
+            (0..images.len()).filter(|&i| images.labels()[i] == class).collect();
         Stream::at(settings.seed, Purpose::Subset, class as u64, 2).shuffle(&mut own);
         own.truncate(settings.real_per_class);
         chosen.extend(own);
@@ -251,7 +273,10 @@ fn moments(rows: &[f32], width: usize) -> [Vec<f32>; 2] {
     let centre = mean(rows.chunks_exact(width)).unwrap_or_default();
     let mut square = vec![0f64; width];
     for row in rows.chunks_exact(width) {
-        square.iter_mut().zip(row.iter().zip(&centre)).for_each(|(s, (v, c))| *s += f64::from(v - c).powi(2));
+        square
+            .iter_mut()
+            .zip(row.iter().zip(&centre))
+            .for_each(|(s, (v, c))| *s += f64::from(v - c).powi(2));
     }
     let deviation = precision(&square, rows.len() / width).iter().map(|p| 1.0 / p).collect();
     [centre, deviation]

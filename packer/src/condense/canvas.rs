@@ -1,10 +1,12 @@
-//! The synthetic images' parametrisation: cosine coefficients in units of the real images' spectrum, colours in the real images' own
-//! axes, values within bounds; and noise to start from, about the mean picture of a class.
+//! The synthetic images' parametrisation: cosine coefficients in units of the real images'
+//! spectrum, colours in the real images' own axes, values within bounds; and noise to start from,
+//! about the mean picture of a class.
 //!
-//! A coefficient counts by what its frequency has in the real images (1/f, as natural images have, where these may not be read), so
-//! that a step of gradient descent changes what is smooth before what is fine; colours lie within 2.5 standard deviations
-//! of the mean along each principal axis. Without both, pixels learn what one network sees (Olah et al. 2017, "Feature
-//! Visualization", preconditioning).
+//! A coefficient counts by what its frequency has in the real images (1/f, as natural images have,
+//! where these may not be read), so that a step of gradient descent changes what is smooth before
+//! what is fine; colours lie within 2.5 standard deviations of the mean along each principal axis.
+//! Without both, pixels learn what one network sees (Olah et al. 2017, "Feature Visualization",
+//! preconditioning).
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
 use rayon::prelude::*;
@@ -14,7 +16,8 @@ use crate::random::{Purpose, Stream};
 /// Standard deviations that a colour reaches at most, along each axis.
 const BOUND: f32 = 2.5;
 
-/// Mean and axes of colours, RGB in 0..1: a colour is mean + axes * c with c of mean 0 and standard deviation 1.
+/// Mean and axes of colours, RGB in 0..1: a colour is mean + axes * c with c of mean 0 and standard
+/// deviation 1.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 pub struct Palette {
     pub mean: [f32; 3],
@@ -22,7 +25,8 @@ pub struct Palette {
     pub axes: [[f32; 3]; 3],
 }
 
-/// Turns coefficients [n, 3, size, size] into images [n, 3, size, size] of RGB in 0..1, and gradients back.
+/// Turns coefficients [n, 3, size, size] into images [n, 3, size, size] of RGB in 0..1, and
+/// gradients back.
 pub struct Canvas {
     size: usize,
     /// The orthonormal DCT-II: row f is the cosine of frequency f.
@@ -37,8 +41,9 @@ pub struct Canvas {
 }
 
 impl Palette {
-    /// What natural images have about a base's own mean: brightness, blue against yellow and green against magenta, with standard
-    /// deviations of .25, .06 and .03. Nothing of a contributor's data is in it.
+    /// What natural images have about a base's own mean: brightness, blue against yellow and green
+    /// against magenta, with standard deviations of .25, .06 and .03. Nothing of a contributor's
+    /// data is in it.
     pub fn neutral(mean: [f64; 3]) -> Palette {
         let (light, blue, green) = (0.25, 0.06, 0.03);
         Palette {
@@ -47,7 +52,8 @@ impl Palette {
         }
     }
 
-    /// Mean and axes of RGB bytes: the lower Cholesky factor of the colours' covariance, its diagonal at least 1/255.
+    /// Mean and axes of RGB bytes: the lower Cholesky factor of the colours' covariance, its
+    /// diagonal at least 1/255.
     pub fn of<'a>(images: impl Iterator<Item = &'a [u8]>) -> Palette {
         let (mut count, mut sum, mut square) = (0u64, [0u64; 3], [[0u64; 3]; 3]);
         for pixel in images.flat_map(|image| image.chunks_exact(3)) {
@@ -66,9 +72,10 @@ impl Palette {
             for j in 0..=i {
                 let covariance = square[i][j] as f64 / n / 65_025.0 - mean[i] * mean[j];
                 let known: f64 = (0..j).map(|k| axes[i][k] * axes[j][k]).sum();
-                axes[i][j] = match i == j {
-                    true => (covariance - known).max(0.0).sqrt().max(1.0 / 255.0),
-                    false => (covariance - known) / axes[j][j],
+                axes[i][j] = if i == j {
+                    (covariance - known).max(0.0).sqrt().max(1.0 / 255.0)
+                } else {
+                    (covariance - known) / axes[j][j]
                 };
             }
         }
@@ -85,17 +92,26 @@ impl Canvas {
             let angle = std::f64::consts::PI * (x as f64 + 0.5) * f as f64 / n;
             (libm::sqrt(scale) * libm::cos(angle)) as f32
         });
-        let mut amplitude =
-            Array2::from_shape_fn((size, size), |(i, j)| 1.0 / libm::hypot(i as f64, j as f64).max(1.0) as f32);
+        let mut amplitude = Array2::from_shape_fn((size, size), |(i, j)| {
+            1.0 / libm::hypot(i as f64, j as f64).max(1.0) as f32
+        });
         // Coefficients of standard deviation 1 make pixels of standard deviation 1.
         let power: f64 = amplitude.iter().map(|a| f64::from(*a).powi(2)).sum();
         amplitude *= (n * n / power).sqrt() as f32;
         let inverse = inverse(&palette.axes);
-        Canvas { size, basis, amplitude: [(); 3].map(|()| amplitude.clone()), palette, inverse, centres: vec![] }
+        Canvas {
+            size,
+            basis,
+            amplitude: [(); 3].map(|()| amplitude.clone()),
+            palette,
+            inverse,
+            centres: vec![],
+        }
     }
 
-    /// A canvas of the palette, the spectrum and the class means of `images`, each size x size x RGB bytes with its class: of each
-    /// axis, how far coefficients of one frequency lie from their class's mean.
+    /// A canvas of the palette, the spectrum and the class means of `images`, each size x size x
+    /// RGB bytes with its class: of each axis, how far coefficients of one frequency lie from their
+    /// class's mean.
     pub fn of(size: usize, images: &[(&[u8], usize)]) -> Canvas {
         let mut canvas = Canvas::new(size, Palette::of(images.iter().map(|(rgb, _)| *rgb)));
         let each = canvas.values();
@@ -104,7 +120,8 @@ impl Canvas {
         let mut counts = vec![0f64; classes];
         let mut squares = vec![0f64; each];
         for part in images.chunks(32) {
-            let rows: Vec<Vec<f32>> = part.par_iter().map(|(rgb, _)| canvas.coefficients(&planar(rgb))).collect();
+            let rows: Vec<Vec<f32>> =
+                part.par_iter().map(|(rgb, _)| canvas.coefficients(&planar(rgb))).collect();
             for ((_, class), row) in part.iter().zip(rows) {
                 counts[*class] += 1.0;
                 for (j, v) in row.into_iter().enumerate() {
@@ -113,18 +130,24 @@ impl Canvas {
                 }
             }
         }
-        let means: Vec<Vec<f64>> =
-            sums.iter().zip(&counts).map(|(sum, n)| sum.iter().map(|s| s / n.max(1.0)).collect()).collect();
+        let means: Vec<Vec<f64>> = sums
+            .iter()
+            .zip(&counts)
+            .map(|(sum, n)| sum.iter().map(|s| s / n.max(1.0)).collect())
+            .collect();
         let within = |j: usize| {
-            let explained: f64 = means.iter().zip(&counts).map(|(mean, n)| n * mean[j] * mean[j]).sum();
+            let explained: f64 =
+                means.iter().zip(&counts).map(|(mean, n)| n * mean[j] * mean[j]).sum();
             (squares[j] - explained).max(0.0) / images.len().max(1) as f64
         };
         let pixels = size * size;
-        let scales: Vec<f32> = (0..3).flat_map(|axis| by_frequency(size, |i| within(axis * pixels + i))).collect();
+        let scales: Vec<f32> =
+            (0..3).flat_map(|axis| by_frequency(size, |i| within(axis * pixels + i))).collect();
         for (axis, amplitude) in canvas.amplitude.iter_mut().enumerate() {
             amplitude.iter_mut().zip(&scales[axis * pixels..]).for_each(|(a, s)| *a *= s);
         }
-        let scaled = |mean: &Vec<f64>| mean.iter().zip(&scales).map(|(m, s)| *m as f32 / s).collect();
+        let scaled =
+            |mean: &Vec<f64>| mean.iter().zip(&scales).map(|(m, s)| *m as f32 / s).collect();
         canvas.centres = means.iter().map(scaled).collect();
         canvas
     }
@@ -134,7 +157,8 @@ impl Canvas {
         3 * self.size * self.size
     }
 
-    /// Random coefficients for image `index`, about the mean picture of `class` if the canvas knows one.
+    /// Random coefficients for image `index`, about the mean picture of `class` if the canvas knows
+    /// one.
     pub fn noise(&self, seed: u64, index: usize, class: usize) -> Vec<f32> {
         let mut stream = Stream::at(seed, Purpose::Noise, index as u64, 0);
         let centre = |j: usize| self.centres.get(class).map_or(0.0, |centre| centre[j]);
@@ -158,12 +182,15 @@ impl Canvas {
         images
     }
 
-    /// The gradient to the coefficients from that to the images. Where a colour was cut off at 0 or 1 its gradient is none, unless
-    /// following it down would bring the colour back.
+    /// The gradient to the coefficients from that to the images. Where a colour was cut off at 0 or
+    /// 1 its gradient is none, unless following it down would bring the colour back.
     pub fn pull_back(&self, coefficients: &[f32], gradient: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; coefficients.len()];
         let each = self.values();
-        let jobs = out.par_chunks_mut(each).zip(coefficients.par_chunks(each)).zip(gradient.par_chunks(each));
+        let jobs = out
+            .par_chunks_mut(each)
+            .zip(coefficients.par_chunks(each))
+            .zip(gradient.par_chunks(each));
         jobs.for_each(|((out, z), gradient)| {
             let planes = self.planes(z);
             let pixels = self.size * self.size;
@@ -174,12 +201,14 @@ impl Canvas {
                     let stuck = (value < 0.0 && slope > 0.0) || (value > 1.0 && slope < 0.0);
                     for j in 0..3 {
                         let inner = 1.0 - (c[j] / BOUND).powi(2);
-                        out[j * pixels + i] += if stuck { 0.0 } else { slope * self.palette.axes[k][j] * inner };
+                        out[j * pixels + i] +=
+                            if stuck { 0.0 } else { slope * self.palette.axes[k][j] * inner };
                     }
                 }
             }
             for (plane, amplitude) in out.chunks_exact_mut(pixels).zip(&self.amplitude) {
-                let mut plane = ArrayViewMut2::from_shape((self.size, self.size), plane).expect("a square plane");
+                let mut plane = ArrayViewMut2::from_shape((self.size, self.size), plane)
+                    .expect("a square plane");
                 let spectrum = self.basis.dot(&plane).dot(&self.basis.t()) * amplitude;
                 plane.assign(&spectrum);
             }
@@ -199,7 +228,8 @@ impl Canvas {
             }
         }
         for (plane, amplitude) in planes.chunks_exact_mut(pixels).zip(&self.amplitude) {
-            let mut plane = ArrayViewMut2::from_shape((self.size, self.size), plane).expect("a square plane");
+            let mut plane =
+                ArrayViewMut2::from_shape((self.size, self.size), plane).expect("a square plane");
             let spectrum = self.basis.dot(&plane).dot(&self.basis.t()) / amplitude;
             plane.assign(&spectrum);
         }
@@ -227,8 +257,8 @@ pub fn planar(rgb: &[u8]) -> Vec<f32> {
     (0..3).flat_map(|c| rgb.iter().skip(c).step_by(3).map(|v| f32::from(*v) / 255.0)).collect()
 }
 
-/// For each of size x size frequencies the root of the mean of `square` over all that are as far from zero, to the next whole
-/// number; never less than a thousandth of the largest.
+/// For each of size x size frequencies the root of the mean of `square` over all that are as far
+/// from zero, to the next whole number; never less than a thousandth of the largest.
 fn by_frequency(size: usize, square: impl Fn(usize) -> f64) -> Vec<f32> {
     let ring = |i: usize| libm::hypot((i / size) as f64, (i % size) as f64).round() as usize;
     let mut rings = vec![(0.0, 0.0); 2 * size];
@@ -262,12 +292,16 @@ mod tests {
     use super::*;
 
     fn palette() -> Palette {
-        Palette { mean: [0.5, 0.4, 0.6], axes: [[0.1, 0.0, 0.0], [0.05, 0.08, 0.0], [0.02, -0.03, 0.06]] }
+        Palette {
+            mean: [0.5, 0.4, 0.6],
+            axes: [[0.1, 0.0, 0.0], [0.05, 0.08, 0.0], [0.02, -0.03, 0.06]],
+        }
     }
 
     #[test]
     fn the_palette_of_pixels_is_their_mean_and_covariance() {
-        let pixels: Vec<u8> = (0..3000u32).map(|i| (100 + (i * 37 + i / 3 * 11) % 90) as u8).collect();
+        let pixels: Vec<u8> =
+            (0..3000u32).map(|i| (100 + (i * 37 + i / 3 * 11) % 90) as u8).collect();
         let palette = Palette::of([&pixels[..1500], &pixels[1500..]].into_iter());
         let at = |i: usize, c: usize| f64::from(pixels[3 * i + c]) / 255.0;
         for c in 0..3 {
@@ -275,7 +309,8 @@ mod tests {
             assert!((mean - f64::from(palette.mean[c])).abs() < 1e-6);
             for d in 0..3 {
                 let own = (0..1000).map(|i| at(i, d)).sum::<f64>() / 1000.0;
-                let covariance = (0..1000).map(|i| (at(i, c) - mean) * (at(i, d) - own)).sum::<f64>() / 1000.0;
+                let covariance =
+                    (0..1000).map(|i| (at(i, c) - mean) * (at(i, d) - own)).sum::<f64>() / 1000.0;
                 let product: f32 = (0..3).map(|k| palette.axes[c][k] * palette.axes[d][k]).sum();
                 assert!((covariance - f64::from(product)).abs() < 1e-6, "{c} {d}");
             }
@@ -284,13 +319,19 @@ mod tests {
 
     #[test]
     fn noise_has_the_palettes_spread() {
-        let canvas =
-            Canvas::new(32, Palette { mean: [0.5; 3], axes: [[0.1, 0.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 0.1]] });
+        let canvas = Canvas::new(
+            32,
+            Palette { mean: [0.5; 3], axes: [[0.1, 0.0, 0.0], [0.0, 0.1, 0.0], [0.0, 0.0, 0.1]] },
+        );
         let z: Vec<f32> = (0..40).flat_map(|i| canvas.noise(5, i, 0)).collect();
         let images = canvas.paint(&z);
         let mean = images.iter().sum::<f32>() / images.len() as f32;
         let variance = images.iter().map(|v| (v - mean).powi(2)).sum::<f32>() / images.len() as f32;
-        assert!((mean - 0.5).abs() < 0.02 && (variance.sqrt() - 0.09).abs() < 0.015, "{mean} {}", variance.sqrt());
+        assert!(
+            (mean - 0.5).abs() < 0.02 && (variance.sqrt() - 0.09).abs() < 0.015,
+            "{mean} {}",
+            variance.sqrt()
+        );
     }
 
     /// Noise about the class means, with the spectrum of the images it was told of.
@@ -301,20 +342,33 @@ mod tests {
         let image = |i: usize| -> Vec<u8> {
             let strength = Stream::at(3, Purpose::Noise, i as u64, 7).normal() * 20.0;
             let level = if i.is_multiple_of(2) { 90.0 } else { 150.0 };
-            let at =
-                |p: usize| level + strength * (std::f64::consts::PI * ((p % size) as f64 + 0.5) * 4.0 / 16.0).cos();
+            let at = |p: usize| {
+                level
+                    + strength
+                        * (std::f64::consts::PI * ((p % size) as f64 + 0.5) * 4.0 / 16.0).cos()
+            };
             (0..size * size).flat_map(|p| [at(p).round() as u8; 3]).collect()
         };
         let images: Vec<Vec<u8>> = (0..60).map(image).collect();
-        let canvas = Canvas::of(size, &images.iter().enumerate().map(|(i, rgb)| (&rgb[..], i % 2)).collect::<Vec<_>>());
+        let canvas = Canvas::of(
+            size,
+            &images.iter().enumerate().map(|(i, rgb)| (&rgb[..], i % 2)).collect::<Vec<_>>(),
+        );
         for class in 0..2 {
-            let drawn: Vec<Vec<f32>> = (0..50).map(|i| canvas.paint(&canvas.noise(1, i, class))).collect();
+            let drawn: Vec<Vec<f32>> =
+                (0..50).map(|i| canvas.paint(&canvas.noise(1, i, class))).collect();
             let mean = drawn.concat().iter().sum::<f32>() / (50.0 * 768.0);
             let expected = if class == 0 { 90.0 } else { 150.0 } / 255.0;
             assert!((mean - expected).abs() < 0.02, "{mean} {expected}");
             // Neighbours within half a stripe are alike; with white noise they would not be.
-            let apart: f32 = drawn.iter().map(|x| (0..255).map(|p| (x[p] - x[p + 1]).powi(2)).sum::<f32>()).sum();
-            let spread: f32 = drawn.iter().map(|x| x[..256].iter().map(|v| (v - mean).powi(2)).sum::<f32>()).sum();
+            let apart: f32 = drawn
+                .iter()
+                .map(|x| (0..255).map(|p| (x[p] - x[p + 1]).powi(2)).sum::<f32>())
+                .sum();
+            let spread: f32 = drawn
+                .iter()
+                .map(|x| x[..256].iter().map(|v| (v - mean).powi(2)).sum::<f32>())
+                .sum();
             assert!(apart < spread, "{apart} {spread}");
         }
     }
@@ -322,7 +376,8 @@ mod tests {
     #[test]
     fn an_image_within_bounds_survives_the_round_trip() {
         let canvas = Canvas::new(8, palette());
-        let image: Vec<f32> = (0..192).map(|i| [0.5, 0.4, 0.6][i / 64] + 0.0006 * (i % 64) as f32).collect();
+        let image: Vec<f32> =
+            (0..192).map(|i| [0.5, 0.4, 0.6][i / 64] + 0.0006 * (i % 64) as f32).collect();
         for (a, b) in canvas.paint(&canvas.coefficients(&image)).iter().zip(&image) {
             assert!((a - b).abs() < 1e-4, "{a} {b}");
         }
@@ -333,7 +388,9 @@ mod tests {
         let canvas = Canvas::new(4, palette());
         let z = canvas.noise(1, 0, 0);
         let weights: Vec<f32> = (0..48).map(|i| ((i * 7) % 11) as f32 / 5.0 - 1.0).collect();
-        let loss = |z: &[f32]| canvas.paint(z).iter().zip(&weights).map(|(a, w)| f64::from(a * w)).sum::<f64>();
+        let loss = |z: &[f32]| {
+            canvas.paint(z).iter().zip(&weights).map(|(a, w)| f64::from(a * w)).sum::<f64>()
+        };
         let gradient = canvas.pull_back(&z, &weights);
         for i in 0..48 {
             let shifted = |by: f32| {
@@ -342,7 +399,11 @@ mod tests {
                 loss(&z)
             };
             let difference = (shifted(1e-2) - shifted(-1e-2)) / 2e-2;
-            assert!((f64::from(gradient[i]) - difference).abs() < 2e-3, "{i}: {} {difference}", gradient[i]);
+            assert!(
+                (f64::from(gradient[i]) - difference).abs() < 2e-3,
+                "{i}: {} {difference}",
+                gradient[i]
+            );
         }
     }
 }

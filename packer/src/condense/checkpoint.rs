@@ -1,7 +1,7 @@
 //! The file that a stopped condensation goes on from: one safetensors file, replaced as a whole.
 //!
-//! Of a private set it holds the release, so that going on reads no patient a second time. Refused: a checkpoint of other
-//! settings, another base or other data, a damaged one.
+//! Of a private set it holds the release, so that going on reads no patient a second time. Refused:
+//! a checkpoint of other settings, another base or other data, a damaged one.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,18 +46,32 @@ const HEADER: &str = "medforge_condense_checkpoint";
 const SHARE: f64 = 0.05;
 
 impl Checkpoint {
-    pub(super) fn begin(release: Option<Release>, settings: &Settings, coefficients: Vec<f32>) -> Self {
+    pub(super) fn begin(
+        release: Option<Release>,
+        settings: &Settings,
+        coefficients: Vec<f32>,
+    ) -> Self {
         let velocity = vec![0.0; coefficients.len()];
         let settings = settings.clone();
-        Checkpoint { settings, iteration: 0, coefficients, velocity, first: 0.0, smooth: 0.0, release }
+        Checkpoint {
+            settings,
+            iteration: 0,
+            coefficients,
+            velocity,
+            first: 0.0,
+            smooth: 0.0,
+            release,
+        }
     }
 
-    /// One step of gradient descent with momentum on the images `chosen`, each along its gradient brought to unit mean square: how
-    /// far an image moves does not depend on how large its loss is.
+    /// One step of gradient descent with momentum on the images `chosen`, each along its gradient
+    /// brought to unit mean square: how far an image moves does not depend on how large its loss
+    /// is.
     pub(super) fn descend(&mut self, chosen: &[usize], gradient: &[f32], rate: f64, momentum: f64) {
         let each = gradient.len() / chosen.len();
         for (&image, gradient) in chosen.iter().zip(gradient.chunks_exact(each)) {
-            let square: f64 = gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>() / each as f64;
+            let square: f64 =
+                gradient.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>() / each as f64;
             let scale = (1.0 - momentum) / (square.sqrt() + 1e-30);
             let place = image * each..(image + 1) * each;
             let (z, v) = (&mut self.coefficients[place.clone()], &mut self.velocity[place]);
@@ -105,17 +119,26 @@ impl Checkpoint {
         let bytes = input::read(path, input::MAX_WEIGHTS)?;
         let refuse = |what: &str| Error::Checkpoint { what: format!("{}: {what}", path.display()) };
         let mut found = tensors::read(&bytes, &path.display().to_string())?;
-        let metadata = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, m)| m.metadata().clone());
-        let header = metadata.as_ref().and_then(|m| m.get(HEADER)).ok_or_else(|| refuse("is not a checkpoint"))?;
-        let header: Header =
-            serde_json::from_str(header).map_err(|_| refuse("was made by another version of packer"))?;
+        let metadata =
+            SafeTensors::read_metadata(&bytes).ok().and_then(|(_, m)| m.metadata().clone());
+        let header = metadata
+            .as_ref()
+            .and_then(|m| m.get(HEADER))
+            .ok_or_else(|| refuse("is not a checkpoint"))?;
+        let header: Header = serde_json::from_str(header)
+            .map_err(|_| refuse("was made by another version of packer"))?;
         if header.settings != *settings {
-            return Err(refuse("was made with other settings; repeat them, or pass --force to begin again"));
+            return Err(refuse(
+                "was made with other settings; repeat them, or pass --force to begin again",
+            ));
         }
         if header.fingerprint != fingerprint {
-            return Err(refuse("was made with another base, module or data; pass --force to begin again"));
+            return Err(refuse(
+                "was made with another base, module or data; pass --force to begin again",
+            ));
         }
-        let mut take = |name: &str| found.remove(name).map(|t| t.data).ok_or_else(|| refuse("lacks a tensor"));
+        let mut take =
+            |name: &str| found.remove(name).map(|t| t.data).ok_or_else(|| refuse("lacks a tensor"));
         let (coefficients, velocity) = (take("coefficients")?, take("velocity")?);
         if coefficients.len() != velocity.len() || header.iteration > settings.iterations {
             return Err(refuse("is damaged"));

@@ -1,11 +1,13 @@
-//! k-means (Lloyd 1982) with k-means++ seeding (Arthur & Vassilvitskii 2007), for targets that several images share.
+//! k-means (Lloyd 1982) with k-means++ seeding (Arthur & Vassilvitskii 2007), for targets that
+//! several images share.
 
 use crate::random::{Purpose, Stream};
 
 /// Rounds after which it stops, settled or not.
 const ROUNDS: usize = 50;
 
-/// The cluster of each row, 0..k: at most `clusters`, fewer where rows are fewer or equal. Deterministic in `seed`.
+/// The cluster of each row, 0..k: at most `clusters`, fewer where rows are fewer or equal.
+/// Deterministic in `seed`.
 pub fn k_means(rows: &[&[f32]], clusters: usize, seed: u64) -> Vec<usize> {
     let mut stream = Stream::at(seed, Purpose::Cluster, rows.len() as u64, clusters as u64);
     let mut centres = seeded(rows, clusters, &mut stream);
@@ -17,7 +19,9 @@ pub fn k_means(rows: &[&[f32]], clusters: usize, seed: u64) -> Vec<usize> {
         }
         of = nearest;
         for (c, centre) in centres.iter_mut().enumerate() {
-            if let Some(mean) = mean(rows.iter().zip(&of).filter(|(_, of)| **of == c).map(|(row, _)| *row)) {
+            if let Some(mean) =
+                mean(rows.iter().zip(&of).filter(|(_, of)| **of == c).map(|(row, _)| *row))
+            {
                 *centre = mean;
             }
         }
@@ -35,7 +39,9 @@ pub fn medoids(rows: &[&[f32]], of: &[usize]) -> Vec<usize> {
     let medoid = |c: usize| {
         let members: Vec<usize> = (0..rows.len()).filter(|&i| of[i] == c).collect();
         let centre = mean(members.iter().map(|&i| rows[i])).unwrap_or_default();
-        members.into_iter().min_by(|&a, &b| distance(rows[a], &centre).total_cmp(&distance(rows[b], &centre)))
+        members
+            .into_iter()
+            .min_by(|&a, &b| distance(rows[a], &centre).total_cmp(&distance(rows[b], &centre)))
     };
     (0..clusters).filter_map(medoid).collect()
 }
@@ -56,7 +62,8 @@ pub fn mean<'a>(rows: impl Iterator<Item = &'a [f32]>) -> Option<Vec<f32>> {
     (count > 0).then(|| sum.iter().map(|s| (s / count as f64) as f32).collect())
 }
 
-/// Centres chosen among the rows, each with probability in proportion to its squared distance from those before.
+/// Centres chosen among the rows, each with probability in proportion to its squared distance from
+/// those before.
 fn seeded(rows: &[&[f32]], clusters: usize, stream: &mut Stream) -> Vec<Vec<f32>> {
     let mut centres = vec![rows[stream.below(rows.len())].to_vec()];
     while centres.len() < clusters {
@@ -87,7 +94,9 @@ mod tests {
     /// Three heaps far apart, twenty rows each, in turns.
     fn heaps() -> Vec<Vec<f32>> {
         let mut stream = Stream::at(1, Purpose::Noise, 0, 0);
-        (0..60).map(|i| vec![(i % 3) as f32 * 10.0 + stream.normal() as f32, stream.normal() as f32]).collect()
+        (0..60)
+            .map(|i| vec![(i % 3) as f32 * 10.0 + stream.normal() as f32, stream.normal() as f32])
+            .collect()
     }
 
     #[test]
@@ -100,7 +109,9 @@ mod tests {
             assert_eq!(of, k_means(&rows, 3, seed));
             let medoids = medoids(&rows, &of);
             assert_eq!(medoids.len(), 3);
-            assert!(medoids.iter().all(|&m| rows[m][0].rem_euclid(10.0).min(10.0 - rows[m][0].rem_euclid(10.0)) < 1.0));
+            assert!(medoids.iter().all(|&m| {
+                rows[m][0].rem_euclid(10.0).min(10.0 - rows[m][0].rem_euclid(10.0)) < 1.0
+            }));
         }
     }
 

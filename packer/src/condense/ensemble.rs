@@ -1,5 +1,6 @@
-//! The networks that a set is matched under: the base, perturbed at random for each view, with the contributor's own module at a
-//! random strength in half of them. A set that works under all of these has less to lose under a merge that nobody has seen.
+//! The networks that a set is matched under: the base, perturbed at random for each view, with the
+//! contributor's own module at a random strength in half of them. A set that works under all of
+//! these has less to lose under a merge that nobody has seen.
 
 use std::collections::BTreeMap;
 
@@ -28,8 +29,13 @@ impl<'a> Ensemble<'a> {
         Ensemble { vit, module, strength, seed }
     }
 
-    /// The branches of the network of view `index`, on `device`. The first network is the base itself.
-    pub fn sites<D: Device + 'static>(&self, device: &D, index: usize) -> BTreeMap<String, LowRank<D>> {
+    /// The branches of the network of view `index`, on `device`. The first network is the base
+    /// itself.
+    pub fn sites<D: Device + 'static>(
+        &self,
+        device: &D,
+        index: usize,
+    ) -> BTreeMap<String, LowRank<D>> {
         let mut stream = Stream::at(self.seed, Purpose::Network, index as u64, 0);
         let (strength, share) = (self.strength * stream.unit(), stream.unit());
         let module = self.module.filter(|_| index % 2 == 1);
@@ -50,12 +56,14 @@ impl<'a> Ensemble<'a> {
         let targets = targets.sites(&self.vit.config, None).expect("every base has these");
         if index > 0 && strength > 0.0 {
             for (n, (site, _)) in targets.iter().enumerate() {
-                let mut stream = Stream::at(self.seed, Purpose::Network, index as u64, 1 + n as u64);
+                let mut stream =
+                    Stream::at(self.seed, Purpose::Network, index as u64, 1 + n as u64);
                 let weight = &self.vit.tensors[&format!("{site}.weight")];
                 parts.entry(site).or_default().push((1.0, random(weight, strength, &mut stream)));
             }
         }
-        let upload = |t: &Tensor| Var::constant(Matrix::frozen(device, &t.data, t.shape[0], t.shape[1]));
+        let upload =
+            |t: &Tensor| Var::constant(Matrix::frozen(device, &t.data, t.shape[0], t.shape[1]));
         let branch = |(site, parts): (&str, Vec<(f64, Factors)>)| {
             let parts: Vec<_> = parts.iter().map(|(weight, f)| (*weight, f)).collect();
             let sum = stack(&parts);
@@ -65,13 +73,15 @@ impl<'a> Ensemble<'a> {
     }
 }
 
-/// A change of rank [`RANK`] in a random direction, its norm about `strength` times that of `weight` [out, in].
+/// A change of rank [`RANK`] in a random direction, its norm about `strength` times that of
+/// `weight` [out, in].
 fn random(weight: &Tensor, strength: f64, stream: &mut Stream) -> Factors {
     let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
     let norm = weight.data.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
     // B A has about out * in * RANK * a^2 * b^2 as its squared norm.
     let scale = strength * norm / ((outputs * inputs * RANK) as f64).sqrt();
-    let mut normal = |n: usize, scale: f64| (0..n).map(|_| (scale * stream.normal()) as f32).collect::<Vec<_>>();
+    let mut normal =
+        |n: usize, scale: f64| (0..n).map(|_| (scale * stream.normal()) as f32).collect::<Vec<_>>();
     let a = Tensor::f32(vec![RANK, inputs], normal(RANK * inputs, scale));
     Factors::plain(a, Tensor::f32(vec![outputs, RANK], normal(outputs * RANK, 1.0)))
 }

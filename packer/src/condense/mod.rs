@@ -1,9 +1,11 @@
-//! Dataset condensation: a few synthetic images per class whose statistics under many networks and views are those of the real
-//! images (distribution matching, Zhao & Bilen 2023), so that a head or module trained on them does what it would on the real ones.
+//! Dataset condensation: a few synthetic images per class whose statistics under many networks and
+//! views are those of the real images (distribution matching, Zhao & Bilen 2023), so that a head or
+//! module trained on them does what it would on the real ones.
 //!
-//! What the real images look like under each view is measured once, in a bank; an iteration then costs only the synthetic images.
-//! Refused: a class of one image, images that are all alike, settings out of range; with a privacy budget whatever would read
-//! patients a second time (a module, k-means, real colours, a start from real images, soft labels).
+//! What the real images look like under each view is measured once, in a bank; an iteration then
+//! costs only the synthetic images. Refused: a class of one image, images that are all alike,
+//! settings out of range; with a privacy budget whatever would read patients a second time (a
+//! module, k-means, real colours, a start from real images, soft labels).
 
 use crate::base::{Vit, Weights};
 use crate::data::{Condensed, Images, Labels, Record, Start};
@@ -56,9 +58,11 @@ pub struct Source<'a> {
 
 /// What a caller sees while it goes on.
 pub trait Observer {
-    /// After each step of a stage: what the stage is, steps done and to do, the loss where there is one.
+    /// After each step of a stage: what the stage is, steps done and to do, the loss where there is
+    /// one.
     fn step(&mut self, _stage: &'static str, _done: usize, _total: usize, _loss: Option<f64>) {}
-    /// When a checkpoint is due: before the first iteration, when [`Observer::wants_checkpoint`] says so, and on interruption.
+    /// When a checkpoint is due: before the first iteration, when [`Observer::wants_checkpoint`]
+    /// says so, and on interruption.
     fn checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<(), Error> {
         Ok(())
     }
@@ -72,7 +76,8 @@ pub trait Observer {
 pub struct Unobserved;
 impl Observer for Unobserved {}
 
-/// Condenses `source` for `task`; with `budget` privately. `resume` goes on from a checkpoint that the same call made.
+/// Condenses `source` for `task`; with `budget` privately. `resume` goes on from a checkpoint that
+/// the same call made.
 ///
 /// # Errors
 /// What the module's head names; [`Error::Diverged`] if the loss stops being a number.
@@ -99,8 +104,9 @@ pub fn condense<D: Device + 'static>(
     condense_from(device, source, task, settings, &bank, &members, resume, observer)
 }
 
-/// [`condense`] from a bank measured before with the same settings (but for the number of images, iterations and the seed),
-/// reading only the real images `members` of it. For benchmarks and audits, which condense many times.
+/// [`condense`] from a bank measured before with the same settings (but for the number of images,
+/// iterations and the seed), reading only the real images `members` of it. For benchmarks and
+/// audits, which condense many times.
 #[allow(clippy::too_many_arguments)]
 pub fn condense_from<D: Device + 'static>(
     device: &D,
@@ -135,7 +141,10 @@ pub fn condense_from<D: Device + 'static>(
     };
     let each = canvas.values();
     if state.coefficients.len() != labels.len() * each {
-        let what = format!("the checkpoint is damaged: it holds {} values of images", state.coefficients.len());
+        let what = format!(
+            "the checkpoint is damaged: it holds {} values of images",
+            state.coefficients.len()
+        );
         return Err(Error::Checkpoint { what });
     }
     let ensemble = Ensemble::new(vit, module, settings.perturbation, settings.seed);
@@ -155,13 +164,16 @@ pub fn condense_from<D: Device + 'static>(
             chosen.iter().flat_map(|&i| &state.coefficients[i * each..][..each]).copied().collect();
         let network = Network { weights: &frozen, sites: ensemble.sites(device, view) };
         let goal = &plan.goals[view];
-        let see = Look { device, network: &network, bank, view, goal, parts, classes: classes.len() };
-        let (loss, slope) = see.gradient(&canvas, vit, &coefficients, &pick(&plan.of), &pick(&labels))?;
+        let see =
+            Look { device, network: &network, bank, view, goal, parts, classes: classes.len() };
+        let (loss, slope) =
+            see.gradient(&canvas, vit, &coefficients, &pick(&plan.of), &pick(&labels))?;
         if !loss.is_finite() {
             return Err(Error::Diverged { step: t + 1, learning_rate: settings.learning_rate });
         }
-        let rate =
-            settings.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * t as f64 / settings.iterations as f64).cos());
+        let rate = settings.learning_rate
+            * 0.5
+            * (1.0 + (std::f64::consts::PI * t as f64 / settings.iterations as f64).cos());
         state.descend(&chosen, &slope, rate, settings.momentum);
         state.note(loss);
         observer.step("condensing", state.iteration, settings.iterations, Some(state.recent()));
@@ -200,16 +212,26 @@ impl<D: Device + 'static> Look<'_, D> {
         let leaf = tape.parameter(Tensor::new(device, &images, labels.len(), canvas.values()));
         let layout = bank.layout();
         let results = network.see(device, &tape, &leaf, bank.view(view), layout);
-        let values = results.iter().map(|r| device.download(&r.value.buffer)).collect::<Result<Vec<_>, _>>()?;
+        let values = results
+            .iter()
+            .map(|r| device.download(&r.value.buffer))
+            .collect::<Result<Vec<_>, _>>()?;
         let rows = statistics::interleave(&values, labels.len());
-        let (loss, slope) = objective::loss(goal, &Seen { rows: &rows, targets, labels }, layout, parts, classes);
-        let seeds = separate(&slope, layout).into_iter().map(|part| device.upload(&part)).collect::<Vec<_>>();
+        let (loss, slope) =
+            objective::loss(goal, &Seen { rows: &rows, targets, labels }, layout, parts, classes);
+        let seeds = separate(&slope, layout)
+            .into_iter()
+            .map(|part| device.upload(&part))
+            .collect::<Vec<_>>();
         let gradients = tape.backward_from(results.iter().zip(seeds));
         let to_images = gradients.of(&leaf).expect("every statistic depends on the pixels");
         let mut to_images = device.download(to_images)?;
         let scale = vit.preprocessing.std.map(|std| 255.0 * vit.preprocessing.rescale / std);
         let channel = |i: usize| i / (size * size) % 3;
-        to_images.iter_mut().enumerate().for_each(|(i, v)| *v = (f64::from(*v) * scale[channel(i)]) as f32);
+        to_images
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, v)| *v = (f64::from(*v) * scale[channel(i)]) as f32);
         Ok((loss, canvas.pull_back(coefficients, &to_images)))
     }
 }
@@ -263,13 +285,17 @@ fn soft_labels(
     plan: &Plan,
     labels: &[usize],
 ) -> Vec<f32> {
-    let one_hot = |label: usize| (0..classes.len()).map(move |c| f32::from(c == label)).collect::<Vec<_>>();
+    let one_hot =
+        |label: usize| (0..classes.len()).map(move |c| f32::from(c == label)).collect::<Vec<_>>();
     let (Labels::Soft, Some(module)) = (settings.labels, module) else {
         return labels.iter().flat_map(|&l| one_hot(l)).collect();
     };
     let row = |i: usize| {
-        let of_target: Vec<usize> =
-            members.iter().copied().filter(|&m| plan.clusters.get(&m) == Some(&plan.of[i])).collect();
+        let of_target: Vec<usize> = members
+            .iter()
+            .copied()
+            .filter(|&m| plan.clusters.get(&m) == Some(&plan.of[i]))
+            .collect();
         let mut sum = vec![0f64; classes.len()];
         for &m in &of_target {
             let p = probabilities(&module.head, bank.adapted(m));
@@ -289,7 +315,8 @@ fn record(
     loss: [f64; 2],
 ) -> Result<Record, Error> {
     let accounting = bank.released().map(|r| &r.accounting);
-    let mut groups: Vec<usize> = members.iter().map(|&m| images.groups()[bank.images()[m]]).collect();
+    let mut groups: Vec<usize> =
+        members.iter().map(|&m| images.groups()[bank.images()[m]]).collect();
     groups.sort_unstable();
     groups.dedup();
     let image_size = u32::try_from(settings.size).unwrap_or(u32::MAX);
@@ -309,7 +336,8 @@ fn record(
         module: module.map(Module::factors_digest).transpose()?,
         settings: serde_json::to_value(settings).expect("settings are plain data"),
         loss,
-        privacy: accounting.map(|a: &Accounting| serde_json::to_value(a).expect("an accounting is plain data")),
+        privacy: accounting
+            .map(|a: &Accounting| serde_json::to_value(a).expect("an accounting is plain data")),
     })
 }
 
@@ -318,17 +346,22 @@ fn check(source: Source, settings: &Settings, budget: Option<Budget>) -> Result<
     let Source { classes, images, module, .. } = source;
     let refuse = |what: String| Err(Error::Condense { what });
     for (class, name) in classes.iter().enumerate() {
-        let of_class: Vec<usize> = (0..images.len()).filter(|&i| images.labels()[i] == class).collect();
+        let of_class: Vec<usize> =
+            (0..images.len()).filter(|&i| images.labels()[i] == class).collect();
         if of_class.len() < 2 {
             return refuse(format!(
-                "class {name} has {} image in the training part: its condensed image would be a copy of it; add images",
+                "class {name} has {} image in the training part: its condensed image would be a \
+                 copy of it; add images",
                 of_class.len()
             ));
         }
-        let flat = |&&i: &&usize| images.pixels(i).chunks_exact(3).all(|p| p == &images.pixels(i)[..3]);
+        let flat =
+            |&&i: &&usize| images.pixels(i).chunks_exact(3).all(|p| p == &images.pixels(i)[..3]);
         let flat = of_class.iter().filter(flat).count();
         if flat == of_class.len() {
-            return refuse(format!("every image of class {name} is of one colour; there is nothing to match"));
+            return refuse(format!(
+                "every image of class {name} is of one colour; there is nothing to match"
+            ));
         }
     }
     if settings.labels == Labels::Soft && module.is_none() {
@@ -340,11 +373,21 @@ fn check(source: Source, settings: &Settings, budget: Option<Budget>) -> Result<
         let second = [
             (
                 module.is_some(),
-                "a module has seen the same patients and carries no accounting of its own; leave --module away",
+                "a module has seen the same patients and carries no accounting of its own; leave \
+                 --module away",
             ),
-            (settings.start == Start::Real, "a start from real images shows them; leave --init at noise"),
-            (settings.target == Target::Cluster, "clusters are found by reading every image; pass --targets class"),
-            (settings.ridge > 0.0, "the ridge classifier reads every image at each iteration; pass --ridge 0"),
+            (
+                settings.start == Start::Real,
+                "a start from real images shows them; leave --init at noise",
+            ),
+            (
+                settings.target == Target::Cluster,
+                "clusters are found by reading every image; pass --targets class",
+            ),
+            (
+                settings.ridge > 0.0,
+                "the ridge classifier reads every image at each iteration; pass --ridge 0",
+            ),
         ];
         if let Some((_, why)) = second.iter().find(|(asked, _)| *asked) {
             return refuse(format!("with --epsilon patients are read once: {why}"));

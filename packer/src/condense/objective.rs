@@ -1,11 +1,15 @@
-//! What the synthetic images are asked for under one view: statistics near those of their target, and, where real images' features
-//! are at hand, that a ridge classifier with an intercept, fitted on the synthetic features, tells the real ones apart.
+//! What the synthetic images are asked for under one view: statistics near those of their target,
+//! and, where real images' features are at hand, that a ridge classifier with an intercept, fitted
+//! on the synthetic features, tells the real ones apart.
 //!
-//! Matching (distribution matching, Zhao & Bilen 2023): the mean over the images of a target of each statistic, in units of its
-//! deviation within the real classes, and in the same way the mean over the images of a class of how far each is from its target: what
-//! all synthetic images of a class share would shift a classifier's threshold. Of each part's mean square distance the logarithm, so that
-//! a part that is far off (the first blocks of smooth pictures) does not drown one that is nearly met. Ridge: kernel ridge regression from the synthetic to the
-//! real images in closed form (FRePo, Zhou et al. 2022, section 3), differentiated by hand. All on the host, in f64: rows are few.
+//! Matching (distribution matching, Zhao & Bilen 2023): the mean over the images of a target of
+//! each statistic, in units of its deviation within the real classes, and in the same way the mean
+//! over the images of a class of how far each is from its target: what all synthetic images of a
+//! class share would shift a classifier's threshold. Of each part's mean square distance the
+//! logarithm, so that a part that is far off (the first blocks of smooth pictures) does not drown
+//! one that is nearly met. Ridge: kernel ridge regression from the synthetic to the real images in
+//! closed form (FRePo, Zhou et al. 2022, section 3), differentiated by hand. All on the host, in
+//! f64: rows are few.
 
 use nalgebra::DMatrix;
 
@@ -46,7 +50,8 @@ const PENALTY: f64 = 1.0;
 /// A mean square distance, in squared deviations, below which nearer counts for little.
 const NEAR: f64 = 0.05;
 
-/// Synthetic images under a view: their statistics, row by row, what each is matched to, and its class.
+/// Synthetic images under a view: their statistics, row by row, what each is matched to, and its
+/// class.
 pub struct Seen<'a> {
     pub rows: &'a [f32],
     /// Index into [`Goal::targets`].
@@ -55,7 +60,13 @@ pub struct Seen<'a> {
 }
 
 /// The loss, and its gradient to every row.
-pub fn loss(goal: &Goal, seen: &Seen, layout: &Layout, weights: Weights, classes: usize) -> (f64, Vec<f32>) {
+pub fn loss(
+    goal: &Goal,
+    seen: &Seen,
+    layout: &Layout,
+    weights: Weights,
+    classes: usize,
+) -> (f64, Vec<f32>) {
     let mut gradient = vec![0f32; seen.rows.len()];
     let mut total = matching(goal, seen, layout, weights, &mut gradient);
     if let (Some(real), true) = (&goal.real, weights.ridge > 0.0) {
@@ -64,7 +75,13 @@ pub fn loss(goal: &Goal, seen: &Seen, layout: &Layout, weights: Weights, classes
     (total, gradient)
 }
 
-fn matching(goal: &Goal, seen: &Seen, layout: &Layout, weights: Weights, gradient: &mut [f32]) -> f64 {
+fn matching(
+    goal: &Goal,
+    seen: &Seen,
+    layout: &Layout,
+    weights: Weights,
+    gradient: &mut [f32],
+) -> f64 {
     let width = layout.width();
     let share = |part: usize| {
         let blocks = layout.blocks.len().max(1) as f64;
@@ -78,10 +95,13 @@ fn matching(goal: &Goal, seen: &Seen, layout: &Layout, weights: Weights, gradien
     for by in [alike(seen.targets), alike(seen.labels)] {
         for members in &by {
             let n = members.len() as f64;
-            for (part, columns) in layout.parts().enumerate().filter(|(part, _)| share(*part) > 0.0) {
+            for (part, columns) in layout.parts().enumerate().filter(|(part, _)| share(*part) > 0.0)
+            {
                 let count = columns.len() as f64;
                 let off = |j: usize| {
-                    let off = |&i: &usize| f64::from(seen.rows[i * width + j] - goal.targets[seen.targets[i]][j]);
+                    let off = |&i: &usize| {
+                        f64::from(seen.rows[i * width + j] - goal.targets[seen.targets[i]][j])
+                    };
                     members.iter().map(off).sum::<f64>() / n * f64::from(goal.precision[j])
                 };
                 let off: Vec<f64> = columns.clone().map(off).collect();
@@ -90,7 +110,8 @@ fn matching(goal: &Goal, seen: &Seen, layout: &Layout, weights: Weights, gradien
                 let share = share(part) / (2 * by.len()) as f64;
                 total += share * value;
                 for (j, off) in columns.zip(off) {
-                    let slope = (share * slope * 2.0 / count * off * f64::from(goal.precision[j]) / n) as f32;
+                    let slope = (share * slope * 2.0 / count * off * f64::from(goal.precision[j])
+                        / n) as f32;
                     members.iter().for_each(|&i| gradient[i * width + j] += slope);
                 }
             }
@@ -107,21 +128,35 @@ fn alike(values: &[usize]) -> Vec<Vec<usize>> {
     present.iter().map(|v| (0..values.len()).filter(|&i| values[i] == *v).collect()).collect()
 }
 
-/// The mean squared error of the ridge classifier on the real images; its gradient, times `weight`, is added.
-fn ridge(real: &Real, seen: &Seen, layout: &Layout, weight: f64, classes: usize, gradient: &mut [f32]) -> f64 {
+/// The mean squared error of the ridge classifier on the real images; its gradient, times `weight`,
+/// is added.
+fn ridge(
+    real: &Real,
+    seen: &Seen,
+    layout: &Layout,
+    weight: f64,
+    classes: usize,
+    gradient: &mut [f32],
+) -> f64 {
     let (n, m, h) = (seen.targets.len(), real.labels.len(), layout.features);
     let width = layout.width();
     let s = DMatrix::from_fn(n, h, |i, j| f64::from(seen.rows[i * width + j]));
     let r = DMatrix::from_row_iterator(m, h, real.features.iter().map(|v| f64::from(*v)));
-    // Both sides are seen from the mean of the real features and in units of their deviation: constants of the view.
+    // Both sides are seen from the mean of the real features and in units of their deviation:
+    // constants of the view.
     let mean = r.row_mean();
     let deviation = r.row_variance().map(|v| v.sqrt());
-    let scale = deviation.map(|d| 1.0 / ((d + 0.05 * deviation.mean()).max(1e-12) * (h as f64).sqrt()));
-    let standard = |x: &DMatrix<f64>| DMatrix::from_fn(x.nrows(), h, |i, j| (x[(i, j)] - mean[j]) * scale[j]);
-    // The last column is the classifier's intercept: without it what all synthetic images share would not move the threshold.
+    let scale =
+        deviation.map(|d| 1.0 / ((d + 0.05 * deviation.mean()).max(1e-12) * (h as f64).sqrt()));
+    let standard =
+        |x: &DMatrix<f64>| DMatrix::from_fn(x.nrows(), h, |i, j| (x[(i, j)] - mean[j]) * scale[j]);
+    // The last column is the classifier's intercept: without it what all synthetic images share
+    // would not move the threshold.
     let (s, r) = (standard(&s).insert_column(h, 1.0), standard(&r).insert_column(h, 1.0));
     let one_hot = |labels: &[usize]| {
-        DMatrix::from_fn(labels.len(), classes, |i, c| f64::from(labels[i] == c) - 1.0 / classes as f64)
+        DMatrix::from_fn(labels.len(), classes, |i, c| {
+            f64::from(labels[i] == c) - 1.0 / classes as f64
+        })
     };
     let (y, t) = (one_hot(seen.labels), one_hot(&real.labels));
     let kernel = &s * s.transpose() + DMatrix::identity(n, n) * PENALTY;

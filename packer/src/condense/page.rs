@@ -1,4 +1,5 @@
-//! A condensation as a page. Names are whatever somebody chose; [`crate::report`] escapes every text.
+//! A condensation as a page. Names are whatever somebody chose; [`crate::report`] escapes every
+//! text.
 
 use medforge_runtime::image::RgbImage8;
 
@@ -13,8 +14,8 @@ const SHOWN: usize = 20;
 /// Points of a curve at most.
 const POINTS: usize = 200;
 
-/// The set as one page that loads nothing. `course` is iterations, counted from 1, and the loss of late at each; where a run was gone on with it begins
-/// there.
+/// The set as one page that loads nothing. `course` is iterations, counted from 1, and the loss of
+/// late at each; where a run was gone on with it begins there.
 pub fn page(set: &Condensed, course: &[(usize, f64)]) -> Result<Report, Error> {
     let record = &set.record;
     let fact = |name: &str, value: String| (name.to_owned(), value);
@@ -26,7 +27,12 @@ pub fn page(set: &Condensed, course: &[(usize, f64)]) -> Result<Report, Error> {
             fact("Classes", record.classes.join(", ")),
             fact(
                 "Images",
-                format!("{}, {} of each class, {} pixels a side", set.len(), record.per_class, record.image_size),
+                format!(
+                    "{}, {} of each class, {} pixels a side",
+                    set.len(),
+                    record.per_class,
+                    record.image_size
+                ),
             ),
             fact("Real images", number(record.real_images)),
             fact("Their patients", number(record.real_groups)),
@@ -44,26 +50,32 @@ pub fn page(set: &Condensed, course: &[(usize, f64)]) -> Result<Report, Error> {
     blocks.extend([Block::Heading("Settings".into()), Block::Facts(facts_of(&record.settings))]);
     Ok(Report {
         title: format!("Condensed set of {}", record.task),
-        summary: "Synthetic images that stand in for a contributor's own. They are no patients' images, and no evidence about any.".into(),
+        summary: "Synthetic images that stand in for a contributor's own. They are no patients' \
+                  images, and no evidence about any."
+            .into(),
         blocks,
     })
 }
 
 fn privacy(set: &Condensed) -> Vec<Block> {
     let record = &set.record;
-    let accounting = record.privacy.as_ref().and_then(|p| serde_json::from_value::<Accounting>(p.clone()).ok());
+    let accounting =
+        record.privacy.as_ref().and_then(|p| serde_json::from_value::<Accounting>(p.clone()).ok());
     match (accounting, record.start) {
         (Some(accounting), _) => {
-            let facts = serde_json::to_value(&accounting).map(|value| facts_of(&value)).unwrap_or_default();
+            let facts =
+                serde_json::to_value(&accounting).map(|value| facts_of(&value)).unwrap_or_default();
             let facts = facts.into_iter().filter(|(name, _)| name != "statement").collect();
             vec![Block::Note(accounting.statement), Block::Facts(facts)]
         }
         (None, Start::Real) => {
-            let what = "It was started from images of patients, which can still be seen in it: do not give it away.";
+            let what = "It was started from images of patients, which can still be seen in it: do \
+                        not give it away.";
             vec![Block::Note(what.into())]
         }
         (None, Start::Noise) => {
-            let what = "Nothing is promised about privacy. What the set gives away, packer audit-privacy measures; with --epsilon it would be bounded.";
+            let what = "Nothing is promised about privacy. What the set gives away, packer \
+                        audit-privacy measures; with --epsilon it would be bounded.";
             vec![Block::Note(what.into())]
         }
     }
@@ -106,11 +118,15 @@ fn galleries(set: &Condensed) -> Result<Vec<Block>, Error> {
             let source = format!("image {index}, label {:.2}", row[class]);
             Ok(Picture { png, truth: None, prediction: None, source })
         };
-        let caption = match all.len() > SHOWN {
-            true => format!("{}: {SHOWN} of {} images", set.record.classes[class], all.len()),
-            false => format!("{}: {} images", set.record.classes[class], all.len()),
+        let caption = if all.len() > SHOWN {
+            format!("{}: {SHOWN} of {} images", set.record.classes[class], all.len())
+        } else {
+            format!("{}: {} images", set.record.classes[class], all.len())
         };
-        Ok(Block::Gallery(Gallery { caption, pictures: shown.iter().map(picture).collect::<Result<_, Error>>()? }))
+        Ok(Block::Gallery(Gallery {
+            caption,
+            pictures: shown.iter().map(picture).collect::<Result<_, Error>>()?,
+        }))
     };
     (0..set.record.classes.len()).map(of_class).collect()
 }
@@ -126,7 +142,10 @@ mod tests {
         let course: Vec<(usize, f64)> = (5..=1004).map(|i| (i, 1.0 / i as f64)).collect();
         let html = page(&set, &course).unwrap().html();
         assert_eq!(html.matches("data:image/png;base64,").count(), set.len());
-        assert!(html.contains("Nothing is promised about privacy") && html.contains("gone on with at iteration 5"));
+        assert!(
+            html.contains("Nothing is promised about privacy")
+                && html.contains("gone on with at iteration 5")
+        );
         let line = html.split("<polyline").nth(1).unwrap().split('>').next().unwrap();
         assert!((100..=201).contains(&line.matches(',').count()), "{line}");
         set.record.start = Start::Real;

@@ -1,4 +1,5 @@
-//! From a bank to goals: which target each synthetic image stands for, and what is asked of it under every view.
+//! From a bank to goals: which target each synthetic image stands for, and what is asked of it
+//! under every view.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,38 +15,58 @@ pub struct Plan {
     pub goals: Vec<Goal>,
     /// The target of each synthetic image.
     pub of: Vec<usize>,
-    /// The real image (index into the bank) nearest to what each synthetic image stands for; empty if private.
+    /// The real image (index into the bank) nearest to what each synthetic image stands for; empty
+    /// if private.
     pub nearest: Vec<usize>,
     /// The target that each real image (index into the bank) belongs to.
     pub clusters: BTreeMap<usize, usize>,
 }
 
-/// A target is never made from the images of fewer groups: the mean of one patient's images is that patient.
+/// A target is never made from the images of fewer groups: the mean of one patient's images is that
+/// patient.
 const LEAST_GROUPS: usize = 2;
 
 impl Bank {
     /// Targets and goals for the real images `members`.
-    pub(super) fn plan(&self, settings: &Settings, members: &[usize], classes: &[String]) -> Result<Plan, Error> {
+    pub(super) fn plan(
+        &self,
+        settings: &Settings,
+        members: &[usize],
+        classes: &[String],
+    ) -> Result<Plan, Error> {
         let mut of = Vec::new();
         if let (Some(release), Some(reference)) = (self.released(), self.reference()) {
             let width = self.layout().width();
-            if release.means.len() != classes.len() || release.means.iter().any(|mean| mean.len() != width) {
-                let what = "the checkpoint is damaged: its release does not fit classes and layers".into();
+            if release.means.len() != classes.len()
+                || release.means.iter().any(|mean| mean.len() != width)
+            {
+                let what =
+                    "the checkpoint is damaged: its release does not fit classes and layers".into();
                 return Err(Error::Checkpoint { what });
             }
             of.extend((0..classes.len()).flat_map(|class| vec![class; settings.per_class]));
             let goals = reference.iter().map(|[centre, deviation]| {
-                let row = |mean: &Vec<f32>| (0..mean.len()).map(|j| centre[j] + deviation[j] * mean[j]).collect();
+                let row = |mean: &Vec<f32>| {
+                    (0..mean.len()).map(|j| centre[j] + deviation[j] * mean[j]).collect()
+                };
                 let targets = release.means.iter().map(row).collect();
                 Goal { targets, precision: deviation.iter().map(|d| 1.0 / d).collect(), real: None }
             });
-            return Ok(Plan { goals: goals.collect(), of, nearest: vec![], clusters: BTreeMap::new() });
+            return Ok(Plan {
+                goals: goals.collect(),
+                of,
+                nearest: vec![],
+                clusters: BTreeMap::new(),
+            });
         }
         let (mut clusters, mut nearest, mut targets) = (BTreeMap::new(), Vec::new(), 0);
         for (class, name) in classes.iter().enumerate() {
-            let own: Vec<usize> = members.iter().copied().filter(|&m| self.labels()[m] == class).collect();
+            let own: Vec<usize> =
+                members.iter().copied().filter(|&m| self.labels()[m] == class).collect();
             if own.len() < 2 {
-                return Err(Error::Condense { what: format!("class {name} has {} image to match", own.len()) });
+                return Err(Error::Condense {
+                    what: format!("class {name} has {} image to match", own.len()),
+                });
             }
             let found = match settings.target {
                 Target::Class => vec![0; own.len()],
@@ -56,17 +77,23 @@ impl Bank {
             for i in 0..settings.per_class {
                 let cluster = i % count;
                 of.push(targets + cluster);
-                let centre = mean(rows.iter().zip(&found).filter(|(_, c)| **c == cluster).map(|(r, _)| *r));
+                let centre =
+                    mean(rows.iter().zip(&found).filter(|(_, c)| **c == cluster).map(|(r, _)| *r));
                 let centre = centre.expect("a cluster has a member");
                 // Several images of one target start from different real ones.
-                let mut by_distance: Vec<usize> = (0..own.len()).filter(|&m| found[m] == cluster).collect();
-                by_distance.sort_by(|&a, &b| distance(rows[a], &centre).total_cmp(&distance(rows[b], &centre)));
+                let mut by_distance: Vec<usize> =
+                    (0..own.len()).filter(|&m| found[m] == cluster).collect();
+                by_distance.sort_by(|&a, &b| {
+                    distance(rows[a], &centre).total_cmp(&distance(rows[b], &centre))
+                });
                 nearest.push(own[by_distance[i / count % by_distance.len()]]);
             }
             clusters.extend(own.iter().zip(&found).map(|(m, cluster)| (*m, targets + cluster)));
             targets += count;
         }
-        let goals = (0..self.view_count()).map(|v| self.goal(v, &clusters, targets, settings.ridge > 0.0)).collect();
+        let goals = (0..self.view_count())
+            .map(|v| self.goal(v, &clusters, targets, settings.ridge > 0.0))
+            .collect();
         Ok(Plan { goals, of, nearest, clusters })
     }
 
@@ -80,7 +107,8 @@ impl Bank {
             for (m, c) in own.iter().zip(&found) {
                 groups.entry(*c).or_default().insert(self.groups()[*m]);
             }
-            let good: Vec<usize> = groups.iter().filter(|(_, g)| g.len() >= LEAST_GROUPS).map(|(c, _)| *c).collect();
+            let good: Vec<usize> =
+                groups.iter().filter(|(_, g)| g.len() >= LEAST_GROUPS).map(|(c, _)| *c).collect();
             if good.len() == groups.len() || most <= 1 {
                 return found;
             }
@@ -89,18 +117,30 @@ impl Bank {
                 continue;
             }
             // What lies in a small cluster goes to the nearest one that is large enough.
-            let centre = |c: usize| mean(rows.iter().zip(&found).filter(|(_, f)| **f == c).map(|(r, _)| *r));
-            let centres: Vec<Vec<f32>> = good.iter().map(|&c| centre(c).expect("a cluster has a member")).collect();
+            let centre =
+                |c: usize| mean(rows.iter().zip(&found).filter(|(_, f)| **f == c).map(|(r, _)| *r));
+            let centres: Vec<Vec<f32>> =
+                good.iter().map(|&c| centre(c).expect("a cluster has a member")).collect();
             let nearest = |row: &[f32]| {
-                let by = |a: &usize, b: &usize| distance(row, &centres[*a]).total_cmp(&distance(row, &centres[*b]));
+                let by = |a: &usize, b: &usize| {
+                    distance(row, &centres[*a]).total_cmp(&distance(row, &centres[*b]))
+                };
                 (0..centres.len()).min_by(by).expect("there is a cluster")
             };
-            let moved = |(row, c): (&&[f32], &usize)| good.binary_search(c).unwrap_or_else(|_| nearest(row));
+            let moved = |(row, c): (&&[f32], &usize)| {
+                good.binary_search(c).unwrap_or_else(|_| nearest(row))
+            };
             return rows.iter().zip(&found).map(moved).collect();
         }
     }
 
-    fn goal(&self, view: usize, clusters: &BTreeMap<usize, usize>, targets: usize, ridge: bool) -> Goal {
+    fn goal(
+        &self,
+        view: usize,
+        clusters: &BTreeMap<usize, usize>,
+        targets: usize,
+        ridge: bool,
+    ) -> Goal {
         let width = self.layout().width();
         let row = |m: usize| self.row(view, m);
         let mean_of = |wanted: &dyn Fn(usize, usize) -> bool| {
@@ -119,14 +159,19 @@ impl Bank {
             }
         }
         let real = ridge.then(|| Real {
-            features: clusters.keys().flat_map(|m| &row(*m)[..self.layout().features]).copied().collect(),
+            features: clusters
+                .keys()
+                .flat_map(|m| &row(*m)[..self.layout().features])
+                .copied()
+                .collect(),
             labels: clusters.keys().map(|m| self.labels()[*m]).collect(),
         });
         Goal { targets: rows, precision: precision(&square, clusters.len()), real }
     }
 }
 
-/// 1 / deviation from sums of squares over `n` rows; a deviation counts for at least a twentieth of the columns' average.
+/// 1 / deviation from sums of squares over `n` rows; a deviation counts for at least a twentieth of
+/// the columns' average.
 pub(super) fn precision(square: &[f64], n: usize) -> Vec<f32> {
     let deviations: Vec<f64> = square.iter().map(|s| (s / n as f64).sqrt()).collect();
     let least = 0.05 * deviations.iter().sum::<f64>() / deviations.len() as f64;

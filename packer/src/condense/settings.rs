@@ -18,7 +18,8 @@ pub struct Settings {
     pub iterations: usize,
     /// Synthetic images of an iteration; all if there are fewer.
     pub batch: usize,
-    /// Step length at the start, as a share of the coefficients' standard deviation; it falls along a cosine.
+    /// Step length at the start, as a share of the coefficients' standard deviation; it falls along
+    /// a cosine.
     pub learning_rate: f64,
     pub momentum: f64,
     /// Views in the bank.
@@ -29,7 +30,8 @@ pub struct Settings {
     pub blocks: usize,
     pub matching: Matching,
     pub target: Target,
-    /// How strongly networks are perturbed: the largest norm of a change, as a share of the weight's.
+    /// How strongly networks are perturbed: the largest norm of a change, as a share of the
+    /// weight's.
     pub perturbation: f64,
     /// The weight of the ridge classifier in the loss.
     pub ridge: f64,
@@ -74,8 +76,12 @@ impl Settings {
             ("blocks", self.blocks, 1000),
             ("real_per_class", self.real_per_class, 1_000_000),
         ];
-        if let Some((name, value, most)) = counts.iter().find(|(_, value, most)| !(1..=*most).contains(value)) {
-            return Err(Error::Condense { what: format!("{name} is {value}, outside 1 to {most}") });
+        if let Some((name, value, most)) =
+            counts.iter().find(|(_, value, most)| !(1..=*most).contains(value))
+        {
+            return Err(Error::Condense {
+                what: format!("{name} is {value}, outside 1 to {most}"),
+            });
         }
         let numbers = [
             ("learning_rate", self.learning_rate, 10.0),

@@ -30,14 +30,23 @@ pub fn contact_sheet(set: &Condensed) -> Result<Vec<u8>, Error> {
     let failed = |what: String| Error::Condense { what: format!("no contact sheet: {what}") };
     let pixels = |tiles: usize| (tiles as u64 + 1).saturating_mul(u64::from(side) + u64::from(GAP));
     if pixels(across as usize).saturating_mul(pixels(rows.len())) > MOST {
-        return Err(failed(format!("the set's {} images would make more than {MOST} pixels", set.len())));
+        return Err(failed(format!(
+            "the set's {} images would make more than {MOST} pixels",
+            set.len()
+        )));
     }
     let length = |tiles: u32| tiles * (side + GAP) + GAP;
     let mut sheet = RgbImage::from_pixel(length(across), length(rows.len() as u32), Rgb([255; 3]));
     for (y, row) in rows.iter().enumerate() {
         for (x, &index) in row.iter().enumerate() {
-            let tile = RgbImage::from_raw(side, side, set.rgb(index)).expect("an image has side x side pixels");
-            image::imageops::replace(&mut sheet, &tile, length(x as u32).into(), length(y as u32).into());
+            let tile = RgbImage::from_raw(side, side, set.rgb(index))
+                .expect("an image has side x side pixels");
+            image::imageops::replace(
+                &mut sheet,
+                &tile,
+                length(x as u32).into(),
+                length(y as u32).into(),
+            );
         }
     }
     let mut png = Cursor::new(Vec::new());
@@ -52,7 +61,8 @@ mod tests {
     #[test]
     fn every_image_is_where_its_class_is() {
         let set = set();
-        let sheet = image::load_from_memory(&super::contact_sheet(&set).unwrap()).unwrap().to_rgb8();
+        let sheet =
+            image::load_from_memory(&super::contact_sheet(&set).unwrap()).unwrap().to_rgb8();
         assert_eq!(sheet.dimensions(), (4 + 4, 2 * 6 + 2));
         for (row, index) in [0usize, 1].into_iter().enumerate() {
             let rgb = set.rgb(index);

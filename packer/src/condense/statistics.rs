@@ -1,5 +1,5 @@
-//! What of an image is matched: its CLS feature and, at some blocks, mean and deviation of its tokens; and the bank of these
-//! that the real images have under every view, computed once.
+//! What of an image is matched: its CLS feature and, at some blocks, mean and deviation of its
+//! tokens; and the bank of these that the real images have under every view, computed once.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -16,7 +16,8 @@ use super::view::View;
 /// Added to the variance over tokens, so that the deviation of equal tokens has a gradient.
 const EPSILON: f64 = 1e-6;
 
-/// Where statistics are taken, and how a row of them is laid out: CLS, then per block the means and the deviations.
+/// Where statistics are taken, and how a row of them is laid out: CLS, then per block the means and
+/// the deviations.
 #[derive(Clone, Debug)]
 pub struct Layout {
     /// Blocks whose tokens are looked at, ascending, counted from 0.
@@ -46,33 +47,52 @@ impl Layout {
         self.features + 2 * self.hidden * self.blocks.len()
     }
 
-    /// The columns of each part of a row: the feature, then of each block the means and the deviations.
+    /// The columns of each part of a row: the feature, then of each block the means and the
+    /// deviations.
     pub fn parts(&self) -> impl Iterator<Item = Range<usize>> {
         let (first, each) = (self.features, self.hidden);
-        let rest = (0..2 * self.blocks.len()).map(move |i| first + i * each..first + (i + 1) * each);
+        let rest =
+            (0..2 * self.blocks.len()).map(move |i| first + i * each..first + (i + 1) * each);
         std::iter::once(0..first).chain(rest)
     }
 }
 
 impl<D: Device + 'static> Network<'_, D> {
-    /// The results on `tape` that hold the statistics of `images` [n, 3*size*size] seen through `view`: the feature [n, features], then
-    /// per block [n, 2*hidden].
-    pub fn see(&self, device: &D, tape: &Tape<D>, images: &Var<D>, view: &View, layout: &Layout) -> Vec<Var<D>> {
+    /// The results on `tape` that hold the statistics of `images` [n, 3*size*size] seen through
+    /// `view`: the feature [n, features], then per block [n, 2*hidden].
+    pub fn see(
+        &self,
+        device: &D,
+        tape: &Tape<D>,
+        images: &Var<D>,
+        view: &View,
+        layout: &Layout,
+    ) -> Vec<Var<D>> {
         let side = self.weights.image_size;
         let size = ImageSize { batch: images.value.rows, height: side, width: side };
         let seen = view.of(tape, images, size);
-        let (cls, tokens) = forward_with_tokens(tape, self.weights, &self.sites, device, &seen, &layout.blocks);
+        let (cls, tokens) =
+            forward_with_tokens(tape, self.weights, &self.sites, device, &seen, &layout.blocks);
         let count = self.weights.config.tokens(side);
         let moments = tokens.iter().map(|x| tape.token_moments(x, count, EPSILON));
         [cls].into_iter().chain(moments).collect()
     }
 
     /// The statistics of normalised pixels [n, 3, size, size] through `view`, row by row.
-    pub fn rows(&self, device: &D, pixels: &[f32], view: &View, layout: &Layout) -> Result<Vec<f32>, Error> {
+    pub fn rows(
+        &self,
+        device: &D,
+        pixels: &[f32],
+        view: &View,
+        layout: &Layout,
+    ) -> Result<Vec<f32>, Error> {
         let each = 3 * self.weights.image_size.pow(2);
         let images = Var::constant(Tensor::new(device, pixels, pixels.len() / each, each));
         let results = self.see(device, &Tape::new(device), &images, view, layout);
-        let parts = results.iter().map(|r| device.download(&r.value.buffer)).collect::<Result<Vec<_>, _>>()?;
+        let parts = results
+            .iter()
+            .map(|r| device.download(&r.value.buffer))
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(interleave(&parts, pixels.len() / each))
     }
 
@@ -109,11 +129,15 @@ pub fn interleave(parts: &[Vec<f32>], n: usize) -> Vec<f32> {
     rows
 }
 
-/// The matrices that [`interleave`] made `rows` of: the feature's columns, then 2*hidden for each block.
+/// The matrices that [`interleave`] made `rows` of: the feature's columns, then 2*hidden for each
+/// block.
 pub fn separate(rows: &[f32], layout: &Layout) -> Vec<Vec<f32>> {
     let cuts = (0..=layout.blocks.len()).map(|i| match i {
         0 => 0..layout.features,
         i => layout.features + (2 * i - 2) * layout.hidden..layout.features + 2 * i * layout.hidden,
     });
-    cuts.map(|cut| rows.chunks_exact(layout.width()).flat_map(|row| &row[cut.clone()]).copied().collect()).collect()
+    cuts.map(|cut| {
+        rows.chunks_exact(layout.width()).flat_map(|row| &row[cut.clone()]).copied().collect()
+    })
+    .collect()
 }

@@ -1,4 +1,5 @@
-//! Condensation on a small transformer: gradients, both devices, the same bytes again and after a stop, and what is refused.
+//! Condensation on a small transformer: gradients, both devices, the same bytes again and after a
+//! stop, and what is refused.
 
 use crate::base::Family;
 use crate::base::tests::{FAMILIES, small};
@@ -46,7 +47,8 @@ fn budget() -> Budget {
 }
 
 fn images(dataset: &Dataset, vit: &Vit) -> Images {
-    Images::load(dataset, &dataset.indices(Split::Train), &vit.preprocessing_for(8).unwrap()).unwrap()
+    Images::load(dataset, &dataset.indices(Split::Train), &vit.preprocessing_for(8).unwrap())
+        .unwrap()
 }
 
 fn run(settings: &Settings, budget: Option<Budget>) -> Result<Condensed, Error> {
@@ -72,7 +74,9 @@ fn a_dora_module_takes_part_with_a_share_of_its_whole_change() {
     assert_eq!(sites.len(), module.sites.len());
     let product = |a: &[f64], b: &[f64], inputs: usize| -> Vec<f64> {
         let rank = a.len() / inputs;
-        let at = |i: usize| (0..rank).map(|r| b[i / inputs * rank + r] * a[r * inputs + i % inputs]).sum();
+        let at = |i: usize| {
+            (0..rank).map(|r| b[i / inputs * rank + r] * a[r * inputs + i % inputs]).sum()
+        };
         (0..b.len() / rank * inputs).map(at).collect()
     };
     let wide = |values: &[f32]| values.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
@@ -80,7 +84,11 @@ fn a_dora_module_takes_part_with_a_share_of_its_whole_change() {
     for (site, branch) in &sites {
         assert!(branch.magnitude.is_none());
         let inputs = branch.a.value.columns;
-        let found = product(device.values(&branch.a.value.buffer), device.values(&branch.b.value.buffer), inputs);
+        let found = product(
+            device.values(&branch.a.value.buffer),
+            device.values(&branch.b.value.buffer),
+            inputs,
+        );
         let weight = &vit.tensors[&format!("{site}.weight")];
         let whole = module.sites[site].scaled(module.scale()).added(weight);
         let whole = product(&wide(&whole.a.data), &wide(&whole.b.data), inputs);
@@ -90,7 +98,10 @@ fn a_dora_module_takes_part_with_a_share_of_its_whole_change() {
         assert!(square(&off) < 1e-10 * square(&found), "{site}");
         shares.push(share);
     }
-    assert!(shares.iter().all(|s| (s - shares[0]).abs() < 1e-6 && *s > 0.0 && *s < 1.0), "{shares:?}");
+    assert!(
+        shares.iter().all(|s| (s - shares[0]).abs() < 1e-6 && *s > 0.0 && *s < 1.0),
+        "{shares:?}"
+    );
 }
 
 /// Through augmentation, a perturbed transformer and the statistics of two blocks, in f64.
@@ -113,11 +124,19 @@ fn the_gradient_to_every_pixel_is_that_of_central_differences_through_the_whole_
                 (tape, leaf, results)
             };
             let (tape, leaf, results) = see(&pixels);
-            let weights: Vec<Vec<f32>> =
-                results.iter().enumerate().map(|(i, r)| numbers(2 * r.value.columns, 7 + i)).collect();
+            let weights: Vec<Vec<f32>> = results
+                .iter()
+                .enumerate()
+                .map(|(i, r)| numbers(2 * r.value.columns, 7 + i))
+                .collect();
             let total = |results: &[Var<Cpu<f64>>]| -> f64 {
                 let weigh = |(r, w): (&Var<Cpu<f64>>, &Vec<f32>)| {
-                    device.values(&r.value.buffer).iter().zip(w).map(|(v, w)| v * f64::from(*w)).sum::<f64>()
+                    device
+                        .values(&r.value.buffer)
+                        .iter()
+                        .zip(w)
+                        .map(|(v, w)| v * f64::from(*w))
+                        .sum::<f64>()
                 };
                 results.iter().zip(&weights).map(weigh).sum()
             };
@@ -133,7 +152,11 @@ fn the_gradient_to_every_pixel_is_that_of_central_differences_through_the_whole_
                 };
                 let difference = (shifted(STEP) - shifted(-STEP)) / f64::from(2.0 * STEP);
                 let error = (gradient[at] - difference).abs();
-                assert!(error < 1e-5 * (1.0 + difference.abs()), "pixel {at}: {} against {difference}", gradient[at]);
+                assert!(
+                    error < 1e-5 * (1.0 + difference.abs()),
+                    "pixel {at}: {} against {difference}",
+                    gradient[at]
+                );
                 seen += usize::from(difference.abs() > 1e-6);
             }
             assert!(seen > pixels.len() / 4, "hardly a pixel changes anything");
@@ -152,7 +175,10 @@ fn look<D: Device + 'static>(device: &D, coefficients: &[f32]) -> (f64, Vec<f32>
     let bank = Bank::measure(&Cpu::<f64>::poisoned(), source, &settings, &mut Unobserved).unwrap();
     let members: Vec<usize> = (0..bank.labels().len()).collect();
     let plan = bank.plan(&settings, &members, &dataset.classes).unwrap();
-    let canvas = Canvas::of(8, &members.iter().map(|&m| (images.pixels(m), bank.labels()[m])).collect::<Vec<_>>());
+    let canvas = Canvas::of(
+        8,
+        &members.iter().map(|&m| (images.pixels(m), bank.labels()[m])).collect::<Vec<_>>(),
+    );
     let frozen = Weights::frozen(device, &vit, 8);
     let ensemble = Ensemble::new(&vit, None, settings.perturbation, settings.seed);
     let network = Network { weights: &frozen, sites: ensemble.sites(device, 2) };
@@ -178,9 +204,15 @@ fn the_gradient_to_the_coefficients_is_that_of_the_loss_on_every_device() {
         assert!(error < 5e-3 * f64::from(largest), "{at}: {} against {difference}", gradient[at]);
     }
     let agree = |name: &str, (found_loss, found): (f64, Vec<f32>), limit: f64| {
-        assert!((found_loss / loss - 1.0).abs() < limit, "{name}: loss {found_loss} against {loss}");
+        assert!(
+            (found_loss / loss - 1.0).abs() < limit,
+            "{name}: loss {found_loss} against {loss}"
+        );
         for (found, right) in found.iter().zip(&gradient) {
-            assert!(f64::from((found - right).abs()) < limit * f64::from(largest), "{name}: {found} against {right}");
+            assert!(
+                f64::from((found - right).abs()) < limit * f64::from(largest),
+                "{name}: {found} against {right}"
+            );
         }
     };
     agree("cpu", look(&Cpu::<f32>::poisoned(), &coefficients), 1e-3);
@@ -215,7 +247,8 @@ fn a_stopped_condensation_goes_on_as_if_there_had_been_no_stop() {
             self.done == self.at
         }
         fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
-            checkpoint.save(&Places::default().updated("--out", &self.dir.path().join("c"))?, "f")?;
+            checkpoint
+                .save(&Places::default().updated("--out", &self.dir.path().join("c"))?, "f")?;
             match checkpoint.iteration {
                 0 => Ok(()),
                 _ => Err(Error::Interrupted { hint: String::new() }),
@@ -233,26 +266,36 @@ fn a_stopped_condensation_goes_on_as_if_there_had_been_no_stop() {
         assert!(matches!(stopped, Err(Error::Interrupted { .. })));
         let path = stopper.dir.path().join("c");
         let open = || Checkpoint::open(&path, &settings, "f").unwrap();
-        let rest = || condense(&device, source, "t", &settings, budget, Some(open()), &mut Unobserved).unwrap();
+        let rest = || {
+            condense(&device, source, "t", &settings, budget, Some(open()), &mut Unobserved)
+                .unwrap()
+        };
         let (one, two) = (rest(), rest());
         assert_eq!((&one.images, &one.record), (&two.images, &two.record));
         if budget.is_none() {
-            let whole = condense(&device, source, "t", &settings, budget, None, &mut Unobserved).unwrap();
+            let whole =
+                condense(&device, source, "t", &settings, budget, None, &mut Unobserved).unwrap();
             assert_eq!((&one.images, &one.record), (&whole.images, &whole.record));
         }
         let mut short = open();
         short.coefficients.truncate(100);
-        let damaged = condense(&device, source, "t", &settings, budget, Some(short), &mut Unobserved);
+        let damaged =
+            condense(&device, source, "t", &settings, budget, Some(short), &mut Unobserved);
         assert!(damaged.unwrap_err().to_string().contains("damaged"));
         if budget.is_some() {
             let mut narrow = open();
             narrow.release.as_mut().unwrap().means[1].pop();
-            let damaged = condense(&device, source, "t", &settings, budget, Some(narrow), &mut Unobserved);
+            let damaged =
+                condense(&device, source, "t", &settings, budget, Some(narrow), &mut Unobserved);
             assert!(damaged.unwrap_err().to_string().contains("damaged"));
         }
         let other = Settings { iterations: 41, ..settings.clone() };
-        assert!(Checkpoint::open(&path, &other, "f").err().unwrap().to_string().contains("settings"));
-        assert!(Checkpoint::open(&path, &settings, "g").err().unwrap().to_string().contains("data"));
+        assert!(
+            Checkpoint::open(&path, &other, "f").err().unwrap().to_string().contains("settings")
+        );
+        assert!(
+            Checkpoint::open(&path, &settings, "g").err().unwrap().to_string().contains("data")
+        );
     }
 }
 
@@ -273,14 +316,16 @@ fn every_setting_condenses() {
     }
 }
 
-/// After no step to speak of, a start from real images is still these images; from noise it is none of them.
+/// After no step to speak of, a start from real images is still these images; from noise it is none
+/// of them.
 #[test]
 fn real_images_are_a_start_only_where_asked() {
     let (_dir, dataset) = data();
     let vit = small(Family::Dinov2);
     let real = images(&dataset, &vit);
     for (start, close) in [(Start::Real, true), (Start::Noise, false)] {
-        let set = run(&Settings { start, iterations: 1, learning_rate: 1e-6, ..settings() }, None).unwrap();
+        let set = run(&Settings { start, iterations: 1, learning_rate: 1e-6, ..settings() }, None)
+            .unwrap();
         assert_eq!(set.record.start, start);
         for i in 0..set.len() {
             let distance = |m: usize| {
@@ -300,7 +345,10 @@ fn a_private_set_says_what_it_covers_and_reads_patients_once() {
     let accounting: Accounting = serde_json::from_value(set.record.privacy.unwrap()).unwrap();
     assert_eq!((accounting.epsilon, accounting.delta), (100.0, 0.1));
     assert_eq!(accounting.released_values, 2 * 8);
-    assert!(accounting.statement.contains("group (patient)") && accounting.statement.contains("not a module"));
+    assert!(
+        accounting.statement.contains("group (patient)")
+            && accounting.statement.contains("not a module")
+    );
     assert!(set.record.real_images.is_none() && set.record.real_groups.is_none());
     let second = [
         Settings { target: Target::Cluster, ..private() },
@@ -324,29 +372,47 @@ fn images_that_cannot_be_condensed_are_refused() {
         let mut table = String::from("path,label,group,split\n");
         for (i, label) in labels.iter().enumerate() {
             let bytes: Vec<u8> = (0..192).map(|p| pixels(i, p)).collect();
-            image::save_buffer(dir.path().join(format!("{i}.png")), &bytes, 8, 8, image::ExtendedColorType::Rgb8)
-                .unwrap();
+            image::save_buffer(
+                dir.path().join(format!("{i}.png")),
+                &bytes,
+                8,
+                8,
+                image::ExtendedColorType::Rgb8,
+            )
+            .unwrap();
             table += &format!("{i}.png,c{label},{i},train\n");
         }
         for label in 0..2 {
             let bytes: Vec<u8> = (0..192).map(|p| (p * 3 + label) as u8).collect();
-            image::save_buffer(dir.path().join(format!("t{label}.png")), &bytes, 8, 8, image::ExtendedColorType::Rgb8)
-                .unwrap();
+            image::save_buffer(
+                dir.path().join(format!("t{label}.png")),
+                &bytes,
+                8,
+                8,
+                image::ExtendedColorType::Rgb8,
+            )
+            .unwrap();
             table += &format!("t{label}.png,c{label},t{label},test\n");
         }
         std::fs::write(dir.path().join("splits.csv"), table).unwrap();
         let dataset = Dataset::open(dir.path()).unwrap();
         let images = images(&dataset, &vit);
         let source = Source { vit: &vit, classes: &dataset.classes, images: &images, module: None };
-        let result = condense(&Cpu::<f32>::poisoned(), source, "t", &settings, None, None, &mut Unobserved);
+        let result =
+            condense(&Cpu::<f32>::poisoned(), source, "t", &settings, None, None, &mut Unobserved);
         result.expect_err("it is refused").to_string()
     };
     let varied = |i: usize, p: usize| ((i * 31 + p * 7) % 200) as u8;
     assert!(refused(&varied, &[0, 0, 0, 1], settings()).contains("class c1 has 1 image"));
     assert!(refused(&|i, _| 10 * i as u8, &[0, 0, 1, 1], settings()).contains("of one colour"));
     assert!(refused(&|_, p| p as u8, &[0, 0, 1, 1], settings()).contains("the same picture"));
-    assert!(refused(&varied, &[0, 0, 1, 1], Settings { batch: 0, ..settings() }).contains("batch is 0"));
-    assert!(refused(&varied, &[0, 0, 1, 1], Settings { ridge: f64::NAN, ..settings() }).contains("ridge is NaN"));
+    assert!(
+        refused(&varied, &[0, 0, 1, 1], Settings { batch: 0, ..settings() }).contains("batch is 0")
+    );
+    assert!(
+        refused(&varied, &[0, 0, 1, 1], Settings { ridge: f64::NAN, ..settings() })
+            .contains("ridge is NaN")
+    );
     let soft = Settings { labels: Labels::Soft, ..settings() };
     assert!(refused(&varied, &[0, 0, 1, 1], soft).contains("--module"));
 }

@@ -1,4 +1,5 @@
-//! Whether the parts of a contribution belong together, are what its manifest says, and can be merged.
+//! Whether the parts of a contribution belong together, are what its manifest says, and can be
+//! merged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -19,11 +20,19 @@ pub(super) const MAX_CARD: usize = 1 << 20;
 const MAX_IMAGES: usize = 10_000;
 
 /// Whether manifest, module and condensed set say the same.
-pub(super) fn agree(place: &Path, manifest: &Manifest, module: &Module, condensed: &Condensed) -> Result<(), Error> {
+pub(super) fn agree(
+    place: &Path,
+    manifest: &Manifest,
+    module: &Module,
+    condensed: &Condensed,
+) -> Result<(), Error> {
     let (card, set) = (&module.card, &condensed.record);
-    let same = |field: &'static str, module: String, condensed: String| match module == condensed {
-        true => Ok(()),
-        false => Err(Error::Mismatch { path: place.to_owned(), field, module, condensed }),
+    let same = |field: &'static str, module: String, condensed: String| {
+        if module == condensed {
+            Ok(())
+        } else {
+            Err(Error::Mismatch { path: place.to_owned(), field, module, condensed })
+        }
     };
     same("task", card.task.clone(), set.task.clone())?;
     same("classes", card.classes.join(", "), set.classes.join(", "))?;
@@ -31,9 +40,8 @@ pub(super) fn agree(place: &Path, manifest: &Manifest, module: &Module, condense
     same("image size", card.image_size.to_string(), set.image_size.to_string())?;
     same("preprocessing", format!("{:?}", card.preprocessing), format!("{:?}", set.preprocessing))?;
 
-    let says = |field: &'static str, holds: bool| match holds {
-        true => Ok(()),
-        false => Err(Error::Misdescribed { path: place.to_owned(), field }),
+    let says = |field: &'static str, holds: bool| {
+        if holds { Ok(()) } else { Err(Error::Misdescribed { path: place.to_owned(), field }) }
     };
     says("contributor", manifest.contributor == card.contributor)?;
     says("task", manifest.task == card.task)?;
@@ -46,31 +54,47 @@ pub(super) fn agree(place: &Path, manifest: &Manifest, module: &Module, condense
     says("images", manifest.images == set.real_images.map(|n| n as u64))?;
     says("groups", manifest.groups == set.real_groups.map(|n| n as u64))?;
     // 8 and 8.0 are one number.
-    says("privacy", canonical(&manifest.privacy, "privacy")? == canonical(&set.privacy, "privacy")?)?;
+    says(
+        "privacy",
+        canonical(&manifest.privacy, "privacy")? == canonical(&set.privacy, "privacy")?,
+    )?;
     says("real_start", manifest.real_start == (set.start == Start::Real))
 }
 
-/// Whether any method can merge it: changes of weights that a network of f32 can hold, and few images, some of each class.
-pub(super) fn check_mergeable(place: &Path, module: &Module, condensed: &Condensed) -> Result<(), Error> {
-    let largest = |values: &[f32]| values.iter().fold(0.0, |most: f64, v| most.max(f64::from(v.abs())));
+/// Whether any method can merge it: changes of weights that a network of f32 can hold, and few
+/// images, some of each class.
+pub(super) fn check_mergeable(
+    place: &Path,
+    module: &Module,
+    condensed: &Condensed,
+) -> Result<(), Error> {
+    let largest =
+        |values: &[f32]| values.iter().fold(0.0, |most: f64, v| most.max(f64::from(v.abs())));
     for (site, factors) in &module.sites {
         // No value of s*B*A is above this.
-        let bound = module.scale().abs() * module.rank as f64 * largest(&factors.a.data) * largest(&factors.b.data);
+        let bound = module.scale().abs()
+            * module.rank as f64
+            * largest(&factors.a.data)
+            * largest(&factors.b.data);
         if bound.is_nan() || bound > f64::from(f32::MAX) {
             let what = format!("its change of {site} may reach {bound:.1e}, beyond what f32 holds");
             return Err(Error::Unmergeable { path: place.to_owned(), what });
         }
     }
-    let refuse = |what: String| Err(Error::Unmergeable { path: place.join("condensed.safetensors"), what });
+    let refuse =
+        |what: String| Err(Error::Unmergeable { path: place.join("condensed.safetensors"), what });
     let classes = &condensed.record.classes;
     let n = condensed.labels.len() / classes.len();
     if n > MAX_IMAGES {
         return refuse(format!("it has {n} images; the centre takes {MAX_IMAGES}"));
     }
     let wide = |row: &[f32]| row.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
-    let seen: BTreeSet<usize> = condensed.labels.chunks_exact(classes.len()).map(|row| argmax(&wide(row))).collect();
+    let seen: BTreeSet<usize> =
+        condensed.labels.chunks_exact(classes.len()).map(|row| argmax(&wide(row))).collect();
     match (0..classes.len()).find(|class| !seen.contains(class)) {
-        Some(missing) => refuse(format!("no image is most probably of the class {:?}", classes[missing])),
+        Some(missing) => {
+            refuse(format!("no image is most probably of the class {:?}", classes[missing]))
+        }
         None => Ok(()),
     }
 }
@@ -83,7 +107,9 @@ pub(super) fn check_card(path: &Path, bytes: &[u8]) -> Result<(), Error> {
         return refuse("is longer than 1 MiB");
     }
     if text.trim().is_empty() {
-        return refuse("is empty; say what the images are, where they come from and what the module is for");
+        return refuse(
+            "is empty; say what the images are, where they come from and what the module is for",
+        );
     }
     fault_of_prose(text).map_or(Ok(()), |fault| refuse(&fault))
 }
@@ -97,7 +123,8 @@ pub(crate) fn read_grams(
 ) -> Result<BTreeMap<String, Tensor>, Error> {
     let refuse = |what: String| Error::Grams { path: path.to_owned(), what };
     let grams = tensors::read(bytes, &path.display().to_string())?;
-    let (known, found): (BTreeSet<_>, BTreeSet<_>) = (module.sites.keys().collect(), grams.keys().collect());
+    let (known, found): (BTreeSet<_>, BTreeSet<_>) =
+        (module.sites.keys().collect(), grams.keys().collect());
     if let Some(site) = known.symmetric_difference(&found).next() {
         let which = if known.contains(site) {
             "has no matrix for"
@@ -109,7 +136,11 @@ pub(crate) fn read_grams(
     for (site, gram) in &grams {
         let inputs = site_shape(&base.config, site).map_or(0, |(_, inputs)| inputs);
         if gram.shape != [inputs, inputs] {
-            return Err(refuse(format!("{site} has shape {:?} where {:?} is right", gram.shape, [inputs, inputs])));
+            return Err(refuse(format!(
+                "{site} has shape {:?} where {:?} is right",
+                gram.shape,
+                [inputs, inputs]
+            )));
         }
     }
     Ok(grams)

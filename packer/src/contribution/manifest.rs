@@ -1,11 +1,11 @@
 //! A contribution's `manifest.json`: who gives what for which task, and what is known of it.
 //!
-//! The canonical form, signatures and digests are the bundle's. Refused: whatever contradicts itself, values out of range, and entries
-//! other than those that a contribution has.
+//! The canonical form, signatures and digests are the bundle's. Refused: whatever contradicts
+//! itself, values out of range, and entries other than those that a contribution has.
 
 use medforge_runtime::bundle::description::{
-    check_classes, check_count, check_digest, check_entries, check_numbers, check_task, check_text, check_time,
-    check_version, contradiction, require,
+    check_classes, check_count, check_digest, check_entries, check_numbers, check_task, check_text,
+    check_time, check_version, contradiction, require,
 };
 use medforge_runtime::bundle::manifest::{Entry, Tool};
 use medforge_runtime::bundle::measured::{Measured, check_bounds, check_interval};
@@ -65,7 +65,8 @@ pub struct Manifest {
     /// Groups (patients) of those images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<u64>,
-    /// The accounting of a private condensed set, as in `condensed.json`. It does not cover the module.
+    /// The accounting of a private condensed set, as in `condensed.json`. It does not cover the
+    /// module.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy: Option<Value>,
     /// Whether the contributor gives away a set that started from patients' images.
@@ -92,7 +93,11 @@ impl Description for Manifest {
         check_text("contributor", &self.contributor)?;
         check_task(&self.task)?;
         require(is_task_name(&self.task), || {
-            format!("task {:?} is not 1 to 64 lower-case letters, digits, '.', '_' or '-', the first no '.'", self.task)
+            format!(
+                "task {:?} is not 1 to 64 lower-case letters, digits, '.', '_' or '-', the first \
+                 no '.'",
+                self.task
+            )
         })?;
         let name = Self::name_of(&self.contributor, &self.task);
         require(self.name == name, || format!("name is {:?}; it must be {name:?}", self.name))?;
@@ -103,7 +108,12 @@ impl Description for Manifest {
         check_digest("base_digest", &self.base_digest)?;
         for metric in &self.metrics {
             check_text("metric", &metric.name)?;
-            check_interval("the module", &metric.name, metric.value, Some((metric.low, metric.high)))?;
+            check_interval(
+                "the module",
+                &metric.name,
+                metric.value,
+                Some((metric.low, metric.high)),
+            )?;
             check_bounds("the module", &metric.name, [metric.value, metric.low, metric.high])?;
             check_count("the images of a metric", metric.n as u64)?;
         }
@@ -114,12 +124,17 @@ impl Description for Manifest {
         check_text("tool.name", &self.tool.name)?;
         check_text("tool.version", &self.tool.version)?;
         check_entries(&self.entries)?;
-        let mut names: Vec<_> = self.entries.iter().map(|e| e.name.as_str()).filter(|name| *name != GRAMS).collect();
+        let mut names: Vec<_> =
+            self.entries.iter().map(|e| e.name.as_str()).filter(|name| *name != GRAMS).collect();
         names.sort_unstable();
         match REQUIRED.iter().find(|required| !names.contains(required)) {
-            Some(missing) => Err(Refusal::new(Class::MissingEntry, "a contribution needs it").entry(*missing).into()),
+            Some(missing) => Err(Refusal::new(Class::MissingEntry, "a contribution needs it")
+                .entry(*missing)
+                .into()),
             None => match names.iter().find(|name| !REQUIRED.contains(name)) {
-                Some(other) => Err(contradiction(format!("entry {other} is none that a contribution has"))),
+                Some(other) => {
+                    Err(contradiction(format!("entry {other} is none that a contribution has")))
+                }
                 None => Ok(()),
             },
         }

@@ -1,10 +1,11 @@
 //! The contribution: what leaves a hospital, one signed archive in the bundle's canonical form.
 //!
-//! It holds a module, the condensed set of the same task, a card for people and, where the contributor allows it, the Gram matrices of
-//! RegMean. Refused, when it is made and again whenever it is read: a set that started from patients' images unless the contributor
-//! says so, a module and a set of different base, task, classes, image size or preprocessing, a module that adapts no site, values that
-//! are not finite, a change of weights beyond what f32 holds, a class without an image, and whatever the manifest says that the parts do
-//! not.
+//! It holds a module, the condensed set of the same task, a card for people and, where the
+//! contributor allows it, the Gram matrices of RegMean. Refused, when it is made and again whenever
+//! it is read: a set that started from patients' images unless the contributor says so, a module
+//! and a set of different base, task, classes, image size or preprocessing, a module that adapts no
+//! site, values that are not finite, a change of weights beyond what f32 holds, a class without an
+//! image, and whatever the manifest says that the parts do not.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -57,7 +58,12 @@ pub struct Contribution {
 }
 
 /// Reads what [`build`] takes: a module's folder, a condensed set's and the card.
-pub fn read_parts(base: &Identity, module: &Path, condensed: &Path, card: &Path) -> Result<Parts, Error> {
+pub fn read_parts(
+    base: &Identity,
+    module: &Path,
+    condensed: &Path,
+    card: &Path,
+) -> Result<Parts, Error> {
     let module = Module::open_for(module, base)?;
     let condensed = Condensed::open(condensed)?;
     let bytes = input::read(card, MAX_CARD as u64)?;
@@ -66,12 +72,18 @@ pub fn read_parts(base: &Identity, module: &Path, condensed: &Path, card: &Path)
     Ok(Parts { module, condensed, card: text, grams: None })
 }
 
-/// The contribution of `parts` to a forge of `base`, signed by `key`. A calibration stays at home: it holds of the module alone, and its
-/// out-of-distribution score is made of means of patients' images.
+/// The contribution of `parts` to a forge of `base`, signed by `key`. A calibration stays at home:
+/// it holds of the module alone, and its out-of-distribution score is made of means of patients'
+/// images.
 ///
 /// # Errors
 /// Whatever [`Contribution::open`] would refuse, [`Error::RealStart`].
-pub fn build(parts: &Parts, options: Options, base: &Identity, key: &SigningKey) -> Result<Contribution, Error> {
+pub fn build(
+    parts: &Parts,
+    options: Options,
+    base: &Identity,
+    key: &SigningKey,
+) -> Result<Contribution, Error> {
     let (card, record) = (&parts.module.card, &parts.condensed.record);
     if record.start == Start::Real && !options.allow_real_start {
         return Err(Error::RealStart { task: record.task.clone() });
@@ -84,7 +96,10 @@ pub fn build(parts: &Parts, options: Options, base: &Identity, key: &SigningKey)
     let mut payload: BTreeMap<_, _> = files.map(|(name, bytes)| (name.to_owned(), bytes)).collect();
     payload.insert("card.md".into(), parts.card.clone().into_bytes());
     if let Some(grams) = &parts.grams {
-        payload.insert(GRAMS.into(), tensors::write(grams.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new())?);
+        payload.insert(
+            GRAMS.into(),
+            tensors::write(grams.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new())?,
+        );
     }
     let manifest = Manifest {
         format: FORMAT.into(),
@@ -114,12 +129,19 @@ pub fn build(parts: &Parts, options: Options, base: &Identity, key: &SigningKey)
 }
 
 impl Contribution {
-    /// Verifies a contribution's bytes and checks all of its parts; messages name them as files of `place`.
+    /// Verifies a contribution's bytes and checks all of its parts; messages name them as files of
+    /// `place`.
     ///
     /// # Errors
-    /// [`Error::Contribution`] and [`Error::NotAContributor`] for the archive; [`Error::Mismatch`], [`Error::NoSites`],
-    /// [`Error::Card`], [`Error::Grams`], [`Error::Unmergeable`] and what [`Module::read`] and [`Condensed::read`] refuse for the parts.
-    pub fn open(place: &Path, bytes: Vec<u8>, trust: &Trust, base: &Identity) -> Result<Self, Error> {
+    /// [`Error::Contribution`] and [`Error::NotAContributor`] for the archive; [`Error::Mismatch`],
+    /// [`Error::NoSites`], [`Error::Card`], [`Error::Grams`], [`Error::Unmergeable`] and what
+    /// [`Module::read`] and [`Condensed::read`] refuse for the parts.
+    pub fn open(
+        place: &Path,
+        bytes: Vec<u8>,
+        trust: &Trust,
+        base: &Identity,
+    ) -> Result<Self, Error> {
         let archive = bundle::open::<Manifest>(bytes, trust).map_err(|source| match source {
             RuntimeError::Refused(refusal) if refusal.class == Class::WrongKey => {
                 Error::NotAContributor { path: place.to_owned(), what: refusal.what }
@@ -135,7 +157,9 @@ impl Contribution {
         let condensed = Condensed::read(place, file)?;
         check_card(&place.join("card.md"), archive.entry("card.md")?)?;
         let grams = archive.manifest().entries.iter().any(|entry| entry.name == GRAMS);
-        let grams = grams.then(|| read_grams(&place.join(GRAMS), archive.entry(GRAMS)?, &module, base)).transpose()?;
+        let grams = grams
+            .then(|| read_grams(&place.join(GRAMS), archive.entry(GRAMS)?, &module, base))
+            .transpose()?;
         if module.sites.is_empty() {
             return Err(Error::NoSites { path: place.to_owned() });
         }

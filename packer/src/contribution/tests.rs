@@ -1,4 +1,5 @@
-//! Contributions: what is made reads back, and everything that must be refused is, also when it comes properly signed.
+//! Contributions: what is made reads back, and everything that must be refused is, also when it
+//! comes properly signed.
 
 use medforge_runtime::bundle::manifest::Entry;
 use serde_json::{Value, json};
@@ -27,10 +28,20 @@ pub fn parts(base: &Vit, contributor: &str, task: &str, seed: usize) -> Parts {
     let mut module = module(base, "q,v", None);
     module.card.task = task.into();
     module.card.contributor = contributor.into();
-    module.card.metrics =
-        vec![RecordedMetric { name: "balanced_accuracy".into(), value: 0.9, low: 0.8, high: 1.0, n: 9 }];
+    module.card.metrics = vec![RecordedMetric {
+        name: "balanced_accuracy".into(),
+        value: 0.9,
+        low: 0.8,
+        high: 1.0,
+        n: 9,
+    }];
     for factors in module.sites.values_mut() {
-        factors.b.data.iter_mut().enumerate().for_each(|(i, v)| *v += ((i + seed) % 7) as f32 / 7.0);
+        factors
+            .b
+            .data
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, v)| *v += ((i + seed) % 7) as f32 / 7.0);
     }
     let mut condensed = set();
     let record = &mut condensed.record;
@@ -58,7 +69,8 @@ fn made(parts: &Parts) -> Result<Contribution, Error> {
 fn forged(change: impl FnOnce(&mut Manifest, &mut BTreeMap<String, Vec<u8>>)) -> Vec<u8> {
     let good = made(&parts(&base(), "hospital a", "breast", 1)).unwrap();
     let names = good.manifest().entries.iter().map(|e| e.name.clone());
-    let mut payload: BTreeMap<_, _> = names.map(|n| (n.clone(), good.entry(&n).unwrap().to_vec())).collect();
+    let mut payload: BTreeMap<_, _> =
+        names.map(|n| (n.clone(), good.entry(&n).unwrap().to_vec())).collect();
     let mut manifest = good.manifest().clone();
     change(&mut manifest, &mut payload);
     manifest.entries = bundle::list(&payload);
@@ -79,7 +91,10 @@ fn what_is_made_reads_back() {
     whole.card.created = whole.card.run.created.take();
     assert_eq!(read.module.files().unwrap(), whole.files().unwrap());
     assert_eq!(read.condensed.files().unwrap(), parts.condensed.clone().rounded().files().unwrap());
-    assert_eq!((read.entry("card.md").unwrap(), read.grams.is_none()), (parts.card.as_bytes(), true));
+    assert_eq!(
+        (read.entry("card.md").unwrap(), read.grams.is_none()),
+        (parts.card.as_bytes(), true)
+    );
     assert_eq!((read.id(), read.signers()), (made.id(), [key(1).verifying_key()].as_slice()));
 }
 
@@ -99,19 +114,30 @@ fn gram_matrices_travel_where_they_are_allowed() {
     let mut parts = parts(&base, "hospital a", "breast", 1);
     let d = base.config.hidden;
     let gram = |_: (&String, &Factors)| Tensor::f32(vec![d, d], vec![0.5; d * d]);
-    let grams: BTreeMap<_, _> = parts.module.sites.iter().map(|site| (site.0.clone(), gram(site))).collect();
+    let grams: BTreeMap<_, _> =
+        parts.module.sites.iter().map(|site| (site.0.clone(), gram(site))).collect();
     parts.grams = Some(grams.clone());
     assert_eq!(open(made(&parts).unwrap().bytes().to_vec()).unwrap().grams, Some(grams.clone()));
     let refusal = |change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
         let mut changed = grams.clone();
         change(&mut changed);
-        let error = made(&Parts { grams: Some(changed), ..super::tests::parts(&base, "hospital a", "breast", 1) });
+        let error = made(&Parts {
+            grams: Some(changed),
+            ..super::tests::parts(&base, "hospital a", "breast", 1)
+        });
         error.unwrap_err().to_string()
     };
-    assert!(refusal(&|g| drop(g.remove("blocks.0.attn.q"))).contains("no matrix for blocks.0.attn.q"));
-    assert!(refusal(&|g| drop(g.insert("blocks.0.mlp.fc1".into(), grams["blocks.0.attn.q"].clone()))).contains("fc1"));
+    assert!(
+        refusal(&|g| drop(g.remove("blocks.0.attn.q"))).contains("no matrix for blocks.0.attn.q")
+    );
+    assert!(
+        refusal(&|g| drop(g.insert("blocks.0.mlp.fc1".into(), grams["blocks.0.attn.q"].clone())))
+            .contains("fc1")
+    );
     let narrow = Tensor::f32(vec![1, d], vec![0.5; d]);
-    assert!(refusal(&|g| drop(g.insert("blocks.0.attn.q".into(), narrow.clone()))).contains("[1, "));
+    assert!(
+        refusal(&|g| drop(g.insert("blocks.0.attn.q".into(), narrow.clone()))).contains("[1, ")
+    );
 }
 
 #[test]
@@ -128,8 +154,12 @@ fn parts_that_do_not_belong_together_are_refused() {
         ("1 MiB", |p| p.card = "x".repeat(MAX_CARD + 1)),
         ("task", |p| p.module.card.task = "a/b".into()),
         ("contributor is empty", |p| p.module.card.contributor = " ".into()),
-        ("bad_name", |p| (p.module.card.task, p.condensed.record.task) = ("Breast".into(), "Breast".into())),
-        ("1 to 64", |p| (p.module.card.task, p.condensed.record.task) = ("a".repeat(65), "a".repeat(65))),
+        ("bad_name", |p| {
+            (p.module.card.task, p.condensed.record.task) = ("Breast".into(), "Breast".into())
+        }),
+        ("1 to 64", |p| {
+            (p.module.card.task, p.condensed.record.task) = ("a".repeat(65), "a".repeat(65))
+        }),
         ("beyond what f32 holds", |p| p.module.alpha = 1e42),
         ("no image is most probably", |p| p.condensed.labels = vec![1.0, 0.0, 0.75, 0.25]),
     ];
@@ -182,7 +212,10 @@ fn a_manifest_that_says_what_the_parts_do_not_is_refused() {
     ];
     for (field, change) in table {
         let error = open(forged(|manifest, _| change(manifest))).unwrap_err();
-        assert!(matches!(&error, Error::Misdescribed { field: found, .. } if found == field), "{field}: {error}");
+        assert!(
+            matches!(&error, Error::Misdescribed { field: found, .. } if found == field),
+            "{field}: {error}"
+        );
     }
 }
 
@@ -211,7 +244,9 @@ fn contradictions_in_the_manifest_are_refused() {
         ("U+200D", |m| m.licence.push('\u{200d}')),
         ("privacy", |m| m.privacy = Some(json!([{"n": 1u64 << 53}]))),
         ("missing_entry", |m| m.entries.retain(|e| e.name != "card.md")),
-        ("z.bin is none", |m| m.entries.push(Entry { name: "z.bin".into(), ..m.entries[0].clone() })),
+        ("z.bin is none", |m| {
+            m.entries.push(Entry { name: "z.bin".into(), ..m.entries[0].clone() })
+        }),
         ("out of order", |m| m.entries.swap(0, 1)),
     ];
     let good = made(&parts(&base(), "hospital a", "breast", 1)).unwrap();
@@ -231,7 +266,10 @@ fn an_accounting_is_carried_as_it_is() {
     (parts.condensed.record.real_images, parts.condensed.record.real_groups) = (None, None);
     let made = made(&parts).unwrap();
     let m = made.manifest();
-    assert_eq!((m.images, m.groups, m.privacy.as_ref().unwrap()["epsilon"].as_f64()), (None, None, Some(8.0)));
+    assert_eq!(
+        (m.images, m.groups, m.privacy.as_ref().unwrap()["epsilon"].as_f64()),
+        (None, None, Some(8.0))
+    );
 }
 
 #[test]
@@ -247,9 +285,12 @@ fn what_is_signed_but_cannot_be_used_is_refused_by_entry() {
         let said = open(nan(file)).unwrap_err().to_string();
         assert!(said.contains(&format!("x.contribution/{file}")) && said.contains("NaN"), "{said}");
     }
-    let said = open(forged(|_, p| drop(p.insert("module.json".into(), b"{}".to_vec())))).unwrap_err().to_string();
+    let said = open(forged(|_, p| drop(p.insert("module.json".into(), b"{}".to_vec()))))
+        .unwrap_err()
+        .to_string();
     assert!(said.contains("x.contribution/module.json"), "{said}");
-    let said = open(forged(|_, p| drop(p.insert("card.md".into(), vec![0xff])))).unwrap_err().to_string();
+    let said =
+        open(forged(|_, p| drop(p.insert("card.md".into(), vec![0xff])))).unwrap_err().to_string();
     assert!(said.contains("x.contribution/card.md is not UTF-8"), "{said}");
 }
 
@@ -257,11 +298,13 @@ fn what_is_signed_but_cannot_be_used_is_refused_by_entry() {
 fn strangers_and_other_bases_are_refused() {
     let good = made(&parts(&base(), "hospital a", "breast", 1)).unwrap();
     let place = Path::new("x");
-    let error = Contribution::open(place, good.bytes().to_vec(), &trust(2), &base().identity()).unwrap_err();
+    let error = Contribution::open(place, good.bytes().to_vec(), &trust(2), &base().identity())
+        .unwrap_err();
     assert!(matches!(error, Error::NotAContributor { .. }), "{error}");
     let mut other = base();
     other.tensors.get_mut("norm.bias").unwrap().data[0] += 1.0;
-    let error = Contribution::open(place, good.bytes().to_vec(), &trust(1), &other.identity()).unwrap_err();
+    let error =
+        Contribution::open(place, good.bytes().to_vec(), &trust(1), &other.identity()).unwrap_err();
     assert!(matches!(error, Error::OtherBase { .. }), "{error}");
 }
 
@@ -272,6 +315,9 @@ fn every_flipped_bit_of_a_sample_and_every_cut_is_refused() {
         let mut bad = good.bytes().to_vec();
         bad[at] ^= 1 << (at % 8);
         assert!(matches!(open(bad), Err(Error::Contribution { .. })), "byte {at}");
-        assert!(matches!(open(good.bytes()[..at].to_vec()), Err(Error::Contribution { .. })), "{at} bytes");
+        assert!(
+            matches!(open(good.bytes()[..at].to_vec()), Err(Error::Contribution { .. })),
+            "{at} bytes"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Ages in bands: a number of years, or what DICOM writes (`034Y`, `007M`), so that results can be told apart by them.
+//! Ages in bands: a number of years, or what DICOM writes (`034Y`, `007M`), so that results can be
+//! told apart by them.
 
 use super::part::tokens;
 
@@ -34,13 +35,16 @@ const BESIDE: [&str; 21] = [
 /// Whether a column of this name holds ages in years, if it holds numbers.
 pub(super) fn is_age(column: &str) -> bool {
     let tokens = tokens(column);
-    tokens.iter().any(|token| token == "age") && tokens.iter().all(|token| BESIDE.contains(&token.as_str()))
+    tokens.iter().any(|token| token == "age")
+        && tokens.iter().all(|token| BESIDE.contains(&token.as_str()))
 }
 
-/// The band of an age such as `034Y` or `007M` (PS3.5, table 6.2-1, AS), also with fewer digits; none where it is none.
+/// The band of an age such as `034Y` or `007M` (PS3.5, table 6.2-1, AS), also with fewer digits;
+/// none where it is none.
 pub(super) fn of_dicom(age: &str) -> Option<&'static str> {
     let (number, unit) = age.split_at_checked(age.len().checked_sub(1)?)?;
-    let digits = (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+    let digits =
+        (1..=3).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
     let number: u32 = number.parse().ok().filter(|_| digits)?;
     let years = match unit {
         "Y" => number,
@@ -55,7 +59,11 @@ pub(super) fn of_dicom(age: &str) -> Option<&'static str> {
 /// The band of a list's value: years, with a decimal point or comma, or as DICOM writes it.
 pub(super) fn of_value(value: &str) -> Option<&'static str> {
     let digits = value.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b',');
-    let years = value.replace(',', ".").parse::<f64>().ok().filter(|years| digits && (0.0..=OLDEST).contains(years));
+    let years = value
+        .replace(',', ".")
+        .parse::<f64>()
+        .ok()
+        .filter(|years| digits && (0.0..=OLDEST).contains(years));
     years.map_or_else(|| of_dicom(value), |years| of_years(years as u32))
 }
 
@@ -113,7 +121,16 @@ mod tests {
 
     #[test]
     fn only_columns_of_ages_in_years_are_banded() {
-        for name in ["age", "Age", "AGE", "age_years", "Age (years)", "patient age", "PatientAge", "Age at diagnosis"] {
+        for name in [
+            "age",
+            "Age",
+            "AGE",
+            "age_years",
+            "Age (years)",
+            "patient age",
+            "PatientAge",
+            "Age at diagnosis",
+        ] {
             assert!(is_age(name), "{name}");
         }
         for name in ["age_group", "age_months", "bone age", "stage", "image", "dosage", "years"] {

@@ -1,5 +1,6 @@
-//! What is known of images besides class and group (site, scanner, sex, age, ...): the further columns of a list, or values of DICOM headers.
-//! Evaluation tells results apart by them; training never sees them. Numbers in a column of ages are told in bands.
+//! What is known of images besides class and group (site, scanner, sex, age, ...): the further
+//! columns of a list, or values of DICOM headers. Evaluation tells results apart by them; training
+//! never sees them. Numbers in a column of ages are told in bands.
 //!
 //! Columns that cannot be used are only refused where somebody asks for them: those after the first
 //! 32, those that are there twice, and those with a value over 64 bytes, not in UTF-8, with a
@@ -21,7 +22,8 @@ pub(super) const MAX_VALUE: usize = 64;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribute {
     pub name: String,
-    /// In the order of the data set's items; empty where nothing is stated. Equal values share their memory.
+    /// In the order of the data set's items; empty where nothing is stated. Equal values share
+    /// their memory.
     pub values: Vec<Arc<str>>,
     /// Why it cannot be used, if it cannot; there are no values then.
     pub fault: Option<String>,
@@ -43,13 +45,17 @@ impl Attributes {
         if check("the name", name).is_err() {
             return;
         }
-        let fault = match (self.all.iter_mut().find(|known| known.name == name), self.columns.len() == MAX_COLUMNS) {
+        let fault = match (
+            self.all.iter_mut().find(|known| known.name == name),
+            self.columns.len() == MAX_COLUMNS,
+        ) {
             (Some(first), _) => {
                 first.fault = Some(format!("column {name} is there twice"));
                 return;
             }
             (None, true) => Some(format!(
-                "{name}: only the first {MAX_COLUMNS} columns besides path, label, group and split are kept; move it forward"
+                "{name}: only the first {MAX_COLUMNS} columns besides path, label, group and split \
+                 are kept; move it forward"
             )),
             (None, false) => None,
         };
@@ -68,7 +74,8 @@ impl Attributes {
         for at in 0..self.columns.len() {
             let (number, column) = self.columns[at];
             let name = &self.all[number].name;
-            let value = std::str::from_utf8(field(column)).map_err(|_| format!("{name} is not UTF-8"));
+            let value =
+                std::str::from_utf8(field(column)).map_err(|_| format!("{name} is not UTF-8"));
             let value = value.and_then(|value| check(name, value).map(|()| value));
             match value {
                 _ if self.all[number].fault.is_some() => {}
@@ -92,7 +99,9 @@ impl Attributes {
             if attribute.fault.is_some() {
                 attribute.values = Vec::new();
             } else if ages::is_age(&attribute.name) {
-                let banded = |value: &Arc<str>| ages::of_value(value).map_or_else(|| value.clone(), Arc::from);
+                let banded = |value: &Arc<str>| {
+                    ages::of_value(value).map_or_else(|| value.clone(), Arc::from)
+                };
                 attribute.values = attribute.values.iter().map(banded).collect();
             }
         }
@@ -114,9 +123,12 @@ fn check(what: &str, value: &str) -> Result<(), String> {
         let length = value.len();
         return Err(format!("{what} is {length} bytes long; the limit is {MAX_VALUE}: shorten it"));
     }
-    match value.chars().any(is_refused) {
-        true => Err(format!("{what} {value:?} holds a control character, or one that nobody sees; remove it")),
-        false => Ok(()),
+    if value.chars().any(is_refused) {
+        Err(format!(
+            "{what} {value:?} holds a control character, or one that nobody sees; remove it"
+        ))
+    } else {
+        Ok(())
     }
 }
 

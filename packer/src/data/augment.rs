@@ -1,6 +1,7 @@
 //! Augmentation of training images: flips and colour jitter, drawn anew for each image and epoch.
 //!
-//! The draw depends only on (seed, epoch, image), so that a resumed run sees the same pictures in any order of work.
+//! The draw depends only on (seed, epoch, image), so that a resumed run sees the same pictures in
+//! any order of work.
 
 use crate::random::{Purpose, Stream};
 
@@ -11,7 +12,8 @@ use crate::random::{Purpose, Stream};
 pub struct Augment {
     pub flip_horizontal: bool,
     pub flip_vertical: bool,
-    /// Brightness, contrast and saturation are each scaled by a factor uniform in [1 - x, 1 + x]; 0 is none, 1 the most.
+    /// Brightness, contrast and saturation are each scaled by a factor uniform in [1 - x, 1 + x]; 0
+    /// is none, 1 the most.
     pub colour_jitter: f32,
 }
 
@@ -59,12 +61,14 @@ fn reverse_rows(pixels: &mut [u8], stride: usize) {
     top.chunks_exact_mut(stride).zip(bottom).for_each(|(a, b)| a.swap_with_slice(b));
 }
 
-/// Brightness about 0, then contrast about the image's mean grey, then saturation about each pixel's grey (ITU-R BT.601 luma).
+/// Brightness about 0, then contrast about the image's mean grey, then saturation about each
+/// pixel's grey (ITU-R BT.601 luma).
 fn jitter(pixels: &mut [u8], [brightness, contrast, saturation]: [f32; 3]) {
     let grey = |[r, g, b]: [f32; 3]| 0.299 * r + 0.587 * g + 0.114 * b;
     let bright = |pixel: &[u8]| [0, 1, 2].map(|c| (brightness * f32::from(pixel[c])).min(255.0));
     let count = (pixels.len() / 3).max(1) as f64;
-    let mean = (pixels.chunks_exact(3).map(|p| f64::from(grey(bright(p)))).sum::<f64>() / count) as f32;
+    let mean =
+        (pixels.chunks_exact(3).map(|p| f64::from(grey(bright(p)))).sum::<f64>() / count) as f32;
     for pixel in pixels.chunks_exact_mut(3) {
         let contrasted = bright(pixel).map(|v| (mean + contrast * (v - mean)).clamp(0.0, 255.0));
         let own = grey(contrasted);
@@ -99,7 +103,10 @@ mod tests {
                 .find(|kind| {
                     (0..12).all(|i| {
                         let (y, x) = (i / 4, i % 4);
-                        let from = (if kind & 2 > 0 { 2 - y } else { y }, if kind & 1 > 0 { 3 - x } else { x });
+                        let from = (
+                            if kind & 2 > 0 { 2 - y } else { y },
+                            if kind & 1 > 0 { 3 - x } else { x },
+                        );
                         at(&pixels, y, x) == at(&original, from.0, from.1)
                     })
                 })

@@ -33,7 +33,8 @@ pub struct Findings {
     pub faults: Vec<Fault>,
     /// What can be used and is worth a look.
     pub warnings: Vec<String>,
-    /// The share of the images' area that the crop leaves away, on average and at most; none where nothing was decoded.
+    /// The share of the images' area that the crop leaves away, on average and at most; none where
+    /// nothing was decoded.
     pub share_cut: Option<[f64; 2]>,
 }
 
@@ -72,31 +73,43 @@ impl Findings {
     ///
     /// # Errors
     /// [`Error::Interrupted`], an option that does not fit; all else is among the faults.
-    pub fn of(root: &Path, columns: &Columns, preprocessing: &Preprocessing) -> Result<Findings, Error> {
+    pub fn of(
+        root: &Path,
+        columns: &Columns,
+        preprocessing: &Preprocessing,
+    ) -> Result<Findings, Error> {
         preprocessing.check()?;
         let Looked { dataset, files, faults, notes } = match Dataset::look(root, columns) {
             Ok(looked) => looked,
             Err(error @ (Error::Option { .. } | Error::Interrupted { .. })) => return Err(error),
-            Err(fault) => Looked { dataset: None, files: Vec::new(), faults: vec![fault], notes: Vec::new() },
+            Err(fault) => {
+                Looked { dataset: None, files: Vec::new(), faults: vec![fault], notes: Vec::new() }
+            }
         };
         let mut faults: Vec<Fault> = faults.iter().map(|error| Fault::of(root, error)).collect();
         let seen = look_at(root, &files, preprocessing)?;
         let known: BTreeSet<String> = faults.iter().map(|fault| fault.file.clone()).collect();
-        let undecoded = seen.iter().filter_map(|seen| seen.as_ref().err()).map(|error| Fault::of(root, error));
+        let undecoded =
+            seen.iter().filter_map(|seen| seen.as_ref().err()).map(|error| Fault::of(root, error));
         faults.extend(undecoded.filter(|fault| !known.contains(&fault.file)));
         let mut warnings = notes;
-        let noted = files.iter().zip(&seen).filter_map(|(file, seen)| Some((&**file, &seen.as_ref().ok()?.notes[..])));
+        let noted = files
+            .iter()
+            .zip(&seen)
+            .filter_map(|(file, seen)| Some((&**file, &seen.as_ref().ok()?.notes[..])));
         warnings.extend(picture::note_lines(noted));
         let mut parts = Vec::new();
         if let Some(data) = &dataset {
-            let all = [Part::Train, Part::Validation, Part::Test].map(|part| Counts::of(data, part));
+            let all =
+                [Part::Train, Part::Validation, Part::Test].map(|part| Counts::of(data, part));
             parts = all.into_iter().filter(|part| part.images > 0).collect();
             warnings.extend(parts.iter().flat_map(Counts::few));
             warnings.extend(twins(data, &seen));
         }
         let cuts: Vec<f64> = seen.iter().flatten().map(|seen| seen.cut).collect();
-        let share_cut = (!cuts.is_empty())
-            .then(|| [cuts.iter().sum::<f64>() / cuts.len() as f64, cuts.iter().copied().fold(0.0, f64::max)]);
+        let share_cut = (!cuts.is_empty()).then(|| {
+            [cuts.iter().sum::<f64>() / cuts.len() as f64, cuts.iter().copied().fold(0.0, f64::max)]
+        });
         Ok(Findings { decoded: cuts.len(), parts, faults, warnings, share_cut })
     }
 }
@@ -109,18 +122,21 @@ impl Fault {
             Error::ImageMissing { place, .. }
             | Error::PathLeavesFolder { place, .. }
             | Error::UnknownTestClass { place, .. } => place.clone(),
-            Error::DuplicatePath { second, .. } | Error::DuplicateInstance { second, .. } => second.clone(),
-            Error::DataFolder { path, .. } | Error::TooLarge { path, .. } | Error::Io { path, .. } => {
-                path.display().to_string()
+            Error::DuplicatePath { second, .. } | Error::DuplicateInstance { second, .. } => {
+                second.clone()
             }
-            Error::Runtime(RuntimeError::Image { file, .. } | RuntimeError::DicomUnsupported { file, .. }) => {
-                file.clone()
-            }
+            Error::DataFolder { path, .. }
+            | Error::TooLarge { path, .. }
+            | Error::Io { path, .. } => path.display().to_string(),
+            Error::Runtime(
+                RuntimeError::Image { file, .. } | RuntimeError::DicomUnsupported { file, .. },
+            ) => file.clone(),
             _ => root.display().to_string(),
         };
         let text = error.to_string();
         let text = text.strip_prefix(&format!("{file}: ")).unwrap_or(&text);
-        let (what, instead) = text.rsplit_once("; ").map_or((text, None), |(what, rest)| (what, Some(rest)));
+        let (what, instead) =
+            text.rsplit_once("; ").map_or((text, None), |(what, rest)| (what, Some(rest)));
         Fault { what: what.to_owned(), instead: instead.map(str::to_owned), file }
     }
 }
@@ -128,9 +144,12 @@ impl Fault {
 impl Counts {
     fn of(data: &Dataset, part: Part) -> Counts {
         let items: Vec<&Item> = data.items.iter().filter(|item| item.part() == part).collect();
-        let groups = |items: &[&Item]| items.iter().map(|item| item.group.as_str()).collect::<BTreeSet<_>>().len();
+        let groups = |items: &[&Item]| {
+            items.iter().map(|item| item.group.as_str()).collect::<BTreeSet<_>>().len()
+        };
         let class = |(label, class): (usize, &String)| {
-            let own: Vec<&Item> = items.iter().copied().filter(|item| item.label == label).collect();
+            let own: Vec<&Item> =
+                items.iter().copied().filter(|item| item.label == label).collect();
             (class.clone(), [own.len(), groups(&own)])
         };
         let classes = data.classes.iter().enumerate().map(class).collect();
@@ -143,14 +162,19 @@ impl Counts {
         few.map(|(class, [images, groups])| {
             let name = self.name;
             format!(
-                "class {class} has {groups} groups (patients) in {name}, of {images} images: that says little of others"
+                "class {class} has {groups} groups (patients) in {name}, of {images} images: that \
+                 says little of others"
             )
         })
     }
 }
 
 /// Decodes every file, or image of a MedMNIST file.
-fn look_at(root: &Path, files: &[PathBuf], preprocessing: &Preprocessing) -> Result<Vec<Result<Seen, Error>>, Error> {
+fn look_at(
+    root: &Path,
+    files: &[PathBuf],
+    preprocessing: &Preprocessing,
+) -> Result<Vec<Result<Seen, Error>>, Error> {
     let progress = Progress::new("images", files.len());
     let look = |image: &RgbImage8| {
         progress.step();
@@ -182,7 +206,8 @@ fn look_at(root: &Path, files: &[PathBuf], preprocessing: &Preprocessing) -> Res
     Ok(seen.into_iter().map(|(_, seen)| seen).collect())
 }
 
-/// What there is to say of pictures that are there several times: in two parts, in two classes, or in one.
+/// What there is to say of pictures that are there several times: in two parts, in two classes, or
+/// in one.
 fn twins(data: &Dataset, seen: &[Result<Seen, Error>]) -> Vec<String> {
     let mut first: HashMap<[u8; 32], &Item> = HashMap::new();
     let (mut parts, mut classes, mut within) = (Vec::new(), Vec::new(), 0);
@@ -199,7 +224,8 @@ fn twins(data: &Dataset, seen: &[Result<Seen, Error>]) -> Vec<String> {
                 item.part().name()
             ));
         } else if other.label != item.label {
-            let [one, two] = [other, item].map(|item| format!("{} ({})", name(item), data.classes[item.label]));
+            let [one, two] =
+                [other, item].map(|item| format!("{} ({})", name(item), data.classes[item.label]));
             classes.push(format!("{one} and {two} are the same picture, of two classes"));
         } else if other.path != item.path {
             within += 1;

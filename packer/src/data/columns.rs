@@ -1,4 +1,5 @@
-//! The header of a list: which column is what, under the names that people gave them, and what stands between fields.
+//! The header of a list: which column is what, under the names that people gave them, and what
+//! stands between fields.
 //!
 //! Refused: a column that is needed and missing, or there twice.
 
@@ -24,8 +25,13 @@ impl FromStr for Columns {
             let Some((field, name)) = parts.filter(|(_, name)| !name.is_empty()) else {
                 return Err(format!("{pair:?} is not like label=diagnosis"));
             };
-            let Some(slot) = FIELDS.iter().position(|known| *known == field).map(|i| &mut columns.0[i]) else {
-                return Err(format!("there is no column {field:?}; the columns are {}", FIELDS.join(", ")));
+            let Some(slot) =
+                FIELDS.iter().position(|known| *known == field).map(|i| &mut columns.0[i])
+            else {
+                return Err(format!(
+                    "there is no column {field:?}; the columns are {}",
+                    FIELDS.join(", ")
+                ));
             };
             if slot.replace(name.to_owned()).is_some() {
                 return Err(format!("{field} is named twice"));
@@ -41,7 +47,11 @@ pub(super) type Positions = [Option<usize>; 4];
 impl Columns {
     /// The delimiter of the list that begins with `text`, its header, and where the columns stand,
     /// of which the first `needed` must.
-    pub(super) fn of_header(&self, text: &[u8], needed: usize) -> Result<(u8, Vec<String>, Positions), String> {
+    pub(super) fn of_header(
+        &self,
+        text: &[u8],
+        needed: usize,
+    ) -> Result<(u8, Vec<String>, Positions), String> {
         let mut all = DELIMITERS.map(|delimiter| (delimiter, header(text, delimiter)));
         for (delimiter, header) in &mut all {
             if let Ok(positions) = self.positions(header, needed) {
@@ -63,17 +73,20 @@ impl Columns {
             let given = self.0[number].as_deref();
             let name = given.unwrap_or(field);
             let exact: Vec<usize> = (0..header.len()).filter(|&i| header[i] == name).collect();
-            let alike = || (0..header.len()).filter(|&i| header[i].eq_ignore_ascii_case(name)).collect();
+            let alike =
+                || (0..header.len()).filter(|&i| header[i].eq_ignore_ascii_case(name)).collect();
             let found: Vec<usize> = if exact.is_empty() { alike() } else { exact };
             *position = found.first().copied();
             if found.len() > 1 {
                 return Err(format!("column {name} is there twice"));
             }
             if position.is_none() && (number < needed || given.is_some()) {
-                let names = if needed == 4 { "path, label, group and split" } else { "path and label" };
+                let names =
+                    if needed == 4 { "path, label, group and split" } else { "path and label" };
                 let have: Vec<&str> = header.iter().take(20).map(String::as_str).collect();
                 return Err(format!(
-                    "column {name} is missing; the header must name {names}, or --columns {field}=NAME say which of {:?} it is",
+                    "column {name} is missing; the header must name {names}, or --columns \
+                     {field}=NAME say which of {:?} it is",
                     have.join(", ")
                 ));
             }
@@ -84,7 +97,8 @@ impl Columns {
 
 /// The first record's fields; what is not UTF-8 in it cannot be asked for.
 fn header(text: &[u8], delimiter: u8) -> Vec<String> {
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter).from_reader(text);
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter).from_reader(text);
     let fields = reader.byte_headers().ok().cloned().unwrap_or_default();
     fields.iter().map(|field| String::from_utf8_lossy(field).into_owned()).collect()
 }
@@ -96,8 +110,12 @@ mod tests {
     #[test]
     fn columns_are_named_in_pairs() {
         let columns: Columns = "path=file, label=diagnosis ,group=patient id".parse().unwrap();
-        let (delimiter, header, positions) = columns.of_header(b"file;x;diagnosis;patient id\n1;2;3;4\n", 2).unwrap();
-        assert_eq!((delimiter, header.len(), positions), (b';', 4, [Some(0), Some(2), Some(3), None]));
+        let (delimiter, header, positions) =
+            columns.of_header(b"file;x;diagnosis;patient id\n1;2;3;4\n", 2).unwrap();
+        assert_eq!(
+            (delimiter, header.len(), positions),
+            (b';', 4, [Some(0), Some(2), Some(3), None])
+        );
         for (text, words) in [
             ("label", "not like label=diagnosis"),
             ("label=", "not like label=diagnosis"),
@@ -121,6 +139,9 @@ mod tests {
             assert_eq!((found, positions), (delimiter, [Some(0), Some(1), None, None]), "{text}");
         }
         let missing = Columns::default().of_header(b"file;diagnosis\n", 2).unwrap_err();
-        assert!(missing.contains("column path is missing") && missing.contains("file, diagnosis"), "{missing}");
+        assert!(
+            missing.contains("column path is missing") && missing.contains("file, diagnosis"),
+            "{missing}"
+        );
     }
 }

@@ -1,8 +1,10 @@
-//! The condensed set: a few synthetic images per class with their labels, and the record of how they were made.
+//! The condensed set: a few synthetic images per class with their labels, and the record of how
+//! they were made.
 //!
-//! A folder of `condensed.safetensors` (`images` [n, 3, size, size], RGB in 0..1 in f16; `labels` [n, classes], each row
-//! probabilities), `condensed.json` (the record) and `contact-sheet.png`. Refused: shapes that do not fit each other or the
-//! record, values outside 0..1 or no numbers, rows of labels that do not sum to 1, unknown fields, other versions.
+//! A folder of `condensed.safetensors` (`images` [n, 3, size, size], RGB in 0..1 in f16; `labels`
+//! [n, classes], each row probabilities), `condensed.json` (the record) and `contact-sheet.png`.
+//! Refused: shapes that do not fit each other or the record, values outside 0..1 or no numbers,
+//! rows of labels that do not sum to 1, unknown fields, other versions.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -43,7 +45,8 @@ pub struct Record {
     /// What the pixels started from.
     pub start: Start,
     pub labels: Labels,
-    /// Real training images, and groups (patients), that were condensed; none where their number is protected.
+    /// Real training images, and groups (patients), that were condensed; none where their number is
+    /// protected.
     pub real_images: Option<usize>,
     pub real_groups: Option<usize>,
     /// The module that took part, by the SHA-256 of its factors.
@@ -101,7 +104,8 @@ impl Condensed {
     /// The most probable class of each image, the first of equals.
     pub fn classes(&self) -> Vec<usize> {
         let rows = self.labels.chunks_exact(self.record.classes.len());
-        rows.map(|row| (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best })).collect()
+        rows.map(|row| (1..row.len()).fold(0, |best, c| if row[c] > row[best] { c } else { best }))
+            .collect()
     }
 
     /// The images [n, 3, size, size] normalised for the base.
@@ -111,7 +115,9 @@ impl Condensed {
         let planes = self.images.chunks_exact(pixels).enumerate();
         let scaled = planes.flat_map(|(plane, values)| {
             let c = plane % 3;
-            values.iter().map(move |v| ((f64::from(*v) * 255.0 * rescale - mean[c]) / std[c]) as f32)
+            values
+                .iter()
+                .map(move |v| ((f64::from(*v) * 255.0 * rescale - mean[c]) / std[c]) as f32)
         });
         scaled.collect()
     }
@@ -123,10 +129,14 @@ impl Condensed {
         (0..3 * pixels).map(|i| (image[i % 3 * pixels + i / 3] * 255.0).round() as u8).collect()
     }
 
-    /// `condensed.safetensors` and `condensed.json`. Images are rounded to f16; [`Condensed::rounded`] gives what a reader sees.
+    /// `condensed.safetensors` and `condensed.json`. Images are rounded to f16;
+    /// [`Condensed::rounded`] gives what a reader sees.
     pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
         let (n, size) = (self.len(), self.record.image_size as usize);
-        let images = Tensor { dtype: Dtype::F16, ..Tensor::f32(vec![n, 3, size, size], self.images.clone()) };
+        let images = Tensor {
+            dtype: Dtype::F16,
+            ..Tensor::f32(vec![n, 3, size, size], self.images.clone())
+        };
         let labels = Tensor::f32(vec![n, self.record.classes.len()], self.labels.clone());
         let tensors = tensors::write([("images", &images), ("labels", &labels)], &BTreeMap::new())?;
         let mut record = serde_json::to_vec_pretty(&self.record).expect("a record is plain data");
@@ -146,15 +156,19 @@ impl Condensed {
     }
 
     /// The same of a set whose files are given by name; messages name them as files of `place`.
-    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>) -> Result<Self, Error> {
+    pub fn read(
+        place: &Path,
+        file: impl Fn(&str) -> Result<Vec<u8>, Error>,
+    ) -> Result<Self, Error> {
         let path = place.join(Self::MARKER);
         let refuse = |what: String| Error::Condensed { path: path.clone(), what };
         let bytes = file(Self::MARKER)?;
         if bytes.len() > MAX_RECORD {
             return Err(Error::TooLarge { path, what: format!("more than {MAX_RECORD} bytes") });
         }
-        let record: Record = serde_json::from_slice(&bytes)
-            .map_err(|e| refuse(format!("is no record of a condensed set: {}", shown(&e.to_string()))))?;
+        let record: Record = serde_json::from_slice(&bytes).map_err(|e| {
+            refuse(format!("is no record of a condensed set: {}", shown(&e.to_string())))
+        })?;
         if record.format != Record::FORMAT || record.version != Record::VERSION {
             let (format, version) = (&record.format, record.version);
             return Err(refuse(format!(
@@ -167,23 +181,34 @@ impl Condensed {
         record.preprocessing.check()?;
         let output = record.preprocessing.output_size();
         if (output.height, output.width) != (record.image_size, record.image_size) {
-            return Err(refuse(format!("its preprocessing makes no images of {} pixels", record.image_size)));
+            return Err(refuse(format!(
+                "its preprocessing makes no images of {} pixels",
+                record.image_size
+            )));
         }
 
         let path = place.join("condensed.safetensors");
         let refuse = |what: String| Error::Condensed { path: path.clone(), what };
         let bytes = file("condensed.safetensors")?;
         let mut tensors = tensors::read(&bytes, &path.display().to_string())?;
-        let mut take = |name: &str| tensors.remove(name).ok_or_else(|| refuse(format!("tensor {name} is missing")));
+        let mut take = |name: &str| {
+            tensors.remove(name).ok_or_else(|| refuse(format!("tensor {name} is missing")))
+        };
         let (images, labels) = (take("images")?, take("labels")?);
         let (size, classes) = (record.image_size as usize, record.classes.len());
         let n = labels.shape.first().copied().unwrap_or(0);
         if n == 0 || labels.shape != [n, classes] {
-            return Err(refuse(format!("tensor labels has shape {:?} for {classes} classes", labels.shape)));
+            return Err(refuse(format!(
+                "tensor labels has shape {:?} for {classes} classes",
+                labels.shape
+            )));
         }
         if images.shape != [n, 3, size, size] {
             let expected = [n, 3, size, size];
-            return Err(refuse(format!("tensor images has shape {:?} where {expected:?} is right", images.shape)));
+            return Err(refuse(format!(
+                "tensor images has shape {:?} where {expected:?} is right",
+                images.shape
+            )));
         }
         let outside = |t: &Tensor| t.data.iter().position(|v| !(0.0..=1.0).contains(v));
         if let Some(at) = outside(&images) {
@@ -191,8 +216,9 @@ impl Condensed {
             return Err(refuse(format!("image {image} holds {value}, outside 0 to 1")));
         }
         let sums = labels.data.chunks_exact(classes).map(|row| row.iter().sum::<f32>());
-        if let Some(row) =
-            outside(&labels).map(|at| at / classes).or(sums.into_iter().position(|s| (s - 1.0).abs() > 1e-3))
+        if let Some(row) = outside(&labels)
+            .map(|at| at / classes)
+            .or(sums.into_iter().position(|s| (s - 1.0).abs() > 1e-3))
         {
             return Err(refuse(format!("row {row} of labels holds no probabilities")));
         }
@@ -251,7 +277,10 @@ pub(crate) mod tests {
         let dir = stored(&set);
         let read = Condensed::open(dir.path()).unwrap();
         let expected = set.rounded();
-        assert_eq!((&read.record, &read.images, &read.labels), (&expected.record, &expected.images, &expected.labels));
+        assert_eq!(
+            (&read.record, &read.images, &read.labels),
+            (&expected.record, &expected.images, &expected.labels)
+        );
         assert_eq!((read.len(), read.classes()), (2, vec![0, 1]));
     }
 
@@ -271,7 +300,11 @@ pub(crate) mod tests {
             let mut changed = set();
             change(&mut changed);
             let dir = stored(&Condensed { record: set().record, ..changed.clone() });
-            std::fs::write(dir.path().join(Condensed::MARKER), serde_json::to_vec(&changed.record).unwrap()).unwrap();
+            std::fs::write(
+                dir.path().join(Condensed::MARKER),
+                serde_json::to_vec(&changed.record).unwrap(),
+            )
+            .unwrap();
             Condensed::open(dir.path()).unwrap_err().to_string()
         };
         assert!(case(&|s| s.images[50] = 1.5).contains("image 1 holds 1.5"));
@@ -288,6 +321,8 @@ pub(crate) mod tests {
         assert!(Condensed::open(dir.path()).unwrap_err().to_string().contains("tusk"));
         std::fs::remove_file(dir.path().join("condensed.safetensors")).unwrap();
         std::fs::write(&path, text).unwrap();
-        assert!(Condensed::open(dir.path()).unwrap_err().to_string().contains("condensed.safetensors"));
+        assert!(
+            Condensed::open(dir.path()).unwrap_err().to_string().contains("condensed.safetensors")
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! The list of a task's images: which file, which class, which group, which split, and what else is known. No pixel is read here.
+//! The list of a task's images: which file, which class, which group, which split, and what else is
+//! known. No pixel is read here.
 //!
 //! Refused: fewer than two classes, names of classes that no bundle takes, an empty class or split,
 //! a test class that training never sees, a group in both splits.
@@ -96,13 +97,14 @@ impl Item {
 }
 
 impl Dataset {
-    /// Opens `root/splits.csv` (columns path, label, group, split in any order, others become [`Dataset::attributes`]) if there is one; else
-    /// `root/labels.csv`, where a group may be left to the PatientID of DICOM files, and the split to a hash of the groups' names (30 % are test);
-    /// else `root/train/CLASS/*` and `root/test/CLASS/*`; else `root/CLASS/*` with 30 % of the
-    /// groups, chosen by a hash of their names, as test split. Where `root` is a file, it is one of
-    /// MedMNIST's (.npz). Without a list a group is a PatientID, and every image without one is its
-    /// own. Of DICOM files the headers are read. Errors name the file or the row, several at once
-    /// if there are.
+    /// Opens `root/splits.csv` (columns path, label, group, split in any order, others become
+    /// [`Dataset::attributes`]) if there is one; else `root/labels.csv`, where a group may be left
+    /// to the PatientID of DICOM files, and the split to a hash of the groups' names (30 % are
+    /// test); else `root/train/CLASS/*` and `root/test/CLASS/*`; else `root/CLASS/*` with 30 % of
+    /// the groups, chosen by a hash of their names, as test split. Where `root` is a file, it is
+    /// one of MedMNIST's (.npz). Without a list a group is a PatientID, and every image without one
+    /// is its own. Of DICOM files the headers are read. Errors name the file or the row, several at
+    /// once if there are.
     pub fn open(root: &Path) -> Result<Dataset, Error> {
         Dataset::open_with(root, &Columns::default())
     }
@@ -112,14 +114,20 @@ impl Dataset {
         let looked = Dataset::look(root, columns)?;
         looked.notes.iter().for_each(|note| log::warn!("{}", sentence(note)));
         Error::all(looked.faults)?;
-        looked.dataset.ok_or_else(|| Error::EmptySplit { path: root.to_owned(), split: Split::Train.name() })
+        looked
+            .dataset
+            .ok_or_else(|| Error::EmptySplit { path: root.to_owned(), split: Split::Train.name() })
     }
 
-    /// What is there and all that is wrong with it; there is a data set where enough of it can be used.
+    /// What is there and all that is wrong with it; there is a data set where enough of it can be
+    /// used.
     pub(super) fn look(root: &Path, columns: &Columns) -> Result<Looked, Error> {
         let list = splits::file_of(root);
         if list.is_none() && *columns != Columns::default() {
-            let what = format!("names columns of a list, and {} has no splits.csv or labels.csv", root.display());
+            let what = format!(
+                "names columns of a list, and {} has no splits.csv or labels.csv",
+                root.display()
+            );
             return Err(Error::Option { name: "--columns", what });
         }
         let listing = match list {
@@ -143,10 +151,12 @@ impl Dataset {
         if let Some(data) = &dataset {
             let tested = data.classes.iter().zip(data.class_counts(Split::Test));
             let untested = tested.filter(|(_, count)| *count == 0).map(|(name, _)| name);
-            notes
-                .extend(untested.map(|name| {
-                    format!("{}: class {name} has no test image; its results say nothing", root.display())
-                }));
+            notes.extend(untested.map(|name| {
+                format!(
+                    "{}: class {name} has no test image; its results say nothing",
+                    root.display()
+                )
+            }));
         }
         Ok(Looked { dataset, files, faults, notes })
     }
@@ -156,7 +166,8 @@ impl Dataset {
         (0..self.items.len()).filter(|&i| self.items[i].split == split).collect()
     }
 
-    /// The training items without and within the validation part that the data set itself states, which may be empty.
+    /// The training items without and within the validation part that the data set itself states,
+    /// which may be empty.
     ///
     /// # Errors
     /// [`Error::HoldOut`] where there is such a part and a class is not on both sides.
@@ -168,7 +179,8 @@ impl Dataset {
             if !validation.is_empty() && (lacks(&training) || lacks(&validation)) {
                 let part = if lacks(&training) { "training" } else { "validation" };
                 let what = format!(
-                    "class {name} has no image in the {part} part that the data state; add some, or pass --validation to have a \
+                    "class {name} has no image in the {part} part that the data state; add some, \
+                     or pass --validation to have a \
                      part taken from all training images (0 for none)"
                 );
                 return Err(Error::HoldOut { what });
@@ -209,7 +221,10 @@ impl Dataset {
             classes.insert(entry.class.clone(), 0);
         }
         if classes.len() > MAX_CLASSES {
-            let what = format!("{} classes are more than the {MAX_CLASSES} that a head may have", classes.len());
+            let what = format!(
+                "{} classes are more than the {MAX_CLASSES} that a head may have",
+                classes.len()
+            );
             return Err(Error::TooLarge { path: root.to_owned(), what });
         }
         let mut strays = BTreeSet::new();
@@ -223,7 +238,10 @@ impl Dataset {
                 faults.push(Error::GroupStraddles { group: entry.group.clone(), first, second });
             }
             if !classes.contains_key(&entry.class) && strays.insert(entry.class.as_str()) {
-                faults.push(Error::UnknownTestClass { place: entry.place.clone(), class: entry.class.clone() });
+                faults.push(Error::UnknownTestClass {
+                    place: entry.place.clone(),
+                    class: entry.class.clone(),
+                });
             }
         }
         if classes.len() < 2 {
@@ -243,14 +261,20 @@ impl Dataset {
             Item { label, path: e.path, group: e.group, split: e.split, validation: e.validation }
         };
         let items = entries.into_iter().map(item).collect();
-        Ok(Dataset { root: root.to_owned(), classes: classes.into_keys().collect(), items, attributes })
+        Ok(Dataset {
+            root: root.to_owned(),
+            classes: classes.into_keys().collect(),
+            items,
+            attributes,
+        })
     }
 }
 
 /// What [`Dataset::look`] finds.
 pub(super) struct Looked {
     pub dataset: Option<Dataset>,
-    /// What is listed and could be used as far as the list goes, relative to the root; in a data set, one an item.
+    /// What is listed and could be used as far as the list goes, relative to the root; in a data
+    /// set, one an item.
     pub files: Vec<PathBuf>,
     pub faults: Vec<Error>,
     pub notes: Vec<String>,

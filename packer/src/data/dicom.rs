@@ -1,6 +1,8 @@
-//! What the headers of a list's DICOM files add to it: the patient as group, and sex, age, maker and institution as attributes. Pixels are not read.
+//! What the headers of a list's DICOM files add to it: the patient as group, and sex, age, maker
+//! and institution as attributes. Pixels are not read.
 //!
-//! Refused: a file without a patient where the list has no groups, and two files of one SOP Instance UID.
+//! Refused: a file without a patient where the list has no groups, and two files of one SOP
+//! Instance UID.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -42,11 +44,13 @@ pub(super) fn complete(
             continue;
         }
         let patient = header.as_ref().map_or("", |header| &header.patient);
-        let usable = match patient.is_empty() {
-            false => check_text("PatientID", patient),
-            true => {
-                Err(format!("no PatientID is stated, and {} has no column group to say whose image it is", entry.place))
-            }
+        let usable = if patient.is_empty() {
+            Err(format!(
+                "no PatientID is stated, and {} has no column group to say whose image it is",
+                entry.place
+            ))
+        } else {
+            check_text("PatientID", patient)
         };
         match usable {
             Ok(()) => entry.group = patient.to_owned(),
@@ -56,8 +60,10 @@ pub(super) fn complete(
     if headers.iter().any(Option::is_some) {
         for name in ["PatientSex", "PatientAge", "Manufacturer", "InstitutionName"] {
             if !attributes.has(name) {
-                let values: Vec<String> =
-                    headers.iter().map(|header| header.as_ref().map_or(String::new(), |h| value(h, name))).collect();
+                let values: Vec<String> = headers
+                    .iter()
+                    .map(|header| header.as_ref().map_or(String::new(), |h| value(h, name)))
+                    .collect();
                 attributes.add(name, values.iter().map(String::as_str));
             }
         }
@@ -66,7 +72,11 @@ pub(super) fn complete(
 }
 
 /// The headers of those that are DICOM files; what cannot be read goes to `faults`.
-fn headers(root: &Path, entries: &[Entry], faults: &mut Vec<Error>) -> Result<Vec<Option<Header>>, Error> {
+fn headers(
+    root: &Path,
+    entries: &[Entry],
+    faults: &mut Vec<Error>,
+) -> Result<Vec<Option<Header>>, Error> {
     let progress = Progress::new("headers", entries.len());
     let header = |entry: &Entry| {
         interrupt::check()?;
@@ -74,7 +84,8 @@ fn headers(root: &Path, entries: &[Entry], faults: &mut Vec<Error>) -> Result<Ve
         progress.step();
         Ok(header)
     };
-    let read: Vec<Result<Option<Header>, Error>> = entries.par_iter().map(header).collect::<Result<_, Error>>()?;
+    let read: Vec<Result<Option<Header>, Error>> =
+        entries.par_iter().map(header).collect::<Result<_, Error>>()?;
     let kept = |header: Result<Option<Header>, Error>| {
         header.unwrap_or_else(|fault| {
             faults.push(fault);
@@ -90,7 +101,10 @@ fn stated<'a>(
     headers: &'a [Option<Header>],
     value: impl Fn(&'a Header) -> &'a str,
 ) -> impl Iterator<Item = (&'a Entry, &'a str)> {
-    let all = entries.iter().zip(headers).filter_map(move |(entry, header)| Some((entry, value(header.as_ref()?))));
+    let all = entries
+        .iter()
+        .zip(headers)
+        .filter_map(move |(entry, header)| Some((entry, value(header.as_ref()?))));
     all.filter(|(_, value)| !value.is_empty())
 }
 
@@ -100,12 +114,15 @@ fn stated<'a>(
 pub(super) fn straddling(entries: &[Entry], patients: &[Option<String>]) -> Option<String> {
     let mut seen: HashMap<&str, &Entry> = HashMap::new();
     for (entry, patient) in entries.iter().zip(patients) {
-        let Some(patient) = patient.as_deref().filter(|patient| !patient.is_empty()) else { continue };
+        let Some(patient) = patient.as_deref().filter(|patient| !patient.is_empty()) else {
+            continue;
+        };
         let first = *seen.entry(patient).or_insert(entry);
         // A group on both sides is refused elsewhere.
         if first.split != entry.split && first.group != entry.group {
             return Some(format!(
-                "PatientID {patient:?} is in both splits, under other groups ({} and {}); if it is one person, results will look better than they are",
+                "PatientID {patient:?} is in both splits, under other groups ({} and {}); if it is \
+                 one person, results will look better than they are",
                 first.place, entry.place
             ));
         }

@@ -1,5 +1,6 @@
-//! Divides a list without splits into training and test: 30 % of the groups, chosen by a hash of their names, so that groups added later hardly ever
-//! move others. A class that would be on one side only gives the other its nearest group.
+//! Divides a list without splits into training and test: 30 % of the groups, chosen by a hash of
+//! their names, so that groups added later hardly ever move others. A class that would be on one
+//! side only gives the other its nearest group.
 //!
 //! Refused: a class whose groups cannot be on both sides.
 
@@ -42,7 +43,8 @@ pub(super) fn by_group(file: &Path, entries: &mut [Entry]) -> Result<(), Error> 
     for entry in &*entries {
         let rank = rank(&entry.group);
         let split = if rank < threshold() { Split::Test } else { Split::Train };
-        let group = groups.entry(&entry.group).or_insert(Group { rank, split, classes: Vec::new() });
+        let group =
+            groups.entry(&entry.group).or_insert(Group { rank, split, classes: Vec::new() });
         let class = names.partition_point(|name| *name < entry.class.as_str());
         if let Err(place) = group.classes.binary_search(&class) {
             group.classes.insert(place, class);
@@ -66,7 +68,9 @@ pub(super) fn by_group(file: &Path, entries: &mut [Entry]) -> Result<(), Error> 
             let from = if lacks == Split::Train { Split::Test } else { Split::Train };
             let movable = |(_, group): &&mut (&str, Group)| {
                 let spared = |&other: &usize| count[other][from as usize] > 1;
-                group.split == from && group.classes.contains(&class) && group.classes.iter().all(spared)
+                group.split == from
+                    && group.classes.contains(&class)
+                    && group.classes.iter().all(spared)
             };
             // The lowest ranks are nearest to being tested on, the highest to being trained on.
             let nearest = match lacks {
@@ -76,7 +80,8 @@ pub(super) fn by_group(file: &Path, entries: &mut [Entry]) -> Result<(), Error> 
             let Some((_, group)) = nearest else {
                 let groups = count[class][from as usize];
                 let what = format!(
-                    "class {} cannot be both in training and in test, for its images are of {groups} {} that cannot be divided; add patients, \
+                    "class {} cannot be both in training and in test, for its images are of \
+                     {groups} {} that cannot be divided; add patients, \
                      or say in a column split what is train and what is test",
                     names[class],
                     if groups == 1 { "group" } else { "groups" }

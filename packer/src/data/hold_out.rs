@@ -1,4 +1,5 @@
-//! Takes a validation part from the training groups, whole groups at a time, each class in proportion. Test is never touched.
+//! Takes a validation part from the training groups, whole groups at a time, each class in
+//! proportion. Test is never touched.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +8,10 @@ use crate::Error;
 use crate::random::{Purpose, Stream};
 
 impl Dataset {
-    /// Splits the training items into (training, validation) indices, both in order. For each class, rarest first, groups in
-    /// random order go to validation while that brings the class nearer to `fraction` of its images. A fraction of 0 holds out
-    /// nothing; one outside [0, 1), or a class that cannot be on both sides, is an error.
+    /// Splits the training items into (training, validation) indices, both in order. For each
+    /// class, rarest first, groups in random order go to validation while that brings the class
+    /// nearer to `fraction` of its images. A fraction of 0 holds out nothing; one outside [0, 1),
+    /// or a class that cannot be on both sides, is an error.
     pub fn hold_out(&self, fraction: f64, seed: u64) -> Result<(Vec<usize>, Vec<usize>), Error> {
         let train = self.indices(Split::Train);
         if fraction == 0.0 {
@@ -22,7 +24,9 @@ impl Dataset {
         }
         let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for &item in &train {
-            let counts = groups.entry(&self.items[item].group).or_insert_with(|| vec![0; self.classes.len()]);
+            let counts = groups
+                .entry(&self.items[item].group)
+                .or_insert_with(|| vec![0; self.classes.len()]);
             counts[self.items[item].label] += 1;
         }
         let mut groups: Vec<(&str, Vec<usize>)> = groups.into_iter().collect();
@@ -30,8 +34,9 @@ impl Dataset {
 
         let total = self.class_counts(Split::Train);
         // Groups that still train and hold the class: none may fall to 0.
-        let mut remaining: Vec<usize> =
-            (0..total.len()).map(|class| groups.iter().filter(|(_, counts)| counts[class] > 0).count()).collect();
+        let mut remaining: Vec<usize> = (0..total.len())
+            .map(|class| groups.iter().filter(|(_, counts)| counts[class] > 0).count())
+            .collect();
         let mut order: Vec<usize> = (0..total.len()).collect();
         order.sort_by_key(|&class| (remaining[class], class));
 
@@ -40,7 +45,8 @@ impl Dataset {
         for class in order {
             let target = fraction * total[class] as f64;
             for (slot, (_, counts)) in groups.iter().enumerate() {
-                let nearer = (held[class] + counts[class]) as f64 - target < target - held[class] as f64;
+                let nearer =
+                    (held[class] + counts[class]) as f64 - target < target - held[class] as f64;
                 let safe = counts.iter().zip(&remaining).all(|(&n, &left)| n == 0 || left > 1);
                 if taken[slot] || counts[class] == 0 || !safe || !(nearer || held[class] == 0) {
                     continue;
@@ -54,15 +60,22 @@ impl Dataset {
             if held[class] == 0 {
                 let name = &self.classes[class];
                 let what = format!(
-                    "class {name} would vanish from training or from validation, for it is in too few training groups; \
+                    "class {name} would vanish from training or from validation, for it is in too \
+                     few training groups; \
                      train without a validation part or add groups"
                 );
                 return Err(Error::HoldOut { what });
             }
         }
-        let validated: std::collections::HashSet<&str> =
-            groups.iter().zip(&taken).filter(|&(_, &taken)| taken).map(|((group, _), _)| *group).collect();
-        Ok(train.into_iter().partition(|&item| !validated.contains(self.items[item].group.as_str())))
+        let validated: std::collections::HashSet<&str> = groups
+            .iter()
+            .zip(&taken)
+            .filter(|&(_, &taken)| taken)
+            .map(|((group, _), _)| *group)
+            .collect();
+        Ok(train
+            .into_iter()
+            .partition(|&item| !validated.contains(self.items[item].group.as_str())))
     }
 }
 
@@ -91,7 +104,13 @@ mod tests {
                 }
             }
             let path = PathBuf::from(format!("{label}-test.png"));
-            items.push(Item { path, label, group: format!("{label}-test"), split: Split::Test, validation: false });
+            items.push(Item {
+                path,
+                label,
+                group: format!("{label}-test"),
+                split: Split::Test,
+                validation: false,
+            });
         }
         let classes = (0..groups.len()).map(|c| format!("class {c}")).collect();
         Dataset { root: PathBuf::from("x"), classes, items, attributes: Vec::new() }
@@ -101,13 +120,17 @@ mod tests {
     fn whole_groups_are_held_out_in_proportion() {
         let data = dataset(&[20, 8, 40]);
         let (train, validation) = data.hold_out(0.25, 3).unwrap();
-        let groups =
-            |indices: &[usize]| -> BTreeSet<&str> { indices.iter().map(|&i| data.items[i].group.as_str()).collect() };
+        let groups = |indices: &[usize]| -> BTreeSet<&str> {
+            indices.iter().map(|&i| data.items[i].group.as_str()).collect()
+        };
         assert!(groups(&train).is_disjoint(&groups(&validation)));
         assert!(train.iter().chain(&validation).all(|&i| data.items[i].split == Split::Train));
         assert_eq!(train.len() + validation.len(), 68 * 5);
         for (class, expected) in [(0, 25), (1, 10), (2, 50)] {
-            assert_eq!(validation.iter().filter(|&&i| data.items[i].label == class).count(), expected);
+            assert_eq!(
+                validation.iter().filter(|&&i| data.items[i].label == class).count(),
+                expected
+            );
         }
         assert_eq!(data.hold_out(0.25, 3).unwrap(), (train.clone(), validation));
         assert_ne!(data.hold_out(0.25, 4).unwrap().0, train);
@@ -132,7 +155,11 @@ mod tests {
             item.group = item.group.replace("1-", "0-");
         }
         let (train, validation) = data.hold_out(0.3, 1).unwrap();
-        assert!(train.iter().all(|&t| validation.iter().all(|&v| data.items[t].group != data.items[v].group)));
+        assert!(
+            train
+                .iter()
+                .all(|&t| validation.iter().all(|&v| data.items[t].group != data.items[v].group))
+        );
         assert_eq!(validation.len(), 30);
     }
 

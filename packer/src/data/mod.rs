@@ -2,8 +2,9 @@
 //! what else is known of each image; decoded and resized pixels, augmentation, and synthetic tissue
 //! (phantoms).
 //!
-//! Refused, each naming the file or the row: paths that leave the folder, files that are missing or do not decode, a file named
-//! twice, a class without images, a class that only the test split knows, and a group (patient) on both sides of a split.
+//! Refused, each naming the file or the row: paths that leave the folder, files that are missing or
+//! do not decode, a file named twice, a class without images, a class that only the test split
+//! knows, and a group (patient) on both sides of a split.
 
 mod ages;
 mod attributes;

@@ -1,8 +1,11 @@
-//! MedMNIST's files: one `.npz` of the arrays `train_images`, `train_labels`, `test_images`, `test_labels` and, beside the training part,
-//! `val_images` and `val_labels` (Yang et al. 2023, "MedMNIST v2"), its validation part. Images are 8 bits, [N, H, W] or [N, H, W, 3]; labels are whole numbers.
+//! MedMNIST's files: one `.npz` of the arrays `train_images`, `train_labels`, `test_images`,
+//! `test_labels` and, beside the training part, `val_images` and `val_labels` (Yang et al. 2023,
+//! "MedMNIST v2"), its validation part. Images are 8 bits, [N, H, W] or [N, H, W, 3]; labels are
+//! whole numbers.
 //!
-//! Nothing in such a file says which images come from one patient: every image is its own group, and a warning says so.
-//! Refused: arrays that are missing, of another type, shape or length; volumes; several labels an image.
+//! Nothing in such a file says which images come from one patient: every image is its own group,
+//! and a warning says so. Refused: arrays that are missing, of another type, shape or length;
+//! volumes; several labels an image.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,7 +22,8 @@ use super::part::Part;
 use crate::{Error, input, interrupt};
 
 /// The parts of a file.
-const PARTS: [(&str, Part); 3] = [("train", Part::Train), ("val", Part::Validation), ("test", Part::Test)];
+const PARTS: [(&str, Part); 3] =
+    [("train", Part::Train), ("val", Part::Validation), ("test", Part::Test)];
 /// Pixels along a side.
 const MAX_SIDE: u64 = 4096;
 const MAX_IMAGES: u64 = 10_000_000;
@@ -37,7 +41,11 @@ pub(super) fn read(file: &Path) -> Result<Listing, Error> {
         let shape = archive.shape(part)?;
         let labels = archive.labels(part)?;
         if labels.len() as u64 != shape.images {
-            let what = format!("{part}_images has {} images and {part}_labels {} labels", shape.images, labels.len());
+            let what = format!(
+                "{part}_images has {} images and {part}_labels {} labels",
+                shape.images,
+                labels.len()
+            );
             return Err(archive.refuse(what));
         }
         labelled.push((part, kind, labels));
@@ -45,7 +53,8 @@ pub(super) fn read(file: &Path) -> Result<Listing, Error> {
     let largest = labelled.iter().flat_map(|(_, _, labels)| labels).max().copied().unwrap_or(0);
     let width = largest.to_string().len();
     let note = format!(
-        "{}: the file says nothing of patients, so every image counts as its own; if patients have several images, results will look \
+        "{}: the file says nothing of patients, so every image counts as its own; if patients have \
+         several images, results will look \
          better than they are",
         file.display()
     );
@@ -62,7 +71,8 @@ pub(super) fn read(file: &Path) -> Result<Listing, Error> {
     Ok(Listing { entries: entries.collect(), notes: vec![note], ..Listing::default() })
 }
 
-/// Hands on the images at `paths` (as [`read`] names them), some at a time, each with its place in `paths`.
+/// Hands on the images at `paths` (as [`read`] names them), some at a time, each with its place in
+/// `paths`.
 pub(super) fn images(
     file: &Path,
     paths: &[&Path],
@@ -72,7 +82,9 @@ pub(super) fn images(
     for (part, _) in PARTS {
         let mut wanted: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (place, path) in paths.iter().enumerate() {
-            if let Some(row) = path.strip_prefix(part).ok().and_then(|row| row.to_str()?.parse().ok()) {
+            if let Some(row) =
+                path.strip_prefix(part).ok().and_then(|row| row.to_str()?.parse().ok())
+            {
                 wanted.entry(row).or_default().push(place);
             }
         }
@@ -93,7 +105,8 @@ pub(super) fn images(
                     1 => bytes.iter().flat_map(|v| [*v; 3]).collect(),
                     _ => bytes.clone(),
                 };
-                let image = RgbImage8::new(rgb, shape.width as u32, shape.height as u32).map_err(|e| e.to_string())?;
+                let image = RgbImage8::new(rgb, shape.width as u32, shape.height as u32)
+                    .map_err(|e| e.to_string())?;
                 chunk.extend(places.iter().map(|place| (*place, image.clone())));
                 if chunk.len() >= CHUNK {
                     let full = std::mem::take(&mut chunk);
@@ -155,9 +168,12 @@ impl Archive {
             }
             other => refuse(format!("{name} cannot be read: {other}")),
         })?;
-        let header = NpyHeader::from_reader(&mut entry).map_err(|e| refuse(format!("{name} is no array: {e}")))?;
+        let header = NpyHeader::from_reader(&mut entry)
+            .map_err(|e| refuse(format!("{name} is no array: {e}")))?;
         if header.order() != Order::C {
-            return Err(refuse(format!("{name} is in Fortran's order; save it with numpy.ascontiguousarray")));
+            return Err(refuse(format!(
+                "{name} is in Fortran's order; save it with numpy.ascontiguousarray"
+            )));
         }
         read(&header, &mut entry).map_err(refuse)
     }
@@ -166,22 +182,29 @@ impl Archive {
         let name = format!("{part}_images");
         self.array(&name, |header, _| {
             let dtype = header.dtype();
-            if !matches!(&dtype, DType::Plain(t) if t.type_char() == TypeChar::Uint && t.size_field() == 1) {
-                return Err(format!("{name} has the type {}; images of 8 bits (uint8) are read", dtype.descr()));
+            if !matches!(&dtype,
+                DType::Plain(t) if t.type_char() == TypeChar::Uint && t.size_field() == 1)
+            {
+                return Err(format!(
+                    "{name} has the type {}; images of 8 bits (uint8) are read",
+                    dtype.descr()
+                ));
             }
             let (images, height, width, channels) = match *header.shape() {
                 [images, height, width] | [images, height, width, 1] => (images, height, width, 1),
                 [images, height, width, 3] => (images, height, width, 3),
                 ref other => {
                     return Err(format!(
-                        "{name} has shape {other:?}; [N, H, W] and [N, H, W, 3] are read, volumes are not"
+                        "{name} has shape {other:?}; [N, H, W] and [N, H, W, 3] are read, volumes \
+                         are not"
                     ));
                 }
             };
             let sides = 1..=MAX_SIDE;
-            match images <= MAX_IMAGES && sides.contains(&height) && sides.contains(&width) {
-                true => Ok(Shape { images, height, width, channels }),
-                false => Err(format!("{name} has shape {:?}, which is out of range", header.shape())),
+            if images <= MAX_IMAGES && sides.contains(&height) && sides.contains(&width) {
+                Ok(Shape { images, height, width, channels })
+            } else {
+                Err(format!("{name} has shape {:?}, which is out of range", header.shape()))
             }
         })
     }
@@ -192,7 +215,9 @@ impl Archive {
             let count = match *header.shape() {
                 [count] | [count, 1] if count <= MAX_IMAGES => count,
                 ref other => {
-                    return Err(format!("{name} has shape {other:?}; one label an image is read: [N] or [N, 1]"));
+                    return Err(format!(
+                        "{name} has shape {other:?}; one label an image is read: [N] or [N, 1]"
+                    ));
                 }
             };
             let whole = |t: &npyz::TypeStr| matches!(t.type_char(), TypeChar::Int | TypeChar::Uint);
@@ -201,17 +226,25 @@ impl Archive {
                     let width = t.size_field() as usize;
                     (t, width)
                 }
-                other => return Err(format!("{name} has the type {}; labels are whole numbers", other.descr())),
+                other => {
+                    return Err(format!(
+                        "{name} has the type {}; labels are whole numbers",
+                        other.descr()
+                    ));
+                }
             };
             let mut labels = Vec::new();
             let mut bytes = [0; 8];
             for row in 0..count {
                 let own = &mut bytes[..width];
-                reader.read_exact(own).map_err(|_| format!("{name} ends after {row} of {count} labels"))?;
+                reader
+                    .read_exact(own)
+                    .map_err(|_| format!("{name} ends after {row} of {count} labels"))?;
                 if kind.endianness() == Endianness::Big {
                     own.reverse();
                 }
-                let label = own.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
+                let label =
+                    own.iter().rev().fold(0u64, |value, byte| value << 8 | u64::from(*byte));
                 if kind.type_char() == TypeChar::Int && label >> (8 * width - 1) == 1 {
                     return Err(format!("{name}, label {row} is negative"));
                 }

@@ -17,7 +17,8 @@ pub(super) enum Part {
 pub(super) enum Word {
     /// It is the name of a part.
     Part(Part),
-    /// Two letters that are the name of a part beside others of the kind, and may be anything alone.
+    /// Two letters that are the name of a part beside others of the kind, and may be anything
+    /// alone.
     Short(Part),
     /// One of its words is that of a part, and another is something else.
     Within(Part),
@@ -27,14 +28,19 @@ pub(super) enum Word {
 
 const WORDS: [(Part, &[&str]); 3] = [
     (Part::Train, &["train", "training", "trains", "trn", "trainval"]),
-    (Part::Validation, &["val", "valid", "validation", "validate", "vali", "dev", "devel", "development"]),
+    (
+        Part::Validation,
+        &["val", "valid", "validation", "validate", "vali", "dev", "devel", "development"],
+    ),
     (Part::Test, &["test", "testing", "tests", "tst", "eval", "evaluation", "holdout", "heldout"]),
 ];
-const SHORT: [(Part, &[&str]); 3] = [(Part::Train, &["tr"]), (Part::Validation, &["va"]), (Part::Test, &["te", "ts"])];
+const SHORT: [(Part, &[&str]); 3] =
+    [(Part::Train, &["tr"]), (Part::Validation, &["va"]), (Part::Test, &["te", "ts"])];
 /// Words that say nothing beside those.
 const FILLERS: [&str; 20] = [
-    "set", "sets", "data", "dataset", "datasets", "image", "images", "img", "imgs", "picture", "pictures", "folder",
-    "folders", "split", "splits", "part", "sample", "samples", "files", "dir",
+    "set", "sets", "data", "dataset", "datasets", "image", "images", "img", "imgs", "picture",
+    "pictures", "folder", "folders", "split", "splits", "part", "sample", "samples", "files",
+    "dir",
 ];
 
 impl Part {
@@ -74,7 +80,8 @@ impl Word {
     /// What `name` says, in any letter case.
     pub fn of(name: &str) -> Word {
         let tokens = tokens(name);
-        let telling: Vec<&str> = tokens.iter().map(String::as_str).filter(|token| !is_filler(token)).collect();
+        let telling: Vec<&str> =
+            tokens.iter().map(String::as_str).filter(|token| !is_filler(token)).collect();
         let whole = telling.concat();
         let found = |words: &[(Part, &[&str])], word: &str| {
             words.iter().find(|(_, words)| words.contains(&word)).map(|(part, _)| *part)
@@ -100,11 +107,15 @@ fn is_filler(token: &str) -> bool {
 
 /// `token` without a filler that is written together with it (`trainset`).
 fn bare(token: &str) -> &str {
-    let stems = FILLERS.iter().filter_map(|filler| token.strip_suffix(filler)).filter(|stem| !stem.is_empty());
+    let stems = FILLERS
+        .iter()
+        .filter_map(|filler| token.strip_suffix(filler))
+        .filter(|stem| !stem.is_empty());
     stems.min_by_key(|stem| stem.len()).unwrap_or(token)
 }
 
-/// The words of a name in lower case: letters or digits, a capital after a small letter beginning a new one.
+/// The words of a name in lower case: letters or digits, a capital after a small letter beginning a
+/// new one.
 pub(super) fn tokens(name: &str) -> Vec<String> {
     let mut tokens = vec![String::new()];
     let mut before = ' ';
@@ -130,9 +141,35 @@ mod tests {
     #[test]
     fn common_names_of_parts_are_known_in_any_letter_case() {
         for (names, part) in [
-            (&["train", "Training", "TRAIN", "train_set", "Training Set", "train-images", "trainset"][..], Part::Train),
-            (&["TrainingData", "images_train", "Train_Images", "train1", "trainingset", "trn"], Part::Train),
-            (&["test", "Testing", "TEST", "test_set", "testing data", "hold-out", "Holdout", "eval"], Part::Test),
+            (
+                &[
+                    "train",
+                    "Training",
+                    "TRAIN",
+                    "train_set",
+                    "Training Set",
+                    "train-images",
+                    "trainset",
+                ][..],
+                Part::Train,
+            ),
+            (
+                &["TrainingData", "images_train", "Train_Images", "train1", "trainingset", "trn"],
+                Part::Train,
+            ),
+            (
+                &[
+                    "test",
+                    "Testing",
+                    "TEST",
+                    "test_set",
+                    "testing data",
+                    "hold-out",
+                    "Holdout",
+                    "eval",
+                ],
+                Part::Test,
+            ),
             (&["val", "Valid", "VALIDATION", "validation_set", "dev", "valset"], Part::Validation),
         ] {
             for name in names {
@@ -145,7 +182,16 @@ mod tests {
 
     #[test]
     fn names_of_classes_stay_names_of_classes() {
-        for name in ["testis", "Testicle", "strain", "benign", "invalid", "developed", "contest", "train track"] {
+        for name in [
+            "testis",
+            "Testicle",
+            "strain",
+            "benign",
+            "invalid",
+            "developed",
+            "contest",
+            "train track",
+        ] {
             let word = Word::of(name);
             assert!(!matches!(word, Word::Part(_) | Word::Short(_)), "{name}: {word:?}");
         }
@@ -153,6 +199,8 @@ mod tests {
         assert_eq!(Word::of("images"), Word::None);
         assert_eq!(Word::of("CRC-VAL-HE-7K"), Word::Within(Part::Validation));
         assert_eq!(Word::of("test positive"), Word::Within(Part::Test));
-        assert!(Word::is_filler("images") && Word::is_filler("Data_2") && !Word::is_filler("benign"));
+        assert!(
+            Word::is_filler("images") && Word::is_filler("Data_2") && !Word::is_filler("benign")
+        );
     }
 }

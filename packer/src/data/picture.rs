@@ -1,6 +1,7 @@
 //! Image files by what they are: PNG, JPEG, TIFF or DICOM.
 //!
-//! Refused: what the runtime's decoders refuse, and DICOM files of several frames, for a label names one image.
+//! Refused: what the runtime's decoders refuse, and DICOM files of several frames, for a label
+//! names one image.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -40,7 +41,9 @@ pub fn decode(path: &Path) -> Result<Picture, Error> {
     check_frames(&name, file.frames())?;
     let frame = file.frame(0)?;
     let image = frame.rgb().map_err(|error| match error {
-        medforge_runtime::Error::Pixels { what } => medforge_runtime::Error::Image { file: name, what },
+        medforge_runtime::Error::Pixels { what } => {
+            medforge_runtime::Error::Image { file: name, what }
+        }
         other => other,
     })?;
     Ok(Picture { image, notes: frame.notes().to_vec() })
@@ -61,7 +64,8 @@ pub(super) fn note_lines<'a>(noted: impl Iterator<Item = (&'a Path, &'a [String]
     all.into_iter().map(line).collect()
 }
 
-/// Width and height of the image file at `path` (none of a DICOM file), of which no pixel is decoded.
+/// Width and height of the image file at `path` (none of a DICOM file), of which no pixel is
+/// decoded.
 ///
 /// # Errors
 /// As [`decode`], where the file's header says already that it is refused.
@@ -102,13 +106,18 @@ pub(super) fn header(path: &Path) -> Result<Option<Header>, Error> {
 /// Whether the name of `path` ends with one of `endings`, in any letter case.
 pub(super) fn is_named(path: &Path, endings: &[&str]) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
-    extension.is_some_and(|extension| endings.iter().any(|ending| extension.eq_ignore_ascii_case(ending)))
+    extension.is_some_and(|extension| {
+        endings.iter().any(|ending| extension.eq_ignore_ascii_case(ending))
+    })
 }
 
 fn check_frames(file: &str, frames: u32) -> Result<(), Error> {
     if frames == 1 {
         return Ok(());
     }
-    let what = format!("it holds {frames} frames, and one image a file is read; write each frame to a file of its own");
+    let what = format!(
+        "it holds {frames} frames, and one image a file is read; write each frame to a file of its \
+         own"
+    );
     Err(medforge_runtime::Error::DicomUnsupported { file: file.to_owned(), what }.into())
 }

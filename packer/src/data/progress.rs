@@ -1,4 +1,5 @@
-//! A progress bar on stderr that shows itself only when the work takes over two seconds, and never without a terminal.
+//! A progress bar on stderr that shows itself only when the work takes over two seconds, and never
+//! without a terminal.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +21,13 @@ pub struct Progress {
 impl Progress {
     /// `total` steps ahead, each one of `what`.
     pub fn new(what: &'static str, total: usize) -> Self {
-        Progress { what, total, done: AtomicUsize::new(0), begun: Instant::now(), bar: OnceLock::new() }
+        Progress {
+            what,
+            total,
+            done: AtomicUsize::new(0),
+            begun: Instant::now(),
+            bar: OnceLock::new(),
+        }
     }
 
     /// One step done.

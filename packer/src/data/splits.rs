@@ -30,7 +30,8 @@ pub(super) fn file_of(root: &Path) -> Option<PathBuf> {
     files.into_iter().find(|file| file.symlink_metadata().is_ok())
 }
 
-/// The rows of `file`, with every path checked to be a file inside `root`, and what else is known of them.
+/// The rows of `file`, with every path checked to be a file inside `root`, and what else is known
+/// of them.
 pub(super) fn read(root: &Path, file: &Path, columns: &Columns) -> Result<Listing, Error> {
     let bytes = input::read(file, MAX_FILE)?;
     let in_header = |what: String| Error::SplitsRow { file: file.to_owned(), row: 1, what };
@@ -41,14 +42,17 @@ pub(super) fn read(root: &Path, file: &Path, columns: &Columns) -> Result<Listin
     let needed = if file.ends_with("labels.csv") { 2 } else { 4 };
     let (delimiter, header, positions) = columns.of_header(text, needed).map_err(in_header)?;
     let mut attributes = Attributes::default();
-    for (column, name) in
-        header.iter().enumerate().filter(|(at, name)| !name.is_empty() && !positions.contains(&Some(*at)))
+    for (column, name) in header
+        .iter()
+        .enumerate()
+        .filter(|(at, name)| !name.is_empty() && !positions.contains(&Some(*at)))
     {
         attributes.begin(name, column);
     }
     let mut listing = Listing::default();
     let mut folder = Folder::open(root)?;
-    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter).from_reader(text);
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter).from_reader(text);
     for record in reader.byte_records() {
         if listing.faults.len() == MAX_FAULTS {
             break;
@@ -95,7 +99,9 @@ fn entry(
         (_, Some(part)) => part,
         // No column: divided later.
         ("", None) => Part::Train,
-        (other, None) => return Err(refuse(format!("split is {other:?}; it must be train, val or test"))),
+        (other, None) => {
+            return Err(refuse(format!("split is {other:?}; it must be train, val or test")));
+        }
     };
     let place = format!("{}, row {row}", file.display());
     let path = folder.check(Path::new(path), &place)?;
@@ -112,9 +118,10 @@ pub(super) fn check_text(name: &str, text: &str) -> Result<(), String> {
     if name != "path" && text.len() > MAX_NAME {
         return Err(format!("{name} is {} bytes long; the limit is {MAX_NAME}", text.len()));
     }
-    match text.chars().any(char::is_control) {
-        true => Err(format!("{name} {text:?} holds a control character")),
-        false => Ok(()),
+    if text.chars().any(char::is_control) {
+        Err(format!("{name} {text:?} holds a control character"))
+    } else {
+        Ok(())
     }
 }
 
@@ -131,7 +138,8 @@ impl Folder {
         Ok(Folder { root: root.to_owned(), canonical, named: HashMap::new() })
     }
 
-    /// `path`, relative and without `.`, if it is a plain file inside the folder, named here for the first time.
+    /// `path`, relative and without `.`, if it is a plain file inside the folder, named here for
+    /// the first time.
     pub fn check(&mut self, path: &Path, place: &str) -> Result<PathBuf, Error> {
         let leaves = || Error::PathLeavesFolder { place: place.to_owned(), path: path.to_owned() };
         let mut plain = PathBuf::new();
@@ -139,7 +147,9 @@ impl Folder {
             match component {
                 Component::Normal(part) => plain.push(part),
                 Component::CurDir => {}
-                Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(leaves()),
+                Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
+                    return Err(leaves());
+                }
             }
         }
         let missing = || Error::ImageMissing { place: place.to_owned(), path: path.to_owned() };
@@ -151,7 +161,9 @@ impl Folder {
             return Err(missing());
         }
         match self.named.insert(full, place.to_owned()) {
-            Some(first) => Err(Error::DuplicatePath { path: path.to_owned(), first, second: place.to_owned() }),
+            Some(first) => {
+                Err(Error::DuplicatePath { path: path.to_owned(), first, second: place.to_owned() })
+            }
             None => Ok(plain),
         }
     }

@@ -28,7 +28,8 @@ impl Place {
     }
 
     fn listing(self, rows: &str) -> Self {
-        fs::write(self.root().join("splits.csv"), format!("path,label,group,split\n{rows}")).unwrap();
+        fs::write(self.root().join("splits.csv"), format!("path,label,group,split\n{rows}"))
+            .unwrap();
         self
     }
 
@@ -45,7 +46,8 @@ const GOOD: &str = "a/1.png,a,p1,train\na/2.png,a,p2,test\nb/1.png,b,p3,train\nb
 #[test]
 fn columns_may_stand_in_any_order_among_others() {
     let place = Place::new(&FOUR);
-    let rows = "\u{feff}split,age,path,group,label\r\ntrain,3,a/1.png,p1,x\r\ntest,4,./a/2.png,p2,x\r\n\
+    let rows = "\u{feff}split,age,path,group,label\r\ntrain,3,a/1.png,p1,x\r\n\
+                test,4,./a/2.png,p2,x\r\n\
                 train,5,b/1.png,p3,\"y, z\"\r\ntest,6,b/2.png,p4,\"y, z\"\r\n";
     fs::write(place.root().join("splits.csv"), rows).unwrap();
     let data = Dataset::open(place.root()).unwrap();
@@ -69,20 +71,31 @@ fn further_columns_are_attributes_within_limits() {
     let columns = |count: usize| (0..count).map(|i| format!("c{i}")).collect::<Vec<_>>().join(",");
     let data = Dataset::open(rows(&columns(32), &vec!["v"; 32].join(",")).root()).unwrap();
     assert_eq!((data.attributes.len(), data.attributes[31].name.as_str()), (32, "c31"));
-    // What has no name, as the index that other programs write, is no attribute; nothing stated is a value.
+    // What has no name, as the index that other programs write, is no attribute; nothing stated is
+    // a value.
     let data = Dataset::open(rows(",site", "7,").root()).unwrap();
-    assert_eq!(data.attributes.iter().map(|a| (a.name.as_str(), &*a.values[3])).collect::<Vec<_>>(), [("site", "")]);
+    assert_eq!(
+        data.attributes.iter().map(|a| (a.name.as_str(), &*a.values[3])).collect::<Vec<_>>(),
+        [("site", "")]
+    );
     // What cannot be used is refused where it is asked for, and nowhere else.
     for (header, value, by, word) in [
         (columns(33), vec!["v"; 33].join(","), "c32", "only the first 32 columns"),
         ("site,site".into(), "a,b".into(), "site", "column site is there twice"),
-        ("note,site".into(), format!("{},b", "ä".repeat(33)), "note", "row 2: note is 66 bytes long; the limit is 64"),
+        (
+            "note,site".into(),
+            format!("{},b", "ä".repeat(33)),
+            "note",
+            "row 2: note is 66 bytes long; the limit is 64",
+        ),
         ("note,site".into(), "a\u{1b}[2J,b".into(), "note", "control character"),
         ("note,site".into(), "Bonn\u{200b},b".into(), "note", "nobody sees"),
         ("note,site".into(), "\u{202e}Bonn,b".into(), "note", "nobody sees"),
     ] {
         let data = Dataset::open(rows(&header, &value).root()).unwrap();
-        let fault = |name: &str| data.attributes.iter().find(|a| a.name == name).and_then(|a| a.fault.clone());
+        let fault = |name: &str| {
+            data.attributes.iter().find(|a| a.name == name).and_then(|a| a.fault.clone())
+        };
         assert!(fault(by).is_some_and(|fault| fault.contains(word)), "{:?}", fault(by));
         let text = Division::new(&data, &[0], by).err().unwrap().to_string();
         assert!(text.contains("--by") && text.contains(word), "{text}");
@@ -98,11 +111,14 @@ fn further_columns_are_attributes_within_limits() {
 #[test]
 fn ages_of_a_list_are_told_in_bands() {
     let mut text = String::from("path,label,group,split,Age,age_group\n");
-    GOOD.lines().zip(["34", "71,5", "unknown", "034Y"]).for_each(|(row, age)| text += &format!("{row},\"{age}\",3\n"));
+    GOOD.lines()
+        .zip(["34", "71,5", "unknown", "034Y"])
+        .for_each(|(row, age)| text += &format!("{row},\"{age}\",3\n"));
     let place = Place::new(&FOUR);
     fs::write(place.root().join("splits.csv"), text).unwrap();
     let data = Dataset::open(place.root()).unwrap();
-    let values = |i: usize| data.attributes[i].values.iter().map(|v| v.to_string()).collect::<Vec<_>>();
+    let values =
+        |i: usize| data.attributes[i].values.iter().map(|v| v.to_string()).collect::<Vec<_>>();
     assert_eq!(values(0), ["18-39", "65+", "unknown", "18-39"]);
     assert_eq!(values(1), ["3"; 4]);
 }
@@ -110,8 +126,10 @@ fn ages_of_a_list_are_told_in_bands() {
 #[test]
 fn lists_of_other_programs_are_read_under_other_names() {
     let place = Place::new(&FOUR);
-    let rows = "\u{feff}Case;File;Diagnosis;Fold;Comment\r\np1;a/1.png;x;Training;\"long; text\"\r\np2;a/2.png;x;TEST;\r\n\
-                p3;b/1.png;y;val;\r\np4;b/2.png;y;Testing;\r\np5;b/3.png;y;train;\r\np6;a/3.png;x;validation;\r\n";
+    let rows = "\u{feff}Case;File;Diagnosis;Fold;Comment\r\np1;a/1.png;x;Training;\"long; \
+                text\"\r\np2;a/2.png;x;TEST;\r\n\
+                p3;b/1.png;y;val;\r\np4;b/2.png;y;Testing;\r\np5;b/3.png;y;train;\r\n\
+                p6;a/3.png;x;validation;\r\n";
     fs::write(place.root().join("a/3.png"), b"").unwrap();
     fs::write(place.root().join("b/3.png"), b"").unwrap();
     let columns = "path=file,label=diagnosis,group=case,split=fold".parse().unwrap();
@@ -119,11 +137,20 @@ fn lists_of_other_programs_are_read_under_other_names() {
         fs::write(place.root().join("splits.csv"), rows).unwrap();
         let data = Dataset::open_with(place.root(), &columns).unwrap();
         assert_eq!((data.classes.join(" ").as_str(), data.items[0].group.as_str()), ("x y", "p1"));
-        assert_eq!((data.indices(Split::Test), data.stated_parts().unwrap()), (vec![1, 3], (vec![0, 4], vec![2, 5])));
-        assert_eq!(data.attributes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(), ["Comment"]);
+        assert_eq!(
+            (data.indices(Split::Test), data.stated_parts().unwrap()),
+            (vec![1, 3], (vec![0, 4], vec![2, 5]))
+        );
+        assert_eq!(
+            data.attributes.iter().map(|a| a.name.as_str()).collect::<Vec<_>>(),
+            ["Comment"]
+        );
     }
     let (_, text) = place.refusal();
-    assert!(text.contains("column path is missing") && text.contains("--columns path=NAME"), "{text}");
+    assert!(
+        text.contains("column path is missing") && text.contains("--columns path=NAME"),
+        "{text}"
+    );
     fs::write(place.root().join("splits.csv"), b"\xff\xfep\0a\0").unwrap();
     assert!(place.refusal().1.contains("UTF-16"));
     fs::remove_file(place.root().join("splits.csv")).unwrap();
@@ -140,10 +167,21 @@ fn a_patient_in_training_and_in_validation_is_refused() {
 
 #[test]
 fn all_rows_that_cannot_be_used_are_named_at_once() {
-    let rows = "a/1.png,a,p1,train\na/9.png,a,p2,test\nb/1.png,,p3,train\n../x,b,p4,test\nb/2.png,b,p5,no\n";
+    let rows = "a/1.png,a,p1,train\na/9.png,a,p2,test\nb/1.png,,p3,train\n../x,b,p4,test\n\
+                b/2.png,b,p5,no\n";
     let (error, text) = Place::new(&FOUR).listing(rows).refusal();
     assert!(matches!(&error, Error::Faults { faults } if faults.len() == 4), "{text}");
-    for word in ["4 faults", "row 3", "a/9.png", "row 4", "label is empty", "row 5", "leaves", "row 6", "\"no\""] {
+    for word in [
+        "4 faults",
+        "row 3",
+        "a/9.png",
+        "row 4",
+        "label is empty",
+        "row 5",
+        "leaves",
+        "row 6",
+        "\"no\"",
+    ] {
         assert!(text.contains(word), "{word}: {text}");
     }
     let many: String = (0..30).map(|i| format!("a/{i}.jpg,a,p{i},train\n")).collect();
@@ -168,7 +206,11 @@ fn rows_that_cannot_be_read_are_named() {
     let long = format!("a/1.png,{},p1,train\n", "x".repeat(201));
     assert!(Place::new(&FOUR).listing(&long).refusal().1.contains("the limit is 200"));
     let place = Place::new(&FOUR);
-    fs::write(place.root().join("splits.csv"), b"path,label,group,split\na/1.png,\xff\xfe,p,train\n").unwrap();
+    fs::write(
+        place.root().join("splits.csv"),
+        b"path,label,group,split\na/1.png,\xff\xfe,p,train\n",
+    )
+    .unwrap();
     assert!(place.refusal().1.contains("not UTF-8"));
 }
 
@@ -190,7 +232,12 @@ fn a_header_must_name_each_column_once() {
 fn missing_files_and_folders_in_their_place_are_refused() {
     for path in ["a/3.png", "a", "a/1.png/x"] {
         let (error, text) = Place::new(&FOUR).listing(&format!("{path},a,p1,train\n")).refusal();
-        assert!(matches!(error, Error::ImageMissing { .. }) && text.contains("row 2") && text.contains(path), "{text}");
+        assert!(
+            matches!(error, Error::ImageMissing { .. })
+                && text.contains("row 2")
+                && text.contains(path),
+            "{text}"
+        );
     }
 }
 
@@ -198,7 +245,10 @@ fn missing_files_and_folders_in_their_place_are_refused() {
 fn paths_out_of_the_folder_are_refused() {
     for path in ["/etc/passwd", "../x.png", "a/../a/1.png"] {
         let (error, text) = Place::new(&FOUR).listing(&format!("{path},a,p1,train\n")).refusal();
-        assert!(matches!(error, Error::PathLeavesFolder { .. }) && text.contains("row 2"), "{text}");
+        assert!(
+            matches!(error, Error::PathLeavesFolder { .. }) && text.contains("row 2"),
+            "{text}"
+        );
     }
 }
 
@@ -207,7 +257,11 @@ fn paths_out_of_the_folder_are_refused() {
 fn links_out_of_the_folder_are_refused() {
     let elsewhere = Place::new(&["secret.png"]);
     let place = Place::new(&FOUR).listing("a/link.png,a,p1,train\n");
-    std::os::unix::fs::symlink(elsewhere.root().join("secret.png"), place.root().join("a/link.png")).unwrap();
+    std::os::unix::fs::symlink(
+        elsewhere.root().join("secret.png"),
+        place.root().join("a/link.png"),
+    )
+    .unwrap();
     assert!(matches!(place.refusal().0, Error::PathLeavesFolder { .. }));
     fs::remove_file(place.root().join("splits.csv")).unwrap();
     assert!(matches!(place.refusal().0, Error::PathLeavesFolder { .. }));
@@ -225,7 +279,8 @@ fn one_file_named_twice_is_refused() {
 #[test]
 fn one_file_under_two_names_is_refused() {
     let place = Place::new(&FOUR).listing(&format!("{GOOD}a/other.png,a,p9,test\n"));
-    std::os::unix::fs::symlink(place.root().join("a/1.png"), place.root().join("a/other.png")).unwrap();
+    std::os::unix::fs::symlink(place.root().join("a/1.png"), place.root().join("a/other.png"))
+        .unwrap();
     assert!(matches!(place.refusal().0, Error::DuplicatePath { .. }));
 }
 
@@ -238,9 +293,12 @@ fn a_group_on_both_sides_is_refused_with_both_rows() {
 
 #[test]
 fn a_test_class_that_training_never_sees_is_refused() {
-    let (error, text) = Place::new(&FOUR).listing(&GOOD.replace("b/2.png,b", "b/2.png,c")).refusal();
+    let (error, text) =
+        Place::new(&FOUR).listing(&GOOD.replace("b/2.png,b", "b/2.png,c")).refusal();
     assert!(
-        matches!(error, Error::UnknownTestClass { .. }) && text.contains("class c") && text.contains("row 5"),
+        matches!(error, Error::UnknownTestClass { .. })
+            && text.contains("class c")
+            && text.contains("row 5"),
         "{text}"
     );
 }
@@ -257,7 +315,8 @@ fn an_empty_split_and_a_single_class_are_refused() {
 
 #[test]
 fn a_tree_is_split_by_its_paths_alone() {
-    let files: Vec<String> = (0..400).map(|i| format!("{}/{i}.JPG", if i % 2 == 0 { "x" } else { "y" })).collect();
+    let files: Vec<String> =
+        (0..400).map(|i| format!("{}/{i}.JPG", if i % 2 == 0 { "x" } else { "y" })).collect();
     let names: Vec<&str> = files.iter().map(String::as_str).collect();
     let (one, two) = (Place::new(&names), Place::new(&names[..300]));
     fs::write(one.root().join("x/notes.txt"), b"").unwrap();
@@ -283,7 +342,13 @@ fn small_classes_of_a_tree_are_on_both_sides() {
 
 #[test]
 fn train_and_test_folders_are_taken_at_their_word() {
-    let place = Place::new(&["train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/2.png", "test/b/3.png"]);
+    let place = Place::new(&[
+        "train/a/1.png",
+        "train/b/1.png",
+        "test/a/1.png",
+        "test/b/2.png",
+        "test/b/3.png",
+    ]);
     let data = Dataset::open(place.root()).unwrap();
     assert_eq!(data.classes, ["a", "b"]);
     assert_eq!(data.class_counts(Split::Test), [1, 2]);
@@ -297,8 +362,18 @@ fn trees_without_images_are_refused() {
     fs::create_dir(place.root().join("empty")).unwrap();
     let (error, text) = place.refusal();
     assert!(matches!(error, Error::EmptyClass { .. }) && text.contains("class empty"), "{text}");
-    assert!(Place::new(&["a/1.png", "b/1.png", "b/2.png"]).refusal().1.contains("the only image of its class"));
-    assert!(Place::new(&["x.png"]).refusal().1.contains("neither a splits.csv, nor a labels.csv, nor a folder"));
+    assert!(
+        Place::new(&["a/1.png", "b/1.png", "b/2.png"])
+            .refusal()
+            .1
+            .contains("the only image of its class")
+    );
+    assert!(
+        Place::new(&["x.png"])
+            .refusal()
+            .1
+            .contains("neither a splits.csv, nor a labels.csv, nor a folder")
+    );
     let place = Place::new(&[]);
     let text = Dataset::open(&place.root().join("nowhere")).unwrap_err().to_string();
     assert!(text.contains("no such folder"), "{text}");
@@ -324,7 +399,8 @@ fn pictures() -> (Place, Dataset) {
     let place = Place::new(&FOUR).listing(GOOD);
     for (i, file) in FOUR.iter().enumerate() {
         let left = [10 * i as u8, 100, 200];
-        let pixels: Vec<u8> = (0..64).flat_map(|p| if p % 8 < 4 { left } else { [50, 60, 70] }).collect();
+        let pixels: Vec<u8> =
+            (0..64).flat_map(|p| if p % 8 < 4 { left } else { [50, 60, 70] }).collect();
         let image = medforge_runtime::image::RgbImage8::new(pixels, 8, 8).unwrap();
         fs::write(place.root().join(file), phantom::png(&image).unwrap()).unwrap();
     }
@@ -336,7 +412,10 @@ fn pictures() -> (Place, Dataset) {
 fn images_are_loaded_in_order_with_colours_and_groups() {
     let (_place, data) = pictures();
     let images = Images::load(&data, &[3, 0, 2], &preprocessing()).unwrap();
-    assert_eq!((images.len(), images.labels(), images.groups()), (3, &[1, 0, 1][..], &[2, 0, 1][..]));
+    assert_eq!(
+        (images.len(), images.labels(), images.groups()),
+        (3, &[1, 0, 1][..], &[2, 0, 1][..])
+    );
     assert_eq!(images.pixels(0)[..3], [30, 100, 200]);
     let [r, g, b, sd_r, sd_g, sd_b] = images.colours()[0].features();
     let expected = [40.0, 80.0, 135.0, 10.0, 20.0, 65.0].map(|v| v / 255.0);
@@ -352,7 +431,9 @@ fn batches_are_normalised_planes() {
     let mut batch = vec![9.0; 5];
     images.batch(&[2, 1], None, &mut batch).unwrap();
     assert_eq!(batch.len(), 2 * 3 * 64);
-    let value = |level: f64, c: usize| ((level / 255.0 - preprocessing().mean[c]) / preprocessing().std[c]) as f32;
+    let value = |level: f64, c: usize| {
+        ((level / 255.0 - preprocessing().mean[c]) / preprocessing().std[c]) as f32
+    };
     assert!((batch[0] - value(20.0, 0)).abs() < 1e-6);
     assert!((batch[64 + 7] - value(60.0, 1)).abs() < 1e-6);
     assert!((batch[192 + 128] - value(200.0, 2)).abs() < 1e-6);
@@ -384,9 +465,14 @@ fn an_image_that_does_not_decode_is_named() {
     }
     fs::write(place.root().join(FOUR[2]), b"").unwrap();
     let text = Images::load(&data, &[0, 1, 2], &preprocessing()).err().unwrap().to_string();
-    assert!(text.contains("2 faults") && text.contains("a/2.png") && text.contains("b/1.png"), "{text}");
+    assert!(
+        text.contains("2 faults") && text.contains("a/2.png") && text.contains("b/1.png"),
+        "{text}"
+    );
     fs::remove_file(&file).unwrap();
-    assert!(Images::load(&data, &[1], &preprocessing()).err().unwrap().to_string().contains("a/2.png"));
+    assert!(
+        Images::load(&data, &[1], &preprocessing()).err().unwrap().to_string().contains("a/2.png")
+    );
 }
 
 #[test]
@@ -404,14 +490,19 @@ fn files_over_the_limits_are_refused_unread() {
 fn headers_tell_what_loading_would_refuse_and_what_is_cut() {
     let (place, data) = pictures();
     let square = Some(Size { height: 8, width: 8 });
-    let cropped = Preprocessing { resize: Resize::ShortestEdge(8), crop: square, ..preprocessing() };
+    let cropped =
+        Preprocessing { resize: Resize::ShortestEdge(8), crop: square, ..preprocessing() };
     assert_eq!(data.headers(&[0, 1], &cropped).unwrap(), Some(0.0));
     let wide = medforge_runtime::image::RgbImage8::new(vec![7; 64 * 32 * 3], 64, 32).unwrap();
     fs::write(place.root().join(FOUR[0]), phantom::png(&wide).unwrap()).unwrap();
     // Half of the columns are seen of one of two.
     assert_eq!(data.headers(&[0, 1], &cropped).unwrap(), Some(0.25));
     assert_eq!(Images::load(&data, &[0, 1], &cropped).unwrap().cut(), 0.25);
-    assert_eq!(data.headers(&[0, 1], &preprocessing()).unwrap(), Some(0.0), "squeezed, and all of it seen");
+    assert_eq!(
+        data.headers(&[0, 1], &preprocessing()).unwrap(),
+        Some(0.0),
+        "squeezed, and all of it seen"
+    );
     let mut deep = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x04\0\0\0\x04\x10\0\0\0\0".to_vec();
     deep.extend(crc32fast::hash(&deep[12..29]).to_be_bytes());
     deep.extend(b"\0\0\0\0IDAT");

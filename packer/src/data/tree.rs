@@ -50,7 +50,8 @@ pub(super) fn read(root: &Path) -> Result<Listing, Error> {
         Layout::Classes(place) => add(place, Part::Train)?,
         Layout::Parts(places) => {
             // Where nothing is called test, what training never saw is tested on.
-            let tested = if places.contains_key(&Part::Test) { Part::Test } else { Part::Validation };
+            let tested =
+                if places.contains_key(&Part::Test) { Part::Test } else { Part::Validation };
             if tested == Part::Validation {
                 remarks.push(format!(
                     "{}: there is no test folder, so the validation folder is the test split",
@@ -67,7 +68,8 @@ pub(super) fn read(root: &Path) -> Result<Listing, Error> {
     let patients = dicom::complete(root, false, &mut listing, &mut attributes)?;
     if patients.iter().any(Option::is_none) {
         listing.notes.push(format!(
-            "{}: there is no splits.csv, so every image counts as its own patient; if patients have several images, results will \
+            "{}: there is no splits.csv, so every image counts as its own patient; if patients \
+             have several images, results will \
              look better than they are",
             root.display()
         ));
@@ -80,7 +82,13 @@ pub(super) fn read(root: &Path) -> Result<Listing, Error> {
     Ok(listing)
 }
 
-fn entry(root: &Path, folder: &mut Folder, file: &Path, class: &str, part: Part) -> Result<Entry, Error> {
+fn entry(
+    root: &Path,
+    folder: &mut Folder,
+    file: &Path,
+    class: &str,
+    part: Part,
+) -> Result<Entry, Error> {
     let place = file.display().to_string();
     let relative = file.strip_prefix(root).unwrap_or(file);
     let group = text_of(file, relative)?;
@@ -95,8 +103,12 @@ fn not_alone(entries: &[Entry]) -> Result<(), Error> {
         let neighbours = [index.checked_sub(1), Some(index + 1)];
         let same = |other: &Entry| other.class == entry.class;
         if !neighbours.iter().flatten().filter_map(|&i| entries.get(i)).any(same) {
-            let what = "this is the only image of its class; a class needs at least one to train and one to test";
-            return Err(Error::DataFolder { path: entry.place.clone().into(), what: what.to_owned() });
+            let what = "this is the only image of its class; a class needs at least one to train \
+                        and one to test";
+            return Err(Error::DataFolder {
+                path: entry.place.clone().into(),
+                what: what.to_owned(),
+            });
         }
     }
     Ok(())
@@ -111,11 +123,15 @@ fn classes(root: &Path, notes: &mut Vec<String>) -> Result<Vec<(String, Vec<Path
             continue;
         }
         let class = name_of(&path)?;
-        check_text("label", &class).map_err(|what| Error::DataFolder { path: path.clone(), what })?;
+        check_text("label", &class)
+            .map_err(|what| Error::DataFolder { path: path.clone(), what })?;
         let (mut files, mut ignored) = (Vec::new(), 0);
         images(&path, 0, &mut files, &mut ignored)?;
         if ignored > 0 {
-            notes.push(format!("{}: {ignored} files that are not png, jpg, tif or DICOM are ignored", path.display()));
+            notes.push(format!(
+                "{}: {ignored} files that are not png, jpg, tif or DICOM are ignored",
+                path.display()
+            ));
         }
         if files.is_empty() {
             return Err(Error::EmptyClass { path: root.to_owned(), class });
@@ -123,7 +139,8 @@ fn classes(root: &Path, notes: &mut Vec<String>) -> Result<Vec<(String, Vec<Path
         classes.push((class, files));
     }
     if classes.is_empty() {
-        let what = "there is neither a splits.csv, nor a labels.csv, nor a folder for each class".to_owned();
+        let what = "there is neither a splits.csv, nor a labels.csv, nor a folder for each class"
+            .to_owned();
         return Err(Error::DataFolder { path: root.to_owned(), what });
     }
     if beside > 0 {
@@ -135,7 +152,12 @@ fn classes(root: &Path, notes: &mut Vec<String>) -> Result<Vec<(String, Vec<Path
     Ok(classes)
 }
 
-fn images(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, ignored: &mut usize) -> Result<(), Error> {
+fn images(
+    folder: &Path,
+    depth: usize,
+    files: &mut Vec<PathBuf>,
+    ignored: &mut usize,
+) -> Result<(), Error> {
     if depth > MAX_DEPTH {
         let what = format!("folders are nested deeper than {MAX_DEPTH}");
         return Err(Error::DataFolder { path: folder.to_owned(), what });
@@ -145,10 +167,7 @@ fn images(folder: &Path, depth: usize, files: &mut Vec<PathBuf>, ignored: &mut u
             images(&path, depth + 1, files, ignored)?;
             continue;
         }
-        match is_image(&path) {
-            true => files.push(path),
-            false => *ignored += 1,
-        }
+        if is_image(&path) { files.push(path) } else { *ignored += 1 }
     }
     Ok(())
 }
@@ -166,7 +185,8 @@ fn holds_images(folder: &Path, depth: usize) -> Result<bool, Error> {
     Ok(false)
 }
 
-/// Whether a file is read as an image, by its name or, where that says nothing, by how DICOM files begin.
+/// Whether a file is read as an image, by its name or, where that says nothing, by how DICOM files
+/// begin.
 fn is_image(path: &Path) -> bool {
     picture::is_named(path, &picture::ENDINGS) || picture::begins_as_dicom(path)
 }
@@ -177,7 +197,9 @@ fn sorted(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     for entry in fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let entry = entry.map_err(|e| Error::io(folder, e))?;
         let name = entry.file_name();
-        if !name.as_encoded_bytes().starts_with(b".") && !NOT_DATA.iter().any(|other| name == *other) {
+        if !name.as_encoded_bytes().starts_with(b".")
+            && !NOT_DATA.iter().any(|other| name == *other)
+        {
             paths.push(entry.path());
         }
     }

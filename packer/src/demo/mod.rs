@@ -1,8 +1,8 @@
-//! The demonstration: three hospitals' synthetic images become three modules, one signed bundle and a report, with nothing but
-//! this program.
+//! The demonstration: three hospitals' synthetic images become three modules, one signed bundle and
+//! a report, with nothing but this program.
 //!
-//! Refused: the seed that the embedded base was trained on. An error, not a result: a runtime that disagrees with the evaluation,
-//! a changed bundle that passes verification.
+//! Refused: the seed that the embedded base was trained on. An error, not a result: a runtime that
+//! disagrees with the evaluation, a changed bundle that passes verification.
 
 use std::time::{Duration, Instant};
 
@@ -45,11 +45,14 @@ pub struct Demo {
     stages: Vec<(&'static str, Duration)>,
 }
 
-/// Runs the demonstration and writes the folder `out`: `report.html`, `demo.medforge`, `k.pub`, `base/`, `m/TASK/` and `images/`.
-/// `stage` is told what begins.
+/// Runs the demonstration and writes the folder `out`: `report.html`, `demo.medforge`, `k.pub`,
+/// `base/`, `m/TASK/` and `images/`. `stage` is told what begins.
 pub fn run(out: NewFolder, options: &Options, stage: impl FnMut(&str)) -> Result<Demo, Error> {
     if options.seed == embedded::PHANTOM_SEED {
-        let what = format!("{} drew the images that the embedded base was trained on; choose another", options.seed);
+        let what = format!(
+            "{} drew the images that the embedded base was trained on; choose another",
+            options.seed
+        );
         return Err(Error::Option { name: "--seed", what });
     }
     let dir = out.begin()?;
@@ -57,23 +60,34 @@ pub fn run(out: NewFolder, options: &Options, stage: impl FnMut(&str)) -> Result
     let vit = embedded::open()?;
     let mut stages = Stages { announce: stage, done: Vec::new() };
 
-    let data = stages.run("Draw the images of three hospitals", || study::draw(images.path(), options))?;
+    let data =
+        stages.run("Draw the images of three hospitals", || study::draw(images.path(), options))?;
     let mut studies: Vec<Study> = stages.run("Train a module at each hospital", || {
-        data.into_iter().map(|(hospital, data)| Study::train(hospital, data, &vit, options)).collect()
+        data.into_iter()
+            .map(|(hospital, data)| Study::train(hospital, data, &vit, options))
+            .collect()
     })?;
     let results: Vec<Vec<Results>> = stages
-        .run("Evaluate each module on every hospital's held-out patients", || evaluate(&vit, &studies, options.seed))?;
+        .run("Evaluate each module on every hospital's held-out patients", || {
+            evaluate(&vit, &studies, options.seed)
+        })?;
     for (own, study) in studies.iter_mut().enumerate() {
         results[own][own].evaluation.record(&mut study.module.card);
     }
-    let packed = stages.run("Sign one bundle, verify it, and change one byte", || Packed::new(&vit, &studies))?;
+    let packed = stages
+        .run("Sign one bundle, verify it, and change one byte", || Packed::new(&vit, &studies))?;
     let classified = stages.run("Classify the held-out images with the runtime", || {
         let own = studies.iter().zip(&results).enumerate();
-        own.map(|(i, (study, results))| packed.classify(study, &results[i])).collect::<Result<Vec<_>, Error>>()
+        own.map(|(i, (study, results))| packed.classify(study, &results[i]))
+            .collect::<Result<Vec<_>, Error>>()
     })?;
 
     let demo = Demo { studies, results, packed, stages: stages.done };
-    let galleries = demo.studies.iter().zip(&classified).map(|(study, classified)| gallery::choose(study, classified));
+    let galleries = demo
+        .studies
+        .iter()
+        .zip(&classified)
+        .map(|(study, classified)| gallery::choose(study, classified));
     let galleries = galleries.collect::<Result<Vec<_>, Error>>()?;
     for (name, bytes) in embedded::FILES {
         dir.write(&format!("base/{name}"), bytes)?;
@@ -105,7 +119,9 @@ impl Demo {
                 format!(", {} {value:.3}", floor.name.title())
             });
             let module = report::balanced(&evaluation.metrics);
-            let range = module.and_then(|e| Some(format!(" ({:.3} to {:.3})", e.low?, e.high?))).unwrap_or_default();
+            let range = module
+                .and_then(|e| Some(format!(" ({:.3} to {:.3})", e.low?, e.high?)))
+                .unwrap_or_default();
             let value = module.map_or(f64::NAN, |e| e.value);
             let floors: String = floors.collect();
             format!("{}: balanced accuracy {value:.3}{range}{floors}\n", study.module.card.task)
@@ -114,11 +130,18 @@ impl Demo {
     }
 }
 
-/// Every module on every hospital's test split; the floors of a hospital are fitted on its own training images.
+/// Every module on every hospital's test split; the floors of a hospital are fitted on its own
+/// training images.
 fn evaluate(vit: &Vit, studies: &[Study], seed: u64) -> Result<Vec<Vec<Results>>, Error> {
     let mut results: Vec<Vec<Results>> = studies.iter().map(|_| Vec::new()).collect();
     for host in studies {
-        let bench = Bench::new(&Cpu::<f32>::new(), vit, &host.data, Split::Test, host.module.card.image_size)?;
+        let bench = Bench::new(
+            &Cpu::<f32>::new(),
+            vit,
+            &host.data,
+            Split::Test,
+            host.module.card.image_size,
+        )?;
         for (guest, results) in studies.iter().zip(&mut results) {
             results.push(bench.evaluate(&guest.module, bootstrap::RESAMPLES, seed)?);
         }
@@ -133,7 +156,11 @@ struct Stages<F> {
 }
 
 impl<F: FnMut(&str)> Stages<F> {
-    fn run<T>(&mut self, what: &'static str, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    fn run<T>(
+        &mut self,
+        what: &'static str,
+        work: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
         interrupt::check()?;
         (self.announce)(what);
         let start = Instant::now();

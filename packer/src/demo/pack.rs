@@ -1,4 +1,5 @@
-//! The bundle of all modules: signed with a key that is never written, verified, tampered with, and used by the runtime.
+//! The bundle of all modules: signed with a key that is never written, verified, tampered with, and
+//! used by the runtime.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +42,8 @@ pub struct Classified {
 }
 
 impl Packed {
-    /// Packs the modules of `studies`. The secret key exists only in memory, until the bundle is signed.
+    /// Packs the modules of `studies`. The secret key exists only in memory, until the bundle is
+    /// signed.
     pub fn new(vit: &Vit, studies: &[Study]) -> Result<Self, Error> {
         let key = keys::generate()?;
         let public = keys::to_pem(&key).public;
@@ -49,7 +51,8 @@ impl Packed {
             name: "demo".into(),
             counter: 1,
             predecessor: None,
-            intended_use: "Demonstration on synthetic images. Not for diagnosis or treatment.".into(),
+            intended_use: "Demonstration on synthetic images. Not for diagnosis or treatment."
+                .into(),
             least_probability: 0.0,
         };
         let modules: Vec<_> = studies.iter().map(|study| study.module.clone()).collect();
@@ -59,17 +62,27 @@ impl Packed {
         let byte = bytes.len() / 2;
         let mut changed = bytes.clone();
         changed[byte] ^= 1;
-        let Err(refusal) = verify(changed, &trust) else { return Err(Error::ChangedBundleAccepted { byte }) };
+        let Err(refusal) = verify(changed, &trust) else {
+            return Err(Error::ChangedBundleAccepted { byte });
+        };
 
         let start = Instant::now();
         let verified = verify(bytes.clone(), &trust)?;
         let id = verified.id().to_owned();
         let classifier = Classifier::load(verified)?;
         let load_time = start.elapsed();
-        Ok(Packed { bytes, public, id, tampering: (byte, refusal.to_string()), load_time, classifier })
+        Ok(Packed {
+            bytes,
+            public,
+            id,
+            tampering: (byte, refusal.to_string()),
+            load_time,
+            classifier,
+        })
     }
 
-    /// Classifies the images behind `expected` from their files, as a device would, and demands the same probabilities.
+    /// Classifies the images behind `expected` from their files, as a device would, and demands the
+    /// same probabilities.
     pub fn classify(&self, study: &Study, expected: &Results) -> Result<Classified, Error> {
         let task = &study.module.card.task;
         let path = |index: usize| study.data.root.join(&study.data.items[index].path);

@@ -7,11 +7,19 @@ use crate::base::{Vit, embedded};
 use crate::eval::{Estimate, Evaluation, Metric, bootstrap};
 use crate::report::{Block, Chart, Confusion, Gallery, Interval, Line, Metrics, Report};
 
-pub fn page(demo: &Demo, vit: &Vit, options: &Options, classified: &[Classified], galleries: Vec<Gallery>) -> Report {
+pub fn page(
+    demo: &Demo,
+    vit: &Vit,
+    options: &Options,
+    classified: &[Classified],
+    galleries: Vec<Gallery>,
+) -> Report {
     let total: f64 = demo.stages.iter().map(|(_, time)| time.as_secs_f64()).sum();
     let mut blocks = vec![Block::Note(
-        "Every image here is synthetic: a drawing of glands and nuclei by this program, of no person and no organ. The numbers show \
-         that the machinery works. They say nothing about real tissue, and nothing here is fit for diagnosis or treatment."
+        "Every image here is synthetic: a drawing of glands and nuclei by this program, of no \
+         person and no organ. The numbers show \
+         that the machinery works. They say nothing about real tissue, and nothing here is fit for \
+         diagnosis or treatment."
             .into(),
     )];
     blocks.extend(setup(demo, vit, options));
@@ -21,7 +29,8 @@ pub fn page(demo: &Demo, vit: &Vit, options: &Options, classified: &[Classified]
     blocks.extend(bundle(demo, classified));
     blocks.push(Block::Heading("Pictures that no training saw".into()));
     blocks.push(Block::Text(
-        "Of each hospital the first held-out picture of each class, then, of the others, the one whose true class got the lowest \
+        "Of each hospital the first held-out picture of each class, then, of the others, the one \
+         whose true class got the lowest \
          probability. Predicted by the runtime from the signed bundle."
             .into(),
     ));
@@ -29,7 +38,8 @@ pub fn page(demo: &Demo, vit: &Vit, options: &Options, classified: &[Classified]
     Report {
         title: "MedForge demonstration".into(),
         summary: format!(
-            "Three hospitals keep their images and share only small modules, which travel in one signed bundle. Made, measured, \
+            "Three hospitals keep their images and share only small modules, which travel in one \
+             signed bundle. Made, measured, \
              verified and used on this computer in {total:.0} seconds."
         ),
         blocks,
@@ -45,13 +55,15 @@ fn setup(demo: &Demo, vit: &Vit, options: &Options) -> Vec<Block> {
     let c = &vit.config;
     let base: usize = embedded::FILES.iter().map(|(_, bytes)| bytes.len()).sum();
     let data = &demo.studies[0].data;
-    let [train, test] = [crate::data::Split::Train, crate::data::Split::Test]
-        .map(|split| format!("{} of {} patients", data.indices(split).len(), data.group_count(split)));
+    let [train, test] = [crate::data::Split::Train, crate::data::Split::Test].map(|split| {
+        format!("{} of {} patients", data.indices(split).len(), data.group_count(split))
+    });
     let facts = vec![
         fact(
             "Base",
             format!(
-                "vision transformer, {} layers of width {}, {} heads, patches of {} pixels, {} in the program",
+                "vision transformer, {} layers of width {}, {} heads, patches of {} pixels, {} in \
+                 the program",
                 c.layers,
                 c.hidden,
                 c.heads,
@@ -59,14 +71,26 @@ fn setup(demo: &Demo, vit: &Vit, options: &Options) -> Vec<Block> {
                 megabytes(base)
             ),
         ),
-        fact("Images", format!("{} of each hospital: {train} to train, {test} held out", options.images)),
+        fact(
+            "Images",
+            format!("{} of each hospital: {train} to train, {test} held out", options.images),
+        ),
         fact("Classes", data.classes.join(", ")),
-        fact("Modules", format!("LoRA of rank {} on q and v, {} epochs", demo.studies[0].module.rank, options.epochs)),
+        fact(
+            "Modules",
+            format!(
+                "LoRA of rank {} on q and v, {} epochs",
+                demo.studies[0].module.rank, options.epochs
+            ),
+        ),
         fact("Seed", options.seed.to_string()),
     ];
-    let times = demo.stages.iter().map(|(what, time)| fact(what, seconds(time.as_secs_f64()))).collect();
-    let known = "The hospitals differ in stain, scanner and noise. The base was itself trained on phantoms of the same three hospitals (other \
-                 patients), and neighbouring classes overlap by design: a linear probe on it is a high floor here, and there is little left to \
+    let times =
+        demo.stages.iter().map(|(what, time)| fact(what, seconds(time.as_secs_f64()))).collect();
+    let known = "The hospitals differ in stain, scanner and noise. The base was itself trained on \
+                 phantoms of the same three hospitals (other \
+                 patients), and neighbouring classes overlap by design: a linear probe on it is a \
+                 high floor here, and there is little left to \
                  learn from a new hospital.";
     vec![
         Block::Heading("What was done".into()),
@@ -90,25 +114,37 @@ fn training(studies: &[Study]) -> Vec<Block> {
         lines: lines.collect(),
     };
     let facts = studies.iter().map(|study| {
-        let module: usize = study.module.files().map_or(0, |files| files.iter().map(|(_, bytes)| bytes.len()).sum());
-        let speed = study.images_per_second.map_or(String::new(), |s| format!(", {s:.0} training images/s"));
+        let module: usize = study
+            .module
+            .files()
+            .map_or(0, |files| files.iter().map(|(_, bytes)| bytes.len()).sum());
+        let speed = study
+            .images_per_second
+            .map_or(String::new(), |s| format!(", {s:.0} training images/s"));
         fact(&study.module.card.task, format!("{}{speed}", megabytes(module)))
     });
-    vec![Block::Heading("Training".into()), Block::Charts(vec![chart]), Block::Facts(facts.collect())]
+    vec![
+        Block::Heading("Training".into()),
+        Block::Charts(vec![chart]),
+        Block::Facts(facts.collect()),
+    ]
 }
 
 fn held_out(demo: &Demo) -> Vec<Block> {
     let mut blocks = vec![Block::Heading("Held-out patients of the own hospital".into())];
     blocks.push(Block::Text(format!(
-        "Each module on patients that it never saw, beside two floors fitted on the same training images: a linear probe on the frozen base, and \
-         logistic regression on six colour statistics. Small figures: 95 % intervals from {} bootstrap resamples of whole patients.",
+        "Each module on patients that it never saw, beside two floors fitted on the same training \
+         images: a linear probe on the frozen base, and \
+         logistic regression on six colour statistics. Small figures: 95 % intervals from {} \
+         bootstrap resamples of whole patients.",
         bootstrap::RESAMPLES
     )));
     let mut confusions = Vec::new();
     for (own, study) in demo.studies.iter().enumerate() {
         let evaluation = &demo.results[own][own].evaluation;
         blocks.push(Block::Metrics(metrics(study, evaluation)));
-        blocks.push(Block::Text(evaluation.floors.iter().map(|f| f.sentence()).collect::<String>()));
+        blocks
+            .push(Block::Text(evaluation.floors.iter().map(|f| f.sentence()).collect::<String>()));
         confusions.push(Confusion {
             caption: study.module.card.task.clone(),
             classes: evaluation.classes.clone(),
@@ -125,7 +161,9 @@ fn metrics(study: &Study, evaluation: &Evaluation) -> Metrics {
         Metric::ALL.iter().map(value).collect::<Vec<_>>()
     };
     let mut rows = vec![("module".to_owned(), row(&evaluation.metrics))];
-    rows.extend(evaluation.floors.iter().map(|floor| (floor.name.title().to_owned(), row(&floor.metrics))));
+    rows.extend(
+        evaluation.floors.iter().map(|floor| (floor.name.title().to_owned(), row(&floor.metrics))),
+    );
     Metrics {
         caption: format!(
             "{} at hospital {}: {} images of {} patients",
@@ -138,7 +176,8 @@ fn metrics(study: &Study, evaluation: &Evaluation) -> Metrics {
 }
 
 fn across(demo: &Demo) -> Vec<Block> {
-    let value = |module: usize, host: usize| balanced(&demo.results[module][host].evaluation.metrics);
+    let value =
+        |module: usize, host: usize| balanced(&demo.results[module][host].evaluation.metrics);
     let hosts = 0..demo.studies.len();
     let mut rows: Vec<_> = demo
         .studies
@@ -150,12 +189,16 @@ fn across(demo: &Demo) -> Vec<Block> {
         })
         .collect();
     for (floor, name) in ["linear probe", "colour alone"].into_iter().enumerate() {
-        let cell =
-            |host: usize| balanced(&demo.results[host][host].evaluation.floors[floor].metrics).map(Interval::from);
+        let cell = |host: usize| {
+            balanced(&demo.results[host][host].evaluation.floors[floor].metrics).map(Interval::from)
+        };
         rows.push((format!("{name}, fitted at that hospital"), hosts.clone().map(cell).collect()));
     }
     let mean = |home: bool| {
-        let pairs = hosts.clone().flat_map(|m| hosts.clone().map(move |h| (m, h))).filter(|(m, h)| (m == h) == home);
+        let pairs = hosts
+            .clone()
+            .flat_map(|m| hosts.clone().map(move |h| (m, h)))
+            .filter(|(m, h)| (m == h) == home);
         let values: Vec<f64> = pairs.filter_map(|(m, h)| Some(value(m, h)?.value)).collect();
         values.iter().sum::<f64>() / values.len() as f64
     };
@@ -163,13 +206,18 @@ fn across(demo: &Demo) -> Vec<Block> {
     vec![
         Block::Heading("Each module at the other hospitals".into()),
         Block::Text(format!(
-            "Who helps whom: a module may be asked about images of a hospital that it never saw. Mean balanced accuracy is {home:.3} at home and \
+            "Who helps whom: a module may be asked about images of a hospital that it never saw. \
+             Mean balanced accuracy is {home:.3} at home and \
              {away:.3} away, a difference of {:+.3}.",
             away - home
         )),
         Block::Metrics(Metrics {
             caption: "Balanced accuracy on held-out patients".into(),
-            columns: demo.studies.iter().map(|s| format!("tested at hospital {}", s.hospital.name)).collect(),
+            columns: demo
+                .studies
+                .iter()
+                .map(|s| format!("tested at hospital {}", s.hospital.name))
+                .collect(),
             rows,
             bars: None,
         }),
@@ -183,23 +231,39 @@ fn bundle(demo: &Demo, classified: &[Classified]) -> Vec<Block> {
     let time: f64 = classified.iter().map(|c| c.time.as_secs_f64()).sum();
     let difference = classified.iter().map(|c| c.difference).fold(0.0, f64::max);
     let facts = vec![
-        fact("File", format!("demo.medforge, {}: the base and three modules", megabytes(packed.bytes.len()))),
+        fact(
+            "File",
+            format!("demo.medforge, {}: the base and three modules", megabytes(packed.bytes.len())),
+        ),
         fact("Id", packed.id.clone()),
-        fact("Signature", "Ed25519, verified with k.pub; the secret key was never written and is gone".into()),
-        fact("Byte changed", format!("byte {byte} of a copy was flipped, and the copy was refused: {refusal}")),
+        fact(
+            "Signature",
+            "Ed25519, verified with k.pub; the secret key was never written and is gone".into(),
+        ),
+        fact(
+            "Byte changed",
+            format!("byte {byte} of a copy was flipped, and the copy was refused: {refusal}"),
+        ),
         fact("Verify and load", seconds(packed.load_time.as_secs_f64())),
         fact(
             "Classify",
-            format!("{images} images, {:.1} ms each on all processors", 1e3 * time / images.max(1) as f64),
+            format!(
+                "{images} images, {:.1} ms each on all processors",
+                1e3 * time / images.max(1) as f64
+            ),
         ),
         fact(
             "Agreement",
             format!(
-                "runtime and evaluation differ by at most {difference:.1e} in a probability (allowed: {TOLERANCE:.0e})"
+                "runtime and evaluation differ by at most {difference:.1e} in a probability \
+                 (allowed: {TOLERANCE:.0e})"
             ),
         ),
         fact("Check it yourself", "packer verify demo.medforge --trust k.pub".into()),
-        fact("Classify a picture", "packer classify demo.medforge --trust k.pub --task tissue-a IMAGE".into()),
+        fact(
+            "Classify a picture",
+            "packer classify demo.medforge --trust k.pub --task tissue-a IMAGE".into(),
+        ),
     ];
     vec![Block::Heading("The bundle".into()), Block::Facts(facts)]
 }
@@ -216,8 +280,5 @@ fn megabytes(bytes: usize) -> String {
 }
 
 fn seconds(seconds: f64) -> String {
-    match seconds < 1.0 {
-        true => format!("{:.0} ms", 1e3 * seconds),
-        false => format!("{seconds:.1} s"),
-    }
+    if seconds < 1.0 { format!("{:.0} ms", 1e3 * seconds) } else { format!("{seconds:.1} s") }
 }

@@ -39,14 +39,26 @@ pub fn draw(place: &Path, options: &Options) -> Result<Vec<(&'static Hospital, D
 
 impl Study {
     /// Trains the hospital's module on its own training patients.
-    pub fn train(hospital: &'static Hospital, data: Dataset, vit: &Vit, options: &Options) -> Result<Self, Error> {
+    pub fn train(
+        hospital: &'static Hospital,
+        data: Dataset,
+        vit: &Vit,
+        options: &Options,
+    ) -> Result<Self, Error> {
         let settings = settings(hospital, options);
-        let images = Images::load(&data, &data.indices(Split::Train), &vit.preprocessing_for(SIZE as u32)?)?;
+        let images =
+            Images::load(&data, &data.indices(Split::Train), &vit.preprocessing_for(SIZE as u32)?)?;
         let training: Vec<usize> = (0..images.len()).collect();
-        let examples =
-            Examples { classes: &data.classes, images: &images, training: &training, validation: &[], head: None };
+        let examples = Examples {
+            classes: &data.classes,
+            images: &images,
+            training: &training,
+            validation: &[],
+            head: None,
+        };
         let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len} steps, {eta} left");
-        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar =
+            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(format!("hospital {}", hospital.name));
         let mut observer = Bar(bar);
         let trained = train(&Cpu::<f32>::new(), vit, examples, &settings, None, &mut observer);

@@ -8,12 +8,14 @@ pub struct ImageSize {
     pub width: usize,
 }
 
-/// An affine map from an output pixel to its place in the source, both in pixels from the image's centre:
-/// source x = `m[0] x + m[1] y + m[2]`, source y = `m[3] x + m[4] y + m[5]`. Pixel centres lie at halves.
+/// An affine map from an output pixel to its place in the source, both in pixels from the image's
+/// centre: source x = `m[0] x + m[1] y + m[2]`, source y = `m[3] x + m[4] y + m[5]`. Pixel centres
+/// lie at halves.
 pub type Affine = [f32; 6];
 
-/// Colour changes, in this order: `brightness` is added; each pixel's distance from its channel mean is multiplied by
-/// `saturation`; each value's distance from the image's mean is multiplied by `contrast`.
+/// Colour changes, in this order: `brightness` is added; each pixel's distance from its channel
+/// mean is multiplied by `saturation`; each value's distance from the image's mean is multiplied by
+/// `contrast`.
 #[derive(Clone, Copy, Debug)]
 pub struct Colour {
     pub brightness: f32,
@@ -41,8 +43,9 @@ impl ImageSize {
         3 * self.batch * self.pixels()
     }
 
-    /// Panics unless there is one map for each image, its six numbers finite and its determinant not within 1e-6 of zero: a
-    /// map that squashes an image has no footprint to gather the gradient from, and is a bug in the caller.
+    /// Panics unless there is one map for each image, its six numbers finite and its determinant
+    /// not within 1e-6 of zero: a map that squashes an image has no footprint to gather the
+    /// gradient from, and is a bug in the caller.
     pub fn check_maps(&self, maps: &[Affine]) {
         assert_eq!(maps.len(), self.batch, "one map for each image");
         for map in maps {

@@ -1,8 +1,10 @@
-//! A device that computes nothing and counts: what a computation takes in memory, before it is begun.
+//! A device that computes nothing and counts: what a computation takes in memory, before it is
+//! begun.
 //!
-//! It asks a pool like the processor's for every buffer that [`Cpu`](super::cpu::Cpu) asks for, in the same order, and keeps none
-//! of the values. A GPU takes about as much (see [`Device::overhead`]), or less: it stores no scores of large attentions, and with
-//! f16 half of most buffers. Whatever it is asked for, it answers with zeros.
+//! It asks a pool like the processor's for every buffer that [`Cpu`](super::cpu::Cpu) asks for, in
+//! the same order, and keeps none of the values. A GPU takes about as much (see
+//! [`Device::overhead`]), or less: it stores no scores of large attentions, and with f16 half of
+//! most buffers. Whatever it is asked for, it answers with zeros.
 
 use std::sync::Arc;
 
@@ -11,7 +13,8 @@ use crate::Error;
 use super::cpu::Chunk;
 use super::cpu::pool::Pool;
 use super::{
-    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Sgd, Size, Update,
+    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize,
+    Rectangle, Sgd, Size, Update,
 };
 
 /// Counts buffers of f32.
@@ -30,7 +33,8 @@ impl Meter {
         Meter { pool: Arc::new(Pool::new()) }
     }
 
-    /// Bytes of all buffers, in use or kept for later: now, and the most that were at once since the last bound.
+    /// Bytes of all buffers, in use or kept for later: now, and the most that were at once since
+    /// the last bound.
     pub fn held(&self) -> (u64, u64) {
         let (now, most) = self.pool.held();
         (now as u64 * VALUE, most as u64 * VALUE)
@@ -116,7 +120,13 @@ impl Device for Meter {
         self.like(dy)
     }
 
-    fn attention(&self, size: AttentionSize, q: &Buffer, _: &Buffer, _: &Buffer) -> (Buffer, Buffer) {
+    fn attention(
+        &self,
+        size: AttentionSize,
+        q: &Buffer,
+        _: &Buffer,
+        _: &Buffer,
+    ) -> (Buffer, Buffer) {
         (self.like(q), self.take(size.batch * size.heads * size.tokens * size.tokens))
     }
     fn attention_backward(
@@ -167,7 +177,14 @@ impl Device for Meter {
     fn token_moments(&self, x: &Buffer, _: usize, tokens: usize, _: f64) -> Buffer {
         self.take(x.values.len() / tokens * 2)
     }
-    fn token_moments_backward(&self, _: &Buffer, x: &Buffer, _: &Buffer, _: usize, _: usize) -> Buffer {
+    fn token_moments_backward(
+        &self,
+        _: &Buffer,
+        x: &Buffer,
+        _: &Buffer,
+        _: usize,
+        _: usize,
+    ) -> Buffer {
         self.like(x)
     }
 

@@ -1,9 +1,11 @@
-//! What a device must be able to compute: the tensor operations of a vision transformer, each with its backward.
+//! What a device must be able to compute: the tensor operations of a vision transformer, each with
+//! its backward.
 //!
-//! Buffers are row-major matrices whose sizes the caller keeps; a device checks lengths and panics on a mismatch,
-//! which is a bug in this crate, never a fault of the input. Every value written is computed from the arguments:
-//! an operation never leaves part of its output untouched, and a NaN that goes in comes out. A device may queue work:
-//! what goes wrong while it computes (memory, a driver that resets) is reported by [`Device::download`], never before.
+//! Buffers are row-major matrices whose sizes the caller keeps; a device checks lengths and panics
+//! on a mismatch, which is a bug in this crate, never a fault of the input. Every value written is
+//! computed from the arguments: an operation never leaves part of its output untouched, and a NaN
+//! that goes in comes out. A device may queue work: what goes wrong while it computes (memory, a
+//! driver that resets) is reported by [`Device::download`], never before.
 
 use crate::Error;
 
@@ -47,7 +49,8 @@ pub enum Activation {
     QuickGelu,
 }
 
-/// The sizes of a multi-head self-attention: queries, keys and values are [batch*tokens, heads*width].
+/// The sizes of a multi-head self-attention: queries, keys and values are [batch*tokens,
+/// heads*width].
 #[derive(Clone, Copy, Debug)]
 pub struct AttentionSize {
     pub batch: usize,
@@ -89,14 +92,16 @@ pub trait Device: Clone {
     type Buffer: Clone;
 
     fn upload(&self, values: &[f32]) -> Self::Buffer;
-    /// Values that are never trained (frozen weights, images), in the device's lower precision where it has one.
+    /// Values that are never trained (frozen weights, images), in the device's lower precision
+    /// where it has one.
     fn upload_frozen(&self, values: &[f32]) -> Self::Buffer {
         self.upload(values)
     }
     /// The values of a buffer. Errors: whatever went wrong since the last download.
     fn download(&self, buffer: &Self::Buffer) -> Result<Vec<f32>, Error>;
     fn zeros(&self, len: usize) -> Self::Buffer;
-    /// Starts the work queued so far, at the end of a step; a device that computes at once does nothing.
+    /// Starts the work queued so far, at the end of a step; a device that computes at once does
+    /// nothing.
     fn submit(&self) {}
     /// Values that one buffer holds at most.
     fn largest_buffer(&self) -> usize {
@@ -106,26 +111,48 @@ pub trait Device: Clone {
     fn memory_left(&self) -> Option<u64> {
         None
     }
-    /// From now on holds on to no buffer out of use where more than `bytes` would be taken with it. What is in use is not bounded
-    /// by a device whose memory is the program's own.
+    /// From now on holds on to no buffer out of use where more than `bytes` would be taken with it.
+    /// What is in use is not bounded by a device whose memory is the program's own.
     fn bound(&self, bytes: u64);
     /// How much more the buffers of a pass take than a [`meter::Meter`] counts, in percent.
     fn overhead(&self) -> u64 {
         0
     }
-    /// The gradient of a loss to itself: 1, or a power of two where gradients are kept in a narrow type. What comes of it
-    /// is scaled by the same factor until [`Device::adamw`] or [`Device::sgd`] takes it out again.
+    /// The gradient of a loss to itself: 1, or a power of two where gradients are kept in a narrow
+    /// type. What comes of it is scaled by the same factor until [`Device::adamw`] or
+    /// [`Device::sgd`] takes it out again.
     fn loss_gradient(&self) -> Self::Buffer {
         self.upload(&[1.0])
     }
 
     /// alpha * op(A) * op(B), m x n.
-    fn matmul(&self, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer) -> Self::Buffer;
+    fn matmul(
+        &self,
+        form: Form,
+        size: Size,
+        alpha: f64,
+        a: &Self::Buffer,
+        b: &Self::Buffer,
+    ) -> Self::Buffer;
     /// C += alpha * op(A) * op(B).
-    fn matmul_add(&self, c: &mut Self::Buffer, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer);
+    fn matmul_add(
+        &self,
+        c: &mut Self::Buffer,
+        form: Form,
+        size: Size,
+        alpha: f64,
+        a: &Self::Buffer,
+        b: &Self::Buffer,
+    );
 
     /// x W^T + bias: size.m rows of x, W [size.n, size.k].
-    fn linear(&self, size: Size, x: &Self::Buffer, w: &Self::Buffer, bias: &Self::Buffer) -> Self::Buffer;
+    fn linear(
+        &self,
+        size: Size,
+        x: &Self::Buffer,
+        w: &Self::Buffer,
+        bias: &Self::Buffer,
+    ) -> Self::Buffer;
     /// [`Device::linear`], before and after an activation.
     fn linear_activation(
         &self,
@@ -148,10 +175,17 @@ pub trait Device: Clone {
     fn column_dot(&self, x: &Self::Buffer, y: &Self::Buffer, columns: usize) -> Self::Buffer;
     /// x with column j multiplied by `scale[j]`.
     fn scale_columns(&self, x: &Self::Buffer, scale: &Self::Buffer) -> Self::Buffer;
-    /// x + y, or x + y with y's column j multiplied by `scale[j]` (LayerScale, Touvron et al. 2021).
-    fn residual(&self, x: &Self::Buffer, y: &Self::Buffer, scale: Option<&Self::Buffer>) -> Self::Buffer;
+    /// x + y, or x + y with y's column j multiplied by `scale[j]` (LayerScale, Touvron et al.
+    /// 2021).
+    fn residual(
+        &self,
+        x: &Self::Buffer,
+        y: &Self::Buffer,
+        scale: Option<&Self::Buffer>,
+    ) -> Self::Buffer;
 
-    /// Layer normalisation of each row, and per row its mean and reciprocal standard deviation [rows, 2].
+    /// Layer normalisation of each row, and per row its mean and reciprocal standard deviation
+    /// [rows, 2].
     fn layer_norm(
         &self,
         x: &Self::Buffer,
@@ -171,7 +205,12 @@ pub trait Device: Clone {
     fn normalised(&self, x: &Self::Buffer, statistics: &Self::Buffer) -> Self::Buffer;
 
     fn activation(&self, kind: Activation, x: &Self::Buffer) -> Self::Buffer;
-    fn activation_backward(&self, kind: Activation, dy: &Self::Buffer, x: &Self::Buffer) -> Self::Buffer;
+    fn activation_backward(
+        &self,
+        kind: Activation,
+        dy: &Self::Buffer,
+        x: &Self::Buffer,
+    ) -> Self::Buffer;
 
     /// softmax(Q K^T / sqrt(width)) V per head, and what the device wants back for the gradient.
     fn attention(
@@ -194,11 +233,18 @@ pub trait Device: Clone {
     /// softmax of each row of x [rows, columns].
     fn softmax(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer;
     /// The gradient to x of y = softmax(x).
-    fn softmax_backward(&self, dy: &Self::Buffer, y: &Self::Buffer, columns: usize) -> Self::Buffer;
-    /// Each row of x [rows, columns] divided by its Euclidean norm, or by `epsilon` if that is larger; and the divisors, one a
-    /// row.
-    fn l2_normalise(&self, x: &Self::Buffer, columns: usize, epsilon: f64) -> (Self::Buffer, Self::Buffer);
-    /// The gradient to x of [`Device::l2_normalise`]; where a row was divided by epsilon that is a constant.
+    fn softmax_backward(&self, dy: &Self::Buffer, y: &Self::Buffer, columns: usize)
+    -> Self::Buffer;
+    /// Each row of x [rows, columns] divided by its Euclidean norm, or by `epsilon` if that is
+    /// larger; and the divisors, one a row.
+    fn l2_normalise(
+        &self,
+        x: &Self::Buffer,
+        columns: usize,
+        epsilon: f64,
+    ) -> (Self::Buffer, Self::Buffer);
+    /// The gradient to x of [`Device::l2_normalise`]; where a row was divided by epsilon that is a
+    /// constant.
     fn l2_normalise_backward(
         &self,
         dy: &Self::Buffer,
@@ -207,21 +253,40 @@ pub trait Device: Clone {
         epsilon: f64,
     ) -> Self::Buffer;
 
-    /// Images [batch, 3, height, width] as rows of patches [rows, 3*patch*patch], channel-major inside a patch.
+    /// Images [batch, 3, height, width] as rows of patches [rows, 3*patch*patch], channel-major
+    /// inside a patch.
     fn patches(&self, size: PatchSize, images: &Self::Buffer) -> Self::Buffer;
     /// The gradient to the images.
     fn patches_backward(&self, size: PatchSize, dy: &Self::Buffer) -> Self::Buffer;
-    /// For each image the CLS row, then its patches [batch*(1+grid), columns], each plus its row of `positions`.
-    fn tokens(&self, patches: &Self::Buffer, cls: &Self::Buffer, positions: &Self::Buffer) -> Self::Buffer;
+    /// For each image the CLS row, then its patches [batch*(1+grid), columns], each plus its row of
+    /// `positions`.
+    fn tokens(
+        &self,
+        patches: &Self::Buffer,
+        cls: &Self::Buffer,
+        positions: &Self::Buffer,
+    ) -> Self::Buffer;
     /// The gradients to patches, CLS row and positions.
-    fn tokens_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize) -> [Self::Buffer; 3];
+    fn tokens_backward(
+        &self,
+        dy: &Self::Buffer,
+        columns: usize,
+        tokens: usize,
+    ) -> [Self::Buffer; 3];
     /// The first row of each group of `tokens` rows.
     fn first_rows(&self, x: &Self::Buffer, columns: usize, tokens: usize) -> Self::Buffer;
     /// The gradient of [`Device::first_rows`]: dy in the first rows, zero elsewhere.
-    fn first_rows_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize) -> Self::Buffer;
-    /// Of each group of `tokens` rows, at least two, the mean and then the standard deviation, sqrt(variance + epsilon), of all
-    /// rows but the first: [groups, 2 * columns].
-    fn token_moments(&self, x: &Self::Buffer, columns: usize, tokens: usize, epsilon: f64) -> Self::Buffer;
+    fn first_rows_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize)
+    -> Self::Buffer;
+    /// Of each group of `tokens` rows, at least two, the mean and then the standard deviation,
+    /// sqrt(variance + epsilon), of all rows but the first: [groups, 2 * columns].
+    fn token_moments(
+        &self,
+        x: &Self::Buffer,
+        columns: usize,
+        tokens: usize,
+        epsilon: f64,
+    ) -> Self::Buffer;
     /// The gradient to x of y = token_moments(x): zero in the first rows.
     fn token_moments_backward(
         &self,
@@ -232,8 +297,14 @@ pub trait Device: Clone {
         tokens: usize,
     ) -> Self::Buffer;
 
-    /// The mean over rows of the negative log-likelihood of `labels` under softmax(logits), and the softmax.
-    fn cross_entropy(&self, logits: &Self::Buffer, classes: usize, labels: &[u32]) -> (Self::Buffer, Self::Buffer);
+    /// The mean over rows of the negative log-likelihood of `labels` under softmax(logits), and the
+    /// softmax.
+    fn cross_entropy(
+        &self,
+        logits: &Self::Buffer,
+        classes: usize,
+        labels: &[u32],
+    ) -> (Self::Buffer, Self::Buffer);
     /// The gradient to the logits, times the one value in `dy`.
     fn cross_entropy_backward(
         &self,
@@ -243,15 +314,20 @@ pub trait Device: Clone {
         labels: &[u32],
     ) -> Self::Buffer;
 
-    /// Images under affine maps, one each: bilinear between pixel centres, the source being surrounded by zeros. Every map
-    /// must be fit for it ([`ImageSize::check_maps`]).
+    /// Images under affine maps, one each: bilinear between pixel centres, the source being
+    /// surrounded by zeros. Every map must be fit for it ([`ImageSize::check_maps`]).
     fn warp(&self, size: ImageSize, images: &Self::Buffer, maps: &[Affine]) -> Self::Buffer;
     /// The gradient to the images of [`Device::warp`].
     fn warp_backward(&self, size: ImageSize, dy: &Self::Buffer, maps: &[Affine]) -> Self::Buffer;
     /// Images with their colours changed, one change each.
     fn colour(&self, size: ImageSize, images: &Self::Buffer, changes: &[Colour]) -> Self::Buffer;
     /// The gradient to the images of [`Device::colour`].
-    fn colour_backward(&self, size: ImageSize, dy: &Self::Buffer, changes: &[Colour]) -> Self::Buffer;
+    fn colour_backward(
+        &self,
+        size: ImageSize,
+        dy: &Self::Buffer,
+        changes: &[Colour],
+    ) -> Self::Buffer;
     /// Images with a rectangle set to zero, one each. The gradient is the same operation on dy.
     fn cutout(&self, size: ImageSize, images: &Self::Buffer, cut: &[Rectangle]) -> Self::Buffer;
 
@@ -260,10 +336,11 @@ pub trait Device: Clone {
     /// One step of gradient descent on each weight, its state being the velocity.
     fn sgd(&self, settings: Sgd, updates: Vec<Update<Self::Buffer, 1>>);
 
-    /// x with all but the `keep` values of largest magnitude set to zero; values as large as the smallest one kept stay too.
-    /// NaN is larger than every number, so it stays unless `keep` is 0.
+    /// x with all but the `keep` values of largest magnitude set to zero; values as large as the
+    /// smallest one kept stay too. NaN is larger than every number, so it stays unless `keep` is 0.
     fn trim(&self, x: &Self::Buffer, keep: usize) -> Self::Buffer;
-    /// Sign election and disjoint mean (TIES, Yadav et al. 2023, section 4.2): the sign of the weighted sum is elected value by
-    /// value; the weighted values that have it are added up and divided by their number. Zero where none has it.
+    /// Sign election and disjoint mean (TIES, Yadav et al. 2023, section 4.2): the sign of the
+    /// weighted sum is elected value by value; the weighted values that have it are added up and
+    /// divided by their number. Zero where none has it.
     fn elect(&self, deltas: &[(&Self::Buffer, f64)]) -> Self::Buffer;
 }

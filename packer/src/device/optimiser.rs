@@ -1,13 +1,16 @@
-//! What a step of training is told: a weight with its gradient and state, and the optimisers' settings.
+//! What a step of training is told: a weight with its gradient and state, and the optimisers'
+//! settings.
 
-/// A weight, its gradient, and the optimiser's state for it: N buffers of the weight's length, zero at the start.
+/// A weight, its gradient, and the optimiser's state for it: N buffers of the weight's length, zero
+/// at the start.
 pub struct Update<'a, B, const N: usize> {
     pub weight: &'a mut B,
     pub gradient: &'a B,
     pub state: [&'a mut B; N],
 }
 
-/// The settings of one AdamW step (Loshchilov & Hutter 2019, algorithm 2, with decay scaled by the learning rate).
+/// The settings of one AdamW step (Loshchilov & Hutter 2019, algorithm 2, with decay scaled by the
+/// learning rate).
 #[derive(Clone, Copy, Debug)]
 pub struct AdamW {
     pub learning_rate: f64,
@@ -19,8 +22,8 @@ pub struct AdamW {
     pub step: u64,
 }
 
-/// The settings of one step of gradient descent with momentum (Sutskever et al. 2013, in PyTorch's form):
-/// v = momentum v + gradient + weight_decay w; w -= learning_rate v.
+/// The settings of one step of gradient descent with momentum (Sutskever et al. 2013, in PyTorch's
+/// form): v = momentum v + gradient + weight_decay w; w -= learning_rate v.
 #[derive(Clone, Copy, Debug)]
 pub struct Sgd {
     pub learning_rate: f64,

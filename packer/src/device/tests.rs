@@ -1,4 +1,5 @@
-//! Values worked out by hand or from a definition, of the operations that have no gradient to check them by.
+//! Values worked out by hand or from a definition, of the operations that have no gradient to check
+//! them by.
 
 use super::cpu::Cpu;
 use super::*;
@@ -22,7 +23,9 @@ fn sgd_follows_its_recurrence() {
             w[i] -= 0.1 * v[i];
         }
     }
-    for (ours, exact) in device.values(&weight).iter().zip(w).chain(device.values(&velocity).iter().zip(v)) {
+    for (ours, exact) in
+        device.values(&weight).iter().zip(w).chain(device.values(&velocity).iter().zip(v))
+    {
         assert!((ours - exact).abs() < 1e-12, "{ours} against {exact}");
     }
 }
@@ -41,7 +44,10 @@ fn trim_keeps_the_largest_magnitudes() {
     assert_eq!(trim(&x, 60), x);
     assert_eq!(trim(&[7.0], 1), [7.0]);
     let broken = trim(&[1.0, f32::NAN, f32::INFINITY, -f32::NAN], 1);
-    assert!(broken[1].is_nan() && broken[3].is_nan() && broken[0] == 0.0 && broken[2] == 0.0, "{broken:?}");
+    assert!(
+        broken[1].is_nan() && broken[3].is_nan() && broken[0] == 0.0 && broken[2] == 0.0,
+        "{broken:?}"
+    );
 }
 
 #[test]
@@ -52,17 +58,19 @@ fn trim_agrees_with_sorting() {
     order.sort_by(|a, b| b.total_cmp(a));
     for keep in [1, 2, 8000, 39_999] {
         let ours = device.download(&device.trim(&device.upload(&x), keep)).unwrap();
-        let expected: Vec<f32> = x.iter().map(|x| if x.abs() >= order[keep - 1] { *x } else { 0.0 }).collect();
+        let expected: Vec<f32> =
+            x.iter().map(|x| if x.abs() >= order[keep - 1] { *x } else { 0.0 }).collect();
         assert_eq!(ours, expected, "keep {keep}");
     }
 }
 
-/// By column: 1 - 4 + 6 elects plus, the mean of 1 and 6; -1 - 4 + 2 elects minus; 1 - 2 + 1 elects nothing; zeros have no
-/// sign; one value alone counts for one.
+/// By column: 1 - 4 + 6 elects plus, the mean of 1 and 6; -1 - 4 + 2 elects minus; 1 - 2 + 1 elects
+/// nothing; zeros have no sign; one value alone counts for one.
 #[test]
 fn elect_averages_what_agrees() {
     let device = D::poisoned();
-    let [a, b, c] = [[1.0, -1.0, 1.0, 0.0, 0.0], [-2.0, -2.0, -1.0, 0.0, 0.0], [12.0, 4.0, 2.0, 0.0, 3.0]];
+    let [a, b, c] =
+        [[1.0, -1.0, 1.0, 0.0, 0.0], [-2.0, -2.0, -1.0, 0.0, 0.0], [12.0, 4.0, 2.0, 0.0, 3.0]];
     let [a, b, c] = [a, b, c].map(|x| device.upload(&x));
     let elected = device.elect(&[(&a, 1.0), (&b, 2.0), (&c, 0.5)]);
     assert_eq!(device.values(&elected), [3.5, -2.5, 0.0, 0.0, 1.5]);

@@ -1,5 +1,5 @@
-//! A module against one data set: a split's images in memory, with both floors fitted on the training part once for any number of
-//! modules.
+//! A module against one data set: a split's images in memory, with both floors fitted on the
+//! training part once for any number of modules.
 
 use indicatif::ProgressBar;
 
@@ -35,15 +35,31 @@ pub struct Results {
 
 impl<'a, D: Device + 'static> Bench<'a, D> {
     /// Loads the images of `split` at `size` pixels and fits the floors on the training part.
-    pub fn new(device: &D, vit: &'a Vit, data: &'a Dataset, split: Split, size: u32) -> Result<Self, Error> {
+    pub fn new(
+        device: &D,
+        vit: &'a Vit,
+        data: &'a Dataset,
+        split: Split,
+        size: u32,
+    ) -> Result<Self, Error> {
         let preprocessing = vit.preprocessing_for(size)?;
         let (train, indices) = (data.indices(Split::Train), data.indices(split));
-        let (train, images) =
-            (Images::load(data, &train, &preprocessing)?, Images::load(data, &indices, &preprocessing)?);
+        let (train, images) = (
+            Images::load(data, &train, &preprocessing)?,
+            Images::load(data, &indices, &preprocessing)?,
+        );
         let classes = data.classes.len();
-        let [base_train, base_test] = [&train, &images].map(|images| features(device, vit, None, images, size));
-        let linear_probe = floors::linear_probe(&base_train?.concat(), train.labels(), &base_test?.concat(), classes)?;
-        let colours = |images: &Images| -> Vec<[f64; 6]> { images.colours().iter().map(Colour::features).collect() };
+        let [base_train, base_test] =
+            [&train, &images].map(|images| features(device, vit, None, images, size));
+        let linear_probe = floors::linear_probe(
+            &base_train?.concat(),
+            train.labels(),
+            &base_test?.concat(),
+            classes,
+        )?;
+        let colours = |images: &Images| -> Vec<[f64; 6]> {
+            images.colours().iter().map(Colour::features).collect()
+        };
         let colour = floors::colour(&colours(&train), train.labels(), &colours(&images), classes)?;
         Ok(Bench { device: device.clone(), vit, data, size, images, indices, linear_probe, colour })
     }
@@ -68,23 +84,32 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
 }
 
 impl<D: Device + 'static> Bench<'_, D> {
-    /// Each class and each bin of `results`, which this bench made, with intervals drawn as theirs were.
+    /// Each class and each bin of `results`, which this bench made, with intervals drawn as theirs
+    /// were.
     pub fn details(&self, results: &Results) -> Result<Details, Error> {
         let (images, intervals) = (&self.images, &results.evaluation.intervals);
         let (classes, labels, groups) = (self.data.classes.len(), images.labels(), images.groups());
-        Details::new(classes, labels, groups, &results.probabilities, intervals.resamples, intervals.seed)
+        Details::new(
+            classes,
+            labels,
+            groups,
+            &results.probabilities,
+            intervals.resamples,
+            intervals.seed,
+        )
     }
 }
 
 /// Refuses images of other classes than `module` knows.
 pub fn check_classes(module: &Module, data: &Dataset) -> Result<(), Error> {
-    match module.head.classes == data.classes {
-        true => Ok(()),
-        false => Err(Error::OtherClasses {
+    if module.head.classes == data.classes {
+        Ok(())
+    } else {
+        Err(Error::OtherClasses {
             path: data.root.clone(),
             data: data.classes.join(", "),
             module: module.head.classes.join(", "),
-        }),
+        })
     }
 }
 
@@ -92,15 +117,18 @@ impl Results {
     /// One row an image: path, label, group, prediction, the probability of each class.
     pub fn csv(&self, data: &Dataset) -> Result<String, Error> {
         let mut out = csv::Writer::from_writer(Vec::new());
-        let mut header: Vec<String> = ["path", "label", "group", "prediction"].map(String::from).to_vec();
+        let mut header: Vec<String> =
+            ["path", "label", "group", "prediction"].map(String::from).to_vec();
         header.extend(data.classes.iter().cloned());
         let mut rows = vec![header];
-        for (&i, p) in self.indices.iter().zip(self.probabilities.chunks_exact(data.classes.len())) {
+        for (&i, p) in self.indices.iter().zip(self.probabilities.chunks_exact(data.classes.len()))
+        {
             let item = &data.items[i];
             let values: Vec<f64> = p.iter().map(|&v| f64::from(v)).collect();
             let predicted = &data.classes[argmax(&values)];
             let path = item.path.display().to_string();
-            let mut row = vec![path, data.classes[item.label].clone(), item.group.clone(), predicted.clone()];
+            let mut row =
+                vec![path, data.classes[item.label].clone(), item.group.clone(), predicted.clone()];
             row.extend(p.iter().map(f32::to_string));
             rows.push(row);
         }
@@ -134,8 +162,8 @@ fn features<D: Device + 'static>(
 ) -> Result<Vec<Vec<f32>>, Error> {
     let bar = ProgressBar::new(images.len() as u64);
     let all: Vec<usize> = (0..images.len()).collect();
-    let rows =
-        Predictor::new(device, vit, module, size as usize).features_of(images, &all, |n| bar.set_position(n as u64));
+    let rows = Predictor::new(device, vit, module, size as usize)
+        .features_of(images, &all, |n| bar.set_position(n as u64));
     bar.finish_and_clear();
     rows
 }

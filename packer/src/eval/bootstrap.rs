@@ -1,7 +1,9 @@
-//! Confidence intervals by resampling whole groups (patients) with replacement: images of one patient are not independent evidence.
+//! Confidence intervals by resampling whole groups (patients) with replacement: images of one
+//! patient are not independent evidence.
 //!
-//! Percentile intervals (Efron and Tibshirani 1993, chapter 13) of the cluster bootstrap. Refuses data where a class has images of one group only:
-//! there, no resample says how that class would vary. Rule for a resample that lacks a class: the metrics leave that class out; a resample with
+//! Percentile intervals (Efron and Tibshirani 1993, chapter 13) of the cluster bootstrap. Refuses
+//! data where a class has images of one group only: there, no resample says how that class would
+//! vary. Rule for a resample that lacks a class: the metrics leave that class out; a resample with
 //! images of one class alone is drawn again.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +17,8 @@ pub const RESAMPLES: usize = 2000;
 /// The part of resamples that an interval holds.
 pub const LEVEL: f64 = 0.95;
 
-/// Draws resamples of groups; resample i depends on the seed and i alone, so threads do not change a result.
+/// Draws resamples of groups; resample i depends on the seed and i alone, so threads do not change
+/// a result.
 pub struct Bootstrap {
     /// Group of each image.
     group: Vec<u32>,
@@ -31,7 +34,12 @@ impl Bootstrap {
     ///
     /// # Errors
     /// The label of the class that has images of one group only.
-    pub fn new(labels: &[usize], groups: &[usize], resamples: usize, seed: u64) -> Result<Self, usize> {
+    pub fn new(
+        labels: &[usize],
+        groups: &[usize],
+        resamples: usize,
+        seed: u64,
+    ) -> Result<Self, usize> {
         let mut index = BTreeMap::new();
         let mut classes: Vec<BTreeSet<usize>> = Vec::new();
         let mut group = Vec::with_capacity(groups.len());
@@ -51,11 +59,17 @@ impl Bootstrap {
         Ok(Bootstrap { group, groups: classes.len(), classes, resamples, seed })
     }
 
-    /// Computes `statistic` on every resample, given as how often each image is in it; in order, on all threads.
+    /// Computes `statistic` on every resample, given as how often each image is in it; in order, on
+    /// all threads.
     pub fn run<T: Send>(&self, statistic: impl Fn(&[u32]) -> T + Sync) -> Vec<T> {
         let all: BTreeSet<usize> = self.classes.iter().flatten().copied().collect();
         let one_class = |drawn: &[u32]| {
-            let mut seen = self.classes.iter().zip(drawn).filter(|&(_, &n)| n > 0).flat_map(|(classes, _)| classes);
+            let mut seen = self
+                .classes
+                .iter()
+                .zip(drawn)
+                .filter(|&(_, &n)| n > 0)
+                .flat_map(|(classes, _)| classes);
             let first = seen.next();
             seen.all(|class| Some(class) == first)
         };
@@ -69,9 +83,11 @@ impl Bootstrap {
                     for _ in 0..self.groups {
                         drawn[rng.random_range(0..self.groups)] += 1;
                     }
-                    // Every class lives in two groups or more, so most draws have two classes and the loop ends.
+                    // Every class lives in two groups or more, so most draws have two classes and
+                    // the loop ends.
                     if all.len() < 2 || !one_class(&drawn) {
-                        let weights: Vec<u32> = self.group.iter().map(|&g| drawn[g as usize]).collect();
+                        let weights: Vec<u32> =
+                            self.group.iter().map(|&g| drawn[g as usize]).collect();
                         return statistic(&weights);
                     }
                 }
@@ -80,10 +96,14 @@ impl Bootstrap {
     }
 }
 
-/// The middle [`LEVEL`] of `values`: percentiles with linear interpolation between order statistics, or `None` without values.
+/// The middle [`LEVEL`] of `values`: percentiles with linear interpolation between order
+/// statistics, or `None` without values.
 pub fn interval(mut values: Vec<f64>) -> Option<(f64, f64)> {
     values.sort_by(f64::total_cmp);
-    Some((sorted_percentile(&values, (1.0 - LEVEL) / 2.0)?, sorted_percentile(&values, (1.0 + LEVEL) / 2.0)?))
+    Some((
+        sorted_percentile(&values, (1.0 - LEVEL) / 2.0)?,
+        sorted_percentile(&values, (1.0 + LEVEL) / 2.0)?,
+    ))
 }
 
 /// The value that the part `p` of `values` stays below, in the same way.
@@ -149,13 +169,15 @@ mod tests {
         assert_eq!(interval(vec![]), None);
     }
 
-    /// The interval of a mean over independent groups is about that of the normal distribution: 1.96 standard errors to either side.
+    /// The interval of a mean over independent groups is about that of the normal distribution:
+    /// 1.96 standard errors to either side.
     #[test]
     fn the_interval_of_a_mean_has_its_known_width() {
         let labels: Vec<usize> = (0..400).map(|i| i % 2).collect();
         let bootstrap = Bootstrap::new(&labels, &(0..400).collect::<Vec<_>>(), 4000, 3).unwrap();
-        let means =
-            bootstrap.run(|w| w.iter().zip(&labels).map(|(&w, &l)| f64::from(w) * l as f64).sum::<f64>() / 400.0);
+        let means = bootstrap.run(|w| {
+            w.iter().zip(&labels).map(|(&w, &l)| f64::from(w) * l as f64).sum::<f64>() / 400.0
+        });
         let (low, high) = interval(means).unwrap();
         let error = (0.25_f64 / 400.0).sqrt();
         assert!((high - low - 2.0 * 1.96 * error).abs() < 0.15 * error, "{low} {high}");

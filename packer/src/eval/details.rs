@@ -1,4 +1,5 @@
-//! What an evaluation's table does not show: each class against the rest, and how far probabilities can be believed.
+//! What an evaluation's table does not show: each class against the rest, and how far probabilities
+//! can be believed.
 
 use super::bootstrap::{Bootstrap, interval};
 use super::metrics::{Bin, Metric, Predictions};
@@ -42,8 +43,9 @@ pub struct Confidence {
 }
 
 impl Details {
-    /// Of N images with `labels`, `groups` and `probabilities` [N, classes]; intervals from `resamples` resamples of whole groups, as
-    /// [`Evaluation::new`](super::Evaluation::new) draws them.
+    /// Of N images with `labels`, `groups` and `probabilities` [N, classes]; intervals from
+    /// `resamples` resamples of whole groups, as [`Evaluation::new`](super::Evaluation::new) draws
+    /// them.
     ///
     /// # Errors
     /// As there.
@@ -58,12 +60,16 @@ impl Details {
         let predictions = Predictions::new(probabilities, labels, classes)?;
         let once = vec![1; labels.len()];
         let all = |weights: &[u32]| {
-            let of_class = (0..classes).map(|class| predictions.of_class(class, weights)).collect::<Vec<_>>();
+            let of_class =
+                (0..classes).map(|class| predictions.of_class(class, weights)).collect::<Vec<_>>();
             (of_class, predictions.bins(weights), predictions.metrics(weights))
         };
         let (whole, bins, metrics) = all(&once);
-        let draws = Bootstrap::new(labels, groups, resamples, seed).map_or(vec![], |bootstrap| bootstrap.run(all));
-        let column = |class: usize, which: usize| draws.iter().filter_map(|draw| draw.0[class][which]).collect();
+        let draws = Bootstrap::new(labels, groups, resamples, seed)
+            .map_or(vec![], |bootstrap| bootstrap.run(all));
+        let column = |class: usize, which: usize| {
+            draws.iter().filter_map(|draw| draw.0[class][which]).collect()
+        };
         let of_class = |class: usize| {
             let estimate = |which: usize| {
                 let value = whole[class][which]?;
@@ -71,14 +77,28 @@ impl Details {
             };
             let images = labels.iter().filter(|&&label| label == class).count() as u64;
             let [sensitivity, specificity, precision, auc] = [0, 1, 2, 3].map(estimate);
-            OfClass { class, images, sensitivity, specificity, precision, auc, roc: predictions.roc(class) }
+            OfClass {
+                class,
+                images,
+                sensitivity,
+                specificity,
+                precision,
+                auc,
+                roc: predictions.roc(class),
+            }
         };
         let share = |bin: &Bin| (bin.weight > 0.0).then(|| bin.hits / bin.weight);
         let confidence = |(n, bin): (usize, &Bin)| {
             let value = share(bin)?;
-            let right =
-                Interval { value, interval: interval(draws.iter().filter_map(|draw| share(&draw.1[n])).collect()) };
-            Some(Confidence { images: bin.weight as u64, confidence: bin.confidence / bin.weight, right })
+            let right = Interval {
+                value,
+                interval: interval(draws.iter().filter_map(|draw| share(&draw.1[n])).collect()),
+            };
+            Some(Confidence {
+                images: bin.weight as u64,
+                confidence: bin.confidence / bin.weight,
+                right,
+            })
         };
         let metric = |(m, &name): (usize, &Metric)| {
             let draws = draws.iter().filter_map(|draw| draw.2[m]).collect();
@@ -105,14 +125,22 @@ mod tests {
         let row = |i: usize| if (i % 10 < 8) == (i % 2 == 1) { [0.1, 0.9] } else { [0.9, 0.1] };
         let probabilities: Vec<f32> = (0..200).flat_map(row).collect();
         let details = Details::new(2, &labels, &groups, &probabilities, 300, 1).unwrap();
-        assert_eq!((details.metrics.len(), &details.confusion), (7, &vec![vec![80, 20], vec![20, 80]]));
+        assert_eq!(
+            (details.metrics.len(), &details.confusion),
+            (7, &vec![vec![80, 20], vec![20, 80]])
+        );
         let [_, one] = &details.classes[..] else { panic!("two classes") };
         let sensitivity = one.sensitivity.unwrap();
         let (low, high) = sensitivity.interval.unwrap();
-        assert!((sensitivity.value - 0.8).abs() < 1e-9 && low < 0.8 && 0.8 < high && high - low < 0.3);
+        assert!(
+            (sensitivity.value - 0.8).abs() < 1e-9 && low < 0.8 && 0.8 < high && high - low < 0.3
+        );
         let [bin] = details.bins[..] else { panic!("one bin") };
         assert_eq!((bin.images, bin.right.value), (200, 0.8));
-        assert!((bin.confidence - 0.9).abs() < 1e-6 && bin.right.interval.unwrap().1 < 0.9, "{bin:?}");
+        assert!(
+            (bin.confidence - 0.9).abs() < 1e-6 && bin.right.interval.unwrap().1 < 0.9,
+            "{bin:?}"
+        );
         // One group a class allows no interval, and says nothing false.
         let alone = Details::new(2, &labels, &labels, &probabilities, 300, 1).unwrap();
         assert!(alone.classes.iter().all(|class| class.auc.unwrap().interval.is_none()));

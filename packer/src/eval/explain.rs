@@ -16,7 +16,8 @@ use crate::predict::argmax;
 use crate::saliency::{self, overlay};
 use crate::{Error, input};
 
-/// One image, its prediction, and where in it that comes from. Serialises as what `packer eval --json` lists.
+/// One image, its prediction, and where in it that comes from. Serialises as what `packer eval
+/// --json` lists.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
     /// The overlay's name: its place in the list, the image's name, its class, the predicted one
@@ -48,7 +49,8 @@ impl<D: Device + 'static> Bench<'_, D> {
         count: usize,
         with_images: bool,
     ) -> Result<Vec<Explained>, Error> {
-        let rows = choose(self.images.labels(), &results.probabilities, self.data.classes.len(), count);
+        let rows =
+            choose(self.images.labels(), &results.probabilities, self.data.classes.len(), count);
         let found = saliency::of(&self.device, self.vit, module, &self.images, &rows)?;
         let explained = rows.iter().zip(found).enumerate().map(|(place, (&row, found))| {
             let (index, side) = (self.indices[row], self.size as usize);
@@ -63,12 +65,19 @@ impl<D: Device + 'static> Bench<'_, D> {
             let image = name(self.data, &item.path)?;
             let names = [&truth, &predicted].map(|name| file_part(name));
             Ok(Explained {
-                file: format!("{place:03}_{image}_true-{}_predicted-{}_{probability:.3}.png", names[0], names[1]),
+                file: format!(
+                    "{place:03}_{image}_true-{}_predicted-{}_{probability:.3}.png",
+                    names[0], names[1]
+                ),
                 image,
                 truth,
                 predicted,
                 probability,
-                shown: if with_images { overlay::pair(rgb, side, &found.map, found.grid)? } else { overlay.clone() },
+                shown: if with_images {
+                    overlay::pair(rgb, side, &found.map, found.grid)?
+                } else {
+                    overlay.clone()
+                },
                 overlay,
             })
         });
@@ -89,12 +98,13 @@ fn name(data: &Dataset, path: &Path) -> Result<String, Error> {
     Ok(sha256_hex(&bytes)[..16].to_owned())
 }
 
-/// Rows of wrong answers, the one whose truth seemed least likely first; then of right answers, of each class in turn. Half of each, or what
-/// there is.
+/// Rows of wrong answers, the one whose truth seemed least likely first; then of right answers, of
+/// each class in turn. Half of each, or what there is.
 fn choose(labels: &[usize], probabilities: &[f32], classes: usize, count: usize) -> Vec<usize> {
     let row = |i: usize| &probabilities[i * classes..][..classes];
     let predicted = |i: usize| argmax(&row(i).iter().map(|&p| f64::from(p)).collect::<Vec<_>>());
-    let (right, mut wrong): (Vec<usize>, Vec<usize>) = (0..labels.len()).partition(|&i| predicted(i) == labels[i]);
+    let (right, mut wrong): (Vec<usize>, Vec<usize>) =
+        (0..labels.len()).partition(|&i| predicted(i) == labels[i]);
     wrong.sort_by(|&a, &b| row(a)[labels[a]].total_cmp(&row(b)[labels[b]]));
     // The first of each class, then the second of each, and so on.
     let place = |at: usize| right[..at].iter().filter(|&&i| labels[i] == labels[right[at]]).count();
@@ -106,7 +116,8 @@ fn choose(labels: &[usize], probabilities: &[f32], classes: usize, count: usize)
     wrong.into_iter().chain(turns.into_iter().map(|(_, _, row)| row)).collect()
 }
 
-/// A class's name as a part of a file's: at most 40 letters, digits, '-' and '.', everything else '_'.
+/// A class's name as a part of a file's: at most 40 letters, digits, '-' and '.', everything else
+/// '_'.
 fn file_part(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' };
     name.chars().take(40).map(plain).collect()

@@ -1,22 +1,31 @@
-//! Floors: what logistic regression reaches on features that needed no training, so that a shortcut is not taken for skill.
+//! Floors: what logistic regression reaches on features that needed no training, so that a shortcut
+//! is not taken for skill.
 //!
 //! Refuses features that are not finite and classes without a training image.
 
 use crate::Error;
 use crate::logistic::{Examples, Fit, Scale};
 
-/// The linear probe: probabilities [N, classes] of logistic regression (C = 0.1) on the frozen base's features.
+/// The linear probe: probabilities [N, classes] of logistic regression (C = 0.1) on the frozen
+/// base's features.
 ///
-/// `train` and `test` are row-major [images, features]; the number of features follows from `train_labels`.
+/// `train` and `test` are row-major [images, features]; the number of features follows from
+/// `train_labels`.
 ///
 /// # Errors
 /// Features that are not finite or do not fit the labels; a class without a training image.
-pub fn linear_probe(train: &[f32], train_labels: &[usize], test: &[f32], classes: usize) -> Result<Vec<f32>, Error> {
+pub fn linear_probe(
+    train: &[f32],
+    train_labels: &[usize],
+    test: &[f32],
+    classes: usize,
+) -> Result<Vec<f32>, Error> {
     let wide = |rows: &[f32]| rows.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
     floor("linear probe", &wide(train), train_labels, &wide(test), classes, 0.1, false)
 }
 
-/// The colour floor: probabilities [N, classes] of class-balanced logistic regression (C = 1) on the mean and standard deviation of R, G and B.
+/// The colour floor: probabilities [N, classes] of class-balanced logistic regression (C = 1) on
+/// the mean and standard deviation of R, G and B.
 ///
 /// # Errors
 /// As [`linear_probe`].
@@ -26,7 +35,15 @@ pub fn colour(
     test: &[[f64; 6]],
     classes: usize,
 ) -> Result<Vec<f32>, Error> {
-    floor("colour statistics", train.as_flattened(), train_labels, test.as_flattened(), classes, 1.0, true)
+    floor(
+        "colour statistics",
+        train.as_flattened(),
+        train_labels,
+        test.as_flattened(),
+        classes,
+        1.0,
+        true,
+    )
 }
 
 fn floor(
@@ -38,13 +55,20 @@ fn floor(
     c: f64,
     balanced: bool,
 ) -> Result<Vec<f32>, Error> {
-    let counts = (0..classes).map(|class| labels.iter().filter(|&&l| l == class).count()).collect::<Vec<_>>();
+    let counts = (0..classes)
+        .map(|class| labels.iter().filter(|&&l| l == class).count())
+        .collect::<Vec<_>>();
     if counts.iter().sum::<usize>() != labels.len() {
-        return Err(Error::Evaluation { what: format!("{name}: a label is none of {classes} classes") });
+        return Err(Error::Evaluation {
+            what: format!("{name}: a label is none of {classes} classes"),
+        });
     }
-    let weight = |&l: &usize| if balanced { labels.len() as f64 / (classes * counts[l]) as f64 } else { 1.0 };
+    let weight = |&l: &usize| {
+        if balanced { labels.len() as f64 / (classes * counts[l]) as f64 } else { 1.0 }
+    };
     let weights: Vec<f64> = labels.iter().map(weight).collect();
-    let one_hot = labels.iter().flat_map(|&l| (0..classes).map(move |class| f64::from(u8::from(l == class))));
+    let one_hot =
+        labels.iter().flat_map(|&l| (0..classes).map(move |class| f64::from(u8::from(l == class))));
     let targets: Vec<f64> = one_hot.collect();
     let examples = Examples { features: train, targets: &targets, weights: &weights, classes };
     Fit::new(name, &examples, c, Scale::EachColumn)?.probabilities(name, test)
@@ -68,7 +92,8 @@ mod tests {
 
     #[test]
     fn the_fit_is_that_of_scikit_learn() {
-        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/sklearn/logistic.json")).unwrap();
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../../tests/sklearn/logistic.json")).unwrap();
         assert!(cases.len() >= 4);
         for case in cases {
             let found = floor(
@@ -82,7 +107,11 @@ mod tests {
             )
             .unwrap();
             for (i, (f, e)) in found.iter().zip(case.probabilities.concat()).enumerate() {
-                assert!((f64::from(*f) - e).abs() < 1e-4, "{}: probability {i} is {f}, not {e}", case.name);
+                assert!(
+                    (f64::from(*f) - e).abs() < 1e-4,
+                    "{}: probability {i} is {f}, not {e}",
+                    case.name
+                );
             }
         }
     }
@@ -91,12 +120,19 @@ mod tests {
     fn more_features_than_images_and_ten_classes_converge() {
         let (images, width, classes) = (600, 384, 10);
         let labels: Vec<usize> = (0..images).map(|i| i % classes).collect();
-        let noise = |i: usize, j: usize| (((i * 7919 + j * 104_729) % 1000) as f32 / 1000.0 - 0.5) * 4.0;
+        let noise =
+            |i: usize, j: usize| (((i * 7919 + j * 104_729) % 1000) as f32 / 1000.0 - 0.5) * 4.0;
         let rows: Vec<f32> = (0..images * width)
-            .map(|k| noise(k / width, k % width) + if k % width == labels[k / width] { 3.0 } else { 0.0 })
+            .map(|k| {
+                noise(k / width, k % width) + if k % width == labels[k / width] { 3.0 } else { 0.0 }
+            })
             .collect();
         let found = linear_probe(&rows, &labels, &rows, classes).unwrap();
-        let hits = found.chunks(classes).zip(&labels).filter(|(p, l)| p.iter().all(|v| *v <= p[**l])).count();
+        let hits = found
+            .chunks(classes)
+            .zip(&labels)
+            .filter(|(p, l)| p.iter().all(|v| *v <= p[**l]))
+            .count();
         assert_eq!(hits, images);
     }
 
@@ -106,7 +142,9 @@ mod tests {
             linear_probe(train, labels, test, 2).unwrap_err().to_string()
         };
         assert!(text(&[1.0, 2.0], &[0, 0], &[1.0]).contains("class 1 has no training image"));
-        assert!(text(&[1.0, f32::NAN], &[0, 1], &[1.0]).contains("feature 0 of image 1 is not finite"));
+        assert!(
+            text(&[1.0, f32::NAN], &[0, 1], &[1.0]).contains("feature 0 of image 1 is not finite")
+        );
         assert!(text(&[1.0, 2.0, 3.0], &[0, 1], &[1.0]).contains("do not fit"));
         assert!(text(&[], &[], &[]).contains("class 0 has no training image"));
     }

@@ -29,7 +29,12 @@ impl Evaluation {
 impl Floor {
     fn measured(&self) -> measured::Floor {
         let (metrics, difference) = (stated(&self.metrics), self.difference.measured());
-        measured::Floor { name: self.name.key().to_owned(), metrics, difference, beaten: self.beaten }
+        measured::Floor {
+            name: self.name.key().to_owned(),
+            metrics,
+            difference,
+            beaten: self.beaten,
+        }
     }
 }
 
@@ -95,7 +100,9 @@ pub fn words(measured: &Measured) -> Vec<(&'static str, String)> {
 pub fn sample(measured: &Measured) -> String {
     match measured.groups {
         Some(groups) => format!("{} images of {groups} groups (patients)", measured.images),
-        None => format!("{} images; of how many groups (patients) was not recorded", measured.images),
+        None => {
+            format!("{} images; of how many groups (patients) was not recorded", measured.images)
+        }
     }
 }
 
@@ -130,7 +137,10 @@ pub fn verdict(floor: &measured::Floor) -> String {
 
 /// A floor's name for people.
 pub fn title(floor: &measured::Floor) -> &str {
-    FloorName::ALL.into_iter().find(|name| name.key() == floor.name).map_or(&floor.name, |name| name.title())
+    FloorName::ALL
+        .into_iter()
+        .find(|name| name.key() == floor.name)
+        .map_or(&floor.name, |name| name.title())
 }
 
 /// A value of an attribute, and on how much it was measured.
@@ -141,8 +151,14 @@ pub fn subgroup(by: &str, value: &measured::Subgroup) -> String {
 /// How far the best and the worst value of an attribute are apart.
 pub fn apart(by: &str, gap: &measured::Gap) -> String {
     let (difference, best, worst) = (&gap.difference, named(&gap.best), named(&gap.worst));
-    let chance = gap.chance.map_or(String::new(), |chance| format!("; chance makes up to {chance:.3}"));
-    format!("{by}: {} {:+.3} ({}), {best} over {worst}{chance}", difference.name, difference.value, range(difference))
+    let chance =
+        gap.chance.map_or(String::new(), |chance| format!("; chance makes up to {chance:.3}"));
+    format!(
+        "{by}: {} {:+.3} ({}), {best} over {worst}{chance}",
+        difference.name,
+        difference.value,
+        range(difference)
+    )
 }
 
 /// Metrics with their intervals, on one line.

@@ -1,6 +1,8 @@
-//! Classification metrics over predicted probabilities, each image with a whole-number weight so that a bootstrap resample is a list of weights.
+//! Classification metrics over predicted probabilities, each image with a whole-number weight so
+//! that a bootstrap resample is a list of weights.
 //!
-//! Macro averages run over the classes that have an image with a weight above zero. Refuses probabilities that are no distribution.
+//! Macro averages run over the classes that have an image with a weight above zero. Refuses
+//! probabilities that are no distribution.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,12 +14,14 @@ use crate::Error;
 pub enum Metric {
     Accuracy,
     BalancedAccuracy,
-    /// Area under the ROC curve: of class 1 where there are two classes, else the mean over classes, each against the rest.
+    /// Area under the ROC curve: of class 1 where there are two classes, else the mean over
+    /// classes, each against the rest.
     Auc,
     F1,
     Precision,
     Recall,
-    /// Expected calibration error, 15 bins (Guo et al. 2017, section 2): the mean distance between confidence and accuracy.
+    /// Expected calibration error, 15 bins (Guo et al. 2017, section 2): the mean distance between
+    /// confidence and accuracy.
     CalibrationError,
 }
 
@@ -76,11 +80,15 @@ impl Predictions {
     /// Takes `probabilities` [N, classes] row by row and the N true `labels`.
     ///
     /// # Errors
-    /// Lengths that do not fit, a label outside the classes, a row that is no probability distribution, fewer than two classes or no image.
+    /// Lengths that do not fit, a label outside the classes, a row that is no probability
+    /// distribution, fewer than two classes or no image.
     pub fn new(probabilities: &[f32], labels: &[usize], classes: usize) -> Result<Self, Error> {
         let refuse = |what: String| Err(Error::Evaluation { what });
         if classes < 2 || labels.is_empty() {
-            return refuse(format!("metrics need two classes and an image, not {classes} and {}", labels.len()));
+            return refuse(format!(
+                "metrics need two classes and an image, not {classes} and {}",
+                labels.len()
+            ));
         }
         if Some(probabilities.len()) != labels.len().checked_mul(classes) {
             return refuse(format!(
@@ -90,25 +98,31 @@ impl Predictions {
             ));
         }
         if let Some(row) = labels.iter().position(|&label| label >= classes) {
-            return refuse(format!("image {row} has label {}, but there are {classes} classes", labels[row]));
+            return refuse(format!(
+                "image {row} has label {}, but there are {classes} classes",
+                labels[row]
+            ));
         }
         let rows = || probabilities.chunks_exact(classes);
         for (row, p) in rows().enumerate() {
             let sum: f64 = p.iter().map(|&v| f64::from(v)).sum();
             if p.iter().any(|v| !(0.0..=1.0).contains(v)) || (sum - 1.0).abs() > SUM_TOLERANCE {
                 return refuse(format!(
-                    "the probabilities of image {row} are no distribution (they sum to {sum}): {p:?}"
+                    "the probabilities of image {row} are no distribution (they sum to {sum}): \
+                     {p:?}"
                 ));
             }
         }
         let predicted: Vec<usize> = rows().map(largest).collect();
         let confidence = rows().zip(&predicted).map(|(p, &c)| f64::from(p[c])).collect();
         let first = if classes == 2 { 1 } else { 0 };
-        let curves = (first..classes).map(|class| (class, runs(rows().map(|p| p[class])))).collect();
+        let curves =
+            (first..classes).map(|class| (class, runs(rows().map(|p| p[class])))).collect();
         Ok(Predictions { classes, labels: labels.to_vec(), predicted, confidence, curves })
     }
 
-    /// How often each true class (row) was taken for each class (column), every image counted `weights` times.
+    /// How often each true class (row) was taken for each class (column), every image counted
+    /// `weights` times.
     pub fn confusion(&self, weights: &[u32]) -> Vec<Vec<u64>> {
         let mut counts = vec![vec![0; self.classes]; self.classes];
         for (i, &weight) in weights.iter().enumerate() {
@@ -117,7 +131,8 @@ impl Predictions {
         counts
     }
 
-    /// Every metric in the order of [`Metric::ALL`], every image counted `weights` times; the AUC is `None` when only one class has weight.
+    /// Every metric in the order of [`Metric::ALL`], every image counted `weights` times; the AUC
+    /// is `None` when only one class has weight.
     pub fn metrics(&self, weights: &[u32]) -> [Option<f64>; 7] {
         let confusion = self.confusion(weights);
         let total: u64 = confusion.iter().flatten().sum();
@@ -147,11 +162,16 @@ impl Predictions {
     }
 
     fn auc(&self, weights: &[u32]) -> Option<f64> {
-        let areas: Vec<f64> = self.curves.iter().filter_map(|(class, runs)| self.area(*class, runs, weights)).collect();
+        let areas: Vec<f64> = self
+            .curves
+            .iter()
+            .filter_map(|(class, runs)| self.area(*class, runs, weights))
+            .collect();
         (!areas.is_empty()).then(|| areas.iter().sum::<f64>() / areas.len() as f64)
     }
 
-    /// The Mann-Whitney statistic: how often an image of the class scores above one of another class, ties counted half.
+    /// The Mann-Whitney statistic: how often an image of the class scores above one of another
+    /// class, ties counted half.
     fn area(&self, class: usize, runs: &[Vec<u32>], weights: &[u32]) -> Option<f64> {
         let (mut above, mut others, mut area) = (0.0, 0.0, 0.0);
         for run in runs {
@@ -168,8 +188,9 @@ impl Predictions {
         (above > 0.0 && others > 0.0).then(|| area / (above * others))
     }
 
-    /// Sensitivity, specificity, precision and area under the ROC curve of `class` against the rest, each `None` where nothing has weight that it
-    /// is a share of. Of two classes both have one area.
+    /// Sensitivity, specificity, precision and area under the ROC curve of `class` against the
+    /// rest, each `None` where nothing has weight that it is a share of. Of two classes both have
+    /// one area.
     pub fn of_class(&self, class: usize, weights: &[u32]) -> [Option<f64>; 4] {
         let confusion = self.confusion(weights);
         let total: u64 = confusion.iter().flatten().sum();
@@ -186,7 +207,8 @@ impl Predictions {
         ]
     }
 
-    /// The ROC curve of `class` against the rest, every image counted once: 1 - specificity and sensitivity, from (0, 0) to (1, 1); corners only.
+    /// The ROC curve of `class` against the rest, every image counted once: 1 - specificity and
+    /// sensitivity, from (0, 0) to (1, 1); corners only.
     pub fn roc(&self, class: usize) -> Vec<(f64, f64)> {
         let (own, runs) = self.curve(class);
         let mut counts = vec![(0u32, 0u32)];
@@ -196,7 +218,8 @@ impl Predictions {
             let next = (x + theirs, y + ours);
             // A point on the way straight on is no corner.
             if let [.., before, last] = counts[..]
-                && ((before.0 == last.0 && last.0 == next.0) || (before.1 == last.1 && last.1 == next.1))
+                && ((before.0 == last.0 && last.0 == next.0)
+                    || (before.1 == last.1 && last.1 == next.1))
             {
                 counts.pop();
             }
@@ -208,15 +231,18 @@ impl Predictions {
     }
 
     fn curve(&self, class: usize) -> (usize, &Vec<Vec<u32>>) {
-        let (own, runs) = self.curves.iter().find(|(own, _)| *own == class).unwrap_or(&self.curves[0]);
+        let (own, runs) =
+            self.curves.iter().find(|(own, _)| *own == class).unwrap_or(&self.curves[0]);
         (*own, runs)
     }
 
-    /// The bins of the calibration error, the least confident first, every image counted `weights` times.
+    /// The bins of the calibration error, the least confident first, every image counted `weights`
+    /// times.
     pub fn bins(&self, weights: &[u32]) -> [Bin; BINS] {
         let mut bins = [Bin::default(); BINS];
         for (i, &weight) in weights.iter().enumerate() {
-            let bin = &mut bins[((self.confidence[i] * BINS as f64).ceil() as usize).clamp(1, BINS) - 1];
+            let bin =
+                &mut bins[((self.confidence[i] * BINS as f64).ceil() as usize).clamp(1, BINS) - 1];
             let weight = f64::from(weight);
             bin.weight += weight;
             bin.confidence += weight * self.confidence[i];
@@ -226,7 +252,8 @@ impl Predictions {
     }
 
     fn calibration_error(&self, weights: &[u32], total: u64) -> f64 {
-        self.bins(weights).iter().map(|bin| (bin.hits - bin.confidence).abs()).sum::<f64>() / total as f64
+        self.bins(weights).iter().map(|bin| (bin.hits - bin.confidence).abs()).sum::<f64>()
+            / total as f64
     }
 }
 
@@ -259,15 +286,21 @@ mod tests {
 
     #[test]
     fn every_metric_is_that_of_scikit_learn() {
-        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/sklearn/metrics.json")).unwrap();
+        let cases: Vec<Case> =
+            serde_json::from_str(include_str!("../../tests/sklearn/metrics.json")).unwrap();
         assert!(cases.len() >= 6);
         for case in cases {
-            let predictions = Predictions::new(&case.probabilities.concat(), &case.labels, case.classes).unwrap();
+            let predictions =
+                Predictions::new(&case.probabilities.concat(), &case.labels, case.classes).unwrap();
             assert_eq!(predictions.confusion(&case.weights), case.confusion, "{}", case.name);
             let found = predictions.metrics(&case.weights);
-            for (metric, (found, expected)) in Metric::ALL.iter().zip(found.iter().zip(&case.metrics)) {
+            for (metric, (found, expected)) in
+                Metric::ALL.iter().zip(found.iter().zip(&case.metrics))
+            {
                 match (found, expected) {
-                    (Some(f), Some(e)) => assert!((f - e).abs() < 1e-9, "{} {metric:?}: {f} is not {e}", case.name),
+                    (Some(f), Some(e)) => {
+                        assert!((f - e).abs() < 1e-9, "{} {metric:?}: {f} is not {e}", case.name)
+                    }
                     _ => assert_eq!(found, expected, "{} {metric:?}", case.name),
                 }
             }
@@ -280,11 +313,15 @@ mod tests {
         let ones = [0.1, 0.38, 0.62, 0.62, 0.9f32];
         let rows: Vec<f32> = ones.iter().flat_map(|p| [1.0 - p, *p]).collect();
         let predictions = Predictions::new(&rows, &labels, 2).unwrap();
-        let [sensitivity, specificity, precision, area] = predictions.of_class(1, &[1; 5]).map(Option::unwrap);
+        let [sensitivity, specificity, precision, area] =
+            predictions.of_class(1, &[1; 5]).map(Option::unwrap);
         assert_eq!((sensitivity, specificity, precision), (1.0, 2.0 / 3.0, 2.0 / 3.0));
         assert!((area - 5.5 / 6.0).abs() < 1e-12, "{area}");
         assert_eq!(predictions.of_class(0, &[1; 5])[..2], [Some(2.0 / 3.0), Some(1.0)]);
-        assert_eq!(predictions.of_class(1, &[1, 1, 1, 0, 0]), [None, Some(2.0 / 3.0), Some(0.0), None]);
+        assert_eq!(
+            predictions.of_class(1, &[1, 1, 1, 0, 0]),
+            [None, Some(2.0 / 3.0), Some(0.0), None]
+        );
         let third = 1.0 / 3.0;
         assert_eq!(predictions.roc(1), [(0.0, 0.0), (0.0, 0.5), (third, 1.0), (1.0, 1.0)]);
         let bins = predictions.bins(&[1, 1, 2, 1, 1]);
@@ -296,7 +333,9 @@ mod tests {
 
     #[test]
     fn what_is_no_prediction_is_refused() {
-        let text = |p: &[f32], l: &[usize], c| Predictions::new(p, l, c).err().expect("refused").to_string();
+        let text = |p: &[f32], l: &[usize], c| {
+            Predictions::new(p, l, c).err().expect("refused").to_string()
+        };
         assert!(text(&[0.5, 0.6], &[0], 2).contains("image 0 are no distribution"));
         assert!(text(&[f32::NAN, 0.5], &[0], 2).contains("no distribution"));
         assert!(text(&[-0.5, 1.5], &[0], 2).contains("no distribution"));

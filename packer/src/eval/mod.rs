@@ -1,5 +1,5 @@
-//! Evaluation of a module on images it never saw: metrics with 95 % intervals, the confusion matrix, two floors beside them, and results told apart
-//! by what else is known of the images.
+//! Evaluation of a module on images it never saw: metrics with 95 % intervals, the confusion
+//! matrix, two floors beside them, and results told apart by what else is known of the images.
 //!
 //! Refuses predictions that are no probabilities; says so where the data allow no interval.
 
@@ -28,7 +28,8 @@ use metrics::Predictions;
 pub use page::Evaluated;
 pub use subgroups::{Division, Gap, Subgroup, Subgroups};
 
-/// What is evaluated: N images, their truth, and the probabilities [N, classes] that the module and each floor gives them, row by row.
+/// What is evaluated: N images, their truth, and the probabilities [N, classes] that the module and
+/// each floor gives them, row by row.
 pub struct Subject<'a> {
     pub classes: &'a [String],
     pub labels: &'a [usize],
@@ -141,23 +142,37 @@ impl Evaluation {
             });
         }
         let read = |probabilities| Predictions::new(probabilities, labels, classes.len());
-        let predictions = [read(subject.module)?, read(subject.linear_probe)?, read(subject.colour)?];
+        let predictions =
+            [read(subject.module)?, read(subject.linear_probe)?, read(subject.colour)?];
         let once = vec![1; labels.len()];
         let whole = predictions.each_ref().map(|p| p.metrics(&once));
         let (draws, missing) = match Bootstrap::new(labels, groups, resamples, seed) {
-            Ok(bootstrap) => (bootstrap.run(|weights| predictions.each_ref().map(|p| p.metrics(weights))), None),
-            Err(class) => (vec![], Some(format!("class {} has images of one group only", classes[class]))),
+            Ok(bootstrap) => {
+                (bootstrap.run(|weights| predictions.each_ref().map(|p| p.metrics(weights))), None)
+            }
+            Err(class) => {
+                (vec![], Some(format!("class {} has images of one group only", classes[class])))
+            }
         };
         let estimates = |which: usize| -> Vec<Estimate> {
             let column = |m: usize| draws.iter().filter_map(|d| d[which][m]).collect();
             let metrics = Metric::ALL.iter().enumerate();
-            metrics.filter_map(|(m, &name)| Some(Estimate::new(name, whole[which][m]?, column(m)))).collect()
+            metrics
+                .filter_map(|(m, &name)| Some(Estimate::new(name, whole[which][m]?, column(m))))
+                .collect()
         };
         let floor = |which: usize, name: FloorName| {
-            let balanced = Metric::ALL.iter().position(|&m| m == Metric::BalancedAccuracy).expect("a metric");
-            let minus = |sample: &[[Option<f64>; 7]; 3]| Some(sample[0][balanced]? - sample[which][balanced]?);
+            let balanced =
+                Metric::ALL.iter().position(|&m| m == Metric::BalancedAccuracy).expect("a metric");
+            let minus = |sample: &[[Option<f64>; 7]; 3]| {
+                Some(sample[0][balanced]? - sample[which][balanced]?)
+            };
             let value = minus(&whole).expect("balanced accuracy always exists");
-            let difference = Estimate::new(Metric::BalancedAccuracy, value, draws.iter().filter_map(minus).collect());
+            let difference = Estimate::new(
+                Metric::BalancedAccuracy,
+                value,
+                draws.iter().filter_map(minus).collect(),
+            );
             let beaten = difference.low.is_some_and(|low| low > 0.0);
             Floor { name, metrics: estimates(which), difference, beaten }
         };
@@ -182,10 +197,20 @@ impl Evaluation {
     /// The report as plain text.
     pub fn table(&self) -> String {
         let mut out = String::new();
-        let _ = write!(out, "{} images of {} groups, {} classes; ", self.n, self.groups, self.classes.len());
+        let _ = write!(
+            out,
+            "{} images of {} groups, {} classes; ",
+            self.n,
+            self.groups,
+            self.classes.len()
+        );
         let _ = match &self.intervals.missing {
             None => {
-                writeln!(out, "95 % intervals from {} bootstrap resamples of whole groups\n", self.intervals.resamples)
+                writeln!(
+                    out,
+                    "95 % intervals from {} bootstrap resamples of whole groups\n",
+                    self.intervals.resamples
+                )
             }
             Some(why) => writeln!(out, "no intervals: {why}\n"),
         };
@@ -193,16 +218,27 @@ impl Evaluation {
         self.floors.iter().for_each(|floor| out.push_str(&format!("{:>14}", floor.name.title())));
         out.push('\n');
         for estimate in &self.metrics {
-            let _ = write!(out, "{:<19}{:>7.3}  {:<16}", estimate.name.title(), estimate.value, estimate.range(""));
+            let _ = write!(
+                out,
+                "{:<19}{:>7.3}  {:<16}",
+                estimate.name.title(),
+                estimate.value,
+                estimate.range("")
+            );
             for floor in &self.floors {
                 let same = floor.metrics.iter().find(|e| e.name == estimate.name);
-                let _ = write!(out, "{:>14}", same.map_or(String::new(), |e| format!("{:.3}", e.value)));
+                let _ = write!(
+                    out,
+                    "{:>14}",
+                    same.map_or(String::new(), |e| format!("{:.3}", e.value))
+                );
             }
             out.push('\n');
         }
         out.push_str("\nconfusion (row: true class, column: predicted)\n");
         let counts = self.confusion.iter().flatten().map(|n| n.to_string().len());
-        let width = self.classes.iter().map(|c| c.chars().count()).chain(counts).max().unwrap_or(0) + 2;
+        let width =
+            self.classes.iter().map(|c| c.chars().count()).chain(counts).max().unwrap_or(0) + 2;
         let mut line = |head: &str, cells: Vec<String>| {
             let _ = write!(out, "{head:<width$}");
             cells.iter().for_each(|cell| out.push_str(&format!("{cell:>width$}")));
@@ -214,7 +250,9 @@ impl Evaluation {
         }
         out.push('\n');
         self.floors.iter().for_each(|floor| out.push_str(&floor.sentence()));
-        self.subgroups.iter().for_each(|subgroups| out.push_str(&subgroups.table(self.classes.len())));
+        self.subgroups
+            .iter()
+            .for_each(|subgroups| out.push_str(&subgroups.table(self.classes.len())));
         out
     }
 }
@@ -240,13 +278,19 @@ impl Floor {
     /// Whether the module beats this floor, in a sentence and a line feed.
     pub fn sentence(&self) -> String {
         let meaning = self.name.meaning();
-        let difference =
-            format!("balanced accuracy {:+.3}, 95 % interval {}", self.difference.value, self.difference.range("+"));
+        let difference = format!(
+            "balanced accuracy {:+.3}, 95 % interval {}",
+            self.difference.value,
+            self.difference.range("+")
+        );
         let worse = self.difference.high.is_some_and(|high| high < 0.0);
         match (self.beaten, worse) {
             (true, _) => format!("The module beats {meaning} ({difference}).\n"),
             (_, true) => format!("The module is WORSE than {meaning} ({difference}).\n"),
-            _ => format!("The module is NOT shown to beat {meaning} ({difference}): {}.\n", self.name.warning()),
+            _ => format!(
+                "The module is NOT shown to beat {meaning} ({difference}): {}.\n",
+                self.name.warning()
+            ),
         }
     }
 }
@@ -258,7 +302,9 @@ mod tests {
     /// Two classes, two images a group; `skill` images of ten are right.
     fn guesses(skill: usize, shift: usize) -> Vec<f32> {
         (0..200)
-            .flat_map(|i| if ((i + shift) % 10 < skill) == (i % 2 == 1) { [0.2, 0.8] } else { [0.8, 0.2] })
+            .flat_map(|i| {
+                if ((i + shift) % 10 < skill) == (i % 2 == 1) { [0.2, 0.8] } else { [0.8, 0.2] }
+            })
             .collect()
     }
 
@@ -266,8 +312,14 @@ mod tests {
         let classes = ["benign".to_owned(), "malignant".to_owned()];
         let labels: Vec<usize> = (0..200).map(|i| i % 2).collect();
         let (probe, colour) = (guesses(7, 0), guesses(9, 3));
-        let subject =
-            Subject { classes: &classes, labels: &labels, groups, module, linear_probe: &probe, colour: &colour };
+        let subject = Subject {
+            classes: &classes,
+            labels: &labels,
+            groups,
+            module,
+            linear_probe: &probe,
+            colour: &colour,
+        };
         Evaluation::new(&subject, 500, 0).unwrap()
     }
 
@@ -281,12 +333,20 @@ mod tests {
         assert!((evaluation.metric(Metric::Accuracy).unwrap().value - 0.9).abs() < 1e-12);
         let [probe, colour] = &evaluation.floors[..] else { panic!("two floors") };
         assert!(probe.beaten && probe.difference.low > Some(0.0));
-        assert!(!colour.beaten && colour.difference.value == 0.0 && colour.difference.low < Some(0.0));
+        assert!(
+            !colour.beaten && colour.difference.value == 0.0 && colour.difference.low < Some(0.0)
+        );
         let table = evaluation.table();
         assert!(table.contains("The module beats the linear probe"), "{table}");
-        assert!(table.contains("The module is NOT shown to beat logistic regression on colour alone"), "{table}");
+        assert!(
+            table.contains("The module is NOT shown to beat logistic regression on colour alone"),
+            "{table}"
+        );
         let worse = evaluation_of(&guesses(5, 0), &pairs()).table();
-        assert!(worse.contains("The module is WORSE than logistic regression on colour alone"), "{worse}");
+        assert!(
+            worse.contains("The module is WORSE than logistic regression on colour alone"),
+            "{worse}"
+        );
         for estimate in &evaluation.metrics {
             assert!(
                 estimate.low.unwrap() <= estimate.value && estimate.value <= estimate.high.unwrap(),
@@ -309,8 +369,14 @@ mod tests {
     fn groups_that_allow_no_interval_are_named() {
         let groups: Vec<usize> = (0..200).map(|i| if i % 2 == 0 { i / 4 } else { 999 }).collect();
         let evaluation = evaluation_of(&guesses(9, 0), &groups);
-        assert_eq!(evaluation.intervals.missing.as_deref(), Some("class malignant has images of one group only"));
-        assert!(evaluation.metrics.iter().all(|e| e.low.is_none()) && evaluation.floors.iter().all(|f| !f.beaten));
+        assert_eq!(
+            evaluation.intervals.missing.as_deref(),
+            Some("class malignant has images of one group only")
+        );
+        assert!(
+            evaluation.metrics.iter().all(|e| e.low.is_none())
+                && evaluation.floors.iter().all(|f| !f.beaten)
+        );
         assert!(evaluation.table().contains("no intervals: class malignant"));
     }
 
@@ -319,7 +385,8 @@ mod tests {
         let evaluation = evaluation_of(&guesses(8, 1), &pairs());
         let text = serde_json::to_string(&evaluation).unwrap();
         assert!(
-            text.contains(r#"{"name":"balanced_accuracy","value":"#) && text.contains(r#""name":"linear_probe""#),
+            text.contains(r#"{"name":"balanced_accuracy","value":"#)
+                && text.contains(r#""name":"linear_probe""#),
             "{text}"
         );
         assert_eq!(serde_json::from_str::<Evaluation>(&text).unwrap(), evaluation);

@@ -1,11 +1,14 @@
-//! An evaluation as a page. Names of tasks and classes are whatever somebody chose; [`crate::report`] escapes every text.
+//! An evaluation as a page. Names of tasks and classes are whatever somebody chose;
+//! [`crate::report`] escapes every text.
 
 use super::details::Details;
 use super::explain::Explained;
 use super::metrics::BINS;
 use super::{Estimate, Evaluation, Metric};
 use crate::lora::Module;
-use crate::report::{Block, Chart, Confusion, Gallery, Interval, Line, Metrics, Picture, Prediction, Report};
+use crate::report::{
+    Block, Chart, Confusion, Gallery, Interval, Line, Metrics, Picture, Prediction, Report,
+};
 
 /// Bars of shares and areas under curves.
 const BARS: Option<(f64, f64)> = Some((0.0, 1.0));
@@ -25,11 +28,13 @@ pub struct Evaluated<'a> {
 impl Evaluated<'_> {
     /// The evaluation as one page that loads nothing.
     pub fn page(&self) -> Report {
-        let sections = [self.metrics(), self.classes(), self.subgroups(), self.calibration(), self.saliency()];
+        let sections =
+            [self.metrics(), self.classes(), self.subgroups(), self.calibration(), self.saliency()];
         Report {
             title: format!("Evaluation of {}", self.module.card.task),
             summary: format!(
-                "{} images of {} patients that the module was measured on. Research software: nothing here is fit for diagnosis or treatment.",
+                "{} images of {} patients that the module was measured on. Research software: \
+                 nothing here is fit for diagnosis or treatment.",
                 self.evaluation.n, self.evaluation.groups
             ),
             blocks: self.facts().into_iter().chain(sections.into_iter().flatten()).collect(),
@@ -47,25 +52,40 @@ impl Evaluated<'_> {
             fact("Base", card.base_digest.clone()),
             fact(
                 "Intervals",
-                format!("95 %, from {} resamples of whole patients, seed {}", intervals.resamples, intervals.seed),
+                format!(
+                    "95 %, from {} resamples of whole patients, seed {}",
+                    intervals.resamples, intervals.seed
+                ),
             ),
         ])];
-        blocks.extend(intervals.missing.iter().map(|why| Block::Note(format!("There are no intervals: {why}."))));
+        blocks.extend(
+            intervals
+                .missing
+                .iter()
+                .map(|why| Block::Note(format!("There are no intervals: {why}."))),
+        );
         blocks
     }
 
     fn metrics(&self) -> Vec<Block> {
         let evaluation = self.evaluation;
         let row = |metrics: &[Estimate]| {
-            let value = |name: &Metric| metrics.iter().find(|e| e.name == *name).map(Interval::from);
+            let value =
+                |name: &Metric| metrics.iter().find(|e| e.name == *name).map(Interval::from);
             Metric::ALL.iter().map(value).collect::<Vec<_>>()
         };
         let mut rows = vec![("module".to_owned(), row(&evaluation.metrics))];
-        rows.extend(evaluation.floors.iter().map(|floor| (floor.name.title().to_owned(), row(&floor.metrics))));
+        rows.extend(
+            evaluation
+                .floors
+                .iter()
+                .map(|floor| (floor.name.title().to_owned(), row(&floor.metrics))),
+        );
         vec![
             Block::Heading("The module and its floors".into()),
             Block::Text(
-                "Floors are what needs no module: a linear probe on the frozen base, and logistic regression on six colour statistics, both fitted \
+                "Floors are what needs no module: a linear probe on the frozen base, and logistic \
+                 regression on six colour statistics, both fitted \
                  on the training part."
                     .into(),
             ),
@@ -102,8 +122,12 @@ impl Evaluated<'_> {
         vec![
             Block::Heading("Each class against the rest".into()),
             Block::Metrics(Metrics {
-                caption: "Sensitivity, specificity and precision where the most probable class is taken".into(),
-                columns: ["sensitivity", "specificity", "precision", "AUC"].map(String::from).into(),
+                caption:
+                    "Sensitivity, specificity and precision where the most probable class is taken"
+                        .into(),
+                columns: ["sensitivity", "specificity", "precision", "AUC"]
+                    .map(String::from)
+                    .into(),
                 rows: rows.collect(),
                 bars: BARS,
             }),
@@ -125,12 +149,16 @@ impl Evaluated<'_> {
         let mut blocks = vec![
             Block::Heading("Told apart by what else is known of the images".into()),
             Block::Text(
-                "Which two values are furthest apart is taken from the figures themselves, so a gap's interval lies too high, the more values there are; \
-                 what chance makes of equally good values does not. A gap may have many causes, such as harder images."
+                "Which two values are furthest apart is taken from the figures themselves, so a \
+                 gap's interval lies too high, the more values there are; \
+                 what chance makes of equally good values does not. A gap may have many causes, \
+                 such as harder images."
                     .into(),
             ),
         ];
-        blocks.extend(all.iter().flat_map(|subgroups| subgroups.blocks(self.evaluation.classes.len())));
+        blocks.extend(
+            all.iter().flat_map(|subgroups| subgroups.blocks(self.evaluation.classes.len())),
+        );
         blocks
     }
 
@@ -138,7 +166,10 @@ impl Evaluated<'_> {
         let bins = &self.details.bins;
         let line = |name: &str, value: &dyn Fn(Interval) -> Option<f64>| Line {
             name: name.into(),
-            points: bins.iter().filter_map(|bin| Some((bin.confidence, value(bin.right)?))).collect(),
+            points: bins
+                .iter()
+                .filter_map(|bin| Some((bin.confidence, value(bin.right)?)))
+                .collect(),
         };
         let mut lines = vec![
             line("classified rightly", &|right| Some(right.value)),
@@ -153,13 +184,19 @@ impl Evaluated<'_> {
         });
         let error = self.evaluation.metric(Metric::CalibrationError);
         let error = error.map_or(String::new(), |e| {
-            format!("The expected calibration error is {:.3} (95 % interval {}). ", e.value, e.range(""))
+            format!(
+                "The expected calibration error is {:.3} (95 % interval {}). ",
+                e.value,
+                e.range("")
+            )
         });
         vec![
             Block::Heading("How far probabilities can be believed".into()),
             Block::Text(format!(
-                "{error}Images are sorted by the probability of their predicted class into {BINS} bins of equal width (Guo et al. 2017); of a bin of \
-                 probability p, p should be classified rightly. Few images make the error look larger than it is."
+                "{error}Images are sorted by the probability of their predicted class into {BINS} \
+                 bins of equal width (Guo et al. 2017); of a bin of \
+                 probability p, p should be classified rightly. Few images make the error look \
+                 larger than it is."
             )),
             Block::Charts(vec![Chart {
                 title: "Reliability".into(),
@@ -184,26 +221,38 @@ impl Evaluated<'_> {
         let picture = |one: &Explained| Picture {
             png: one.shown.clone(),
             truth: Some(one.truth.clone()),
-            prediction: Some(Prediction { class: one.predicted.clone(), probability: one.probability }),
+            prediction: Some(Prediction {
+                class: one.predicted.clone(),
+                probability: one.probability,
+            }),
             source: one.image.clone(),
         };
-        let (what, which) = match self.with_images {
-            true => (
+        let (what, which) = if self.with_images {
+            (
                 "Each image as the base sees it, and below it what",
-                "The images are patients', as --with-images asked: give this page to nobody who may not see them.",
-            ),
-            false => ("For some images, what", "No image is on this page; --with-images would put them here."),
+                "The images are patients', as --with-images asked: give this page to nobody who \
+                 may not see them.",
+            )
+        } else {
+            (
+                "For some images, what",
+                "No image is on this page; --with-images would put them here.",
+            )
         };
         vec![
             Block::Heading("Where predictions come from".into()),
             Block::Note(format!(
-                "{which} An image's name here is the first 16 hex digits of the SHA-256 of its file (sha256sum finds it again), not the file's name, which \
+                "{which} An image's name here is the first 16 hex digits of the SHA-256 of its \
+                 file (sha256sum finds it again), not the file's name, which \
                  may tell a patient; images in a MedMNIST file have their part and row."
             )),
             Block::Text(format!(
-                "{what} speaks for the predicted class (gradient times input, patch by patch): yellow most, no colour \
-                 nothing. Wrong answers come first, those whose truth seemed least likely before others; then right ones of each class. A map shows \
-                 what sways the module. It is no segmentation, says little of a class that is told by what is missing, and is no evidence that an \
+                "{what} speaks for the predicted class (gradient times input, patch by patch): \
+                 yellow most, no colour \
+                 nothing. Wrong answers come first, those whose truth seemed least likely before \
+                 others; then right ones of each class. A map shows \
+                 what sways the module. It is no segmentation, says little of a class that is told \
+                 by what is missing, and is no evidence that an \
                  answer is right."
             )),
             Block::Gallery(Gallery {

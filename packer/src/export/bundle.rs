@@ -1,7 +1,9 @@
-//! Packs a base and modules into a signed bundle: graph, weights, factors, heads, golden vectors, card, manifest.
+//! Packs a base and modules into a signed bundle: graph, weights, factors, heads, golden vectors,
+//! card, manifest.
 //!
-//! Refused: modules of another base or input size, two modules for one task, and whatever the runtime would refuse: a
-//! bundle is verified and loaded, golden vectors and all, before it is handed out.
+//! Refused: modules of another base or input size, two modules for one task, and whatever the
+//! runtime would refuse: a bundle is verified and loaded, golden vectors and all, before it is
+//! handed out.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,18 +43,29 @@ pub struct Options {
     pub least_probability: f64,
 }
 
-/// The bundle of `vit` and `modules`, one for each task, signed by `keys`. Its input has the size that they were trained at.
+/// The bundle of `vit` and `modules`, one for each task, signed by `keys`. Its input has the size
+/// that they were trained at.
 ///
 /// # Errors
 /// [`Error::Bundle`] for modules that cannot be in it, [`Error::ImageSize`], [`Error::Runtime`].
-pub fn build_bundle(vit: &Vit, modules: &[Module], options: &Options, keys: &[SigningKey]) -> Result<Vec<u8>, Error> {
-    let alone = |t: usize| (0..modules.len()).map(|m| f64::from(u8::from(m == t))).collect::<Vec<_>>();
+pub fn build_bundle(
+    vit: &Vit,
+    modules: &[Module],
+    options: &Options,
+    keys: &[SigningKey],
+) -> Result<Vec<u8>, Error> {
+    let alone =
+        |t: usize| (0..modules.len()).map(|m| f64::from(u8::from(m == t))).collect::<Vec<_>>();
     let weights = modules.iter().enumerate().map(|(t, m)| (m.card.task.clone(), alone(t)));
-    let composition = Composition::Mixture { modules: modules.iter().map(sites).collect(), weights: weights.collect() };
+    let composition = Composition::Mixture {
+        modules: modules.iter().map(sites).collect(),
+        weights: weights.collect(),
+    };
     let heads = modules.iter().map(|m| (m.card.task.clone(), m.head.clone())).collect();
     // Classes that came after the module was measured make another classifier of it.
     let measured = modules.iter().filter(|m| m.head.classes == m.card.classes);
-    let measured = measured.filter_map(|m| Some((m.card.task.clone(), m.card.measured()?))).collect();
+    let measured =
+        measured.filter_map(|m| Some((m.card.task.clone(), m.card.measured()?))).collect();
     let model = Model { heads, composition, routing: None };
     pack(vit, Packed { model: &model, modules, measured, origins: &[] }, options, keys)
 }
@@ -70,7 +83,8 @@ pub struct Packed<'a> {
 
 /// One contributor's work for one task, before it was merged.
 pub struct Origin {
-    /// What was measured of it does not hold of the merged model. Its `card` is filled in when it is packed.
+    /// What was measured of it does not hold of the merged model. Its `card` is filled in when it
+    /// is packed.
     pub member: manifest::Member,
     /// What the contributor says of it, in Markdown.
     pub card: Option<Vec<u8>>,
@@ -88,12 +102,19 @@ pub fn build_merged_bundle(
 ) -> Result<Vec<u8>, Error> {
     let there = |task: &String| packed.modules.iter().any(|module| module.card.task == *task);
     if let Some(missing) = packed.model.heads.keys().find(|task| !there(task)) {
-        return Err(Error::Bundle { what: format!("no module is there for the merged model's task {missing}") });
+        return Err(Error::Bundle {
+            what: format!("no module is there for the merged model's task {missing}"),
+        });
     }
     pack(vit, packed, options, keys)
 }
 
-fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Result<Vec<u8>, Error> {
+fn pack(
+    vit: &Vit,
+    packed: Packed,
+    options: &Options,
+    keys: &[SigningKey],
+) -> Result<Vec<u8>, Error> {
     packed.measured.iter().try_for_each(|(task, measured)| measured.check_intervals(task))?;
     let digest = vit.digest();
     let size = check(packed.modules, &digest)?;
@@ -119,17 +140,23 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
         routing: layout.routing,
         preprocessing: packed.modules[0].card.preprocessing.clone(),
         intended_use: options.intended_use.clone(),
-        metrics: packed.measured.iter().filter_map(|(task, m)| Some((task.clone(), main_result(m)?))).collect(),
+        metrics: packed
+            .measured
+            .iter()
+            .filter_map(|(task, m)| Some((task.clone(), main_result(m)?)))
+            .collect(),
         measured: packed.measured,
         members: Vec::new(),
         int8: BTreeMap::new(),
         tool: manifest::Tool { name: "packer".into(), version: env!("CARGO_PKG_VERSION").into() },
     };
     for Origin { member, card } in packed.origins {
-        let entry = card.as_ref().map(|card| (format!("cards/{}.md", sha256_hex(card)), card.clone()));
-        manifest
-            .members
-            .push(manifest::Member { card: entry.as_ref().map(|(name, _)| name.clone()), ..member.clone() });
+        let entry =
+            card.as_ref().map(|card| (format!("cards/{}.md", sha256_hex(card)), card.clone()));
+        manifest.members.push(manifest::Member {
+            card: entry.as_ref().map(|(name, _)| name.clone()),
+            ..member.clone()
+        });
         payload.extend(entry);
     }
     for (module, factors) in layout.modules {
@@ -153,13 +180,19 @@ fn pack(vit: &Vit, packed: Packed, options: &Options, keys: &[SigningKey]) -> Re
             calibration: head.familiar.as_ref().and(card).and_then(|card| stated(card, options)),
         });
     }
-    payload.insert("model_card.md".to_owned(), card::model_card(&manifest, packed.modules).into_bytes());
+    payload.insert(
+        "model_card.md".to_owned(),
+        card::model_card(&manifest, packed.modules).into_bytes(),
+    );
     payload.insert("sbom.json".to_owned(), sbom::sbom());
     // Golden vectors take long, so a bundle that no device would open gets none.
     manifest.entries = list(&payload);
     affordable(&manifest, &payload, &classify::Options::default())?;
     let preprocessing = &packed.modules[0].card.preprocessing;
-    payload.insert("golden.safetensors".to_owned(), write(&golden(vit, packed.model, &networks, preprocessing)?)?);
+    payload.insert(
+        "golden.safetensors".to_owned(),
+        write(&golden(vit, packed.model, &networks, preprocessing)?)?,
+    );
     manifest.entries = list(&payload);
     let bytes = assemble(&manifest, &payload, keys)?;
     drop(payload);
@@ -177,25 +210,34 @@ fn check(modules: &[Module], digest: &str) -> Result<u32, Error> {
     for (index, module) in modules.iter().enumerate() {
         let (card, task) = (&module.card, &module.card.task);
         if card.base_digest != digest {
-            return refuse(format!("the module for {task} was trained on another base ({})", card.base_digest));
+            return refuse(format!(
+                "the module for {task} was trained on another base ({})",
+                card.base_digest
+            ));
         }
         if card.image_size != size {
             let (own, first) = (card.image_size, &modules[0].card.task);
             return refuse(format!(
-                "the module for {task} was trained at {own} pixels and the one for {first} at {size}"
+                "the module for {task} was trained at {own} pixels and the one for {first} at \
+                 {size}"
             ));
         }
         if card.preprocessing != modules[0].card.preprocessing {
             let first = &modules[0].card.task;
             return refuse(format!(
-                "the modules for {task} and {first} were trained on images prepared in different ways; train them with one --fit"
+                "the modules for {task} and {first} were trained on images prepared in different \
+                 ways; train them with one --fit"
             ));
         }
         if module.sites.is_empty() {
-            return refuse(format!("the module for {task} adapts no site; train it with --targets"));
+            return refuse(format!(
+                "the module for {task} adapts no site; train it with --targets"
+            ));
         }
         if modules[..index].iter().any(|other| other.card.task == *task) {
-            return refuse(format!("two modules are for the task {task}; a bundle takes one for each task"));
+            return refuse(format!(
+                "two modules are for the task {task}; a bundle takes one for each task"
+            ));
         }
     }
     Ok(size)
@@ -216,11 +258,17 @@ fn stated(card: &ModuleCard, options: &Options) -> Option<manifest::Calibration>
 /// The main result, if it has an interval.
 fn main_result(measured: &Measured) -> Option<manifest::Metric> {
     let m = measured.main()?;
-    Some(manifest::Metric { name: m.name.clone(), value: m.value, low: m.low?, high: m.high?, n: measured.images })
+    Some(manifest::Metric {
+        name: m.name.clone(),
+        value: m.value,
+        low: m.low?,
+        high: m.high?,
+        n: measured.images,
+    })
 }
 
-/// The factors as the runtime takes them: `lora_a` `[in, rank]`, `lora_b` `[rank, out]`, and of DoRA `lora_scale` `[out]`, which is divided by the
-/// norms of the changed weight already.
+/// The factors as the runtime takes them: `lora_a` `[in, rank]`, `lora_b` `[rank, out]`, and of
+/// DoRA `lora_scale` `[out]`, which is divided by the norms of the changed weight already.
 fn factors(vit: &Vit, sites: &Sites) -> BTreeMap<String, Tensor> {
     let mut tensors = BTreeMap::new();
     for (site, factors) in sites {
@@ -247,7 +295,8 @@ struct Layout<'a> {
     modules: Vec<(manifest::Module, Vec<u8>)>,
     compositions: Vec<manifest::Composition>,
     routing: Option<manifest::Routing>,
-    /// By task: the networks whose features its golden vectors hold, by their place among the model's.
+    /// By task: the networks whose features its golden vectors hold, by their place among the
+    /// model's.
     networks: BTreeMap<String, Vec<usize>>,
 }
 
@@ -263,33 +312,50 @@ impl<'a> Layout<'a> {
             networks: BTreeMap::new(),
         };
         let of_task = |task: &String| members.iter().find(|m| m.card.task == *task);
-        // With routing the base is the model's first network; the golden vectors of a task have it only where the task is routed.
+        // With routing the base is the model's first network; the golden vectors of a task have it
+        // only where the task is routed.
         let first = usize::from(model.routing.is_some());
-        layout.routing = model.routing.as_ref().map(|_| manifest::Routing { entry: manifest::PROTOTYPES.into() });
+        layout.routing = model
+            .routing
+            .as_ref()
+            .map(|_| manifest::Routing { entry: manifest::PROTOTYPES.into() });
         match &model.composition {
             Composition::Fusion(sites) => {
                 let joined = |kind: &str, of: &dyn Fn(&Module) -> &str| {
                     let all: BTreeSet<&str> = members.iter().map(of).collect();
                     let joined = all.iter().copied().collect::<Vec<_>>().join(", ");
                     let fits = joined.len() <= MAX_NAME;
-                    if fits { joined } else { format!("{} {kind}, named in model_card.md", all.len()) }
+                    if fits {
+                        joined
+                    } else {
+                        format!("{} {kind}, named in model_card.md", all.len())
+                    }
                 };
                 let contributor = joined("contributors", &|m| &m.card.contributor);
                 let licence = joined("licences", &|m| &m.card.licence);
                 let id = layout.add(sites, contributor, licence, "merged".into())?;
                 for task in model.heads.keys() {
-                    layout.compose(task, Mode::Fusion, vec![manifest::Part { module: id.clone(), weight: 1.0 }]);
+                    layout.compose(
+                        task,
+                        Mode::Fusion,
+                        vec![manifest::Part { module: id.clone(), weight: 1.0 }],
+                    );
                     layout.networks.insert(task.clone(), vec![first]);
                 }
             }
             Composition::Mixture { modules, weights } => {
                 if modules.len() != members.len() {
-                    let what = format!("the mixture has {} modules, and {} are there", modules.len(), members.len());
+                    let what = format!(
+                        "the mixture has {} modules, and {} are there",
+                        modules.len(),
+                        members.len()
+                    );
                     return Err(Error::Bundle { what });
                 }
                 let mut ids = BTreeMap::new();
                 for (task, weights) in weights {
-                    let mut taking: Vec<usize> = (0..weights.len()).filter(|&m| weights[m] != 0.0).collect();
+                    let mut taking: Vec<usize> =
+                        (0..weights.len()).filter(|&m| weights[m] != 0.0).collect();
                     if taking.is_empty() {
                         taking.push(0);
                     }
@@ -297,12 +363,22 @@ impl<'a> Layout<'a> {
                     for &m in &taking {
                         if let Entry::Vacant(place) = ids.entry(m) {
                             let card = members[m].card.clone();
-                            place.insert(layout.add(&modules[m], card.contributor, card.licence, card.task)?);
+                            place.insert(layout.add(
+                                &modules[m],
+                                card.contributor,
+                                card.licence,
+                                card.task,
+                            )?);
                         }
-                        // One module alone says the same whatever its weight, as long as that is positive.
-                        let weight = if taking.len() == 1 && weights[m] > 0.0 { 1.0 } else { weights[m] };
+                        // One module alone says the same whatever its weight, as long as that is
+                        // positive.
+                        let weight =
+                            if taking.len() == 1 && weights[m] > 0.0 { 1.0 } else { weights[m] };
                         // Two contributors may have sent the same module.
-                        match parts.iter_mut().find(|part: &&mut manifest::Part| part.module == ids[&m]) {
+                        match parts
+                            .iter_mut()
+                            .find(|part: &&mut manifest::Part| part.module == ids[&m])
+                        {
                             Some(part) => part.weight += weight,
                             None => {
                                 parts.push(manifest::Part { module: ids[&m].clone(), weight });
@@ -323,7 +399,9 @@ impl<'a> Layout<'a> {
                 for (sites, task) in modules.iter().zip(model.heads.keys()) {
                     let card = of_task(task).map(|m| m.card.clone());
                     let Some(card) = card else {
-                        return Err(Error::Bundle { what: format!("no module is there for the routed task {task}") });
+                        return Err(Error::Bundle {
+                            what: format!("no module is there for the routed task {task}"),
+                        });
                     };
                     let id = layout.add(sites, card.contributor, card.licence, task.clone())?;
                     parts.push(manifest::Part { module: id, weight: 1.0 });
@@ -338,7 +416,13 @@ impl<'a> Layout<'a> {
     }
 
     /// Adds a module and gives its id.
-    fn add(&mut self, sites: &Sites, contributor: String, licence: String, task: String) -> Result<String, Error> {
+    fn add(
+        &mut self,
+        sites: &Sites,
+        contributor: String,
+        licence: String,
+        task: String,
+    ) -> Result<String, Error> {
         let bytes = write(&factors(self.vit, sites))?;
         let id = sha256_hex(&bytes);
         let rank = sites.values().map(|f| f.a.shape[0]).max().unwrap_or(0);
@@ -386,17 +470,22 @@ fn golden(
         dtype: Dtype::F16,
     };
     let mut pixels = vec![0.0; 3 * side * side];
-    preprocessing.apply(&RgbView::new(&levels, columns as u32, rows as u32, columns * 3)?, &mut pixels)?;
+    preprocessing
+        .apply(&RgbView::new(&levels, columns as u32, rows as u32, columns * 3)?, &mut pixels)?;
     let device = Cpu::<f32>::new();
     let feature = |sites: &Sites| Predictor::changed(&device, vit, sites, side).features(&pixels);
     let features = model.networks().iter().map(feature).collect::<Result<Vec<_>, _>>()?;
     let views: Vec<&[f32]> = features.iter().map(Vec::as_slice).collect();
     let mut tensors = BTreeMap::new();
     for task in model.heads.keys() {
-        let shares: Vec<f32> = model.answer(&views, Some(task)).probabilities.iter().map(|p| *p as f32).collect();
+        let shares: Vec<f32> =
+            model.answer(&views, Some(task)).probabilities.iter().map(|p| *p as f32).collect();
         tensors.insert(format!("probabilities.{task}"), Tensor::f32(vec![1, shares.len()], shares));
         let rows: Vec<&[f32]> = networks[task].iter().map(|n| views[*n]).collect();
-        tensors.insert(format!("feature.{task}"), Tensor::f32(vec![rows.len(), vit.config.features()], rows.concat()));
+        tensors.insert(
+            format!("feature.{task}"),
+            Tensor::f32(vec![rows.len(), vit.config.features()], rows.concat()),
+        );
     }
     tensors.insert("image".into(), image);
     tensors.insert("pixels".into(), Tensor::f32(vec![1, 3, side, side], pixels));

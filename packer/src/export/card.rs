@@ -1,4 +1,5 @@
-//! `model_card.md`: what a bundle is, for people (after Mitchell et al. 2019, "Model Cards for Model Reporting").
+//! `model_card.md`: what a bundle is, for people (after Mitchell et al. 2019, "Model Cards for
+//! Model Reporting").
 
 use std::fmt::Write;
 
@@ -12,13 +13,22 @@ use crate::lora::Module;
 pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
     let mut card = format!("# {}, version {}\n\n", plain(&manifest.name), manifest.counter);
     let mut line = |text: String| writeln!(card, "{text}").expect("a string takes everything");
-    line(format!("Packed {} by {} {}.\n", manifest.created, manifest.tool.name, manifest.tool.version));
+    line(format!(
+        "Packed {} by {} {}.\n",
+        manifest.created, manifest.tool.name, manifest.tool.version
+    ));
     line(format!("## Intended use\n\n{}\n", plain(&manifest.intended_use)));
     let base = &manifest.base;
     let [height, width] = base.image_size;
     line("## Base\n".into());
-    line(format!("A frozen vision transformer of the family {}: {} layers,", base.family, base.layers));
-    line(format!("{} features, input {height} x {width} pixels. Digest `{}`.\n", base.feature_size, base.digest));
+    line(format!(
+        "A frozen vision transformer of the family {}: {} layers,",
+        base.family, base.layers
+    ));
+    line(format!(
+        "{} features, input {height} x {width} pixels. Digest `{}`.\n",
+        base.feature_size, base.digest
+    ));
     line("## Modules\n".into());
     for module in modules {
         let trained = module.card.image_size;
@@ -27,14 +37,28 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
         line(format!("- licence: {}", plain(&module.card.licence)));
         line(format!("- classes: {}", plain(&module.head.classes.join(", "))));
         for (class, texts) in &module.card.class_texts {
-            let untrained = if module.card.classes.contains(class) { "" } else { ", without training on images of it" };
-            let texts: Vec<String> = texts.iter().map(|text| format!("\u{201c}{}\u{201d}", plain(text))).collect();
-            line(format!("- class {} is what these texts say{untrained}: {}", plain(class), texts.join(", ")));
+            let untrained = if module.card.classes.contains(class) {
+                ""
+            } else {
+                ", without training on images of it"
+            };
+            let texts: Vec<String> =
+                texts.iter().map(|text| format!("\u{201c}{}\u{201d}", plain(text))).collect();
+            line(format!(
+                "- class {} is what these texts say{untrained}: {}",
+                plain(class),
+                texts.join(", ")
+            ));
         }
-        line(format!("- LoRA of rank {} at {} sites, trained at {trained} pixels", module.rank, module.sites.len()));
+        line(format!(
+            "- LoRA of rank {} at {} sites, trained at {trained} pixels",
+            module.rank,
+            module.sites.len()
+        ));
         if let Some(cut) = module.card.training["share_cut"].as_f64().filter(|cut| *cut > 0.0) {
             line(format!(
-                "- of the area of its training images the centre crop left away {:.0} %: the module never saw it",
+                "- of the area of its training images the centre crop left away {:.0} %: the \
+                 module never saw it",
                 100.0 * cut
             ));
         }
@@ -44,7 +68,11 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
         match (manifest.measured.get(task), module.card.measured()) {
             (Some(measured), _) => line(results(measured)),
             (None, Some(measured)) if module.head.classes != module.card.classes => {
-                line("Results with the trained classes alone; they do not hold of this bundle, which has more classes:\n".into());
+                line(
+                    "Results with the trained classes alone; they do not hold of this bundle, \
+                      which has more classes:\n"
+                        .into(),
+                );
                 line(results(&measured));
             }
             _ => line(format!("**As it is packed here it was {NEVER}.**\n")),
@@ -64,7 +92,8 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
             match &member.measured {
                 Some(measured) => {
                     line(
-                        "\nResults of that module alone, before it was merged; they do not hold of this bundle:\n"
+                        "\nResults of that module alone, before it was merged; they do not hold of \
+                         this bundle:\n"
                             .into(),
                     );
                     line(results(measured));
@@ -81,37 +110,54 @@ pub(super) fn model_card(manifest: &Manifest, modules: &[Module]) -> String {
             Mode::Routed => "routed",
         };
         for part in &composition.parts {
-            line(format!("| {} | {how} | `{}` | {:.4} |", plain(&composition.task), part.module, part.weight));
+            line(format!(
+                "| {} | {how} | `{}` | {:.4} |",
+                plain(&composition.task),
+                part.module,
+                part.weight
+            ));
         }
     }
     line(String::new());
     line("## Limits\n".into());
-    line("The results hold for images like those that they were measured on. Other scanners, stains and".into());
+    line(
+        "The results hold for images like those that they were measured on. Other scanners, \
+          stains and"
+            .into(),
+    );
     line("patients can be worse: measure on your own images first.".into());
     for head in &manifest.heads {
         let task = plain(&head.task);
         line(match &head.calibration {
             None => {
-                let card = modules.iter().map(|module| &module.card).find(|card| card.task == head.task);
+                let card =
+                    modules.iter().map(|module| &module.card).find(|card| card.task == head.task);
                 let why = card.and_then(|card| card.uncalibrated.as_deref());
                 let why = why.map_or(String::new(), |why| format!(" ({})", plain(why)));
                 format!(
-                    "\nProbabilities of {task} are not calibrated{why}, and nothing tells images that it does not know."
+                    "\nProbabilities of {task} are not calibrated{why}, and nothing tells images \
+                     that it does not know."
                 )
             }
             Some(c) => {
-                let unsure = match c.least_probability > 0.0 {
-                    true => format!(", nor where no class has a probability of {}", c.least_probability),
-                    false => String::new(),
+                let unsure = if c.least_probability > 0.0 {
+                    format!(", nor where no class has a probability of {}", c.least_probability)
+                } else {
+                    String::new()
                 };
-                let how = match c.temperature == 1.0 {
-                    true => {
-                        "are as the module gives them: no temperature was shown to help on held-out images".to_owned()
-                    }
-                    false => format!("are calibrated at temperature {:.3}, fitted on held-out images", c.temperature),
+                let how = if c.temperature == 1.0 {
+                    "are as the module gives them: no temperature was shown to help on held-out \
+                     images"
+                        .to_owned()
+                } else {
+                    format!(
+                        "are calibrated at temperature {:.3}, fitted on held-out images",
+                        c.temperature
+                    )
                 };
                 format!(
-                    "\nProbabilities of {task} {how} (expected calibration error {:.3} on the {} held-out images). No answer is given for images with \
+                    "\nProbabilities of {task} {how} (expected calibration error {:.3} on the {} \
+                     held-out images). No answer is given for images with \
                      an out-of-distribution score above {:.3}{unsure}.",
                     c.error, c.n, c.threshold
                 )
@@ -128,15 +174,24 @@ fn results(measured: &Measured) -> String {
         text += &format!("There are no intervals: {}.\n", plain(why));
     }
     let model = measured.metrics.iter().map(|m| ("model".to_owned(), m));
-    let floors = measured.floors.iter().flat_map(|f| f.metrics.iter().map(|m| (words::title(f).to_owned(), m)));
+    let floors = measured
+        .floors
+        .iter()
+        .flat_map(|f| f.metrics.iter().map(|m| (words::title(f).to_owned(), m)));
     text += &table("of", model.chain(floors));
-    text.extend(measured.floors.iter().map(|floor| format!("\n**{}.**\n", plain(&words::verdict(floor)))));
+    text.extend(
+        measured.floors.iter().map(|floor| format!("\n**{}.**\n", plain(&words::verdict(floor)))),
+    );
     for subgroups in &measured.subgroups {
         let of = |value: &Subgroup| words::subgroup(&subgroups.by, value);
-        text += &table("subgroup", subgroups.values.iter().flat_map(|v| v.metrics.iter().map(move |m| (of(v), m))));
+        text += &table(
+            "subgroup",
+            subgroups.values.iter().flat_map(|v| v.metrics.iter().map(move |m| (of(v), m))),
+        );
         for value in &subgroups.values {
             if let Some(why) = &value.too_few {
-                text += &format!("\n{} has too few for figures: {}.\n", plain(&of(value)), plain(why));
+                text +=
+                    &format!("\n{} has too few for figures: {}.\n", plain(&of(value)), plain(why));
             }
         }
         for gap in &subgroups.gaps {
@@ -150,7 +205,10 @@ fn table<'a>(of: &str, rows: impl Iterator<Item = (String, &'a Estimate)>) -> St
     let row = |(of, m): (String, &Estimate)| {
         format!("| {} | {} | {:.3} | {} |\n", plain(&of), plain(&m.name), m.value, words::range(m))
     };
-    format!("\n| {of} | metric | value | 95 % interval |\n|---|---|---|---|\n{}", rows.map(row).collect::<String>())
+    format!(
+        "\n| {of} | metric | value | 95 % interval |\n|---|---|---|---|\n{}",
+        rows.map(row).collect::<String>()
+    )
 }
 
 /// Text that cannot pass for markup of the card.

@@ -1,4 +1,5 @@
-//! What the classes of a bundle are in coding schemes, from a table: so that results can be written into reports that other systems understand.
+//! What the classes of a bundle are in coding schemes, from a table: so that results can be written
+//! into reports that other systems understand.
 //!
 //! Refused: rows for unknown tasks or classes, two rows for one class, one code for two classes of
 //! a task, and a task of which some classes have a code and others none.
@@ -23,7 +24,8 @@ struct Row {
     meaning: String,
 }
 
-/// The bundle `bytes` with the codes of the CSV file `table` (columns task, class, scheme, value, meaning), signed anew by `keys`.
+/// The bundle `bytes` with the codes of the CSV file `table` (columns task, class, scheme, value,
+/// meaning), signed anew by `keys`.
 ///
 /// # Errors
 /// [`Error::Bundle`], [`Error::Io`], [`Error::Runtime`].
@@ -38,12 +40,18 @@ pub fn coded(bytes: Vec<u8>, table: &Path, keys: &[SigningKey]) -> Result<Vec<u8
             row.map_err(|error| refuse(format!("row {}: {error}", index + 2)))?;
         let code = Code { scheme, value, meaning };
         if codes.insert((task.clone(), class.clone()), code).is_some() {
-            return Err(refuse(format!("row {}: class {class} of task {task} has a code already", index + 2)));
+            return Err(refuse(format!(
+                "row {}: class {class} of task {task} has a code already",
+                index + 2
+            )));
         }
     }
     let mut manifest: Manifest = bundle.manifest().clone();
     for head in &mut manifest.heads {
-        let found = head.classes.iter().filter_map(|class| codes.remove(&(head.task.clone(), class.clone())));
+        let found = head
+            .classes
+            .iter()
+            .filter_map(|class| codes.remove(&(head.task.clone(), class.clone())));
         let found: Vec<_> = found.collect();
         if !found.is_empty() && found.len() < head.classes.len() {
             return Err(refuse(format!(
@@ -58,7 +66,8 @@ pub fn coded(bytes: Vec<u8>, table: &Path, keys: &[SigningKey]) -> Result<Vec<u8
                 let (Code { scheme, value, .. }, task) = (code, &head.task);
                 let [first, second] = [first, index].map(|place| &head.classes[place]);
                 return Err(refuse(format!(
-                    "classes {first} and {second} of task {task} have one code, {scheme} {value}; reports could not tell them apart"
+                    "classes {first} and {second} of task {task} have one code, {scheme} {value}; \
+                     reports could not tell them apart"
                 )));
             }
         }

@@ -1,7 +1,9 @@
-//! What arithmetic in eight bits costs a bundle: measured on test images in the runtime that devices have, and written into it with golden vectors
-//! of its own. Devices run only bundles in eight bits of which this is known.
+//! What arithmetic in eight bits costs a bundle: measured on test images in the runtime that
+//! devices have, and written into it with golden vectors of its own. Devices run only bundles in
+//! eight bits of which this is known.
 //!
-//! Refused: bundles with a task that no images are given for, images of other classes, and costs that nothing can be said about.
+//! Refused: bundles with a task that no images are given for, images of other classes, and costs
+//! that nothing can be said about.
 
 use std::collections::BTreeMap;
 
@@ -18,11 +20,16 @@ use crate::data::{Dataset, Images, Progress, Split};
 use crate::eval::bootstrap::{Bootstrap, RESAMPLES, interval};
 use crate::eval::metrics::{Metric, Predictions};
 
-/// The bundle `bytes` with what eight bits cost each task on the test images of `data`, signed anew by `keys`.
+/// The bundle `bytes` with what eight bits cost each task on the test images of `data`, signed anew
+/// by `keys`.
 ///
 /// # Errors
 /// [`Error::Bundle`], [`Error::Evaluation`], [`Error::Runtime`].
-pub fn measured(bytes: &[u8], data: &BTreeMap<String, Dataset>, keys: &[SigningKey]) -> Result<Vec<u8>, Error> {
+pub fn measured(
+    bytes: &[u8],
+    data: &BTreeMap<String, Dataset>,
+    keys: &[SigningKey],
+) -> Result<Vec<u8>, Error> {
     let trust = Trust::new(keys.iter().map(SigningKey::verifying_key).collect(), keys.len())?;
     let bundle = verify(bytes.to_vec(), &trust)?;
     let eight = || Options { precision: Precision::Int8, ..Options::default() };
@@ -30,7 +37,9 @@ pub fn measured(bytes: &[u8], data: &BTreeMap<String, Dataset>, keys: &[SigningK
     let full = Classifier::load_with(&bundle, Options::default())?;
     let tasks: Vec<&str> = bundle.manifest().heads.iter().map(|head| head.task.as_str()).collect();
     if let Some(unknown) = data.keys().find(|task| !tasks.contains(&task.as_str())) {
-        return Err(Error::Bundle { what: format!("the bundle has no task {unknown}; it has {}", tasks.join(", ")) });
+        return Err(Error::Bundle {
+            what: format!("the bundle has no task {unknown}; it has {}", tasks.join(", ")),
+        });
     }
     let mut costs = BTreeMap::new();
     for head in &bundle.manifest().heads {
@@ -58,9 +67,14 @@ pub fn measured(bytes: &[u8], data: &BTreeMap<String, Dataset>, keys: &[SigningK
     Ok(written)
 }
 
-/// Balanced accuracy on the test images under both classifiers, and their difference: both are asked about the same images, and
-/// resampled together.
-fn cost(task: &str, data: &Dataset, manifest: &Manifest, both: [&Classifier; 2]) -> Result<Int8Cost, Error> {
+/// Balanced accuracy on the test images under both classifiers, and their difference: both are
+/// asked about the same images, and resampled together.
+fn cost(
+    task: &str,
+    data: &Dataset,
+    manifest: &Manifest,
+    both: [&Classifier; 2],
+) -> Result<Int8Cost, Error> {
     let images = Images::load(data, &data.indices(Split::Test), &manifest.preprocessing)?;
     let (size, classes) = (images.size(), data.classes.len());
     let progress = Progress::new("images in 32 and in eight bits", 2 * images.len());
@@ -86,11 +100,13 @@ fn cost(task: &str, data: &Dataset, manifest: &Manifest, both: [&Classifier; 2])
         let class = &data.classes[class];
         Error::Evaluation {
             what: format!(
-                "class {class} of {task} has test images of one group only, so nothing can be said of eight bits"
+                "class {class} of {task} has test images of one group only, so nothing can be said \
+                 of eight bits"
             ),
         }
     })?;
-    let differences = bootstrap.run(|weights| value(&answers[1], weights) - value(&answers[0], weights));
+    let differences =
+        bootstrap.run(|weights| value(&answers[1], weights) - value(&answers[0], weights));
     let (low, high) = interval(differences).unwrap_or((f64::NAN, f64::NAN));
     let [f32, int8] = [0, 1].map(|which: usize| value(&answers[which], &once));
     Ok(Int8Cost {
@@ -127,7 +143,10 @@ fn with(
     let tensors = golden.iter().map(|(name, tensor)| (name.as_str(), tensor));
     payload.insert(GOLDEN.into(), tensors::write(tensors, &BTreeMap::new())?);
     if let Some(card) = payload.get_mut("model_card.md") {
-        card.extend_from_slice(b"\n## In eight bits\n\nBalanced accuracy on test images in 32 bits and in eight, and the difference with its 95 % interval.\n\n");
+        card.extend_from_slice(
+            b"\n## In eight bits\n\nBalanced accuracy on test images in 32 bits \
+                                 and in eight, and the difference with its 95 % interval.\n\n",
+        );
         for (task, c) in &costs {
             let line = format!(
                 "- {task}: {:.3} and {:.3}, {:+.3} ({:+.3} to {:+.3}), {} images\n",

@@ -1,7 +1,8 @@
-//! Signing keys in PEM files: PKCS#8 for the secret one, encrypted with a pass phrase on request, SPKI for the public one (RFC 8410), as
-//! openssl has them.
+//! Signing keys in PEM files: PKCS#8 for the secret one, encrypted with a pass phrase on request,
+//! SPKI for the public one (RFC 8410), as openssl has them.
 //!
-//! A pass phrase comes from the terminal or a file descriptor, never from an argument or the environment, which others can read.
+//! A pass phrase comes from the terminal or a file descriptor, never from an argument or the
+//! environment, which others can read.
 
 use std::fs::File;
 use std::io::{IsTerminal, Read};
@@ -32,11 +33,13 @@ pub fn generate() -> Result<SigningKey, Error> {
 
 /// `key` in PEM, the secret one in PKCS#8's first version, which every reader knows.
 pub fn to_pem(key: &SigningKey) -> Pem {
-    let secret = pair(key).to_pkcs8_pem(LineEnding::LF).expect("a key of 32 bytes is always written");
+    let secret =
+        pair(key).to_pkcs8_pem(LineEnding::LF).expect("a key of 32 bytes is always written");
     Pem { secret: secret.to_string(), public: public_pem(key) }
 }
 
-/// The same with the secret key encrypted (PBES2: scrypt and AES-256-CBC, RFC 8018 and 7914), as openssl reads it.
+/// The same with the secret key encrypted (PBES2: scrypt and AES-256-CBC, RFC 8018 and 7914), as
+/// openssl reads it.
 ///
 /// # Errors
 /// [`Error::Random`] without random numbers for the salt.
@@ -56,8 +59,9 @@ pub fn read_secret(path: &Path) -> Result<SigningKey, Error> {
         return SigningKey::from_pkcs8_encrypted_pem(&text, passphrase)
             .map_err(|_| refuse("is not opened by this pass phrase"));
     }
-    SigningKey::from_pkcs8_pem(&text)
-        .map_err(|_| refuse("is no Ed25519 secret key in PKCS#8 PEM; `packer keygen` makes one (NAME.key)"))
+    SigningKey::from_pkcs8_pem(&text).map_err(|_| {
+        refuse("is no Ed25519 secret key in PKCS#8 PEM; `packer keygen` makes one (NAME.key)")
+    })
 }
 
 /// The most memory, and the most bytes gone over, for a key by scrypt; openssl makes keys of 16
@@ -80,13 +84,16 @@ fn check_cost(pem: &str) -> Result<(), &'static str> {
         Some(Kdf::Pbkdf2(cost)) => cost.iteration_count <= MOST_ROUNDS,
         _ => {
             return Err(
-                "is encrypted in another way than by scrypt or PBKDF2; encrypt it again, with `openssl pkcs8 -topk8`",
+                "is encrypted in another way than by scrypt or PBKDF2; encrypt it again, with \
+                 `openssl pkcs8 -topk8`",
             );
         }
     };
-    match sound {
-        true => Ok(()),
-        false => Err("asks for more than 256 MiB or 10,000,000 rounds to be opened; encrypt the key again with fewer"),
+    if sound {
+        Ok(())
+    } else {
+        Err("asks for more than 256 MiB or 10,000,000 rounds to be opened; encrypt the key again \
+             with fewer")
     }
 }
 
@@ -99,26 +106,33 @@ pub fn read_trust(path: &Path) -> Result<Trust, Error> {
 /// Where pass phrases come from if not from the terminal; set once, from the command line.
 pub static PASSPHRASE_FD: OnceLock<u32> = OnceLock::new();
 
-/// A pass phrase: the first line of [`PASSPHRASE_FD`], or typed on the terminal, twice if it is `new`.
+/// A pass phrase: the first line of [`PASSPHRASE_FD`], or typed on the terminal, twice if it is
+/// `new`.
 pub fn passphrase(prompt: &str, new: bool) -> Result<String, Error> {
     let refuse = |what: String| Error::Option { name: "--passphrase-fd", what };
     if let Some(fd) = PASSPHRASE_FD.get() {
         let path = PathBuf::from(format!("/dev/fd/{fd}"));
-        let file = File::open(&path).map_err(|error| refuse(format!("{fd} cannot be read: {error}")))?;
+        let file =
+            File::open(&path).map_err(|error| refuse(format!("{fd} cannot be read: {error}")))?;
         let mut text = String::new();
         file.take(1 << 16)
             .read_to_string(&mut text)
             .map_err(|error| refuse(format!("{fd} cannot be read: {error}")))?;
         let line = text.lines().next().unwrap_or_default().to_owned();
-        return match line.is_empty() {
-            true => Err(refuse(format!("{fd} has no pass phrase in its first line"))),
-            false => Ok(line),
+        return if line.is_empty() {
+            Err(refuse(format!("{fd} has no pass phrase in its first line")))
+        } else {
+            Ok(line)
         };
     }
     if !std::io::stdin().is_terminal() {
-        return Err(refuse("is needed where there is no terminal to ask for the pass phrase".into()));
+        return Err(refuse(
+            "is needed where there is no terminal to ask for the pass phrase".into(),
+        ));
     }
-    let ask = |prompt: &str| rpassword::prompt_password(prompt).map_err(|error| Error::io("the terminal", error));
+    let ask = |prompt: &str| {
+        rpassword::prompt_password(prompt).map_err(|error| Error::io("the terminal", error))
+    };
     let typed = ask(prompt)?;
     if typed.is_empty() {
         return Err(refuse("or the terminal must give a pass phrase that is not empty".into()));
@@ -134,7 +148,9 @@ fn pair(key: &SigningKey) -> KeypairBytes {
 }
 
 fn public_pem(key: &SigningKey) -> String {
-    key.verifying_key().to_public_key_pem(LineEnding::LF).expect("a key of 32 bytes is always written")
+    key.verifying_key()
+        .to_public_key_pem(LineEnding::LF)
+        .expect("a key of 32 bytes is always written")
 }
 
 /// A key file is a few lines.
@@ -177,8 +193,11 @@ mod tests {
     /// bytes.
     #[test]
     fn keys_that_cost_without_measure_are_refused_before_the_work() {
-        for pem in [include_str!("keys/scrypt.pem"), include_str!("keys/pbkdf2.pem"), include_str!("keys/million.pem")]
-        {
+        for pem in [
+            include_str!("keys/scrypt.pem"),
+            include_str!("keys/pbkdf2.pem"),
+            include_str!("keys/million.pem"),
+        ] {
             assert_eq!(check_cost(pem), Ok(()));
         }
         for pem in [

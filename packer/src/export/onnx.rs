@@ -1,19 +1,25 @@
-//! Writes a base as an ONNX graph whose LoRA branches are graph inputs, with the weights in a separate tensor map.
+//! Writes a base as an ONNX graph whose LoRA branches are graph inputs, with the weights in a
+//! separate tensor map.
 //!
-//! Inputs: `pixels` f32 `[N, 3, S, S]`, and for each site three f32 inputs, `<site>.lora_a` `[N, in, R]`, `<site>.lora_b`
-//! `[N, R, out]` and `<site>.lora_scale` `[N, 1, out]`: every batch row carries its own module, every site its own symbolic rank. A site computes
-//! `(x W + (x A) B) * s + b`; s is 1 but for DoRA. Output: `feature` f32 `[N, D]`, the CLS token after the last LayerNorm (and CLIP's projection).
+//! Inputs: `pixels` f32 `[N, 3, S, S]`, and for each site three f32 inputs, `<site>.lora_a` `[N,
+//! in, R]`, `<site>.lora_b` `[N, R, out]` and `<site>.lora_scale` `[N, 1, out]`: every batch row
+//! carries its own module, every site its own symbolic rank. A site computes `(x W + (x A) B) * s +
+//! b`; s is 1 but for DoRA. Output: `feature` f32 `[N, D]`, the CLS token after the last LayerNorm
+//! (and CLIP's projection).
 //!
-//! Weights are initialisers marked as external without a location: the graph alone loads nowhere, so no runtime can take
-//! it with wrong weights. [`Graph::self_contained`] writes them inline for other runtimes.
+//! Weights are initialisers marked as external without a location: the graph alone loads nowhere,
+//! so no runtime can take it with wrong weights. [`Graph::self_contained`] writes them inline for
+//! other runtimes.
 //!
-//! Refused: an input size that is no multiple of the patch, and a base with a tensor missing or of a wrong shape.
+//! Refused: an input size that is no multiple of the patch, and a base with a tensor missing or of
+//! a wrong shape.
 
 use std::collections::BTreeMap;
 
 use medforge_runtime::onnx::{
-    AttributeProto, AttributeType, DataLocation, DataType, Dimension, DimensionValue, GraphProto, ModelProto,
-    NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType, TypeProto, ValueInfoProto,
+    AttributeProto, AttributeType, DataLocation, DataType, Dimension, DimensionValue, GraphProto,
+    ModelProto, NodeProto, OperatorSetIdProto, TensorProto, TensorShapeProto, TensorType,
+    TypeProto, ValueInfoProto,
 };
 use medforge_runtime::tensors::{Dtype, Tensor};
 use prost::Message;
@@ -28,7 +34,8 @@ const OPSET: i64 = 17;
 /// A base as ONNX: the graph, and its weights by initialiser name.
 pub struct Graph {
     model: ModelProto,
-    /// The weights: linear layers as `[in, out]`, positions for the graph's size; f16 where that loses nothing.
+    /// The weights: linear layers as `[in, out]`, positions for the graph's size; f16 where that
+    /// loses nothing.
     pub tensors: BTreeMap<String, Tensor>,
 }
 
@@ -37,7 +44,8 @@ impl Graph {
     pub fn new(vit: &Vit, size: u32) -> Result<Self, Error> {
         vit.config.check_size(size)?;
         let grid = size as usize / vit.config.patch;
-        let mut writer = Writer { vit, grid, graph: GraphProto::default(), tensors: BTreeMap::new() };
+        let mut writer =
+            Writer { vit, grid, graph: GraphProto::default(), tensors: BTreeMap::new() };
         writer.write(size as usize)?;
         let model = ModelProto {
             ir_version: 8,
@@ -81,7 +89,10 @@ impl Writer<'_> {
         let config = &self.vit.config;
         let (hidden, heads) = (config.hidden as i64, config.heads as i64);
         self.graph.name = "base".into();
-        self.input("pixels", &[Dim::Symbol("N".into()), Dim::Size(3), Dim::Size(size), Dim::Size(size)]);
+        self.input(
+            "pixels",
+            &[Dim::Symbol("N".into()), Dim::Size(3), Dim::Size(size), Dim::Size(size)],
+        );
         let (patch, grid) = (config.patch as i64, self.grid as i64);
         self.integers("shape.cut", &[0, 3, grid, patch, grid, patch]);
         self.integers("shape.patches", &[0, grid * grid, 3 * patch * patch]);
@@ -105,13 +116,16 @@ impl Writer<'_> {
         for block in 0..config.layers {
             x = self.block(&x, block, block + 1 == config.layers)?;
         }
-        let flat = |this: &mut Self, x: &str| this.node("Reshape", "cls.flat", &[x, "shape.feature"], vec![]);
+        let flat = |this: &mut Self, x: &str| {
+            this.node("Reshape", "cls.flat", &[x, "shape.feature"], vec![])
+        };
         let feature = match config.projection {
             None => {
                 let x = flat(self, &x);
                 self.layer_norm(&x, "norm")?
             }
-            // A product with factors of each image needs the tokens' dimension, though there is one token.
+            // A product with factors of each image needs the tokens' dimension, though there is one
+            // token.
             Some(width) => {
                 let x = self.layer_norm(&x, "norm")?;
                 let x = self.linear(&x, PROJECTION, config.hidden, width, false)?;
@@ -124,8 +138,9 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Patches, CLS and positions: `[N, 1 + G*G, D]`. The patches are cut out by reshaping and go through a product, not a
-    /// convolution: after one, a general engine would keep the channels before the tokens in every block, at half the speed.
+    /// Patches, CLS and positions: `[N, 1 + G*G, D]`. The patches are cut out by reshaping and go
+    /// through a product, not a convolution: after one, a general engine would keep the channels
+    /// before the tokens in every block, at half the speed.
     fn embed(&mut self) -> Result<String, Error> {
         let (d, p) = (self.vit.config.hidden, self.vit.config.patch);
         let weight = self.tensor("embed.patch.weight", &[d, 3, p, p])?;
@@ -142,28 +157,43 @@ impl Writer<'_> {
         let x = self.node("Transpose", "embed.patch.rows", &[&x], vec![order]);
         let x = self.node("Reshape", "embed.patch.flat", &[&x, "shape.patches"], vec![]);
         let x = self.node("MatMul", "embed.patch.product", &[&x, "embed.patch.weight"], vec![]);
-        let x = match bias {
-            true => self.node("Add", "embed.patch", &[&x, "embed.patch.bias"], vec![]),
-            false => x,
+        let x = if bias {
+            self.node("Add", "embed.patch", &[&x, "embed.patch.bias"], vec![])
+        } else {
+            x
         };
         let shape = self.node("Shape", "embed.shape", &["pixels"], vec![]);
-        let batch = self.node("Gather", "embed.batch", &[&shape, "zero"], vec![integer_attribute("axis", 0)]);
-        let shape = self.node("Concat", "embed.cls.shape", &[&batch, "shape.cls"], vec![integer_attribute("axis", 0)]);
+        let batch = self.node(
+            "Gather",
+            "embed.batch",
+            &[&shape, "zero"],
+            vec![integer_attribute("axis", 0)],
+        );
+        let shape = self.node(
+            "Concat",
+            "embed.cls.shape",
+            &[&batch, "shape.cls"],
+            vec![integer_attribute("axis", 0)],
+        );
         let cls = self.node("Expand", "embed.cls.rows", &["embed.cls", &shape], vec![]);
-        let x = self.node("Concat", "embed.tokens", &[&cls, &x], vec![integer_attribute("axis", 1)]);
+        let x =
+            self.node("Concat", "embed.tokens", &[&cls, &x], vec![integer_attribute("axis", 1)]);
         let x = self.node("Add", "embed", &[&x, "embed.positions"], vec![]);
         if pre_norm { self.layer_norm(&x, "embed.norm") } else { Ok(x) }
     }
 
-    /// One transformer block. In the last one only the CLS row goes on, since no other row reaches the feature.
+    /// One transformer block. In the last one only the CLS row goes on, since no other row reaches
+    /// the feature.
     fn block(&mut self, x: &str, number: usize, last: bool) -> Result<String, Error> {
         let config = &self.vit.config;
-        let (hidden, mlp, bias, scaled) = (config.hidden, config.mlp, config.qkv_bias, config.layer_scale);
+        let (hidden, mlp, bias, scaled) =
+            (config.hidden, config.mlp, config.qkv_bias, config.layer_scale);
         let name = |part: &str| format!("blocks.{number}.{part}");
         let y = self.layer_norm(x, &name("norm1"))?;
-        let (rows, x) = match last {
-            true => (self.cls_row(&y, &name("norm1.cls")), self.cls_row(x, &name("cls"))),
-            false => (y.clone(), x.to_owned()),
+        let (rows, x) = if last {
+            (self.cls_row(&y, &name("norm1.cls")), self.cls_row(x, &name("cls")))
+        } else {
+            (y.clone(), x.to_owned())
         };
         let q = self.linear(&rows, &name("attn.q"), hidden, hidden, bias)?;
         let k = self.linear(&y, &name("attn.k"), hidden, hidden, bias)?;
@@ -173,9 +203,19 @@ impl Writer<'_> {
         let k = self.heads(&k, &name("attn.k"), &[0, 2, 3, 1]);
         let v = self.heads(&v, &name("attn.v"), &[0, 2, 1, 3]);
         let scores = self.node("MatMul", &name("attn.scores"), &[&q, &k], vec![]);
-        let share = self.node("Softmax", &name("attn.softmax"), &[&scores], vec![integer_attribute("axis", -1)]);
+        let share = self.node(
+            "Softmax",
+            &name("attn.softmax"),
+            &[&scores],
+            vec![integer_attribute("axis", -1)],
+        );
         let y = self.node("MatMul", &name("attn.mixed"), &[&share, &v], vec![]);
-        let y = self.node("Transpose", &name("attn.rows"), &[&y], vec![integers_attribute("perm", &[0, 2, 1, 3])]);
+        let y = self.node(
+            "Transpose",
+            &name("attn.rows"),
+            &[&y],
+            vec![integers_attribute("perm", &[0, 2, 1, 3])],
+        );
         let y = self.node("Reshape", &name("attn.merged"), &[&y, "shape.merge"], vec![]);
         let y = self.linear(&y, &name("attn.o"), hidden, hidden, true)?;
         let y = self.layer_scale(y, &name("scale1"), scaled)?;
@@ -189,8 +229,16 @@ impl Writer<'_> {
     }
 
     /// A site: `(x W + (x A) B) * s + b`; A, B and s are graph inputs.
-    fn linear(&mut self, x: &str, site: &str, inputs: usize, outputs: usize, bias: bool) -> Result<String, Error> {
-        let (weight, lora_a, lora_b) = (format!("{site}.weight"), format!("{site}.lora_a"), format!("{site}.lora_b"));
+    fn linear(
+        &mut self,
+        x: &str,
+        site: &str,
+        inputs: usize,
+        outputs: usize,
+        bias: bool,
+    ) -> Result<String, Error> {
+        let (weight, lora_a, lora_b) =
+            (format!("{site}.weight"), format!("{site}.lora_a"), format!("{site}.lora_b"));
         let tensor = self.tensor(&weight, &[outputs, inputs])?;
         let data = transposed(&tensor.data, outputs, inputs);
         self.initialiser(&weight, vec![inputs, outputs], data);
@@ -215,7 +263,12 @@ impl Writer<'_> {
 
     fn heads(&mut self, x: &str, site: &str, order: &[i64]) -> String {
         let x = self.node("Reshape", &format!("{site}.split"), &[x, "shape.split"], vec![]);
-        self.node("Transpose", &format!("{site}.heads"), &[&x], vec![integers_attribute("perm", order)])
+        self.node(
+            "Transpose",
+            &format!("{site}.heads"),
+            &[&x],
+            vec![integers_attribute("perm", order)],
+        )
     }
 
     fn cls_row(&mut self, x: &str, name: &str) -> String {
@@ -228,7 +281,12 @@ impl Writer<'_> {
             self.weight(part, &[self.vit.config.hidden], None)?;
         }
         let epsilon = float_attribute("epsilon", self.vit.config.eps as f32);
-        Ok(self.node("LayerNormalization", name, &[x, &scale, &bias], vec![integer_attribute("axis", -1), epsilon]))
+        Ok(self.node(
+            "LayerNormalization",
+            name,
+            &[x, &scale, &bias],
+            vec![integer_attribute("axis", -1), epsilon],
+        ))
     }
 
     fn layer_scale(&mut self, x: String, name: &str, present: bool) -> Result<String, Error> {
@@ -239,7 +297,8 @@ impl Writer<'_> {
         Ok(self.node("Mul", &format!("{name}.product"), &[&x, name], vec![]))
     }
 
-    /// GELU as `(x / 2) (1 + erf(x / sqrt 2))`, the form that engines run as one operation, or `x sigmoid(1.702 x)`.
+    /// GELU as `(x / 2) (1 + erf(x / sqrt 2))`, the form that engines run as one operation, or `x
+    /// sigmoid(1.702 x)`.
     fn activation(&mut self, x: &str, name: &str) -> String {
         let part = |p: &str| format!("{name}.{p}");
         match self.vit.config.activation {
@@ -272,13 +331,21 @@ impl Writer<'_> {
         let wrong = |what: String| Error::BaseTensor { tensor: name.to_owned(), what };
         let tensor = vit.tensors.get(name).ok_or_else(|| wrong("is missing".into()))?;
         if tensor.shape != shape || tensor.data.len() != shape.iter().product::<usize>() {
-            return Err(wrong(format!("has shape {:?} where the configuration asks for {shape:?}", tensor.shape)));
+            return Err(wrong(format!(
+                "has shape {:?} where the configuration asks for {shape:?}",
+                tensor.shape
+            )));
         }
         Ok(tensor)
     }
 
     /// Adds a tensor of the base as it is, under its own name, seen as `stored` when given.
-    fn weight(&mut self, name: &str, shape: &[usize], stored: Option<&[usize]>) -> Result<(), Error> {
+    fn weight(
+        &mut self,
+        name: &str,
+        shape: &[usize],
+        stored: Option<&[usize]>,
+    ) -> Result<(), Error> {
         let data = self.tensor(name, shape)?.data.clone();
         self.initialiser(name, stored.unwrap_or(shape).to_vec(), data);
         Ok(())
@@ -292,9 +359,10 @@ impl Writer<'_> {
             data_location: Some(DataLocation::External as i32),
             ..TensorProto::default()
         });
-        let dtype = match data.iter().all(|&v| half::f16::from_f32(v).to_f32() == v) {
-            true => Dtype::F16,
-            false => Dtype::F32,
+        let dtype = if data.iter().all(|&v| half::f16::from_f32(v).to_f32() == v) {
+            Dtype::F16
+        } else {
+            Dtype::F32
         };
         self.tensors.insert(name.into(), Tensor { shape, data, dtype });
     }
@@ -323,13 +391,26 @@ impl Writer<'_> {
     }
 
     /// Adds an operation and gives the name of its output.
-    fn node(&mut self, op: &str, name: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
+    fn node(
+        &mut self,
+        op: &str,
+        name: &str,
+        inputs: &[&str],
+        attributes: Vec<AttributeProto>,
+    ) -> String {
         let output = format!("{name}.out");
         self.node_named(op, name, inputs, attributes, &output);
         output
     }
 
-    fn node_named(&mut self, op: &str, name: &str, inputs: &[&str], attribute: Vec<AttributeProto>, output: &str) {
+    fn node_named(
+        &mut self,
+        op: &str,
+        name: &str,
+        inputs: &[&str],
+        attribute: Vec<AttributeProto>,
+        output: &str,
+    ) {
         self.graph.node.push(NodeProto {
             op_type: op.into(),
             name: name.into(),
@@ -352,20 +433,36 @@ fn value_info(name: &str, dims: &[Dim]) -> ValueInfoProto {
         Dim::Symbol(symbol) => DimensionValue::DimParam(symbol.clone()),
     });
     let dim = dim.map(|value| Dimension { value: Some(value) }).collect();
-    let tensor = TensorType { elem_type: DataType::Float as i32, shape: Some(TensorShapeProto { dim }) };
+    let tensor =
+        TensorType { elem_type: DataType::Float as i32, shape: Some(TensorShapeProto { dim }) };
     ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor) }) }
 }
 
 fn integer_attribute(name: &str, i: i64) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: AttributeType::Int as i32, i, ..AttributeProto::default() }
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Int as i32,
+        i,
+        ..AttributeProto::default()
+    }
 }
 
 fn integers_attribute(name: &str, ints: &[i64]) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: AttributeType::Ints as i32, ints: ints.to_vec(), ..Default::default() }
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Ints as i32,
+        ints: ints.to_vec(),
+        ..Default::default()
+    }
 }
 
 fn float_attribute(name: &str, f: f32) -> AttributeProto {
-    AttributeProto { name: name.into(), r#type: AttributeType::Float as i32, f, ..AttributeProto::default() }
+    AttributeProto {
+        name: name.into(),
+        r#type: AttributeType::Float as i32,
+        f,
+        ..AttributeProto::default()
+    }
 }
 
 /// A row-major matrix of `rows` x `columns`, columns first.

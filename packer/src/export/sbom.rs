@@ -1,7 +1,8 @@
-//! `sbom.json` (CycloneDX 1.6) of the program that packs a bundle and of the runtime that reads it: every crate that Cargo.lock gives
-//! them, with its version, source and SHA-256.
+//! `sbom.json` (CycloneDX 1.6) of the program that packs a bundle and of the runtime that reads it:
+//! every crate that Cargo.lock gives them, with its version, source and SHA-256.
 //!
-//! Cargo.lock does not tell normal dependencies from those of tests and builds, or of one platform from another's: the list has all.
+//! Cargo.lock does not tell normal dependencies from those of tests and builds, or of one platform
+//! from another's: the list has all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,7 +65,8 @@ fn document(lock: &str) -> Value {
         component
     };
     let depends = |package: &&Package| {
-        let on: BTreeSet<String> = package.dependencies.iter().filter_map(|d| find(d)).map(reference).collect();
+        let on: BTreeSet<String> =
+            package.dependencies.iter().filter_map(|d| find(d)).map(reference).collect();
         json!({ "ref": reference(package), "dependsOn": on })
     };
     let version = env!("CARGO_PKG_VERSION");
@@ -72,7 +74,8 @@ fn document(lock: &str) -> Value {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
-        "metadata": { "component": { "type": "application", "bom-ref": "medforge", "name": "medforge", "version": version } },
+        "metadata": { "component": { "type": "application", "bom-ref": "medforge",
+            "name": "medforge", "version": version } },
         "components": reached.values().map(component).collect::<Vec<_>>(),
         "dependencies": reached.values().map(depends).collect::<Vec<_>>(),
     })
@@ -114,9 +117,14 @@ mod tests {
             version = "1.0.0"
         "#;
         let document = document(lock);
-        let names: Vec<_> =
-            document["components"].as_array().unwrap().iter().map(|c| c["purl"].as_str().unwrap()).collect();
-        let expected = ["a@1.0.0", "b@1.0.0", "b@2.0.0", "medforge-packer@0.1.0", "medforge-runtime@0.1.0"];
+        let names: Vec<_> = document["components"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c["purl"].as_str().unwrap())
+            .collect();
+        let expected =
+            ["a@1.0.0", "b@1.0.0", "b@2.0.0", "medforge-packer@0.1.0", "medforge-runtime@0.1.0"];
         assert_eq!(names, expected.map(|name| format!("pkg:cargo/{name}")));
         assert_eq!(document["components"][0]["hashes"][0]["content"], "aa");
         assert_eq!(document["dependencies"][0]["dependsOn"], json!(["pkg:cargo/b@1.0.0"]));
@@ -125,7 +133,9 @@ mod tests {
     #[test]
     fn this_program_is_made_of_what_it_says() {
         let document = document(LOCK);
-        let has = |name: &str| document["components"].as_array().unwrap().iter().any(|c| c["name"] == name);
+        let has = |name: &str| {
+            document["components"].as_array().unwrap().iter().any(|c| c["name"] == name)
+        };
         assert!(has("medforge-runtime") && has("pulp") && has("ed25519-dalek") && has("wgpu"));
         assert_eq!(sbom(), sbom());
     }

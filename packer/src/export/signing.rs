@@ -1,6 +1,8 @@
-//! Signatures that come after a bundle was packed: by further keys, on other machines, on trust files.
+//! Signatures that come after a bundle was packed: by further keys, on other machines, on trust
+//! files.
 //!
-//! Refused: a file that is neither bundle, trust file nor request, a bundle that is not whole, a signature that does not hold.
+//! Refused: a file that is neither bundle, trust file nor request, a bundle that is not whole, a
+//! signature that does not hold.
 
 use std::path::Path;
 
@@ -13,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// The longest request or signature that is read, in bytes: a manifest of 8 MiB in base64, and some.
+/// The longest request or signature that is read, in bytes: a manifest of 8 MiB in base64, and
+/// some.
 pub const LONGEST: u64 = 12 << 20;
 
 /// What is to be signed.
@@ -59,17 +62,28 @@ impl Payload {
             return Ok(Payload { about: about_bundle(&bytes)?, kind: Kind::Bundle, bytes });
         }
         if !file.trim_ascii_start().starts_with(b"{") {
-            return Ok(Payload { about: about_trust(path, file)?, kind: Kind::Trust, bytes: file.to_vec() });
+            return Ok(Payload {
+                about: about_trust(path, file)?,
+                kind: Kind::Trust,
+                bytes: file.to_vec(),
+            });
         }
         let refuse = |what: String| Error::Signing { path: path.to_owned(), what };
         let request: Request = serde_json::from_slice(file)
             .map_err(|error| shown(&error.to_string()))
-            .map_err(|error| refuse(format!("it is no bundle, no trust file and no signing request ({error})")))?;
+            .map_err(|error| {
+                refuse(format!("it is no bundle, no trust file and no signing request ({error})"))
+            })?;
         let trust = request.payload_type == TRUST_TYPE;
         if request.format != REQUEST || !(trust || request.payload_type == BUNDLE_TYPE) {
-            return Err(refuse(format!("its format is {:?}, for {:?}", request.format, request.payload_type)));
+            return Err(refuse(format!(
+                "its format is {:?}, for {:?}",
+                request.format, request.payload_type
+            )));
         }
-        let bytes = STANDARD.decode(&request.payload).map_err(|error| refuse(format!("its payload: {error}")))?;
+        let bytes = STANDARD
+            .decode(&request.payload)
+            .map_err(|error| refuse(format!("its payload: {error}")))?;
         let about = if trust { about_trust(path, &bytes)? } else { about_bundle(&bytes)? };
         Ok(Payload { about, kind: Kind::Request { trust }, bytes })
     }
@@ -77,8 +91,10 @@ impl Payload {
     /// The request to sign it elsewhere.
     pub fn request(&self) -> Vec<u8> {
         let payload = STANDARD.encode(&self.bytes);
-        let request = Request { format: REQUEST.into(), payload_type: self.payload_type().into(), payload };
-        format!("{}\n", serde_json::to_string_pretty(&request).expect("a request is plain data")).into_bytes()
+        let request =
+            Request { format: REQUEST.into(), payload_type: self.payload_type().into(), payload };
+        format!("{}\n", serde_json::to_string_pretty(&request).expect("a request is plain data"))
+            .into_bytes()
     }
 
     /// The signature by `key`, as a file of signatures.
@@ -89,15 +105,22 @@ impl Payload {
         Ok(signature::sign(std::slice::from_ref(key), self.payload_type(), &self.bytes)?)
     }
 
-    /// What becomes of `signatures`: those of a bundle go into it, `file`; the others stand in a file of their own, with those that are there
-    /// already, `before`.
+    /// What becomes of `signatures`: those of a bundle go into it, `file`; the others stand in a
+    /// file of their own, with those that are there already, `before`.
     ///
     /// # Errors
     /// [`Error::Runtime`] if a signature does not hold.
-    pub fn placed(&self, file: Vec<u8>, signatures: Vec<u8>, before: Option<&[u8]>) -> Result<Vec<u8>, Error> {
+    pub fn placed(
+        &self,
+        file: Vec<u8>,
+        signatures: Vec<u8>,
+        before: Option<&[u8]>,
+    ) -> Result<Vec<u8>, Error> {
         match (self.kind, before) {
             (Kind::Bundle, _) => Ok(bundle::with_signatures::<Manifest>(file, &signatures)?),
-            (_, Some(before)) => Ok(signature::join(before, &signatures, self.payload_type(), &self.bytes)?),
+            (_, Some(before)) => {
+                Ok(signature::join(before, &signatures, self.payload_type(), &self.bytes)?)
+            }
             (_, None) => {
                 signature::verify(&signatures, self.payload_type(), &self.bytes)?;
                 Ok(signatures)
@@ -127,7 +150,10 @@ fn about_trust(path: &Path, bytes: &[u8]) -> Result<String, Error> {
     let trust = bundle::Trust::read(bytes);
     let trust = trust.map_err(|source| Error::TrustFile { path: path.to_owned(), source })?;
     match trust.version() {
-        0 => Err(Error::Signing { path: path.to_owned(), what: "keys in PEM are not signed; a trust file is".into() }),
+        0 => Err(Error::Signing {
+            path: path.to_owned(),
+            what: "keys in PEM are not signed; a trust file is".into(),
+        }),
         version => Ok(format!("trust file, version {version}, SHA-256 {}", sha256_hex(bytes))),
     }
 }

@@ -1,4 +1,5 @@
-//! Bundles as a whole: the runtime against packer's own forward pass, and every way in which the parts can fail to fit.
+//! Bundles as a whole: the runtime against packer's own forward pass, and every way in which the
+//! parts can fail to fit.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,9 @@ use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use medforge_runtime::bundle::{Manifest, Trust, VerifiedBundle, assemble, list, verify};
 use medforge_runtime::classify::{Classifier, Precision};
 use medforge_runtime::image::RgbImage8;
-use medforge_runtime::onnx::{DataLocation, GraphProto, ModelProto, NodeProto, StringStringEntryProto};
+use medforge_runtime::onnx::{
+    DataLocation, GraphProto, ModelProto, NodeProto, StringStringEntryProto,
+};
 use medforge_runtime::tensors::{self, Tensor};
 use medforge_runtime::{Class, Error as RuntimeError};
 use prost::Message;
@@ -38,7 +41,13 @@ fn key() -> SigningKey {
 }
 
 fn options() -> Options {
-    Options { name: "test".into(), counter: 1, predecessor: None, intended_use: "tests".into(), least_probability: 0.0 }
+    Options {
+        name: "test".into(),
+        counter: 1,
+        predecessor: None,
+        intended_use: "tests".into(),
+        least_probability: 0.0,
+    }
 }
 
 fn verified(bytes: Vec<u8>) -> VerifiedBundle {
@@ -59,7 +68,8 @@ fn picture(width: u32, height: u32) -> RgbImage8 {
 fn reveal(module: &mut Module, features: usize) {
     let names: Vec<String> = (0..features).map(|i| format!("f{i}")).collect();
     let diagonal = |i: usize| if i.is_multiple_of(features + 1) { 1.0 } else { 0.0 };
-    module.head.weight = Tensor::f32(vec![features, features], (0..features * features).map(diagonal).collect());
+    module.head.weight =
+        Tensor::f32(vec![features, features], (0..features * features).map(diagonal).collect());
     module.head.bias = Tensor::f32(vec![features], vec![0.0; features]);
     (module.head.classes, module.card.classes) = (names.clone(), names);
 }
@@ -72,13 +82,19 @@ fn centred_logarithms(probabilities: impl Iterator<Item = f64>) -> Vec<f64> {
 
 /// The relative difference of the runtime's feature and packer's own for one picture.
 fn difference(vit: &Vit, module: &Module) -> f64 {
-    let classifier = load(build_bundle(vit, std::slice::from_ref(module), &options(), &[key()]).unwrap()).unwrap();
+    let classifier =
+        load(build_bundle(vit, std::slice::from_ref(module), &options(), &[key()]).unwrap())
+            .unwrap();
     let picture = picture(30, 41);
     let theirs = classifier.classify(picture.view(), None).unwrap();
     let size = module.card.image_size as usize;
     let mut pixels = vec![0.0; 3 * size * size];
-    vit.preprocessing_for(module.card.image_size).unwrap().apply(&picture.view(), &mut pixels).unwrap();
-    let feature = Predictor::new(&Cpu::<f32>::new(), vit, Some(module), size).features(&pixels).unwrap();
+    vit.preprocessing_for(module.card.image_size)
+        .unwrap()
+        .apply(&picture.view(), &mut pixels)
+        .unwrap();
+    let feature =
+        Predictor::new(&Cpu::<f32>::new(), vit, Some(module), size).features(&pixels).unwrap();
     let ours = centred_logarithms(probabilities(&module.head, &feature).into_iter());
     let theirs = centred_logarithms(theirs.probabilities.iter().map(|&p| f64::from(p)));
     let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
@@ -105,22 +121,31 @@ fn the_runtime_computes_what_packer_does() {
     }
 }
 
-/// Factors `[N, in, R]` want tokens `[N, T, in]`: of `[N, in]` a general engine makes one image with N tokens.
+/// Factors `[N, in, R]` want tokens `[N, T, in]`: of `[N, in]` a general engine makes one image
+/// with N tokens.
 #[test]
 fn factors_meet_tokens_in_every_graph() {
     for family in FAMILIES {
-        let model = ModelProto::decode(&*onnx::Graph::new(&small(family), 8).unwrap().self_contained()).unwrap();
+        let model =
+            ModelProto::decode(&*onnx::Graph::new(&small(family), 8).unwrap().self_contained())
+                .unwrap();
         let nodes = model.graph.unwrap().node;
         let flat = nodes.iter().position(|node| node.name == "cls.flat").unwrap();
-        let adapted = |node: &NodeProto| node.input.iter().any(|i| i.ends_with(".lora_a") || i.ends_with(".lora_b"));
-        assert!(nodes[..flat].iter().any(adapted) && !nodes[flat..].iter().any(adapted), "{family:?}");
+        let adapted = |node: &NodeProto| {
+            node.input.iter().any(|i| i.ends_with(".lora_a") || i.ends_with(".lora_b"))
+        };
+        assert!(
+            nodes[..flat].iter().any(adapted) && !nodes[flat..].iter().any(adapted),
+            "{family:?}"
+        );
     }
 }
 
 #[test]
 fn the_runtime_computes_what_packer_does_on_the_real_base() {
     let shared = std::env::var("MEDFORGE_SHARED").unwrap_or_else(|_| "../shared".into());
-    let dir = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(shared).join("models/vits14");
+    let dir =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(shared).join("models/vits14");
     if !dir.exists() {
         return;
     }
@@ -153,16 +178,24 @@ fn each_task_runs_its_own_module_and_says_so() {
     let vit = small(Family::Vit);
     let (one, mut two) = (module(&vit, "q,v", None), module(&vit, "k,fc2", None));
     two.card.task = "lung".into();
-    let both = load(build_bundle(&vit, &[one.clone(), two.clone()], &options(), &[key()]).unwrap()).unwrap();
+    let both = load(build_bundle(&vit, &[one.clone(), two.clone()], &options(), &[key()]).unwrap())
+        .unwrap();
     assert_eq!(both.active().tasks().collect::<Vec<_>>(), ["breast", "lung"]);
     let picture = picture(20, 20);
     for module in [&one, &two] {
-        let bundle = build_bundle(&vit, std::slice::from_ref(module), &options(), &[key()]).unwrap();
+        let bundle =
+            build_bundle(&vit, std::slice::from_ref(module), &options(), &[key()]).unwrap();
         let alone = load(bundle).unwrap().classify(picture.view(), None).unwrap();
         let task = module.card.task.as_str();
         let together = both.classify(picture.view(), Some(task)).unwrap();
-        assert_eq!((&together.probabilities, &together.modules), (&alone.probabilities, &alone.modules));
-        assert_eq!((together.task.as_str(), &*together.bundle), (task, both.active().bundles().next().unwrap()));
+        assert_eq!(
+            (&together.probabilities, &together.modules),
+            (&alone.probabilities, &alone.modules)
+        );
+        assert_eq!(
+            (together.task.as_str(), &*together.bundle),
+            (task, both.active().bundles().next().unwrap())
+        );
         assert!((together.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
         let batch = both.classify_batch(&[picture.view(), picture.view()], Some(task)).unwrap();
         assert_eq!(batch, [together.clone(), together]);
@@ -176,9 +209,13 @@ fn each_task_runs_its_own_module_and_says_so() {
 fn modules_that_cannot_be_together_are_refused() {
     let vit = small(Family::Dinov2);
     let module = module(&vit, "q", None);
-    let build = |modules: &[Module]| build_bundle(&vit, modules, &options(), &[key()]).unwrap_err().to_string();
+    let build = |modules: &[Module]| {
+        build_bundle(&vit, modules, &options(), &[key()]).unwrap_err().to_string()
+    };
     assert!(build(&[]).contains("a bundle needs a module"));
-    assert!(build(&[module.clone(), module.clone()]).contains("two modules are for the task breast"));
+    assert!(
+        build(&[module.clone(), module.clone()]).contains("two modules are for the task breast")
+    );
     let mut other = module.clone();
     (other.card.task, other.card.image_size) = ("lung".into(), 12);
     assert!(build(&[module.clone(), other]).contains("was trained at 12 pixels"));
@@ -187,7 +224,10 @@ fn modules_that_cannot_be_together_are_refused() {
     assert!(build(&[other]).contains("trained on another base"));
     let mut other = module.clone();
     other.card.image_size = 9;
-    assert!(matches!(build_bundle(&vit, &[other], &options(), &[key()]), Err(Error::ImageSize { .. })));
+    assert!(matches!(
+        build_bundle(&vit, &[other], &options(), &[key()]),
+        Err(Error::ImageSize { .. })
+    ));
     let mut other = module;
     other.sites.clear();
     assert!(build(&[other]).contains("adapts no site"));
@@ -196,15 +236,18 @@ fn modules_that_cannot_be_together_are_refused() {
 /// A bundle that is signed and whole, but in which `change` went over the payload before.
 fn forged(change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>, &mut Manifest)) -> RuntimeError {
     let vit = small(Family::Dinov2);
-    let bundle = verified(build_bundle(&vit, &[module(&vit, "q,fc1", None)], &options(), &[key()]).unwrap());
+    let bundle =
+        verified(build_bundle(&vit, &[module(&vit, "q,fc1", None)], &options(), &[key()]).unwrap());
     let mut manifest = bundle.manifest().clone();
-    let entries = manifest.entries.iter().map(|e| (e.name.clone(), bundle.entry(&e.name).unwrap().to_vec()));
+    let entries =
+        manifest.entries.iter().map(|e| (e.name.clone(), bundle.entry(&e.name).unwrap().to_vec()));
     let mut payload: BTreeMap<_, _> = entries.collect();
     change(&mut payload, &mut manifest);
-    let module = payload.iter().find(|(name, _)| name.starts_with("modules/")).map(|(name, bytes)| {
-        let id = medforge_runtime::bundle::sha256_hex(bytes);
-        (name.clone(), id)
-    });
+    let module =
+        payload.iter().find(|(name, _)| name.starts_with("modules/")).map(|(name, bytes)| {
+            let id = medforge_runtime::bundle::sha256_hex(bytes);
+            (name.clone(), id)
+        });
     if let Some((name, id)) = module {
         let bytes = payload.remove(&name).unwrap();
         manifest.modules[0].entry = format!("modules/{id}.safetensors");
@@ -222,7 +265,9 @@ fn forged(change: impl FnOnce(&mut BTreeMap<String, Vec<u8>>, &mut Manifest)) ->
 fn change_tensors(bytes: &mut Vec<u8>, change: impl FnOnce(&mut BTreeMap<String, Tensor>)) {
     let mut all = tensors::read(bytes, "forged").unwrap();
     change(&mut all);
-    *bytes = tensors::write(all.iter().map(|(name, tensor)| (name.as_str(), tensor)), &BTreeMap::new()).unwrap();
+    *bytes =
+        tensors::write(all.iter().map(|(name, tensor)| (name.as_str(), tensor)), &BTreeMap::new())
+            .unwrap();
 }
 
 #[test]
@@ -299,18 +344,27 @@ fn graphs_that_are_no_base_are_refused() {
         ("an operation of another domain", &|m| graph(m).node[0].domain = "com.example".into()),
         ("a weight in another file", &|m| {
             let weight = graph(m).initializer.iter_mut().find(|i| i.name == "norm.bias").unwrap();
-            weight.external_data.push(StringStringEntryProto { key: "location".into(), value: "/x".into() });
+            weight
+                .external_data
+                .push(StringStringEntryProto { key: "location".into(), value: "/x".into() });
         }),
         ("a weight of another type", &|m| {
             graph(m).initializer.iter_mut().find(|i| i.name == "norm.bias").unwrap().data_type = 7;
         }),
-        ("a shape that is a weight", &|m| graph(m).initializer[0].data_location = Some(DataLocation::External as i32)),
+        ("a shape that is a weight", &|m| {
+            graph(m).initializer[0].data_location = Some(DataLocation::External as i32)
+        }),
         ("no inputs", &|m| graph(m).input.clear()),
         ("half a site", &|m| graph(m).input.retain(|i| i.name != "blocks.0.attn.q.lora_b")),
-        ("a scale that is no input", &|m| graph(m).input.retain(|i| i.name != "blocks.0.attn.q.lora_scale")),
+        ("a scale that is no input", &|m| {
+            graph(m).input.retain(|i| i.name != "blocks.0.attn.q.lora_scale")
+        }),
         ("a scale of another width", &|m| {
-            let at = |m: &mut ModelProto, name: &str| graph(m).input.iter().position(|i| i.name == name).unwrap();
-            let [q, fc1] = ["blocks.0.attn.q.lora_scale", "blocks.0.mlp.fc1.lora_scale"].map(|name| at(m, name));
+            let at = |m: &mut ModelProto, name: &str| {
+                graph(m).input.iter().position(|i| i.name == name).unwrap()
+            };
+            let [q, fc1] = ["blocks.0.attn.q.lora_scale", "blocks.0.mlp.fc1.lora_scale"]
+                .map(|name| at(m, name));
             graph(m).input[q].r#type = graph(m).input[fc1].r#type.clone();
         }),
         ("an input with another name", &|m| graph(m).input[0].name = "image".into()),
@@ -348,15 +402,24 @@ fn features_that_are_not_finite_are_an_error() {
 #[test]
 fn every_name_in_a_graph_stands_for_one_thing() {
     for family in FAMILIES {
-        let model = ModelProto::decode(&*onnx::Graph::new(&small(family), 8).unwrap().without_weights()).unwrap();
+        let model =
+            ModelProto::decode(&*onnx::Graph::new(&small(family), 8).unwrap().without_weights())
+                .unwrap();
         let graph = model.graph.unwrap();
         let mut names: Vec<&String> = graph.node.iter().map(|node| &node.name).collect();
         names.sort();
-        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{family:?}: a node's name is there twice");
+        assert!(
+            names.windows(2).all(|pair| pair[0] != pair[1]),
+            "{family:?}: a node's name is there twice"
+        );
         let mut known: BTreeSet<&String> = graph.input.iter().map(|input| &input.name).collect();
         known.extend(graph.initializer.iter().map(|tensor| &tensor.name));
         for node in &graph.node {
-            assert!(node.input.iter().all(|input| known.contains(input)), "{family:?}: {} has no input", node.name);
+            assert!(
+                node.input.iter().all(|input| known.contains(input)),
+                "{family:?}: {} has no input",
+                node.name
+            );
             assert!(known.insert(&node.output[0]), "{family:?}: {} is there twice", node.output[0]);
         }
     }
@@ -376,7 +439,8 @@ fn weights_are_stored_in_half_only_where_that_is_exact() {
 fn images(dir: &Path, classes: [&str; 2]) -> Dataset {
     let mut rows = String::from("path,label,group,split\n");
     for i in 0..12_u8 {
-        let data = (0..20 * 20 * 3).map(|p: usize| (p * (17 + usize::from(i)) % 241) as u8).collect();
+        let data =
+            (0..20 * 20 * 3).map(|p: usize| (p * (17 + usize::from(i)) % 241) as u8).collect();
         let image = image::RgbImage::from_raw(20, 20, data).unwrap();
         image.save(dir.join(format!("{i}.png"))).unwrap();
         let split = if i < 4 { "train" } else { "test" };
@@ -395,30 +459,48 @@ fn eight_bits_are_measured_written_and_checked_like_all_the_rest() {
     let classes = [module.card.classes[0].as_str(), module.card.classes[1].as_str()];
     let data = BTreeMap::from([(task.clone(), images(dir.path(), classes))]);
     let plain = build_bundle(&vit, std::slice::from_ref(&module), &options(), &[key()]).unwrap();
-    let eight = || medforge_runtime::classify::Options { precision: Precision::Int8, ..Default::default() };
+    let eight =
+        || medforge_runtime::classify::Options { precision: Precision::Int8, ..Default::default() };
     let error = Classifier::load_with(&verified(plain.clone()), eight()).err().unwrap();
     assert!(matches!(error, RuntimeError::Precision { .. }), "{error}");
 
     let measured = int8::measured(&plain, &data, &[key()]).unwrap();
     let cost = verified(measured.clone()).manifest().int8[&task].clone();
-    assert!(cost.n == 8 && cost.low <= cost.int8 - cost.f32 && cost.int8 - cost.f32 <= cost.high, "{cost:?}");
-    let card = String::from_utf8(verified(measured.clone()).entry("model_card.md").unwrap().to_vec()).unwrap();
+    assert!(
+        cost.n == 8 && cost.low <= cost.int8 - cost.f32 && cost.int8 - cost.f32 <= cost.high,
+        "{cost:?}"
+    );
+    let card =
+        String::from_utf8(verified(measured.clone()).entry("model_card.md").unwrap().to_vec())
+            .unwrap();
     assert!(card.contains("In eight bits") && card.contains(&task), "{card}");
     let exact = load(measured.clone()).unwrap().classify(picture(9, 9).view(), None).unwrap();
     let classifier = Classifier::load_with(&verified(measured.clone()), eight()).unwrap();
     let rounded = classifier.classify(picture(9, 9).view(), None).unwrap();
     assert_ne!(exact.probabilities, rounded.probabilities);
-    let worst = exact.probabilities.iter().zip(&rounded.probabilities).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let worst = exact
+        .probabilities
+        .iter()
+        .zip(&rounded.probabilities)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
     assert!(worst < 0.05, "{worst}");
     assert!(classifier.memory().base < load(measured.clone()).unwrap().memory().base);
 
     // Golden vectors in eight bits that are not what this device computes.
     let bundle = verified(measured.clone());
     let manifest = bundle.manifest();
-    let mut payload: BTreeMap<String, Vec<u8>> =
-        manifest.entries.iter().map(|e| (e.name.clone(), bundle.entry(&e.name).unwrap().to_vec())).collect();
+    let mut payload: BTreeMap<String, Vec<u8>> = manifest
+        .entries
+        .iter()
+        .map(|e| (e.name.clone(), bundle.entry(&e.name).unwrap().to_vec()))
+        .collect();
     change_tensors(payload.get_mut("golden.safetensors").unwrap(), |all| {
-        all.get_mut(&format!("int8.feature.{task}")).unwrap().data.iter_mut().for_each(|v| *v *= 1.5);
+        all.get_mut(&format!("int8.feature.{task}"))
+            .unwrap()
+            .data
+            .iter_mut()
+            .for_each(|v| *v *= 1.5);
     });
     let forged = Manifest { entries: list(&payload), ..manifest.clone() };
     let forged = assemble(&forged, &payload, &[key()]).unwrap();
@@ -429,7 +511,13 @@ fn eight_bits_are_measured_written_and_checked_like_all_the_rest() {
     for (data, words) in [
         (BTreeMap::new(), "no images of"),
         (BTreeMap::from([("other".to_owned(), data[&task].clone())]), "no task other"),
-        (BTreeMap::from([(task.clone(), images(tempfile::tempdir().unwrap().path(), ["x", "y"]))]), "has the classes"),
+        (
+            BTreeMap::from([(
+                task.clone(),
+                images(tempfile::tempdir().unwrap().path(), ["x", "y"]),
+            )]),
+            "has the classes",
+        ),
     ] {
         let error = int8::measured(&plain, &data, &[key()]).unwrap_err().to_string();
         assert!(error.contains(words), "{error}");
@@ -438,7 +526,8 @@ fn eight_bits_are_measured_written_and_checked_like_all_the_rest() {
 
 /// Three modules of three tasks, each with a head of its own.
 fn three(vit: &Vit) -> [Module; 3] {
-    let mut all = [module(vit, "q,v", None), module(vit, "k,fc2", None), module(vit, "v,o", Some(1))];
+    let mut all =
+        [module(vit, "q,v", None), module(vit, "k,fc2", None), module(vit, "v,o", Some(1))];
     for (i, (module, task)) in all.iter_mut().zip(["breast", "colon", "lung"]).enumerate() {
         module.card.task = task.into();
         module.head.bias.data[0] += 0.3 * i as f32;
@@ -446,14 +535,17 @@ fn three(vit: &Vit) -> [Module; 3] {
     all
 }
 
-/// What the runtime says of a picture with the task given (and not), against the model on packer's own features.
+/// What the runtime says of a picture with the task given (and not), against the model on packer's
+/// own features.
 fn agrees(
     vit: &Vit,
     modules: &[Module],
     model: &Model,
     task: Option<&str>,
 ) -> medforge_runtime::classify::Classification {
-    let classifier = load(build_merged_bundle(vit, packed(model, modules), &options(), &[key()]).unwrap()).unwrap();
+    let classifier =
+        load(build_merged_bundle(vit, packed(model, modules), &options(), &[key()]).unwrap())
+            .unwrap();
     let (picture, size) = (picture(20, 23), modules[0].card.image_size as usize);
     let mut pixels = vec![0.0; 3 * size * size];
     vit.preprocessing_for(size as u32).unwrap().apply(&picture.view(), &mut pixels).unwrap();
@@ -495,7 +587,9 @@ fn a_fusion_is_packed_as_one_module_of_all_contributors() {
         let said = agrees(&vit, &modules, &model, Some(task));
         assert_eq!((said.modules.len(), said.modules[0].weight), (1, 1.0));
     }
-    let bundle = verified(build_merged_bundle(&vit, packed(&model, &modules), &options(), &[key()]).unwrap());
+    let bundle = verified(
+        build_merged_bundle(&vit, packed(&model, &modules), &options(), &[key()]).unwrap(),
+    );
     assert_eq!(bundle.manifest().modules[0].contributor, "someone");
     assert!(bundle.manifest().metrics.is_empty());
 
@@ -503,18 +597,25 @@ fn a_fusion_is_packed_as_one_module_of_all_contributors() {
     for (i, module) in many.iter_mut().enumerate() {
         module.card.contributor = format!("hospital {i} {}", "x".repeat(100));
     }
-    let bundle = verified(build_merged_bundle(&vit, packed(&model, &many), &options(), &[key()]).unwrap());
+    let bundle =
+        verified(build_merged_bundle(&vit, packed(&model, &many), &options(), &[key()]).unwrap());
     assert_eq!(bundle.manifest().modules[0].contributor, "3 contributors, named in model_card.md");
-    assert!(build_merged_bundle(&vit, packed(&model, &modules[..2]), &options(), &[key()]).is_err());
+    assert!(
+        build_merged_bundle(&vit, packed(&model, &modules[..2]), &options(), &[key()]).is_err()
+    );
 }
 
 #[test]
 fn a_mixture_runs_every_module_that_has_a_weight() {
     let vit = small(Family::Dinov2);
     let modules = three(&vit);
-    let weights = [("breast", [0.5, -0.2, 0.7]), ("colon", [0.0, 1.0, 0.0]), ("lung", [0.0, 0.4, 0.6])];
+    let weights =
+        [("breast", [0.5, -0.2, 0.7]), ("colon", [0.0, 1.0, 0.0]), ("lung", [0.0, 0.4, 0.6])];
     let weights = weights.iter().map(|(t, w)| ((*t).to_owned(), w.to_vec())).collect();
-    let model = merged(&modules, Composition::Mixture { modules: modules.iter().map(sites).collect(), weights });
+    let model = merged(
+        &modules,
+        Composition::Mixture { modules: modules.iter().map(sites).collect(), weights },
+    );
     let weights = |task: &str| -> Vec<f64> {
         agrees(&vit, &modules, &model, Some(task)).modules.iter().map(|m| m.weight).collect()
     };
@@ -532,9 +633,13 @@ fn dora_modules_mix_and_do_not_fuse() {
     let mut modules = three(&vit);
     modules[0] = dora(&vit, modules[0].clone());
     modules[2] = dora(&vit, modules[2].clone());
-    let weights = [("breast", [0.5, 0.2, 0.3]), ("colon", [0.0, 1.0, 0.0]), ("lung", [0.0, 0.4, 0.6])];
+    let weights =
+        [("breast", [0.5, 0.2, 0.3]), ("colon", [0.0, 1.0, 0.0]), ("lung", [0.0, 0.4, 0.6])];
     let weights = weights.iter().map(|(t, w)| ((*t).to_owned(), w.to_vec())).collect();
-    let model = merged(&modules, Composition::Mixture { modules: modules.iter().map(sites).collect(), weights });
+    let model = merged(
+        &modules,
+        Composition::Mixture { modules: modules.iter().map(sites).collect(), weights },
+    );
     for task in ["breast", "colon", "lung"] {
         agrees(&vit, &modules, &model, Some(task));
     }
@@ -542,12 +647,18 @@ fn dora_modules_mix_and_do_not_fuse() {
     agrees(&vit, &modules, &alone, Some("breast"));
 
     let bundle = build_merged_bundle(&vit, packed(&model, &modules), &options(), &[key()]).unwrap();
-    let ids: Vec<String> = verified(bundle.clone()).manifest().modules.iter().map(|m| m.id.clone()).collect();
+    let ids: Vec<String> =
+        verified(bundle.clone()).manifest().modules.iter().map(|m| m.id.clone()).collect();
     let classifier = load(bundle).unwrap();
     let ask = |parts: &[(usize, f64)]| {
         let part = |(m, weight): &(usize, f64)| Part { module: ids[*m].clone(), weight: *weight };
         let selection = Selection::Composition(Mode::Fusion, parts.iter().map(part).collect());
-        classifier.classify_with(picture(9, 9).view(), Some("breast"), &selection, &Cancel::default())
+        classifier.classify_with(
+            picture(9, 9).view(),
+            Some("breast"),
+            &selection,
+            &Cancel::default(),
+        )
     };
     assert!(ask(&[(0, 1.0)]).is_ok());
     for parts in [&[(0, 0.5)][..], &[(0, 1.0), (1, 1.0)], &[(1, 1.0), (2, 1.0)]] {
@@ -562,12 +673,18 @@ fn a_routed_bundle_tells_the_task_and_weighs_modules_by_the_image() {
     let vit = small(Family::Vit);
     let modules = three(&vit);
     let hidden = vit.config.hidden;
-    let features: Vec<Vec<f32>> =
-        (0..3).map(|t| (0..4 * hidden).map(|i| ((i * 31 + t * 57) % 17) as f32 / 17.0 - 0.5).collect()).collect();
+    let features: Vec<Vec<f32>> = (0..3)
+        .map(|t| (0..4 * hidden).map(|i| ((i * 31 + t * 57) % 17) as f32 / 17.0 - 0.5).collect())
+        .collect();
     let seen: Vec<Seen> = modules
         .iter()
         .zip(&features)
-        .map(|(m, features)| Seen { task: &m.card.task, classes: 2, features, labels: &[0, 0, 1, 1] })
+        .map(|(m, features)| Seen {
+            task: &m.card.task,
+            classes: 2,
+            features,
+            labels: &[0, 0, 1, 1],
+        })
         .collect();
     let mut prototypes = Prototypes::new(&seen).unwrap();
     // Wide enough that no share is all of one.
@@ -596,8 +713,9 @@ fn a_routed_bundle_tells_the_task_and_weighs_modules_by_the_image() {
 
     let mut damaged = prototypes_changed(&vit, &model, &modules, |all| drop(all.remove("lung")));
     assert!(damaged.contains("lung is missing"), "{damaged}");
-    damaged =
-        prototypes_changed(&vit, &model, &modules, |all| all.get_mut("lung").unwrap().shape = vec![hidden + 1, 2]);
+    damaged = prototypes_changed(&vit, &model, &modules, |all| {
+        all.get_mut("lung").unwrap().shape = vec![hidden + 1, 2]
+    });
     assert!(damaged.contains("lung has shape"), "{damaged}");
 }
 
@@ -608,10 +726,14 @@ fn prototypes_changed(
     modules: &[Module],
     change: impl FnOnce(&mut BTreeMap<String, Tensor>),
 ) -> String {
-    let bundle = verified(build_merged_bundle(vit, packed(model, modules), &options(), &[key()]).unwrap());
+    let bundle =
+        verified(build_merged_bundle(vit, packed(model, modules), &options(), &[key()]).unwrap());
     let mut manifest = bundle.manifest().clone();
-    let mut payload: BTreeMap<String, Vec<u8>> =
-        manifest.entries.iter().map(|e| (e.name.clone(), bundle.entry(&e.name).unwrap().to_vec())).collect();
+    let mut payload: BTreeMap<String, Vec<u8>> = manifest
+        .entries
+        .iter()
+        .map(|e| (e.name.clone(), bundle.entry(&e.name).unwrap().to_vec()))
+        .collect();
     change_tensors(payload.get_mut("prototypes.safetensors").unwrap(), change);
     manifest.entries = list(&payload);
     load(assemble(&manifest, &payload, &[key()]).unwrap()).err().unwrap().to_string()

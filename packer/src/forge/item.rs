@@ -1,7 +1,8 @@
 //! The forge item: one step of a forge's history, and what it holds.
 //!
-//! The item itself is small and signed; it names its content by digest: the members in order, the merge's record (weights, search
-//! trace) and the model's files. So the history reads fast however many members there are.
+//! The item itself is small and signed; it names its content by digest: the members in order, the
+//! merge's record (weights, search trace) and the model's files. So the history reads fast however
+//! many members there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +31,8 @@ pub struct Item {
     /// The contribution that a merge adds or a restore brings back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<Member>,
-    /// The contribution that a revert takes out or a skip passes over, or the older one of the same name that a merge replaces.
+    /// The contribution that a revert takes out or a skip passes over, or the older one of the same
+    /// name that a merge replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Member>,
     /// All pushes up to this number have been merged or passed over, in this item or before.
@@ -139,16 +141,22 @@ impl Description for Item {
 
     fn check(&self) -> Result<(), RuntimeError> {
         check_version::<Self>(&self.format, self.version.into())?;
-        for (field, value) in [("number", self.number), ("push", self.push), ("members", self.members)] {
+        for (field, value) in
+            [("number", self.number), ("push", self.push), ("members", self.members)]
+        {
             check_count(field, value)?;
         }
         require(self.number > 0, || "the first item is 1".into())?;
         check_digest("predecessor", &self.predecessor)?;
         let adds = matches!(self.kind, Kind::Merge | Kind::Restore);
-        require(self.added.is_some() == adds, || "a merge or a restore, and nothing else, adds a member".into())?;
+        require(self.added.is_some() == adds, || {
+            "a merge or a restore, and nothing else, adds a member".into()
+        })?;
         let removes = matches!(self.kind, Kind::Revert | Kind::Skip);
         require(self.kind == Kind::Merge || self.removed.is_some() == removes, || {
-            "a revert removes a member, a skip names what it passes over, and nothing else but a merge names one".into()
+            "a revert removes a member, a skip names what it passes over, and nothing else but a \
+             merge names one"
+                .into()
         })?;
         self.added.iter().chain(&self.removed).try_for_each(Member::check)?;
         check_numbers("settings", &self.settings)?;

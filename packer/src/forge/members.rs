@@ -1,4 +1,5 @@
-//! The members of a forge item as merging sees them: each part read from the store when it is asked for, and checked.
+//! The members of a forge item as merging sees them: each part read from the store when it is asked
+//! for, and checked.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,8 +73,14 @@ impl Members for Shelf<'_> {
             }
         }
         let known = |pushed: Pushed| {
-            let (id, task) = (pushed.signed.id().to_owned(), pushed.signed.description().task.clone());
-            Ok(Known { id, task, head: self.forge.head_of(&pushed)?, set: self.forge.condensed(&pushed)? })
+            let (id, task) =
+                (pushed.signed.id().to_owned(), pushed.signed.description().task.clone());
+            Ok(Known {
+                id,
+                task,
+                head: self.forge.head_of(&pushed)?,
+                set: self.forge.condensed(&pushed)?,
+            })
         };
         newest.into_values().map(known).collect()
     }
@@ -84,8 +91,13 @@ impl Members for Shelf<'_> {
             return Ok(None);
         }
         let module = self.module(i)?;
-        contribution::read_grams(&place.join(GRAMS), &self.forge.entry(&pushed, GRAMS)?, &module, &self.forge.base)
-            .map(Some)
+        contribution::read_grams(
+            &place.join(GRAMS),
+            &self.forge.entry(&pushed, GRAMS)?,
+            &module,
+            &self.forge.base,
+        )
+        .map(Some)
     }
 }
 
@@ -94,8 +106,12 @@ impl Forge {
     pub fn entry(&self, pushed: &Pushed, name: &str) -> Result<Vec<u8>, Error> {
         let entries = &pushed.signed.description().entries;
         match entries.iter().find(|entry| entry.name == name) {
-            Some(entry) => self.object(&Object { length: entry.length, sha256: entry.sha256.clone() }),
-            None => Err(Error::ForgeHistory { what: format!("push {} has no entry {name}", pushed.number) }),
+            Some(entry) => {
+                self.object(&Object { length: entry.length, sha256: entry.sha256.clone() })
+            }
+            None => Err(Error::ForgeHistory {
+                what: format!("push {} has no entry {name}", pushed.number),
+            }),
         }
     }
 
@@ -104,7 +120,8 @@ impl Forge {
         Shelf { forge: self, members: &content.members, after: &[], push: 0 }
     }
 
-    /// Whose work the item's model is made of, with the contributors' cards; `modules` are the members'.
+    /// Whose work the item's model is made of, with the contributors' cards; `modules` are the
+    /// members'.
     pub fn origins(&self, content: &Content, modules: &[Module]) -> Result<Vec<Origin>, Error> {
         let origin = |(member, module): (&Member, &Module)| {
             let card = self.entry(&self.pushed_by(member)?, "card.md")?;
@@ -124,28 +141,40 @@ impl Forge {
     /// The contribution that a member is.
     pub(super) fn pushed_by(&self, member: &Member) -> Result<Pushed, Error> {
         let pushed = self.pushed(member.push)?;
-        match pushed.signed.id() == member.contribution {
-            true => Ok(pushed),
-            false => Err(Error::ForgeHistory {
-                what: format!("push {} is not the contribution {}", member.push, member.contribution),
-            }),
+        if pushed.signed.id() == member.contribution {
+            Ok(pushed)
+        } else {
+            Err(Error::ForgeHistory {
+                what: format!(
+                    "push {} is not the contribution {}",
+                    member.push, member.contribution
+                ),
+            })
         }
     }
 
     fn condensed(&self, pushed: &Pushed) -> Result<Condensed, Error> {
         interrupt::check()?;
-        Condensed::read(Path::new(&pushed.signed.description().name), |name| self.entry(pushed, name))
+        Condensed::read(Path::new(&pushed.signed.description().name), |name| {
+            self.entry(pushed, name)
+        })
     }
 
     fn head_of(&self, pushed: &Pushed) -> Result<Head, Error> {
         let (manifest, name) = (pushed.signed.description(), "head.safetensors");
         let path = Path::new(&manifest.name).join(name);
-        let head = Head::read(&path, &self.entry(pushed, name)?, &manifest.classes, self.base.config.features())?;
+        let head = Head::read(
+            &path,
+            &self.entry(pushed, name)?,
+            &manifest.classes,
+            self.base.config.features(),
+        )?;
         Ok(head.uncalibrated())
     }
 
-    /// The model of `members` once everything up to `push` is merged. `before` is the model of all but the last, if that is at hand; without it a sequential method makes the
-    /// models in between anew.
+    /// The model of `members` once everything up to `push` is merged. `before` is the model of all
+    /// but the last, if that is at hand; without it a sequential method makes the models in between
+    /// anew.
     pub(super) fn model(
         &self,
         method: &dyn Merge,
@@ -155,8 +184,10 @@ impl Forge {
     ) -> Result<Made, Error> {
         let merge = |before: Option<&Made>, count: usize| {
             interrupt::check()?;
-            let made = method
-                .merge(before, &Shelf { forge: self, members: &members[..count], after: &members[count..], push })?;
+            let made = method.merge(
+                before,
+                &Shelf { forge: self, members: &members[..count], after: &members[count..], push },
+            )?;
             // As a reader of the store will see it: 1 and 1.0 are one number.
             let record = from_canonical(&canonical(&made.record, "record")?, "record")?;
             Ok(Made { record, ..made })

@@ -1,5 +1,6 @@
-//! The steps of a forge's history: a merge takes the next contribution that was pushed, a skip passes over it, a revert takes a member
-//! out, a restore brings back what left or was passed over, and the same members can be merged again by another method.
+//! The steps of a forge's history: a merge takes the next contribution that was pushed, a skip
+//! passes over it, a revert takes a member out, a restore brings back what left or was passed over,
+//! and the same members can be merged again by another method.
 //!
 //! A merge or a restore goes on from the model of the newest item. Where a member leaves (a revert,
 //! or a newer contribution of the same name), the model is made again from the contributions that
@@ -15,8 +16,8 @@ use serde_json::Value;
 
 use super::push::{admissible, fits};
 use super::{
-    Content, Forge, ITEMS, Item, Kind, MAX_NUMBER, MAX_RECORD, Made, Member, Merge, Object, PUSHES, Pushed, numbered,
-    put,
+    Content, Forge, ITEMS, Item, Kind, MAX_NUMBER, MAX_RECORD, Made, Member, Merge, Object, PUSHES,
+    Pushed, numbered, put,
 };
 use crate::contribution::tool;
 use crate::{Error, interrupt, output};
@@ -40,9 +41,14 @@ impl Forge {
     /// Merges the next contribution that was pushed and not merged yet; none if there is none.
     ///
     /// # Errors
-    /// [`Error::ForgeKey`]; [`Error::NotMerged`] with whatever `method` says, or what [`Forge::push`] refuses of a contribution that came
-    /// to the store past it; damage to the store.
-    pub fn merge(&self, method: &dyn Merge, key: &SigningKey) -> Result<Option<Verified<Item>>, Error> {
+    /// [`Error::ForgeKey`]; [`Error::NotMerged`] with whatever `method` says, or what
+    /// [`Forge::push`] refuses of a contribution that came to the store past it; damage to the
+    /// store.
+    pub fn merge(
+        &self,
+        method: &dyn Merge,
+        key: &SigningKey,
+    ) -> Result<Option<Verified<Item>>, Error> {
         self.check_key(key)?;
         loop {
             let head = self.head_and_content()?;
@@ -51,14 +57,17 @@ impl Forge {
             let earlier: Vec<Pushed> = pushes.by_ref().take(merged as usize).collect();
             self.check_known(&earlier, merged)?;
             let Some(pushed) = pushes.next() else { return Ok(None) };
-            let members = head.as_ref().map(|(_, content)| content.members.as_slice()).unwrap_or_default();
+            let members =
+                head.as_ref().map(|(_, content)| content.members.as_slice()).unwrap_or_default();
             let stays = |error| match error {
                 stopped @ Error::Interrupted { .. } => stopped,
                 source => Error::NotMerged { push: pushed.number, source: Box::new(source) },
             };
-            // Whoever writes to the store may have put it there past `push`: the same rules once more.
+            // Whoever writes to the store may have put it there past `push`: the same rules once
+            // more.
             let name = numbered(PUSHES, pushed.number);
-            admissible(Path::new(&name), pushed.signed.description(), &earlier, members, merged).map_err(stays)?;
+            admissible(Path::new(&name), pushed.signed.description(), &earlier, members, merged)
+                .map_err(stays)?;
             self.verify_push(&pushed).map_err(stays)?;
             let change = Change::merge(members, &pushed);
             let before = self.before(method, change.begins(), head.as_ref())?;
@@ -69,7 +78,8 @@ impl Forge {
         }
     }
 
-    /// Passes over the push `number`, the next to be merged: its contribution never becomes a member, and the model stays as it was.
+    /// Passes over the push `number`, the next to be merged: its contribution never becomes a
+    /// member, and the model stays as it was.
     ///
     /// # Errors
     /// [`Error::ForgeKey`], [`Error::NotNext`], damage to the store.
@@ -81,7 +91,8 @@ impl Forge {
             if number != next || self.newest(PUSHES)? < next {
                 return Err(Error::NotNext { number, merged: next - 1 });
             }
-            let members = head.as_ref().map(|(_, content)| content.members.as_slice()).unwrap_or_default();
+            let members =
+                head.as_ref().map(|(_, content)| content.members.as_slice()).unwrap_or_default();
             let change = Change::skip(members, &self.pushed(number)?);
             let (settings, made) = match &head {
                 Some((item, content)) => (item.manifest().settings.clone(), self.made(content)?),
@@ -96,8 +107,14 @@ impl Forge {
     /// Takes out the contribution that item `number` added.
     ///
     /// # Errors
-    /// [`Error::ForgeKey`], [`Error::NoItem`], [`Error::NotAMember`], whatever the method says, and damage to the store.
-    pub fn revert(&self, number: u64, methods: Methods, key: &SigningKey) -> Result<Verified<Item>, Error> {
+    /// [`Error::ForgeKey`], [`Error::NoItem`], [`Error::NotAMember`], whatever the method says, and
+    /// damage to the store.
+    pub fn revert(
+        &self,
+        number: u64,
+        methods: Methods,
+        key: &SigningKey,
+    ) -> Result<Verified<Item>, Error> {
         self.check_key(key)?;
         let Some(leaving) = self.item(number)?.manifest().added.clone() else {
             return Err(Error::NotAMember { number, what: "it added no contribution".into() });
@@ -106,9 +123,13 @@ impl Forge {
             let Some((head, content)) = self.head_and_content()? else {
                 return Err(Error::NoItem { number, newest: 0 });
             };
-            let Some(change) = Change::revert(&content.members, &leaving, head.manifest().push) else {
-                let what =
-                    format!("its contribution, {}, is no member of v{} any more", leaving.name, head.manifest().number);
+            let Some(change) = Change::revert(&content.members, &leaving, head.manifest().push)
+            else {
+                let what = format!(
+                    "its contribution, {}, is no member of v{} any more",
+                    leaving.name,
+                    head.manifest().number
+                );
                 return Err(Error::NotAMember { number, what });
             };
             let settings = head.manifest().settings.clone();
@@ -126,13 +147,19 @@ impl Forge {
     /// # Errors
     /// [`Error::ForgeKey`], [`Error::NoItem`], [`Error::NotRestored`], whatever the method says,
     /// and damage to the store.
-    pub fn restore(&self, number: u64, methods: Methods, key: &SigningKey) -> Result<Verified<Item>, Error> {
+    pub fn restore(
+        &self,
+        number: u64,
+        methods: Methods,
+        key: &SigningKey,
+    ) -> Result<Verified<Item>, Error> {
         self.check_key(key)?;
         let item = self.item(number)?.manifest().clone();
         let refuse = |what: String| Error::NotRestored { number, what };
         let returning = item.added.or(item.removed);
-        let returning =
-            returning.ok_or_else(|| refuse("it names no contribution; its members are those before".into()))?;
+        let returning = returning.ok_or_else(|| {
+            refuse("it names no contribution; its members are those before".into())
+        })?;
         let pushed = self.pushed_by(&returning)?;
         loop {
             let Some((head, content)) = self.head_and_content()? else {
@@ -140,12 +167,17 @@ impl Forge {
             };
             let (settings, push) = (head.manifest().settings.clone(), head.manifest().push);
             let Some(change) = Change::restore(&content.members, &returning, push) else {
-                let what =
-                    format!("{} has a contribution among the members of v{}", returning.name, head.manifest().number);
+                let what = format!(
+                    "{} has a contribution among the members of v{}",
+                    returning.name,
+                    head.manifest().number
+                );
                 return Err(refuse(format!("{what}; revert that one first")));
             };
             if settings.is_null() {
-                return Err(refuse("no item has a method yet; merge another contribution first".into()));
+                return Err(refuse(
+                    "no item has a method yet; merge another contribution first".into(),
+                ));
             }
             let (name, pushes) = (numbered(PUSHES, pushed.number), self.pushes()?);
             fits(Path::new(&name), pushed.signed.description(), &pushes, &content.members, push)?;
@@ -164,11 +196,17 @@ impl Forge {
     ///
     /// # Errors
     /// [`Error::ForgeKey`], [`Error::NoMembers`], whatever `method` says, and damage to the store.
-    pub fn merge_again(&self, method: &dyn Merge, key: &SigningKey) -> Result<Verified<Item>, Error> {
+    pub fn merge_again(
+        &self,
+        method: &dyn Merge,
+        key: &SigningKey,
+    ) -> Result<Verified<Item>, Error> {
         self.check_key(key)?;
         loop {
             let head = self.head_and_content()?;
-            let Some((item, content)) = head.as_ref().filter(|(_, content)| !content.members.is_empty()) else {
+            let Some((item, content)) =
+                head.as_ref().filter(|(_, content)| !content.members.is_empty())
+            else {
                 return Err(Error::NoMembers);
             };
             let change = Change::again(&content.members, item.manifest().push);
@@ -179,7 +217,8 @@ impl Forge {
         }
     }
 
-    /// The model of the item `head`, if `method` goes on from it to make the next one, which may begin anew.
+    /// The model of the item `head`, if `method` goes on from it to make the next one, which may
+    /// begin anew.
     pub(super) fn before(
         &self,
         method: &dyn Merge,
@@ -187,7 +226,8 @@ impl Forge {
         head: Option<&(Verified<Item>, Content)>,
     ) -> Result<Option<Made>, Error> {
         let goes_on = |item: &Item| method.goes_on_from(&item.settings) && !begins;
-        let head = head.filter(|(item, content)| goes_on(item.manifest()) && !content.members.is_empty());
+        let head =
+            head.filter(|(item, content)| goes_on(item.manifest()) && !content.members.is_empty());
         head.map(|(_, content)| self.made(content)).transpose()
     }
 
@@ -209,7 +249,9 @@ impl Forge {
         interrupt::check()?;
         let number = head.as_ref().map_or(0, |(item, _)| item.manifest().number) + 1;
         if number > MAX_NUMBER {
-            return Err(Error::ForgeHistory { what: format!("{MAX_NUMBER} items are all that a forge takes") });
+            return Err(Error::ForgeHistory {
+                what: format!("{MAX_NUMBER} items are all that a forge takes"),
+            });
         }
         let content = content_of(&change.members, &made);
         content.check()?;
@@ -257,7 +299,8 @@ pub(super) fn begins(kind: Kind, removed: Option<&Member>) -> bool {
 
 impl Member {
     pub(super) fn of(pushed: &Pushed) -> Self {
-        let (name, contribution) = (pushed.signed.description().name.clone(), pushed.signed.id().to_owned());
+        let (name, contribution) =
+            (pushed.signed.description().name.clone(), pushed.signed.id().to_owned());
         Member { name, contribution, push: pushed.number }
     }
 }
@@ -267,7 +310,8 @@ impl Change {
     pub fn merge(members: &[Member], pushed: &Pushed) -> Self {
         let added = Member::of(pushed);
         let removed = members.iter().find(|member| member.name == added.name).cloned();
-        let mut members: Vec<_> = members.iter().filter(|member| member.name != added.name).cloned().collect();
+        let mut members: Vec<_> =
+            members.iter().filter(|member| member.name != added.name).cloned().collect();
         members.push(added.clone());
         Change { kind: Kind::Merge, added: Some(added), removed, push: pushed.number, members }
     }
@@ -281,7 +325,13 @@ impl Change {
     /// The contribution `leaving` goes; none if it is no member.
     pub fn revert(members: &[Member], leaving: &Member, push: u64) -> Option<Self> {
         let left: Vec<_> = members.iter().filter(|member| *member != leaving).cloned().collect();
-        let change = Change { kind: Kind::Revert, added: None, removed: Some(leaving.clone()), push, members: left };
+        let change = Change {
+            kind: Kind::Revert,
+            added: None,
+            removed: Some(leaving.clone()),
+            push,
+            members: left,
+        };
         (change.members.len() < members.len()).then_some(change)
     }
 

@@ -9,8 +9,9 @@
 //! items/000001.zip     a forge item, signed by the forge's key; its content is an object
 //! ```
 //!
-//! Writing stores objects first, then creates the next number. Of several who create the same number one succeeds; the others read what
-//! is new, check again and take the next. So a process may stop at any point, and any number of them may run at once.
+//! Writing stores objects first, then creates the next number. Of several who create the same
+//! number one succeeds; the others read what is new, check again and take the next. So a process
+//! may stop at any point, and any number of them may run at once.
 //!
 //! The method that merges is handed in ([`Merge`]): the forge is store and history.
 
@@ -48,25 +49,29 @@ pub use root::{Root, read_contributors};
 pub use store::Store;
 pub use verify::Report;
 
-/// A method that merges the members of a forge item. What it gives depends on nothing but its settings, the previous model and the
-/// members: the same bytes every time, on every machine that rebuilds the item.
+/// A method that merges the members of a forge item. What it gives depends on nothing but its
+/// settings, the previous model and the members: the same bytes every time, on every machine that
+/// rebuilds the item.
 pub trait Merge {
-    /// The method's name and all of its settings, seed included. Recorded with the item, from which the method is made again.
+    /// The method's name and all of its settings, seed included. Recorded with the item, from which
+    /// the method is made again.
     fn settings(&self) -> Value;
 
-    /// Whether a merge goes on from the previous item's model. If not, `previous` is never given, and no model in between is made when
-    /// members leave.
+    /// Whether a merge goes on from the previous item's model. If not, `previous` is never given,
+    /// and no model in between is made when members leave.
     fn sequential(&self) -> bool {
         true
     }
 
-    /// Whether it goes on from a model that was made with `settings`; else the models in between are made anew.
+    /// Whether it goes on from a model that was made with `settings`; else the models in between
+    /// are made anew.
     fn goes_on_from(&self, settings: &Value) -> bool {
         let _ = settings;
         self.sequential()
     }
 
-    /// The model of all `members`, of which the last is new, given the model of those before it. At least one member.
+    /// The model of all `members`, of which the last is new, given the model of those before it. At
+    /// least one member.
     fn merge(&self, previous: Option<&Made>, members: &dyn Members) -> Result<Made, Error>;
 }
 
@@ -84,7 +89,8 @@ pub trait Members {
     fn condensed(&self, i: usize) -> Result<Condensed, Error>;
     /// The module's head alone.
     fn head(&self, i: usize) -> Result<Head, Error>;
-    /// What was pushed up to the number `until` and is no member yet, one a task; of several of one name the newest.
+    /// What was pushed up to the number `until` and is no member yet, one a task; of several of one
+    /// name the newest.
     fn later(&self, until: u64) -> Result<Vec<Known>, Error>;
     /// By site, where the contributor gave them.
     fn grams(&self, i: usize) -> Result<Option<BTreeMap<String, Tensor>>, Error>;
@@ -138,7 +144,8 @@ const OBJECTS: &str = "objects";
 const BASE: &str = "the forge's base";
 
 impl Forge {
-    /// Makes a forge for `base` at `place`, to which `contributors` may push and whose items `key` signs.
+    /// Makes a forge for `base` at `place`, to which `contributors` may push and whose items `key`
+    /// signs.
     ///
     /// # Errors
     /// [`Error::ForgeExists`], [`Error::ForgeFolder`], [`Error::ForgeStore`].
@@ -166,7 +173,10 @@ impl Forge {
             created: output::now(),
             base_digest: base.digest(),
             base: bundle::list(&files),
-            contributors: contributors.iter().map(|(name, key)| (name.clone(), hex::encode(key.as_bytes()))).collect(),
+            contributors: contributors
+                .iter()
+                .map(|(name, key)| (name.clone(), hex::encode(key.as_bytes())))
+                .collect(),
             key: hex::encode(key.verifying_key().as_bytes()),
             tool: tool(),
         };
@@ -174,22 +184,25 @@ impl Forge {
         for bytes in files.into_values() {
             put(&store, bytes)?;
         }
-        match store.create(ROOT, signed)? {
-            true => Self::open(place, None),
-            false => Err(Error::ForgeExists { place: place.to_owned() }),
+        if store.create(ROOT, signed)? {
+            Self::open(place, None)
+        } else {
+            Err(Error::ForgeExists { place: place.to_owned() })
         }
     }
 
-    /// Opens the forge at `place`. Without `trust`, its key is the one that it names itself; with it, one of those.
+    /// Opens the forge at `place`. Without `trust`, its key is the one that it names itself; with
+    /// it, one of those.
     ///
     /// # Errors
     /// [`Error::NoForge`], [`Error::ForgeRecord`], [`Error::ForgeStore`].
     pub fn open(place: &str, trust: Option<&Trust>) -> Result<Self, Error> {
         let store = Store::open(place, false)?;
         let Some(bytes) = store.read(ROOT, MAX_RECORD)? else {
-            return Err(match store.top()?.iter().any(|name| [PUSHES, ITEMS].contains(&&name[..])) {
-                true => Error::ForgeHistory { what: format!("{ROOT} is missing") },
-                false => Error::NoForge { place: place.to_owned() },
+            return Err(if store.top()?.iter().any(|name| [PUSHES, ITEMS].contains(&&name[..])) {
+                Error::ForgeHistory { what: format!("{ROOT} is missing") }
+            } else {
+                Error::NoForge { place: place.to_owned() }
             });
         };
         let refuse = |source| Error::ForgeRecord { name: ROOT.into(), source };
@@ -199,15 +212,23 @@ impl Forge {
         let opened = bundle::open_unverified::<Root>(bytes).map_err(refuse)?;
         let root = opened.manifest().clone();
         let trusted = |hex: &String| {
-            let refuse = || Error::ForgeHistory { what: format!("{ROOT} holds {hex}, which is no key") };
+            let refuse =
+                || Error::ForgeHistory { what: format!("{ROOT} holds {hex}, which is no key") };
             root::key_of(hex).ok_or_else(refuse)
         };
         let key = trusted(&root.key)?;
         if !opened.signers().contains(&key) {
-            return Err(Error::ForgeHistory { what: format!("{ROOT} is not signed by the key that it names") });
+            return Err(Error::ForgeHistory {
+                what: format!("{ROOT} is not signed by the key that it names"),
+            });
         }
-        let contributors = root.contributors.values().map(trusted).collect::<Result<Vec<_>, _>>()?;
-        let base = Identity::read(Path::new(BASE), |name| base_file(&store, &root, name), &root.base_digest)?;
+        let contributors =
+            root.contributors.values().map(trusted).collect::<Result<Vec<_>, _>>()?;
+        let base = Identity::read(
+            Path::new(BASE),
+            |name| base_file(&store, &root, name),
+            &root.base_digest,
+        )?;
         let (key, contributors) = (Trust::new(vec![key], 1)?, Trust::new(contributors, 1)?);
         Ok(Forge { store, root, id: opened.id().to_owned(), key, contributors, base })
     }
@@ -226,29 +247,40 @@ impl Forge {
     pub fn base(&self) -> Result<Vit, Error> {
         let base = Vit::read(Path::new(BASE), |name| base_file(&self.store, &self.root, name))?;
         let (found, named) = (base.digest(), &self.root.base_digest);
-        match found == *named {
-            true => Ok(base),
-            false => Err(Error::OtherBase { path: BASE.into(), module: named.clone(), base: found }),
+        if found == *named {
+            Ok(base)
+        } else {
+            Err(Error::OtherBase { path: BASE.into(), module: named.clone(), base: found })
         }
     }
 
     /// Whether the contributor that a contribution names is one of the forge's, and has signed it.
-    fn check_signer(&self, path: &Path, manifest: &Manifest, signers: &[VerifyingKey]) -> Result<(), Error> {
+    fn check_signer(
+        &self,
+        path: &Path,
+        manifest: &Manifest,
+        signers: &[VerifyingKey],
+    ) -> Result<(), Error> {
         let contributor = &manifest.contributor;
         let Some(key) = self.root.contributors.get(contributor) else {
-            return Err(Error::UnknownContributor { path: path.to_owned(), contributor: contributor.clone() });
+            return Err(Error::UnknownContributor {
+                path: path.to_owned(),
+                contributor: contributor.clone(),
+            });
         };
-        match signers.iter().any(|signer| hex::encode(signer.as_bytes()) == *key) {
-            true => Ok(()),
-            false => Err(Error::OthersKey { path: path.to_owned(), contributor: contributor.clone() }),
+        if signers.iter().any(|signer| hex::encode(signer.as_bytes()) == *key) {
+            Ok(())
+        } else {
+            Err(Error::OthersKey { path: path.to_owned(), contributor: contributor.clone() })
         }
     }
 
     /// Refuses a key that is not the forge's.
     fn check_key(&self, key: &SigningKey) -> Result<(), Error> {
-        match hex::encode(key.verifying_key().as_bytes()) == self.root.key {
-            true => Ok(()),
-            false => Err(Error::ForgeKey { key: self.root.key.clone() }),
+        if hex::encode(key.verifying_key().as_bytes()) == self.root.key {
+            Ok(())
+        } else {
+            Err(Error::ForgeKey { key: self.root.key.clone() })
         }
     }
 }
@@ -271,10 +303,13 @@ fn put(store: &Store, bytes: Vec<u8>) -> Result<Object, Error> {
 
 fn object(store: &Store, sha256: &str, length: u64) -> Result<Vec<u8>, Error> {
     let refuse = |what: String| Error::ForgeObject { sha256: sha256.to_owned(), what };
-    let bytes = store.read(&format!("{OBJECTS}/{sha256}"), length)?.ok_or_else(|| refuse("is missing".into()))?;
+    let bytes = store
+        .read(&format!("{OBJECTS}/{sha256}"), length)?
+        .ok_or_else(|| refuse("is missing".into()))?;
     let found = Object::of(&bytes);
-    match found.sha256 == sha256 && found.length == length {
-        true => Ok(bytes),
-        false => Err(refuse(format!("was changed: its SHA-256 is {}", found.sha256))),
+    if found.sha256 == sha256 && found.length == length {
+        Ok(bytes)
+    } else {
+        Err(refuse(format!("was changed: its SHA-256 is {}", found.sha256)))
     }
 }

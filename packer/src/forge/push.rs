@@ -1,8 +1,10 @@
-//! Pushing a contribution: everything is checked, then its entries become objects, then its signed manifest the next push.
+//! Pushing a contribution: everything is checked, then its entries become objects, then its signed
+//! manifest the next push.
 //!
-//! Refused, and the forge left as it was: what [`Contribution::open`] refuses, a signature by another than the contributor that is
-//! named, a counter that is not above all pushed under this name, a task that another contributor holds, another image size than the
-//! members have. No module that was pushed before is read.
+//! Refused, and the forge left as it was: what [`Contribution::open`] refuses, a signature by
+//! another than the contributor that is named, a counter that is not above all pushed under this
+//! name, a task that another contributor holds, another image size than the members have. No module
+//! that was pushed before is read.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -16,8 +18,9 @@ impl Forge {
     /// Takes the contribution `bytes`; messages name it `path`. Gives the number of its push.
     ///
     /// # Errors
-    /// [`Error::Refused`] with what [`Contribution::open`] says, [`Error::UnknownContributor`], [`Error::OthersKey`], [`Error::Replayed`],
-    /// [`Error::TaskTaken`], [`Error::OtherImageSize`], [`Error::ForgeStore`].
+    /// [`Error::Refused`] with what [`Contribution::open`] says, [`Error::UnknownContributor`],
+    /// [`Error::OthersKey`], [`Error::Replayed`], [`Error::TaskTaken`], [`Error::OtherImageSize`],
+    /// [`Error::ForgeStore`].
     pub fn push(&self, path: &Path, bytes: Vec<u8>) -> Result<(u64, Contribution), Error> {
         let contribution = Contribution::open(path, bytes, &self.contributors, &self.base);
         let contribution = contribution.map_err(|error| Error::Refused(Box::new(error)))?;
@@ -60,19 +63,25 @@ impl Forge {
         admissible(path, new, pushed, &members, merged)
     }
 
-    /// Refuses a store that lost pushes of the `merged` that its newest item knows: their numbers would be given out again.
+    /// Refuses a store that lost pushes of the `merged` that its newest item knows: their numbers
+    /// would be given out again.
     pub(super) fn check_known(&self, pushed: &[Pushed], merged: u64) -> Result<(), Error> {
         // Others may have pushed and merged since `pushed` was read.
-        match (pushed.len() as u64) < merged && self.newest(PUSHES)? < merged {
-            true => Err(Error::ForgeHistory {
-                what: format!("{} is missing, which was merged; restore it", numbered(PUSHES, merged)),
-            }),
-            false => Ok(()),
+        if (pushed.len() as u64) < merged && self.newest(PUSHES)? < merged {
+            Err(Error::ForgeHistory {
+                what: format!(
+                    "{} is missing, which was merged; restore it",
+                    numbered(PUSHES, merged)
+                ),
+            })
+        } else {
+            Ok(())
         }
     }
 }
 
-/// Whether a forge with these `members`, which has merged the first `merged` of all that was `pushed`, lets `new` in.
+/// Whether a forge with these `members`, which has merged the first `merged` of all that was
+/// `pushed`, lets `new` in.
 pub(super) fn admissible(
     path: &Path,
     new: &Manifest,
@@ -101,7 +110,12 @@ pub(super) fn fits(
     let path = path.to_owned();
     let living: BTreeSet<u64> = members.iter().map(|member| member.push).collect();
     let lives = |p: &&Pushed| p.number > merged || living.contains(&p.number);
-    for old in pushed.iter().filter(lives).map(|p| p.signed.description()).filter(|old| old.name != new.name) {
+    for old in pushed
+        .iter()
+        .filter(lives)
+        .map(|p| p.signed.description())
+        .filter(|old| old.name != new.name)
+    {
         if old.task == new.task {
             let (task, holder) = (new.task.clone(), old.contributor.clone());
             return Err(Error::TaskTaken { path, task, holder });

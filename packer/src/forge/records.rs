@@ -1,4 +1,5 @@
-//! Reading a forge: items, contents, pushes. Nothing is handed out before its signature or digest was found right.
+//! Reading a forge: items, contents, pushes. Nothing is handed out before its signature or digest
+//! was found right.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -50,11 +51,12 @@ impl Forge {
         let bytes = self.object(&item.content)?;
         let content: Content = from_canonical(&bytes, &name)?;
         content.check()?;
-        match content.members.len() as u64 == item.members {
-            true => Ok(content),
-            false => Err(Error::ForgeHistory {
+        if content.members.len() as u64 == item.members {
+            Ok(content)
+        } else {
+            Err(Error::ForgeHistory {
                 what: format!("{name} has not the number of members that v{} says", item.number),
-            }),
+            })
         }
     }
 
@@ -87,21 +89,29 @@ impl Forge {
         object(&self.store, &of.sha256, of.length)
     }
 
-    pub(super) fn parse_item(&self, number: u64, bytes: Option<Vec<u8>>) -> Result<Verified<Item>, Error> {
+    pub(super) fn parse_item(
+        &self,
+        number: u64,
+        bytes: Option<Vec<u8>>,
+    ) -> Result<Verified<Item>, Error> {
         let name = numbered(ITEMS, number);
-        let bytes = bytes.ok_or_else(|| Error::ForgeHistory { what: format!("{name} is missing") })?;
-        let item = bundle::open::<Item>(bytes, &self.key).map_err(|source| Error::ForgeRecord { name, source })?;
-        match item.manifest().number == number {
-            true => Ok(item),
-            false => {
-                Err(Error::ForgeHistory { what: format!("item {number} says that it is v{}", item.manifest().number) })
-            }
+        let bytes =
+            bytes.ok_or_else(|| Error::ForgeHistory { what: format!("{name} is missing") })?;
+        let item = bundle::open::<Item>(bytes, &self.key)
+            .map_err(|source| Error::ForgeRecord { name, source })?;
+        if item.manifest().number == number {
+            Ok(item)
+        } else {
+            Err(Error::ForgeHistory {
+                what: format!("item {number} says that it is v{}", item.manifest().number),
+            })
         }
     }
 
     fn parse_push(&self, number: u64, bytes: Option<Vec<u8>>) -> Result<Pushed, Error> {
         let name = numbered(PUSHES, number);
-        let envelope = bytes.ok_or_else(|| Error::ForgeHistory { what: format!("{name} is missing") })?;
+        let envelope =
+            bytes.ok_or_else(|| Error::ForgeHistory { what: format!("{name} is missing") })?;
         let signed = bundle::open_envelope::<Manifest>(&envelope, &self.contributors);
         let signed = signed.map_err(|source| Error::ForgeRecord { name: name.clone(), source })?;
         self.check_signer(Path::new(&name), signed.description(), signed.signers())?;
@@ -112,21 +122,28 @@ impl Forge {
     pub(super) fn newest(&self, folder: &str) -> Result<u64, Error> {
         let list = || -> Result<BTreeSet<u64>, Error> {
             let number = |name: String| {
-                let number = name.strip_suffix(".zip").and_then(|number| number.parse::<u64>().ok());
-                number
-                    .filter(|n| *n > 0 && numbered("", *n) == format!("/{name}"))
-                    .ok_or_else(|| Error::ForgeHistory { what: format!("{folder}/{name} is not one of the forge's") })
+                let number =
+                    name.strip_suffix(".zip").and_then(|number| number.parse::<u64>().ok());
+                number.filter(|n| *n > 0 && numbered("", *n) == format!("/{name}")).ok_or_else(
+                    || Error::ForgeHistory {
+                        what: format!("{folder}/{name} is not one of the forge's"),
+                    },
+                )
             };
             self.store.list(folder)?.into_iter().map(number).collect()
         };
-        let gap = |numbers: &BTreeSet<u64>| (1..).zip(numbers).find(|(at, number)| at != *number).map(|(at, _)| at);
+        let gap = |numbers: &BTreeSet<u64>| {
+            (1..).zip(numbers).find(|(at, number)| at != *number).map(|(at, _)| at)
+        };
         let mut numbers = list()?;
-        // What others create while a folder is listed may be seen without what came just before it; listed again, all that came before
-        // what was seen is there.
+        // What others create while a folder is listed may be seen without what came just before it;
+        // listed again, all that came before what was seen is there.
         while let (Some(_), Some(newest)) = (gap(&numbers), numbers.last().copied()) {
             numbers = list()?;
             if let Some(missing) = gap(&numbers).filter(|missing| *missing < newest) {
-                return Err(Error::ForgeHistory { what: format!("{} is missing", numbered(folder, missing)) });
+                return Err(Error::ForgeHistory {
+                    what: format!("{} is missing", numbered(folder, missing)),
+                });
             }
         }
         Ok(numbers.len() as u64)

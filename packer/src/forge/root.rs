@@ -1,4 +1,5 @@
-//! `forge.zip`: the base that a forge is for, who may contribute, and the key that signs its items. Made once, signed by that key.
+//! `forge.zip`: the base that a forge is for, who may contribute, and the key that signs its items.
+//! Made once, signed by that key.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -66,8 +67,8 @@ impl Description for Root {
     }
 }
 
-/// Reads who may contribute: a TOML file of `[[contributor]]` tables with `name` and `key`, which is a file beside it (SPKI PEM), that
-/// PEM itself, or 64 hex digits.
+/// Reads who may contribute: a TOML file of `[[contributor]]` tables with `name` and `key`, which
+/// is a file beside it (SPKI PEM), that PEM itself, or 64 hex digits.
 ///
 /// # Errors
 /// [`Error::Contributors`] for another form, a name or key given twice, a key that cannot be used.
@@ -84,7 +85,8 @@ pub fn read_contributors(path: &Path) -> Result<BTreeMap<String, VerifyingKey>, 
         key: String,
     }
     let refuse = |what: String| Error::Contributors { path: path.to_owned(), what };
-    let text = String::from_utf8(input::read(path, 1 << 20)?).map_err(|_| refuse("is not UTF-8 text".into()))?;
+    let text = String::from_utf8(input::read(path, 1 << 20)?)
+        .map_err(|_| refuse("is not UTF-8 text".into()))?;
     let file: File = toml::from_str(&text).map_err(|e| {
         let line = e.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         refuse(format!("line {line}: {}", shown(&e.message().replace('\n', " "))))
@@ -92,7 +94,8 @@ pub fn read_contributors(path: &Path) -> Result<BTreeMap<String, VerifyingKey>, 
     let mut contributors = BTreeMap::new();
     for Contributor { name, key } in file.contributor {
         let what = |what: &str| refuse(format!("contributor {name:?} {what}"));
-        check_text("name", &name).map_err(|_| what("has a name that is not 1 to 256 printable bytes"))?;
+        check_text("name", &name)
+            .map_err(|_| what("has a name that is not 1 to 256 printable bytes"))?;
         let pem = match key.contains("-----BEGIN") {
             true => Some(key.clone()),
             false if key.len() == 64 && hex::decode(&key).is_ok() => None,
@@ -105,7 +108,9 @@ pub fn read_contributors(path: &Path) -> Result<BTreeMap<String, VerifyingKey>, 
             Some(pem) => VerifyingKey::from_public_key_pem(&pem).ok(),
             None => key_of(&key.to_ascii_lowercase()),
         };
-        let key = key.filter(|key| !key.is_weak()).ok_or_else(|| what("has no usable Ed25519 public key"))?;
+        let key = key
+            .filter(|key| !key.is_weak())
+            .ok_or_else(|| what("has no usable Ed25519 public key"))?;
         if contributors.values().any(|other: &VerifyingKey| other.as_bytes() == key.as_bytes()) {
             return Err(what("has the key of another; each needs its own"));
         }
@@ -113,9 +118,10 @@ pub fn read_contributors(path: &Path) -> Result<BTreeMap<String, VerifyingKey>, 
             return Err(what("is there twice; each has one key"));
         }
     }
-    match contributors.is_empty() {
-        true => Err(refuse("names no contributor".into())),
-        false => Ok(contributors),
+    if contributors.is_empty() {
+        Err(refuse("names no contributor".into()))
+    } else {
+        Ok(contributors)
     }
 }
 

@@ -1,7 +1,9 @@
-//! Where a forge lies: a folder, or a bucket of a cloud (`s3://`, `gs://`, `az://`) where packer was built for it.
+//! Where a forge lies: a folder, or a bucket of a cloud (`s3://`, `gs://`, `az://`) where packer
+//! was built for it.
 //!
-//! Things are created under a name and never changed: of two who create the same name at once, exactly one succeeds. In a folder a
-//! thing is written beside its place, flushed to disk, and linked to it; in a bucket the put is conditional.
+//! Things are created under a name and never changed: of two who create the same name at once,
+//! exactly one succeeds. In a folder a thing is written beside its place, flushed to disk, and
+//! linked to it; in a bucket the put is conditional.
 //!
 //! Refused: other addresses, and things larger than the caller expects.
 
@@ -35,20 +37,22 @@ impl Store {
     /// Opens `place`; a folder that is not there is made if `make`.
     pub fn open(place: &str, make: bool) -> Result<Self, Error> {
         let refuse = |what: String| Error::ForgeStore { place: place.to_owned(), what };
-        let (folder, (store, root)) = match place.contains("://") {
-            true => (None, bucket(place)?),
-            false => {
-                if make {
-                    std::fs::create_dir_all(place).map_err(|e| Error::io(place, e))?;
-                } else if !FilePath::new(place).is_dir() {
-                    return Err(Error::NoForge { place: place.to_owned() });
-                }
-                let folder = LocalFileSystem::new_with_prefix(place).map_err(|e| refuse(words(&e)))?;
-                let store = Box::new(folder.with_fsync(true)) as Box<dyn ObjectStore>;
-                (Some(PathBuf::from(place)), (store, Path::default()))
+        let (folder, (store, root)) = if place.contains("://") {
+            (None, bucket(place)?)
+        } else {
+            if make {
+                std::fs::create_dir_all(place).map_err(|e| Error::io(place, e))?;
+            } else if !FilePath::new(place).is_dir() {
+                return Err(Error::NoForge { place: place.to_owned() });
             }
+            let folder = LocalFileSystem::new_with_prefix(place).map_err(|e| refuse(words(&e)))?;
+            let store = Box::new(folder.with_fsync(true)) as Box<dyn ObjectStore>;
+            (Some(PathBuf::from(place)), (store, Path::default()))
         };
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(|e| refuse(e.to_string()))?;
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(|e| refuse(e.to_string()))?;
         Ok(Store { place: place.to_owned(), folder, store, root, runtime })
     }
 
@@ -63,7 +67,10 @@ impl Store {
         let put = self.store.put_opts(&path, bytes.into(), PutMode::Create.into());
         match self.runtime.block_on(put) {
             Ok(_) => Ok(true),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(false),
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) => Ok(false),
             Err(error) => Err(self.refuse(name, &error)),
         }
     }
@@ -82,8 +89,10 @@ impl Store {
     /// The names in `folder`, without it.
     pub fn list(&self, folder: &str) -> Result<BTreeSet<String>, Error> {
         let path = self.path(folder)?;
-        let names =
-            self.store.list(Some(&path)).map_ok(|found| found.location.filename().unwrap_or_default().to_owned());
+        let names = self
+            .store
+            .list(Some(&path))
+            .map_ok(|found| found.location.filename().unwrap_or_default().to_owned());
         self.runtime.block_on(names.try_collect()).map_err(|e| self.refuse(folder, &e))
     }
 
@@ -92,7 +101,9 @@ impl Store {
         let listed = self.runtime.block_on(self.store.list_with_delimiter(Some(&self.root)));
         let listed = listed.map_err(|e| self.refuse("", &e))?;
         let files = listed.objects.into_iter().map(|found| found.location);
-        let names = files.chain(listed.common_prefixes).filter_map(|path| path.filename().map(str::to_owned));
+        let names = files
+            .chain(listed.common_prefixes)
+            .filter_map(|path| path.filename().map(str::to_owned));
         Ok(names.collect())
     }
 
@@ -111,16 +122,24 @@ impl Store {
             Err(error) => return Err(self.refuse(name, &error)),
         };
         if found.meta.size > limit {
-            return Err(Error::ForgeTooLong { name: name.to_owned(), length: found.meta.size, limit });
+            return Err(Error::ForgeTooLong {
+                name: name.to_owned(),
+                length: found.meta.size,
+                limit,
+            });
         }
         let bytes = found.bytes().await.map_err(|e| self.refuse(name, &e))?;
         Ok(Some(bytes.into()))
     }
 
     fn path(&self, name: &str) -> Result<Path, Error> {
-        let whole =
-            [self.root.as_ref(), name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("/");
-        Path::parse(whole).map_err(|e| Error::ForgeStore { place: self.place.clone(), what: e.to_string() })
+        let whole = [self.root.as_ref(), name]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join("/");
+        Path::parse(whole)
+            .map_err(|e| Error::ForgeStore { place: self.place.clone(), what: e.to_string() })
     }
 
     fn refuse(&self, name: &str, error: &object_store::Error) -> Error {
@@ -128,14 +147,19 @@ impl Store {
     }
 }
 
-/// A bucket, with whatever the environment says of how to reach it (`AWS_...`, `GOOGLE_...`, `AZURE_...`).
+/// A bucket, with whatever the environment says of how to reach it (`AWS_...`, `GOOGLE_...`,
+/// `AZURE_...`).
 fn bucket(place: &str) -> Result<(Box<dyn ObjectStore>, Path), Error> {
     let refuse = |what: String| Error::ForgeStore { place: place.to_owned(), what };
     check_scheme(place)?;
     let url = Url::parse(place).map_err(|e| refuse(e.to_string()))?;
     let settings = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?.to_ascii_lowercase(), value.into_string().ok()?)))
-        .filter(|(name, _)| ["aws_", "google_", "azure_"].iter().any(|prefix| name.starts_with(prefix)));
+        .filter_map(|(name, value)| {
+            Some((name.into_string().ok()?.to_ascii_lowercase(), value.into_string().ok()?))
+        })
+        .filter(|(name, _)| {
+            ["aws_", "google_", "azure_"].iter().any(|prefix| name.starts_with(prefix))
+        });
     object_store::parse_url_opts(&url, settings).map_err(|e| refuse(words(&e)))
 }
 
@@ -147,7 +171,8 @@ fn check_scheme(place: &str) -> Result<(), Error> {
         "gs" => cfg!(feature = "gs"),
         "az" => cfg!(feature = "az"),
         _ => {
-            let what = "is neither a folder nor an address that begins with s3://, gs:// or az://".to_owned();
+            let what = "is neither a folder nor an address that begins with s3://, gs:// or az://"
+                .to_owned();
             return Err(Error::ForgeStore { place: place.to_owned(), what });
         }
     };
@@ -155,7 +180,8 @@ fn check_scheme(place: &str) -> Result<(), Error> {
         return Ok(());
     }
     let what = format!(
-        "this packer was built without {scheme}://; build it with `cargo install --path packer --features {scheme}`"
+        "this packer was built without {scheme}://; build it with `cargo install --path packer \
+         --features {scheme}`"
     );
     Err(Error::ForgeStore { place: place.to_owned(), what })
 }

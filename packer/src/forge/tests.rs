@@ -1,4 +1,5 @@
-//! Forges in a folder: the rules of pushing, histories of merges and reverts, and damage of every kind.
+//! Forges in a folder: the rules of pushing, histories of merges and reverts, and damage of every
+//! kind.
 
 use std::path::PathBuf;
 
@@ -13,7 +14,8 @@ use crate::merge;
 
 mod returning;
 
-/// Forgets nothing: its file holds the previous file and the name of the new member. So the order and every model in between count.
+/// Forgets nothing: its file holds the previous file and the name of the new member. So the order
+/// and every model in between count.
 struct Chain(u64);
 
 impl Merge for Chain {
@@ -24,8 +26,14 @@ impl Merge for Chain {
     fn merge(&self, previous: Option<&Made>, members: &dyn Members) -> Result<Made, Error> {
         let mut file = previous.map(|made| made.files["chain"].clone()).unwrap_or_default();
         let newest = members.len() - 1;
-        file.extend(format!("{}:{}:{}\n", self.0, members.name(newest), members.digest(newest)).into_bytes());
-        Ok(Made { record: json!({"count": members.len()}), files: BTreeMap::from([("chain".into(), file)]) })
+        file.extend(
+            format!("{}:{}:{}\n", self.0, members.name(newest), members.digest(newest))
+                .into_bytes(),
+        );
+        Ok(Made {
+            record: json!({"count": members.len()}),
+            files: BTreeMap::from([("chain".into(), file)]),
+        })
     }
 }
 
@@ -36,7 +44,9 @@ pub fn recipes(forge: &Forge) -> &Recipes<'_> {
 
 fn average(forge: &Forge) -> Recipe<'_> {
     let method = Method::Free(merge::Options::new(merge::Method::Average));
-    recipes(forge).method(Settings { method, condensed: Seen::SoFar, refit_heads: false, routing: false }).unwrap()
+    recipes(forge)
+        .method(Settings { method, condensed: Seen::SoFar, refit_heads: false, routing: false })
+        .unwrap()
 }
 
 fn methods(forge: &Forge) -> Methods<'_> {
@@ -53,7 +63,8 @@ pub const FORGE: u8 = 9;
 pub fn forge() -> (tempfile::TempDir, Forge) {
     let dir = tempfile::tempdir().unwrap();
     let contributors = (1..=3).map(|n| (format!("hospital {n}"), key(n).verifying_key())).collect();
-    let forge = Forge::init(dir.path().to_str().unwrap(), &base(), &contributors, &key(FORGE)).unwrap();
+    let forge =
+        Forge::init(dir.path().to_str().unwrap(), &base(), &contributors, &key(FORGE)).unwrap();
     (dir, forge)
 }
 
@@ -82,9 +93,10 @@ fn everything(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
-        match path.is_dir() {
-            true => found.extend(everything(&path)),
-            false => drop(found.insert(path.clone(), std::fs::read(path).unwrap())),
+        if path.is_dir() {
+            found.extend(everything(&path))
+        } else {
+            drop(found.insert(path.clone(), std::fs::read(path).unwrap()))
         }
     }
     found
@@ -94,12 +106,21 @@ fn everything(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
 fn what_is_pushed_is_merged_in_order_and_verifies() {
     let (dir, forge) = forge();
     assert_eq!(forge.base().unwrap().digest(), base().digest());
-    assert!(forge.merge(&average(&forge), &key(FORGE)).unwrap().is_none(), "nothing was pushed yet");
-    assert_eq!((push(&forge, 1, "breast", 1).unwrap(), push(&forge, 2, "lung", 1).unwrap()), (1, 2));
+    assert!(
+        forge.merge(&average(&forge), &key(FORGE)).unwrap().is_none(),
+        "nothing was pushed yet"
+    );
+    assert_eq!(
+        (push(&forge, 1, "breast", 1).unwrap(), push(&forge, 2, "lung", 1).unwrap()),
+        (1, 2)
+    );
     assert_eq!((merge(&forge, &average(&forge)), merge(&forge, &average(&forge))), (1, 2));
     assert_eq!(push(&forge, 3, "colon", 7).unwrap(), 3);
     let report = forge.verify(Some(methods(&forge))).unwrap();
-    assert_eq!((report.items, report.contributions, report.waiting, report.rebuilt, report.unnamed), (2, 3, 1, 2, 0));
+    assert_eq!(
+        (report.items, report.contributions, report.waiting, report.rebuilt, report.unnamed),
+        (2, 3, 1, 2, 0)
+    );
     assert_eq!(merge(&forge, &average(&forge)), 3);
     assert!(forge.merge(&average(&forge), &key(FORGE)).unwrap().is_none());
     assert_eq!(members(&forge, 3), ["hospital 1/breast", "hospital 2/lung", "hospital 3/colon"]);
@@ -109,12 +130,23 @@ fn what_is_pushed_is_merged_in_order_and_verifies() {
     assert_eq!((report.items, report.waiting, report.rebuilt), (3, 0, 3));
     // Opened again, with the right key, the wrong key, and elsewhere.
     let place = dir.path().to_str().unwrap();
-    assert_eq!(Forge::open(place, Some(&contribution::tests::trust(FORGE))).unwrap().items().unwrap().len(), 3);
-    assert!(matches!(Forge::open(place, Some(&contribution::tests::trust(1))), Err(Error::ForgeRecord { .. })));
+    assert_eq!(
+        Forge::open(place, Some(&contribution::tests::trust(FORGE)))
+            .unwrap()
+            .items()
+            .unwrap()
+            .len(),
+        3
+    );
+    assert!(matches!(
+        Forge::open(place, Some(&contribution::tests::trust(1))),
+        Err(Error::ForgeRecord { .. })
+    ));
     assert!(matches!(Forge::open("/nowhere/at/all", None), Err(Error::NoForge { .. })));
 }
 
-/// The average's change of a site is the mean of the members' changes, computed here from the modules themselves.
+/// The average's change of a site is the mean of the members' changes, computed here from the
+/// modules themselves.
 #[test]
 fn the_average_is_the_mean_of_the_changes() {
     let (_dir, forge) = forge();
@@ -123,18 +155,32 @@ fn the_average_is_the_mean_of_the_changes() {
     merge(&forge, &average(&forge));
     merge(&forge, &average(&forge));
     let made = forge.made(&forge.content(forge.item(2).unwrap().manifest()).unwrap()).unwrap();
-    let tensors = medforge_runtime::tensors::read(&made.files["adapter_model.safetensors"], "merged").unwrap();
-    let modules = [parts(&base(), "hospital 1", "breast", 2).module, parts(&base(), "hospital 2", "lung", 3).module];
+    let tensors =
+        medforge_runtime::tensors::read(&made.files["adapter_model.safetensors"], "merged")
+            .unwrap();
+    let modules = [
+        parts(&base(), "hospital 1", "breast", 2).module,
+        parts(&base(), "hospital 2", "lung", 3).module,
+    ];
     for site in modules[0].sites.keys() {
-        let name = format!("base_model.model.{}", adapter_path(base().config.family, site).unwrap());
-        let (a, b) = (&tensors[&format!("{name}.lora_A.weight")], &tensors[&format!("{name}.lora_B.weight")]);
+        let name =
+            format!("base_model.model.{}", adapter_path(base().config.family, site).unwrap());
+        let (a, b) = (
+            &tensors[&format!("{name}.lora_A.weight")],
+            &tensors[&format!("{name}.lora_B.weight")],
+        );
         let entry = |a: &Tensor, b: &Tensor, o: usize, i: usize| -> f64 {
             let (rank, inputs) = (a.shape[0], a.shape[1]);
-            (0..rank).map(|r| f64::from(b.data[o * rank + r]) * f64::from(a.data[r * inputs + i])).sum()
+            (0..rank)
+                .map(|r| f64::from(b.data[o * rank + r]) * f64::from(a.data[r * inputs + i]))
+                .sum()
         };
         for (o, i) in (0..b.shape[0]).flat_map(|o| (0..a.shape[1]).map(move |i| (o, i))) {
-            let mean =
-                modules.iter().map(|m| m.scale() * entry(&m.sites[site].a, &m.sites[site].b, o, i)).sum::<f64>() / 2.0;
+            let mean = modules
+                .iter()
+                .map(|m| m.scale() * entry(&m.sites[site].a, &m.sites[site].b, o, i))
+                .sum::<f64>()
+                / 2.0;
             assert!((entry(a, b, o, i) - mean).abs() < 1e-6, "{site} {o} {i}");
         }
     }
@@ -190,7 +236,8 @@ fn what_may_not_be_pushed_is_refused_by_name_and_changes_nothing() {
     let size = larger.module.card.image_size * 2;
     let preprocessing = base().preprocessing_for(size).unwrap();
     (larger.module.card.image_size, larger.condensed.record.image_size) = (size, size);
-    (larger.module.card.preprocessing, larger.condensed.record.preprocessing) = (preprocessing.clone(), preprocessing);
+    (larger.module.card.preprocessing, larger.condensed.record.preprocessing) =
+        (preprocessing.clone(), preprocessing);
     larger.condensed.images = vec![0.5; 2 * 3 * (size as usize).pow(2)];
     assert!(matches!(refused(build(&larger, &base())), Error::OtherImageSize { .. }));
 
@@ -230,11 +277,15 @@ fn only_the_forges_key_makes_items() {
 fn a_forge_is_made_once_and_in_a_place_of_its_own() {
     let (dir, _forge) = forge();
     let contributors = BTreeMap::from([("a".to_owned(), key(1).verifying_key())]);
-    let init = |place: &Path| Forge::init(place.to_str().unwrap(), &base(), &contributors, &key(FORGE)).err();
+    let init = |place: &Path| {
+        Forge::init(place.to_str().unwrap(), &base(), &contributors, &key(FORGE)).err()
+    };
     assert!(matches!(init(dir.path()), Some(Error::ForgeExists { .. })));
     let other = tempfile::tempdir().unwrap();
     std::fs::write(other.path().join("thesis.txt"), "x").unwrap();
-    assert!(matches!(init(other.path()), Some(Error::ForgeFolder { name, .. }) if name == "thesis.txt"));
+    assert!(
+        matches!(init(other.path()), Some(Error::ForgeFolder { name, .. }) if name == "thesis.txt")
+    );
     // What a process left that was stopped while it made the forge is no obstacle.
     std::fs::remove_file(other.path().join("thesis.txt")).unwrap();
     std::fs::create_dir(other.path().join("objects")).unwrap();
@@ -254,7 +305,10 @@ fn damage_anywhere_is_found() {
     }
     forge.revert(1, methods(&forge), &key(FORGE)).unwrap();
     let place = dir.path().to_str().unwrap();
-    let verify = || Forge::open(place, Some(&contribution::tests::trust(FORGE))).and_then(|forge| forge.verify(None));
+    let verify = || {
+        Forge::open(place, Some(&contribution::tests::trust(FORGE)))
+            .and_then(|forge| forge.verify(None))
+    };
     assert_eq!(verify().unwrap().unnamed, 0);
     let files = everything(dir.path());
     assert!(files.len() > 20, "{}", files.len());
@@ -277,12 +331,14 @@ fn damage_anywhere_is_found() {
     std::fs::rename(&record, dir.path().join("items/4.zip")).unwrap();
     assert!(verify().is_err(), "a name that the forge does not give");
     std::fs::remove_file(dir.path().join("items/4.zip")).unwrap();
-    std::fs::copy(dir.path().join("pushes/000001.zip"), dir.path().join("pushes/000003.zip")).unwrap();
+    std::fs::copy(dir.path().join("pushes/000001.zip"), dir.path().join("pushes/000003.zip"))
+        .unwrap();
     assert!(verify().unwrap_err().to_string().contains("after a newer one"));
     // Nor does it come back by being merged.
     let error = forge.merge(&average(&forge), &key(FORGE)).unwrap_err();
     assert!(
-        matches!(&error, Error::NotMerged { push: 3, source } if matches!(**source, Error::Replayed { .. })),
+        matches!(&error, Error::NotMerged { push: 3, source } if matches!(**source,
+            Error::Replayed { .. })),
         "{error}"
     );
 }
@@ -293,7 +349,9 @@ fn numbers_have_no_gap() {
     let (dir, forge) = forge();
     push(&forge, 1, "breast", 1).unwrap();
     std::fs::write(dir.path().join("pushes/999999.zip"), b"").unwrap();
-    let missing = |error: Error| assert!(error.to_string().contains("pushes/000002.zip is missing"), "{error}");
+    let missing = |error: Error| {
+        assert!(error.to_string().contains("pushes/000002.zip is missing"), "{error}")
+    };
     missing(push(&forge, 2, "lung", 1).unwrap_err());
     missing(forge.merge(&average(&forge), &key(FORGE)).unwrap_err());
     missing(forge.verify(None).unwrap_err());
@@ -304,7 +362,8 @@ fn numbers_have_no_gap() {
 fn an_object_that_was_changed_is_not_pushed_again() {
     let (dir, forge) = forge();
     let good = signed(1, "breast", 1, 1, 1);
-    let contribution = Contribution::open(Path::new("x"), good.clone(), &forge.contributors, &forge.base).unwrap();
+    let contribution =
+        Contribution::open(Path::new("x"), good.clone(), &forge.contributors, &forge.base).unwrap();
     let entry = &contribution.manifest().entries[0];
     std::fs::write(dir.path().join("objects").join(&entry.sha256), b"something else").unwrap();
     let error = forge.push(Path::new("x"), good).map(|(number, _)| number).unwrap_err();
@@ -312,29 +371,47 @@ fn an_object_that_was_changed_is_not_pushed_again() {
     assert!(!dir.path().join("pushes").exists());
 }
 
-/// A merge checks a contribution's parts as a push did: somebody who writes to the store can sign what no push would take.
+/// A merge checks a contribution's parts as a push did: somebody who writes to the store can sign
+/// what no push would take.
 #[test]
 fn what_came_past_push_is_not_merged_and_can_be_passed_over() {
     let (dir, forge) = forge();
     push(&forge, 1, "breast", 1).unwrap();
     merge(&forge, &average(&forge));
-    let good = contribution::build(&parts(&base(), "hospital 2", "lung", 1), OPTIONS, &base().identity(), &key(2));
+    let good = contribution::build(
+        &parts(&base(), "hospital 2", "lung", 1),
+        OPTIONS,
+        &base().identity(),
+        &key(2),
+    );
     let good = good.unwrap();
     let names = good.manifest().entries.iter().map(|entry| entry.name.clone());
-    let mut payload: BTreeMap<_, _> = names.map(|n| (n.clone(), good.entry(&n).unwrap().to_vec())).collect();
+    let mut payload: BTreeMap<_, _> =
+        names.map(|n| (n.clone(), good.entry(&n).unwrap().to_vec())).collect();
     payload.insert("card.md".into(), b"\x1b[2J".to_vec());
     let manifest = Manifest { entries: bundle::list(&payload), ..good.manifest().clone() };
     let archive = bundle::assemble(&manifest, &payload, &[key(2)]).unwrap();
     payload.into_values().for_each(|bytes| drop(put(&forge.store, bytes).unwrap()));
-    std::fs::write(dir.path().join("pushes/000002.zip"), bundle::envelope(&archive).unwrap()).unwrap();
+    std::fs::write(dir.path().join("pushes/000002.zip"), bundle::envelope(&archive).unwrap())
+        .unwrap();
     push(&forge, 3, "colon", 1).unwrap();
 
     let before = everything(dir.path());
     let error = forge.merge(&average(&forge), &key(FORGE)).unwrap_err();
-    assert!(matches!(&error, Error::NotMerged { push: 2, .. }) && error.exit_code() == 3, "{error}");
-    assert!(error.to_string().contains("control characters") && error.to_string().contains("forge skip"), "{error}");
+    assert!(
+        matches!(&error, Error::NotMerged { push: 2, .. }) && error.exit_code() == 3,
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("control characters")
+            && error.to_string().contains("forge skip"),
+        "{error}"
+    );
     for number in [0, 1, 3, 4] {
-        assert!(matches!(forge.skip(number, &key(FORGE)), Err(Error::NotNext { merged: 1, .. })), "{number}");
+        assert!(
+            matches!(forge.skip(number, &key(FORGE)), Err(Error::NotNext { merged: 1, .. })),
+            "{number}"
+        );
     }
     assert!(matches!(forge.skip(2, &key(1)), Err(Error::ForgeKey { .. })));
     assert!(everything(dir.path()) == before);
@@ -376,16 +453,24 @@ fn items_that_the_rules_do_not_give_are_found() {
     type Change = fn(&mut Item);
     let table: &[(&str, Change)] = &[
         ("does not name the item before", |item| item.predecessor = "0".repeat(64)),
-        ("other members", |item| (item.kind, item.removed, item.added) = (Kind::Skip, item.added.clone(), None)),
+        ("other members", |item| {
+            (item.kind, item.removed, item.added) = (Kind::Skip, item.added.clone(), None)
+        }),
         ("other members", |item| item.push = 2),
-        ("is not there", |item| (item.kind, item.removed, item.added) = (Kind::Revert, item.added.clone(), None)),
+        ("is not there", |item| {
+            (item.kind, item.removed, item.added) = (Kind::Revert, item.added.clone(), None)
+        }),
         ("is not there", |item| item.kind = Kind::Restore),
         ("other members", |item| (item.kind, item.added) = (Kind::Again, None)),
     ];
     for (words, change) in table {
         let mut changed = item.clone();
         change(&mut changed);
-        std::fs::write(&record, bundle::assemble(&changed, &BTreeMap::new(), &[key(FORGE)]).unwrap()).unwrap();
+        std::fs::write(
+            &record,
+            bundle::assemble(&changed, &BTreeMap::new(), &[key(FORGE)]).unwrap(),
+        )
+        .unwrap();
         let said = forge.verify(None).unwrap_err().to_string();
         assert!(said.contains(words), "{words}: {said}");
     }
@@ -400,9 +485,8 @@ fn a_lost_push_stops_pushes_and_merges() {
     push(&forge, 1, "breast", 1).unwrap();
     merge(&forge, &average(&forge));
     std::fs::remove_file(dir.path().join("pushes/000001.zip")).unwrap();
-    assert!(
-        matches!(push(&forge, 2, "lung", 1), Err(Error::ForgeHistory { what }) if what.contains("000001.zip is missing"))
-    );
+    assert!(matches!(push(&forge, 2, "lung", 1), Err(Error::ForgeHistory {
+            what }) if what.contains("000001.zip is missing")));
     assert!(matches!(forge.merge(&average(&forge), &key(FORGE)), Err(Error::ForgeHistory { .. })));
 }
 
@@ -434,7 +518,9 @@ fn a_model_that_its_members_do_not_give_is_found_by_rebuilding() {
 fn settings_that_not_every_reader_keeps_are_refused() {
     let (dir, forge) = forge();
     push(&forge, 1, "breast", 1).unwrap();
-    assert!(forge.merge(&Chain(1 << 53), &key(FORGE)).unwrap_err().to_string().contains("settings"));
+    assert!(
+        forge.merge(&Chain(1 << 53), &key(FORGE)).unwrap_err().to_string().contains("settings")
+    );
     assert!(!dir.path().join("items").exists());
 }
 
@@ -450,9 +536,13 @@ fn contributors_are_read_from_toml() {
         read_contributors(&path)
     };
     let inline = crate::export::keys::to_pem(&key(3)).public;
-    let entry = |name: &str, key: &str| format!("[[contributor]]\nname = \"{name}\"\nkey = \"\"\"{key}\"\"\"\n");
-    let all = read(&format!("{}{}{}", entry("A", "a.pub"), entry("B", &hex), entry("C", &inline))).unwrap();
-    let expected = [("A", 1), ("B", 2), ("C", 3)].map(|(name, seed)| (name.to_owned(), key(seed).verifying_key()));
+    let entry = |name: &str, key: &str| {
+        format!("[[contributor]]\nname = \"{name}\"\nkey = \"\"\"{key}\"\"\"\n")
+    };
+    let all = read(&format!("{}{}{}", entry("A", "a.pub"), entry("B", &hex), entry("C", &inline)))
+        .unwrap();
+    let expected = [("A", 1), ("B", 2), ("C", 3)]
+        .map(|(name, seed)| (name.to_owned(), key(seed).verifying_key()));
     assert_eq!(all, BTreeMap::from(expected));
     let weak = "01".to_owned() + &"00".repeat(31);
     for (text, words) in [

@@ -1,5 +1,6 @@
-//! Verifying a whole forge: every signature, the chain of items, every contribution, the digest of every object that any of them names.
-//! With a way to make the methods again, every model is made anew from the contributions and must have the same bytes.
+//! Verifying a whole forge: every signature, the chain of items, every contribution, the digest of
+//! every object that any of them names. With a way to make the methods again, every model is made
+//! anew from the contributions and must have the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -9,7 +10,9 @@ use serde::Serialize;
 
 use super::merge::{Change, begins, content_of};
 use super::push::{admissible, fits};
-use super::{Content, Forge, Item, Kind, Made, Member, Methods, OBJECTS, Object, PUSHES, Pushed, numbered};
+use super::{
+    Content, Forge, Item, Kind, Made, Member, Methods, OBJECTS, Object, PUSHES, Pushed, numbered,
+};
 use crate::contribution::Contribution;
 use crate::{Error, interrupt};
 
@@ -31,11 +34,12 @@ impl Forge {
     /// Verifies everything; with `methods` every item is made again and compared.
     ///
     /// # Errors
-    /// The first thing found wrong: [`Error::ForgeHistory`], [`Error::ForgeRecord`], [`Error::ForgeObject`], what
-    /// [`Contribution::open`] refuses, [`Error::NotRebuilt`].
+    /// The first thing found wrong: [`Error::ForgeHistory`], [`Error::ForgeRecord`],
+    /// [`Error::ForgeObject`], what [`Contribution::open`] refuses, [`Error::NotRebuilt`].
     pub fn verify(&self, methods: Option<Methods>) -> Result<Report, Error> {
         let mut report = Report::default();
-        let mut named: BTreeSet<String> = self.root.base.iter().map(|entry| entry.sha256.clone()).collect();
+        let mut named: BTreeSet<String> =
+            self.root.base.iter().map(|entry| entry.sha256.clone()).collect();
         self.base()?;
 
         // Items first: what they merged was pushed before.
@@ -77,7 +81,8 @@ impl Forge {
         }
         report.waiting = report.contributions - before.map_or(0, |(item, _)| item.manifest().push);
         report.objects = named.len() as u64;
-        report.unnamed = self.store.list(OBJECTS)?.iter().filter(|name| !named.contains(*name)).count() as u64;
+        report.unnamed =
+            self.store.list(OBJECTS)?.iter().filter(|name| !named.contains(*name)).count() as u64;
         Ok(report)
     }
 
@@ -109,9 +114,10 @@ impl Forge {
         let method = methods(&item.settings)?;
         let before = self.before(&*method, begins(item.kind, item.removed.as_ref()), before)?;
         let made = self.model(&*method, &content.members, item.push, before)?;
-        match content_of(&content.members, &made) == *content {
-            true => Ok(()),
-            false => Err(Error::NotRebuilt { number: item.number }),
+        if content_of(&content.members, &made) == *content {
+            Ok(())
+        } else {
+            Err(Error::NotRebuilt { number: item.number })
         }
     }
 
@@ -124,7 +130,8 @@ impl Forge {
         pushes: &[Pushed],
     ) -> Result<(), Error> {
         let (id, item) = (item.id(), item.manifest());
-        let refuse = |what: String| Error::ForgeHistory { what: format!("v{} ({id}) {what}", item.number) };
+        let refuse =
+            |what: String| Error::ForgeHistory { what: format!("v{} ({id}) {what}", item.number) };
         if item.predecessor != before.map_or(self.id.as_str(), |(item, _)| item.id()) {
             return Err(refuse("does not name the item before it".into()));
         }
@@ -134,7 +141,13 @@ impl Forge {
         let change = match (item.kind, &item.removed, next) {
             (Kind::Merge, _, Some(pushed)) => {
                 let (name, earlier) = (numbered(PUSHES, pushed.number), &pushes[..merged as usize]);
-                let admitted = admissible(Path::new(&name), pushed.signed.description(), earlier, members, merged);
+                let admitted = admissible(
+                    Path::new(&name),
+                    pushed.signed.description(),
+                    earlier,
+                    members,
+                    merged,
+                );
                 admitted.map_err(|error| refuse(format!("merges what may not be: {error}")))?;
                 Some(Change::merge(members, pushed))
             }
@@ -145,24 +158,37 @@ impl Forge {
             (Kind::Again, ..) => Some(Change::again(members, merged)),
             _ => None,
         };
-        let change = change.ok_or_else(|| refuse("names a contribution that is not there".into()))?;
-        let same = (&change.added, &change.removed, change.push) == (&item.added, &item.removed, item.push);
+        let change =
+            change.ok_or_else(|| refuse("names a contribution that is not there".into()))?;
+        let same = (&change.added, &change.removed, change.push)
+            == (&item.added, &item.removed, item.push);
         if !same || change.members != content.members {
-            return Err(refuse("has other members than the item before it and the pushes make".into()));
+            return Err(refuse(
+                "has other members than the item before it and the pushes make".into(),
+            ));
         }
         let nothing = content_of(&[], &Made::default());
-        match item.kind == Kind::Skip && before.map_or(&nothing, |(_, before)| before) != content {
-            true => Err(refuse("passes over a contribution and yet changes the model".into())),
-            false => Ok(()),
+        if item.kind == Kind::Skip && before.map_or(&nothing, |(_, before)| before) != content {
+            Err(refuse("passes over a contribution and yet changes the model".into()))
+        } else {
+            Ok(())
         }
     }
 }
 
 /// What a restore changes: its contribution was merged or passed over before, and fits the members;
 /// none if it was not, or is one.
-fn restored(item: &Item, members: &[Member], merged: u64, pushes: &[Pushed]) -> Result<Option<Change>, Error> {
+fn restored(
+    item: &Item,
+    members: &[Member],
+    merged: u64,
+    pushes: &[Pushed],
+) -> Result<Option<Change>, Error> {
     let known = &pushes[..merged as usize];
-    let pushed = item.added.as_ref().and_then(|added| known.iter().find(|pushed| Member::of(pushed) == *added));
+    let pushed = item
+        .added
+        .as_ref()
+        .and_then(|added| known.iter().find(|pushed| Member::of(pushed) == *added));
     let Some(pushed) = pushed else { return Ok(None) };
     let name = numbered(PUSHES, pushed.number);
     fits(Path::new(&name), pushed.signed.description(), known, members, merged)?;

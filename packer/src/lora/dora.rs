@@ -1,6 +1,8 @@
-//! DoRA (Liu et al. 2024, arXiv 2402.09353): a site's changed weight W + s B A with its rows brought to lengths of their own, the magnitudes.
+//! DoRA (Liu et al. 2024, arXiv 2402.09353): a site's changed weight W + s B A with its rows
+//! brought to lengths of their own, the magnitudes.
 //!
-//! Such a change is no sum with W, so several have no fusion: whatever adds modules up refuses them.
+//! Such a change is no sum with W, so several have no fusion: whatever adds modules up refuses
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +22,8 @@ pub fn row_norms(weight: &Tensor) -> Vec<f32> {
 }
 
 impl Factors {
-    /// What each output is multiplied with before the bias, magnitude / norm of the row of W + B A, for the scale 1 and the site's `weight`
-    /// [out, in]; none without magnitudes.
+    /// What each output is multiplied with before the bias, magnitude / norm of the row of W + B A,
+    /// for the scale 1 and the site's `weight` [out, in]; none without magnitudes.
     pub fn gains(&self, weight: &Tensor) -> Option<Vec<f32>> {
         let magnitude = self.magnitude.as_ref()?;
         let norms = self.changed(weight, |row| row.iter().map(|v| v * v).sum::<f64>().sqrt());
@@ -29,13 +31,16 @@ impl Factors {
         Some(magnitude.data.iter().zip(norms).map(gain).collect())
     }
 
-    /// Factors whose product is the whole change of `weight` [out, in] that these make with the scale 1, magnitudes and all; its rank is that of the
-    /// smaller side.
+    /// Factors whose product is the whole change of `weight` [out, in] that these make with the
+    /// scale 1, magnitudes and all; its rank is that of the smaller side.
     pub fn added(self, weight: &Tensor) -> Factors {
         let Some(gains) = self.gains(weight) else { return self };
         let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
         let rows = self.changed(weight, <[f64]>::to_vec);
-        let scaled = rows.iter().zip(gains).flat_map(|(row, gain)| row.iter().map(move |v| v * f64::from(gain)));
+        let scaled = rows
+            .iter()
+            .zip(gains)
+            .flat_map(|(row, gain)| row.iter().map(move |v| v * f64::from(gain)));
         let change = scaled.zip(&weight.data).map(|(v, w)| (v - f64::from(*w)) as f32).collect();
         Factors::of_change(Tensor::f32(vec![outputs, inputs], change))
     }
@@ -63,7 +68,8 @@ pub fn has_magnitudes(sites: &BTreeMap<String, Factors>) -> bool {
 /// Why `module` cannot be added to others.
 pub fn unfusable(module: &str) -> Error {
     let what = format!(
-        "DoRA modules mix but do not fuse: {module} has magnitudes; take it alone with weight 1, mix the modules, or train it without --dora"
+        "DoRA modules mix but do not fuse: {module} has magnitudes; take it alone with weight 1, \
+         mix the modules, or train it without --dora"
     );
     Error::Merge { what }
 }
@@ -73,7 +79,8 @@ mod tests {
     use super::*;
 
     fn numbers(shape: [usize; 2], seed: usize) -> Tensor {
-        let data = (0..shape[0] * shape[1]).map(|i| ((i * 7 + seed) % 13) as f32 / 6.0 - 1.0).collect();
+        let data =
+            (0..shape[0] * shape[1]).map(|i| ((i * 7 + seed) % 13) as f32 / 6.0 - 1.0).collect();
         Tensor::f32(shape.to_vec(), data)
     }
 
@@ -82,7 +89,9 @@ mod tests {
         let (rank, inputs) = (factors.a.shape[0], factors.a.shape[1]);
         let at = |(i, w): (usize, &f32)| {
             let (row, column) = (i / inputs, i % inputs);
-            let term = |r: usize| f64::from(factors.b.data[row * rank + r] * factors.a.data[r * inputs + column]);
+            let term = |r: usize| {
+                f64::from(factors.b.data[row * rank + r] * factors.a.data[r * inputs + column])
+            };
             gain(row) * (f64::from(*w) + (0..rank).map(term).sum::<f64>())
         };
         weight.data.iter().enumerate().map(at).collect()
@@ -93,7 +102,11 @@ mod tests {
         for [out, inputs] in [[4, 3], [3, 5]] {
             let weight = numbers([out, inputs], 2);
             let magnitude = Tensor::f32(vec![out], (0..out).map(|i| i as f32 - 1.5).collect());
-            let factors = Factors { a: numbers([2, inputs], 1), b: numbers([out, 2], 4), magnitude: Some(magnitude) };
+            let factors = Factors {
+                a: numbers([2, inputs], 1),
+                b: numbers([out, 2], 4),
+                magnitude: Some(magnitude),
+            };
             let gains = factors.gains(&weight).unwrap();
             let scaled = product(&factors, &weight, |row| f64::from(gains[row]));
             for (row, m) in scaled.chunks(inputs).zip(&factors.magnitude.as_ref().unwrap().data) {
@@ -114,7 +127,8 @@ mod tests {
         weight.data[3..6].fill(0.0);
         let norms = row_norms(&weight);
         let b = Tensor::f32(vec![4, 1], vec![0.0; 4]);
-        let factors = Factors { a: numbers([1, 3], 1), b, magnitude: Some(Tensor::f32(vec![4], norms)) };
+        let factors =
+            Factors { a: numbers([1, 3], 1), b, magnitude: Some(Tensor::f32(vec![4], norms)) };
         let gains = factors.gains(&weight).unwrap();
         assert!(gains.iter().enumerate().all(|(i, gain)| if i == 1 {
             *gain == 0.0

@@ -1,6 +1,7 @@
-//! What a module's own images look like to it: a Gaussian around each class's features, with one covariance for all (Lee et al. 2018, "A Simple
-//! Unified Framework for Detecting Out-of-Distribution Samples", section 2.1). An image far from all of them is of a kind that the module
-//! has not seen.
+//! What a module's own images look like to it: a Gaussian around each class's features, with one
+//! covariance for all (Lee et al. 2018, "A Simple Unified Framework for Detecting
+//! Out-of-Distribution Samples", section 2.1). An image far from all of them is of a kind that the
+//! module has not seen.
 
 use std::fmt;
 
@@ -14,7 +15,8 @@ use crate::Error;
 /// The features of the training images, as a distance from them needs them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Familiar {
-    /// [features, features]: R of S^-1 = R^T R for the covariance S within classes, so that |R(f - m)| is Mahalanobis' distance.
+    /// [features, features]: R of S^-1 = R^T R for the covariance S within classes, so that |R(f -
+    /// m)| is Mahalanobis' distance.
     pub whitening: Tensor,
     /// [classes, features]: R m for each class's mean m.
     pub means: Tensor,
@@ -56,16 +58,19 @@ impl fmt::Display for Interval {
     }
 }
 
-/// The part of the covariance that is its mean variance in all directions: there are hardly more images than features.
+/// The part of the covariance that is its mean variance in all directions: there are hardly more
+/// images than features.
 const SHRINKAGE: f64 = 0.05;
 
 impl Familiar {
     /// Of `features`, one row an image, with the class of each.
     ///
     /// # Errors
-    /// [`Error::Evaluation`]: a class without an image, features that are not finite or that do not differ within classes.
+    /// [`Error::Evaluation`]: a class without an image, features that are not finite or that do not
+    /// differ within classes.
     pub fn fit(features: &[Vec<f32>], labels: &[usize], classes: usize) -> Result<Self, Error> {
-        let refuse = |what: &str| Error::Evaluation { what: format!("out-of-distribution score: {what}") };
+        let refuse =
+            |what: &str| Error::Evaluation { what: format!("out-of-distribution score: {what}") };
         let width = features.first().map_or(0, Vec::len);
         let (mut means, mut counts) = (Mat::<f64>::zeros(width, classes), vec![0.0; classes]);
         for (row, &label) in features.iter().zip(labels) {
@@ -76,38 +81,54 @@ impl Familiar {
             return Err(refuse("a class has no training image"));
         }
         let means = Mat::from_fn(width, classes, |j, c| means[(j, c)] / counts[c]);
-        let off = Mat::from_fn(width, features.len(), |j, i| f64::from(features[i][j]) - means[(j, labels[i])]);
+        let off = Mat::from_fn(width, features.len(), |j, i| {
+            f64::from(features[i][j]) - means[(j, labels[i])]
+        });
         let free = (features.len() - classes.min(features.len() - 1)) as f64;
         let scatter = &off * off.transpose();
         let variance = (0..width).map(|j| scatter[(j, j)]).sum::<f64>() / (free * width as f64);
         if !(variance.is_finite() && variance > 0.0) {
-            return Err(refuse("the training images' features are not finite or do not differ within a class"));
+            return Err(refuse(
+                "the training images' features are not finite or do not differ within a class",
+            ));
         }
         let mut covariance = scatter * Scale((1.0 - SHRINKAGE) / free);
         (0..width).for_each(|j| covariance[(j, j)] += SHRINKAGE * variance);
-        let singular = |_| refuse("the covariance of the training images' features cannot be inverted");
-        let inverse = covariance.llt(Side::Lower).map_err(singular)?.solve(Mat::<f64>::identity(width, width));
+        let singular =
+            |_| refuse("the covariance of the training images' features cannot be inverted");
+        let inverse = covariance
+            .llt(Side::Lower)
+            .map_err(singular)?
+            .solve(Mat::<f64>::identity(width, width));
         let root = inverse.llt(Side::Lower).map_err(singular)?;
         let whitening = root.L().transpose().to_owned();
         let seen = &whitening * &means;
         let rows = |m: &Mat<f64>, transpose: bool| -> Tensor {
-            let (rows, columns) = if transpose { (m.ncols(), m.nrows()) } else { (m.nrows(), m.ncols()) };
-            let at = |i: usize| if transpose { m[(i % columns, i / columns)] } else { m[(i / columns, i % columns)] };
+            let (rows, columns) =
+                if transpose { (m.ncols(), m.nrows()) } else { (m.nrows(), m.ncols()) };
+            let at = |i: usize| {
+                if transpose {
+                    m[(i % columns, i / columns)]
+                } else {
+                    m[(i / columns, i % columns)]
+                }
+            };
             Tensor::f32(vec![rows, columns], (0..rows * columns).map(|i| at(i) as f32).collect())
         };
         Ok(Familiar { whitening: rows(&whitening, false), means: rows(&seen, true) })
     }
 
-    /// The distance of `feature` from the nearest class, per feature: about 1 for images like the training images.
+    /// The distance of `feature` from the nearest class, per feature: about 1 for images like the
+    /// training images.
     pub fn score(&self, feature: &[f32]) -> f64 {
         let width = feature.len();
-        let whitened = self
-            .whitening
-            .data
-            .chunks_exact(width)
-            .map(|row| row.iter().zip(feature).map(|(r, f)| f64::from(*r) * f64::from(*f)).sum::<f64>());
+        let whitened = self.whitening.data.chunks_exact(width).map(|row| {
+            row.iter().zip(feature).map(|(r, f)| f64::from(*r) * f64::from(*f)).sum::<f64>()
+        });
         let whitened: Vec<f64> = whitened.collect();
-        let to = |mean: &[f32]| whitened.iter().zip(mean).map(|(w, m)| (w - f64::from(*m)).powi(2)).sum::<f64>();
+        let to = |mean: &[f32]| {
+            whitened.iter().zip(mean).map(|(w, m)| (w - f64::from(*m)).powi(2)).sum::<f64>()
+        };
         let nearest = self.means.data.chunks_exact(width).map(to).fold(f64::INFINITY, f64::min);
         (nearest / width as f64).sqrt()
     }
@@ -119,7 +140,8 @@ mod tests {
 
     #[test]
     fn the_score_is_mahalanobis_distance_from_the_nearest_class() {
-        // Two classes around (0, 0) and (10, 0), with variances 2 and 8 (sums of squares 4 and 16 over 4 images less 2 classes).
+        // Two classes around (0, 0) and (10, 0), with variances 2 and 8 (sums of squares 4 and 16
+        // over 4 images less 2 classes).
         let rows = [[-1.0, 2.0], [1.0, -2.0], [9.0, -2.0], [11.0, 2.0]];
         let features: Vec<Vec<f32>> = rows.iter().map(|row| row.to_vec()).collect();
         let familiar = Familiar::fit(&features, &[0, 0, 1, 1], 2).unwrap();
@@ -137,10 +159,17 @@ mod tests {
 
     #[test]
     fn features_that_say_nothing_are_refused() {
-        let said =
-            |features: &[Vec<f32>], labels: &[usize]| Familiar::fit(features, labels, 2).unwrap_err().to_string();
-        assert!(said(&[vec![1.0], vec![1.0], vec![2.0], vec![2.0]], &[0, 0, 1, 1]).contains("do not differ"));
-        assert!(said(&[vec![1.0], vec![f32::NAN], vec![2.0], vec![3.0]], &[0, 0, 1, 1]).contains("not finite"));
+        let said = |features: &[Vec<f32>], labels: &[usize]| {
+            Familiar::fit(features, labels, 2).unwrap_err().to_string()
+        };
+        assert!(
+            said(&[vec![1.0], vec![1.0], vec![2.0], vec![2.0]], &[0, 0, 1, 1])
+                .contains("do not differ")
+        );
+        assert!(
+            said(&[vec![1.0], vec![f32::NAN], vec![2.0], vec![3.0]], &[0, 0, 1, 1])
+                .contains("not finite")
+        );
         assert!(said(&[vec![1.0], vec![2.0]], &[0, 0]).contains("no training image"));
     }
 }

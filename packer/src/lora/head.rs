@@ -1,7 +1,9 @@
-//! The head: from the base's feature to class probabilities, by a trained linear layer or by the features of texts.
+//! The head: from the base's feature to class probabilities, by a trained linear layer or by the
+//! features of texts.
 //!
-//! `head.safetensors` holds `weight` of classes x features and, of a linear head, `bias` of classes; of a head of texts `logit_scale`; of a
-//! calibrated module also `ood_means` of classes x features and `ood_whitening` of features x features ([`Familiar`]).
+//! `head.safetensors` holds `weight` of classes x features and, of a linear head, `bias` of
+//! classes; of a head of texts `logit_scale`; of a calibrated module also `ood_means` of classes x
+//! features and `ood_whitening` of features x features ([`Familiar`]).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -21,8 +23,8 @@ pub struct Head {
     pub weight: Tensor,
     /// One value a class.
     pub bias: Tensor,
-    /// There if the rows are unit vectors made of texts (Radford et al. 2021, section 3.1.2): the feature is then brought to this length
-    /// before it meets them.
+    /// There if the rows are unit vectors made of texts (Radford et al. 2021, section 3.1.2): the
+    /// feature is then brought to this length before it meets them.
     pub logit_scale: Option<f32>,
     /// What logits are divided by before the softmax; 1 where nothing was calibrated.
     pub temperature: f64,
@@ -34,17 +36,29 @@ pub struct Head {
 pub type TextHead = BTreeMap<String, Vec<String>>;
 
 impl Head {
-    /// The head whose rows are the directions of each class's texts. Every class must have one, and nothing else may.
-    pub fn of_texts(tower: &TextTower, classes: &[String], texts: &TextHead) -> Result<Self, Error> {
+    /// The head whose rows are the directions of each class's texts. Every class must have one, and
+    /// nothing else may.
+    pub fn of_texts(
+        tower: &TextTower,
+        classes: &[String],
+        texts: &TextHead,
+    ) -> Result<Self, Error> {
         let refuse = |what: String| Err(Error::Option { name: "--class-text", what });
         if let Some(unknown) = texts.keys().find(|class| !classes.contains(class)) {
-            return refuse(format!("describes the class {unknown}, and the classes are {}", classes.join(", ")));
+            return refuse(format!(
+                "describes the class {unknown}, and the classes are {}",
+                classes.join(", ")
+            ));
         }
         let mut rows = Vec::new();
         for class in classes {
             match texts.get(class) {
                 Some(own) => rows.extend(tower.direction(own)?),
-                None => return refuse(format!("says nothing of the class {class}; give it a text as well")),
+                None => {
+                    return refuse(format!(
+                        "says nothing of the class {class}; give it a text as well"
+                    ));
+                }
             }
         }
         let (n, width) = (classes.len(), tower.features());
@@ -63,14 +77,24 @@ impl Head {
         Head { temperature: 1.0, familiar: None, ..self }
     }
 
-    /// Adds a class without training: one that only `texts` describe. What was calibrated without it does not hold any more.
-    pub fn add_class(&mut self, tower: &TextTower, class: &str, texts: &[String]) -> Result<(), Error> {
+    /// Adds a class without training: one that only `texts` describe. What was calibrated without
+    /// it does not hold any more.
+    pub fn add_class(
+        &mut self,
+        tower: &TextTower,
+        class: &str,
+        texts: &[String],
+    ) -> Result<(), Error> {
         let refuse = |what: String| Err(Error::Option { name: "--class-text", what });
         if self.logit_scale.is_none() {
-            return refuse(format!("adds the class {class} to a linear head; train it with --head text for that"));
+            return refuse(format!(
+                "adds the class {class} to a linear head; train it with --head text for that"
+            ));
         }
         if self.classes.iter().any(|known| known == class) {
-            return refuse(format!("describes the class {class}, which the module was trained for"));
+            return refuse(format!(
+                "describes the class {class}, which the module was trained for"
+            ));
         }
         *self = self.clone().uncalibrated();
         self.weight.data.extend(tower.direction(texts)?);
@@ -81,35 +105,54 @@ impl Head {
     }
 
     /// Reads the `bytes` of a head's file and checks its shapes; messages name it as `path`.
-    pub fn read(path: &Path, bytes: &[u8], classes: &[String], features: usize) -> Result<Self, Error> {
+    pub fn read(
+        path: &Path,
+        bytes: &[u8],
+        classes: &[String],
+        features: usize,
+    ) -> Result<Self, Error> {
         let mut tensors = tensors::read(bytes, &path.display().to_string())?;
         let of_texts = tensors.contains_key("logit_scale");
         let calibrated = tensors.contains_key("ood_means");
         let mut take = |name: &str, expected: Vec<usize>| match tensors.remove(name) {
             Some(tensor) if tensor.shape == expected => Ok(tensor),
-            Some(tensor) => {
-                Err(Error::TensorShape { path: path.to_owned(), tensor: name.into(), found: tensor.shape, expected })
-            }
+            Some(tensor) => Err(Error::TensorShape {
+                path: path.to_owned(),
+                tensor: name.into(),
+                found: tensor.shape,
+                expected,
+            }),
             None => Err(Error::TensorMissing { path: path.to_owned(), tensor: name.into() }),
         };
         let weight = take("weight", vec![classes.len(), features])?;
-        let (bias, logit_scale) = match of_texts {
-            true => (
+        let (bias, logit_scale) = if of_texts {
+            (
                 Tensor::f32(vec![classes.len()], vec![0.0; classes.len()]),
                 Some(take("logit_scale", vec![1])?.data[0]),
-            ),
-            false => (take("bias", vec![classes.len()])?, None),
+            )
+        } else {
+            (take("bias", vec![classes.len()])?, None)
         };
-        let familiar = match calibrated {
-            true => Some(Familiar {
+        let familiar = if calibrated {
+            Some(Familiar {
                 means: take("ood_means", vec![classes.len(), features])?,
                 whitening: take("ood_whitening", vec![features, features])?,
-            }),
-            false => None,
+            })
+        } else {
+            None
         };
         match tensors.keys().next() {
-            Some(name) => Err(Error::TensorUnknown { path: path.to_owned(), tensors: name.clone() }),
-            None => Ok(Head { classes: classes.to_vec(), weight, bias, logit_scale, temperature: 1.0, familiar }),
+            Some(name) => {
+                Err(Error::TensorUnknown { path: path.to_owned(), tensors: name.clone() })
+            }
+            None => Ok(Head {
+                classes: classes.to_vec(),
+                weight,
+                bias,
+                logit_scale,
+                temperature: 1.0,
+                familiar,
+            }),
         }
     }
 
@@ -120,12 +163,16 @@ impl Head {
             Some(scale) => ("logit_scale", scale),
             None => ("bias", &self.bias),
         };
-        let familiar = self.familiar.iter().flat_map(|f| [("ood_means", &f.means), ("ood_whitening", &f.whitening)]);
+        let familiar = self
+            .familiar
+            .iter()
+            .flat_map(|f| [("ood_means", &f.means), ("ood_whitening", &f.whitening)]);
         let all = [second, ("weight", &self.weight)].into_iter().chain(familiar);
         Ok(tensors::write(all, &BTreeMap::new())?)
     }
 
-    /// What the rows are multiplied with: the feature itself, or brought to the length of `logit_scale`.
+    /// What the rows are multiplied with: the feature itself, or brought to the length of
+    /// `logit_scale`.
     pub fn input<'a>(&self, feature: &'a [f32]) -> Cow<'a, [f32]> {
         match self.logit_scale {
             None => feature.into(),
@@ -140,9 +187,12 @@ impl Head {
     pub fn input_gradient(&self, feature: &[f32], gradient: Vec<f64>) -> Vec<f64> {
         let Some(scale) = self.logit_scale else { return gradient };
         let length = length(feature);
-        let along = gradient.iter().zip(feature).map(|(g, f)| g * f64::from(*f)).sum::<f64>() / (length * length);
-        let through =
-            gradient.iter().zip(feature).map(|(g, f)| f64::from(scale) / length * (g - along * f64::from(*f)));
+        let along = gradient.iter().zip(feature).map(|(g, f)| g * f64::from(*f)).sum::<f64>()
+            / (length * length);
+        let through = gradient
+            .iter()
+            .zip(feature)
+            .map(|(g, f)| f64::from(scale) / length * (g - along * f64::from(*f)));
         through.collect()
     }
 }

@@ -1,4 +1,5 @@
-//! LoRA modules (Hu et al. 2021): which sites they adapt, their factors, their head, and their files.
+//! LoRA modules (Hu et al. 2021): which sites they adapt, their factors, their head, and their
+//! files.
 //!
 //! A module is a folder: `adapter_config.json` and `adapter_model.safetensors` as PEFT has them,
 //! `head.safetensors` ([`Head`]), `module.json` and, of the run alone, `run.json` ([`Run`]).
@@ -47,7 +48,8 @@ pub struct Module {
     pub card: ModuleCard,
 }
 
-/// The two factors of a site: its weight changes by alpha/rank * B * A; and its rows' lengths after that, where they are trained too.
+/// The two factors of a site: its weight changes by alpha/rank * B * A; and its rows' lengths after
+/// that, where they are trained too.
 #[derive(Clone, Debug)]
 pub struct Factors {
     /// [rank, in]
@@ -79,7 +81,8 @@ impl Factors {
         for (to, from) in wide.chunks_exact_mut(rank).zip(b.data.chunks_exact(own)) {
             to[..own].copy_from_slice(from);
         }
-        let (a, b) = (Tensor::f32(vec![rank, inputs], a.data), Tensor::f32(vec![outputs, rank], wide));
+        let (a, b) =
+            (Tensor::f32(vec![rank, inputs], a.data), Tensor::f32(vec![outputs, rank], wide));
         Factors { a, b, magnitude }
     }
 }
@@ -179,10 +182,13 @@ impl Module {
         self.alpha / self.rank as f64
     }
 
-    /// Reads a module's folder and checks that it belongs to `base`: digest, every site, every shape.
+    /// Reads a module's folder and checks that it belongs to `base`: digest, every site, every
+    /// shape.
     pub fn open(dir: &Path, base: &Vit) -> Result<Self, Error> {
         if dir.join("merge.json").is_file() && !dir.join("module.json").exists() {
-            let what = "is a merged model and no module; `packer eval --task` and `packer bundle` take it".into();
+            let what =
+                "is a merged model and no module; `packer eval --task` and `packer bundle` take it"
+                    .into();
             return Err(Error::Config { path: dir.to_owned(), what });
         }
         Self::open_for(dir, &base.identity())
@@ -197,9 +203,13 @@ impl Module {
         Ok(module)
     }
 
-    /// The same of a module whose files are given by name; messages name them as files of `place`. Of
-    /// when it was made, only the card says something: `run.json` stands in folders alone.
-    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>, base: &Identity) -> Result<Self, Error> {
+    /// The same of a module whose files are given by name; messages name them as files of `place`.
+    /// Of when it was made, only the card says something: `run.json` stands in folders alone.
+    pub fn read(
+        place: &Path,
+        file: impl Fn(&str) -> Result<Vec<u8>, Error>,
+        base: &Identity,
+    ) -> Result<Self, Error> {
         let card = read_card(&place.join("module.json"), &file("module.json")?)?;
         if card.base_digest != base.digest {
             let (module, base) = (card.base_digest, base.digest.clone());
@@ -211,7 +221,9 @@ impl Module {
         let peft::Adapter { rank, alpha, sites, saved } = peft::read(place, &file, &base.config)?;
         let (path, features) = (place.join("head.safetensors"), base.config.features());
         let mut head = match (file("head.safetensors"), saved) {
-            (Err(Error::Io { source, .. }), Some(saved)) if source.kind() == ErrorKind::NotFound => {
+            (Err(Error::Io { source, .. }), Some(saved))
+                if source.kind() == ErrorKind::NotFound =>
+            {
                 let path = place.join("adapter_model.safetensors");
                 saved.head(&path, base.config.family, &card.classes, features)?
             }
@@ -239,7 +251,10 @@ impl Module {
 
     /// Without what was measured on held-out images: for others to merge, who need none of it.
     pub fn uncalibrated(&self) -> Module {
-        let (head, card) = (self.head.clone().uncalibrated(), ModuleCard { calibration: None, ..self.card.clone() });
+        let (head, card) = (
+            self.head.clone().uncalibrated(),
+            ModuleCard { calibration: None, ..self.card.clone() },
+        );
         Module { head, card, ..self.clone() }
     }
 
@@ -270,10 +285,11 @@ impl Module {
     }
 }
 
-/// Whether a task may have this name, which becomes part of file names: 1 to 64 lower-case letters, digits, '.', '_' or '-', the
-/// first no '.'.
+/// Whether a task may have this name, which becomes part of file names: 1 to 64 lower-case letters,
+/// digits, '.', '_' or '-', the first no '.'.
 pub fn is_task_name(task: &str) -> bool {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
+    let fits =
+        |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || matches!(c, '.' | '_' | '-');
     !task.is_empty() && task.len() <= 64 && task.chars().all(fits) && !task.starts_with('.')
 }
 
@@ -309,11 +325,11 @@ fn read_card(path: &Path, bytes: &[u8]) -> Result<ModuleCard, Error> {
 
 fn check_calibration(path: &Path, calibration: &Calibration) -> Result<(), Error> {
     let positive = |value: f64| value.is_finite() && value > 0.0;
-    match positive(calibration.temperature) && positive(calibration.threshold) {
-        true => Ok(()),
-        false => {
-            let what = "has a calibration whose temperature or threshold is not a number above zero".into();
-            Err(Error::Config { path: path.to_owned(), what })
-        }
+    if positive(calibration.temperature) && positive(calibration.threshold) {
+        Ok(())
+    } else {
+        let what =
+            "has a calibration whose temperature or threshold is not a number above zero".into();
+        Err(Error::Config { path: path.to_owned(), what })
     }
 }

@@ -1,8 +1,9 @@
 //! PEFT's `adapter_config.json` and `adapter_model.safetensors`, in and out.
 //!
-//! A folder may have rslora's scale (Kalajdzievski 2023: alpha / sqrt(rank)) and ranks and alphas of their own at some sites. Where scales
-//! differ they are folded into B, and smaller ranks padded with zeros, so that a module has one rank and one scale. With DoRA (`use_dora`) every
-//! layer has its `lora_magnitude_vector` beside its factors.
+//! A folder may have rslora's scale (Kalajdzievski 2023: alpha / sqrt(rank)) and ranks and alphas
+//! of their own at some sites. Where scales differ they are folded into B, and smaller ranks padded
+//! with zeros, so that a module has one rank and one scale. With DoRA (`use_dora`) every layer has
+//! its `lora_magnitude_vector` beside its factors.
 //!
 //! Adapters of timm's models have one layer for q, k and v: its A is the A of each, its B and its
 //! magnitudes are cut into three. A head that was trained and saved with the factors is read too
@@ -39,8 +40,13 @@ pub struct Adapter {
 }
 
 /// Reads the two files, given by name; messages name them as files of `place`.
-pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>, config: &VitConfig) -> Result<Adapter, Error> {
-    let mut settings = Settings::read(&place.join("adapter_config.json"), &file("adapter_config.json")?)?;
+pub fn read(
+    place: &Path,
+    file: impl Fn(&str) -> Result<Vec<u8>, Error>,
+    config: &VitConfig,
+) -> Result<Adapter, Error> {
+    let mut settings =
+        Settings::read(&place.join("adapter_config.json"), &file("adapter_config.json")?)?;
     let path = place.join("adapter_model.safetensors");
     let bytes = file("adapter_model.safetensors")?;
     let mut halves: BTreeMap<String, [Option<Tensor>; 3]> = BTreeMap::new();
@@ -63,7 +69,10 @@ pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>, config:
             continue;
         };
         let outs = sites.len() * out;
-        let expected = [vec![rank, inputs], vec![outs, rank], vec![outs]].into_iter().nth(half).unwrap_or_default();
+        let expected = [vec![rank, inputs], vec![outs, rank], vec![outs]]
+            .into_iter()
+            .nth(half)
+            .unwrap_or_default();
         if half == MAGNITUDE && !settings.dora {
             let what = format!("holds {name}, and adapter_config.json does not say use_dora");
             return Err(Error::Config { path, what });
@@ -92,8 +101,13 @@ pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>, config:
                 sites.insert(site, Factors { a, b, magnitude })
             }
             [a, b, _] => {
-                let parts = [(a.is_none(), "lora_A"), (b.is_none(), "lora_B"), (true, "lora_magnitude_vector")];
-                let (_, missing) = parts.into_iter().find(|(missing, _)| *missing).expect("the last is");
+                let parts = [
+                    (a.is_none(), "lora_A"),
+                    (b.is_none(), "lora_B"),
+                    (true, "lora_magnitude_vector"),
+                ];
+                let (_, missing) =
+                    parts.into_iter().find(|(missing, _)| *missing).expect("the last is");
                 return Err(Error::TensorMissing { path, tensor: format!("{missing} of {site}") });
             }
         };
@@ -111,12 +125,20 @@ pub fn write(module: &Module) -> Result<[Vec<u8>; 2], Error> {
 ///
 /// # Errors
 /// [`Error::Merge`] where some sites have magnitudes and others have none.
-pub fn write_factors(family: Family, rank: usize, alpha: f64, sites: &Sites) -> Result<[Vec<u8>; 2], Error> {
-    let path = |site: &str| adapter_path(family, site).expect("a module's sites belong to its family");
+pub fn write_factors(
+    family: Family,
+    rank: usize,
+    alpha: f64,
+    sites: &Sites,
+) -> Result<[Vec<u8>; 2], Error> {
+    let path =
+        |site: &str| adapter_path(family, site).expect("a module's sites belong to its family");
     let dora = dora::has_magnitudes(sites);
     if let Some((site, _)) = sites.iter().find(|(_, factors)| factors.magnitude.is_some() != dora) {
         return Err(Error::Merge {
-            what: format!("site {site} has no magnitudes and others have; PEFT has them at all or none"),
+            what: format!(
+                "site {site} has no magnitudes and others have; PEFT has them at all or none"
+            ),
         });
     }
     let targets: BTreeSet<String> = sites.keys().map(|site| path(site)).collect();
@@ -146,7 +168,10 @@ pub fn write_factors(family: Family, rank: usize, alpha: f64, sites: &Sites) -> 
             let prefix = prefix.clone();
             move |magnitude| (format!("{prefix}.lora_magnitude_vector"), magnitude)
         });
-        let pair = [(format!("{prefix}.lora_A.weight"), &factors.a), (format!("{prefix}.lora_B.weight"), &factors.b)];
+        let pair = [
+            (format!("{prefix}.lora_A.weight"), &factors.a),
+            (format!("{prefix}.lora_B.weight"), &factors.b),
+        ];
         pair.into_iter().chain(magnitude)
     });
     let named: Vec<_> = named.collect();
@@ -172,7 +197,8 @@ struct Settings {
 impl Settings {
     fn read(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let refuse = |what: &str| Error::Config { path: path.to_owned(), what: what.to_owned() };
-        let config: Value = serde_json::from_slice(bytes).map_err(|e| refuse(&format!("is not JSON: {e}")))?;
+        let config: Value =
+            serde_json::from_slice(bytes).map_err(|e| refuse(&format!("is not JSON: {e}")))?;
         let plain = |key: &str| match config.get(key) {
             None | Some(Value::Null | Value::Bool(false)) => true,
             Some(Value::Object(map)) => map.is_empty(),
@@ -190,10 +216,13 @@ impl Settings {
         // PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA change the base's own weights before they train.
         // MiCA freezes B, which changes nothing here.
         let initial = config.get("init_lora_weights").and_then(Value::as_str);
-        if let Some(how) = initial.filter(|how| !STARTS.contains(&how.to_ascii_lowercase().as_str())) {
+        if let Some(how) =
+            initial.filter(|how| !STARTS.contains(&how.to_ascii_lowercase().as_str()))
+        {
             let read = STARTS.join(", ");
             return Err(refuse(&format!(
-                "init_lora_weights is {how:?}, which may change the base itself; of PEFT's named starts packer reads {read}"
+                "init_lora_weights is {how:?}, which may change the base itself; of PEFT's named \
+                 starts packer reads {read}"
             )));
         }
         let saved = Saved::named(&config).map_err(|what| refuse(&what))?;
@@ -215,34 +244,50 @@ impl Settings {
             Some(Value::Object(map)) => {
                 let rule = |(layer, value): (&String, &Value)| {
                     let value = value.as_f64().filter(|v| fits(*v));
-                    let value = value.ok_or_else(|| refuse(&format!("{key} has no usable value for {layer:?}")))?;
-                    // The end of a layer's path, as PEFT matches it (peft.utils.other.get_pattern_key).
+                    let value = value.ok_or_else(|| {
+                        refuse(&format!("{key} has no usable value for {layer:?}"))
+                    })?;
+                    // The end of a layer's path, as PEFT matches it
+                    // (peft.utils.other.get_pattern_key).
                     let rule = Regex::new(&format!(r"^(?:.*\.)?(?:{layer})$"));
-                    let rule =
-                        rule.map_err(|_| refuse(&format!("{key} names {layer:?}, which is no regular expression")))?;
+                    let rule = rule.map_err(|_| {
+                        refuse(&format!("{key} names {layer:?}, which is no regular expression"))
+                    })?;
                     Ok((rule, value))
                 };
                 map.iter().map(rule).collect()
             }
             Some(_) => Err(refuse(&format!("{key} is not an object"))),
         };
-        let ranks = pattern("rank_pattern", &|v| v.fract() == 0.0 && (1.0..=MAX_RANK as f64).contains(&v))?;
+        let ranks =
+            pattern("rank_pattern", &|v| v.fract() == 0.0 && (1.0..=MAX_RANK as f64).contains(&v))?;
         let alphas = pattern("alpha_pattern", &f64::is_finite)?;
-        Ok(Settings { path: path.to_owned(), rank: rank as usize, alpha, rslora, dora, ranks, alphas, saved })
+        Ok(Settings {
+            path: path.to_owned(),
+            rank: rank as usize,
+            alpha,
+            rslora,
+            dora,
+            ranks,
+            alphas,
+            saved,
+        })
     }
 
     /// Rank and scale of a layer, by its path in the model.
     fn of(&self, layer: &str) -> Result<(usize, f64), Error> {
         let own = |rules: &[(Regex, f64)], key: &str, default: f64| {
-            let mut found = rules.iter().filter(|(rule, _)| rule.is_match(layer)).map(|(_, value)| *value);
+            let mut found =
+                rules.iter().filter(|(rule, _)| rule.is_match(layer)).map(|(_, value)| *value);
             let value = found.next().unwrap_or(default);
-            match found.all(|other| other == value) {
-                true => Ok(value),
-                false => {
-                    let what =
-                        format!("{key} has several values for {layer}, and the order in which PEFT tried them is lost");
-                    Err(Error::Config { path: self.path.clone(), what })
-                }
+            if found.all(|other| other == value) {
+                Ok(value)
+            } else {
+                let what = format!(
+                    "{key} has several values for {layer}, and the order in which PEFT tried them \
+                     is lost"
+                );
+                Err(Error::Config { path: self.path.clone(), what })
             }
         };
         let rank = own(&self.ranks, "rank_pattern", self.rank as f64)?;
@@ -251,7 +296,8 @@ impl Settings {
     }
 }
 
-/// Settings under which the tensors would mean something else than scale * B * A and its magnitudes.
+/// Settings under which the tensors would mean something else than scale * B * A and its
+/// magnitudes.
 const UNREPRESENTED: [&str; 12] = [
     "use_qalora",
     "use_bdlora",
@@ -276,12 +322,20 @@ const MAX_RANK: u64 = 1024;
 const MAGNITUDE: usize = 2;
 
 /// Rank, alpha and factors with one scale, alpha / rank, for all sites.
-fn one_scale(settings: Settings, scales: &BTreeMap<String, f64>, mut sites: Sites) -> (usize, f64, Sites) {
+fn one_scale(
+    settings: Settings,
+    scales: &BTreeMap<String, f64>,
+    mut sites: Sites,
+) -> (usize, f64, Sites) {
     let ranks: BTreeSet<usize> = sites.values().map(|f| f.a.shape[0]).collect();
     let rank = ranks.last().copied().unwrap_or(settings.rank);
     let first = scales.values().next().copied().unwrap_or(settings.alpha / settings.rank as f64);
     if ranks.len() <= 1 && scales.values().all(|scale| *scale == first) {
-        let alpha = if settings.rslora || !settings.alphas.is_empty() { first * rank as f64 } else { settings.alpha };
+        let alpha = if settings.rslora || !settings.alphas.is_empty() {
+            first * rank as f64
+        } else {
+            settings.alpha
+        };
         return (rank, alpha, sites);
     }
     for (site, factors) in &mut sites {
@@ -299,13 +353,19 @@ fn rows(tensor: &Tensor, first: usize, count: usize) -> Tensor {
     Tensor { shape, data, dtype: tensor.dtype }
 }
 
-/// The sites that a tensor belongs to, the path of its layer in the model, and 0 for A, 1 for B, [`MAGNITUDE`] for the magnitudes.
+/// The sites that a tensor belongs to, the path of its layer in the model, and 0 for A, 1 for B,
+/// [`MAGNITUDE`] for the magnitudes.
 fn parse_name<'a>(config: &VitConfig, name: &'a str) -> Option<(Vec<String>, &'a str, usize)> {
     let name = name.strip_prefix("base_model.model.")?;
-    let parts = [(".lora_A.weight", 0), (".lora_B.weight", 1), (".lora_magnitude_vector", MAGNITUDE)];
-    // PEFT keeps magnitudes as a module with a weight, and reads and writes files without that word.
+    let parts =
+        [(".lora_A.weight", 0), (".lora_B.weight", 1), (".lora_magnitude_vector", MAGNITUDE)];
+    // PEFT keeps magnitudes as a module with a weight, and reads and writes files without that
+    // word.
     let also = (".lora_magnitude_vector.weight", MAGNITUDE);
-    let mut found = parts.into_iter().chain([also]).filter_map(|(part, half)| Some((name.strip_suffix(part)?, half)));
+    let mut found = parts
+        .into_iter()
+        .chain([also])
+        .filter_map(|(part, half)| Some((name.strip_suffix(part)?, half)));
     let (layer, half) = found.next()?;
     let sites = sites_of_adapter_path(config.family, layer);
     (!sites.is_empty()).then_some((sites, layer, half))

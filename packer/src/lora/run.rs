@@ -31,9 +31,14 @@ impl Run {
     }
 
     /// The file of the folder `place`, which need not be there.
-    pub fn read(place: &Path, file: impl Fn(&str) -> Result<Vec<u8>, Error>) -> Result<Self, Error> {
+    pub fn read(
+        place: &Path,
+        file: impl Fn(&str) -> Result<Vec<u8>, Error>,
+    ) -> Result<Self, Error> {
         let bytes = match file(Self::FILE) {
-            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => return Ok(Run::default()),
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                return Ok(Run::default());
+            }
             bytes => bytes?,
         };
         let refuse = |error: serde_json::Error| {
@@ -46,6 +51,9 @@ impl Run {
     /// The file's bytes; none where nothing is known.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         let known = *self != Run::default();
-        known.then(|| format!("{}\n", serde_json::to_string_pretty(self).expect("a run is plain data")).into_bytes())
+        known.then(|| {
+            format!("{}\n", serde_json::to_string_pretty(self).expect("a run is plain data"))
+                .into_bytes()
+        })
     }
 }

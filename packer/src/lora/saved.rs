@@ -43,7 +43,8 @@ impl Saved {
             _ => {
                 let list = Value::from(list.clone());
                 Err(format!(
-                    "modules_to_save is {list}; packer reads one head, \"classifier\" or \"head\", and no part of the base"
+                    "modules_to_save is {list}; packer reads one head, \"classifier\" or \"head\", \
+                     and no part of the base"
                 ))
             }
         }
@@ -51,7 +52,8 @@ impl Saved {
 
     /// Takes `tensor` if `name` is one of the layer's two; gives it back otherwise.
     pub fn take(&mut self, name: &str, tensor: Tensor) -> Result<(), Tensor> {
-        let own = name.strip_prefix("base_model.model.").and_then(|name| name.strip_prefix(&self.layer));
+        let own =
+            name.strip_prefix("base_model.model.").and_then(|name| name.strip_prefix(&self.layer));
         match own {
             Some(".weight") => self.weight = Some(tensor),
             Some(".bias") => self.bias = Some(tensor),
@@ -65,7 +67,13 @@ impl Saved {
     /// # Errors
     /// A layer that takes something else than the class token, a tensor that is missing or not of
     /// `classes` x `features`.
-    pub fn head(self, path: &Path, family: Family, classes: &[String], features: usize) -> Result<Head, Error> {
+    pub fn head(
+        self,
+        path: &Path,
+        family: Family,
+        classes: &[String],
+        features: usize,
+    ) -> Result<Head, Error> {
         let takes = match (family, self.layer.as_str()) {
             (Family::Vit, _) | (Family::Dinov2, "head") => None,
             (Family::Dinov2, _) => Some("the class token and the mean of the patches"),
@@ -73,7 +81,8 @@ impl Saved {
         };
         if let Some(takes) = takes {
             let what = format!(
-                "holds a {} that takes {takes}, and packer's heads take the class token; put a head.safetensors for it beside the file",
+                "holds a {} that takes {takes}, and packer's heads take the class token; put a \
+                 head.safetensors for it beside the file",
                 self.layer
             );
             return Err(Error::Config { path: path.to_owned(), what });
@@ -83,9 +92,12 @@ impl Saved {
             let tensor_name = format!("base_model.model.{layer}.{part}");
             match tensor {
                 Some(tensor) if tensor.shape == expected => Ok(tensor),
-                Some(Tensor { shape: found, .. }) => {
-                    Err(Error::TensorShape { path: path.to_owned(), tensor: tensor_name, found, expected })
-                }
+                Some(Tensor { shape: found, .. }) => Err(Error::TensorShape {
+                    path: path.to_owned(),
+                    tensor: tensor_name,
+                    found,
+                    expected,
+                }),
                 None => Err(Error::TensorMissing { path: path.to_owned(), tensor: tensor_name }),
             }
         };
@@ -138,11 +150,19 @@ mod tests {
 
     #[test]
     fn a_head_that_peft_saved_with_the_factors_is_the_modules() {
-        for (layer, family) in [("classifier", Family::Vit), ("head", Family::Vit), ("head", Family::Dinov2)] {
+        for (layer, family) in
+            [("classifier", Family::Vit), ("head", Family::Vit), ("head", Family::Dinov2)]
+        {
             let (vit, module, dir) = saved_as(layer, family);
             let read = Module::open(dir.path(), &vit).unwrap();
-            assert_eq!((read.head.weight.data, read.head.bias.data), (module.head.weight.data, module.head.bias.data));
-            assert_eq!(read.sites.keys().collect::<Vec<_>>(), module.sites.keys().collect::<Vec<_>>());
+            assert_eq!(
+                (read.head.weight.data, read.head.bias.data),
+                (module.head.weight.data, module.head.bias.data)
+            );
+            assert_eq!(
+                read.sites.keys().collect::<Vec<_>>(),
+                module.sites.keys().collect::<Vec<_>>()
+            );
         }
     }
 
@@ -158,7 +178,9 @@ mod tests {
 
     #[test]
     fn what_is_no_head_on_the_class_token_is_refused() {
-        for (family, takes) in [(Family::Dinov2, "the class token and the mean"), (Family::Clip, "takes the mean")] {
+        for (family, takes) in
+            [(Family::Dinov2, "the class token and the mean"), (Family::Clip, "takes the mean")]
+        {
             let (vit, _, dir) = saved_as("classifier", family);
             let said = Module::open(dir.path(), &vit).unwrap_err().to_string();
             assert!(said.contains(takes) && said.contains("adapter_model.safetensors"), "{said}");
@@ -179,7 +201,11 @@ mod tests {
         let path = dir.path().join("adapter_model.safetensors");
         let mut all = tensors::read(&fs::read(&path).unwrap(), "x").unwrap();
         all.insert("base_model.model.classifier.bias".into(), Tensor::f32(vec![3], vec![0.0; 3]));
-        fs::write(&path, tensors::write(all.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap()).unwrap();
+        fs::write(
+            &path,
+            tensors::write(all.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap(),
+        )
+        .unwrap();
         let said = Module::open(dir.path(), &vit).unwrap_err().to_string();
         assert!(said.contains("base_model.model.classifier.bias has shape [3]"), "{said}");
     }
@@ -187,20 +213,35 @@ mod tests {
     #[test]
     fn starts_that_leave_the_base_alone_are_read_and_others_are_not() {
         let vit = small(Family::Vit);
-        let files: BTreeMap<&str, Vec<u8>> = module(&vit, "q,v", None).files().unwrap().into_iter().collect();
+        let files: BTreeMap<&str, Vec<u8>> =
+            module(&vit, "q,v", None).files().unwrap().into_iter().collect();
         let with = |start: Value| {
             let mut config: Value = serde_json::from_slice(&files["adapter_config.json"]).unwrap();
             config["init_lora_weights"] = start;
             let changed = config.to_string().into_bytes();
-            let file =
-                |name: &str| Ok(if name == "adapter_config.json" { changed.clone() } else { files[name].clone() });
+            let file = |name: &str| {
+                Ok(if name == "adapter_config.json" {
+                    changed.clone()
+                } else {
+                    files[name].clone()
+                })
+            };
             peft::read(Path::new("x"), file, &vit.config).map_err(|e| e.to_string())
         };
-        for start in [json!(true), json!(false), json!(null), json!("gaussian"), json!("eva"), json!("orthogonal")] {
+        for start in [
+            json!(true),
+            json!(false),
+            json!(null),
+            json!("gaussian"),
+            json!("eva"),
+            json!("orthogonal"),
+        ] {
             assert!(with(start.clone()).is_ok(), "{start}");
         }
         assert!(with(json!("mica")).is_ok() && with(json!("MiCA")).is_ok());
-        for start in ["pissa", "pissa_niter_16", "olora", "corda", "loftq", "lora_ga", "something new"] {
+        for start in
+            ["pissa", "pissa_niter_16", "olora", "corda", "loftq", "lora_ga", "something new"]
+        {
             let said = with(json!(start)).unwrap_err();
             assert!(said.contains("init_lora_weights") && said.contains(start), "{said}");
         }

@@ -1,25 +1,35 @@
-//! Sums of low-rank changes: their factors side by side, exact; or the change itself once that is smaller.
+//! Sums of low-rank changes: their factors side by side, exact; or the change itself once that is
+//! smaller.
 
 use medforge_runtime::tensors::Tensor;
 use rayon::prelude::*;
 
 use super::Factors;
 
-/// Factors whose product B * A is the sum of weight * B_i * A_i; its rank is the sum of the ranks. All are of one site, and without magnitudes:
-/// those of DoRA add up to nothing of the kind.
+/// Factors whose product B * A is the sum of weight * B_i * A_i; its rank is the sum of the ranks.
+/// All are of one site, and without magnitudes: those of DoRA add up to nothing of the kind.
 pub fn stack(parts: &[(f64, &Factors)]) -> Factors {
-    assert!(parts.iter().all(|(_, factors)| factors.magnitude.is_none()), "magnitudes cannot be added up");
+    assert!(
+        parts.iter().all(|(_, factors)| factors.magnitude.is_none()),
+        "magnitudes cannot be added up"
+    );
     let (inputs, outputs) = (parts[0].1.a.shape[1], parts[0].1.b.shape[0]);
     let rank = parts.iter().map(|(_, f)| f.a.shape[0]).sum();
-    let scaled =
-        |(weight, f): &(f64, &Factors)| f.a.data.iter().map(|v| (f64::from(*v) * weight) as f32).collect::<Vec<_>>();
+    let scaled = |(weight, f): &(f64, &Factors)| {
+        f.a.data.iter().map(|v| (f64::from(*v) * weight) as f32).collect::<Vec<_>>()
+    };
     let a = parts.iter().flat_map(scaled).collect();
-    let row = |o: usize| parts.iter().flat_map(move |(_, f)| f.b.data.chunks_exact(f.b.shape[1]).nth(o).unwrap_or(&[]));
+    let row = |o: usize| {
+        parts
+            .iter()
+            .flat_map(move |(_, f)| f.b.data.chunks_exact(f.b.shape[1]).nth(o).unwrap_or(&[]))
+    };
     let b = (0..outputs).flat_map(row).copied().collect();
     Factors::plain(Tensor::f32(vec![rank, inputs], a), Tensor::f32(vec![outputs, rank], b))
 }
 
-/// The same change, of a rank no larger than its smaller side: beyond that, one factor is the identity and the other the change.
+/// The same change, of a rank no larger than its smaller side: beyond that, one factor is the
+/// identity and the other the change.
 pub fn compact(factors: Factors) -> Factors {
     let (rank, inputs, outputs) = (factors.a.shape[0], factors.a.shape[1], factors.b.shape[0]);
     let smaller = inputs.min(outputs);
@@ -34,7 +44,10 @@ pub fn compact(factors: Factors) -> Factors {
         }
         change.iter_mut().zip(row).for_each(|(to, from)| *to = from as f32);
     });
-    Factors { magnitude: factors.magnitude, ..Factors::of_change(Tensor::f32(vec![outputs, inputs], change)) }
+    Factors {
+        magnitude: factors.magnitude,
+        ..Factors::of_change(Tensor::f32(vec![outputs, inputs], change))
+    }
 }
 
 impl Factors {
@@ -42,11 +55,14 @@ impl Factors {
     pub(super) fn of_change(change: Tensor) -> Factors {
         let (outputs, inputs) = (change.shape[0], change.shape[1]);
         let smaller = inputs.min(outputs);
-        let identity = (0..smaller * smaller).map(|i| f32::from(u8::from(i / smaller == i % smaller))).collect();
+        let identity = (0..smaller * smaller)
+            .map(|i| f32::from(u8::from(i / smaller == i % smaller)))
+            .collect();
         let identity = Tensor::f32(vec![smaller; 2], identity);
-        match outputs <= inputs {
-            true => Factors::plain(change, identity),
-            false => Factors::plain(identity, change),
+        if outputs <= inputs {
+            Factors::plain(change, identity)
+        } else {
+            Factors::plain(identity, change)
         }
     }
 }
@@ -58,7 +74,9 @@ mod tests {
     fn product(f: &Factors) -> Vec<f64> {
         let (rank, inputs, outputs) = (f.a.shape[0], f.a.shape[1], f.b.shape[0]);
         let at = |o: usize, i: usize| {
-            (0..rank).map(|r| f64::from(f.b.data[o * rank + r]) * f64::from(f.a.data[r * inputs + i])).sum()
+            (0..rank)
+                .map(|r| f64::from(f.b.data[o * rank + r]) * f64::from(f.a.data[r * inputs + i]))
+                .sum()
         };
         (0..outputs * inputs).map(|at_| at(at_ / inputs, at_ % inputs)).collect()
     }
@@ -66,7 +84,9 @@ mod tests {
     #[test]
     fn a_rank_beyond_the_sides_goes_and_the_change_stays() {
         for (inputs, outputs) in [(3, 4), (4, 3)] {
-            let values = |n: usize, s: usize| (0..n).map(|i| ((i * 7 + s) % 13) as f32 / 6.0 - 1.0).collect();
+            let values = |n: usize, s: usize| {
+                (0..n).map(|i| ((i * 7 + s) % 13) as f32 / 6.0 - 1.0).collect()
+            };
             let of = |rank: usize| {
                 let a = Tensor::f32(vec![rank, inputs], values(rank * inputs, 1));
                 Factors::plain(a, Tensor::f32(vec![outputs, rank], values(outputs * rank, 4)))
@@ -74,7 +94,10 @@ mod tests {
             let small = compact(of(3));
             assert_eq!((&small.a.data, &small.b.data), (&of(3).a.data, &of(3).b.data));
             let large = compact(of(9));
-            assert_eq!((&large.a.shape[..], &large.b.shape[..]), (&[3, inputs][..], &[outputs, 3][..]));
+            assert_eq!(
+                (&large.a.shape[..], &large.b.shape[..]),
+                (&[3, inputs][..], &[outputs, 3][..])
+            );
             for (found, expected) in product(&large).iter().zip(product(&of(9))) {
                 assert!((found - expected).abs() < 1e-6);
             }
@@ -84,7 +107,9 @@ mod tests {
     #[test]
     fn the_stack_is_the_weighted_sum() {
         let factors = |rank: usize, seed: usize| {
-            let values = |n: usize, s: usize| (0..n).map(|i| ((i * 7 + s) % 13) as f32 / 6.0 - 1.0).collect();
+            let values = |n: usize, s: usize| {
+                (0..n).map(|i| ((i * 7 + s) % 13) as f32 / 6.0 - 1.0).collect()
+            };
             let a = Tensor::f32(vec![rank, 3], values(3 * rank, seed));
             Factors::plain(a, Tensor::f32(vec![4, rank], values(4 * rank, seed + 5)))
         };

@@ -1,4 +1,5 @@
-//! Which linear layers a module adapts: `q,v` by default, any of q, k, v, o, fc1, fc2, in all layers or the last few, and CLIP's visual projection.
+//! Which linear layers a module adapts: `q,v` by default, any of q, k, v, o, fc1, fc2, in all
+//! layers or the last few, and CLIP's visual projection.
 
 use std::str::FromStr;
 
@@ -67,14 +68,22 @@ impl Targets {
     ///
     /// # Errors
     /// [`Error::Targets`]: the projection of a base that has none.
-    pub fn sites(&self, config: &VitConfig, last_layers: Option<usize>) -> Result<Vec<(String, Target)>, Error> {
-        let (after, within): (Vec<Target>, Vec<Target>) = self.0.iter().partition(|t| **t == Target::Projection);
+    pub fn sites(
+        &self,
+        config: &VitConfig,
+        last_layers: Option<usize>,
+    ) -> Result<Vec<(String, Target)>, Error> {
+        let (after, within): (Vec<Target>, Vec<Target>) =
+            self.0.iter().partition(|t| **t == Target::Projection);
         if !after.is_empty() && config.projection.is_none() {
-            return Err(Error::Targets { what: "the base has no projection; CLIP models have one".into() });
+            return Err(Error::Targets {
+                what: "the base has no projection; CLIP models have one".into(),
+            });
         }
         let first = config.layers.saturating_sub(last_layers.unwrap_or(config.layers));
         let blocks = first..config.layers;
-        let blocks = blocks.flat_map(|n| within.iter().map(move |t| (format!("blocks.{n}.{}", t.piece()), *t)));
+        let blocks = blocks
+            .flat_map(|n| within.iter().map(move |t| (format!("blocks.{n}.{}", t.piece()), *t)));
         Ok(blocks.chain(after.iter().map(|t| (t.piece().to_owned(), *t))).collect())
     }
 }
@@ -86,9 +95,13 @@ impl FromStr for Targets {
         let mut targets = Vec::new();
         for name in text.split(',').map(str::trim) {
             match Target::ALL.into_iter().find(|t| t.name() == name) {
-                Some(target) if targets.contains(&target) => return Err(format!("{name} is named twice")),
+                Some(target) if targets.contains(&target) => {
+                    return Err(format!("{name} is named twice"));
+                }
                 Some(target) => targets.push(target),
-                None => return Err(format!("{name:?} is none of q, k, v, o, fc1, fc2, projection")),
+                None => {
+                    return Err(format!("{name:?} is none of q, k, v, o, fc1, fc2, projection"));
+                }
             }
         }
         targets.sort();

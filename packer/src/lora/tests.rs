@@ -11,7 +11,9 @@ use super::*;
 pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Module {
     let targets: Targets = targets.parse().unwrap();
     let numbers = |shape: Vec<usize>, seed: usize| {
-        let data = (0..shape.iter().product()).map(|i| ((i * 7 + seed) % 13) as f32 / 13.0 - 0.5).collect();
+        let data = (0..shape.iter().product())
+            .map(|i| ((i * 7 + seed) % 13) as f32 / 13.0 - 0.5)
+            .collect();
         Tensor::f32(shape, data)
     };
     let rank = 2;
@@ -24,7 +26,13 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
     Module {
         rank,
         alpha: 4.0,
-        sites: targets.sites(&vit.config, last_layers).unwrap().into_iter().enumerate().map(site).collect(),
+        sites: targets
+            .sites(&vit.config, last_layers)
+            .unwrap()
+            .into_iter()
+            .enumerate()
+            .map(site)
+            .collect(),
         head: Head {
             classes: classes.clone(),
             weight: numbers(vec![2, vit.config.features()], 1),
@@ -61,7 +69,11 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
 pub(crate) fn dora(vit: &Vit, mut module: Module) -> Module {
     for (site, factors) in &mut module.sites {
         let norms = super::dora::row_norms(&vit.tensors[&format!("{site}.weight")]);
-        let magnitudes = norms.iter().enumerate().map(|(i, norm)| norm * (0.7 + (i % 5) as f32 / 10.0)).collect();
+        let magnitudes = norms
+            .iter()
+            .enumerate()
+            .map(|(i, norm)| norm * (0.7 + (i % 5) as f32 / 10.0))
+            .collect();
         factors.magnitude = Some(Tensor::f32(vec![norms.len()], magnitudes));
     }
     module
@@ -80,20 +92,32 @@ fn a_written_module_reads_back_the_same() {
     for family in FAMILIES {
         let vit = small(family);
         let all = [("q,v", None), ("q,k,v,o,fc1,fc2", Some(1)), ("fc2", None)];
-        for ((targets, last), decomposed) in all.into_iter().flat_map(|targets| [(targets, false), (targets, true)]) {
+        for ((targets, last), decomposed) in
+            all.into_iter().flat_map(|targets| [(targets, false), (targets, true)])
+        {
             let plain = module(&vit, targets, last);
             let written = if decomposed { dora(&vit, plain) } else { plain };
             let read = Module::open(write(&written).path(), &vit).unwrap();
-            assert_eq!((read.rank, read.alpha, &read.card), (written.rank, written.alpha, &written.card));
+            assert_eq!(
+                (read.rank, read.alpha, &read.card),
+                (written.rank, written.alpha, &written.card)
+            );
             assert_eq!(read.sites.len(), written.sites.len());
             for (site, factors) in &written.sites {
-                assert_eq!((&read.sites[site].a, &read.sites[site].b), (&factors.a, &factors.b), "{site}");
+                assert_eq!(
+                    (&read.sites[site].a, &read.sites[site].b),
+                    (&factors.a, &factors.b),
+                    "{site}"
+                );
                 assert_eq!(
                     (&read.sites[site].magnitude, factors.magnitude.is_some()),
                     (&factors.magnitude, decomposed)
                 );
             }
-            assert_eq!((&read.head.weight, &read.head.bias), (&written.head.weight, &written.head.bias));
+            assert_eq!(
+                (&read.head.weight, &read.head.bias),
+                (&written.head.weight, &written.head.bias)
+            );
         }
     }
 }
@@ -123,13 +147,19 @@ fn magnitudes_stand_at_every_layer_of_a_folder_with_dora_and_at_none_of_another(
     let vit = small(Family::Dinov2);
     let (plain, decomposed) = (module(&vit, "q,v", None), dora(&vit, module(&vit, "q,v", None)));
     let magnitude = "base_model.model.encoder.layer.1.attention.v_proj.lora_magnitude_vector";
-    let config = |dir: &Path, value: bool| edit(&dir.join("adapter_config.json"), "use_dora", value.into());
-    let said = refusal_of(&vit, &decomposed, |d| edit_tensors(d, |all| drop(all.remove(magnitude).unwrap())));
+    let config =
+        |dir: &Path, value: bool| edit(&dir.join("adapter_config.json"), "use_dora", value.into());
+    let said = refusal_of(&vit, &decomposed, |d| {
+        edit_tensors(d, |all| drop(all.remove(magnitude).unwrap()))
+    });
     assert!(said.contains("lora_magnitude_vector of blocks.1.attn.v"), "{said}");
     let said = refusal_of(&vit, &plain, |d| config(d, true));
     assert!(said.contains("lora_magnitude_vector of blocks.0.attn.q"), "{said}");
     let said = refusal_of(&vit, &decomposed, |d| config(d, false));
-    assert!(said.contains("lora_magnitude_vector") && said.contains("does not say use_dora"), "{said}");
+    assert!(
+        said.contains("lora_magnitude_vector") && said.contains("does not say use_dora"),
+        "{said}"
+    );
     let said = refusal_of(&vit, &decomposed, |d| {
         edit_tensors(d, |all| {
             let tensor = all.get_mut(magnitude).unwrap();
@@ -144,17 +174,25 @@ fn magnitudes_stand_at_every_layer_of_a_folder_with_dora_and_at_none_of_another(
         all.insert(format!("{magnitude}.weight"), tensor);
     });
     let read = Module::open(dir.path(), &vit).unwrap();
-    assert_eq!(read.sites["blocks.1.attn.v"].magnitude, decomposed.sites["blocks.1.attn.v"].magnitude);
+    assert_eq!(
+        read.sites["blocks.1.attn.v"].magnitude,
+        decomposed.sites["blocks.1.attn.v"].magnitude
+    );
     let said = refusal_of(&vit, &decomposed, |d| {
-        edit_tensors(d, |all| drop(all.insert(format!("{magnitude}.weight"), all[magnitude].clone())));
+        edit_tensors(d, |all| {
+            drop(all.insert(format!("{magnitude}.weight"), all[magnitude].clone()))
+        });
     });
     assert!(said.contains("two tensors for blocks.1.attn.v"), "{said}");
     let mut some = decomposed;
     some.sites.get_mut("blocks.0.attn.v").unwrap().magnitude = None;
-    assert!(some.files().unwrap_err().to_string().contains("site blocks.0.attn.v has no magnitudes"));
+    assert!(
+        some.files().unwrap_err().to_string().contains("site blocks.0.attn.v has no magnitudes")
+    );
 }
 
-/// Scales that are folded into B and ranks that are padded change neither the product nor, so, its rows' norms.
+/// Scales that are folded into B and ranks that are padded change neither the product nor, so, its
+/// rows' norms.
 #[test]
 fn dora_with_scales_and_ranks_of_its_own_has_the_gains_that_it_had() {
     let vit = small(Family::Dinov2);
@@ -172,7 +210,8 @@ fn dora_with_scales_and_ranks_of_its_own_has_the_gains_that_it_had() {
     // The last layer's v has the rank 3.
     let wide = written.sites["blocks.1.attn.v"].clone().padded(3);
     edit_tensors(dir.path(), |all| {
-        let of = |part: &str| format!("base_model.model.encoder.layer.1.attention.v_proj.{part}.weight");
+        let of =
+            |part: &str| format!("base_model.model.encoder.layer.1.attention.v_proj.{part}.weight");
         all.insert(of("lora_A"), wide.a.clone());
         all.insert(of("lora_B"), wide.b.clone());
     });
@@ -188,7 +227,13 @@ fn dora_with_scales_and_ranks_of_its_own_has_the_gains_that_it_had() {
         let expected = factors.scaled(scale).gains(weight).unwrap();
         let found = read.sites[site].gains(weight).unwrap();
         assert!(found.iter().zip(&expected).all(|(f, e)| (f / e - 1.0).abs() < 1e-5), "{site}");
-        assert!(found.iter().zip(factors.gains(weight).unwrap()).any(|(f, e)| (f / e - 1.0).abs() > 1e-3), "{site}");
+        assert!(
+            found
+                .iter()
+                .zip(factors.gains(weight).unwrap())
+                .any(|(f, e)| (f / e - 1.0).abs() > 1e-3),
+            "{site}"
+        );
     }
 }
 
@@ -224,19 +269,35 @@ fn what_packer_does_not_represent_is_refused_by_name() {
     }
 }
 
-/// An adapter whose names do not match must never be ignored in silence (PEFT issue 1746, vLLM issue 34186).
+/// An adapter whose names do not match must never be ignored in silence (PEFT issue 1746, vLLM
+/// issue 34186).
 #[test]
 fn every_unmatched_tensor_is_listed() {
     let said = refusal(|d| {
         let path = d.join("adapter_model.safetensors");
         let mut tensors = tensors::read(&fs::read(&path).unwrap(), "x").unwrap();
-        let renamed = tensors.remove("base_model.model.encoder.layer.0.attention.q_proj.lora_A.weight").unwrap();
-        tensors.insert("base_model.model.encoder.layer.0.attention.qq.lora_A.weight".into(), renamed.clone());
-        tensors.insert("base_model.model.encoder.layer.9.attention.q_proj.lora_A.weight".into(), renamed);
-        fs::write(&path, tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap())
+        let renamed = tensors
+            .remove("base_model.model.encoder.layer.0.attention.q_proj.lora_A.weight")
             .unwrap();
+        tensors.insert(
+            "base_model.model.encoder.layer.0.attention.qq.lora_A.weight".into(),
+            renamed.clone(),
+        );
+        tensors.insert(
+            "base_model.model.encoder.layer.9.attention.q_proj.lora_A.weight".into(),
+            renamed,
+        );
+        fs::write(
+            &path,
+            tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap(),
+        )
+        .unwrap();
     });
-    assert!(said.contains("layer.0.attention.qq.lora_A") && said.contains("layer.9.attention.q_proj.lora_A"), "{said}");
+    assert!(
+        said.contains("layer.0.attention.qq.lora_A")
+            && said.contains("layer.9.attention.q_proj.lora_A"),
+        "{said}"
+    );
 }
 
 /// Which of two would win is nobody's guess.
@@ -246,10 +307,14 @@ fn two_names_for_one_site_are_refused() {
         let path = d.join("adapter_model.safetensors");
         let mut tensors = tensors::read(&fs::read(&path).unwrap(), "x").unwrap();
         let old = "base_model.model.encoder.layer.0.attention.attention.query.lora_A.weight";
-        let same = tensors["base_model.model.encoder.layer.0.attention.q_proj.lora_A.weight"].clone();
+        let same =
+            tensors["base_model.model.encoder.layer.0.attention.q_proj.lora_A.weight"].clone();
         tensors.insert(old.into(), same);
-        fs::write(&path, tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap())
-            .unwrap();
+        fs::write(
+            &path,
+            tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap(),
+        )
+        .unwrap();
     });
     assert!(said.contains("two tensors for blocks.0.attn.q"), "{said}");
 }
@@ -278,15 +343,23 @@ fn a_half_or_a_head_that_is_missing_or_misshapen_is_named() {
             let path = d.join(file);
             let mut tensors = tensors::read(&fs::read(&path).unwrap(), "x").unwrap();
             assert!(tensors.remove(name).is_some(), "{name}");
-            fs::write(&path, tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap())
-                .unwrap();
+            fs::write(
+                &path,
+                tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new())
+                    .unwrap(),
+            )
+            .unwrap();
         })
     };
-    let said = without("adapter_model.safetensors", "base_model.model.encoder.layer.1.attention.v_proj.lora_B.weight");
+    let said = without(
+        "adapter_model.safetensors",
+        "base_model.model.encoder.layer.1.attention.v_proj.lora_B.weight",
+    );
     assert!(said.contains("lora_B of blocks.1.attn.v"), "{said}");
     let said = without("head.safetensors", "bias");
     assert!(said.contains("head.safetensors") && said.contains("bias"), "{said}");
-    let said = refusal(|d| edit(&d.join("module.json"), "classes", serde_json::json!(["a", "b", "c"])));
+    let said =
+        refusal(|d| edit(&d.join("module.json"), "classes", serde_json::json!(["a", "b", "c"])));
     assert!(said.contains("weight has shape"), "{said}");
 }
 
@@ -302,7 +375,10 @@ fn the_time_stands_beside_the_card_and_in_older_cards_within() {
     fs::remove_file(dir.path().join(Run::FILE)).unwrap();
     assert_eq!(Module::open(dir.path(), &vit).unwrap().card.created(), None);
     edit(&card, "created", serde_json::json!("2025-05-05T00:00:00Z"));
-    assert_eq!(Module::open(dir.path(), &vit).unwrap().card.created(), Some("2025-05-05T00:00:00Z"));
+    assert_eq!(
+        Module::open(dir.path(), &vit).unwrap().card.created(),
+        Some("2025-05-05T00:00:00Z")
+    );
     let said = refusal(|d| fs::write(d.join(Run::FILE), r#"{"created":"now","by":"me"}"#).unwrap());
     assert!(said.contains("run.json") && said.contains("`by`"), "{said}");
 }

@@ -1,4 +1,5 @@
-//! Averaging (model soups, Wortsman et al. 2022, section 2, applied to deltas): sum_i w_i d_i with w_i = 1/n unless given.
+//! Averaging (model soups, Wortsman et al. 2022, section 2, applied to deltas): sum_i w_i d_i with
+//! w_i = 1/n unless given.
 //!
 //! Exact: the factors are stacked.
 

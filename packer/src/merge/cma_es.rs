@@ -1,5 +1,6 @@
-//! CMA-ES: minimises a function of a few numbers without its gradient (Hansen 2016, "The CMA Evolution Strategy: A Tutorial", table 1 and
-//! algorithm of appendix A), inside a box. Points outside are moved to its border before they are evaluated (section B.5's simplest repair).
+//! CMA-ES: minimises a function of a few numbers without its gradient (Hansen 2016, "The CMA
+//! Evolution Strategy: A Tutorial", table 1 and algorithm of appendix A), inside a box. Points
+//! outside are moved to its border before they are evaluated (section B.5's simplest repair).
 //!
 //! Refused: a function that gives no number.
 
@@ -29,13 +30,18 @@ pub struct Tried {
 }
 
 /// All points in the order they were asked; the first is the start.
-pub fn minimise(search: &Search, mut loss: impl FnMut(&[f64]) -> Result<f64, Error>) -> Result<Vec<Tried>, Error> {
+pub fn minimise(
+    search: &Search,
+    mut loss: impl FnMut(&[f64]) -> Result<f64, Error>,
+) -> Result<Vec<Tried>, Error> {
     let n = search.start.len();
     let mut tried: Vec<Tried> = Vec::with_capacity(search.evaluations);
     let mut ask = |at: Vec<f64>| -> Result<f64, Error> {
         let value = loss(&at)?;
         if !value.is_finite() {
-            return Err(Error::Merge { what: format!("the loss of the weights {at:?} is no number") });
+            return Err(Error::Merge {
+                what: format!("the loss of the weights {at:?} is no number"),
+            });
         }
         tried.push(Tried { at, loss: value });
         Ok(value)
@@ -46,15 +52,19 @@ pub fn minimise(search: &Search, mut loss: impl FnMut(&[f64]) -> Result<f64, Err
     let dimension = n as f64;
     let offspring = 4 + (3.0 * dimension.ln()).floor() as usize;
     let parents = offspring / 2;
-    let raw: Vec<f64> = (1..=parents).map(|i| (offspring as f64 / 2.0 + 0.5).ln() - (i as f64).ln()).collect();
+    let raw: Vec<f64> =
+        (1..=parents).map(|i| (offspring as f64 / 2.0 + 0.5).ln() - (i as f64).ln()).collect();
     let weights: Vec<f64> = raw.iter().map(|w| w / raw.iter().sum::<f64>()).collect();
     let effective = 1.0 / weights.iter().map(|w| w * w).sum::<f64>();
     let c_sigma = (effective + 2.0) / (dimension + effective + 5.0);
-    let damping = 1.0 + 2.0 * (((effective - 1.0) / (dimension + 1.0)).sqrt() - 1.0).max(0.0) + c_sigma;
+    let damping =
+        1.0 + 2.0 * (((effective - 1.0) / (dimension + 1.0)).sqrt() - 1.0).max(0.0) + c_sigma;
     let c_path = (4.0 + effective / dimension) / (dimension + 4.0 + 2.0 * effective / dimension);
     let c_one = 2.0 / ((dimension + 1.3).powi(2) + effective);
-    let c_mu = (1.0 - c_one).min(2.0 * (effective - 2.0 + 1.0 / effective) / ((dimension + 2.0).powi(2) + effective));
-    let expected = dimension.sqrt() * (1.0 - 1.0 / (4.0 * dimension) + 1.0 / (21.0 * dimension * dimension));
+    let c_mu = (1.0 - c_one)
+        .min(2.0 * (effective - 2.0 + 1.0 / effective) / ((dimension + 2.0).powi(2) + effective));
+    let expected =
+        dimension.sqrt() * (1.0 - 1.0 / (4.0 * dimension) + 1.0 / (21.0 * dimension * dimension));
 
     let mut mean = DVector::from_vec(search.start.clone());
     let mut sigma = search.deviation;
@@ -78,20 +88,26 @@ pub fn minimise(search: &Search, mut loss: impl FnMut(&[f64]) -> Result<f64, Err
             break;
         }
         drawn.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let step = weights.iter().zip(&drawn).fold(DVector::zeros(n), |sum, (w, (_, y))| sum + *w * y);
+        let step =
+            weights.iter().zip(&drawn).fold(DVector::zeros(n), |sum, (w, (_, y))| sum + *w * y);
         mean += sigma * &step;
-        let whitened = axes * DMatrix::from_diagonal(&roots.map(|r| 1.0 / r)) * axes.transpose() * &step;
-        path_sigma = (1.0 - c_sigma) * path_sigma + (c_sigma * (2.0 - c_sigma) * effective).sqrt() * whitened;
+        let whitened =
+            axes * DMatrix::from_diagonal(&roots.map(|r| 1.0 / r)) * axes.transpose() * &step;
+        path_sigma = (1.0 - c_sigma) * path_sigma
+            + (c_sigma * (2.0 - c_sigma) * effective).sqrt() * whitened;
         generation += 1;
         let length = path_sigma.norm() / (1.0 - (1.0 - c_sigma).powi(2 * generation as i32)).sqrt();
         let steady = length < (1.4 + 2.0 / (dimension + 1.0)) * expected;
         let rise = if steady { (c_path * (2.0 - c_path) * effective).sqrt() } else { 0.0 };
         path = (1.0 - c_path) * path + rise * &step;
         let lost = if steady { 0.0 } else { c_path * (2.0 - c_path) };
-        let rank_mu =
-            weights.iter().zip(&drawn).fold(DMatrix::zeros(n, n), |sum, (w, (_, y))| sum + *w * y * y.transpose());
-        covariance =
-            (1.0 - c_one - c_mu + c_one * lost) * covariance + c_one * &path * path.transpose() + c_mu * rank_mu;
+        let rank_mu = weights
+            .iter()
+            .zip(&drawn)
+            .fold(DMatrix::zeros(n, n), |sum, (w, (_, y))| sum + *w * y * y.transpose());
+        covariance = (1.0 - c_one - c_mu + c_one * lost) * covariance
+            + c_one * &path * path.transpose()
+            + c_mu * rank_mu;
         sigma *= ((c_sigma / damping) * (path_sigma.norm() / expected - 1.0)).exp();
     }
     Ok(tried)
@@ -99,7 +115,10 @@ pub fn minimise(search: &Search, mut loss: impl FnMut(&[f64]) -> Result<f64, Err
 
 /// The best of what was tried, the first of equals.
 pub fn best(tried: &[Tried]) -> &Tried {
-    tried.iter().reduce(|best, next| if next.loss < best.loss { next } else { best }).expect("the start was tried")
+    tried
+        .iter()
+        .reduce(|best, next| if next.loss < best.loss { next } else { best })
+        .expect("the start was tried")
 }
 
 #[cfg(test)]
@@ -127,17 +146,24 @@ mod tests {
 
     #[test]
     fn a_minimum_outside_the_box_is_met_at_its_border() {
-        let tried =
-            minimise(&search(vec![0.5; 2], 300, 0), |x| Ok((x[0] - 5.0).powi(2) + (x[1] + 0.5).powi(2))).unwrap();
+        let tried = minimise(&search(vec![0.5; 2], 300, 0), |x| {
+            Ok((x[0] - 5.0).powi(2) + (x[1] + 0.5).powi(2))
+        })
+        .unwrap();
         let best = best(&tried);
-        assert!((best.at[0] - 2.0).abs() < 1e-3 && (best.at[1] + 0.5).abs() < 1e-2, "{:?}", best.at);
+        assert!(
+            (best.at[0] - 2.0).abs() < 1e-3 && (best.at[1] + 0.5).abs() < 1e-2,
+            "{:?}",
+            best.at
+        );
         assert!(tried.iter().all(|t| t.at.iter().all(|v| v.abs() <= 2.0)));
     }
 
     #[test]
     fn evaluations_are_counted_and_the_seed_decides() {
-        let run =
-            |seed, evaluations| minimise(&search(vec![0.5], evaluations, seed), |x| Ok((x[0] - 0.1).powi(2))).unwrap();
+        let run = |seed, evaluations| {
+            minimise(&search(vec![0.5], evaluations, seed), |x| Ok((x[0] - 0.1).powi(2))).unwrap()
+        };
         assert_eq!(run(0, 40).len(), 40);
         assert_eq!(run(0, 1).len(), 1);
         assert_eq!(run(3, 40), run(3, 40));

@@ -1,8 +1,8 @@
-//! From modules and condensed sets to a merged model: Fusion, Mixture and routed compositions, one contribution after another, and heads
-//! refitted on condensed sets.
+//! From modules and condensed sets to a merged model: Fusion, Mixture and routed compositions, one
+//! contribution after another, and heads refitted on condensed sets.
 //!
-//! Refused: condensed sets of another base, of other classes than the head's or prepared in several ways; heads to refit where several
-//! networks share them.
+//! Refused: condensed sets of another base, of other classes than the head's or prepared in several
+//! ways; heads to refit where several networks share them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -51,7 +51,8 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
     pub fn features(&self, sites: &Sites, task: &Task) -> Result<Vec<f32>, Error> {
         let size = judged::check(std::slice::from_ref(task), &self.base_digest)?;
         let pixels = task.set.normalised();
-        let key = [digest(sites), hex::encode(Sha256::digest(bytemuck::cast_slice::<f32, u8>(&pixels)))];
+        let key =
+            [digest(sites), hex::encode(Sha256::digest(bytemuck::cast_slice::<f32, u8>(&pixels)))];
         if let Some(known) = self.known.borrow().get(&key) {
             return Ok(known.clone());
         }
@@ -66,7 +67,8 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
         Ok(rows)
     }
 
-    /// The fusion of what was merged before (weight found anew) and a new part; the first part comes alone and stays as it is.
+    /// The fusion of what was merged before (weight found anew) and a new part; the first part
+    /// comes alone and stays as it is.
     pub fn fuse(
         &self,
         before: Option<&Sites>,
@@ -76,10 +78,14 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
         step: impl FnMut(usize),
     ) -> Result<(Sites, fusion::Found), Error> {
         let Some(before) = before else {
-            return Ok((new, fusion::Found { weights: vec![1.0], loss: f64::NAN, trace: Vec::new() }));
+            return Ok((
+                new,
+                fusion::Found { weights: vec![1.0], loss: f64::NAN, trace: Vec::new() },
+            ));
         };
         let parts = [before.clone(), new];
-        let objective = fusion::Objective::new(self.device, self.vit, &parts, tasks, settings.level)?;
+        let objective =
+            fusion::Objective::new(self.device, self.vit, &parts, tasks, settings.level)?;
         let found = fusion::search(&objective, settings, step)?;
         let sum = objective.sum(&found.weights);
         Ok((sum.into_iter().map(|(site, factors)| (site, compact(factors))).collect(), found))
@@ -95,12 +101,17 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
                 Ok(rows.chunks_exact(width).flat_map(|row| probabilities(task.head, row)).collect())
             };
             let probabilities = modules.iter().map(by).collect::<Result<Vec<_>, _>>()?;
-            Ok(Said { labels: task.set.labels.clone(), classes: task.head.classes.len(), probabilities })
+            Ok(Said {
+                labels: task.set.labels.clone(),
+                classes: task.head.classes.len(),
+                probabilities,
+            })
         };
         tasks.iter().map(of).collect()
     }
 
-    /// The mixture of `modules`, the last of them new: found together if `joint`, else with the weights `before` (by task) scaled.
+    /// The mixture of `modules`, the last of them new: found together if `joint`, else with the
+    /// weights `before` (by task) scaled.
     pub fn mix(
         &self,
         before: &BTreeMap<String, Vec<f64>>,
@@ -110,14 +121,13 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
         joint: bool,
     ) -> Result<(BTreeMap<String, Vec<f64>>, mixture::Found), Error> {
         let said = self.said(modules, tasks)?;
-        let found = match joint || modules.len() == 1 {
-            true => mixture::search(&said, settings)?,
-            false => {
-                let common = before.values().next().filter(|_| !settings.per_task);
-                let of = |task: &Task| before.get(task.name).or(common).cloned().unwrap_or_default();
-                let before: Vec<Vec<f64>> = tasks.iter().map(of).collect();
-                mixture::extend(&said, &before, settings)?
-            }
+        let found = if joint || modules.len() == 1 {
+            mixture::search(&said, settings)?
+        } else {
+            let common = before.values().next().filter(|_| !settings.per_task);
+            let of = |task: &Task| before.get(task.name).or(common).cloned().unwrap_or_default();
+            let before: Vec<Vec<f64>> = tasks.iter().map(of).collect();
+            mixture::extend(&said, &before, settings)?
         };
         let by_task = tasks.iter().zip(&found.weights).map(|(t, w)| (t.name.to_owned(), w.clone()));
         Ok((by_task.collect(), found))
@@ -125,7 +135,8 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
 
     /// The prototypes of `tasks` under the frozen base.
     pub fn prototypes(&self, tasks: &[Task]) -> Result<Prototypes, Error> {
-        let rows = tasks.iter().map(|t| self.features(&Sites::new(), t)).collect::<Result<Vec<_>, _>>()?;
+        let rows =
+            tasks.iter().map(|t| self.features(&Sites::new(), t)).collect::<Result<Vec<_>, _>>()?;
         let labels: Vec<Vec<usize>> = tasks.iter().map(|t| t.set.classes()).collect();
         let seen = tasks.iter().zip(&rows).zip(&labels).map(|((task, features), labels)| Seen {
             task: task.name,
@@ -139,13 +150,18 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
     /// A model's heads, fitted anew on condensed sets under its one network.
     pub fn refit(&self, model: &Model, tasks: &[Task]) -> Result<BTreeMap<String, Head>, Error> {
         let Composition::Fusion(sites) = &model.composition else {
-            let what = "heads are refitted under one network; a mixture or a routed model has several".into();
+            let what =
+                "heads are refitted under one network; a mixture or a routed model has several"
+                    .into();
             return Err(Error::Merge { what });
         };
         let mut heads = model.heads.clone();
         for task in tasks {
             let rows = self.features(sites, task)?;
-            heads.insert(task.name.to_owned(), linear_head(&rows, &task.set.labels, &task.head.classes)?);
+            heads.insert(
+                task.name.to_owned(),
+                linear_head(&rows, &task.set.labels, &task.head.classes)?,
+            );
         }
         Ok(heads)
     }
@@ -160,7 +176,13 @@ pub fn digest(sites: &Sites) -> String {
         if let Some(magnitude) = &factors.magnitude {
             hash.update(format!("{:?}\n", magnitude.shape));
         }
-        factors.a.data.iter().chain(&factors.b.data).chain(magnitude).for_each(|v| hash.update(v.to_le_bytes()));
+        factors
+            .a
+            .data
+            .iter()
+            .chain(&factors.b.data)
+            .chain(magnitude)
+            .for_each(|v| hash.update(v.to_le_bytes()));
     }
     hex::encode(hash.finalize())
 }

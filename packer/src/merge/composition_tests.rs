@@ -1,4 +1,5 @@
-//! Merging on a small transformer: what the methods' own tests share, and compositions from modules to answers.
+//! Merging on a small transformer: what the methods' own tests share, and compositions from modules
+//! to answers.
 
 use crate::base::tests::small;
 use crate::base::{Family, Vit};
@@ -30,7 +31,8 @@ pub fn setting() -> (Vit, [Module; 2], [Condensed; 2]) {
 }
 
 pub fn tasks<'a>(modules: &'a [Module; 2], sets: &'a [Condensed; 2]) -> Vec<Task<'a>> {
-    let of = |(m, set): (&'a Module, &'a Condensed)| Task { name: &m.card.task, head: &m.head, set };
+    let of =
+        |(m, set): (&'a Module, &'a Condensed)| Task { name: &m.card.task, head: &m.head, set };
     modules.iter().zip(sets).map(of).collect()
 }
 
@@ -47,7 +49,10 @@ fn named<'a>(modules: &'a [Module; 2], sets: &'a [Condensed; 2]) -> Vec<Task<'a>
 
 fn close(found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len());
-    assert!(found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-6), "{found:?} {expected:?}");
+    assert!(
+        found.iter().zip(expected).all(|(f, e)| (f - e).abs() < 1e-6),
+        "{found:?} {expected:?}"
+    );
 }
 
 #[test]
@@ -56,7 +61,9 @@ fn a_module_as_a_change_gives_its_own_features() {
     let device = Cpu::<f32>::poisoned();
     let judge = Judge::new(&device, &vit);
     for (module, task) in modules.iter().zip(named(&modules, &sets)) {
-        let expected = Predictor::new(&device, &vit, Some(module), 8).features(&task.set.normalised()).unwrap();
+        let expected = Predictor::new(&device, &vit, Some(module), 8)
+            .features(&task.set.normalised())
+            .unwrap();
         let found = judge.features(&compose::sites(module), &task).unwrap();
         assert!(found.iter().zip(&expected).all(|(f, e)| (f - e).abs() < 1e-5));
         let base = judge.features(&Sites::new(), &task).unwrap();
@@ -68,17 +75,28 @@ fn a_module_as_a_change_gives_its_own_features() {
 fn the_first_contribution_stays_as_it_is_and_the_second_is_weighed_with_it() {
     let (vit, modules, sets) = setting();
     let device = Cpu::<f32>::poisoned();
-    let (judge, tasks, parts) = (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
-    let settings =
-        fusion::Settings { level: fusion::Level::Whole, finder: fusion::Finder::CmaEs, evaluations: 10, seed: 0 };
-    let (first, found) = judge.fuse(None, parts[0].clone(), &tasks[..1], &settings, |_| ()).unwrap();
+    let (judge, tasks, parts) =
+        (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
+    let settings = fusion::Settings {
+        level: fusion::Level::Whole,
+        finder: fusion::Finder::CmaEs,
+        evaluations: 10,
+        seed: 0,
+    };
+    let (first, found) =
+        judge.fuse(None, parts[0].clone(), &tasks[..1], &settings, |_| ()).unwrap();
     assert_eq!(found.weights, [1.0]);
     let mut asked = 0;
-    let (both, found) = judge.fuse(Some(&first), parts[1].clone(), &tasks, &settings, |n| asked = n).unwrap();
+    let (both, found) =
+        judge.fuse(Some(&first), parts[1].clone(), &tasks, &settings, |n| asked = n).unwrap();
     assert_eq!((asked, found.weights.len()), (10, 2));
     let objective = fusion::Objective::new(&device, &vit, &parts, &tasks, settings.level).unwrap();
     for (site, factors) in objective.sum(&found.weights) {
-        assert_eq!((&factors.a.data, &factors.b.data), (&both[&site].a.data, &both[&site].b.data), "{site}");
+        assert_eq!(
+            (&factors.a.data, &factors.b.data),
+            (&both[&site].a.data, &both[&site].b.data),
+            "{site}"
+        );
     }
 }
 
@@ -86,9 +104,11 @@ fn the_first_contribution_stays_as_it_is_and_the_second_is_weighed_with_it() {
 fn a_mixture_is_the_weighted_sum_of_what_modules_say() {
     let (vit, modules, sets) = setting();
     let device = Cpu::<f32>::poisoned();
-    let (judge, tasks, parts) = (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
+    let (judge, tasks, parts) =
+        (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
     let settings = mixture::Settings { per_task: true, shares: true, evaluations: 0, seed: 0 };
-    let (alone, _) = judge.mix(&Default::default(), &parts[..1], &tasks[..1], &settings, false).unwrap();
+    let (alone, _) =
+        judge.mix(&Default::default(), &parts[..1], &tasks[..1], &settings, false).unwrap();
     assert_eq!(alone["first"], [1.0]);
     let (weights, _) = judge.mix(&alone, &parts, &tasks, &settings, false).unwrap();
     assert!(weights.values().all(|w| w.len() == 2 && (w.iter().sum::<f64>() - 1.0).abs() < 1e-9));
@@ -109,13 +129,16 @@ fn a_mixture_is_the_weighted_sum_of_what_modules_say() {
 fn refitted_heads_are_those_of_the_merged_features() {
     let (vit, modules, sets) = setting();
     let device = Cpu::<f32>::poisoned();
-    let (judge, tasks, parts) = (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
+    let (judge, tasks, parts) =
+        (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
     let heads = tasks.iter().map(|t| (t.name.to_owned(), t.head.clone())).collect();
-    let mut model = Model { heads, composition: Composition::Fusion(parts[0].clone()), routing: None };
+    let mut model =
+        Model { heads, composition: Composition::Fusion(parts[0].clone()), routing: None };
     let refitted = judge.refit(&model, &tasks).unwrap();
     let rows = judge.features(&parts[0], &tasks[1]).unwrap();
     let expected = linear_head(&rows, &sets[1].labels, &modules[1].head.classes).unwrap();
     assert_eq!(refitted["second"].weight.data, expected.weight.data);
-    model.composition = Composition::Mixture { modules: parts.clone(), weights: Default::default() };
+    model.composition =
+        Composition::Mixture { modules: parts.clone(), weights: Default::default() };
     assert!(judge.refit(&model, &tasks).unwrap_err().to_string().contains("under one network"));
 }

@@ -1,6 +1,8 @@
-//! The change of one site as matrices: low rank or dense, its singular value decomposition, and its best approximation of a rank.
+//! The change of one site as matrices: low rank or dense, its singular value decomposition, and its
+//! best approximation of a rank.
 //!
-//! A product B*A of low rank is decomposed without being multiplied out: QR of B and of A^T, and the SVD of the small core between.
+//! A product B*A of low rank is decomposed without being multiplied out: QR of B and of A^T, and
+//! the SVD of the small core between.
 
 use faer::Mat;
 use medforge_runtime::tensors::Tensor;
@@ -34,7 +36,8 @@ pub struct Kept {
     pub total: f64,
 }
 
-/// Singular values below this share of the largest are zero: factors are stored in f32, which resolves no more.
+/// Singular values below this share of the largest are zero: factors are stored in f32, which
+/// resolves no more.
 const RESOLUTION: f64 = f32::EPSILON as f64;
 
 impl Delta {
@@ -43,7 +46,8 @@ impl Delta {
         Delta::Dense(matrix(values, columns))
     }
 
-    /// The sum of products of one shape: stacked while that is of lower rank than the matrix, dense beyond.
+    /// The sum of products of one shape: stacked while that is of lower rank than the matrix, dense
+    /// beyond.
     pub fn sum(outputs: usize, inputs: usize, products: &[(Mat<f64>, Mat<f64>)]) -> Self {
         let rank: usize = products.iter().map(|(b, _)| b.ncols()).sum();
         if rank > outputs.min(inputs) {
@@ -64,7 +68,9 @@ impl Delta {
         match self {
             Delta::Product { b, a } => product_svd(b, a),
             Delta::Dense(dense) => svd(dense),
-            Delta::Directions(Svd { u, s, v }) => Ok(Svd { u: u.clone(), s: s.clone(), v: v.clone() }),
+            Delta::Directions(Svd { u, s, v }) => {
+                Ok(Svd { u: u.clone(), s: s.clone(), v: v.clone() })
+            }
         }
     }
 
@@ -83,8 +89,12 @@ impl Delta {
         };
         let square = |s: &[f64]| s.iter().map(|s| s * s).sum::<f64>();
         // Half of each singular value on either side keeps both factors in the range of f32.
-        let b = Mat::from_fn(u.nrows(), most.max(1), |i, j| if j < most { u[(i, j)] * s[j].sqrt() } else { 0.0 });
-        let a = Mat::from_fn(most.max(1), v.nrows(), |i, j| if i < most { s[i].sqrt() * v[(j, i)] } else { 0.0 });
+        let b = Mat::from_fn(u.nrows(), most.max(1), |i, j| {
+            if j < most { u[(i, j)] * s[j].sqrt() } else { 0.0 }
+        });
+        let a = Mat::from_fn(most.max(1), v.nrows(), |i, j| {
+            if i < most { s[i].sqrt() * v[(j, i)] } else { 0.0 }
+        });
         Ok(Kept { factors: factors(&b, &a)?, kept: square(&s[..most]), total: square(&s) })
     }
 }
@@ -95,7 +105,9 @@ pub fn svd(matrix: &Mat<f64>) -> Result<Svd, String> {
     if rows == 0 || columns == 0 {
         return Ok(Svd { u: Mat::zeros(rows, 0), s: Vec::new(), v: Mat::zeros(columns, 0) });
     }
-    let full = matrix.thin_svd().map_err(|_| "the singular value decomposition did not converge".to_owned())?;
+    let full = matrix
+        .thin_svd()
+        .map_err(|_| "the singular value decomposition did not converge".to_owned())?;
     let values: Vec<f64> = (0..rows.min(columns)).map(|i| full.S()[i]).collect();
     let rank = values.iter().take_while(|s| **s > RESOLUTION * values[0]).count();
     let first = |m: faer::MatRef<'_, f64>| m.subcols(0, rank).to_owned();
@@ -113,7 +125,8 @@ pub fn product_svd(b: &Mat<f64>, a: &Mat<f64>) -> Result<Svd, String> {
     Ok(Svd { u: qb * u, s, v: qa * v })
 }
 
-/// Q [rows, k] with orthonormal columns and R [k, columns], k the smaller side; their product is the matrix.
+/// Q [rows, k] with orthonormal columns and R [k, columns], k the smaller side; their product is
+/// the matrix.
 pub fn qr(matrix: &Mat<f64>) -> (Mat<f64>, Mat<f64>) {
     if matrix.nrows() == 0 || matrix.ncols() == 0 {
         return (Mat::zeros(matrix.nrows(), 0), Mat::zeros(0, matrix.ncols()));
@@ -143,7 +156,8 @@ pub fn values(matrix: &Mat<f64>) -> Vec<f64> {
     (0..matrix.nrows()).flat_map(|i| (0..matrix.ncols()).map(move |j| matrix[(i, j)])).collect()
 }
 
-/// A matrix's values in a basis that was computed, row by row: what is only rounding is zero, for a zero has no vote.
+/// A matrix's values in a basis that was computed, row by row: what is only rounding is zero, for a
+/// zero has no vote.
 pub fn resolved(matrix: &Mat<f64>) -> Vec<f64> {
     let least = RESOLUTION * matrix.norm_max();
     values(matrix).into_iter().map(|v| if v.abs() > least { v } else { 0.0 }).collect()
@@ -159,9 +173,10 @@ fn product_norm(b: &Mat<f64>, a: &Mat<f64>) -> f64 {
 fn factors(b: &Mat<f64>, a: &Mat<f64>) -> Result<Factors, String> {
     let tensor = |m: &Mat<f64>| {
         let data: Vec<f32> = values(m).into_iter().map(|v| v as f32).collect();
-        match data.iter().all(|v| v.is_finite()) {
-            true => Ok(Tensor::f32(vec![m.nrows(), m.ncols()], data)),
-            false => Err("the result is too large for f32; use smaller weights".to_owned()),
+        if data.iter().all(|v| v.is_finite()) {
+            Ok(Tensor::f32(vec![m.nrows(), m.ncols()], data))
+        } else {
+            Err("the result is too large for f32; use smaller weights".to_owned())
         }
     };
     Ok(Factors::plain(tensor(a)?, tensor(b)?))
@@ -182,16 +197,26 @@ mod tests {
     }
 
     fn back(svd: &Svd) -> Mat<f64> {
-        Mat::from_fn(svd.u.nrows(), svd.s.len(), |i, j| svd.u[(i, j)] * svd.s[j]) * svd.v.transpose()
+        Mat::from_fn(svd.u.nrows(), svd.s.len(), |i, j| svd.u[(i, j)] * svd.s[j])
+            * svd.v.transpose()
     }
 
-    /// Ranks that are full, deficient by construction or by repetition, and zero, at scales from tiny to huge.
+    /// Ranks that are full, deficient by construction or by repetition, and zero, at scales from
+    /// tiny to huge.
     #[test]
     fn decompositions_give_the_matrix_back_and_find_its_rank() {
-        for (seed, (rows, columns, rank)) in
-            [(7, 5, 3), (41, 46, 4), (41, 15, 5), (58, 5, 5), (60, 60, 1), (30, 20, 20), (13, 39, 0), (1, 1, 1)]
-                .into_iter()
-                .enumerate()
+        for (seed, (rows, columns, rank)) in [
+            (7, 5, 3),
+            (41, 46, 4),
+            (41, 15, 5),
+            (58, 5, 5),
+            (60, 60, 1),
+            (30, 20, 20),
+            (13, 39, 0),
+            (1, 1, 1),
+        ]
+        .into_iter()
+        .enumerate()
         {
             let seed = seed as u64;
             let (b, a) = (random(rows, rank, seed), random(rank, columns, seed + 100));
@@ -201,8 +226,10 @@ mod tests {
                 assert_eq!(found.s.len(), rank, "{rows}x{columns}");
                 assert!(apart(&matrix, &back(&found)) < 1e-12, "{rows}x{columns}");
             }
-            let doubled =
-                (beside(rows, &[&b, &b]), beside(columns, &[&a.transpose().to_owned(), &a.transpose().to_owned()]));
+            let doubled = (
+                beside(rows, &[&b, &b]),
+                beside(columns, &[&a.transpose().to_owned(), &a.transpose().to_owned()]),
+            );
             let found = product_svd(&doubled.0, &doubled.1.transpose().to_owned()).unwrap();
             assert_eq!(found.s.len(), rank);
             assert!(apart(&(faer::Scale(2.0) * (&b * &a)), &back(&found)) < 1e-12);
@@ -212,9 +239,13 @@ mod tests {
     #[test]
     fn the_best_approximation_loses_the_smallest_singular_values() {
         let (u, v) = (qr(&random(9, 3, 1)).0, qr(&random(6, 3, 2)).0);
-        let delta = || Delta::Directions(Svd { u: u.clone(), s: vec![3.0, 2.0, 1.0], v: v.clone() });
+        let delta =
+            || Delta::Directions(Svd { u: u.clone(), s: vec![3.0, 2.0, 1.0], v: v.clone() });
         let kept = delta().keep(Rank::AtMost(2)).unwrap();
-        assert_eq!((kept.factors.a.shape.clone(), kept.factors.b.shape.clone()), (vec![2, 6], vec![9, 2]));
+        assert_eq!(
+            (kept.factors.a.shape.clone(), kept.factors.b.shape.clone()),
+            (vec![2, 6], vec![9, 2])
+        );
         assert!((kept.kept / kept.total - 13.0 / 14.0).abs() < 1e-12);
         let dense = Delta::Dense(back(&delta().svd().unwrap())).keep(Rank::AtMost(2)).unwrap();
         let product = |k: &Kept| {

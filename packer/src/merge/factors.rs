@@ -1,8 +1,10 @@
-//! Paper-compatible merging of the factors apart, as PEFT's `add_weighted_adapter` and the MedForge paper's code do.
+//! Paper-compatible merging of the factors apart, as PEFT's `add_weighted_adapter` and the MedForge
+//! paper's code do.
 //!
-//! A = f(sgn(c_i) sqrt|c_i| A_i) and B = f(sqrt|c_i| B_i) with c_i = w_i alpha_i/rank_i, where f is the sum (`average`,
-//! `task-arithmetic`, `dare-linear`) or TIES' election (`ties`, `dare-ties`), after trimming or dropping. B*A then has the cross terms
-//! B_i A_j that the sum of deltas has not. A module without the site takes no part in it, as in PEFT.
+//! A = f(sgn(c_i) sqrt|c_i| A_i) and B = f(sqrt|c_i| B_i) with c_i = w_i alpha_i/rank_i, where f is
+//! the sum (`average`, `task-arithmetic`, `dare-linear`) or TIES' election (`ties`, `dare-ties`),
+//! after trimming or dropping. B*A then has the cross terms B_i A_j that the sum of deltas has not.
+//! A module without the site takes no part in it, as in PEFT.
 //!
 //! Refused: modules of unequal rank, and methods that PEFT does not have on factors.
 
@@ -17,7 +19,9 @@ pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
     let rank = parts[0].b.ncols();
     if let Some(other) = parts.iter().find(|part| part.b.ncols() != rank) {
         let other = other.b.ncols();
-        return Err(format!("factors of rank {rank} and {other} cannot be merged apart; use --space delta"));
+        return Err(format!(
+            "factors of rank {rank} and {other} cannot be merged apart; use --space delta"
+        ));
     }
     let half = |half: &str, of: &dyn Fn(&Part) -> (Mat<f64>, f64)| {
         let one = |part: &&Part| {

@@ -98,10 +98,15 @@ impl MergedModel {
         for (module, weight) in modules.iter().zip(weights) {
             let card = &module.card;
             if !is_task_name(&card.task) {
-                return Err(Error::Merge { what: format!("{:?} cannot be a task's name", card.task) });
+                return Err(Error::Merge {
+                    what: format!("{:?} cannot be a task's name", card.task),
+                });
             }
             if heads.insert(card.task.clone(), module.head.clone().uncalibrated()).is_some() {
-                let what = format!("two modules are for the task {}; a merged model has one head for each", card.task);
+                let what = format!(
+                    "two modules are for the task {}; a merged model has one head for each",
+                    card.task
+                );
                 return Err(Error::Merge { what });
             }
             members.push(Member {
@@ -130,7 +135,14 @@ impl MergedModel {
             factors: whole.factors_digest()?,
             members,
         };
-        Ok(MergedModel { record, run: Run::now(), rank: whole.rank, alpha: whole.alpha, sites: whole.sites, heads })
+        Ok(MergedModel {
+            record,
+            run: Run::now(),
+            rank: whole.rank,
+            alpha: whole.alpha,
+            sites: whole.sites,
+            heads,
+        })
     }
 
     /// Whether `dir` is a merged model's folder.
@@ -138,12 +150,17 @@ impl MergedModel {
         dir.join(RECORD).is_file()
     }
 
-    /// Reads a merged model's folder and checks that it belongs to `base`: digest, every site, every shape.
+    /// Reads a merged model's folder and checks that it belongs to `base`: digest, every site,
+    /// every shape.
     pub fn open(dir: &Path, base: &Vit) -> Result<Self, Error> {
         let record = read_record(&dir.join(RECORD))?;
         let digest = base.digest();
         if record.base_digest != digest || record.family != base.config.family {
-            return Err(Error::OtherBase { path: dir.to_owned(), module: record.base_digest, base: digest });
+            return Err(Error::OtherBase {
+                path: dir.to_owned(),
+                module: record.base_digest,
+                base: digest,
+            });
         }
         if !base.identity().prepares(record.image_size, &record.preprocessing)? {
             return Err(Error::OtherPreprocessing { path: dir.to_owned() });
@@ -153,7 +170,12 @@ impl MergedModel {
         let mut heads = BTreeMap::new();
         for member in &record.members {
             let name = format!("heads/{}.safetensors", member.task);
-            let head = Head::read(&dir.join(&name), &file(&name)?, &member.classes, base.config.features())?;
+            let head = Head::read(
+                &dir.join(&name),
+                &file(&name)?,
+                &member.classes,
+                base.config.features(),
+            )?;
             heads.insert(member.task.clone(), head);
         }
         let run = if record.created.is_none() { Run::read(dir, &file)? } else { Run::default() };
@@ -213,7 +235,11 @@ impl MergedModel {
     /// The one network, with the head of every task.
     pub fn model(&self) -> Model {
         let scale = self.alpha / self.rank as f64;
-        let sites = self.sites.iter().map(|(site, factors)| (site.clone(), factors.scaled(scale))).collect();
+        let sites = self
+            .sites
+            .iter()
+            .map(|(site, factors)| (site.clone(), factors.scaled(scale)))
+            .collect();
         Model { heads: self.heads.clone(), composition: Composition::Fusion(sites), routing: None }
     }
 
@@ -234,7 +260,8 @@ impl MergedModel {
     /// The files of the folder, by name.
     pub fn files(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let record = self.record_file();
-        let [config, model] = peft::write_factors(self.record.family, self.rank, self.alpha, &self.sites)?;
+        let [config, model] =
+            peft::write_factors(self.record.family, self.rank, self.alpha, &self.sites)?;
         let mut files = vec![
             ("adapter_config.json".to_owned(), config),
             ("adapter_model.safetensors".to_owned(), model),
@@ -249,7 +276,8 @@ impl MergedModel {
 
     /// The digest of the factors as they are written.
     fn factors(&self) -> Result<String, Error> {
-        let [_, model] = peft::write_factors(self.record.family, self.rank, self.alpha, &self.sites)?;
+        let [_, model] =
+            peft::write_factors(self.record.family, self.rank, self.alpha, &self.sites)?;
         Ok(hex::encode(Sha256::digest(model)))
     }
 }
@@ -261,19 +289,27 @@ fn read_record(path: &Path) -> Result<Record, Error> {
         .map_err(|e| refuse(format!("is not the record of a merge: {}", shown(&e.to_string()))))?;
     if record.format != Record::FORMAT || record.version != Record::VERSION {
         let (format, version) = (&record.format, record.version);
-        return Err(refuse(format!("is {format} version {version}, and packer reads medforge-merge version 1")));
+        return Err(refuse(format!(
+            "is {format} version {version}, and packer reads medforge-merge version 1"
+        )));
     }
     record.options.check(record.members.len()).map_err(|e| refuse(e.to_string()))?;
     let mut tasks = BTreeSet::new();
     for member in &record.members {
         if !is_task_name(&member.task) {
-            return Err(refuse(format!("names the task {:?}, which is no task's name", member.task)));
+            return Err(refuse(format!(
+                "names the task {:?}, which is no task's name",
+                member.task
+            )));
         }
         if !tasks.insert(&member.task) {
             return Err(refuse(format!("names the task {} twice", member.task)));
         }
         if member.classes.len() < 2 {
-            return Err(refuse(format!("names fewer than two classes for the task {}", member.task)));
+            return Err(refuse(format!(
+                "names fewer than two classes for the task {}",
+                member.task
+            )));
         }
         for measured in member.alone.iter().chain(&member.measured) {
             measured.check(&member.task).map_err(|e| refuse(e.to_string()))?;

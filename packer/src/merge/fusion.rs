@@ -1,8 +1,10 @@
-//! Fusion (MedForge, arXiv 2502.16055, section 3): one network whose sites change by the weighted sum of the parts' deltas, the weights
-//! found on condensed sets. The loss is the mean over tasks of the cross-entropy plus 0.05 times the mean size of the weights.
+//! Fusion (MedForge, arXiv 2502.16055, section 3): one network whose sites change by the weighted
+//! sum of the parts' deltas, the weights found on condensed sets. The loss is the mean over tasks
+//! of the cross-entropy plus 0.05 times the mean size of the weights.
 //!
-//! Weights are one a part, or one a part and site. They are found without gradients, as in the paper (CMA-ES, 40 evaluations), or with
-//! the tape's: the weight of a part scales its A, so its derivative is that of A times A, summed.
+//! Weights are one a part, or one a part and site. They are found without gradients, as in the
+//! paper (CMA-ES, 40 evaluations), or with the tape's: the weight of a part scales its A, so its
+//! derivative is that of A times A, summed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -93,7 +95,8 @@ impl<'a, D: Device + 'static> Objective<'a, D> {
     /// The loss of `parts` on `tasks`.
     ///
     /// # Errors
-    /// [`Error::Merge`] for DoRA modules, and sets that do not fit the base, the heads or one another.
+    /// [`Error::Merge`] for DoRA modules, and sets that do not fit the base, the heads or one
+    /// another.
     pub fn new(
         device: &'a D,
         vit: &Vit,
@@ -105,7 +108,8 @@ impl<'a, D: Device + 'static> Objective<'a, D> {
             return Err(dora::unfusable(&format!("part {}", part + 1)));
         }
         let size = judged::check(tasks, &vit.digest())?;
-        let sites: BTreeSet<&str> = parts.iter().flat_map(|p| p.keys().map(String::as_str)).collect();
+        let sites: BTreeSet<&str> =
+            parts.iter().flat_map(|p| p.keys().map(String::as_str)).collect();
         Ok(Objective {
             device,
             frozen: Weights::frozen(device, vit, size),
@@ -160,27 +164,33 @@ impl<'a, D: Device + 'static> Objective<'a, D> {
     fn run(&self, weights: &[f64], wanted: bool) -> Result<(f64, Vec<f64>), Error> {
         let n = weights.len() as f64;
         let mut loss = PENALTY * weights.iter().map(|w| w.abs()).sum::<f64>() / n;
-        let mut gradient: Vec<f64> =
-            weights.iter().map(|w| PENALTY * if *w == 0.0 { 0.0 } else { w.signum() } / n).collect();
+        let mut gradient: Vec<f64> = weights
+            .iter()
+            .map(|w| PENALTY * if *w == 0.0 { 0.0 } else { w.signum() } / n)
+            .collect();
         let sum = self.sum(weights);
         let image = 3 * self.frozen.image_size * self.frozen.image_size;
         let batch = predict::batch(self.device, &self.frozen.config, self.frozen.image_size);
         for (task, pixels) in self.tasks.iter().zip(&self.pixels) {
             let classes = task.head.classes.len();
             let images = pixels.len() / image;
-            for (pixels, labels) in pixels.chunks(batch * image).zip(task.set.labels.chunks(batch * classes)) {
+            for (pixels, labels) in
+                pixels.chunks(batch * image).zip(task.set.labels.chunks(batch * classes))
+            {
                 interrupt::check()?;
                 let share = (pixels.len() / image) as f64 / (images * self.tasks.len()) as f64;
                 let tape = Tape::new(self.device);
-                let upload =
-                    |t: &medforge_runtime::tensors::Tensor| Tensor::new(self.device, &t.data, t.shape[0], t.shape[1]);
+                let upload = |t: &medforge_runtime::tensors::Tensor| {
+                    Tensor::new(self.device, &t.data, t.shape[0], t.shape[1])
+                };
                 let branch = |(site, f): (&String, &Factors)| {
                     let a = upload(&f.a);
                     let a = if wanted { tape.parameter(a) } else { Var::constant(a) };
                     (site.clone(), LowRank::plain(a, Var::constant(upload(&f.b)), 1.0))
                 };
                 let branches: BTreeMap<String, LowRank<D>> = sum.iter().map(branch).collect();
-                let input = Var::constant(Tensor::frozen(self.device, pixels, pixels.len() / image, image));
+                let input =
+                    Var::constant(Tensor::frozen(self.device, pixels, pixels.len() / image, image));
                 let feature = forward(&tape, &self.frozen, &branches, self.device, &input);
                 let rows = self.device.download(&feature.value.buffer)?;
                 let (value, slope) = cross_entropy(task.head, &rows, labels);
@@ -203,14 +213,16 @@ impl<'a, D: Device + 'static> Objective<'a, D> {
                 }
             }
         }
-        match loss.is_finite() && gradient.iter().all(|g| g.is_finite()) {
-            true => Ok((loss, gradient)),
-            false => Err(Error::Merge { what: format!("the loss of the weights {weights:?} is no number") }),
+        if loss.is_finite() && gradient.iter().all(|g| g.is_finite()) {
+            Ok((loss, gradient))
+        } else {
+            Err(Error::Merge { what: format!("the loss of the weights {weights:?} is no number") })
         }
     }
 }
 
-/// Finds weights of `objective` from one half for every part; `step` is told how many evaluations are done.
+/// Finds weights of `objective` from one half for every part; `step` is told how many evaluations
+/// are done.
 pub fn search<D: Device + 'static>(
     objective: &Objective<D>,
     settings: &Settings,
@@ -222,7 +234,13 @@ pub fn search<D: Device + 'static>(
     let trace = match settings.finder {
         Finder::CmaEs => {
             let evaluations = settings.evaluations;
-            let search = cma_es::Search { start, bound, deviation: DEVIATION, evaluations, seed: settings.seed };
+            let search = cma_es::Search {
+                start,
+                bound,
+                deviation: DEVIATION,
+                evaluations,
+                seed: settings.seed,
+            };
             cma_es::minimise(&search, |w| {
                 let loss = objective.loss(w)?;
                 done += 1;
@@ -244,8 +262,9 @@ pub fn search<D: Device + 'static>(
     Ok(Found { weights: best.at.clone(), loss: best.loss, trace: trace.clone() })
 }
 
-/// Quasi-Newton steps (BFGS) in a trust region inside the box of `bound`, with at most `evaluations` of `ask`. Its first step is as long as the
-/// deviation of the search without gradients; a step that goes up is not taken, but what it says of the curvature is kept.
+/// Quasi-Newton steps (BFGS) in a trust region inside the box of `bound`, with at most
+/// `evaluations` of `ask`. Its first step is as long as the deviation of the search without
+/// gradients; a step that goes up is not taken, but what it says of the curvature is kept.
 fn descend(
     start: Vec<f64>,
     bound: f64,
@@ -278,14 +297,17 @@ fn descend(
         let bent = &slope - &gradient;
         let curvature = moved.dot(&bent);
         if curvature > 0.0 {
-            let before =
-                inverse.unwrap_or_else(|| DMatrix::identity(at.len(), at.len()) * (curvature / bent.dot(&bent)));
+            let before = inverse.unwrap_or_else(|| {
+                DMatrix::identity(at.len(), at.len()) * (curvature / bent.dot(&bent))
+            });
             let off = DMatrix::identity(at.len(), at.len()) - &moved * bent.transpose() / curvature;
-            inverse = Some(&off * before * off.transpose() + &moved * moved.transpose() / curvature);
+            inverse =
+                Some(&off * before * off.transpose() + &moved * moved.transpose() / curvature);
         }
-        match value < loss {
-            true => (at, loss, gradient, radius) = (next, value, slope, radius * 2.0),
-            false => radius = moved.norm() / 3.0,
+        if value < loss {
+            (at, loss, gradient, radius) = (next, value, slope, radius * 2.0)
+        } else {
+            radius = moved.norm() / 3.0
         }
     }
     Ok(tried)
@@ -306,7 +328,8 @@ mod tests {
         for level in [Level::Whole, Level::Site] {
             let exact = Cpu::<f64>::poisoned();
             let objective = Objective::new(&exact, &vit, &parts, &tasks, level).unwrap();
-            let weights: Vec<f64> = (0..objective.weights()).map(|i| 0.7 - 0.3 * i as f64).collect();
+            let weights: Vec<f64> =
+                (0..objective.weights()).map(|i| 0.7 - 0.3 * i as f64).collect();
             let (loss, gradient) = objective.gradient(&weights).unwrap();
             assert!((loss - objective.loss(&weights).unwrap()).abs() < 1e-12);
             let mut moved = 0;
@@ -318,7 +341,11 @@ mod tests {
                 };
                 let difference = (shifted(1e-3) - shifted(-1e-3)) / 2e-3;
                 let error = (gradient[i] - difference).abs();
-                assert!(error < 1e-4 * (1.0 + difference.abs()), "weight {i}: {} against {difference}", gradient[i]);
+                assert!(
+                    error < 1e-4 * (1.0 + difference.abs()),
+                    "weight {i}: {} against {difference}",
+                    gradient[i]
+                );
                 let penalty = PENALTY * weights[i].signum() / weights.len() as f64;
                 moved += usize::from((difference - penalty).abs() > 1e-5);
             }
@@ -330,10 +357,19 @@ mod tests {
                 }
             };
             let cpu = Cpu::<f32>::poisoned();
-            close(Objective::new(&cpu, &vit, &parts, &tasks, level).unwrap().gradient(&weights).unwrap(), 1e-4);
+            close(
+                Objective::new(&cpu, &vit, &parts, &tasks, level)
+                    .unwrap()
+                    .gradient(&weights)
+                    .unwrap(),
+                1e-4,
+            );
             for variant in variants().iter().filter(|v| !v.half) {
                 close(
-                    Objective::new(&variant.gpu, &vit, &parts, &tasks, level).unwrap().gradient(&weights).unwrap(),
+                    Objective::new(&variant.gpu, &vit, &parts, &tasks, level)
+                        .unwrap()
+                        .gradient(&weights)
+                        .unwrap(),
                     1e-3,
                 );
             }
@@ -361,7 +397,12 @@ mod tests {
         let (free, steep) = (run(Finder::CmaEs, 60), run(Finder::Gradient, 12));
         assert!(free.loss < start && steep.loss < start, "{} {} {start}", free.loss, steep.loss);
         assert_eq!((free.trace.len(), free.trace[0].loss), (60, start));
-        assert!(steep.trace.len() <= 12 && steep.loss < free.loss + 1e-3, "{} {}", steep.loss, free.loss);
+        assert!(
+            steep.trace.len() <= 12 && steep.loss < free.loss + 1e-3,
+            "{} {}",
+            steep.loss,
+            free.loss
+        );
         assert_eq!(free, run(Finder::CmaEs, 60));
     }
 
@@ -394,8 +435,13 @@ mod tests {
             let device = Cpu::<f32>::new();
             Objective::new(&device, &vit, &parts, &tasks, Level::Whole).err().unwrap().to_string()
         };
-        assert!(refused(&|s| s.record.base_digest = "other".into()).contains("another base (other)"));
-        assert!(refused(&|s| s.record.classes = vec!["x".into(), "y".into()]).contains("the classes x, y"));
+        assert!(
+            refused(&|s| s.record.base_digest = "other".into()).contains("another base (other)")
+        );
+        assert!(
+            refused(&|s| s.record.classes = vec!["x".into(), "y".into()])
+                .contains("the classes x, y")
+        );
         assert!(refused(&|s| s.record.preprocessing.mean[0] += 0.1).contains("in different ways"));
     }
 }

@@ -1,5 +1,6 @@
-//! What RegMean asks of a contributor: at each site that a module adapts, the mean over tokens of x x^T, x being what goes into the layer
-//! when the module is in place. They are second moments of features of patients' images.
+//! What RegMean asks of a contributor: at each site that a module adapts, the mean over tokens of x
+//! x^T, x being what goes into the layer when the module is in place. They are second moments of
+//! features of patients' images.
 //!
 //! Refused: features that are not finite.
 
@@ -45,7 +46,9 @@ impl Grams {
         let sums: RefCell<Result<Sums, Error>> = RefCell::new(Ok(Sums::new()));
         let observe = |site: &str, x: &Var<D>| {
             let mut sums = sums.borrow_mut();
-            let (Ok(known), Some(factors)) = (sums.as_mut(), module.sites.get(site)) else { return };
+            let (Ok(known), Some(factors)) = (sums.as_mut(), module.sites.get(site)) else {
+                return;
+            };
             match device.download(&x.value.buffer) {
                 Ok(rows) => add(known, site, &rows, factors.a.shape[1]),
                 Err(error) => *sums = Err(error),
@@ -61,11 +64,13 @@ impl Grams {
         }
         let mean = |(site, (_, sum, count)): (String, (Mat<f32>, Mat<f64>, usize))| {
             let side = sum.nrows();
-            let values: Vec<f32> =
-                (0..side * side).map(|i| (sum[(i / side, i % side)] / count as f64) as f32).collect();
-            match values.iter().all(|v| v.is_finite()) {
-                true => Ok((site, Tensor::f32(vec![side, side], values))),
-                false => Err(Error::Merge { what: format!("what goes into {site} is not finite") }),
+            let values: Vec<f32> = (0..side * side)
+                .map(|i| (sum[(i / side, i % side)] / count as f64) as f32)
+                .collect();
+            if values.iter().all(|v| v.is_finite()) {
+                Ok((site, Tensor::f32(vec![side, side], values)))
+            } else {
+                Err(Error::Merge { what: format!("what goes into {site} is not finite") })
             }
         };
         Ok(Grams { sites: sums.into_inner()?.into_iter().map(mean).collect::<Result<_, _>>()? })
@@ -75,8 +80,9 @@ impl Grams {
 /// One batch more: its product in single precision, the sum over batches in double.
 fn add(sums: &mut Sums, site: &str, rows: &[f32], inputs: usize) {
     let x = MatRef::from_row_major_slice(rows, rows.len() / inputs, inputs);
-    let (part, sum, count) =
-        sums.entry(site.to_owned()).or_insert_with(|| (Mat::zeros(inputs, inputs), Mat::zeros(inputs, inputs), 0));
+    let (part, sum, count) = sums
+        .entry(site.to_owned())
+        .or_insert_with(|| (Mat::zeros(inputs, inputs), Mat::zeros(inputs, inputs), 0));
     matmul(part.as_mut(), Accum::Replace, x.transpose(), x, 1.0, Par::Seq);
     for j in 0..inputs {
         for i in 0..inputs {
@@ -99,7 +105,8 @@ mod tests {
         let (vit, modules, _) = setting();
         let module = &modules[1];
         let (_dir, data) = data();
-        let images = Images::load(&data, &[0, 1, 2, 3, 4], &vit.preprocessing_for(8).unwrap()).unwrap();
+        let images =
+            Images::load(&data, &[0, 1, 2, 3, 4], &vit.preprocessing_for(8).unwrap()).unwrap();
         let exact = Cpu::<f64>::poisoned();
         let mut done = 0;
         let expected = Grams::measure(&exact, &vit, module, &images, || done += 1).unwrap();
@@ -118,9 +125,13 @@ mod tests {
         let (rows, side) = (rows.into_inner(), expected.sites[site].shape[0]);
         let count = rows.len() / side;
         for (i, found) in expected.sites[site].data.iter().enumerate() {
-            let products = rows.chunks_exact(side).map(|x| f64::from(x[i / side]) * f64::from(x[i % side]));
+            let products =
+                rows.chunks_exact(side).map(|x| f64::from(x[i / side]) * f64::from(x[i % side]));
             let mean = products.sum::<f64>() / count as f64;
-            assert!((f64::from(*found) - mean).abs() < 1e-5 * (1.0 + mean.abs()), "{i}: {found} {mean}");
+            assert!(
+                (f64::from(*found) - mean).abs() < 1e-5 * (1.0 + mean.abs()),
+                "{i}: {found} {mean}"
+            );
         }
         let close = |found: Grams| {
             for (site, tensor) in &expected.sites {

@@ -1,6 +1,8 @@
-//! Condensed sets as the judges of a merge: each task's images with the head that classifies them, ready for a device.
+//! Condensed sets as the judges of a merge: each task's images with the head that classifies them,
+//! ready for a device.
 //!
-//! Refused: sets of several image sizes or prepared in several ways, a set of another base, heads of other classes.
+//! Refused: sets of several image sizes or prepared in several ways, a set of another base, heads
+//! of other classes.
 
 use crate::Error;
 use crate::data::Condensed;
@@ -26,16 +28,22 @@ pub(super) fn check(tasks: &[Task], base_digest: &str) -> Result<usize, Error> {
     for Task { name, head, set } in tasks {
         let record = &set.record;
         if record.base_digest != base_digest {
-            return refuse(format!("the condensed set of {name} was made with another base ({})", record.base_digest));
+            return refuse(format!(
+                "the condensed set of {name} was made with another base ({})",
+                record.base_digest
+            ));
         }
         if record.classes != head.classes {
             let (set, head) = (record.classes.join(", "), head.classes.join(", "));
-            return refuse(format!("the condensed set of {name} has the classes {set}, and its head {head}"));
+            return refuse(format!(
+                "the condensed set of {name} has the classes {set}, and its head {head}"
+            ));
         }
         if record.preprocessing != first.set.record.preprocessing {
             let (own, other) = (record.image_size, first.set.record.image_size);
             return refuse(format!(
-                "the condensed set of {name} ({own} pixels) and that of {} ({other}) were prepared in different ways",
+                "the condensed set of {name} ({own} pixels) and that of {} ({other}) were prepared \
+                 in different ways",
                 first.name
             ));
         }
@@ -43,7 +51,8 @@ pub(super) fn check(tasks: &[Task], base_digest: &str) -> Result<usize, Error> {
     Ok(first.set.record.image_size as usize)
 }
 
-/// The mean cross-entropy of `head` on `features` [n, hidden] with labels [n, classes]; its gradient to every feature.
+/// The mean cross-entropy of `head` on `features` [n, hidden] with labels [n, classes]; its
+/// gradient to every feature.
 pub(super) fn cross_entropy(head: &Head, features: &[f32], labels: &[f32]) -> (f64, Vec<f64>) {
     let (classes, hidden) = (head.weight.shape[0], head.weight.shape[1]);
     let n = labels.len() / classes;
@@ -51,9 +60,13 @@ pub(super) fn cross_entropy(head: &Head, features: &[f32], labels: &[f32]) -> (f
     let mut gradient = Vec::with_capacity(features.len());
     for (row, label) in features.chunks_exact(hidden).zip(labels.chunks_exact(classes)) {
         let p = probabilities(head, row);
-        loss -= p.iter().zip(label).map(|(p, y)| f64::from(*y) * p.max(LEAST).ln()).sum::<f64>() / n as f64;
-        let off: Vec<f64> = p.iter().zip(label).map(|(p, y)| (p - f64::from(*y)) / n as f64).collect();
-        let to = |j: usize| (0..classes).map(|c| off[c] * f64::from(head.weight.data[c * hidden + j])).sum::<f64>();
+        loss -= p.iter().zip(label).map(|(p, y)| f64::from(*y) * p.max(LEAST).ln()).sum::<f64>()
+            / n as f64;
+        let off: Vec<f64> =
+            p.iter().zip(label).map(|(p, y)| (p - f64::from(*y)) / n as f64).collect();
+        let to = |j: usize| {
+            (0..classes).map(|c| off[c] * f64::from(head.weight.data[c * hidden + j])).sum::<f64>()
+        };
         gradient.extend(head.input_gradient(row, (0..hidden).map(to).collect()));
     }
     (loss, gradient)

@@ -1,11 +1,13 @@
 //! KnOTS (Stoica et al. 2024, section 4): deltas aligned by one SVD, then TIES.
 //!
-//! [w_1 d_1, ..., w_n d_n] = U S [V_1^T, ..., V_n^T], the deltas side by side: one basis U of outputs for all. TIES (trim to `density`,
-//! elect, disjoint mean) merges the S V_i^T, as in the authors' code: with S inside, trimming goes by the effect on the delta.
-//! The result is U times what it gives. w_i = 1 unless given.
+//! [w_1 d_1, ..., w_n d_n] = U S [V_1^T, ..., V_n^T], the deltas side by side: one basis U of
+//! outputs for all. TIES (trim to `density`, elect, disjoint mean) merges the S V_i^T, as in the
+//! authors' code: with S inside, trimming goes by the effect on the delta. The result is U times
+//! what it gives. w_i = 1 unless given.
 //!
-//! The wide matrix is never made: with B = [w_i s_i B_i] = Q R and A_i^T = Q_i R_i it is Q [R^(1) R_1^T, ...] diag(Q_i)^T, R^(i) being
-//! the columns of R for module i, and only the small middle is decomposed.
+//! The wide matrix is never made: with B = [w_i s_i B_i] = Q R and A_i^T = Q_i R_i it is Q [R^(1)
+//! R_1^T, ...] diag(Q_i)^T, R^(i) being the columns of R for module i, and only the small middle is
+//! decomposed.
 
 use super::Options;
 use super::delta::{Delta, beside, matrix, qr, resolved, svd};
@@ -26,7 +28,8 @@ pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
     if core.s.is_empty() {
         return Ok(Delta::sum(site.outputs, site.inputs, &[]));
     }
-    let scaled = faer::Mat::from_fn(core.s.len(), core.v.nrows(), |i, j| core.s[i] * core.v[(j, i)]);
+    let scaled =
+        faer::Mat::from_fn(core.s.len(), core.v.nrows(), |i, j| core.s[i] * core.v[(j, i)]);
     let mut first = 0;
     let mut aligned = Vec::new();
     for (qi, _) in &inputs {

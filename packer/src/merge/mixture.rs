@@ -1,9 +1,12 @@
-//! Mixture (MedForge, arXiv 2502.16055, section 3): p(x) = sum over modules j of w_j softmax(head_t(features_j(x))) for task t.
+//! Mixture (MedForge, arXiv 2502.16055, section 3): p(x) = sum over modules j of w_j
+//! softmax(head_t(features_j(x))) for task t.
 //!
-//! What every module says of every condensed image is computed once; the search then costs nothing. Weights are one for a module, or one
-//! for a module and task; free as in the paper (CMA-ES from one half, cross-entropy plus 0.05 times their mean size; a negative sum
-//! counts as zero and rows are brought to one, so only ratios matter and the result is scaled to a mean size of one over the modules), or
-//! shares (non-negative, of sum one), where the cross-entropy is convex and expectation maximisation finds its minimum.
+//! What every module says of every condensed image is computed once; the search then costs nothing.
+//! Weights are one for a module, or one for a module and task; free as in the paper (CMA-ES from
+//! one half, cross-entropy plus 0.05 times their mean size; a negative sum counts as zero and rows
+//! are brought to one, so only ratios matter and the result is scaled to a mean size of one over
+//! the modules), or shares (non-negative, of sum one), where the cross-entropy is convex and
+//! expectation maximisation finds its minimum.
 
 use serde::{Deserialize, Serialize};
 
@@ -57,17 +60,19 @@ pub fn search(tasks: &[Said], settings: &Settings) -> Result<Found, Error> {
     let modules = tasks.first().map_or(0, |t| t.probabilities.len());
     let all: Vec<&Said> = tasks.iter().collect();
     if modules == 0 {
-        return Err(Error::Merge { what: "a mixture needs a module and the condensed set of a task".into() });
+        return Err(Error::Merge {
+            what: "a mixture needs a module and the condensed set of a task".into(),
+        });
     }
     let (mut weights, mut trace, mut loss) = (Vec::new(), Vec::new(), 0.0);
-    let together: Vec<&[&Said]> = if settings.per_task { all.chunks(1).collect() } else { vec![&all] };
+    let together: Vec<&[&Said]> =
+        if settings.per_task { all.chunks(1).collect() } else { vec![&all] };
     for tasks in &together {
-        let (found, value, tried) = match settings.shares {
-            true => {
-                let (found, value) = shares(tasks, modules);
-                (found, value, Vec::new())
-            }
-            false => free(tasks, modules, settings)?,
+        let (found, value, tried) = if settings.shares {
+            let (found, value) = shares(tasks, modules);
+            (found, value, Vec::new())
+        } else {
+            free(tasks, modules, settings)?
         };
         weights.extend(std::iter::repeat_n(found, tasks.len()));
         trace.extend((!tried.is_empty()).then_some(tried));
@@ -76,8 +81,9 @@ pub fn search(tasks: &[Said], settings: &Settings) -> Result<Found, Error> {
     Ok(Found { weights, loss, trace })
 }
 
-/// The weights once a module has come: those of the `old` ones scaled together, that of the new one (the last) beside them. `old` holds a
-/// vector for each task but those that the new module brought; there the old modules count alike.
+/// The weights once a module has come: those of the `old` ones scaled together, that of the new one
+/// (the last) beside them. `old` holds a vector for each task but those that the new module
+/// brought; there the old modules count alike.
 pub fn extend(tasks: &[Said], old: &[Vec<f64>], settings: &Settings) -> Result<Found, Error> {
     let two = |(t, said): (usize, &Said)| -> Result<(Said, Vec<f64>), Error> {
         let Some((new, before)) = said.probabilities.split_last() else {
@@ -86,7 +92,11 @@ pub fn extend(tasks: &[Said], old: &[Vec<f64>], settings: &Settings) -> Result<F
         let even = vec![1.0 / before.len().max(1) as f64; before.len()];
         let weights = old.get(t).filter(|w| w.len() == before.len()).cloned().unwrap_or(even);
         let mixed = mix(before, &weights, said.labels.len());
-        let said = Said { labels: said.labels.clone(), classes: said.classes, probabilities: vec![mixed, new.clone()] };
+        let said = Said {
+            labels: said.labels.clone(),
+            classes: said.classes,
+            probabilities: vec![mixed, new.clone()],
+        };
         Ok((said, weights))
     };
     let (pairs, before): (Vec<Said>, Vec<Vec<f64>>) =
@@ -99,7 +109,8 @@ pub fn extend(tasks: &[Said], old: &[Vec<f64>], settings: &Settings) -> Result<F
     Ok(found)
 }
 
-/// The probabilities [n, classes] of a mixture: negative sums count as zero, rows are brought to one (even where nothing is left).
+/// The probabilities [n, classes] of a mixture: negative sums count as zero, rows are brought to
+/// one (even where nothing is left).
 pub fn mixture(probabilities: &[Vec<f64>], weights: &[f64], classes: usize) -> Vec<f64> {
     let mut sum = mix(probabilities, weights, probabilities.first().map_or(0, Vec::len));
     for row in sum.chunks_exact_mut(classes) {
@@ -124,14 +135,25 @@ fn cross_entropy(tasks: &[&Said], weights: &[f64]) -> f64 {
     let of = |said: &&Said| {
         let mixed = mixture(&said.probabilities, weights, said.classes);
         let pairs = mixed.iter().zip(&said.labels);
-        -pairs.map(|(p, y)| f64::from(*y) * p.max(LEAST).ln()).sum::<f64>() / (mixed.len() / said.classes) as f64
+        -pairs.map(|(p, y)| f64::from(*y) * p.max(LEAST).ln()).sum::<f64>()
+            / (mixed.len() / said.classes) as f64
     };
     tasks.iter().map(of).sum::<f64>() / tasks.len() as f64
 }
 
-fn free(tasks: &[&Said], modules: usize, settings: &Settings) -> Result<(Vec<f64>, f64, Vec<Tried>), Error> {
+fn free(
+    tasks: &[&Said],
+    modules: usize,
+    settings: &Settings,
+) -> Result<(Vec<f64>, f64, Vec<Tried>), Error> {
     let (evaluations, seed) = (settings.evaluations, settings.seed);
-    let search = Search { start: vec![START; modules], bound: BOUND, deviation: DEVIATION, evaluations, seed };
+    let search = Search {
+        start: vec![START; modules],
+        bound: BOUND,
+        deviation: DEVIATION,
+        evaluations,
+        seed,
+    };
     let penalty = |w: &[f64]| PENALTY * w.iter().map(|w| w.abs()).sum::<f64>() / modules as f64;
     let tried = cma_es::minimise(&search, |w| Ok(cross_entropy(tasks, w) + penalty(w)))?;
     let best = cma_es::best(&tried);
@@ -140,7 +162,8 @@ fn free(tasks: &[&Said], modules: usize, settings: &Settings) -> Result<(Vec<f64
     Ok((best.at.iter().map(|w| w * scale).collect(), best.loss, tried.clone()))
 }
 
-/// Expectation maximisation for the shares of a mixture with fixed parts (Dempster, Laird and Rubin 1977, section 4.3).
+/// Expectation maximisation for the shares of a mixture with fixed parts (Dempster, Laird and Rubin
+/// 1977, section 4.3).
 fn shares(tasks: &[&Said], modules: usize) -> (Vec<f64>, f64) {
     let mut weights = vec![1.0 / modules as f64; modules];
     let mut before = cross_entropy(tasks, &weights);
@@ -185,7 +208,11 @@ mod tests {
             });
             rows.collect()
         };
-        Said { labels: labels.clone(), classes: 2, probabilities: sure.iter().enumerate().map(of).collect() }
+        Said {
+            labels: labels.clone(),
+            classes: 2,
+            probabilities: sure.iter().enumerate().map(of).collect(),
+        }
     }
 
     /// The least loss on a fine grid of shares.

@@ -1,16 +1,22 @@
-//! Merging of LoRA modules: several modules of one base become one change of its weights, or a model of several networks.
+//! Merging of LoRA modules: several modules of one base become one change of its weights, or a
+//! model of several networks.
 //!
-//! Without data, here and in a file for each method; with condensed sets in [`compose`] (fusion, mixture, routed).
+//! Without data, here and in a file for each method; with condensed sets in [`compose`] (fusion,
+//! mixture, routed).
 //!
-//! Every method without data works on the deltas s*B*A (s = alpha/rank) times the module's weight, site by site; a site that a module does not
-//! have is a zero delta. With [`Space::Factors`] A and B are merged apart, as PEFT does, for comparison with published figures.
-//! Modules are put in the order of their factors' digests first, so no merge depends on the order in which they are given.
-//! All of it is linear algebra on small matrices (rank x rank, hidden x hidden) in f64 and runs on the host, whatever the device.
+//! Every method without data works on the deltas s*B*A (s = alpha/rank) times the module's weight,
+//! site by site; a site that a module does not have is a zero delta. With [`Space::Factors`] A and
+//! B are merged apart, as PEFT does, for comparison with published figures. Modules are put in the
+//! order of their factors' digests first, so no merge depends on the order in which they are given.
+//! All of it is linear algebra on small matrices (rank x rank, hidden x hidden) in f64 and runs on
+//! the host, whatever the device.
 //!
-//! DoRA modules mix but do not fuse: their rows' lengths are no sum. One alone with weight 1 comes out as it is.
+//! DoRA modules mix but do not fuse: their rows' lengths are no sum. One alone with weight 1 comes
+//! out as it is.
 //!
-//! Refused, naming module and site: DoRA modules beside others, another base, image size or preprocessing, shapes that do not fit, values
-//! and weights that are not finite, numbers out of range.
+//! Refused, naming module and site: DoRA modules beside others, another base, image size or
+//! preprocessing, shapes that do not fit, values and weights that are not finite, numbers out of
+//! range.
 
 use std::collections::BTreeMap;
 
@@ -72,7 +78,8 @@ pub struct Merged {
     pub kept: f64,
 }
 
-/// Merges `modules` of one base. `grams` are RegMean's, one for each module; the other methods do not read them.
+/// Merges `modules` of one base. `grams` are RegMean's, one for each module; the other methods do
+/// not read them.
 ///
 /// # Errors
 /// [`Error::Merge`], naming the option or the module and the site.
@@ -85,11 +92,13 @@ pub fn merge(modules: &[&Module], options: &Options, grams: &[&Grams]) -> Result
         return Ok(Merged { sites: compose::sites(alone), kept: 1.0 });
     }
     let sites = site::gather(modules, options, grams)?;
-    let merged: Vec<_> = sites.par_iter().map(|site| at(site, options)?.keep(options.rank)).collect();
+    let merged: Vec<_> =
+        sites.par_iter().map(|site| at(site, options)?.keep(options.rank)).collect();
     let mut result = Merged { sites: BTreeMap::new(), kept: 1.0 };
     let (mut kept, mut total) = (0.0, 0.0);
     for (site, merged) in sites.iter().zip(merged) {
-        let merged = merged.map_err(|what| Error::Merge { what: format!("site {}: {what}", site.name) })?;
+        let merged =
+            merged.map_err(|what| Error::Merge { what: format!("site {}: {what}", site.name) })?;
         kept += merged.kept;
         total += merged.total;
         result.sites.insert(site.name.to_owned(), compact(merged.factors));
@@ -128,7 +137,8 @@ impl Merged {
         self.sites.values().map(|f| f.a.shape[0]).max().unwrap_or(1)
     }
 
-    /// The merge as a module with `head`: every site padded with zeros to one rank, alpha equal to it, so that its scale is 1.
+    /// The merge as a module with `head`: every site padded with zeros to one rank, alpha equal to
+    /// it, so that its scale is 1.
     ///
     /// # Errors
     /// [`Error::Merge`] if the rank is more than a module's file may have.
@@ -138,7 +148,8 @@ impl Merged {
     }
 }
 
-/// The same changes with one rank for all sites, as a file has it: that of the largest, padded with zeros.
+/// The same changes with one rank for all sites, as a file has it: that of the largest, padded with
+/// zeros.
 ///
 /// # Errors
 /// [`Error::Merge`] if it is more than a file may have.
@@ -146,7 +157,9 @@ pub fn one_rank(sites: Sites) -> Result<(usize, Sites), Error> {
     let rank = sites.values().map(|f| f.a.shape[0]).max().unwrap_or(1);
     if rank > options::MAX_RANK {
         let most = options::MAX_RANK;
-        return Err(Error::Merge { what: format!("the result has rank {rank}, more than {most}; merge to a --rank") });
+        return Err(Error::Merge {
+            what: format!("the result has rank {rank}, more than {most}; merge to a --rank"),
+        });
     }
     Ok((rank, sites.into_iter().map(|(site, factors)| (site, factors.padded(rank))).collect()))
 }

@@ -1,6 +1,8 @@
-//! A merged model: the networks that it runs, a head for each task, and what it answers, with the task given or not.
+//! A merged model: the networks that it runs, a head for each task, and what it answers, with the
+//! task given or not.
 //!
-//! An answer needs the features of an image under each of [`Model::networks`]; what is cheap (heads, weights, routing) is done here.
+//! An answer needs the features of an image under each of [`Model::networks`]; what is cheap
+//! (heads, weights, routing) is done here.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,8 @@ use crate::predict::{argmax, probabilities};
 pub struct Model {
     pub heads: BTreeMap<String, Head>,
     pub composition: Composition,
-    /// What tells an image's task where nobody says it; a routed composition weighs its modules by it too.
+    /// What tells an image's task where nobody says it; a routed composition weighs its modules by
+    /// it too.
     pub routing: Option<Prototypes>,
 }
 
@@ -26,7 +29,8 @@ pub enum Composition {
     Fusion(Sites),
     /// One network a module; by task, the weight of each.
     Mixture { modules: Vec<Sites>, weights: BTreeMap<String, Vec<f64>> },
-    /// One network a task (in the order of the heads), weighted for each image by the model's routing, which must be there.
+    /// One network a task (in the order of the heads), weighted for each image by the model's
+    /// routing, which must be there.
     Routed { modules: Vec<Sites> },
 }
 
@@ -39,19 +43,24 @@ pub struct Answer {
 }
 
 impl Model {
-    /// The networks whose features an answer needs, in order; a network without sites is the frozen base. With routing it is the first.
+    /// The networks whose features an answer needs, in order; a network without sites is the frozen
+    /// base. With routing it is the first.
     pub fn networks(&self) -> Vec<Sites> {
         let adapted = match &self.composition {
             Composition::Fusion(sites) => vec![sites.clone()],
-            Composition::Mixture { modules, .. } | Composition::Routed { modules } => modules.clone(),
+            Composition::Mixture { modules, .. } | Composition::Routed { modules } => {
+                modules.clone()
+            }
         };
         self.routing.iter().map(|_| Sites::new()).chain(adapted).collect()
     }
 
-    /// The answer for one image: `features` holds its feature under each of [`Model::networks`]. Without a task, routing takes the
-    /// likeliest; a model without routing takes the class that is most probable of all tasks' classes.
+    /// The answer for one image: `features` holds its feature under each of [`Model::networks`].
+    /// Without a task, routing takes the likeliest; a model without routing takes the class that is
+    /// most probable of all tasks' classes.
     pub fn answer(&self, features: &[&[f32]], task: Option<&str>) -> Answer {
-        let say = |task: &str| Answer { task: task.to_owned(), probabilities: self.of(features, task) };
+        let say =
+            |task: &str| Answer { task: task.to_owned(), probabilities: self.of(features, task) };
         if let Some(task) = task {
             return say(task);
         }
@@ -61,17 +70,22 @@ impl Model {
         }
         let sure = |answer: &Answer| answer.probabilities.iter().copied().fold(0.0, f64::max);
         let all = self.heads.keys().map(|task| say(task));
-        all.reduce(|best, next| if sure(&next) > sure(&best) { next } else { best }).expect("a model has a task")
+        all.reduce(|best, next| if sure(&next) > sure(&best) { next } else { best })
+            .expect("a model has a task")
     }
 
     fn of(&self, features: &[&[f32]], task: &str) -> Vec<f64> {
         let head = &self.heads[task];
         let classes = head.classes.len();
-        let each = |features: &[&[f32]]| features.iter().map(|f| probabilities(head, f)).collect::<Vec<_>>();
+        let each = |features: &[&[f32]]| {
+            features.iter().map(|f| probabilities(head, f)).collect::<Vec<_>>()
+        };
         let adapted = &features[usize::from(self.routing.is_some())..];
         match (&self.composition, &self.routing) {
             (Composition::Fusion(_), _) => probabilities(head, adapted[0]),
-            (Composition::Mixture { weights, .. }, _) => mixture(&each(adapted), &weights[task], classes),
+            (Composition::Mixture { weights, .. }, _) => {
+                mixture(&each(adapted), &weights[task], classes)
+            }
             (Composition::Routed { .. }, routing) => {
                 let routing = routing.as_ref().expect("a routed composition has routing");
                 mixture(&each(adapted), &routing.shares(features[0]), classes)
@@ -101,7 +115,8 @@ mod tests {
     }
 
     fn model(composition: Composition) -> Model {
-        let heads = BTreeMap::from([("a".to_owned(), head(0, 0.0)), ("b".to_owned(), head(1, 5.0))]);
+        let heads =
+            BTreeMap::from([("a".to_owned(), head(0, 0.0)), ("b".to_owned(), head(1, 5.0))]);
         Model { heads, composition, routing: None }
     }
 
@@ -117,7 +132,8 @@ mod tests {
 
     #[test]
     fn a_mixture_weighs_the_modules_of_the_task() {
-        let weights = BTreeMap::from([("a".to_owned(), vec![1.0, 0.0]), ("b".to_owned(), vec![0.0, 1.0])]);
+        let weights =
+            BTreeMap::from([("a".to_owned(), vec![1.0, 0.0]), ("b".to_owned(), vec![0.0, 1.0])]);
         let model = model(Composition::Mixture { modules: vec![Sites::new(); 2], weights });
         let features: [&[f32]; 2] = [&[1.0, 4.0], &[-1.0, 6.0]];
         let of = |task| argmax(&model.answer(&features, Some(task)).probabilities);
@@ -126,7 +142,12 @@ mod tests {
 
     #[test]
     fn routing_finds_task_and_module() {
-        let seen = |task, features: &'static [f32]| Seen { task, classes: 2, features, labels: &[0, 0, 1, 1] };
+        let seen = |task, features: &'static [f32]| Seen {
+            task,
+            classes: 2,
+            features,
+            labels: &[0, 0, 1, 1],
+        };
         let prototypes = Prototypes::new(&[
             seen("a", &[-10.0, 0.0, -9.0, 0.0, -8.0, 0.0, -7.0, 0.0]),
             seen("b", &[10.0, 0.0, 9.0, 0.0, 8.0, 0.0, 7.0, 0.0]),

@@ -1,4 +1,5 @@
-//! How to merge: the method and its numbers. Refused: what is out of range, whether it comes from options or from a file.
+//! How to merge: the method and its numbers. Refused: what is out of range, whether it comes from
+//! options or from a file.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,11 +16,13 @@ pub const MAX_RANK: usize = 1024;
 #[serde(deny_unknown_fields)]
 pub struct Options {
     pub method: Method,
-    /// What each module's delta is multiplied with before the method sees it. Empty: 1/n each for `average`, else 1 each.
+    /// What each module's delta is multiplied with before the method sees it. Empty: 1/n each for
+    /// `average`, else 1 each.
     pub weights: Vec<f64>,
     pub space: Space,
     pub rank: Rank,
-    /// The share of values that `ties`, `dare-*`, `della`, `breadcrumbs`, `knots` and `core-space` keep, in (0, 1].
+    /// The share of values that `ties`, `dare-*`, `della`, `breadcrumbs`, `knots` and `core-space`
+    /// keep, in (0, 1].
     pub density: f64,
     /// The share of values, the largest, that `breadcrumbs` drops.
     pub outliers: f64,
@@ -70,9 +73,9 @@ pub enum Rank {
 }
 
 impl Options {
-    /// The method with the numbers of its paper, or of its authors' code: density 0.2 where TIES trims (Yadav et al.), 0.1 for DARE
-    /// (Yu et al. drop 0.9), 0.7 and a window of 0.14 for DELLA, 0.09 and 0.01 of outliers for Breadcrumbs, off-diagonals
-    /// times 0.9 for RegMean.
+    /// The method with the numbers of its paper, or of its authors' code: density 0.2 where TIES
+    /// trims (Yadav et al.), 0.1 for DARE (Yu et al. drop 0.9), 0.7 and a window of 0.14 for DELLA,
+    /// 0.09 and 0.01 of outliers for Breadcrumbs, off-diagonals times 0.9 for RegMean.
     pub fn new(method: Method) -> Self {
         let density = match method {
             Method::DareLinear | Method::DareTies => 0.1,
@@ -105,7 +108,8 @@ impl Options {
     /// Whether one module alone comes out as it went in.
     pub(super) fn keeps_one(&self) -> bool {
         let sums = matches!(self.method, Method::Average | Method::TaskArithmetic);
-        sums && (self.space, self.rank) == (Space::Delta, Rank::Exact) && self.weights_of(1) == [1.0]
+        sums && (self.space, self.rank) == (Space::Delta, Rank::Exact)
+            && self.weights_of(1) == [1.0]
     }
 
     /// Refuses what is out of range; options may come from a file.
@@ -116,7 +120,9 @@ impl Options {
         }
         let weights = self.weights.len();
         if weights != 0 && weights != modules {
-            return refuse(format!("{weights} weights were given for {modules} modules; give one for each, or none"));
+            return refuse(format!(
+                "{weights} weights were given for {modules} modules; give one for each, or none"
+            ));
         }
         if let Some(weight) = self.weights.iter().find(|w| !w.is_finite()) {
             return refuse(format!("the weight {weight} is not a finite number"));
@@ -124,20 +130,33 @@ impl Options {
         if !(self.density > 0.0 && self.density <= 1.0) {
             return refuse(format!("the density is {}, outside (0, 1]", self.density));
         }
-        let shares =
-            [("share of outliers", self.outliers), ("window", self.window), ("off-diagonal factor", self.off_diagonal)];
+        let shares = [
+            ("share of outliers", self.outliers),
+            ("window", self.window),
+            ("off-diagonal factor", self.off_diagonal),
+        ];
         if let Some((name, value)) = shares.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             return refuse(format!("the {name} is {value}, outside 0 to 1"));
         }
         // A hair's breadth for sums of decimal fractions.
-        if self.method == Method::Breadcrumbs && self.density < 1.0 && self.density + self.outliers > 1.0 + 1e-9 {
+        if self.method == Method::Breadcrumbs
+            && self.density < 1.0
+            && self.density + self.outliers > 1.0 + 1e-9
+        {
             let (density, outliers) = (self.density, self.outliers);
-            return refuse(format!("a density of {density} and {outliers} of outliers are more than everything"));
+            return refuse(format!(
+                "a density of {density} and {outliers} of outliers are more than everything"
+            ));
         }
         let half = self.window / 2.0 - 1e-9;
-        if self.method == Method::Della && self.density < 1.0 && (self.density < half || self.density + half > 1.0) {
+        if self.method == Method::Della
+            && self.density < 1.0
+            && (self.density < half || self.density + half > 1.0)
+        {
             let (density, window) = (self.density, self.window);
-            return refuse(format!("a window of {window} around the density {density} leaves 0 to 1; narrow it"));
+            return refuse(format!(
+                "a window of {window} around the density {density} leaves 0 to 1; narrow it"
+            ));
         }
         match self.rank {
             Rank::AtMost(rank) if !(1..=MAX_RANK).contains(&rank) => {
@@ -196,7 +215,10 @@ impl FromStr for Method {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let known = || Method::ALL.map(Method::name).join(", ");
-        Method::ALL.into_iter().find(|m| m.name() == text).ok_or_else(|| format!("{text:?} is none of {}", known()))
+        Method::ALL
+            .into_iter()
+            .find(|m| m.name() == text)
+            .ok_or_else(|| format!("{text:?} is none of {}", known()))
     }
 }
 

@@ -1,4 +1,5 @@
-//! How modules lie to one another and to what a merge made of them: norms and cosines of their deltas, site by site, from the factors alone.
+//! How modules lie to one another and to what a merge made of them: norms and cosines of their
+//! deltas, site by site, from the factors alone.
 
 use std::collections::BTreeMap;
 
@@ -28,26 +29,38 @@ pub struct ModuleOverlap {
     pub cosine: Option<f64>,
 }
 
-/// Norms and cosines at every site that `merged` has. `weights` are what each module's delta was multiplied with.
+/// Norms and cosines at every site that `merged` has. `weights` are what each module's delta was
+/// multiplied with.
 pub fn overlaps(modules: &[&Module], weights: &[f64], merged: &Sites) -> Vec<SiteOverlap> {
     let of_site = |(name, factors): (&String, &crate::lora::Factors)| {
         let whole = (widened(&factors.b), widened(&factors.a));
         let square = inner(&whole, &whole).max(0.0);
         let own = modules.iter().zip(weights).map(|(module, weight)| {
-            let Some(factors) = module.sites.get(name) else { return ModuleOverlap { norm: 0.0, cosine: None } };
-            let (part, scale) = ((widened(&factors.b), widened(&factors.a)), weight * module.scale());
+            let Some(factors) = module.sites.get(name) else {
+                return ModuleOverlap { norm: 0.0, cosine: None };
+            };
+            let (part, scale) =
+                ((widened(&factors.b), widened(&factors.a)), weight * module.scale());
             let norm = scale.abs() * inner(&part, &part).max(0.0).sqrt();
-            ModuleOverlap { norm, cosine: cosine(scale * inner(&part, &whole), norm, square.sqrt()) }
+            ModuleOverlap {
+                norm,
+                cosine: cosine(scale * inner(&part, &whole), norm, square.sqrt()),
+            }
         });
         SiteOverlap { site: name.clone(), merged: square.sqrt(), modules: own.collect() }
     };
     merged.iter().map(of_site).collect()
 }
 
-/// The cosine between the deltas of modules over all sites together, `[modules, modules]`; none where one of the two is zero.
+/// The cosine between the deltas of modules over all sites together, `[modules, modules]`; none
+/// where one of the two is zero.
 pub fn between(modules: &[&Module]) -> Vec<Vec<Option<f64>>> {
     let widen = |module: &&Module| -> BTreeMap<String, (Mat<f64>, Mat<f64>)> {
-        module.sites.iter().map(|(name, f)| (name.clone(), (widened(&f.b), widened(&f.a)))).collect()
+        module
+            .sites
+            .iter()
+            .map(|(name, f)| (name.clone(), (widened(&f.b), widened(&f.a))))
+            .collect()
     };
     let all: Vec<_> = modules.iter().map(widen).collect();
     let product = |i: usize, j: usize| -> f64 {
@@ -55,13 +68,17 @@ pub fn between(modules: &[&Module]) -> Vec<Vec<Option<f64>>> {
         modules[i].scale() * modules[j].scale() * shared.sum::<f64>()
     };
     let norm = |i: usize| product(i, i).max(0.0).sqrt();
-    (0..all.len()).map(|i| (0..all.len()).map(|j| cosine(product(i, j), norm(i), norm(j))).collect()).collect()
+    (0..all.len())
+        .map(|i| (0..all.len()).map(|j| cosine(product(i, j), norm(i), norm(j))).collect())
+        .collect()
 }
 
 /// The sum of the products of the values of two matrices B A: the trace of (B1^T B2) (A2 A1^T).
 fn inner((b1, a1): &(Mat<f64>, Mat<f64>), (b2, a2): &(Mat<f64>, Mat<f64>)) -> f64 {
     let (left, right) = (b1.transpose() * b2, a1 * a2.transpose());
-    (0..left.nrows()).map(|i| (0..left.ncols()).map(|j| left[(i, j)] * right[(i, j)]).sum::<f64>()).sum()
+    (0..left.nrows())
+        .map(|i| (0..left.ncols()).map(|j| left[(i, j)] * right[(i, j)]).sum::<f64>())
+        .sum()
 }
 
 fn cosine(product: f64, one: f64, other: f64) -> Option<f64> {
@@ -81,7 +98,10 @@ mod tests {
         let Some(f) = module.sites.get(site) else { return vec![] };
         let delta = widened(&f.b) * widened(&f.a);
         let scale = module.scale();
-        (0..delta.nrows()).flat_map(|i| (0..delta.ncols()).map(move |j| (i, j))).map(|p| scale * delta[p]).collect()
+        (0..delta.nrows())
+            .flat_map(|i| (0..delta.ncols()).map(move |j| (i, j)))
+            .map(|p| scale * delta[p])
+            .collect()
     }
 
     #[test]
@@ -89,9 +109,9 @@ mod tests {
         let vit = small(Family::Dinov2);
         let (one, mut two) = (module(&vit, "q,v,fc1", None), module(&vit, "q,fc2", None));
         two.alpha = -1.5;
-        two.sites
-            .values_mut()
-            .for_each(|f| f.a.data.iter_mut().enumerate().for_each(|(i, v)| *v += (i % 5) as f32 * 0.3));
+        two.sites.values_mut().for_each(|f| {
+            f.a.data.iter_mut().enumerate().for_each(|(i, v)| *v += (i % 5) as f32 * 0.3)
+        });
         let weights = vec![0.5, 2.0];
         let options = Options { weights: weights.clone(), ..Options::new(Method::TaskArithmetic) };
         let merged = merge(&[&one, &two], &options, &[]).unwrap();
@@ -102,7 +122,13 @@ mod tests {
             let parts = [&one, &two].map(|m| dense(m, &site.site));
             let length = parts.iter().map(Vec::len).max().unwrap();
             let sum: Vec<f64> = (0..length)
-                .map(|i| parts.iter().zip(&weights).map(|(p, w)| w * p.get(i).copied().unwrap_or(0.0)).sum())
+                .map(|i| {
+                    parts
+                        .iter()
+                        .zip(&weights)
+                        .map(|(p, w)| w * p.get(i).copied().unwrap_or(0.0))
+                        .sum()
+                })
                 .collect();
             let norm = dot(&sum, &sum).sqrt();
             assert!((site.merged - norm).abs() < 1e-5 * norm, "{}", site.site);
@@ -110,7 +136,9 @@ mod tests {
                 let expected = weight * dot(part, part).sqrt();
                 assert!((own.norm - expected).abs() < 1e-5 * norm, "{}", site.site);
                 match own.cosine {
-                    Some(cosine) => assert!((cosine - weight * dot(part, &sum) / (expected * norm)).abs() < 1e-5),
+                    Some(cosine) => assert!(
+                        (cosine - weight * dot(part, &sum) / (expected * norm)).abs() < 1e-5
+                    ),
                     None => assert!(part.is_empty()),
                 }
             }

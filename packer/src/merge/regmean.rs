@@ -1,11 +1,14 @@
-//! RegMean (Jin et al. 2023, section 3.2): the linear layer whose outputs are nearest to every module's on that module's own inputs.
+//! RegMean (Jin et al. 2023, section 3.2): the linear layer whose outputs are nearest to every
+//! module's on that module's own inputs.
 //!
-//! With G_i the mean of x x^T over module i's tokens, its off-diagonal values multiplied by `off_diagonal` (the paper's alpha, 0.9),
-//! the result is (sum_i w_i d_i G_i) (sum_i G_i)^-1; the base's own weight cancels. w_i = 1 unless given. A millionth of the mean
-//! diagonal value is added to every diagonal: directions that no module has seen then get the plain mean. A module that does not adapt
-//! a site, and has no Gram matrix there, has no say in it.
+//! With G_i the mean of x x^T over module i's tokens, its off-diagonal values multiplied by
+//! `off_diagonal` (the paper's alpha, 0.9), the result is (sum_i w_i d_i G_i) (sum_i G_i)^-1; the
+//! base's own weight cancels. w_i = 1 unless given. A millionth of the mean diagonal value is added
+//! to every diagonal: directions that no module has seen then get the plain mean. A module that
+//! does not adapt a site, and has no Gram matrix there, has no say in it.
 //!
-//! Low rank throughout: w_i d_i G_i = B_i (A_i G_i), so the ranks are stacked and one symmetric system is solved.
+//! Low rank throughout: w_i d_i G_i = B_i (A_i G_i), so the ranks are stacked and one symmetric
+//! system is solved.
 
 use faer::linalg::solvers::Solve;
 use faer::{Mat, Side};
@@ -20,7 +23,8 @@ const RIDGE: f64 = 1e-6;
 pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
     let mut grams: Vec<Mat<f64>> =
         site.grams.iter().map(|gram| softened(&widened(gram), options.off_diagonal)).collect();
-    let diagonals = grams.iter().flat_map(|g| (0..site.inputs).map(|i| g[(i, i)])).collect::<Vec<_>>();
+    let diagonals =
+        grams.iter().flat_map(|g| (0..site.inputs).map(|i| g[(i, i)])).collect::<Vec<_>>();
     if diagonals.iter().any(|d| *d < 0.0) {
         return Err("a Gram matrix has a negative diagonal value".into());
     }
@@ -31,7 +35,9 @@ pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
         (0..site.inputs).for_each(|i| gram[(i, i)] += ridge);
         sum += &*gram;
     }
-    let solver = sum.llt(Side::Lower).map_err(|_| "the Gram matrices are not positive definite".to_owned())?;
+    let solver = sum
+        .llt(Side::Lower)
+        .map_err(|_| "the Gram matrices are not positive definite".to_owned())?;
     let solved = |(part, gram): (&super::site::Part, &Mat<f64>)| {
         let right = (&part.a * gram).transpose().to_owned();
         (part.scaled(), solver.solve(&right).transpose().to_owned())

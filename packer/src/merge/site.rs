@@ -1,4 +1,5 @@
-//! What a method sees: one site of every module, checked, in an order that does not depend on the caller's.
+//! What a method sees: one site of every module, checked, in an order that does not depend on the
+//! caller's.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +38,8 @@ pub struct Part {
 }
 
 impl Site<'_> {
-    /// The random numbers of a module at this site; they know the module by its factors and not by its place.
+    /// The random numbers of a module at this site; they know the module by its factors and not by
+    /// its place.
     pub fn stream(&self, part: &Part, what: &str) -> Stream {
         let digest = Sha256::digest(format!("{what} of {}", self.name));
         Stream::at(self.seed, Purpose::Merge, part.key, first_word(&digest))
@@ -57,13 +59,18 @@ impl Part {
 }
 
 /// All sites of `modules` by name, after every check that a merge needs.
-pub fn gather<'a>(modules: &[&'a Module], options: &Options, grams: &[&'a Grams]) -> Result<Vec<Site<'a>>, Error> {
+pub fn gather<'a>(
+    modules: &[&'a Module],
+    options: &Options,
+    grams: &[&'a Grams],
+) -> Result<Vec<Site<'a>>, Error> {
     options.check(modules.len())?;
     let reads_grams = options.method == Method::RegMean;
     if reads_grams && grams.len() != modules.len() {
         let (given, wanted) = (grams.len(), modules.len());
         let what = format!(
-            "regmean needs the Gram matrices of every module's inputs; {given} were given for {wanted} modules"
+            "regmean needs the Gram matrices of every module's inputs; {given} were given for \
+             {wanted} modules"
         );
         return Err(Error::Merge { what });
     }
@@ -86,14 +93,27 @@ pub fn gather<'a>(modules: &[&'a Module], options: &Options, grams: &[&'a Grams]
         }
     }
     let gather = |(name, (outputs, inputs))| {
-        let mut site = Site { name, outputs, inputs, parts: Vec::new(), grams: Vec::new(), seed: options.seed };
+        let mut site = Site {
+            name,
+            outputs,
+            inputs,
+            parts: Vec::new(),
+            grams: Vec::new(),
+            seed: options.seed,
+        };
         for (digest, weight, index) in &order {
-            let refuse = |what: String| refusal(*index, modules[*index], &format!("site {name}: {what}"));
+            let refuse =
+                |what: String| refusal(*index, modules[*index], &format!("site {name}: {what}"));
             // A contributor measures at its own sites alone.
-            if reads_grams && !modules[*index].sites.contains_key(name) && !grams[*index].sites.contains_key(name) {
+            if reads_grams
+                && !modules[*index].sites.contains_key(name)
+                && !grams[*index].sites.contains_key(name)
+            {
                 continue;
             }
-            site.parts.push(part(modules[*index], name, (outputs, inputs), digest, *weight).map_err(refuse)?);
+            site.parts.push(
+                part(modules[*index], name, (outputs, inputs), digest, *weight).map_err(refuse)?,
+            );
             if reads_grams {
                 site.grams.push(gram(grams[*index], name, inputs).map_err(refuse)?);
             }
@@ -116,10 +136,16 @@ fn named(index: usize, module: &Module) -> String {
 fn check(module: &Module, first: &Module) -> Result<(), String> {
     let (own, other) = (&module.card, &first.card);
     if own.base_digest != other.base_digest || own.family != other.family {
-        return Err(format!("was trained on the base {}, and the first on {}", own.base_digest, other.base_digest));
+        return Err(format!(
+            "was trained on the base {}, and the first on {}",
+            own.base_digest, other.base_digest
+        ));
     }
     if own.image_size != other.image_size {
-        return Err(format!("was trained at {} pixels, and the first at {}", own.image_size, other.image_size));
+        return Err(format!(
+            "was trained at {} pixels, and the first at {}",
+            own.image_size, other.image_size
+        ));
     }
     if own.preprocessing != other.preprocessing {
         return Err("was trained on images prepared in another way than the first one's".into());
@@ -150,7 +176,13 @@ fn check(module: &Module, first: &Module) -> Result<(), String> {
     Ok(())
 }
 
-fn part(module: &Module, name: &str, shape: (usize, usize), digest: &str, weight: f64) -> Result<Part, String> {
+fn part(
+    module: &Module,
+    name: &str,
+    shape: (usize, usize),
+    digest: &str,
+    weight: f64,
+) -> Result<Part, String> {
     let key = first_word(&hex::decode(digest).unwrap_or_default());
     let Some(factors) = module.sites.get(name) else {
         return Ok(Part { weight, b: Mat::zeros(shape.0, 0), a: Mat::zeros(0, shape.1), key });
@@ -165,7 +197,11 @@ fn part(module: &Module, name: &str, shape: (usize, usize), digest: &str, weight
 fn gram<'a>(grams: &'a Grams, name: &str, inputs: usize) -> Result<&'a Tensor, String> {
     let gram = grams.sites.get(name).ok_or("its Gram matrix is missing")?;
     if gram.shape != [inputs, inputs] || gram.data.len() != inputs * inputs {
-        return Err(format!("its Gram matrix has shape {:?} where {:?} is expected", gram.shape, [inputs, inputs]));
+        return Err(format!(
+            "its Gram matrix has shape {:?} where {:?} is expected",
+            gram.shape,
+            [inputs, inputs]
+        ));
     }
     match gram.data.iter().find(|v| !v.is_finite()) {
         Some(value) => Err(format!("its Gram matrix holds {value}")),

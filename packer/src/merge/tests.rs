@@ -1,4 +1,5 @@
-//! What every method promises, in one table; values worked out by hand in `values`; what is refused in `refusals`.
+//! What every method promises, in one table; values worked out by hand in `values`; what is refused
+//! in `refusals`.
 
 use medforge_runtime::tensors::Tensor;
 
@@ -30,7 +31,11 @@ fn random(seed: u64, rank: usize, alpha: f64, targets: &str, last: Option<usize>
 
 /// Three modules of unequal rank, alpha and sites.
 fn three() -> [Module; 3] {
-    [random(1, 2, 4.0, "q,v", None), random(2, 3, 3.0, "q,fc1", None), random(3, 1, 0.5, "q,v,fc2", Some(1))]
+    [
+        random(1, 2, 4.0, "q,v", None),
+        random(2, 3, 3.0, "q,fc1", None),
+        random(3, 1, 0.5, "q,v,fc2", Some(1)),
+    ]
 }
 
 /// Gram matrices of random inputs for every site of `modules`.
@@ -40,7 +45,9 @@ fn grams(modules: &[&Module], seed: u64) -> Grams {
     for (site, factors) in modules.iter().flat_map(|m| &m.sites) {
         let inputs = factors.a.shape[1];
         let seen: Vec<f64> = (0..40 * inputs).map(|_| stream.normal()).collect();
-        let at = |i: usize| seen.chunks_exact(inputs).map(|x| x[i / inputs] * x[i % inputs]).sum::<f64>() / 40.0;
+        let at = |i: usize| {
+            seen.chunks_exact(inputs).map(|x| x[i / inputs] * x[i % inputs]).sum::<f64>() / 40.0
+        };
         let gram = (0..inputs * inputs).map(|i| at(i) as f32).collect();
         sites.insert(site.clone(), Tensor::f32(vec![inputs, inputs], gram));
     }
@@ -70,18 +77,27 @@ fn product(factors: &Factors, scale: f64) -> Vec<f64> {
 
 /// By site: the norm of the difference, as a share of the first one's.
 fn assert_near(expected: &BTreeMap<String, Vec<f64>>, found: &Merged, tolerance: f64, what: &str) {
-    assert_eq!(expected.keys().collect::<Vec<_>>(), found.sites.keys().collect::<Vec<_>>(), "{what}");
+    assert_eq!(
+        expected.keys().collect::<Vec<_>>(),
+        found.sites.keys().collect::<Vec<_>>(),
+        "{what}"
+    );
     for (site, expected) in expected {
         let found = product(&found.sites[site], 1.0);
-        let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-        let apart =
-            norm(&mut expected.iter().zip(&found).map(|(x, y)| x - y)) / norm(&mut expected.iter().copied()).max(1e-30);
+        let norm =
+            |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+        let apart = norm(&mut expected.iter().zip(&found).map(|(x, y)| x - y))
+            / norm(&mut expected.iter().copied()).max(1e-30);
         assert!(apart < tolerance, "{what}, {site}: {apart:e}");
     }
 }
 
 fn deltas(module: &Module, weight: f64) -> BTreeMap<String, Vec<f64>> {
-    module.sites.iter().map(|(site, f)| (site.clone(), product(f, weight * module.scale()))).collect()
+    module
+        .sites
+        .iter()
+        .map(|(site, f)| (site.clone(), product(f, weight * module.scale())))
+        .collect()
 }
 
 fn of(merged: &Merged) -> BTreeMap<String, Vec<f64>> {
@@ -89,7 +105,9 @@ fn of(merged: &Merged) -> BTreeMap<String, Vec<f64>> {
 }
 
 fn same_bytes(x: &Merged, y: &Merged) -> bool {
-    let bytes = |m: &Merged| m.sites.iter().map(|(s, f)| (s.clone(), f.a.clone(), f.b.clone())).collect::<Vec<_>>();
+    let bytes = |m: &Merged| {
+        m.sites.iter().map(|(s, f)| (s.clone(), f.a.clone(), f.b.clone())).collect::<Vec<_>>()
+    };
     bytes(x) == bytes(y) && x.kept == y.kept
 }
 
@@ -121,9 +139,19 @@ fn two_copies_come_back() {
             _ => 1.0,
         };
         let expected = of(&merged(&[&own], &whole(method, &[1.0])));
-        assert_near(&expected, &merged(&[&own, &own], &whole(method, &[weight; 2])), 1e-6, method.name());
+        assert_near(
+            &expected,
+            &merged(&[&own, &own], &whole(method, &[weight; 2])),
+            1e-6,
+            method.name(),
+        );
     }
-    assert_near(&deltas(&own, 1.0), &merged(&[&own, &own], &Options::new(Method::Average)), 1e-6, "its own weights");
+    assert_near(
+        &deltas(&own, 1.0),
+        &merged(&[&own, &own], &Options::new(Method::Average)),
+        1e-6,
+        "its own weights",
+    );
 }
 
 /// With every method's own density, and with all weights turned.
@@ -134,9 +162,13 @@ fn weight_minus_1_negates() {
         for options in [Options::new(method), whole(method, &[])] {
             for count in [1, 3] {
                 let modules: Vec<&Module> = modules.iter().take(count).collect();
-                let with = |weight: f64| merged(&modules, &Options { weights: vec![weight; count], ..options.clone() });
-                let negated: BTreeMap<_, Vec<f64>> =
-                    of(&with(1.0)).into_iter().map(|(s, v)| (s, v.iter().map(|v| -v).collect())).collect();
+                let with = |weight: f64| {
+                    merged(&modules, &Options { weights: vec![weight; count], ..options.clone() })
+                };
+                let negated: BTreeMap<_, Vec<f64>> = of(&with(1.0))
+                    .into_iter()
+                    .map(|(s, v)| (s, v.iter().map(|v| -v).collect()))
+                    .collect();
                 assert_near(&negated, &with(-1.0), 1e-5, method.name());
             }
         }
@@ -151,8 +183,11 @@ fn the_order_of_modules_does_not_matter() {
     let grams: Vec<Grams> = (0..3).map(|i| grams(&all, i)).collect();
     for method in Method::ALL {
         let in_order = |order: [usize; 3]| {
-            let options =
-                Options { weights: order.map(|i| [0.5, 1.5, -1.0][i]).to_vec(), seed: 7, ..Options::new(method) };
+            let options = Options {
+                weights: order.map(|i| [0.5, 1.5, -1.0][i]).to_vec(),
+                seed: 7,
+                ..Options::new(method)
+            };
             merge(&order.map(|i| all[i]), &options, &order.map(|i| &grams[i])).unwrap()
         };
         assert!(same_bytes(&in_order([0, 1, 2]), &in_order([2, 0, 1])), "{method}");
@@ -177,7 +212,13 @@ fn linear_methods_are_exact_delta_arithmetic() {
     let modules = three();
     let all: Vec<&Module> = modules.iter().collect();
     let weights = [0.7, -1.3, 2.0];
-    for method in [Method::TaskArithmetic, Method::Svd, Method::Average, Method::DareLinear, Method::Breadcrumbs] {
+    for method in [
+        Method::TaskArithmetic,
+        Method::Svd,
+        Method::Average,
+        Method::DareLinear,
+        Method::Breadcrumbs,
+    ] {
         let mut expected: BTreeMap<String, Vec<f64>> = BTreeMap::new();
         for (module, weight) in modules.iter().zip(weights) {
             for (site, delta) in deltas(module, weight) {
@@ -200,7 +241,11 @@ fn many_modules_do_not_outgrow_the_matrix() {
     for method in Method::ALL {
         let found = merged(&all, &Options::new(method));
         let factors = &found.sites["blocks.1.attn.q"];
-        assert!(factors.a.shape[0] <= factors.a.shape[1].min(factors.b.shape[0]), "{method}: {:?}", factors.a.shape);
+        assert!(
+            factors.a.shape[0] <= factors.a.shape[1].min(factors.b.shape[0]),
+            "{method}: {:?}",
+            factors.a.shape
+        );
     }
 }
 
@@ -232,7 +277,13 @@ fn a_rank_keeps_the_most_it_can() {
 #[test]
 fn factors_apart_have_cross_terms() {
     let (x, y) = (random(1, 2, 4.0, "q", None), random(2, 2, 6.0, "q", None));
-    for method in [Method::Average, Method::TaskArithmetic, Method::Ties, Method::DareLinear, Method::DareTies] {
+    for method in [
+        Method::Average,
+        Method::TaskArithmetic,
+        Method::Ties,
+        Method::DareLinear,
+        Method::DareTies,
+    ] {
         let options = Options { space: Space::Factors, ..whole(method, &[1.0]) };
         assert_near(&deltas(&x, 1.0), &merged(&[&x], &options), 1e-6, method.name());
     }
@@ -240,7 +291,9 @@ fn factors_apart_have_cross_terms() {
     let found = merged(&[&x, &y], &options);
     // c = w alpha/rank: 0.5 * 2 and -0.25 * 3; the sign goes with A.
     let (cx, cy) = (1.0f64, 0.75f64);
-    let at = |f: &Factors, g: &Factors, scale: f64| product(&Factors::plain(g.a.clone(), f.b.clone()), scale);
+    let at = |f: &Factors, g: &Factors, scale: f64| {
+        product(&Factors::plain(g.a.clone(), f.b.clone()), scale)
+    };
     let expected = x.sites.keys().map(|site| {
         let (fx, fy) = (&x.sites[site], &y.sites[site]);
         let cross = (cx * cy).sqrt();

@@ -1,11 +1,13 @@
 //! TIES (Yadav et al. 2023, section 4.2): trim, elect sign, disjoint mean.
 //!
-//! 1. Trim: of each x_i = w_i d_i the `density` share of largest magnitude stays, the rest becomes 0. The paper trims all
-//!    parameters of a model at once; here as in PEFT each site is trimmed alone, so that no site is emptied.
+//! 1. Trim: of each x_i = w_i d_i the `density` share of largest magnitude stays, the rest becomes
+//!    0. The paper trims all parameters of a model at once; here as in PEFT each site is trimmed
+//!    alone, so that no site is emptied.
 //! 2. Elect: g = sgn(sum_i x_i), value by value.
 //! 3. Mean: sum of the x_i whose sign is g, divided by their number; 0 where there is none.
 //!
-//! w_i = 1 unless given (the paper's lambda). The semantics are those of `Device::trim` and `Device::elect`.
+//! w_i = 1 unless given (the paper's lambda). The semantics are those of `Device::trim` and
+//! `Device::elect`.
 
 use super::Options;
 use super::delta::Delta;
@@ -17,7 +19,8 @@ pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
     Ok(Delta::rows(&elect(&parts), site.inputs))
 }
 
-/// Sets all but the `density` share of largest magnitude to zero; values as large as the smallest one kept stay too.
+/// Sets all but the `density` share of largest magnitude to zero; values as large as the smallest
+/// one kept stay too.
 pub fn trim(values: &mut [f64], density: f64) {
     let keep = share(values.len(), density).max(1);
     let least = nth_largest(values, keep);

@@ -14,7 +14,9 @@ pub fn print(text: &str) -> Result<(), Error> {
 /// What became of something written to standard output.
 pub fn arrived(written: std::io::Result<()>) -> Result<(), Error> {
     match written {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Error::io("standard output", error)),
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::io("standard output", error))
+        }
         _ => Ok(()),
     }
 }

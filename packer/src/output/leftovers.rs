@@ -39,7 +39,11 @@ pub(super) fn folder(target: &Path) -> Result<(TempDir, Option<File>), Error> {
 }
 
 /// What `make` makes beside `target`, made anew where somebody removed it before it was held.
-fn held<M>(target: &Path, make: impl Fn(&Path) -> io::Result<M>, is_held: impl Fn(&M) -> bool) -> Result<M, Error> {
+fn held<M>(
+    target: &Path,
+    make: impl Fn(&Path) -> io::Result<M>,
+    is_held: impl Fn(&M) -> bool,
+) -> Result<M, Error> {
     let parent = parent_of(target)?;
     for _ in 0..TRIES {
         let made = make(&parent).map_err(|e| Error::io(&parent, e))?;
@@ -68,8 +72,8 @@ pub(super) fn discard(aside: &Path) -> io::Result<()> {
     fs::remove_dir_all(doomed(aside)?)
 }
 
-/// Takes from an older folder the name under which it would come back, so that what a kill leaves of
-/// it never does.
+/// Takes from an older folder the name under which it would come back, so that what a kill leaves
+/// of it never does.
 pub(super) fn doomed(aside: &Path) -> io::Result<PathBuf> {
     let name = aside.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let gone = aside.with_file_name(name.replacen(OLDER, "", 1));
@@ -102,7 +106,8 @@ pub(super) struct Left {
 
 /// What killed runs left of `target`, each locked.
 pub(super) fn found(target: &Path) -> Vec<Left> {
-    let parent = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent =
+        target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let prefix = prefix(target);
     let left = |entry: io::Result<fs::DirEntry>| {
         let entry = entry.ok()?;

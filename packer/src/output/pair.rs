@@ -41,8 +41,12 @@ impl NewPair {
         // with the last step: see `recover`.
         let first_name = match fs::hard_link(public.path(), &self.public) {
             Ok(()) => Some(public),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(exists(&self.public)),
-            Err(_) => place_new(public, &self.public).map(|()| None).map_err(|e| refuse(&self.public, e))?,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(exists(&self.public));
+            }
+            Err(_) => place_new(public, &self.public)
+                .map(|()| None)
+                .map_err(|e| refuse(&self.public, e))?,
         };
         if let Err(error) = place_new(secret, &self.secret) {
             // A public key without its secret one is of no use, and would be in the way of the next
@@ -58,7 +62,8 @@ impl NewPair {
     /// first name. Where none waits, the pair was complete, wherever its secret key is by now.
     fn recover(&self) {
         let (public, secret) = (leftovers::found(&self.public), leftovers::found(&self.secret));
-        let is_half = !secret.is_empty() && public.iter().any(|left| is_one_file(&left.path, &self.public));
+        let is_half =
+            !secret.is_empty() && public.iter().any(|left| is_one_file(&left.path, &self.public));
         if is_half && fs::symlink_metadata(&self.secret).is_err() {
             let _ = fs::remove_file(&self.public);
         }

@@ -28,17 +28,24 @@ pub(super) fn standing(path: &Path, option: &str) -> Result<Option<Metadata>, Er
         let to = path.parent().map_or(to.clone(), |parent| parent.join(&to));
         // `/dev/stdout` and its like.
         if [path, &to].iter().any(|path| OPEN_FILES.iter().any(|all| path.starts_with(all))) {
-            let what = format!("is what this program has open, such as where it prints; name a file for {option}");
+            let what = format!(
+                "is what this program has open, such as where it prints; name a file for {option}"
+            );
             return Err(refuse(path, what));
         }
-        return Err(refuse(path, format!("is a link to {0}, which is not followed; name {0} itself", to.display())));
+        return Err(refuse(
+            path,
+            format!("is a link to {0}, which is not followed; name {0} itself", to.display()),
+        ));
     }
-    match found.is_file() || found.is_dir() {
-        true => Ok(Some(found)),
-        false => {
-            let what = format!("is {}, and nothing takes its place; name a new one for {option}", kind(&found));
-            Err(refuse(path, what))
-        }
+    if found.is_file() || found.is_dir() {
+        Ok(Some(found))
+    } else {
+        let what = format!(
+            "is {}, and nothing takes its place; name a new one for {option}",
+            kind(&found)
+        );
+        Err(refuse(path, what))
     }
 }
 
@@ -78,7 +85,8 @@ fn place_of(path: &Path) -> Option<PathBuf> {
     if let Ok(place) = fs::canonicalize(path) {
         return Some(place);
     }
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent =
+        path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     Some(fs::canonicalize(parent).ok()?.join(path.file_name()?))
 }
 
@@ -92,12 +100,11 @@ pub(super) fn is_below(path: &Path, folder: &Path) -> bool {
 
 /// Refuses a file that holds a secret key.
 pub(super) fn refuse_secret(path: &Path, option: &str) -> Result<(), Error> {
-    match holds_secret(path)? {
-        false => Ok(()),
-        true => {
-            let what = format!("holds a secret key, which is never replaced; choose another {option}");
-            Err(refuse(path, what))
-        }
+    if holds_secret(path)? {
+        let what = format!("holds a secret key, which is never replaced; choose another {option}");
+        Err(refuse(path, what))
+    } else {
+        Ok(())
     }
 }
 
@@ -114,8 +121,8 @@ pub(super) fn refuse_secrets_below(folder: &Path, option: &str) -> Result<(), Er
     Ok(())
 }
 
-/// Whether a file is a private key in DER, or a PEM of one stands among its first bytes, of whatever
-/// kind it is.
+/// Whether a file is a private key in DER, or a PEM of one stands among its first bytes, of
+/// whatever kind it is.
 fn holds_secret(path: &Path) -> Result<bool, Error> {
     const LOOKED_AT: u64 = 1 << 16;
     let mut text = Vec::new();
@@ -140,7 +147,9 @@ fn is_der_key(bytes: &[u8]) -> bool {
     };
     let Ok((first, second)) = parts() else { return false };
     match (first.tag(), second) {
-        (Tag::Integer, Tag::Sequence | Tag::OctetString | Tag::Integer) => matches!(first.value(), [0 | 1 | 3]),
+        (Tag::Integer, Tag::Sequence | Tag::OctetString | Tag::Integer) => {
+            matches!(first.value(), [0 | 1 | 3])
+        }
         (Tag::Sequence, Tag::OctetString) => true,
         _ => false,
     }

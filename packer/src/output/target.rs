@@ -60,7 +60,12 @@ impl Places {
         self.new_folder(option, path, Holds::Nothing)
     }
 
-    fn new_file(&self, option: &'static str, path: &Path, replaces: Replaces) -> Result<NewFile, Error> {
+    fn new_file(
+        &self,
+        option: &'static str,
+        path: &Path,
+        replaces: Replaces,
+    ) -> Result<NewFile, Error> {
         let path = path.components().collect::<PathBuf>();
         leftovers::remove(&path);
         let file = NewFile { option, path, replaces, places: self.clone() };
@@ -68,7 +73,12 @@ impl Places {
         Ok(file)
     }
 
-    fn new_folder(&self, option: &'static str, path: &Path, holds: Holds) -> Result<NewFolder, Error> {
+    fn new_folder(
+        &self,
+        option: &'static str,
+        path: &Path,
+        holds: Holds,
+    ) -> Result<NewFolder, Error> {
         let path = path.components().collect::<PathBuf>();
         leftovers::remove(&path);
         let folder = NewFolder { option, path, holds, places: self.clone() };
@@ -111,7 +121,9 @@ impl NewFile {
         self.check()?;
         let moved = match self.replaces {
             Replaces::Nothing => place_new(file, &self.path),
-            Replaces::Forced | Replaces::Older => file.persist(&self.path).map(drop).map_err(|e| e.error),
+            Replaces::Forced | Replaces::Older => {
+                file.persist(&self.path).map(drop).map_err(|e| e.error)
+            }
         };
         moved.map_err(|error| match error.kind() {
             std::io::ErrorKind::AlreadyExists => exists(&self.path, self.option),
@@ -186,7 +198,9 @@ impl NewFolder {
         }
         match holds {
             Holds::NotThere => return Err(exists(path, option)),
-            Holds::Nothing if fs::read_dir(path).map_err(|e| Error::io(path, e))?.next().is_some() => {
+            Holds::Nothing
+                if fs::read_dir(path).map_err(|e| Error::io(path, e))?.next().is_some() =>
+            {
                 return Err(Error::NotEmpty { path: path.clone() });
             }
             Holds::Nothing => {}
@@ -207,7 +221,9 @@ impl NewFolder {
 /// A folder in which files go, made if need be.
 pub fn folder_for(option: &str, dir: &Path) -> Result<(), Error> {
     match fs::metadata(dir) {
-        Ok(found) if !found.is_dir() => Err(refuse(dir, format!("is no folder; name one for {option}"))),
+        Ok(found) if !found.is_dir() => {
+            Err(refuse(dir, format!("is no folder; name one for {option}")))
+        }
         _ => parent_of(&dir.join("x")).map(drop),
     }
 }
@@ -215,7 +231,9 @@ pub fn folder_for(option: &str, dir: &Path) -> Result<(), Error> {
 /// Whether `path` has the name of a result, which no folder's reader looks at: a page, a table, an
 /// archive.
 fn is_result(path: &Path) -> bool {
-    let is_list = path.file_name().is_some_and(|name| LISTS.iter().any(|list| name.eq_ignore_ascii_case(list)));
+    let is_list = path
+        .file_name()
+        .is_some_and(|name| LISTS.iter().any(|list| name.eq_ignore_ascii_case(list)));
     let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     !is_list && RESULTS.iter().any(|result| ending.eq_ignore_ascii_case(result))
 }

@@ -71,7 +71,10 @@ fn what_comes_meanwhile_is_not_replaced() {
     let place = tempfile::tempdir().unwrap();
     let target = place.path().join("f");
     let places = Places::default();
-    let (new, forced) = (places.file("--out", &target, false).unwrap(), places.file("--out", &target, true).unwrap());
+    let (new, forced) = (
+        places.file("--out", &target, false).unwrap(),
+        places.file("--out", &target, true).unwrap(),
+    );
     fs::write(&target, b"theirs").unwrap();
     assert!(matches!(new.write(b"x"), Err(Error::OutputExists { .. })));
     assert_eq!(fs::read(&target).unwrap(), b"theirs");
@@ -98,10 +101,18 @@ fn no_output_takes_the_place_of_another_argument() {
     std::os::unix::fs::symlink(at("f"), at("soft")).unwrap();
     std::os::unix::fs::symlink(at("m"), at("link")).unwrap();
     let place = |path: &str, output| Place { name: "--other".into(), path: at(path), output };
-    let file = |out: &str, other: &str, output| Places(vec![place(other, output)]).file("--out", &at(out), true);
-    for (out, other) in
-        [("f", "f"), ("f", "m/../f"), ("f", "soft"), ("hard", "f"), ("m/n", "m"), ("m/in/n", "link"), ("link/n", "m")]
-    {
+    let file = |out: &str, other: &str, output| {
+        Places(vec![place(other, output)]).file("--out", &at(out), true)
+    };
+    for (out, other) in [
+        ("f", "f"),
+        ("f", "m/../f"),
+        ("f", "soft"),
+        ("hard", "f"),
+        ("m/n", "m"),
+        ("m/in/n", "link"),
+        ("link/n", "m"),
+    ] {
         let said = file(out, other, false).unwrap_err().to_string();
         assert!(said.contains("what --other names"), "{out} {other}: {said}");
     }
@@ -109,19 +120,31 @@ fn no_output_takes_the_place_of_another_argument() {
     for name in ["page.html", "b.medforge", "p.csv", "labels.csv", "in/Splits.CSV"] {
         fs::write(at("m").join(name), b"x").unwrap();
     }
-    let unforced = |out: &str| Places(vec![place("m", false)]).file("--out", &at(out), false).unwrap_err().to_string();
+    let unforced = |out: &str| {
+        Places(vec![place("m", false)]).file("--out", &at(out), false).unwrap_err().to_string()
+    };
     for out in ["m/page.html", "m/b.medforge", "m/p.csv"] {
         assert!(file(out, "m", false).is_ok(), "{out}");
         assert!(unforced(out).contains("--force"), "{out}");
     }
     for out in ["m/n", "m/labels.csv", "m/in/Splits.CSV"] {
         let said = [unforced(out), file(out, "m", false).unwrap_err().to_string()];
-        assert!(said.iter().all(|said| said.contains("may belong to") && !said.contains("--force")), "{said:?}");
+        assert!(
+            said.iter().all(|said| said.contains("may belong to") && !said.contains("--force")),
+            "{said:?}"
+        );
     }
-    assert!(file("m/n", "m", true).is_ok(), "a page may go into the folder that the command writes");
+    assert!(
+        file("m/n", "m", true).is_ok(),
+        "a page may go into the folder that the command writes"
+    );
     assert!(file("none", "none", true).is_err() && file("none", "m/../none", true).is_err());
-    let folder = |out: &str, other: &str| Places(vec![place(other, false)]).folder("--out", &at(out), true, "n");
-    for (out, other) in [("m", "m"), ("m", "link"), ("m", "m/in"), ("m", "m/in/n"), ("m", "link/in")] {
+    let folder = |out: &str, other: &str| {
+        Places(vec![place(other, false)]).folder("--out", &at(out), true, "n")
+    };
+    for (out, other) in
+        [("m", "m"), ("m", "link"), ("m", "m/in"), ("m", "m/in/n"), ("m", "link/in")]
+    {
         let said = folder(out, other).unwrap_err().to_string();
         assert!(said.contains("what --other names"), "{out} {other}: {said}");
     }
@@ -134,14 +157,17 @@ fn what_killed_runs_left_goes_and_nothing_else() {
     let at = |name: &str| place.path().join(name);
     let living = leftovers::file(&at("out"), 0o666).unwrap();
     let (going_on, _lock) = leftovers::folder(&at("out")).unwrap();
-    let stays = [living.path(), going_on.path()].map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    let stays = [living.path(), going_on.path()]
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
     // Killed: the names stay, the locks do not.
-    let (_, file) = leftovers::file(&at("out"), 0o666).unwrap().keep().map(|(a, b)| (drop(a), b)).unwrap();
+    let (_, file) =
+        leftovers::file(&at("out"), 0o666).unwrap().keep().map(|(a, b)| (drop(a), b)).unwrap();
     let (folder, lock) = leftovers::folder(&at("out")).unwrap();
     fs::write(folder.path().join("x"), b"x").unwrap();
     let folder = folder.keep();
     drop(lock);
-    let elsewhere = leftovers::file(&at("other"), 0o666).unwrap().keep().map(|(a, b)| (drop(a), b)).unwrap().1;
+    let elsewhere =
+        leftovers::file(&at("other"), 0o666).unwrap().keep().map(|(a, b)| (drop(a), b)).unwrap().1;
     let alike = format!("{}.txt", file.file_name().unwrap().to_str().unwrap());
     fs::write(at(&alike), b"mine").unwrap();
     Places::default().file("--out", &at("out"), false).unwrap();
@@ -192,7 +218,9 @@ fn a_file_comes_to_its_place_without_hard_links() {
     };
     assert_eq!(moved(io::ErrorKind::StorageFull), Err(io::ErrorKind::StorageFull));
     assert_eq!(names(place.path()), [""; 0]);
-    for kind in [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported, io::ErrorKind::InvalidInput] {
+    for kind in
+        [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported, io::ErrorKind::InvalidInput]
+    {
         moved(kind).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"x");
         fs::write(&path, b"theirs").unwrap();
@@ -219,7 +247,10 @@ fn secret_keys_in_der_are_never_replaced() {
         Places::default().file("--out", &target, true)?.write(b"x")
     };
     for secret in [pkcs8.as_bytes(), encrypted.as_bytes(), &sec1[..], &rsa[..]] {
-        assert!(replaced(secret).unwrap_err().to_string().contains("holds a secret key"), "{secret:?}");
+        assert!(
+            replaced(secret).unwrap_err().to_string().contains("holds a secret key"),
+            "{secret:?}"
+        );
     }
     let public = key.verifying_key().to_public_key_der().unwrap();
     let signature = [0x30, 6, 2, 1, 5, 2, 1, 7];
@@ -233,7 +264,10 @@ fn secret_keys_in_der_are_never_replaced() {
 fn where_a_process_prints_is_no_place_for_a_file() {
     for path in ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/2"] {
         let said = Places::default().file("--out", Path::new(path), true).unwrap_err().to_string();
-        assert!(said.contains("where it prints; name a file for --out") && !said.contains("link"), "{path}: {said}");
+        assert!(
+            said.contains("where it prints; name a file for --out") && !said.contains("link"),
+            "{path}: {said}"
+        );
     }
 }
 

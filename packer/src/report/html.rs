@@ -26,18 +26,22 @@ pub fn page(report: &Report) -> String {
     }
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">\n\
+         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; \
+         style-src 'unsafe-inline'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
-         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n<h1>{title}</h1>\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<header>\n\
+         <h1>{title}</h1>\n\
          <p class=\"summary\">{}</p>\n</header>\n<main>\n{body}</main>\n\
-         <footer>Made by packer {}. This page loads nothing and sends nothing.</footer>\n</body>\n</html>\n",
+         <footer>Made by packer {}. This page loads nothing and sends \
+         nothing.</footer>\n</body>\n</html>\n",
         escape(&report.summary),
         env!("CARGO_PKG_VERSION"),
     )
 }
 
-/// Text that HTML shows as it is, in content and in quoted attributes. Control characters become a replacement mark.
+/// Text that HTML shows as it is, in content and in quoted attributes. Control characters become a
+/// replacement mark.
 pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -49,7 +53,9 @@ pub fn escape(text: &str) -> String {
             '\'' => escaped += "&#39;",
             '\n' | '\t' => escaped.push(' '),
             // Directional overrides could make a name read backwards.
-            c if c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') => {
+            c if c.is_control()
+                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
+            {
                 escaped.push('\u{fffd}');
             }
             c => escaped.push(c),
@@ -64,8 +70,9 @@ fn block(block: &Block) -> String {
         Block::Text(text) => format!("<p>{}</p>\n", escape(text)),
         Block::Note(text) => format!("<p class=\"note\" role=\"note\">{}</p>\n", escape(text)),
         Block::Facts(facts) => {
-            let rows =
-                facts.iter().map(|(name, value)| format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value)));
+            let rows = facts.iter().map(|(name, value)| {
+                format!("<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(value))
+            });
             format!("<dl class=\"facts\">\n{}</dl>\n", rows.collect::<String>())
         }
         Block::Charts(charts) => beside(charts.iter().map(chart::figure)),
@@ -82,7 +89,10 @@ fn beside(figures: impl Iterator<Item = String>) -> String {
 fn gallery(gallery: &Gallery) -> String {
     let pictures: String = gallery.pictures.iter().map(picture).collect();
     let caption = escape(&gallery.caption);
-    format!("<figure class=\"gallery\">\n<figcaption>{caption}</figcaption>\n<ul>\n{pictures}</ul>\n</figure>\n")
+    format!(
+        "<figure class=\"gallery\">\n<figcaption>{caption}</figcaption>\n<ul>\n{pictures}</ul>\n\
+         </figure>\n"
+    )
 }
 
 fn picture(picture: &Picture) -> String {
@@ -101,7 +111,10 @@ fn picture(picture: &Picture) -> String {
             None => "",
         };
         let percent = 100.0 * prediction.probability;
-        words.push(format!("<span>{sign}predicted <b>{}</b> {percent:.0}&nbsp;%</span>", escape(&prediction.class)));
+        words.push(format!(
+            "<span>{sign}predicted <b>{}</b> {percent:.0}&nbsp;%</span>",
+            escape(&prediction.class)
+        ));
     }
     let source = escape(&picture.source);
     words.push(format!("<span class=\"source\">{source}</span>"));

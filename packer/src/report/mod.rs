@@ -1,8 +1,9 @@
 //! A report: one HTML page that holds everything it shows and asks nothing of any network.
 //!
-//! A page is a list of blocks (facts, line charts, tables of metrics, confusion matrices, picture galleries, notes). It follows the
-//! reader's light or dark setting, prints, and says in words what its colours say. Every text is escaped; a content
-//! security policy forbids scripts and anything from elsewhere, so that a class named `<script>` stays a name.
+//! A page is a list of blocks (facts, line charts, tables of metrics, confusion matrices, picture
+//! galleries, notes). It follows the reader's light or dark setting, prints, and says in words what
+//! its colours say. Every text is escaped; a content security policy forbids scripts and anything
+//! from elsewhere, so that a class named `<script>` stays a name.
 
 mod chart;
 mod html;
@@ -109,7 +110,8 @@ pub struct Prediction {
     pub probability: f64,
 }
 
-/// The values of a JSON object by their names, those of objects inside under both names; lists in one line.
+/// The values of a JSON object by their names, those of objects inside under both names; lists in
+/// one line.
 pub fn facts_of(value: &Value) -> Vec<(String, String)> {
     fn text(value: &Value) -> String {
         match value {

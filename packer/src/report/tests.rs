@@ -21,7 +21,10 @@ fn page(name: &str) -> Report {
     };
     let estimate = |value, interval| Some(Interval { value, interval });
     let picture = |truth: Option<&str>, class: &str| Picture {
-        png: crate::data::phantom::png(&medforge_runtime::image::RgbImage8::new(vec![90; 12], 2, 2).unwrap()).unwrap(),
+        png: crate::data::phantom::png(
+            &medforge_runtime::image::RgbImage8::new(vec![90; 12], 2, 2).unwrap(),
+        )
+        .unwrap(),
         truth: truth.map(str::to_owned),
         prediction: Some(Prediction { class: class.to_owned(), probability: 0.914 }),
         source: name.clone(),
@@ -50,7 +53,11 @@ fn page(name: &str) -> Report {
             }]),
             Block::Gallery(Gallery {
                 caption: name.clone(),
-                pictures: vec![picture(Some("a"), "a"), picture(Some("a"), "b"), picture(None, &name)],
+                pictures: vec![
+                    picture(Some("a"), "a"),
+                    picture(Some("a"), "b"),
+                    picture(None, &name),
+                ],
             }),
             Block::Text(name.clone()),
             Block::Note(name),
@@ -67,7 +74,8 @@ fn texts(html: &str) -> Vec<String> {
         let end = at + rest[at..].find('>').unwrap();
         let tag = &rest[at + 1..end];
         rest = &rest[end + 1..];
-        let name: String = tag.trim_start_matches('/').chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
+        let name: String =
+            tag.trim_start_matches('/').chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
         assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
         if tag.starts_with('/') {
             assert_eq!(open.pop(), Some(name));
@@ -96,8 +104,10 @@ fn nothing_is_loaded_from_elsewhere() {
     assert!(html.contains("default-src 'none'"));
     for word in ["http://", "https://", "url(", "@import", "<script", "<link", "<iframe", "//"] {
         let found = html.replace("data:image/png;base64,", "");
-        let found: String =
-            found.split("src=\"").map(|part| part.split_once('"').map_or(part, |(_, rest)| rest)).collect();
+        let found: String = found
+            .split("src=\"")
+            .map(|part| part.split_once('"').map_or(part, |(_, rest)| rest))
+            .collect();
         assert!(!found.contains(word), "{word}");
     }
 }
@@ -113,7 +123,8 @@ fn numbers_and_verdicts_are_written_out() {
     assert_eq!(html.matches("\u{2717} predicted").count(), 1);
     assert_eq!(html.matches("class=\"wrong\"").count(), 1);
     assert!(html.contains("goes from 1.100 to 0.1375"));
-    let (images, alts) = (html.matches("<img ").count(), html.matches("<img alt=\"Image name\"").count());
+    let (images, alts) =
+        (html.matches("<img ").count(), html.matches("<img alt=\"Image name\"").count());
     assert_eq!((images, alts), (3, 3));
 }
 
@@ -127,7 +138,10 @@ fn a_bar_ends_at_its_value_and_has_whiskers_where_there_is_an_interval() {
         html
     };
     let whole = table(rows(Some((0.5, 1.0))), Some((0.5, 1.5)));
-    assert!(whole.contains("<rect width=\"25.0\"") && whole.contains("M0.0 5H50.0M0.0 2V8M50.0 2V8"), "{whole}");
+    assert!(
+        whole.contains("<rect width=\"25.0\"") && whole.contains("M0.0 5H50.0M0.0 2V8M50.0 2V8"),
+        "{whole}"
+    );
     let bare = table(rows(None), Some((0.0, 1.0)));
     assert!(bare.contains("<rect width=\"75.0\"") && !bare.contains("<path"));
     assert!(!table(rows(None), None).contains("<svg"));
@@ -138,9 +152,15 @@ fn values_that_are_not_finite_are_left_out_of_charts() {
     let points = vec![(1.0, f64::NAN), (2.0, 0.5), (3.0, f64::INFINITY), (f64::NAN, 1.0)];
     let line = Line { name: "l".into(), points };
     let empty = Line { name: "e".into(), points: vec![] };
-    let mut chart =
-        Chart { title: "t".into(), x_label: "x".into(), y_label: "y".into(), range: None, lines: vec![line, empty] };
-    let html = Report { blocks: vec![Block::Charts(vec![chart.clone()])], ..Report::default() }.html();
+    let mut chart = Chart {
+        title: "t".into(),
+        x_label: "x".into(),
+        y_label: "y".into(),
+        range: None,
+        lines: vec![line, empty],
+    };
+    let html =
+        Report { blocks: vec![Block::Charts(vec![chart.clone()])], ..Report::default() }.html();
     texts(&html);
     assert!(!html.contains("NaN") && !html.contains("inf"));
     chart.lines.remove(0);
@@ -158,7 +178,8 @@ fn a_page_is_written_whole() {
 
 #[test]
 fn settings_become_facts_in_words() {
-    let value = serde_json::json!({ "learning_rate": 0.001, "method": { "lora": { "rank": 8, "last_layers": null } }, "weights": [1, 0.5], "none": [] });
+    let value = serde_json::json!({ "learning_rate": 0.001, "method": { "lora": { "rank": 8,
+        "last_layers": null } }, "weights": [1, 0.5], "none": [] });
     let fact = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let mut found = facts_of(&value);
     found.sort();
@@ -181,7 +202,8 @@ fn an_axis_of_shares_has_ticks_between() {
         range: Some((0.0, 1.0)),
         lines: vec![Line { name: "l".into(), points }],
     };
-    let middle = |points| chart::figure(&chart(points)).matches("text-anchor=\"middle\">0.4<").count();
+    let middle =
+        |points| chart::figure(&chart(points)).matches("text-anchor=\"middle\">0.4<").count();
     assert_eq!(middle(vec![(0.0, 0.0), (0.3, 0.6), (1.0, 1.0)]), 1);
     assert_eq!(middle(vec![(0.0, 0.0), (1.0, 1.0)]), 0);
 }

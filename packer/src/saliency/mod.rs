@@ -1,9 +1,11 @@
 //! Saliency: where in an image a prediction comes from. Written over the image as PNG.
 //!
-//! Gradient times input (Shrikumar et al. 2016, arXiv 1605.01713) on the patch tokens that enter the first block, from the logit of the predicted
-//! class, against an image whose patches are all alike: `relu((x - mean x) . dlogit/dx)` for each patch. Grad-CAM's place (Selvaraju et al. 2017), the tokens that enter
-//! the last block, was tried and left: a vision transformer has mixed its tokens by then, and on images of which one region alone carries the
-//! class the map's mass there was that of an even map.
+//! Gradient times input (Shrikumar et al. 2016, arXiv 1605.01713) on the patch tokens that enter
+//! the first block, from the logit of the predicted class, against an image whose patches are all
+//! alike: `relu((x - mean x) . dlogit/dx)` for each patch. Grad-CAM's place (Selvaraju et al.
+//! 2017), the tokens that enter the last block, was tried and left: a vision transformer has mixed
+//! its tokens by then, and on images of which one region alone carries the class the map's mass
+//! there was that of an even map.
 
 use crate::base::{Vit, VitConfig};
 use crate::data::Images;
@@ -24,11 +26,13 @@ pub struct Saliency {
     /// The most probable class, which the map is of.
     pub class: usize,
     pub grid: usize,
-    /// [grid, grid], rows from the top: 0 to 1, and 1 somewhere unless nothing speaks for the class.
+    /// [grid, grid], rows from the top: 0 to 1, and 1 somewhere unless nothing speaks for the
+    /// class.
     pub map: Vec<f32>,
 }
 
-/// Where the predictions for `images` (all of one size, `indices` into them) come from, under `vit` and `module`.
+/// Where the predictions for `images` (all of one size, `indices` into them) come from, under `vit`
+/// and `module`.
 ///
 /// # Errors
 /// Whatever goes wrong on the device.
@@ -63,7 +67,10 @@ pub fn maps<D: Device + 'static>(
     let slope = |features: &[f32]| {
         answers.extend(features.chunks_exact(width).map(|feature| probabilities(head, feature)));
         let of_logit = |(p, feature): (&Vec<f64>, &[f32])| {
-            let row = head.weight.data[argmax(p) * width..][..width].iter().map(|w| f64::from(*w)).collect();
+            let row = head.weight.data[argmax(p) * width..][..width]
+                .iter()
+                .map(|w| f64::from(*w))
+                .collect();
             head.input_gradient(feature, row).into_iter().map(|g| g as f32).collect::<Vec<_>>()
         };
         answers.iter().zip(features.chunks_exact(width)).flat_map(of_logit).collect()
@@ -81,18 +88,22 @@ pub fn maps<D: Device + 'static>(
     Ok(answers.into_iter().zip(maps.collect::<Vec<_>>()).map(saliency).collect())
 }
 
-/// Of each patch the positive part of the sum over its `hidden` values of gradient times activation less the patches' mean, divided by the largest of all. The
-/// first token is the CLS token and left out.
+/// Of each patch the positive part of the sum over its `hidden` values of gradient times activation
+/// less the patches' mean, divided by the largest of all. The first token is the CLS token and left
+/// out.
 fn positive(tokens: &[f32], gradient: &[f32], hidden: usize) -> Vec<f32> {
     let patches = || tokens.chunks_exact(hidden).skip(1);
     let count = patches().count() as f64;
     let mut mean = vec![0.0; hidden];
-    patches().for_each(|patch| mean.iter_mut().zip(patch).for_each(|(m, x)| *m += f64::from(*x) / count));
+    patches().for_each(|patch| {
+        mean.iter_mut().zip(patch).for_each(|(m, x)| *m += f64::from(*x) / count)
+    });
     let product = |(patch, slope): (&[f32], &[f32])| {
         let all = patch.iter().zip(slope).zip(&mean);
         all.map(|((x, dx), mean)| (f64::from(*x) - mean) * f64::from(*dx)).sum::<f64>().max(0.0)
     };
-    let values: Vec<f64> = patches().zip(gradient.chunks_exact(hidden).skip(1)).map(product).collect();
+    let values: Vec<f64> =
+        patches().zip(gradient.chunks_exact(hidden).skip(1)).map(product).collect();
     let most = values.iter().copied().fold(0.0, f64::max);
     values.into_iter().map(|value| if most > 0.0 { value / most } else { 0.0 } as f32).collect()
 }

@@ -1,4 +1,5 @@
-//! A map over its image, as PNG: the hotter the more opaque, in the colours of viridis (van der Walt & Smith 2015), whose lightness rises evenly.
+//! A map over its image, as PNG: the hotter the more opaque, in the colours of viridis (van der
+//! Walt & Smith 2015), whose lightness rises evenly.
 
 use crate::Error;
 use crate::data::phantom::png;
@@ -19,7 +20,8 @@ const COLOURS: [[u8; 3]; 9] = [
 /// How much of the hottest place is colour.
 const OPACITY: f64 = 0.7;
 
-/// The map `values` [grid, grid], divided by its largest value, over an image of `side` x `side` RGB bytes.
+/// The map `values` [grid, grid], divided by its largest value, over an image of `side` x `side`
+/// RGB bytes.
 pub fn overlay(rgb: &[u8], side: usize, values: &[f32], grid: usize) -> Result<Vec<u8>, Error> {
     picture(heated(rgb, side, values, grid), side, side)
 }
@@ -40,15 +42,18 @@ fn heated(rgb: &[u8], side: usize, values: &[f32], grid: usize) -> Vec<u8> {
     let blend = |(pixel, heat): (&[u8], &f64)| {
         let heat = if most > 0.0 { heat / most } else { 0.0 };
         let (colour, opacity) = (colour(heat), OPACITY * heat);
-        [0, 1, 2].map(|c| (f64::from(pixel[c]) * (1.0 - opacity) + colour[c] * opacity).round() as u8)
+        [0, 1, 2]
+            .map(|c| (f64::from(pixel[c]) * (1.0 - opacity) + colour[c] * opacity).round() as u8)
     };
     rgb.chunks_exact(3).zip(&heat).flat_map(blend).collect()
 }
 
-/// `values` [grid, grid] at [side, side], bilinear between the centres of the patches and constant beyond them.
+/// `values` [grid, grid] at [side, side], bilinear between the centres of the patches and constant
+/// beyond them.
 pub fn upsampled(values: &[f32], grid: usize, side: usize) -> Vec<f64> {
     let place = |pixel: usize| {
-        let at = ((pixel as f64 + 0.5) * grid as f64 / side as f64 - 0.5).clamp(0.0, (grid - 1) as f64);
+        let at =
+            ((pixel as f64 + 0.5) * grid as f64 / side as f64 - 0.5).clamp(0.0, (grid - 1) as f64);
         (at.floor() as usize, (at.floor() as usize + 1).min(grid - 1), at.fract())
     };
     let at = |row: usize, column: usize| f64::from(values[row * grid + column]);
@@ -67,7 +72,9 @@ pub fn upsampled(values: &[f32], grid: usize, side: usize) -> Vec<f64> {
 fn colour(heat: f64) -> [f64; 3] {
     let at = heat.clamp(0.0, 1.0) * (COLOURS.len() - 1) as f64;
     let (low, high) = (at.floor() as usize, at.ceil() as usize);
-    [0, 1, 2].map(|c| f64::from(COLOURS[low][c]) * (1.0 - at.fract()) + f64::from(COLOURS[high][c]) * at.fract())
+    [0, 1, 2].map(|c| {
+        f64::from(COLOURS[low][c]) * (1.0 - at.fract()) + f64::from(COLOURS[high][c]) * at.fract()
+    })
 }
 
 #[cfg(test)]
@@ -88,13 +95,18 @@ mod tests {
         let read = |png: Vec<u8>| image::load_from_memory(&png).unwrap().to_rgb8();
         let hot = read(overlay(&image, 8, &[0.0, 0.0, 0.0, 0.3], 2).unwrap());
         assert_eq!(hot.get_pixel(0, 0).0, [100; 3]);
-        let expected = [253.0, 231.0, 37.0].map(|c: f64| (c * OPACITY + 100.0 * (1.0 - OPACITY)).round() as u8);
+        let expected = [253.0, 231.0, 37.0]
+            .map(|c: f64| (c * OPACITY + 100.0 * (1.0 - OPACITY)).round() as u8);
         assert_eq!(hot.get_pixel(7, 7).0, expected);
         let both = read(pair(&image, 8, &[0.0, 0.0, 0.0, 0.3], 2).unwrap());
         assert_eq!(both.dimensions(), (8, 16));
         assert_eq!((both.get_pixel(7, 7).0, both.get_pixel(7, 15).0), ([100; 3], expected));
         // A map of nothing leaves the image as it is.
-        assert!(read(overlay(&image, 8, &[0.0; 4], 2).unwrap()).pixels().all(|pixel| pixel.0 == [100; 3]));
+        assert!(
+            read(overlay(&image, 8, &[0.0; 4], 2).unwrap())
+                .pixels()
+                .all(|pixel| pixel.0 == [100; 3])
+        );
     }
 
     #[test]

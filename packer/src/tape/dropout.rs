@@ -1,4 +1,5 @@
-//! Dropout on what goes into a low-rank branch (Srivastava et al. 2014), as PEFT's `lora_dropout`: in training alone.
+//! Dropout on what goes into a low-rank branch (Srivastava et al. 2014), as PEFT's `lora_dropout`:
+//! in training alone.
 
 use rayon::prelude::*;
 
@@ -7,7 +8,8 @@ use crate::random::{Purpose, Stream};
 
 use super::{LowRank, Var};
 
-/// Which values are dropped: a matter of seed, step, site and image, whatever the device and however a batch is parted.
+/// Which values are dropped: a matter of seed, step, site and image, whatever the device and
+/// however a batch is parted.
 #[derive(Clone, Copy, Debug)]
 pub struct Dropout {
     /// The probability of zero, below 1; values that stay are divided by that of staying.
@@ -16,7 +18,8 @@ pub struct Dropout {
     pub step: u64,
     /// The site's number among those of the training.
     pub site: u64,
-    /// The first image's place in its batch, and how many images the rows are of, as many rows each.
+    /// The first image's place in its batch, and how many images the rows are of, as many rows
+    /// each.
     pub first: u64,
     pub images: usize,
 }
@@ -29,7 +32,9 @@ impl Dropout {
         let image = |(i, values): (usize, &mut [f32])| {
             let place = self.site << 32 | (self.first + i as u64);
             let mut stream = Stream::at(self.seed, Purpose::Dropout, self.step, place);
-            values.iter_mut().for_each(|v| *v = if stream.unit() < self.rate { 0.0 } else { stays });
+            values
+                .iter_mut()
+                .for_each(|v| *v = if stream.unit() < self.rate { 0.0 } else { stays });
         };
         mask.par_chunks_mut((rows / self.images * columns).max(1)).enumerate().for_each(image);
         mask
@@ -71,7 +76,8 @@ mod tests {
     fn the_mask_knows_seed_step_site_and_image_and_not_the_parts_of_a_batch() {
         let whole = DROPOUT.mask(8 * 3, 7);
         assert_eq!(whole, DROPOUT.mask(8 * 3, 7));
-        let (first, rest) = (Dropout { images: 3, ..DROPOUT }, Dropout { first: 3, images: 5, ..DROPOUT });
+        let (first, rest) =
+            (Dropout { images: 3, ..DROPOUT }, Dropout { first: 3, images: 5, ..DROPOUT });
         assert_eq!([first.mask(3 * 3, 7), rest.mask(5 * 3, 7)].concat(), whole);
         for other in [
             Dropout { seed: 4, ..DROPOUT },

@@ -1,12 +1,14 @@
-//! The tape's operations on images: the differentiable augmentations of a condensed set (DSA, Zhao & Bilen 2021).
+//! The tape's operations on images: the differentiable augmentations of a condensed set (DSA, Zhao
+//! & Bilen 2021).
 
 use crate::device::{Affine, Colour, Device, ImageSize, Rectangle};
 
 use super::{Tape, Var};
 
 impl<D: Device + 'static> Tape<D> {
-    /// Images [batch, 3*height*width] under affine maps, one each: crops, flips, scales and rotations. The result has the
-    /// same shape; it is bilinear between pixel centres (Jaderberg et al. 2015, section 3.3), with zeros around the source.
+    /// Images [batch, 3*height*width] under affine maps, one each: crops, flips, scales and
+    /// rotations. The result has the same shape; it is bilinear between pixel centres (Jaderberg et
+    /// al. 2015, section 3.3), with zeros around the source.
     pub fn warp(&self, images: &Var<D>, size: ImageSize, maps: &[Affine]) -> Var<D> {
         check(images, size);
         let y = self.device.warp(size, &images.value.buffer, maps);
@@ -16,8 +18,8 @@ impl<D: Device + 'static> Tape<D> {
         })
     }
 
-    /// Images [batch, 3*height*width] with brightness, saturation and contrast changed as Zhao & Bilen 2021 do; the result
-    /// has the same shape.
+    /// Images [batch, 3*height*width] with brightness, saturation and contrast changed as Zhao &
+    /// Bilen 2021 do; the result has the same shape.
     pub fn colour(&self, images: &Var<D>, size: ImageSize, changes: &[Colour]) -> Var<D> {
         check(images, size);
         let y = self.device.colour(size, &images.value.buffer, changes);
@@ -27,8 +29,8 @@ impl<D: Device + 'static> Tape<D> {
         })
     }
 
-    /// Images [batch, 3*height*width] with one rectangle each set to zero (Cutout, DeVries & Taylor 2017); the result has
-    /// the same shape.
+    /// Images [batch, 3*height*width] with one rectangle each set to zero (Cutout, DeVries & Taylor
+    /// 2017); the result has the same shape.
     pub fn cutout(&self, images: &Var<D>, size: ImageSize, cut: &[Rectangle]) -> Var<D> {
         check(images, size);
         let y = self.device.cutout(size, &images.value.buffer, cut);

@@ -1,8 +1,9 @@
 //! Reverse-mode automatic differentiation over a device. It knows operations, not models.
 //!
-//! Each operation computes its value at once and, if a gradient is wanted through it, leaves on the tape a closure that
-//! turns the gradient of its result into gradients of its operands. A value that no closure keeps is freed as soon as
-//! the last [`Var`] holding it goes, so frozen layers cost no memory beyond what their own backward needs. Of a part that is
+//! Each operation computes its value at once and, if a gradient is wanted through it, leaves on the
+//! tape a closure that turns the gradient of its result into gradients of its operands. A value
+//! that no closure keeps is freed as soon as the last [`Var`] holding it goes, so frozen layers
+//! cost no memory beyond what their own backward needs. Of a part that is
 //! [recomputed](Tape::recomputed) only what goes into it is kept.
 
 use std::cell::RefCell;
@@ -93,24 +94,29 @@ impl<D: Device + 'static> Tape<D> {
         Var { value, node: Some(self.push(None)) }
     }
 
-    /// The gradients of `loss`, a single value, to every parameter it came from. The tape is used up.
+    /// The gradients of `loss`, a single value, to every parameter it came from. The tape is used
+    /// up.
     pub fn backward(self, loss: &Var<D>) -> Gradients<D> {
         assert_eq!((loss.value.rows, loss.value.columns), (1, 1), "a loss is one value");
         let one = self.device.loss_gradient();
         self.backward_from([(loss, one)])
     }
 
-    /// The gradients to every parameter of a loss that was computed elsewhere from `results`, given its gradient to each of
-    /// these. The tape is used up.
-    pub fn backward_from<'a>(self, results: impl IntoIterator<Item = (&'a Var<D>, D::Buffer)>) -> Gradients<D> {
+    /// The gradients to every parameter of a loss that was computed elsewhere from `results`, given
+    /// its gradient to each of these. The tape is used up.
+    pub fn backward_from<'a>(
+        self,
+        results: impl IntoIterator<Item = (&'a Var<D>, D::Buffer)>,
+    ) -> Gradients<D> {
         let mut gradients = Gradients { device: self.device.clone(), slots: Vec::new() };
         self.unwind(results, &mut gradients);
         gradients
     }
 
-    /// The result of `part`, of whose inside nothing is kept: the backward pass runs it again when its gradient is due (Chen et
-    /// al. 2016, arXiv 1604.06174, section 3). `part` keeps the variables that go into it, of this tape, and must compute
-    /// the same each time; every gradient is then what it would be without, bit for bit.
+    /// The result of `part`, of whose inside nothing is kept: the backward pass runs it again when
+    /// its gradient is due (Chen et al. 2016, arXiv 1604.06174, section 3). `part` keeps the
+    /// variables that go into it, of this tape, and must compute the same each time; every gradient
+    /// is then what it would be without, bit for bit.
     pub fn recomputed(&self, part: impl Fn(&Tape<D>) -> Var<D> + 'static) -> Var<D> {
         let once = Tape::after(&self.device, self.first + self.backward.borrow().len());
         let result = part(&once);
@@ -133,8 +139,11 @@ impl<D: Device + 'static> Tape<D> {
     }
 
     /// Adds to `gradients` what follows from the gradient to each of `results`.
-    fn unwind<'a>(self, results: impl IntoIterator<Item = (&'a Var<D>, D::Buffer)>, gradients: &mut Gradients<D>)
-    where
+    fn unwind<'a>(
+        self,
+        results: impl IntoIterator<Item = (&'a Var<D>, D::Buffer)>,
+        gradients: &mut Gradients<D>,
+    ) where
         D: 'a,
     {
         let mut backward = self.backward.into_inner();

@@ -4,7 +4,8 @@ use crate::device::{Activation, AttentionSize, Device, Form, PatchSize, Size};
 
 use super::{Dropout, Tape, Tensor, Var};
 
-/// The low-rank branch of a linear layer (Hu et al. 2021): scale * x A^T B^T with A [rank, in] and B [out, rank].
+/// The low-rank branch of a linear layer (Hu et al. 2021): scale * x A^T B^T with A [rank, in] and
+/// B [out, rank].
 #[derive(Clone)]
 pub struct LowRank<D: Device> {
     pub a: Var<D>,
@@ -33,9 +34,15 @@ impl<D: Device> LowRank<D> {
 }
 
 impl<D: Device + 'static> Tape<D> {
-    /// x W^T + bias + the low-rank branch; with a magnitude each output is scaled before the bias. x [rows, in], W [out, in], bias
-    /// [1, out]; the result is [rows, out].
-    pub fn linear(&self, x: &Var<D>, w: &Var<D>, bias: Option<&Var<D>>, lora: Option<&LowRank<D>>) -> Var<D> {
+    /// x W^T + bias + the low-rank branch; with a magnitude each output is scaled before the bias.
+    /// x [rows, in], W [out, in], bias [1, out]; the result is [rows, out].
+    pub fn linear(
+        &self,
+        x: &Var<D>,
+        w: &Var<D>,
+        bias: Option<&Var<D>>,
+        lora: Option<&LowRank<D>>,
+    ) -> Var<D> {
         if let Some(lora @ LowRank { magnitude: Some(magnitude), .. }) = lora {
             return self.decomposed(x, w, bias, lora, magnitude);
         }
@@ -49,16 +56,33 @@ impl<D: Device + 'static> Tape<D> {
         };
         let branch = lora.map(|l| {
             let rank = l.a.value.rows;
-            assert_eq!((l.a.value.columns, l.b.value.rows, l.b.value.columns), (inputs, outputs, rank));
+            assert_eq!(
+                (l.a.value.columns, l.b.value.rows, l.b.value.columns),
+                (inputs, outputs, rank)
+            );
             let (mask, left) = l.dropped(d, x);
-            let low = d.matmul(Form::Nt, Size { m: rows, n: rank, k: inputs }, 1.0, &left, &l.a.value.buffer);
-            d.matmul_add(&mut y, Form::Nt, Size { m: rows, n: outputs, k: rank }, l.scale, &low, &l.b.value.buffer);
+            let low = d.matmul(
+                Form::Nt,
+                Size { m: rows, n: rank, k: inputs },
+                1.0,
+                &left,
+                &l.a.value.buffer,
+            );
+            d.matmul_add(
+                &mut y,
+                Form::Nt,
+                Size { m: rows, n: outputs, k: rank },
+                l.scale,
+                &low,
+                &l.b.value.buffer,
+            );
             Branch { lora: l.clone(), mask, left, low }
         });
         self.record_linear(y, [x, w], bias, branch)
     }
 
-    /// An activation of [`Tape::linear`], in one operation of the device where no low-rank branch comes between.
+    /// An activation of [`Tape::linear`], in one operation of the device where no low-rank branch
+    /// comes between.
     pub fn linear_activation(
         &self,
         kind: Activation,
@@ -71,8 +95,13 @@ impl<D: Device + 'static> Tape<D> {
             return self.activation(kind, &self.linear(x, w, bias, lora));
         };
         let size = Size { m: x.value.rows, n: w.value.rows, k: w.value.columns };
-        let (before, after) =
-            self.device.linear_activation(kind, size, &x.value.buffer, &w.value.buffer, &bias.value.buffer);
+        let (before, after) = self.device.linear_activation(
+            kind,
+            size,
+            &x.value.buffer,
+            &w.value.buffer,
+            &bias.value.buffer,
+        );
         let before = self.record_linear(before, [x, w], Some(bias), None);
         self.record_activation(kind, &before, after)
     }
@@ -100,7 +129,8 @@ impl<D: Device + 'static> Tape<D> {
                 d.matmul(Form::Nn, size, l.scale, dy, &l.b.value.buffer)
             });
             g.add(x_node, || {
-                let mut dx = d.matmul(Form::Nn, Size { m: rows, n: inputs, k: outputs }, 1.0, dy, &w);
+                let mut dx =
+                    d.matmul(Form::Nn, Size { m: rows, n: inputs, k: outputs }, 1.0, dy, &w);
                 if let (Some(Branch { lora: l, mask, .. }), Some(dlow)) = (&branch, &low_gradient) {
                     let size = Size { m: rows, n: inputs, k: l.a.value.rows };
                     match mask {
@@ -115,19 +145,26 @@ impl<D: Device + 'static> Tape<D> {
             });
             g.add(bias_node, || d.column_sum(dy, outputs));
             if let Some(x) = kept {
-                g.add(w_node, || d.matmul(Form::Tn, Size { m: outputs, n: inputs, k: rows }, 1.0, dy, &x));
+                g.add(w_node, || {
+                    d.matmul(Form::Tn, Size { m: outputs, n: inputs, k: rows }, 1.0, dy, &x)
+                });
             }
             if let (Some(Branch { lora: l, left, low, .. }), Some(dlow)) = (branch, low_gradient) {
                 let rank = l.a.value.rows;
-                g.add(l.b.node, || d.matmul(Form::Tn, Size { m: outputs, n: rank, k: rows }, l.scale, dy, &low));
-                g.add(l.a.node, || d.matmul(Form::Tn, Size { m: rank, n: inputs, k: rows }, 1.0, &dlow, &left));
+                g.add(l.b.node, || {
+                    d.matmul(Form::Tn, Size { m: outputs, n: rank, k: rows }, l.scale, dy, &low)
+                });
+                g.add(l.a.node, || {
+                    d.matmul(Form::Tn, Size { m: rank, n: inputs, k: rows }, 1.0, &dlow, &left)
+                });
             }
         })
     }
 
     /// x + y, or x + y with y's columns scaled by `scale` [1, columns].
     pub fn residual(&self, x: &Var<D>, y: &Var<D>, scale: Option<&Var<D>>) -> Var<D> {
-        let value = self.device.residual(&x.value.buffer, &y.value.buffer, scale.map(|s| &s.value.buffer));
+        let value =
+            self.device.residual(&x.value.buffer, &y.value.buffer, scale.map(|s| &s.value.buffer));
         let columns = x.value.columns;
         let mut operands = vec![x, y];
         operands.extend(scale);
@@ -150,7 +187,12 @@ impl<D: Device + 'static> Tape<D> {
 
     /// Layer normalisation of each row; gain and bias [1, columns].
     pub fn layer_norm(&self, x: &Var<D>, gain: &Var<D>, bias: &Var<D>, epsilon: f64) -> Var<D> {
-        let (y, statistics) = self.device.layer_norm(&x.value.buffer, &gain.value.buffer, &bias.value.buffer, epsilon);
+        let (y, statistics) = self.device.layer_norm(
+            &x.value.buffer,
+            &gain.value.buffer,
+            &bias.value.buffer,
+            epsilon,
+        );
         let columns = x.value.columns;
         let (x_node, gain_node, bias_node) = (x.node, gain.node, bias.node);
         let (kept, gains) = (x.value.buffer.clone(), gain.value.buffer.clone());
@@ -175,7 +217,8 @@ impl<D: Device + 'static> Tape<D> {
 
     /// Multi-head self-attention; q, k and v are [batch*tokens, heads*width], and so is the result.
     pub fn attention(&self, q: &Var<D>, k: &Var<D>, v: &Var<D>, size: AttentionSize) -> Var<D> {
-        let (y, saved) = self.device.attention(size, &q.value.buffer, &k.value.buffer, &v.value.buffer);
+        let (y, saved) =
+            self.device.attention(size, &q.value.buffer, &k.value.buffer, &v.value.buffer);
         let nodes = [q.node, k.node, v.node];
         let [qb, kb, vb] = [q, k, v].map(|x| x.value.buffer.clone());
         let kept = y.clone();
@@ -197,7 +240,8 @@ impl<D: Device + 'static> Tape<D> {
         })
     }
 
-    /// Each row divided by its Euclidean norm, or by `epsilon` if that is larger; the result has x's shape.
+    /// Each row divided by its Euclidean norm, or by `epsilon` if that is larger; the result has
+    /// x's shape.
     pub fn l2_normalise(&self, x: &Var<D>, epsilon: f64) -> Var<D> {
         let (y, divisors) = self.device.l2_normalise(&x.value.buffer, x.value.columns, epsilon);
         let (node, kept) = (x.node, y.clone());
@@ -216,16 +260,21 @@ impl<D: Device + 'static> Tape<D> {
 
     /// Per image the CLS token and the patches, plus positions [tokens, columns].
     pub fn tokens(&self, patches: &Var<D>, cls: &Var<D>, positions: &Var<D>) -> Var<D> {
-        let y = self.device.tokens(&patches.value.buffer, &cls.value.buffer, &positions.value.buffer);
+        let y =
+            self.device.tokens(&patches.value.buffer, &cls.value.buffer, &positions.value.buffer);
         let (tokens, columns) = (positions.value.rows, positions.value.columns);
         let rows = patches.value.rows / (tokens - 1) * tokens;
         let nodes = [patches.node, cls.node, positions.node];
-        self.record(Tensor { buffer: y, rows, columns }, &[patches, cls, positions], move |d, dy, g| {
-            let gradients = d.tokens_backward(dy, columns, tokens);
-            for (node, gradient) in nodes.into_iter().zip(gradients) {
-                g.add(node, || gradient);
-            }
-        })
+        self.record(
+            Tensor { buffer: y, rows, columns },
+            &[patches, cls, positions],
+            move |d, dy, g| {
+                let gradients = d.tokens_backward(dy, columns, tokens);
+                for (node, gradient) in nodes.into_iter().zip(gradients) {
+                    g.add(node, || gradient);
+                }
+            },
+        )
     }
 
     /// The first of each `tokens` rows: the CLS tokens.
@@ -233,11 +282,13 @@ impl<D: Device + 'static> Tape<D> {
         let (columns, node) = (x.value.columns, x.node);
         let y = self.device.first_rows(&x.value.buffer, columns, tokens);
         let value = Tensor { buffer: y, rows: x.value.rows / tokens, columns };
-        self.record(value, &[x], move |d, dy, g| g.add(node, || d.first_rows_backward(dy, columns, tokens)))
+        self.record(value, &[x], move |d, dy, g| {
+            g.add(node, || d.first_rows_backward(dy, columns, tokens))
+        })
     }
 
-    /// Per group of `tokens` rows the mean and the standard deviation, sqrt(variance + epsilon), of all rows but the first (the
-    /// CLS token); the result is [groups, 2 * columns].
+    /// Per group of `tokens` rows the mean and the standard deviation, sqrt(variance + epsilon), of
+    /// all rows but the first (the CLS token); the result is [groups, 2 * columns].
     pub fn token_moments(&self, x: &Var<D>, tokens: usize, epsilon: f64) -> Var<D> {
         let (columns, node, kept) = (x.value.columns, x.node, x.value.buffer.clone());
         let y = self.device.token_moments(&kept, columns, tokens, epsilon);
@@ -252,21 +303,32 @@ impl<D: Device + 'static> Tape<D> {
     pub fn resample(&self, m: &Tensor<D>, x: &Var<D>) -> Var<D> {
         assert_eq!(m.columns, x.value.rows);
         let (rows, inner, columns) = (m.rows, m.columns, x.value.columns);
-        let y = self.device.matmul(Form::Nn, Size { m: rows, n: columns, k: inner }, 1.0, &m.buffer, &x.value.buffer);
+        let y = self.device.matmul(
+            Form::Nn,
+            Size { m: rows, n: columns, k: inner },
+            1.0,
+            &m.buffer,
+            &x.value.buffer,
+        );
         let (node, m) = (x.node, m.buffer.clone());
         self.record(Tensor { buffer: y, rows, columns }, &[x], move |d, dy, g| {
             g.add(node, || d.matmul(Form::Tn, Size { m: inner, n: columns, k: rows }, 1.0, &m, dy));
         })
     }
 
-    /// The mean cross-entropy of logits [rows, classes] against one label a row; also softmax(logits).
+    /// The mean cross-entropy of logits [rows, classes] against one label a row; also
+    /// softmax(logits).
     pub fn cross_entropy(&self, logits: &Var<D>, labels: &[u32]) -> (Var<D>, Tensor<D>) {
         let classes = logits.value.columns;
         let (loss, softmax) = self.device.cross_entropy(&logits.value.buffer, classes, labels);
         let (node, kept, labels) = (logits.node, softmax.clone(), labels.to_vec());
-        let loss = self.record(Tensor { buffer: loss, rows: 1, columns: 1 }, &[logits], move |d, dy, g| {
-            g.add(node, || d.cross_entropy_backward(dy, &kept, classes, &labels));
-        });
+        let loss = self.record(
+            Tensor { buffer: loss, rows: 1, columns: 1 },
+            &[logits],
+            move |d, dy, g| {
+                g.add(node, || d.cross_entropy_backward(dy, &kept, classes, &labels));
+            },
+        );
         (loss, logits.value.like(softmax))
     }
 }

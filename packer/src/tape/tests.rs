@@ -1,4 +1,5 @@
-//! Every operation's gradient against central differences, in f64 on a device whose fresh memory is NaN.
+//! Every operation's gradient against central differences, in f64 on a device whose fresh memory is
+//! NaN.
 
 use crate::device::cpu::Cpu;
 use crate::device::{Activation, AttentionSize, Device, PatchSize, Update};
@@ -10,17 +11,23 @@ mod image;
 
 type D = Cpu<f64>;
 
-/// Differences are taken over +-STEP. Inputs are multiples of 2^-8, so that input +- STEP is exact in the f32 of `upload`.
+/// Differences are taken over +-STEP. Inputs are multiples of 2^-8, so that input +- STEP is exact
+/// in the f32 of `upload`.
 const STEP: f64 = 1.0 / 4096.0;
 
-/// Compares the gradients of sum(f(inputs) * weights) with central differences at every element of every input.
+/// Compares the gradients of sum(f(inputs) * weights) with central differences at every element of
+/// every input.
 fn check(name: &str, shapes: &[(usize, usize)], f: impl Fn(&Tape<D>, &[Var<D>]) -> Var<D>) {
     let device = D::poisoned();
-    let inputs: Vec<Vec<f32>> = shapes.iter().enumerate().map(|(i, (r, c))| numbers(r * c, i as u32 + 1)).collect();
+    let inputs: Vec<Vec<f32>> =
+        shapes.iter().enumerate().map(|(i, (r, c))| numbers(r * c, i as u32 + 1)).collect();
     let run = |inputs: &[Vec<f32>]| {
         let tape = Tape::new(&device);
-        let vars: Vec<_> =
-            inputs.iter().zip(shapes).map(|(x, (r, c))| tape.parameter(Tensor::new(&device, x, *r, *c))).collect();
+        let vars: Vec<_> = inputs
+            .iter()
+            .zip(shapes)
+            .map(|(x, (r, c))| tape.parameter(Tensor::new(&device, x, *r, *c)))
+            .collect();
         let y = f(&tape, &vars);
         let loss = weigh(&tape, &y);
         let value = device.values(&loss.value.buffer)[0];
@@ -30,9 +37,14 @@ fn check(name: &str, shapes: &[(usize, usize)], f: impl Fn(&Tape<D>, &[Var<D>]) 
     assert!(value.is_finite(), "{name}: the value is not finite");
     let gradients = tape.backward(&loss);
     for (i, var) in vars.iter().enumerate() {
-        let gradient = gradients.of(var).unwrap_or_else(|| panic!("{name}: input {i} has no gradient"));
+        let gradient =
+            gradients.of(var).unwrap_or_else(|| panic!("{name}: input {i} has no gradient"));
         let gradient = device.values(gradient);
-        assert_eq!(gradient.len(), inputs[i].len(), "{name}: the gradient of input {i} has another size");
+        assert_eq!(
+            gradient.len(),
+            inputs[i].len(),
+            "{name}: the gradient of input {i} has another size"
+        );
         for at in 0..inputs[i].len() {
             let shifted = |sign: f64| {
                 let mut inputs = inputs.clone();
@@ -80,9 +92,12 @@ fn linear() {
         check("linear", &[(rows, inputs), (outputs, inputs), (1, outputs)], |t, v| {
             t.linear(&v[0], &v[1], Some(&v[2]), None)
         });
-        check("linear without bias", &[(rows, inputs), (outputs, inputs)], |t, v| t.linear(&v[0], &v[1], None, None));
+        check("linear without bias", &[(rows, inputs), (outputs, inputs)], |t, v| {
+            t.linear(&v[0], &v[1], None, None)
+        });
         for rank in [1, 3] {
-            let shapes = [(rows, inputs), (outputs, inputs), (1, outputs), (rank, inputs), (outputs, rank)];
+            let shapes =
+                [(rows, inputs), (outputs, inputs), (1, outputs), (rank, inputs), (outputs, rank)];
             check("linear with LoRA", &shapes, |t, v| {
                 let lora = LowRank::plain(v[3].clone(), v[4].clone(), 0.5);
                 t.linear(&v[0], &v[1], Some(&v[2]), Some(&lora))
@@ -94,7 +109,9 @@ fn linear() {
 #[test]
 fn residual() {
     check("residual", &[(3, 4), (3, 4)], |t, v| t.residual(&v[0], &v[1], None));
-    check("layer scale", &[(300, 3), (300, 3), (1, 3)], |t, v| t.residual(&v[0], &v[1], Some(&v[2])));
+    check("layer scale", &[(300, 3), (300, 3), (1, 3)], |t, v| {
+        t.residual(&v[0], &v[1], Some(&v[2]))
+    });
     check("one value added to itself", &[(2, 3)], |t, v| t.residual(&v[0], &v[0], None));
 }
 
@@ -153,7 +170,9 @@ fn tokens() {
         let shapes = [(batch * grid, columns), (1, columns), (grid + 1, columns)];
         check("tokens", &shapes, |t, v| t.tokens(&v[0], &v[1], &v[2]));
         check("first rows", &[(batch * (grid + 1), columns)], |t, v| t.first_rows(&v[0], grid + 1));
-        check("token moments", &[(batch * (grid + 1), columns)], |t, v| t.token_moments(&v[0], grid + 1, 1e-2));
+        check("token moments", &[(batch * (grid + 1), columns)], |t, v| {
+            t.token_moments(&v[0], grid + 1, 1e-2)
+        });
     }
 }
 
@@ -188,7 +207,13 @@ fn f32_follows_f64() {
     let x = numbers(65 * 48, 5);
     let (gain, bias) = (numbers(48, 6), numbers(48, 7));
     let size = AttentionSize { batch: 1, tokens: 65, heads: 3, width: 16 };
-    fn compute<D: Device>(d: &D, x: &[f32], gain: &[f32], bias: &[f32], size: AttentionSize) -> Vec<f32> {
+    fn compute<D: Device>(
+        d: &D,
+        x: &[f32],
+        gain: &[f32],
+        bias: &[f32],
+        size: AttentionSize,
+    ) -> Vec<f32> {
         let (x, gain, bias) = (d.upload(x), d.upload(gain), d.upload(bias));
         let (x, _) = d.layer_norm(&x, &gain, &bias, 1e-6);
         let (y, _) = d.attention(size, &x, &x, &x);
@@ -210,7 +235,14 @@ fn adamw_follows_the_paper() {
     let (mut w, mut first, mut second) = (vec![0.5f64, -1.0], [0.0; 2], [0.0; 2]);
     for step in 1..=3u64 {
         let gradient = [0.25 * step as f32, -0.5];
-        let settings = AdamW { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, step };
+        let settings = AdamW {
+            learning_rate: 0.1,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            weight_decay: 0.01,
+            step,
+        };
         let uploaded = device.upload(&gradient);
         let update = Update { weight: &mut weight, gradient: &uploaded, state: [&mut m, &mut v] };
         device.adamw(settings, vec![update]);
@@ -218,8 +250,10 @@ fn adamw_follows_the_paper() {
             let g = f64::from(gradient[i]);
             first[i] = 0.9 * first[i] + 0.1 * g;
             second[i] = 0.999 * second[i] + 0.001 * g * g;
-            let (m_hat, v_hat) =
-                (first[i] / (1.0 - 0.9f64.powi(step as i32)), second[i] / (1.0 - 0.999f64.powi(step as i32)));
+            let (m_hat, v_hat) = (
+                first[i] / (1.0 - 0.9f64.powi(step as i32)),
+                second[i] / (1.0 - 0.999f64.powi(step as i32)),
+            );
             w[i] -= 0.1 * (m_hat / (v_hat.sqrt() + 1e-8) + 0.01 * w[i]);
         }
     }
@@ -228,7 +262,8 @@ fn adamw_follows_the_paper() {
     }
 }
 
-/// Layers after one another, `x` and the weights being used inside of the parts, between and after them; parts within parts.
+/// Layers after one another, `x` and the weights being used inside of the parts, between and after
+/// them; parts within parts.
 fn layers<D: Device + 'static>(tape: &Tape<D>, v: &[Var<D>], recompute: bool) -> Var<D> {
     let part = |tape: &Tape<D>, x: &Var<D>| {
         let (x, v) = (x.clone(), v.to_vec());
@@ -240,12 +275,11 @@ fn layers<D: Device + 'static>(tape: &Tape<D>, v: &[Var<D>], recompute: bool) ->
         let outside = move |tape: &Tape<D>| {
             let (x, inside) = (x.clone(), inside.clone());
             let once = inside(tape, &x);
-            let y = match recompute {
-                true => {
-                    let once = once.clone();
-                    tape.recomputed(move |tape| inside(tape, &once))
-                }
-                false => inside(tape, &once),
+            let y = if recompute {
+                let once = once.clone();
+                tape.recomputed(move |tape| inside(tape, &once))
+            } else {
+                inside(tape, &once)
             };
             tape.residual(&x, &y, None)
         };
@@ -267,7 +301,10 @@ fn recomputed() {
     let device = Cpu::<f32>::poisoned();
     let run = |recompute: bool| {
         let tape = Tape::new(&device);
-        let v = shapes.iter().zip(1..).map(|((r, c), i)| Tensor::new(&device, &numbers(r * c, i), *r, *c));
+        let v = shapes
+            .iter()
+            .zip(1..)
+            .map(|((r, c), i)| Tensor::new(&device, &numbers(r * c, i), *r, *c));
         let v: Vec<_> = v.map(|x| tape.parameter(x)).collect();
         let y = layers(&tape, &v, recompute);
         let dy = device.upload(&numbers(12, 9));

@@ -65,10 +65,12 @@ impl Checkpoint {
             best: self.progress.best.as_ref().map(|b| (b.epoch, b.validation)),
             fingerprint: fingerprint.to_owned(),
         };
-        let mut parts = vec![("weight", &self.weights), ("first", &self.first), ("second", &self.second)];
+        let mut parts =
+            vec![("weight", &self.weights), ("first", &self.first), ("second", &self.second)];
         parts.extend(self.progress.best.as_ref().map(|b| ("best", &b.weights)));
-        let named =
-            parts.into_iter().flat_map(|(part, host)| host.iter().map(move |(n, t)| (format!("{part}/{n}"), t)));
+        let named = parts
+            .into_iter()
+            .flat_map(|(part, host)| host.iter().map(move |(n, t)| (format!("{part}/{n}"), t)));
         let named: Vec<_> = named.collect();
         let header = serde_json::to_string(&header).expect("a header is plain data");
         let metadata = BTreeMap::from([(HEADER.to_owned(), header)]);
@@ -86,22 +88,32 @@ impl Checkpoint {
         let bytes = input::read(path, 4 * input::MAX_WEIGHTS)?;
         let refuse = |what: &str| Error::Checkpoint { what: format!("{}: {what}", path.display()) };
         let found = tensors::read(&bytes, &path.display().to_string())?;
-        let metadata = SafeTensors::read_metadata(&bytes).ok().and_then(|(_, m)| m.metadata().clone());
-        let header = metadata.as_ref().and_then(|m| m.get(HEADER)).ok_or_else(|| refuse("is not a checkpoint"))?;
-        let header: Header =
-            serde_json::from_str(header).map_err(|_| refuse("was made by another version of packer"))?;
+        let metadata =
+            SafeTensors::read_metadata(&bytes).ok().and_then(|(_, m)| m.metadata().clone());
+        let header = metadata
+            .as_ref()
+            .and_then(|m| m.get(HEADER))
+            .ok_or_else(|| refuse("is not a checkpoint"))?;
+        let header: Header = serde_json::from_str(header)
+            .map_err(|_| refuse("was made by another version of packer"))?;
         if header.settings != *settings {
-            return Err(refuse("was made with other settings; repeat them, or pass --force to begin again"));
+            return Err(refuse(
+                "was made with other settings; repeat them, or pass --force to begin again",
+            ));
         }
         if header.fingerprint != fingerprint {
-            return Err(refuse("was made with another base or other data; pass --force to begin again"));
+            return Err(refuse(
+                "was made with another base or other data; pass --force to begin again",
+            ));
         }
         let mut parts: BTreeMap<String, Host> = BTreeMap::new();
         for (name, tensor) in found {
-            let (part, name) = name.split_once('/').ok_or_else(|| refuse("holds a tensor of no part"))?;
+            let (part, name) =
+                name.split_once('/').ok_or_else(|| refuse("holds a tensor of no part"))?;
             parts.entry(part.to_owned()).or_default().insert(name.to_owned(), tensor);
         }
-        let mut take = |part: &str| parts.remove(part).ok_or_else(|| refuse(&format!("has no part {part}")));
+        let mut take =
+            |part: &str| parts.remove(part).ok_or_else(|| refuse(&format!("has no part {part}")));
         let best = match header.best {
             Some((epoch, validation)) => Some(Best { epoch, validation, weights: take("best")? }),
             None => None,

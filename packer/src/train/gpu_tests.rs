@@ -1,4 +1,5 @@
-//! Training on a GPU: what the processor does, in parts where memory is short, and a clear end where the device fails.
+//! Training on a GPU: what the processor does, in parts where memory is short, and a clear end
+//! where the device fails.
 
 use std::process::{Command, Stdio};
 
@@ -26,7 +27,10 @@ fn one_step_agrees_with_the_processor() {
         for step in 1..=3 {
             run.step(&pixels, &labels, 1e-2, step);
         }
-        let reached = run.parameters.checkpoint(&exact, &settings, &checkpoint::Progress::default(), &None).unwrap();
+        let reached = run
+            .parameters
+            .checkpoint(&exact, &settings, &checkpoint::Progress::default(), &None)
+            .unwrap();
         let (loss, gradients) = run.gradients(&pixels, &labels, 4, 0);
         for variant in variants() {
             if variant.half && method == Method::Full {
@@ -40,10 +44,16 @@ fn one_step_agrees_with_the_processor() {
             assert!(found.keys().eq(gradients.keys()));
             // Of f16's ten bits, sums of rounded activations keep about four.
             let limit = if variant.half { 0.1 } else { 1e-3 };
-            let apart = gpu.download(&found_loss).unwrap()[0] / exact.download(&loss).unwrap()[0] - 1.0;
-            assert!(apart.abs() < limit, "{}, {method:?}: the loss is {apart:e} apart", variant.name);
+            let apart =
+                gpu.download(&found_loss).unwrap()[0] / exact.download(&loss).unwrap()[0] - 1.0;
+            assert!(
+                apart.abs() < limit,
+                "{}, {method:?}: the loss is {apart:e} apart",
+                variant.name
+            );
             for (name, gradient) in &gradients {
-                let (right, found) = (exact.download(gradient).unwrap(), gpu.download(&found[name]).unwrap());
+                let (right, found) =
+                    (exact.download(gradient).unwrap(), gpu.download(&found[name]).unwrap());
                 let largest = right.iter().fold(0.0f32, |m, x| m.max(x.abs())).max(1e-6);
                 for (right, found) in right.iter().zip(found) {
                     let apart = (found / scale - right).abs() / largest;
@@ -54,13 +64,18 @@ fn one_step_agrees_with_the_processor() {
     }
 }
 
-/// Weights are not compared here: AdamW divides by the size of a gradient, so where one is nothing but rounding, its steps are too.
+/// Weights are not compared here: AdamW divides by the size of a gradient, so where one is nothing
+/// but rounding, its steps are too.
 #[test]
 fn a_run_of_twenty_steps_agrees_with_the_processor() {
     for method in [lora(), Method::Full] {
-        let settings = Settings { batch: 6, epochs: 5, learning_rate: 1e-2, ..settings(method.clone()) };
+        let settings =
+            Settings { batch: 6, epochs: 5, learning_rate: 1e-2, ..settings(method.clone()) };
         let exact = run_on(&Cpu::<f64>::poisoned(), &settings, true, None).unwrap();
-        assert!(exact.epochs[4].loss < 0.99 * exact.epochs[0].loss, "{method:?}: nothing was learnt");
+        assert!(
+            exact.epochs[4].loss < 0.99 * exact.epochs[0].loss,
+            "{method:?}: nothing was learnt"
+        );
         for variant in variants() {
             if variant.half && method == Method::Full {
                 continue;
@@ -79,17 +94,26 @@ fn a_run_of_twenty_steps_agrees_with_the_processor() {
     what_was_compiled_is_accepted_by_tint();
 }
 
-/// Tint is stricter than naga; it reads the sources that trainings really used, where that program is installed.
+/// Tint is stricter than naga; it reads the sources that trainings really used, where that program
+/// is installed.
 fn what_was_compiled_is_accepted_by_tint() {
-    if Command::new("tint").arg("--help").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+    if Command::new("tint")
+        .arg("--help")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_err()
+    {
         return;
     }
     let file = tempfile::Builder::new().suffix(".wgsl").tempfile().unwrap();
-    let sources: BTreeMap<String, String> = variants().iter().flat_map(|v| v.gpu.engine().sources()).collect();
+    let sources: BTreeMap<String, String> =
+        variants().iter().flat_map(|v| v.gpu.engine().sources()).collect();
     for (name, source) in sources {
         let enable = if source.contains("subgroup") { "enable subgroups;\n" } else { "" };
         std::fs::write(file.path(), format!("{enable}{source}")).unwrap();
-        let output = Command::new("tint").args(["--format", "wgsl"]).arg(file.path()).output().unwrap();
+        let output =
+            Command::new("tint").args(["--format", "wgsl"]).arg(file.path()).output().unwrap();
         assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }
@@ -115,7 +139,9 @@ fn a_batch_that_does_not_fit_is_split() {
         let number = Some(variant.gpu.engine().adapter.index);
         let bytes = 4 * vit.config.training_values(8) as u64;
         let weights: u64 = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
-        let small = Gpu::open(Options { number, budget: Some(weights + 3 * bytes), ..Options::default() }).unwrap();
+        let small =
+            Gpu::open(Options { number, budget: Some(weights + 3 * bytes), ..Options::default() })
+                .unwrap();
         assert!(per_pass(&small, &vit.config, &settings) < 8);
         assert_eq!(Run::new(&variant.gpu, &vit, 2, None, &settings).unwrap().per_pass, 8);
         let many_heads = VitConfig { heads: 20_000, ..vit.config.clone() };
@@ -130,7 +156,10 @@ fn a_batch_that_does_not_fit_is_split() {
                     let loss = run.step(&pixels, &labels, 1e-3, step);
                     variant.gpu.download(&loss).unwrap()[0]
                 });
-                assert!((losses[0] / losses[1] - 1.0).abs() < 1e-4, "{parts} at a time, step {step}: {losses:?}");
+                assert!(
+                    (losses[0] / losses[1] - 1.0).abs() < 1e-4,
+                    "{parts} at a time, step {step}: {losses:?}"
+                );
             }
         }
     }
@@ -145,10 +174,12 @@ fn full_memory_names_the_batch_that_fits() {
     for variant in variants().iter().filter(|v| !v.half).take(1) {
         let number = Some(variant.gpu.engine().adapter.index);
         // Too little even for the weights: nothing can be recommended but another device.
-        let tiny = Gpu::open(Options { number, budget: Some(2_000), ..Options::default() }).unwrap();
+        let tiny =
+            Gpu::open(Options { number, budget: Some(2_000), ..Options::default() }).unwrap();
         let error = run_on(&tiny, &settings, false, None).err().expect("it cannot fit").to_string();
         assert!(error.contains("memory is full"), "{error}");
-        // Enough for a few images, as where a driver does not tell how much there is and nothing is split ahead.
+        // Enough for a few images, as where a driver does not tell how much there is and nothing is
+        // split ahead.
         let budget = Some(2 * weights + 4 * bytes);
         let gpu = Gpu::open(Options { number, budget, ..Options::default() }).unwrap();
         let mut run = Run { per_pass: 24, ..Run::new(&gpu, &vit, 2, None, &settings).unwrap() };
@@ -160,7 +191,8 @@ fn full_memory_names_the_batch_that_fits() {
     }
 }
 
-/// A driver that resets in the middle of a training: an error, and the last checkpoint stays what it was.
+/// A driver that resets in the middle of a training: an error, and the last checkpoint stays what
+/// it was.
 #[test]
 fn a_lost_device_is_an_error_and_the_checkpoint_stays() {
     struct Loser {
@@ -187,21 +219,30 @@ fn a_lost_device_is_an_error_and_the_checkpoint_stays() {
     let training = dataset.indices(Split::Train);
     let images = Images::load(&dataset, &training, &vit.preprocessing_for(8).unwrap()).unwrap();
     let positions: Vec<usize> = (0..training.len()).collect();
-    let examples =
-        Examples { classes: &dataset.classes, images: &images, training: &positions, validation: &[], head: None };
+    let examples = Examples {
+        classes: &dataset.classes,
+        images: &images,
+        training: &positions,
+        validation: &[],
+        head: None,
+    };
     for variant in variants().iter().filter(|v| !v.half).take(1) {
         let number = Some(variant.gpu.engine().adapter.index);
         let gpu = Gpu::open(Options { number, ..Options::default() }).unwrap();
         let path = dir.path().join("checkpoint");
         let settings = settings(lora());
         let mut loser = Loser { gpu: gpu.clone(), path: path.clone(), saved: 0 };
-        let error = train(&gpu, &vit, examples, &settings, None, &mut loser).err().expect("the device is gone");
+        let error = train(&gpu, &vit, examples, &settings, None, &mut loser)
+            .err()
+            .expect("the device is gone");
         assert!(matches!(error, Error::GpuLost { .. } | Error::GpuInvalid { .. }), "{error}");
         assert_eq!(loser.saved, 6);
         let kept = Checkpoint::open(&path, &settings, "f").unwrap();
         assert_eq!(kept.step(), 5);
         // Another device goes on from it.
-        let trained = train(&Cpu::<f32>::new(), &vit, examples, &settings, Some(kept), &mut Unobserved).unwrap();
+        let trained =
+            train(&Cpu::<f32>::new(), &vit, examples, &settings, Some(kept), &mut Unobserved)
+                .unwrap();
         assert_eq!(trained.epochs.len(), settings.epochs);
     }
 }

@@ -1,7 +1,9 @@
-//! Training: a LoRA module and a linear head (or under a fixed head of texts) on a frozen base, or with `full` every weight of the base.
+//! Training: a LoRA module and a linear head (or under a fixed head of texts) on a frozen base, or
+//! with `full` every weight of the base.
 //!
-//! One step is one batch on the tape, then AdamW. The state after any step can be written to a checkpoint and taken up
-//! again: batches and augmentation depend only on the seed, the epoch and the image, so a resumed run gives the same bytes.
+//! One step is one batch on the tape, then AdamW. The state after any step can be written to a
+//! checkpoint and taken up again: batches and augmentation depend only on the seed, the epoch and
+//! the image, so a resumed run gives the same bytes.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -45,7 +47,8 @@ pub struct Settings {
     /// The highest learning rate, reached after warm-up.
     pub learning_rate: f64,
     pub weight_decay: f64,
-    /// The share of all steps over which the learning rate rises from zero; it then falls along a cosine.
+    /// The share of all steps over which the learning rate rises from zero; it then falls along a
+    /// cosine.
     pub warm_up: f64,
     pub augment: Augment,
     pub seed: u64,
@@ -66,7 +69,8 @@ pub enum Method {
         /// The lengths of the changed weight's rows too (DoRA, Liu et al. 2024).
         #[serde(default, skip_serializing_if = "is_default")]
         dora: bool,
-        /// The probability with which a value that goes into a branch is dropped in training, below 1.
+        /// The probability with which a value that goes into a branch is dropped in training, below
+        /// 1.
         #[serde(default, skip_serializing_if = "is_default")]
         dropout: f64,
     },
@@ -116,9 +120,11 @@ pub struct Trained {
     /// The base's weights by internal name; only after full training.
     pub base: Option<BTreeMap<String, Tensor>>,
     pub epochs: Vec<Epoch>,
-    /// The epoch whose weights these are, counted from 1: the best on the validation part, or the last.
+    /// The epoch whose weights these are, counted from 1: the best on the validation part, or the
+    /// last.
     pub kept_epoch: usize,
-    /// Training images per second of wall time and of processor time, loading and validation excluded; none if nothing was left to do.
+    /// Training images per second of wall time and of processor time, loading and validation
+    /// excluded; none if nothing was left to do.
     pub images_per_second: Option<f64>,
     pub images_per_cpu_second: Option<f64>,
 }
@@ -129,7 +135,8 @@ pub trait Observer {
     fn step(&mut self, _done: usize, _total: usize, _images: usize, _loss: Option<f64>) {}
     /// After each epoch.
     fn epoch(&mut self, _epoch: &Epoch) {}
-    /// When a checkpoint is due: after each epoch, when [`Observer::wants_checkpoint`] says so, and on interruption.
+    /// When a checkpoint is due: after each epoch, when [`Observer::wants_checkpoint`] says so, and
+    /// on interruption.
     fn checkpoint(&mut self, _checkpoint: &Checkpoint) -> Result<(), Error> {
         Ok(())
     }
@@ -168,7 +175,8 @@ pub fn train_cut<D: Device + 'static>(
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Trained, Error> {
-    run(device, vit, examples, settings, cut, resume, observer).map_err(|error| explain(error, vit, settings))
+    run(device, vit, examples, settings, cut, resume, observer)
+        .map_err(|error| explain(error, vit, settings))
 }
 
 fn run<D: Device + 'static>(
@@ -206,7 +214,8 @@ fn run<D: Device + 'static>(
             let stopped = interrupt::check();
             if stopped.is_err() || observer.wants_checkpoint() {
                 collect(device, &mut pending, &mut state, settings)?;
-                observer.checkpoint(&run.parameters.checkpoint(device, settings, &state, &best)?)?;
+                observer
+                    .checkpoint(&run.parameters.checkpoint(device, settings, &state, &best)?)?;
                 stopped?;
             }
             let (start, cpu_start) = (Instant::now(), ProcessTime::now());
@@ -236,7 +245,8 @@ fn run<D: Device + 'static>(
         };
         if let Some(now) = outcome.validation {
             let better = best.as_ref().is_none_or(|b: &checkpoint::Best| {
-                (now.balanced_accuracy, -now.loss) > (b.validation.balanced_accuracy, -b.validation.loss)
+                (now.balanced_accuracy, -now.loss)
+                    > (b.validation.balanced_accuracy, -b.validation.loss)
             });
             if better {
                 best = Some(checkpoint::Best {
@@ -254,7 +264,8 @@ fn run<D: Device + 'static>(
         Some(best) => (best.epoch, best.weights),
         None => (settings.epochs, run.parameters.weights(device)?),
     };
-    let (sites, head, base) = parameters::split(weights, classes, run.parameters.fixed(), settings)?;
+    let (sites, head, base) =
+        parameters::split(weights, classes, run.parameters.fixed(), settings)?;
     Ok(Trained {
         sites,
         head,
@@ -281,7 +292,12 @@ pub struct Stepper<'a, D: Device>(Run<'a, D>);
 
 impl<'a, D: Device + 'static> Stepper<'a, D> {
     /// Fresh weights for a head of `classes` classes.
-    pub fn new(device: &'a D, vit: &'a Vit, classes: usize, settings: &'a Settings) -> Result<Self, Error> {
+    pub fn new(
+        device: &'a D,
+        vit: &'a Vit,
+        classes: usize,
+        settings: &'a Settings,
+    ) -> Result<Self, Error> {
         Ok(Stepper(Run::new(device, vit, classes, None, settings)?))
     }
 
@@ -295,8 +311,15 @@ impl<'a, D: Device + 'static> Stepper<'a, D> {
         self.0.cut(cut);
     }
 
-    /// One step on normalised pixels [labels.len(), 3, size, size], counted from 1; its loss, once it is done.
-    pub fn step(&mut self, pixels: &[f32], labels: &[u32], rate: f64, step: u64) -> Result<f32, Error> {
+    /// One step on normalised pixels [labels.len(), 3, size, size], counted from 1; its loss, once
+    /// it is done.
+    pub fn step(
+        &mut self,
+        pixels: &[f32],
+        labels: &[u32],
+        rate: f64,
+        step: u64,
+    ) -> Result<f32, Error> {
         let loss = self.0.step(pixels, labels, rate, step);
         Ok(self.0.device.download(&loss)?[0])
     }
@@ -343,12 +366,14 @@ impl<'a, D: Device + 'static> Run<'a, D> {
         }
     }
 
-    /// One batch: forward, backward, AdamW; in several passes where it does not fit the device. The loss stays on the device.
+    /// One batch: forward, backward, AdamW; in several passes where it does not fit the device. The
+    /// loss stays on the device.
     fn step(&mut self, pixels: &[f32], labels: &[u32], rate: f64, step: u64) -> D::Buffer {
         let image = pixels.len() / labels.len();
         let mut sum: Option<Gradients<D>> = None;
         let mut done = 0;
-        for (pixels, part) in pixels.chunks(self.per_pass * image).zip(labels.chunks(self.per_pass)) {
+        for (pixels, part) in pixels.chunks(self.per_pass * image).zip(labels.chunks(self.per_pass))
+        {
             let (loss, gradients) = self.gradients(pixels, part, step, done);
             done += part.len() as u64;
             if part.len() == labels.len() {
@@ -381,8 +406,8 @@ impl<'a, D: Device + 'static> Run<'a, D> {
         loss
     }
 
-    /// The mean loss of images that fit one pass, `first` being the place of the first in the batch of `step`, and the gradient of every weight
-    /// that it depends on.
+    /// The mean loss of images that fit one pass, `first` being the place of the first in the batch
+    /// of `step`, and the gradient of every weight that it depends on.
     fn gradients(&self, pixels: &[f32], labels: &[u32], step: u64, first: u64) -> Gradients<D> {
         let tape = Tape::new(self.device);
         let vars = self.parameters.variables(&tape);
@@ -401,7 +426,8 @@ impl<'a, D: Device + 'static> Run<'a, D> {
         let (loss, _) = tape.cross_entropy(&logits, labels);
         drop(logits);
         let gradients = tape.backward(&loss);
-        let found = vars.into_iter().filter_map(|(name, var)| Some((name, gradients.of(&var)?.clone())));
+        let found =
+            vars.into_iter().filter_map(|(name, var)| Some((name, gradients.of(&var)?.clone())));
         (loss.value.buffer, found.collect())
     }
 
@@ -437,11 +463,14 @@ fn explain(error: Error, vit: &Vit, settings: &Settings) -> Error {
 /// Groups that a GPU counts in one dimension; attention has one for each image and head.
 const GROUPS: usize = 65_535;
 
-/// Values that a training step keeps for one image: the base's, and what magnitude and dropout add at each site.
+/// Values that a training step keeps for one image: the base's, and what magnitude and dropout add
+/// at each site.
 fn values(config: &VitConfig, settings: &Settings) -> usize {
     let mut each = 0;
     if let Method::Lora { targets: text, last_layers, dora, dropout, .. } = &settings.method {
-        let sites = targets(text).and_then(|targets| targets.sites(config, *last_layers)).unwrap_or_default();
+        let sites = targets(text)
+            .and_then(|targets| targets.sites(config, *last_layers))
+            .unwrap_or_default();
         for (out, inputs) in sites.iter().map(|(_, target)| target.shape(config)) {
             each += usize::from(*dora) * out + usize::from(*dropout > 0.0) * 2 * inputs;
         }
@@ -464,7 +493,8 @@ fn limit(device: &impl Device, config: &VitConfig, settings: &Settings) -> usize
     by_buffer.min(by_groups).min(config.images_per_pass(settings.size)).clamp(1, settings.batch)
 }
 
-/// Reads pending losses back, adds them to the epoch's sum and returns their mean; refuses a loss that is not finite.
+/// Reads pending losses back, adds them to the epoch's sum and returns their mean; refuses a loss
+/// that is not finite.
 fn collect<D: Device>(
     device: &D,
     pending: &mut Vec<(D::Buffer, usize)>,
@@ -483,7 +513,11 @@ fn collect<D: Device>(
     Ok(sum / count.max(1) as f64)
 }
 
-fn validate<D: Device + 'static>(run: &Run<D>, images: &Images, indices: &[usize]) -> Result<Validation, Error> {
+fn validate<D: Device + 'static>(
+    run: &Run<D>,
+    images: &Images,
+    indices: &[usize],
+) -> Result<Validation, Error> {
     let (device, size) = (run.device, run.settings.size);
     let classes = run.parameters.classes();
     let (mut loss, mut right, mut count) = (0.0, vec![0usize; classes], vec![0usize; classes]);
@@ -494,7 +528,8 @@ fn validate<D: Device + 'static>(run: &Run<D>, images: &Images, indices: &[usize
         let tape = Tape::new(device);
         let vars = run.parameters.constants();
         let input = Matrix::frozen(device, &pixels, batch.len(), 3 * size * size);
-        let logits = run.logits(&tape, &vars, &run.parameters.low_rank(&vars), &Var::constant(input));
+        let logits =
+            run.logits(&tape, &vars, &run.parameters.low_rank(&vars), &Var::constant(input));
         let logits = device.download(&logits.value.buffer)?;
         for (row, &i) in logits.chunks_exact(classes).zip(batch) {
             let label = images.labels()[i];
@@ -528,8 +563,12 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 /// What the name of a site's magnitudes ends with.
 const MAGNITUDE: &str = "lora_magnitude_vector";
 
-/// Low-rank branches from the variables `SITE.lora_a`, `SITE.lora_b` and, with DoRA, `SITE.lora_magnitude_vector`.
-fn branches<D: Device>(vars: &BTreeMap<String, Var<D>>, scale: f64) -> BTreeMap<String, LowRank<D>> {
+/// Low-rank branches from the variables `SITE.lora_a`, `SITE.lora_b` and, with DoRA,
+/// `SITE.lora_magnitude_vector`.
+fn branches<D: Device>(
+    vars: &BTreeMap<String, Var<D>>,
+    scale: f64,
+) -> BTreeMap<String, LowRank<D>> {
     let sites = vars.keys().filter_map(|name| name.strip_suffix(".lora_a"));
     sites
         .map(|site| {

@@ -20,7 +20,12 @@ pub struct About {
 
 impl Trained {
     /// The module for `vit`: the base that was frozen, or after full training the new one.
-    pub fn into_module(self, vit: &Vit, settings: &Settings, about: About) -> Result<Module, Error> {
+    pub fn into_module(
+        self,
+        vit: &Vit,
+        settings: &Settings,
+        about: About,
+    ) -> Result<Module, Error> {
         let (rank, alpha) = match settings.method {
             Method::Lora { rank, alpha, .. } => (rank, alpha),
             Method::Full => (1, 1.0),

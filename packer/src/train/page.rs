@@ -34,7 +34,10 @@ impl Course<'_> {
             fact("Training images", self.training.to_string()),
             fact("Kept epoch", format!("{} of {}", self.kept_epoch, self.settings.epochs)),
             fact("Calibration", calibration::words(card)),
-            fact("Last training loss", last.map_or("none".into(), |epoch| format!("{:.4}", epoch.loss))),
+            fact(
+                "Last training loss",
+                last.map_or("none".into(), |epoch| format!("{:.4}", epoch.loss)),
+            ),
         ])];
         blocks.extend(self.curves());
         blocks.extend(self.held_out());
@@ -42,8 +45,10 @@ impl Course<'_> {
         blocks.extend([Block::Heading("Settings".into()), Block::Facts(facts_of(&settings))]);
         Report {
             title: format!("Training of {}", card.task),
-            summary: "How a module came about. What it can do, only patients that it never saw can tell: packer eval."
-                .into(),
+            summary:
+                "How a module came about. What it can do, only patients that it never saw can \
+                      tell: packer eval."
+                    .into(),
             blocks,
         }
     }
@@ -51,7 +56,11 @@ impl Course<'_> {
     fn curves(&self) -> Vec<Block> {
         let line = |name: &str, value: &dyn Fn(&Epoch) -> Option<f64>| Line {
             name: name.into(),
-            points: self.epochs.iter().filter_map(|epoch| Some((epoch.epoch as f64, value(epoch)?))).collect(),
+            points: self
+                .epochs
+                .iter()
+                .filter_map(|epoch| Some((epoch.epoch as f64, value(epoch)?)))
+                .collect(),
         };
         let chart = |title: &str, y_label: &str, range, mut lines: Vec<Line>| {
             lines.retain(|line| !line.points.is_empty());
@@ -75,16 +84,21 @@ impl Course<'_> {
     fn held_out(&self) -> Vec<Block> {
         let heading = Block::Heading("Validation part".into());
         let Some(details) = self.validation else {
-            let what = "No validation part was held out (--validation): the last epoch was kept, and nothing here says how well it does.";
+            let what = "No validation part was held out (--validation): the last epoch was kept, \
+                        and nothing here says how well it does.";
             return vec![heading, Block::Note(what.into())];
         };
         let images: u64 = details.classes.iter().map(|class| class.images).sum();
-        let of = |name: &Metric| details.metrics.iter().find(|(own, _)| own == name).map(|(_, value)| *value);
+        let of = |name: &Metric| {
+            details.metrics.iter().find(|(own, _)| own == name).map(|(_, value)| *value)
+        };
         vec![
             heading,
             Block::Text(format!(
-                "The kept epoch on {images} images of training patients that were held out. It was chosen by them, so it does better here than it will \
-                 elsewhere. Small figures: 95 % intervals from resamples of whole patients, where there are enough."
+                "The kept epoch on {images} images of training patients that were held out. It was \
+                 chosen by them, so it does better here than it will \
+                 elsewhere. Small figures: 95 % intervals from resamples of whole patients, where \
+                 there are enough."
             )),
             Block::Metrics(Metrics {
                 caption: "Metrics".into(),

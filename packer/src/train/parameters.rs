@@ -1,4 +1,5 @@
-//! The weights being trained, with AdamW's moments: made, stepped, saved, restored, and split into module, head and base.
+//! The weights being trained, with AdamW's moments: made, stepped, saved, restored, and split into
+//! module, head and base.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +16,8 @@ use crate::tape::{LowRank, Tape, Tensor as Matrix, Var};
 use super::checkpoint::{Best, Checkpoint, Progress};
 use super::{MAGNITUDE, Method, Settings, branches, targets};
 
-/// Trained weights by name: `SITE.lora_a`, `SITE.lora_b`, with DoRA `SITE.lora_magnitude_vector`, the base's own names, `head.weight`, `head.bias`.
+/// Trained weights by name: `SITE.lora_a`, `SITE.lora_b`, with DoRA `SITE.lora_magnitude_vector`,
+/// the base's own names, `head.weight`, `head.bias`.
 pub struct Parameters<D: Device> {
     list: BTreeMap<String, Parameter<D>>,
     scale: f64,
@@ -41,8 +43,9 @@ struct Parameter<D: Device> {
 pub type Host = BTreeMap<String, Tensor>;
 
 impl<D: Device + 'static> Parameters<D> {
-    /// A starts uniform within 1/sqrt(in) (as PEFT starts it), B at zero, magnitudes at the norms of the frozen weight's rows, and a head for
-    /// `classes` classes at zero, unless `fixed` is to stay as it is; full training starts from the base.
+    /// A starts uniform within 1/sqrt(in) (as PEFT starts it), B at zero, magnitudes at the norms
+    /// of the frozen weight's rows, and a head for `classes` classes at zero, unless `fixed` is to
+    /// stay as it is; full training starts from the base.
     pub fn new(
         device: &D,
         vit: &Vit,
@@ -60,9 +63,13 @@ impl<D: Device + 'static> Parameters<D> {
                     let (out, inputs) = target.shape(&vit.config);
                     let mut stream = Stream::at(settings.seed, Purpose::Initial, i as u64, 0);
                     let bound = 1.0 / (inputs as f64).sqrt();
-                    let a = (0..rank * inputs).map(|_| stream.range(-bound, bound) as f32).collect();
+                    let a =
+                        (0..rank * inputs).map(|_| stream.range(-bound, bound) as f32).collect();
                     host.insert(format!("{site}.lora_a"), Tensor::f32(vec![*rank, inputs], a));
-                    host.insert(format!("{site}.lora_b"), Tensor::f32(vec![out, *rank], vec![0.0; out * rank]));
+                    host.insert(
+                        format!("{site}.lora_b"),
+                        Tensor::f32(vec![out, *rank], vec![0.0; out * rank]),
+                    );
                     if *dora {
                         let norms = row_norms(&vit.tensors[&format!("{site}.weight")]);
                         host.insert(format!("{site}.{MAGNITUDE}"), Tensor::f32(vec![out], norms));
@@ -73,31 +80,54 @@ impl<D: Device + 'static> Parameters<D> {
         }
         let features = vit.config.features();
         if fixed.is_none() {
-            host.insert("head.weight".into(), Tensor::f32(vec![classes, features], vec![0.0; classes * features]));
+            host.insert(
+                "head.weight".into(),
+                Tensor::f32(vec![classes, features], vec![0.0; classes * features]),
+            );
             host.insert("head.bias".into(), Tensor::f32(vec![classes], vec![0.0; classes]));
         }
         let fixed = fixed.map(|head| {
             let scale = head.logit_scale.unwrap_or(1.0);
             let rows: Vec<f32> = head.weight.data.iter().map(|w| w * scale).collect();
-            Fixed { head: head.clone(), weight: Var::constant(Matrix::frozen(device, &rows, classes, features)) }
+            Fixed {
+                head: head.clone(),
+                weight: Var::constant(Matrix::frozen(device, &rows, classes, features)),
+            }
         });
         let list = host.into_iter().map(|(name, tensor)| {
             let len = tensor.data.len();
             let (first, second) = (device.zeros(len), device.zeros(len));
-            (name, Parameter { shape: tensor.shape, weight: device.upload(&tensor.data), first, second })
+            (
+                name,
+                Parameter {
+                    shape: tensor.shape,
+                    weight: device.upload(&tensor.data),
+                    first,
+                    second,
+                },
+            )
         });
         Ok(Parameters { list: list.collect(), scale, fixed })
     }
 
     /// Number of classes of the head.
     pub fn classes(&self) -> usize {
-        self.fixed.as_ref().map_or_else(|| self.list["head.weight"].shape[0], |fixed| fixed.head.classes.len())
+        self.fixed
+            .as_ref()
+            .map_or_else(|| self.list["head.weight"].shape[0], |fixed| fixed.head.classes.len())
     }
 
     /// The logits [batch, classes] of features [batch, features]; `vars` are all weights.
-    pub fn logits(&self, tape: &Tape<D>, vars: &BTreeMap<String, Var<D>>, feature: &Var<D>) -> Var<D> {
+    pub fn logits(
+        &self,
+        tape: &Tape<D>,
+        vars: &BTreeMap<String, Var<D>>,
+        feature: &Var<D>,
+    ) -> Var<D> {
         match &self.fixed {
-            Some(fixed) => tape.linear(&tape.l2_normalise(feature, LEAST_LENGTH), &fixed.weight, None, None),
+            Some(fixed) => {
+                tape.linear(&tape.l2_normalise(feature, LEAST_LENGTH), &fixed.weight, None, None)
+            }
             None => tape.linear(feature, &vars["head.weight"], Some(&vars["head.bias"]), None),
         }
     }
@@ -112,7 +142,8 @@ impl<D: Device + 'static> Parameters<D> {
         self.list.iter().map(|(name, p)| (name, p.shape.iter().product()))
     }
 
-    /// Every weight as a variable of `tape`. [`Parameters::update`] copies weights that are still held this way.
+    /// Every weight as a variable of `tape`. [`Parameters::update`] copies weights that are still
+    /// held this way.
     pub fn variables(&self, tape: &Tape<D>) -> BTreeMap<String, Var<D>> {
         let variable = |(name, p): (&String, &Parameter<D>)| {
             (name.clone(), tape.parameter(matrix::<D>(&p.shape, p.weight.clone())))
@@ -138,7 +169,11 @@ impl<D: Device + 'static> Parameters<D> {
         let mut updates = Vec::new();
         for (name, p) in &mut self.list {
             if let Some(gradient) = gradients.get(name) {
-                updates.push(Update { weight: &mut p.weight, gradient, state: [&mut p.first, &mut p.second] });
+                updates.push(Update {
+                    weight: &mut p.weight,
+                    gradient,
+                    state: [&mut p.first, &mut p.second],
+                });
             }
         }
         device.adamw(settings, updates);
@@ -158,7 +193,10 @@ impl<D: Device + 'static> Parameters<D> {
         best: &Option<Best>,
     ) -> Result<Checkpoint, Error> {
         let moments = |pick: fn(&Parameter<D>) -> &D::Buffer| {
-            self.list.iter().map(|(name, p)| Ok((name.clone(), p.host(device, pick(p))?))).collect::<Result<_, Error>>()
+            self.list
+                .iter()
+                .map(|(name, p)| Ok((name.clone(), p.host(device, pick(p))?)))
+                .collect::<Result<_, Error>>()
         };
         Ok(Checkpoint {
             settings: settings.clone(),
@@ -173,15 +211,23 @@ impl<D: Device + 'static> Parameters<D> {
     pub fn restore(&mut self, device: &D, checkpoint: &Checkpoint) -> Result<(), Error> {
         let best = checkpoint.progress.best.as_ref().map(|b| &b.weights);
         for weights in [Some(&checkpoint.weights), best].into_iter().flatten() {
-            if !weights.iter().map(|(n, t)| (n, &t.shape)).eq(self.list.iter().map(|(n, p)| (n, &p.shape))) {
-                let what = "holds other tensors than this training has; pass --force to begin again".into();
+            if !weights
+                .iter()
+                .map(|(n, t)| (n, &t.shape))
+                .eq(self.list.iter().map(|(n, p)| (n, &p.shape)))
+            {
+                let what =
+                    "holds other tensors than this training has; pass --force to begin again"
+                        .into();
                 return Err(Error::Checkpoint { what });
             }
         }
         for (name, p) in &mut self.list {
             let take = |from: &Host| match from.get(name) {
                 Some(tensor) if tensor.shape == p.shape => Ok(device.upload(&tensor.data)),
-                _ => Err(Error::Checkpoint { what: format!("tensor {name} is missing or has another shape") }),
+                _ => Err(Error::Checkpoint {
+                    what: format!("tensor {name} is missing or has another shape"),
+                }),
             };
             let (weight, first, second) =
                 (take(&checkpoint.weights)?, take(&checkpoint.first)?, take(&checkpoint.second)?);
@@ -200,7 +246,8 @@ impl<D: Device> Parameter<D> {
 /// A feature shorter than this is not made longer.
 const LEAST_LENGTH: f64 = 1e-12;
 
-/// Trained weights as the factors of each site, the head (`fixed` if there is one), and after full training the base's weights.
+/// Trained weights as the factors of each site, the head (`fixed` if there is one), and after full
+/// training the base's weights.
 #[expect(clippy::type_complexity)]
 pub fn split(
     mut weights: Host,
@@ -226,10 +273,13 @@ pub fn split(
     if settings.method == Method::Full {
         return Ok((BTreeMap::new(), head, Some(weights)));
     }
-    let names: Vec<String> = weights.keys().filter_map(|n| n.strip_suffix(".lora_a").map(str::to_owned)).collect();
+    let names: Vec<String> =
+        weights.keys().filter_map(|n| n.strip_suffix(".lora_a").map(str::to_owned)).collect();
     let mut sites = BTreeMap::new();
     for site in names {
-        let mut half = |half: &str| weights.remove(&format!("{site}.{half}")).expect("both halves are made together");
+        let mut half = |half: &str| {
+            weights.remove(&format!("{site}.{half}")).expect("both halves are made together")
+        };
         let (a, b) = (half("lora_a"), half("lora_b"));
         let factors = Factors { a, b, magnitude: weights.remove(&format!("{site}.{MAGNITUDE}")) };
         sites.insert(site, factors);

@@ -1,5 +1,5 @@
-//! What a training will take, known before it begins: its bytes, counted by running a step on a [`Meter`], and how a batch goes
-//! through the device so that they stay within a bound.
+//! What a training will take, known before it begins: its bytes, counted by running a step on a
+//! [`Meter`], and how a batch goes through the device so that they stay within a bound.
 //!
 //! Refused: a bound that even one image at a time, with recomputed blocks, does not meet.
 
@@ -18,8 +18,8 @@ use super::{Run, Settings, limit, per_pass};
 pub struct Cut {
     /// Images at once; the gradients of the passes are added up.
     pub per_pass: usize,
-    /// Whether of each block only its input is kept, and the rest recomputed in the backward pass (Chen et al. 2016). The
-    /// result is the same, bit for bit.
+    /// Whether of each block only its input is kept, and the rest recomputed in the backward pass
+    /// (Chen et al. 2016). The result is the same, bit for bit.
     pub recompute: bool,
 }
 
@@ -33,7 +33,8 @@ pub struct Counts {
     pub file: u64,
 }
 
-/// Bytes that a training takes, on the host and on the device, by what for. A GPU's driver is not counted.
+/// Bytes that a training takes, on the host and on the device, by what for. A GPU's driver is not
+/// counted.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Memory {
     /// The base as it was read, the base on the device, and what is trained.
@@ -65,26 +66,34 @@ impl Cut {
 
     /// The ways to cut a batch, the fastest first.
     ///
-    /// Fewer images at once come before recomputation, which runs each block's forward pass a second time. At about equal memory a
-    /// ViT-S/14 (112 px, 240 MiB) trained 8.4 images per CPU-second with one image at once and 6.7 with three and recomputed
-    /// blocks, a CLIP ViT-B/16 (224 px, 800 to 843 MiB) 1.03 and .75; with all eight at once it was 11.3 and 1.16.
+    /// Fewer images at once come before recomputation, which runs each block's forward pass a
+    /// second time. At about equal memory a ViT-S/14 (112 px, 240 MiB) trained 8.4 images per
+    /// CPU-second with one image at once and 6.7 with three and recomputed blocks, a CLIP ViT-B/16
+    /// (224 px, 800 to 843 MiB) 1.03 and .75; with all eight at once it was 11.3 and 1.16.
     fn candidates(batch: usize) -> impl Iterator<Item = Cut> {
         let mut sizes: Vec<usize> = (1..=batch).map(|passes| batch.div_ceil(passes)).collect();
         sizes.dedup();
         let both = [false, true].into_iter();
-        both.flat_map(move |recompute| sizes.clone().into_iter().map(move |per_pass| Cut { per_pass, recompute }))
+        both.flat_map(move |recompute| {
+            sizes.clone().into_iter().map(move |per_pass| Cut { per_pass, recompute })
+        })
     }
 }
 
 impl Memory {
     pub fn total(&self) -> u64 {
-        self.weights + self.optimiser + self.activations + self.images + self.checkpoint + self.program
+        self.weights
+            + self.optimiser
+            + self.activations
+            + self.images
+            + self.checkpoint
+            + self.program
     }
 }
 
 impl Plan {
-    /// The fastest cut that keeps the process within `bound` bytes, to which the device is then held; the whole batch at once where
-    /// there is no bound.
+    /// The fastest cut that keeps the process within `bound` bytes, to which the device is then
+    /// held; the whole batch at once where there is no bound.
     ///
     /// # Errors
     /// [`Error::Memory`]: the least bound that would do is above this one.
@@ -100,8 +109,8 @@ impl Plan {
         let trained = 4 * run.parameters.lengths().map(|(_, len)| len as u64).sum::<u64>();
         let base = base_bytes(vit);
         let begun = meter.held().0;
-        // Weights and two moments on the host, in the making of the file and in the file's bytes; with a validation part the best
-        // epoch's weights too, which also stay.
+        // Weights and two moments on the host, in the making of the file and in the file's bytes;
+        // with a validation part the best epoch's weights too, which also stay.
         let copies = if counts.validation > 0 { 13 } else { 9 };
         let pixels = 3 * (settings.size * settings.size) as u64;
         let memory = Memory {
@@ -119,13 +128,19 @@ impl Plan {
             run.cut(cut);
             measure(&mut run, settings, counts);
             let counted = meter.held().1 - begun;
-            Plan { cut, memory: Memory { activations: (counted * percent).div_ceil(100), ..memory } }
+            Plan {
+                cut,
+                memory: Memory { activations: (counted * percent).div_ceil(100), ..memory },
+            }
         };
         let Some(bound) = bound else {
             let per_pass = per_pass(device, &vit.config, settings);
             return Ok(with(Cut { per_pass, recompute: false }, u64::MAX / 200));
         };
-        let least = with(Cut { per_pass: 1, recompute: true }, 0).memory.total().max(base + counts.file + program());
+        let least = with(Cut { per_pass: 1, recompute: true }, 0)
+            .memory
+            .total()
+            .max(base + counts.file + program());
         if least > bound {
             return Err(Error::Memory { bound, least });
         }
@@ -137,8 +152,8 @@ impl Plan {
     }
 }
 
-/// What the program, its threads and their scratch take beside everything that is counted: 25 to 29 MiB were measured on two
-/// threads; some is left over.
+/// What the program, its threads and their scratch take beside everything that is counted: 25 to 29
+/// MiB were measured on two threads; some is left over.
 fn program() -> u64 {
     (32 + 8 * rayon::current_num_threads() as u64) << 20
 }

@@ -1,4 +1,5 @@
-//! Training on a small transformer: it learns, repeats itself byte for byte, and goes on after a stop as if there had been none.
+//! Training on a small transformer: it learns, repeats itself byte for byte, and goes on after a
+//! stop as if there had been none.
 
 use crate::base::Family;
 use crate::base::tests::small;
@@ -18,7 +19,8 @@ pub(crate) fn data() -> (tempfile::TempDir, Dataset) {
     for i in 0..48u8 {
         let label = if i % 2 == 0 { "bright" } else { "dark" };
         let level = if i % 2 == 0 { 140 } else { 110 };
-        let pixels: Vec<u8> = (0..192u32).map(|p| level + (p * (u32::from(i) + 3) % 37) as u8).collect();
+        let pixels: Vec<u8> =
+            (0..192u32).map(|p| level + (p * (u32::from(i) + 3) % 37) as u8).collect();
         let path = dir.path().join(format!("{i}.png"));
         image::save_buffer(&path, &pixels, 8, 8, image::ExtendedColorType::Rgb8).unwrap();
         let split = if i / 4 % 3 == 2 { "test" } else { "train" };
@@ -44,12 +46,26 @@ pub(super) fn settings(method: Method) -> Settings {
 }
 
 pub(super) fn lora() -> Method {
-    Method::Lora { rank: 2, alpha: 4.0, targets: "q,v,fc1".into(), last_layers: None, dora: false, dropout: 0.0 }
+    Method::Lora {
+        rank: 2,
+        alpha: 4.0,
+        targets: "q,v,fc1".into(),
+        last_layers: None,
+        dora: false,
+        dropout: 0.0,
+    }
 }
 
 /// DoRA with dropout in its branches.
 pub(super) fn dora() -> Method {
-    Method::Lora { rank: 2, alpha: 4.0, targets: "q,v,o,fc1".into(), last_layers: None, dora: true, dropout: 0.1 }
+    Method::Lora {
+        rank: 2,
+        alpha: 4.0,
+        targets: "q,v,o,fc1".into(),
+        last_layers: None,
+        dora: true,
+        dropout: 0.1,
+    }
 }
 
 /// Trains; stops at step `stop` as a signal would and goes on from the checkpoint made there.
@@ -88,15 +104,17 @@ pub(super) fn run_on<D: Device + 'static>(
     }
     let (_dir, dataset) = data();
     let vit = small(Family::Dinov2);
-    let (training, held_out) = match validation {
-        true => dataset.hold_out(0.3, 1).unwrap(),
-        false => (dataset.indices(crate::data::Split::Train), vec![]),
+    let (training, held_out) = if validation {
+        dataset.hold_out(0.3, 1).unwrap()
+    } else {
+        (dataset.indices(crate::data::Split::Train), vec![])
     };
     let all: Vec<usize> = training.iter().chain(&held_out).copied().collect();
     let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
     let positions: Vec<usize> = (0..all.len()).collect();
     let (training, validation) = positions.split_at(training.len());
-    let examples = Examples { classes: &dataset.classes, images: &images, training, validation, head: None };
+    let examples =
+        Examples { classes: &dataset.classes, images: &images, training, validation, head: None };
     let mut stopper = Stopper { at: stop, done: 0, kept: None, dir: tempfile::tempdir().unwrap() };
     let first = train(device, &vit, examples, settings, None, &mut stopper);
     match stop {
@@ -133,9 +151,15 @@ fn the_loss_falls() {
         for (site, factors) in &trained.sites {
             let start = crate::lora::dora::row_norms(&vit.tensors[&format!("{site}.weight")]);
             assert_eq!(factors.magnitude.is_some(), decomposed);
-            assert!(factors.magnitude.as_ref().is_none_or(|m| m.data != start), "a magnitude was not trained");
+            assert!(
+                factors.magnitude.as_ref().is_none_or(|m| m.data != start),
+                "a magnitude was not trained"
+            );
         }
-        assert!(trained.sites.values().all(|f| f.b.data.iter().any(|v| *v != 0.0)), "a site was not trained");
+        assert!(
+            trained.sites.values().all(|f| f.b.data.iter().any(|v| *v != 0.0)),
+            "a site was not trained"
+        );
     }
 }
 
@@ -170,8 +194,16 @@ fn dropout_acts_in_training_alone_and_otherwise_at_each_step() {
     let device = Cpu::<f32>::poisoned();
     let Method::Lora { rank, alpha, targets, last_layers, .. } = lora() else { panic!() };
     for dora in [false, true] {
-        let method =
-            |dropout: f64| settings(Method::Lora { rank, alpha, targets: targets.clone(), last_layers, dora, dropout });
+        let method = |dropout: f64| {
+            settings(Method::Lora {
+                rank,
+                alpha,
+                targets: targets.clone(),
+                last_layers,
+                dora,
+                dropout,
+            })
+        };
         let (with, without) = (method(0.5), method(0.0));
         let mut dropping = Run::new(&device, &vit, 2, None, &with).unwrap();
         let pixels: Vec<f32> = (0..6 * 192).map(|i| (i as f32 * 0.37).sin()).collect();
@@ -179,13 +211,20 @@ fn dropout_acts_in_training_alone_and_otherwise_at_each_step() {
         for step in 1..=3 {
             dropping.step(&pixels, &labels, 1e-2, step);
         }
-        let reached = dropping.parameters.checkpoint(&device, &with, &checkpoint::Progress::default(), &None).unwrap();
+        let reached = dropping
+            .parameters
+            .checkpoint(&device, &with, &checkpoint::Progress::default(), &None)
+            .unwrap();
         let mut whole = Run::new(&device, &vit, 2, None, &without).unwrap();
         whole.parameters.restore(&device, &reached).unwrap();
         let indices: Vec<usize> = (0..all.len()).collect();
-        assert_eq!(validate(&dropping, &images, &indices).unwrap(), validate(&whole, &images, &indices).unwrap());
-        let loss =
-            |run: &Run<Cpu<f32>>, step: u64| device.download(&run.gradients(&pixels, &labels, step, 0).0).unwrap()[0];
+        assert_eq!(
+            validate(&dropping, &images, &indices).unwrap(),
+            validate(&whole, &images, &indices).unwrap()
+        );
+        let loss = |run: &Run<Cpu<f32>>, step: u64| {
+            device.download(&run.gradients(&pixels, &labels, step, 0).0).unwrap()[0]
+        };
         assert_eq!(loss(&dropping, 4), loss(&dropping, 4));
         assert!(loss(&dropping, 4) != loss(&dropping, 5) && loss(&dropping, 4) != loss(&whole, 4));
         assert_eq!(loss(&whole, 4), loss(&whole, 5));
@@ -211,7 +250,11 @@ fn steps_per_epoch() -> usize {
 fn the_best_epoch_on_the_validation_part_is_kept() {
     let trained = run(&settings(lora()), true, None);
     let score = |e: &Epoch| e.validation.map(|v| (v.balanced_accuracy, -v.loss)).unwrap();
-    let best = trained.epochs.iter().map(score).fold((0.0, f64::NEG_INFINITY), |a, b| if b > a { b } else { a });
+    let best = trained
+        .epochs
+        .iter()
+        .map(score)
+        .fold((0.0, f64::NEG_INFINITY), |a, b| if b > a { b } else { a });
     assert_eq!(score(&trained.epochs[trained.kept_epoch - 1]), best);
 }
 
@@ -223,8 +266,13 @@ fn a_training_that_diverges_says_so() {
     let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
     let positions: Vec<usize> = (0..all.len()).collect();
     let settings = Settings { learning_rate: 1e30, epochs: 20, ..settings(Method::Full) };
-    let examples =
-        Examples { classes: &dataset.classes, images: &images, training: &positions, validation: &[], head: None };
+    let examples = Examples {
+        classes: &dataset.classes,
+        images: &images,
+        training: &positions,
+        validation: &[],
+        head: None,
+    };
     let end = train(&Cpu::<f32>::new(), &vit, examples, &settings, None, &mut Unobserved);
     assert!(matches!(end, Err(Error::Diverged { .. })));
 }
@@ -243,7 +291,8 @@ fn a_checkpoint_of_other_settings_or_data_is_refused() {
         .save(&Places::default().updated("--out", &path).unwrap(), "f")
         .unwrap();
     assert!(Checkpoint::open(&path, &settings, "f").is_ok());
-    let said = |s: &Settings, f: &str| Checkpoint::open(&path, s, f).err().expect("refused").to_string();
+    let said =
+        |s: &Settings, f: &str| Checkpoint::open(&path, s, f).err().expect("refused").to_string();
     assert!(said(&Settings { seed: 9, ..settings.clone() }, "f").contains("other settings"));
     assert!(said(&settings, "g").contains("other data"));
 }
@@ -268,7 +317,13 @@ fn a_head_of_texts_stays_as_it_is_and_the_base_moves_to_it() {
     let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
     let positions: Vec<usize> = (0..all.len()).collect();
     let (training, validation) = positions.split_at(24);
-    let examples = Examples { classes: &dataset.classes, images: &images, training, validation, head: Some(&head) };
+    let examples = Examples {
+        classes: &dataset.classes,
+        images: &images,
+        training,
+        validation,
+        head: Some(&head),
+    };
     let method = Method::Lora {
         rank: 2,
         alpha: 4.0,
@@ -278,8 +333,12 @@ fn a_head_of_texts_stays_as_it_is_and_the_base_moves_to_it() {
         dropout: 0.0,
     };
     let settings = Settings { epochs: 20, ..settings(method) };
-    let trained = train(&Cpu::<f32>::poisoned(), &vit, examples, &settings, None, &mut Unobserved).unwrap();
-    assert_eq!((&trained.head.weight, trained.head.logit_scale), (&head.weight, Some(tower.logit_scale)));
+    let trained =
+        train(&Cpu::<f32>::poisoned(), &vit, examples, &settings, None, &mut Unobserved).unwrap();
+    assert_eq!(
+        (&trained.head.weight, trained.head.logit_scale),
+        (&head.weight, Some(tower.logit_scale))
+    );
     let (first, last) = (trained.epochs[0].loss, trained.epochs.last().unwrap().loss);
     assert!(last < 0.5 * first, "{first} to {last}");
     let validation = trained.epochs[trained.kept_epoch - 1].validation.unwrap();

@@ -1,7 +1,9 @@
-//! A bundle's bytes, read from a file or handed over, and the digests of its entries where a second thread took them while the file was read.
+//! A bundle's bytes, read from a file or handed over, and the digests of its entries where a second
+//! thread took them while the file was read.
 //!
-//! The digests are of the bytes in memory, at places that the entries' own headers give; [`verify`](super::verify()) uses one only where the
-//! archive's checked frame has an entry at that very place.
+//! The digests are of the bytes in memory, at places that the entries' own headers give;
+//! [`verify`](super::verify()) uses one only where the archive's checked frame has an entry at that
+//! very place.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -32,13 +34,15 @@ enum Data {
 }
 
 impl Bytes {
-    /// Reads the regular file at `path`. One with more bytes than a bundle may have is not read, and
-    /// refused by whatever looks at it.
+    /// Reads the regular file at `path`. One with more bytes than a bundle may have is not read,
+    /// and refused by whatever looks at it.
     ///
     /// # Errors
     /// What the system says, and as [`file::open`].
     pub fn read(path: &Path) -> io::Result<Self> {
-        let Some((mut file, mut map, room)) = opened(path)? else { return Ok(Data::TooMany.into()) };
+        let Some((mut file, mut map, room)) = opened(path)? else {
+            return Ok(Data::TooMany.into());
+        };
         let mut length = 0;
         while length < room {
             match file.read(&mut map[length..room])? {
@@ -49,33 +53,41 @@ impl Bytes {
         Ok(Data::Mapped(map, length).into())
     }
 
-    /// As [`read`](Self::read), while a thread of its own reads and this one takes the digests: loading is sooner done on two cores.
+    /// As [`read`](Self::read), while a thread of its own reads and this one takes the digests:
+    /// loading is sooner done on two cores.
     ///
     /// # Errors
     /// As [`read`](Self::read).
     pub fn read_on_two_threads(path: &Path) -> io::Result<Self> {
-        let Some((mut file, mut map, room)) = opened(path)? else { return Ok(Data::TooMany.into()) };
+        let Some((mut file, mut map, room)) = opened(path)? else {
+            return Ok(Data::TooMany.into());
+        };
         let mut digests = Digests::default();
         let length = std::thread::scope(|scope| {
             let (send, receive) = mpsc::channel();
             let mut rest = &mut map[..room];
-            let reader = std::thread::Builder::new().name("medforge-read".into()).spawn_scoped(scope, move || {
-                let mut length = 0;
-                while !rest.is_empty() {
-                    let asked = rest.len().min(CHUNK);
-                    let read = file.read(&mut rest[..asked])?;
-                    if read == 0 {
-                        break;
+            let reader = std::thread::Builder::new().name("medforge-read".into()).spawn_scoped(
+                scope,
+                move || {
+                    let mut length = 0;
+                    while !rest.is_empty() {
+                        let asked = rest.len().min(CHUNK);
+                        let read = file.read(&mut rest[..asked])?;
+                        if read == 0 {
+                            break;
+                        }
+                        let (chunk, next) = rest.split_at_mut(read);
+                        (rest, length) = (next, length + read);
+                        // Nobody listens any more only if this function is ending already.
+                        let _ = send.send(&*chunk);
                     }
-                    let (chunk, next) = rest.split_at_mut(read);
-                    (rest, length) = (next, length + read);
-                    // Nobody listens any more only if this function is ending already.
-                    let _ = send.send(&*chunk);
-                }
-                io::Result::Ok(length)
-            })?;
+                    io::Result::Ok(length)
+                },
+            )?;
             receive.iter().for_each(|chunk| digests.take(chunk));
-            reader.join().unwrap_or_else(|_| Err(io::Error::other("the reading thread ended early")))
+            reader
+                .join()
+                .unwrap_or_else(|_| Err(io::Error::other("the reading thread ended early")))
         })?;
         Ok(Bytes { data: Data::Mapped(map, length), digests: digests.found })
     }
@@ -136,19 +148,22 @@ const CHUNK: usize = 1 << 20;
 /// bytes than a bundle may have.
 fn opened(path: &Path) -> io::Result<Option<(File, MmapMut, usize)>> {
     let file = file::open(path)?;
-    let length = usize::try_from(file.metadata()?.len()).ok().filter(|length| *length <= LIMITS.bundle);
+    let length =
+        usize::try_from(file.metadata()?.len()).ok().filter(|length| *length <= LIMITS.bundle);
     let Some(length) = length else { return Ok(None) };
     Ok(Some((file, memory::zeros(length + 1)?, length + 1)))
 }
 
-/// Follows an archive's local headers as its bytes come in, and takes the digest of what each is the header of.
+/// Follows an archive's local headers as its bytes come in, and takes the digest of what each is
+/// the header of.
 #[derive(Default)]
 struct Digests {
     /// Bytes taken so far.
     at: usize,
     /// The header that is coming in.
     header: Vec<u8>,
-    /// The data that is coming in: where it begins, its length, and how much of it is still to come.
+    /// The data that is coming in: where it begins, its length, and how much of it is still to
+    /// come.
     data: Option<(usize, usize, usize)>,
     hasher: Sha256,
     found: BTreeMap<(usize, usize), String>,
@@ -166,7 +181,8 @@ impl Digests {
                     self.hasher.update(&bytes[..taken]);
                     *left -= taken;
                     if *left == 0 {
-                        self.found.insert((*start, *length), hex::encode(self.hasher.finalize_reset()));
+                        self.found
+                            .insert((*start, *length), hex::encode(self.hasher.finalize_reset()));
                         self.data = None;
                     }
                     taken
@@ -202,7 +218,10 @@ impl Digests {
 
     /// `count` bytes of the header, the lowest first.
     fn number(&self, at: usize, count: usize) -> usize {
-        self.header[at..at + count].iter().rev().fold(0, |number, byte| number << 8 | usize::from(*byte))
+        self.header[at..at + count]
+            .iter()
+            .rev()
+            .fold(0, |number, byte| number << 8 | usize::from(*byte))
     }
 }
 

@@ -1,7 +1,9 @@
-//! What a signed archive says of itself: a bundle's manifest, or the description of another kind of archive.
+//! What a signed archive says of itself: a bundle's manifest, or the description of another kind of
+//! archive.
 //!
-//! Frame, canonical JSON, signatures, trust and digests are one code for all kinds. A kind brings its type, its payload type (so that
-//! a signature over a description of one kind never passes for one of another) and its own rules.
+//! Frame, canonical JSON, signatures, trust and digests are one code for all kinds. A kind brings
+//! its type, its payload type (so that a signature over a description of one kind never passes for
+//! one of another) and its own rules.
 
 use std::collections::BTreeMap;
 
@@ -70,7 +72,8 @@ pub trait Description: Serialize + DeserializeOwned {
             version: u64,
         }
         check_json(bytes, MANIFEST)?;
-        let kind: Kind = serde_json::from_slice(bytes).map_err(|error| unreadable(&error, MANIFEST))?;
+        let kind: Kind =
+            serde_json::from_slice(bytes).map_err(|error| unreadable(&error, MANIFEST))?;
         check_version::<Self>(&kind.format, kind.version)?;
         let description: Self = from_canonical(bytes, MANIFEST)?;
         description.check()?;
@@ -91,7 +94,8 @@ pub fn check_version<D: Description>(format: &str, version: u64) -> Result<(), E
     Err(Refusal::new(Class::UnknownFormatVersion, what).entry(MANIFEST).into())
 }
 
-/// Refuses entries that are out of order, twice there, or of names, digests or lengths that no archive has.
+/// Refuses entries that are out of order, twice there, or of names, digests or lengths that no
+/// archive has.
 ///
 /// # Errors
 /// [`Class::Contradiction`], and the classes of names.
@@ -127,9 +131,14 @@ pub fn check_text(field: &str, value: &str) -> Result<(), Error> {
 pub fn check_length(field: &str, value: &str, limit: usize) -> Result<(), Error> {
     require(!value.contains(char::is_control), || format!("{field} has control characters"))?;
     if let Some(unseen) = value.chars().find(|&c| turns(c) || is_unseen(c)) {
-        return Err(contradiction(format!("{field} has the character U+{:04X}, which nobody sees", unseen as u32)));
+        return Err(contradiction(format!(
+            "{field} has the character U+{:04X}, which nobody sees",
+            unseen as u32
+        )));
     }
-    require(value.len() <= limit, || format!("{field} has {} bytes, more than {limit}", value.len()))
+    require(value.len() <= limit, || {
+        format!("{field} has {} bytes, more than {limit}", value.len())
+    })
 }
 
 /// What is wrong with a text of several lines for people, if something is: control characters but
@@ -138,7 +147,10 @@ pub fn check_length(field: &str, value: &str, limit: usize) -> Result<(), Error>
 /// soft hyphens, and a byte order mark at the beginning.
 pub fn fault_of_prose(text: &str) -> Option<String> {
     let control = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{c}');
-    let needed = |c: char| matches!(c, '\u{ad}' | '\u{61c}' | '\u{200c}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}');
+    let needed = |c: char| {
+        matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{200c}'..='\u{200f}' | '\u{fe00}'..='\u{fe0f}')
+    };
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let wrong = text.chars().find(|&c| control(c) || turns(c) || is_unseen(c) && !needed(c))?;
     let kind = match wrong {
@@ -200,7 +212,8 @@ pub fn check_count(field: &str, value: u64) -> Result<(), Error> {
     require(value <= MAX_COUNT, || format!("{field} is {value}, over {MAX_COUNT}"))
 }
 
-/// Refuses JSON of another form with numbers that not every reader keeps: whole ones from 2^53 on. Write those as text.
+/// Refuses JSON of another form with numbers that not every reader keeps: whole ones from 2^53 on.
+/// Write those as text.
 ///
 /// # Errors
 /// [`Class::Contradiction`].
@@ -210,8 +223,12 @@ pub fn check_numbers(field: &str, value: &serde_json::Value) -> Result<(), Error
             let whole = number.as_u64().or(number.as_i64().map(i64::unsigned_abs));
             check_count(field, whole.unwrap_or(0))
         }
-        serde_json::Value::Array(values) => values.iter().try_for_each(|value| check_numbers(field, value)),
-        serde_json::Value::Object(map) => map.values().try_for_each(|value| check_numbers(field, value)),
+        serde_json::Value::Array(values) => {
+            values.iter().try_for_each(|value| check_numbers(field, value))
+        }
+        serde_json::Value::Object(map) => {
+            map.values().try_for_each(|value| check_numbers(field, value))
+        }
         _ => Ok(()),
     }
 }
@@ -249,7 +266,10 @@ pub fn canonical(value: &impl Serialize, entry: &str) -> Result<Vec<u8>, Error> 
 ///
 /// # Errors
 /// [`Error::Refused`] with one of the classes of JSON.
-pub fn from_canonical<T: Serialize + DeserializeOwned>(bytes: &[u8], entry: &str) -> Result<T, Error> {
+pub fn from_canonical<T: Serialize + DeserializeOwned>(
+    bytes: &[u8],
+    entry: &str,
+) -> Result<T, Error> {
     check_json(bytes, entry)?;
     let value: T = serde_json::from_slice(bytes).map_err(|error| unreadable(&error, entry))?;
     let again = canonical(&value, entry)?;
@@ -262,13 +282,15 @@ pub fn from_canonical<T: Serialize + DeserializeOwned>(bytes: &[u8], entry: &str
 }
 
 fn check_json(bytes: &[u8], entry: &str) -> Result<(), Error> {
-    json::check(bytes, LIMITS.nesting).map_err(|(class, what)| Refusal::new(class, shown(&what)).entry(entry).into())
+    json::check(bytes, LIMITS.nesting)
+        .map_err(|(class, what)| Refusal::new(class, shown(&what)).entry(entry).into())
 }
 
 /// JSON that is well formed and not what was expected.
 fn unreadable(error: &serde_json::Error, entry: &str) -> Error {
     let what = error.to_string();
-    let class = if what.starts_with("unknown field") { Class::UnknownField } else { Class::BadJson };
+    let class =
+        if what.starts_with("unknown field") { Class::UnknownField } else { Class::BadJson };
     Refusal::new(class, shown(&what)).entry(entry).into()
 }
 
@@ -276,7 +298,8 @@ fn unreadable(error: &serde_json::Error, entry: &str) -> Error {
 pub const MAX_COUNT: u64 = (1 << 53) - 1;
 /// Classes of a task.
 pub const MOST_CLASSES: usize = 4096;
-/// Longest name of a person, class or bundle, in bytes; longer ones are mistakes or attacks on a display.
+/// Longest name of a person, class or bundle, in bytes; longer ones are mistakes or attacks on a
+/// display.
 pub const MAX_NAME: usize = 256;
 
 pub(super) fn is_utc_second(value: &str) -> bool {
@@ -284,7 +307,8 @@ pub(super) fn is_utc_second(value: &str) -> bool {
     if !shape.eq("0000-00-00T00:00:00Z".bytes()) {
         return false;
     }
-    let number = |at: usize, digits: usize| value[at..at + digits].parse::<u32>().unwrap_or(u32::MAX);
+    let number =
+        |at: usize, digits: usize| value[at..at + digits].parse::<u32>().unwrap_or(u32::MAX);
     let (year, month, day) = (number(0, 4), number(5, 2), number(8, 2));
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let days = match month {

@@ -1,8 +1,9 @@
 //! The archive's frame: a ZIP file of which there is exactly one byte form for given entries.
 //!
-//! Reading takes names and lengths from the directory, writes the frame again from the names and data found, and refuses
-//! every byte that differs. So nothing can hide in it: no bytes before, between or after entries, no second entry of
-//! a name, no overlap, compression, comment, other extra field, ZIP64 record, other order, time or attribute.
+//! Reading takes names and lengths from the directory, writes the frame again from the names and
+//! data found, and refuses every byte that differs. So nothing can hide in it: no bytes before,
+//! between or after entries, no second entry of a name, no overlap, compression, comment, other
+//! extra field, ZIP64 record, other order, time or attribute.
 
 use std::ops::Range;
 
@@ -18,18 +19,22 @@ mod records;
 pub use names::check_name;
 use records::{Central, End};
 
-/// Every entry's data begins at a multiple of this many bytes, so that weights can be used in place.
+/// Every entry's data begins at a multiple of this many bytes, so that weights can be used in
+/// place.
 pub const ALIGNMENT: usize = 64;
 
 /// What is refused for its size alone, before it costs memory or time.
 pub struct Limits {
-    /// Bytes of the whole bundle. ZIP's 32-bit fields end here, and ZIP64 has second copies of them that can disagree.
+    /// Bytes of the whole bundle. ZIP's 32-bit fields end here, and ZIP64 has second copies of them
+    /// that can disagree.
     pub bundle: usize,
-    /// Entries. Thousands of modules fit, and a listing of empty ones does not cost more than it should.
+    /// Entries. Thousands of modules fit, and a listing of empty ones does not cost more than it
+    /// should.
     pub entries: usize,
     /// Bytes of a name: `modules/`, 64 hex digits and `.safetensors` are 84.
     pub name: usize,
-    /// Bytes of `manifest.json` and `signatures.json` each. They are parsed before the entries are checked.
+    /// Bytes of `manifest.json` and `signatures.json` each. They are parsed before the entries are
+    /// checked.
     pub json: usize,
     /// Objects and lists in one another in those two; the format needs five.
     pub nesting: usize,
@@ -38,10 +43,17 @@ pub struct Limits {
 }
 
 /// The limits of format version 1.
-pub const LIMITS: Limits =
-    Limits { bundle: u32::MAX as usize, entries: 4096, name: 128, json: 8 << 20, nesting: 16, signatures: 64 };
+pub const LIMITS: Limits = Limits {
+    bundle: u32::MAX as usize,
+    entries: 4096,
+    name: 128,
+    json: 8 << 20,
+    nesting: 16,
+    signatures: 64,
+};
 
-/// The archive of `entries` (name, data): `manifest.json`, `signatures.json`, then the payload sorted by name.
+/// The archive of `entries` (name, data): `manifest.json`, `signatures.json`, then the payload
+/// sorted by name.
 ///
 /// # Errors
 /// [`Error::Refused`] for a name that is not allowed or out of order, or sizes over the limits.
@@ -96,8 +108,8 @@ fn strict(archive: &[u8]) -> Result<Vec<(String, Range<usize>)>, Refusal> {
     Ok(found)
 }
 
-/// Name and length of each entry as the directory gives them, at most as many as the limit. Nothing of this is believed before [`strict`]
-/// has written it again.
+/// Name and length of each entry as the directory gives them, at most as many as the limit. Nothing
+/// of this is believed before [`strict`] has written it again.
 fn list(archive: &[u8]) -> Result<Vec<(String, usize)>, Refusal> {
     let refuse = |what: &str| Refusal::new(Class::NoncanonicalFrame, what);
     let end = archive.len().checked_sub(End::LENGTH).and_then(|at| End::read(archive, at));
@@ -114,7 +126,8 @@ fn list(archive: &[u8]) -> Result<Vec<(String, usize)>, Refusal> {
     }
     let (mut at, mut listed) = (end.offset as usize, Vec::with_capacity(entries));
     for _ in 0..entries {
-        let record = Central::read(archive, at, end.at).ok_or_else(|| refuse("its directory has fewer records"))?;
+        let record = Central::read(archive, at, end.at)
+            .ok_or_else(|| refuse("its directory has fewer records"))?;
         if record.name.len() > LIMITS.name {
             return Err(names::refusal(Class::LongName, &record.name[..LIMITS.name]));
         }
@@ -153,12 +166,18 @@ fn demand(archive: &[u8], at: usize, expected: &[u8], part: &str) -> Result<(), 
         return Ok(());
     }
     let same = expected.iter().zip(found).take_while(|(ours, theirs)| ours == theirs).count();
-    let show = |bytes: &[u8]| bytes.get(same).map_or("nothing".into(), |byte| format!("{byte:#04x}"));
-    let what = format!("in the {part}, {} stands where {} must; pack it again", show(found), show(expected));
+    let show =
+        |bytes: &[u8]| bytes.get(same).map_or("nothing".into(), |byte| format!("{byte:#04x}"));
+    let what = format!(
+        "in the {part}, {} stands where {} must; pack it again",
+        show(found),
+        show(expected)
+    );
     Err(Refusal::new(Class::NoncanonicalFrame, what).bytes(at + same..at + expected.len()))
 }
 
-/// Writes the frame from the front: local headers one by one, then the directory and the end record.
+/// Writes the frame from the front: local headers one by one, then the directory and the end
+/// record.
 #[derive(Default)]
 struct Frame {
     /// Where the next part begins.
@@ -185,7 +204,10 @@ impl Frame {
         let (at, start) = (self.end, self.data_start(name));
         self.end = start.saturating_add(data.len());
         if self.entries > LIMITS.entries {
-            return Err(Refusal::new(Class::TooManyEntries, format!("it has more than {} entries", LIMITS.entries)));
+            return Err(Refusal::new(
+                Class::TooManyEntries,
+                format!("it has more than {} entries", LIMITS.entries),
+            ));
         }
         let common = common_fields(name, narrow(data.len())?, crc32fast::hash(data));
         let padding = start - at - LOCAL - name.len() - EXTRA;
@@ -200,7 +222,8 @@ impl Frame {
         header.resize(start - at, 0);
 
         self.directory.extend(b"PK\x01\x02");
-        self.directory.extend(VERSION_NEEDED.to_le_bytes()); // made by: the same, attributes of MS-DOS
+        // made by: the same, attributes of MS-DOS
+        self.directory.extend(VERSION_NEEDED.to_le_bytes());
         self.directory.extend(&common);
         self.directory.extend([0; 12]); // no extra field, no comment, disk 0, no attributes
         self.directory.extend(narrow(at)?.to_le_bytes());
@@ -213,7 +236,9 @@ impl Frame {
         let mut directory = self.directory;
         let length = directory.len();
         directory.extend(b"PK\x05\x06\0\0\0\0");
-        directory.extend([(self.entries as u16).to_le_bytes(), (self.entries as u16).to_le_bytes()].concat());
+        directory.extend(
+            [(self.entries as u16).to_le_bytes(), (self.entries as u16).to_le_bytes()].concat(),
+        );
         directory.extend([narrow(length)?.to_le_bytes(), narrow(self.end)?.to_le_bytes()].concat());
         directory.extend([0, 0]);
         narrow(self.end + directory.len())?;
@@ -224,8 +249,8 @@ impl Frame {
 /// ZIP 1.0: nothing but stored files is needed to read a bundle.
 const VERSION_NEEDED: u16 = 10;
 
-/// The 24 bytes that a local header and a directory record share: version needed, flags, method, time, date, CRC-32,
-/// both lengths, length of the name.
+/// The 24 bytes that a local header and a directory record share: version needed, flags, method,
+/// time, date, CRC-32, both lengths, length of the name.
 fn common_fields(name: &str, length: u32, crc32: u32) -> Vec<u8> {
     let mut fields = VERSION_NEEDED.to_le_bytes().to_vec();
     fields.extend([0, 0, 0, 0, 0, 0, 0x21, 0]); // no flags, stored, 00:00:00 on 1980-01-01

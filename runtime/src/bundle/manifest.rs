@@ -1,7 +1,8 @@
 //! `manifest.json`: what is in a bundle and what it is for.
 //!
-//! The canonical form is RFC 8785's; a manifest is refused if it is not in that form (which also refuses unknown and
-//! duplicate keys, spaces and other spellings of numbers) or if it contradicts itself (see [`check`](Manifest::check)).
+//! The canonical form is RFC 8785's; a manifest is refused if it is not in that form (which also
+//! refuses unknown and duplicate keys, spaces and other spellings of numbers) or if it contradicts
+//! itself (see [`check`](Manifest::check)).
 
 use std::collections::BTreeMap;
 
@@ -23,7 +24,8 @@ pub const FORMAT: &str = "medforge-bundle";
 /// The one value of [`Manifest::version`].
 pub const VERSION: u32 = 1;
 /// The payload entries that every bundle has, beside those of its modules and heads.
-pub const REQUIRED: [&str; 5] = ["base.onnx", "base.safetensors", "golden.safetensors", "model_card.md", "sbom.json"];
+pub const REQUIRED: [&str; 5] =
+    ["base.onnx", "base.safetensors", "golden.safetensors", "model_card.md", "sbom.json"];
 
 /// The signed description of a bundle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -61,13 +63,15 @@ pub struct Manifest {
     pub intended_use: String,
     /// Task -> its main result on images that training never saw.
     pub metrics: BTreeMap<String, Metric>,
-    /// Task -> all that was measured of it as this bundle answers it; a task that is not there was never evaluated.
+    /// Task -> all that was measured of it as this bundle answers it; a task that is not there was
+    /// never evaluated.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub measured: BTreeMap<String, Measured>,
     /// Of a merged model, whose work went in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,
-    /// Task -> what arithmetic in eight bits costs; of every task, or of none: then the bundle does not run so.
+    /// Task -> what arithmetic in eight bits costs; of every task, or of none: then the bundle does
+    /// not run so.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub int8: BTreeMap<String, Int8Cost>,
     /// What packed the bundle.
@@ -146,7 +150,8 @@ pub struct Member {
     /// `cards/SHA256.md`: what the contributor says of it, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub card: Option<String>,
-    /// What was measured of its module alone, before it was merged; left out if it was never evaluated.
+    /// What was measured of its module alone, before it was merged; left out if it was never
+    /// evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
 }
@@ -167,7 +172,8 @@ pub struct Head {
     /// What each class is in a coding scheme: as many as classes, or none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub codes: Vec<Code>,
-    /// What the task's answers are worth, if that was measured; it holds of the composition that the manifest states.
+    /// What the task's answers are worth, if that was measured; it holds of the composition that
+    /// the manifest states.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<Calibration>,
 }
@@ -180,7 +186,8 @@ pub struct Calibration {
     pub temperature: f64,
     /// The expected calibration error with it, on the images that it was fitted on.
     pub error: f64,
-    /// The out-of-distribution score above which an image is of a kind that the module does not know; above 0.
+    /// The out-of-distribution score above which an image is of a kind that the module does not
+    /// know; above 0.
     pub threshold: f64,
     /// The probability of the likeliest class below which there is no answer; 0 for none.
     pub least_probability: f64,
@@ -192,7 +199,8 @@ pub struct Calibration {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Code {
-    /// The coding scheme: `SCT` for SNOMED CT, `DCM`, or a private one that begins with `99`. At most 16 characters.
+    /// The coding scheme: `SCT` for SNOMED CT, `DCM`, or a private one that begins with `99`. At
+    /// most 16 characters.
     pub scheme: String,
     /// The code. At most 16 characters.
     pub value: String,
@@ -218,18 +226,22 @@ pub struct Composition {
 pub enum Mode {
     /// Ranks stacked, weights folded into B: one adapted forward pass.
     Fusion,
-    /// One forward pass a part; the weighted sum of the head's probabilities, negative sums counted as zero, brought to one.
+    /// One forward pass a part; the weighted sum of the head's probabilities, negative sums counted
+    /// as zero, brought to one.
     Mixture,
-    /// As a mixture, each part's weight times the share that the image has of the task of the part's module.
+    /// As a mixture, each part's weight times the share that the image has of the task of the
+    /// part's module.
     Routed,
 }
 
-/// Shares of tasks: the posterior of Gaussians around prototypes, with one covariance for all and tasks equally likely.
+/// Shares of tasks: the posterior of Gaussians around prototypes, with one covariance for all and
+/// tasks equally likely.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Routing {
-    /// `prototypes.safetensors`: for each task a tensor of its name, [prototypes, feature + 1]: a row's product with the frozen base's feature
-    /// and 1 is the logarithm of the Gaussian around that prototype, but for what all share.
+    /// `prototypes.safetensors`: for each task a tensor of its name, [prototypes, feature + 1]: a
+    /// row's product with the frozen base's feature and 1 is the logarithm of the Gaussian around
+    /// that prototype, but for what all share.
     pub entry: String,
 }
 

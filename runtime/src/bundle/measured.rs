@@ -1,9 +1,9 @@
 //! What was measured of a task: on how many patients, beside which floors, and how it differs by
 //! what else is known of the images. Bundles, contributions and module cards state it in this form.
 //!
-//! Refused: numbers that are not finite, shares beyond 0 and 1, an interval with one end or with its
-//! ends exchanged, a verdict that the interval does not give, and lists longer than any evaluation
-//! makes. An interval beside its estimate is refused when packing alone.
+//! Refused: numbers that are not finite, shares beyond 0 and 1, an interval with one end or with
+//! its ends exchanged, a verdict that the interval does not give, and lists longer than any
+//! evaluation makes. An interval beside its estimate is refused when packing alone.
 
 use serde::{Deserialize, Serialize};
 
@@ -108,7 +108,8 @@ pub struct Gap {
     pub chance: Option<f64>,
 }
 
-/// Longest list of metrics, floors, attributes, values or gaps; an evaluation has at most 50 values of an attribute.
+/// Longest list of metrics, floors, attributes, values or gaps; an evaluation has at most 50 values
+/// of an attribute.
 const MOST: usize = 64;
 /// Longest value of an attribute, in bytes.
 const MAX_VALUE: usize = 64;
@@ -127,7 +128,9 @@ impl Measured {
         require(self.groups.is_none_or(|groups| groups <= self.images), || {
             format!("{of} was measured on more groups than images")
         })?;
-        self.no_intervals.iter().try_for_each(|why| check_length("no_intervals", why, MAX_REASON))?;
+        self.no_intervals
+            .iter()
+            .try_for_each(|why| check_length("no_intervals", why, MAX_REASON))?;
         require(!self.metrics.is_empty(), || format!("{of} was measured, and no metric is there"))?;
         check_estimates(of, &self.metrics)?;
         check_list(of, self.floors.len())?;
@@ -136,7 +139,10 @@ impl Measured {
             check_estimates(of, &floor.metrics)?;
             floor.difference.check_difference(of)?;
             require(floor.beaten == floor.difference.low.is_some_and(|low| low > 0.0), || {
-                format!("{of}: whether the floor {} is beaten is not what the interval says", floor.name)
+                format!(
+                    "{of}: whether the floor {} is beaten is not what the interval says",
+                    floor.name
+                )
             })?;
         }
         check_list(of, self.subgroups.len())?;
@@ -149,23 +155,35 @@ impl Measured {
     /// # Errors
     /// [`Class::Contradiction`](crate::Class::Contradiction).
     pub fn check_intervals(&self, of: &str) -> Result<(), Error> {
-        let floors = self.floors.iter().flat_map(|floor| floor.metrics.iter().chain([&floor.difference]));
-        let values = self.subgroups.iter().flat_map(|subgroups| &subgroups.values).flat_map(|value| &value.metrics);
-        let gaps = self.subgroups.iter().flat_map(|subgroups| &subgroups.gaps).map(|gap| &gap.difference);
+        let floors =
+            self.floors.iter().flat_map(|floor| floor.metrics.iter().chain([&floor.difference]));
+        let values = self
+            .subgroups
+            .iter()
+            .flat_map(|subgroups| &subgroups.values)
+            .flat_map(|value| &value.metrics);
+        let gaps =
+            self.subgroups.iter().flat_map(|subgroups| &subgroups.gaps).map(|gap| &gap.difference);
         let all = self.metrics.iter().chain(floors).chain(values).chain(gaps);
         all.into_iter().try_for_each(|estimate| {
             let Estimate { name, value, low, high } = estimate;
-            let inside =
-                low.is_none_or(|low| *value >= low - ROUNDING) && high.is_none_or(|high| *value <= high + ROUNDING);
+            let inside = low.is_none_or(|low| *value >= low - ROUNDING)
+                && high.is_none_or(|high| *value <= high + ROUNDING);
             require(inside, || {
-                format!("the {name} of {of} is {value}, beside its interval: evaluate it again (packer eval --record)")
+                format!(
+                    "the {name} of {of} is {value}, beside its interval: evaluate it again \
+                         (packer eval --record)"
+                )
             })
         })
     }
 
     /// The main result: balanced accuracy, else the first metric.
     pub fn main(&self) -> Option<&Estimate> {
-        self.metrics.iter().find(|metric| metric.name == "balanced_accuracy").or(self.metrics.first())
+        self.metrics
+            .iter()
+            .find(|metric| metric.name == "balanced_accuracy")
+            .or(self.metrics.first())
     }
 }
 
@@ -186,7 +204,9 @@ impl Subgroups {
             check_length("the best value", &gap.best, MAX_VALUE)?;
             check_length("the worst value", &gap.worst, MAX_VALUE)?;
             gap.difference.check_difference(of)?;
-            require(gap.chance.is_none_or(f64::is_finite), || format!("a gap of {of} is not a number"))?;
+            require(gap.chance.is_none_or(f64::is_finite), || {
+                format!("a gap of {of} is not a number")
+            })?;
         }
         Ok(())
     }
@@ -201,18 +221,25 @@ impl Estimate {
     /// The same of a difference of two of that name.
     fn check_difference(&self, of: &str) -> Result<(), Error> {
         self.check_interval(of)?;
-        check_differences(of, &self.name, [Some(self.value), self.low, self.high].into_iter().flatten())
+        check_differences(
+            of,
+            &self.name,
+            [Some(self.value), self.low, self.high].into_iter().flatten(),
+        )
     }
 
     fn check_interval(&self, of: &str) -> Result<(), Error> {
         check_text("metric", &self.name)?;
-        require(self.low.is_some() == self.high.is_some(), || format!("the {} of {of} has one end", self.name))?;
+        require(self.low.is_some() == self.high.is_some(), || {
+            format!("the {} of {of} has one end", self.name)
+        })?;
         check_interval(of, &self.name, self.value, self.low.zip(self.high))
     }
 }
 
 /// Metrics that are shares of one.
-const SHARES: [&str; 7] = ["accuracy", "balanced_accuracy", "auc", "f1", "precision", "recall", "calibration_error"];
+const SHARES: [&str; 7] =
+    ["accuracy", "balanced_accuracy", "auc", "f1", "precision", "recall", "calibration_error"];
 
 /// Numbers may lie this far beyond their bounds: sums in another order.
 const ROUNDING: f64 = 1e-9;
@@ -226,28 +253,49 @@ fn is_share(name: &str) -> bool {
 ///
 /// # Errors
 /// [`Class::Contradiction`](crate::Class::Contradiction).
-pub fn check_bounds(of: &str, name: &str, values: impl IntoIterator<Item = f64>) -> Result<(), Error> {
-    let beyond = values.into_iter().find(|value| is_share(name) && !(-ROUNDING..=1.0 + ROUNDING).contains(value));
-    require(beyond.is_none(), || format!("the {name} of {of} is {}, no share of one", beyond.unwrap_or(f64::NAN)))
+pub fn check_bounds(
+    of: &str,
+    name: &str,
+    values: impl IntoIterator<Item = f64>,
+) -> Result<(), Error> {
+    let beyond = values
+        .into_iter()
+        .find(|value| is_share(name) && !(-ROUNDING..=1.0 + ROUNDING).contains(value));
+    require(beyond.is_none(), || {
+        format!("the {name} of {of} is {}, no share of one", beyond.unwrap_or(f64::NAN))
+    })
 }
 
 /// Refuses differences of two shares below -1 and above 1.
 ///
 /// # Errors
 /// [`Class::Contradiction`](crate::Class::Contradiction).
-pub fn check_differences(of: &str, name: &str, values: impl IntoIterator<Item = f64>) -> Result<(), Error> {
+pub fn check_differences(
+    of: &str,
+    name: &str,
+    values: impl IntoIterator<Item = f64>,
+) -> Result<(), Error> {
     let wide = values.into_iter().any(|value| value.abs() > 1.0 + ROUNDING);
-    require(!is_share(name) || !wide, || format!("a difference in {name} of {of} is no difference of two shares"))
+    require(!is_share(name) || !wide, || {
+        format!("a difference in {name} of {of} is no difference of two shares")
+    })
 }
 
 /// Refuses numbers that are none, and an interval whose ends are exchanged.
 ///
 /// # Errors
 /// [`Class::Contradiction`](crate::Class::Contradiction).
-pub fn check_interval(of: &str, name: &str, value: f64, ends: Option<(f64, f64)>) -> Result<(), Error> {
+pub fn check_interval(
+    of: &str,
+    name: &str,
+    value: f64,
+    ends: Option<(f64, f64)>,
+) -> Result<(), Error> {
     let (low, high) = ends.unwrap_or((value, value));
     let finite = [value, low, high].iter().all(|value| value.is_finite());
-    require(finite && low <= high, || format!("the {name} of {of} is not a number, or its interval is none"))
+    require(finite && low <= high, || {
+        format!("the {name} of {of} is not a number, or its interval is none")
+    })
 }
 
 fn check_estimates(of: &str, estimates: &[Estimate]) -> Result<(), Error> {
@@ -256,7 +304,9 @@ fn check_estimates(of: &str, estimates: &[Estimate]) -> Result<(), Error> {
 }
 
 fn check_list(of: &str, length: usize) -> Result<(), Error> {
-    require(length <= MOST, || format!("a list in what was measured of {of} has {length} entries, more than {MOST}"))
+    require(length <= MOST, || {
+        format!("a list in what was measured of {of} has {length} entries, more than {MOST}")
+    })
 }
 
 #[cfg(test)]

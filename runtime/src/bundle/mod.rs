@@ -1,8 +1,10 @@
-//! The bundle, format version 1: one canonical byte form, signed, verified before anything in it is used.
+//! The bundle, format version 1: one canonical byte form, signed, verified before anything in it is
+//! used.
 //!
-//! The form is that of every signed archive ([`Description`] says of which kind); the bundle is the kind that runs on devices.
-//! [`verify()`] is the only way to a [`VerifiedBundle`], and the classifier takes nothing else. `docs/format.md` is the
-//! format byte by byte, `docs/threats.md` says which attack meets which check and test.
+//! The form is that of every signed archive ([`Description`] says of which kind); the bundle is the
+//! kind that runs on devices. [`verify()`] is the only way to a [`VerifiedBundle`], and the
+//! classifier takes nothing else. `docs/format.md` is the format byte by byte, `docs/threats.md`
+//! says which attack meets which check and test.
 
 mod bytes;
 pub mod description;
@@ -43,11 +45,16 @@ pub fn verify(bytes: impl Into<Bytes>, trust: &Trust) -> Result<VerifiedBundle, 
     open(bytes, trust)
 }
 
-/// Verifies the bundle `bytes`, and that it is none older than what the device accepted before; gives what is to be remembered from now on.
+/// Verifies the bundle `bytes`, and that it is none older than what the device accepted before;
+/// gives what is to be remembered from now on.
 ///
 /// # Errors
 /// As [`verify()`] and [`State::accept`]; what was remembered stays.
-pub fn verify_newer(bytes: impl Into<Bytes>, trust: &Trust, state: &State) -> Result<(VerifiedBundle, State), Error> {
+pub fn verify_newer(
+    bytes: impl Into<Bytes>,
+    trust: &Trust,
+    state: &State,
+) -> Result<(VerifiedBundle, State), Error> {
     let bundle = verify(bytes, trust)?;
     let next = state.accept(&bundle, trust)?;
     Ok((bundle, next))
@@ -61,7 +68,8 @@ pub fn inspect(bytes: impl Into<Bytes>) -> Result<UnverifiedBundle, Error> {
     open_unverified(bytes)
 }
 
-/// The manifest's entries for `payload`, sorted and with their digests: what [`assemble`] expects to find there.
+/// The manifest's entries for `payload`, sorted and with their digests: what [`assemble`] expects
+/// to find there.
 pub fn list(payload: &BTreeMap<String, Vec<u8>>) -> Vec<manifest::Entry> {
     let entry = |(name, bytes): (&String, &Vec<u8>)| manifest::Entry {
         name: name.clone(),
@@ -74,7 +82,8 @@ pub fn list(payload: &BTreeMap<String, Vec<u8>>) -> Vec<manifest::Entry> {
 /// The archive of `manifest` and `payload`, signed by `keys`.
 ///
 /// # Errors
-/// Whatever [`open`] would refuse: a manifest that contradicts itself or the payload, sizes over the limits, no key.
+/// Whatever [`open`] would refuse: a manifest that contradicts itself or the payload, sizes over
+/// the limits, no key.
 pub fn assemble<D: Description>(
     manifest: &D,
     payload: &BTreeMap<String, Vec<u8>>,
@@ -83,21 +92,26 @@ pub fn assemble<D: Description>(
     let manifest_bytes = manifest.to_canonical()?;
     let by_name = payload.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice()));
     let lengths = by_name.clone().map(|(name, bytes)| (name, bytes.len()));
-    verify::check_payload(manifest.entries(), &lengths.collect(), |name| sha256_hex(&payload[name]))?;
+    verify::check_payload(manifest.entries(), &lengths.collect(), |name| {
+        sha256_hex(&payload[name])
+    })?;
     by_name.clone().try_for_each(|(name, bytes)| manifest.check_entry(name, bytes))?;
     let signatures = signature::sign(keys, D::PAYLOAD_TYPE, &manifest_bytes)?;
-    let mut entries = vec![(manifest::MANIFEST, manifest_bytes.as_slice()), (signature::SIGNATURES, &signatures)];
+    let mut entries =
+        vec![(manifest::MANIFEST, manifest_bytes.as_slice()), (signature::SIGNATURES, &signatures)];
     entries.extend(by_name);
     frame::write(&entries)
 }
 
-/// `archive` without its payload: the signed manifest and its signatures, in the same form. [`open_envelope`] verifies it.
+/// `archive` without its payload: the signed manifest and its signatures, in the same form.
+/// [`open_envelope`] verifies it.
 ///
 /// # Errors
 /// As [`frame::parse`].
 pub fn envelope(archive: &[u8]) -> Result<Vec<u8>, Error> {
     let entries = frame::parse(archive)?;
-    let front: Vec<_> = entries[..2].iter().map(|(name, range)| (name.as_str(), &archive[range.clone()])).collect();
+    let front: Vec<_> =
+        entries[..2].iter().map(|(name, range)| (name.as_str(), &archive[range.clone()])).collect();
     frame::write(&front)
 }
 
@@ -107,7 +121,8 @@ pub fn envelope(archive: &[u8]) -> Result<Vec<u8>, Error> {
 /// As [`frame::parse`] and [`frame::write`]; [`open`] verifies the rest.
 pub fn refill(envelope: &[u8], payload: &BTreeMap<String, Vec<u8>>) -> Result<Vec<u8>, Error> {
     let front = frame::parse(envelope)?;
-    let mut entries: Vec<_> = front.iter().map(|(name, range)| (name.as_str(), &envelope[range.clone()])).collect();
+    let mut entries: Vec<_> =
+        front.iter().map(|(name, range)| (name.as_str(), &envelope[range.clone()])).collect();
     entries.extend(payload.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())));
     frame::write(&entries)
 }
@@ -121,13 +136,18 @@ pub fn manifest_bytes(archive: &[u8]) -> Result<Vec<u8>, Error> {
     Ok(archive[entries[0].1.clone()].to_vec())
 }
 
-/// The same archive with `signatures` (a `signatures.json` over its manifest) beside those that it has.
+/// The same archive with `signatures` (a `signatures.json` over its manifest) beside those that it
+/// has.
 ///
 /// # Errors
 /// As [`frame::parse`] and [`signature::verify`].
-pub fn with_signatures<D: Description>(archive: Vec<u8>, signatures: &[u8]) -> Result<Vec<u8>, Error> {
+pub fn with_signatures<D: Description>(
+    archive: Vec<u8>,
+    signatures: &[u8],
+) -> Result<Vec<u8>, Error> {
     let entries = frame::parse(&archive)?;
-    let mut parts: Vec<_> = entries.iter().map(|(name, range)| (name.as_str(), &archive[range.clone()])).collect();
+    let mut parts: Vec<_> =
+        entries.iter().map(|(name, range)| (name.as_str(), &archive[range.clone()])).collect();
     let joined = signature::join(parts[1].1, signatures, D::PAYLOAD_TYPE, parts[0].1)?;
     parts[1].1 = &joined;
     frame::write(&parts)

@@ -4,14 +4,16 @@
 //! {"payload_type":"application/vnd.medforge.manifest+json",
 //!  "signatures":[{"public_key":"64 hex digits","signature":"128 hex digits"}]}
 //! ```
-//! in RFC 8785's form (so without the spaces), signatures sorted by key, each key once. A signature is Ed25519
-//! (RFC 8032) over DSSE's pre-authenticated encoding of the payload type and the exact bytes of `manifest.json`. Each kind of
-//! archive has a payload type of its own, so that a signature over one never passes for one over another.
-//! The key itself stands there, not a name for it: every signature can be checked, also those of strangers, so that no
-//! byte of the file goes unchecked. Whom to trust is decided elsewhere ([`Trust`](super::Trust)).
+//! in RFC 8785's form (so without the spaces), signatures sorted by key, each key once. A signature
+//! is Ed25519 (RFC 8032) over DSSE's pre-authenticated encoding of the payload type and the exact
+//! bytes of `manifest.json`. Each kind of archive has a payload type of its own, so that a
+//! signature over one never passes for one over another. The key itself stands there, not a name
+//! for it: every signature can be checked, also those of strangers, so that no byte of the file
+//! goes unchecked. Whom to trust is decided elsewhere ([`Trust`](super::Trust)).
 //!
-//! Refused: weak (small-order) keys, signatures that RFC 8032 read strictly does not allow, a key given twice, none. `verify_strict` decides;
-//! what exactly is wrong with a signature is asked afterwards.
+//! Refused: weak (small-order) keys, signatures that RFC 8032 read strictly does not allow, a key
+//! given twice, none. `verify_strict` decides; what exactly is wrong with a signature is asked
+//! afterwards.
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
@@ -43,11 +45,16 @@ pub fn sign(keys: &[SigningKey], payload_type: &str, manifest: &[u8]) -> Result<
     canonical(&file, SIGNATURES)
 }
 
-/// The keys that signed these bytes of a manifest of this payload type, each once. Every signature in the file holds, or it is an error.
+/// The keys that signed these bytes of a manifest of this payload type, each once. Every signature
+/// in the file holds, or it is an error.
 ///
 /// # Errors
 /// [`Error::Refused`] with one of the classes of JSON, keys and signatures.
-pub fn verify(signatures: &[u8], payload_type: &str, manifest: &[u8]) -> Result<Vec<VerifyingKey>, Error> {
+pub fn verify(
+    signatures: &[u8],
+    payload_type: &str,
+    manifest: &[u8],
+) -> Result<Vec<VerifyingKey>, Error> {
     let file: File = from_canonical(signatures, SIGNATURES)?;
     file.check(payload_type)?;
     let message = pre_authenticated(payload_type, manifest);
@@ -55,8 +62,14 @@ pub fn verify(signatures: &[u8], payload_type: &str, manifest: &[u8]) -> Result<
     for Signature { public_key, signature } in &file.signatures {
         let key = verifying_key(&key_bytes(public_key)?)?;
         let signature = decode::<64>(signature, "a signature")?;
-        key.verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&signature))
-            .map_err(|_| refuse(fault(&signature), format!("the signature by key {public_key} does not hold")))?;
+        key.verify_strict(&message, &ed25519_dalek::Signature::from_bytes(&signature)).map_err(
+            |_| {
+                refuse(
+                    fault(&signature),
+                    format!("the signature by key {public_key} does not hold"),
+                )
+            },
+        )?;
         keys.push(key);
     }
     Ok(keys)
@@ -66,14 +79,22 @@ pub fn verify(signatures: &[u8], payload_type: &str, manifest: &[u8]) -> Result<
 ///
 /// # Errors
 /// As [`verify`], for either file.
-pub fn join(one: &[u8], other: &[u8], payload_type: &str, manifest: &[u8]) -> Result<Vec<u8>, Error> {
+pub fn join(
+    one: &[u8],
+    other: &[u8],
+    payload_type: &str,
+    manifest: &[u8],
+) -> Result<Vec<u8>, Error> {
     let mut all = std::collections::BTreeMap::new();
     for file in [one, other] {
         verify(file, payload_type, manifest)?;
         let file: File = from_canonical(file, SIGNATURES)?;
         all.extend(file.signatures.into_iter().map(|s| (s.public_key, s.signature)));
     }
-    let signatures = all.into_iter().map(|(public_key, signature)| Signature { public_key, signature }).collect();
+    let signatures = all
+        .into_iter()
+        .map(|(public_key, signature)| Signature { public_key, signature })
+        .collect();
     let file = File { payload_type: payload_type.into(), signatures };
     file.check(payload_type)?;
     canonical(&file, SIGNATURES)
@@ -90,13 +111,17 @@ pub(super) fn key_bytes(text: &str) -> Result<[u8; 32], Refusal> {
 /// A key fit for verification.
 ///
 /// # Errors
-/// [`Class::WeakKey`], [`Class::NoncanonicalA`]; [`Class::BadSignatures`] for bytes that are no point on the curve.
+/// [`Class::WeakKey`], [`Class::NoncanonicalA`]; [`Class::BadSignatures`] for bytes that are no
+/// point on the curve.
 pub(super) fn verifying_key(bytes: &[u8; 32]) -> Result<VerifyingKey, Refusal> {
     let refuse = |class, what: &str| refuse(class, format!("key {} {what}", hex::encode(bytes)));
-    let key =
-        VerifyingKey::from_bytes(bytes).map_err(|_| refuse(Class::BadSignatures, "is not a point on the curve"))?;
+    let key = VerifyingKey::from_bytes(bytes)
+        .map_err(|_| refuse(Class::BadSignatures, "is not a point on the curve"))?;
     if key.is_weak() {
-        return Err(refuse(Class::WeakKey, "is weak: anybody can make a signature that seems to be its"));
+        return Err(refuse(
+            Class::WeakKey,
+            "is weak: anybody can make a signature that seems to be its",
+        ));
     }
     if key.to_edwards().compress().as_bytes() != bytes {
         return Err(refuse(Class::NoncanonicalA, "is another spelling of a point on the curve"));
@@ -104,34 +129,41 @@ pub(super) fn verifying_key(bytes: &[u8; 32]) -> Result<VerifyingKey, Refusal> {
     Ok(key)
 }
 
-/// What is wrong with a signature that does not hold. R is its first half, S its second (RFC 8032, section 5.1.7).
+/// What is wrong with a signature that does not hold. R is its first half, S its second (RFC 8032,
+/// section 5.1.7).
 fn fault(signature: &[u8; 64]) -> Class {
     let (r, s) = signature.split_first_chunk::<32>().expect("64 bytes begin with 32");
     // Little-endian: compared from the last byte.
     if s.iter().rev().ge(ORDER.iter().rev()) {
         return Class::SPlusL;
     }
-    match VerifyingKey::from_bytes(r).is_ok_and(|point| point.is_weak()) {
-        true => Class::SmallOrderR,
-        false => Class::MixedBundles,
+    if VerifyingKey::from_bytes(r).is_ok_and(|point| point.is_weak()) {
+        Class::SmallOrderR
+    } else {
+        Class::MixedBundles
     }
 }
 
-/// The order of the group, little-endian: 2^252 + 27742317777372353535851937790883648493 (RFC 8032, section 5.1).
+/// The order of the group, little-endian: 2^252 + 27742317777372353535851937790883648493 (RFC 8032,
+/// section 5.1).
 const ORDER: [u8; 32] = [
-    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
+    0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x10,
 ];
 
 /// Lower case only: one value has one spelling.
 fn decode<const N: usize>(text: &str, of: &str) -> Result<[u8; N], Refusal> {
     if text.len() != 2 * N {
-        return Err(refuse(Class::BadLength, format!("{of} has {} hex digits, not {}", text.len(), 2 * N)));
+        return Err(refuse(
+            Class::BadLength,
+            format!("{of} has {} hex digits, not {}", text.len(), 2 * N),
+        ));
     }
     let mut bytes = [0; N];
-    match hex::decode_to_slice(text, &mut bytes).is_ok() && hex::encode(bytes) == text {
-        true => Ok(bytes),
-        false => Err(refuse(Class::BadSignatures, format!("{of} is not in lower-case hex digits"))),
+    if hex::decode_to_slice(text, &mut bytes).is_ok() && hex::encode(bytes) == text {
+        Ok(bytes)
+    } else {
+        Err(refuse(Class::BadSignatures, format!("{of} is not in lower-case hex digits")))
     }
 }
 
@@ -174,9 +206,10 @@ impl File {
             return Err(refuse(Class::TooManySignatures, what));
         }
         match self.signatures.windows(2).find(|pair| pair[0].public_key >= pair[1].public_key) {
-            Some(pair) if pair[0].public_key == pair[1].public_key => {
-                Err(refuse(Class::DupSignatureThreshold, format!("key {} is there twice", pair[0].public_key)))
-            }
+            Some(pair) if pair[0].public_key == pair[1].public_key => Err(refuse(
+                Class::DupSignatureThreshold,
+                format!("key {} is there twice", pair[0].public_key),
+            )),
             Some(_) => Err(refuse(Class::BadSignatures, "the signatures are not sorted by key")),
             None => Ok(()),
         }

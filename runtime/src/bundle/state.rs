@@ -1,8 +1,10 @@
-//! What a device remembers between bundles: the newest version of each that it accepted, and when, so that nobody gives it an older one.
+//! What a device remembers between bundles: the newest version of each that it accepted, and when,
+//! so that nobody gives it an older one.
 //!
-//! Only accepted bundles get in ([`State::accept`] takes nothing else); the caller keeps the bytes. It never expires: a version seen long ago is
-//! still a version seen. Refused: older versions, another bundle under the same version, versions absurdly far ahead, an older trust
-//! file, a clock that went backwards, a file that no accepted bundle left.
+//! Only accepted bundles get in ([`State::accept`] takes nothing else); the caller keeps the bytes.
+//! It never expires: a version seen long ago is still a version seen. Refused: older versions,
+//! another bundle under the same version, versions absurdly far ahead, an older trust file, a clock
+//! that went backwards, a file that no accepted bundle left.
 
 use std::collections::BTreeMap;
 
@@ -36,7 +38,8 @@ struct Seen {
     id: String,
 }
 
-/// How far a version may lie ahead of the one accepted before it. One that is further would make the device refuse every real release after it.
+/// How far a version may lie ahead of the one accepted before it. One that is further would make
+/// the device refuse every real release after it.
 pub const STEP: u64 = 1_000_000;
 
 const FORMAT: &str = "medforge-state";
@@ -46,7 +49,13 @@ const FILE: &str = "state file";
 
 impl Default for State {
     fn default() -> Self {
-        State { format: FORMAT.into(), version: VERSION, trust_version: 0, time: None, bundles: BTreeMap::new() }
+        State {
+            format: FORMAT.into(),
+            version: VERSION,
+            trust_version: 0,
+            time: None,
+            bundles: BTreeMap::new(),
+        }
     }
 }
 
@@ -57,23 +66,33 @@ impl State {
     /// [`Class::RejectedStateCached`] for whatever else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let refuse = |what: String| Refusal::new(Class::RejectedStateCached, what).entry(FILE);
-        let state: State = from_canonical(bytes, FILE).map_err(|error| refuse(error.to_string()))?;
+        let state: State =
+            from_canonical(bytes, FILE).map_err(|error| refuse(error.to_string()))?;
         if state.format != FORMAT || state.version != VERSION {
-            return Err(refuse(format!("its format is {:?}, version {}", state.format, state.version)).into());
+            return Err(refuse(format!(
+                "its format is {:?}, version {}",
+                state.format, state.version
+            ))
+            .into());
         }
         if state.trust_version > MAX_COUNT {
-            return Err(refuse(format!("its trust file has version {}", state.trust_version)).into());
+            return Err(
+                refuse(format!("its trust file has version {}", state.trust_version)).into()
+            );
         }
         for (name, seen) in &state.bundles {
             check_digest(name, &seen.id).map_err(|error| refuse(error.to_string()))?;
             if name.len() > MAX_NAME || seen.counter > MAX_COUNT {
-                return Err(refuse(format!("version {} of {name:?} is no bundle's", seen.counter)).into());
+                return Err(
+                    refuse(format!("version {} of {name:?} is no bundle's", seen.counter)).into()
+                );
             }
         }
         Ok(state)
     }
 
-    /// The state in its one byte form, canonical JSON. Write it beside the old one, flush, and rename.
+    /// The state in its one byte form, canonical JSON. Write it beside the old one, flush, and
+    /// rename.
     ///
     /// # Errors
     /// None in practice; [`Class::BadJson`] if it could not be written.
@@ -97,7 +116,10 @@ impl State {
         if let (Some(before), Some(now)) = (&self.time, trust.now())
             && now < before
         {
-            return refuse(Class::ClockBackwards, format!("now is said to be {now}, and it was {before} before"));
+            return refuse(
+                Class::ClockBackwards,
+                format!("now is said to be {now}, and it was {before} before"),
+            );
         }
         if trust.version() < self.trust_version {
             let (old, new) = (trust.version(), self.trust_version);
@@ -116,13 +138,19 @@ impl State {
                 );
             }
             Some(seen) if counter == seen.counter && bundle.id() != seen.id => {
-                let what = format!("another bundle was accepted as version {counter} of {name:?}: {}", seen.id);
+                let what = format!(
+                    "another bundle was accepted as version {counter} of {name:?}: {}",
+                    seen.id
+                );
                 return refuse(Class::Rollback, what);
             }
             _ => {}
         }
-        if let Some(before) = seen.map(|seen| seen.counter).filter(|before| counter - before > STEP) {
-            let what = format!("version {counter} of {name:?} after version {before}: more than {STEP} at once");
+        if let Some(before) = seen.map(|seen| seen.counter).filter(|before| counter - before > STEP)
+        {
+            let what = format!(
+                "version {counter} of {name:?} after version {before}: more than {STEP} at once"
+            );
             return refuse(Class::FastForward, what);
         }
         let mut next = self.clone();

@@ -1,4 +1,5 @@
-//! Whole bundles: what is packed verifies, and no byte of it can change. The attacks on its parts are in their tests.
+//! Whole bundles: what is packed verifies, and no byte of it can change. The attacks on its parts
+//! are in their tests.
 
 use super::frame::tests::reframed;
 use super::manifest::tests::{example, payload};
@@ -48,14 +49,20 @@ fn data_is_aligned_in_the_file() {
 #[test]
 fn inspection_needs_no_trust() {
     let inspected = inspect(bundle()).unwrap();
-    assert_eq!((inspected.manifest(), inspected.signers()), (&example(), [key(1).verifying_key()].as_slice()));
+    assert_eq!(
+        (inspected.manifest(), inspected.signers()),
+        (&example(), [key(1).verifying_key()].as_slice())
+    );
     assert_eq!(inspected.id(), verify(bundle(), &trust(1)).unwrap().id());
 }
 
 #[test]
 fn nothing_is_packed_that_would_be_refused() {
     assert_eq!(class(assemble(&example(), &payload(), &[])), Class::Unsigned);
-    assert_eq!(class(assemble(&example(), &payload(), &[key(1), key(1)])), Class::DupSignatureThreshold);
+    assert_eq!(
+        class(assemble(&example(), &payload(), &[key(1), key(1)])),
+        Class::DupSignatureThreshold
+    );
     let mut more = payload();
     more.insert("extra".into(), vec![]);
     assert_eq!(class(assemble(&example(), &more, &[key(1)])), Class::ExtraEntry);
@@ -64,7 +71,8 @@ fn nothing_is_packed_that_would_be_refused() {
     assert_eq!(class(assemble(&example(), &fewer, &[key(1)])), Class::MissingEntry);
 }
 
-/// Every byte of a small bundle, every other value for it; and every value put in everywhere, every byte taken out.
+/// Every byte of a small bundle, every other value for it; and every value put in everywhere, every
+/// byte taken out.
 #[test]
 fn attack_any_byte_changed_put_in_or_taken_out() {
     let (good, trust) = (&bundle(), &trust(1));
@@ -106,7 +114,10 @@ fn attack_every_flipped_bit_is_refused_in_a_frame_that_fits_it() {
             let bad = reframed(&good, |data| data[place].1[bit / 8] ^= 1 << (bit % 8));
             assert!(frame::parse(&bad).is_ok(), "the archive itself is in order");
             let error = verify(bad, &trust).err();
-            assert!(error.as_ref().is_some_and(Error::is_refusal), "bit {bit} of {name}: {error:?}");
+            assert!(
+                error.as_ref().is_some_and(Error::is_refusal),
+                "bit {bit} of {name}: {error:?}"
+            );
         }
     }
 }
@@ -115,7 +126,10 @@ fn attack_every_flipped_bit_is_refused_in_a_frame_that_fits_it() {
 fn attack_cut_off_anywhere() {
     let (good, trust) = (bundle(), trust(1));
     for length in 0..good.len() {
-        assert!(verify(good[..length].to_vec(), &trust).is_err_and(|error| error.is_refusal()), "{length} bytes");
+        assert!(
+            verify(good[..length].to_vec(), &trust).is_err_and(|error| error.is_refusal()),
+            "{length} bytes"
+        );
     }
 }
 
@@ -203,7 +217,10 @@ fn an_envelope_is_the_archive_without_its_payload() {
     let bytes = assemble(&letter, &payload, &[key(1)]).unwrap();
     let envelope = envelope(&bytes).unwrap();
     let signed = open_envelope::<Letter>(&envelope, &trust(1)).unwrap();
-    assert_eq!((signed.description(), signed.signers()), (&letter, [key(1).verifying_key()].as_slice()));
+    assert_eq!(
+        (signed.description(), signed.signers()),
+        (&letter, [key(1).verifying_key()].as_slice())
+    );
     assert_eq!(signed.id(), open::<Letter>(bytes.clone(), &trust(1)).unwrap().id());
     assert_eq!(refill(&envelope, &payload).unwrap(), bytes);
     assert_eq!(class(open_envelope::<Letter>(&bytes, &trust(1))), Class::ExtraEntry);
@@ -218,18 +235,25 @@ fn attack_one_kind_of_archive_passed_for_another() {
     let bytes = assemble(&letter, &payload, &[key(1)]).unwrap();
     let refused = verify(bytes.clone(), &trust(1)).unwrap_err();
     assert_eq!(refused.class(), Some(Class::TypeConfusion), "{refused}");
-    let letters_signatures = letter.to_canonical().and_then(|m| signature::sign(&[key(1)], Letter::PAYLOAD_TYPE, &m));
-    let renamed = String::from_utf8(letters_signatures.unwrap()).unwrap().replace("letter+json", "manifest+json");
+    let letters_signatures =
+        letter.to_canonical().and_then(|m| signature::sign(&[key(1)], Letter::PAYLOAD_TYPE, &m));
+    let renamed = String::from_utf8(letters_signatures.unwrap())
+        .unwrap()
+        .replace("letter+json", "manifest+json");
     let bad = reframed(&bytes, |entries| entries[1].1 = renamed.into_bytes());
     assert_eq!(class(verify(bad, &trust(1))), Class::MixedBundles);
     // Signed as a bundle, but described as a letter.
-    let signed = letter.to_canonical().and_then(|m| signature::sign(&[key(1)], Manifest::PAYLOAD_TYPE, &m)).unwrap();
+    let signed = letter
+        .to_canonical()
+        .and_then(|m| signature::sign(&[key(1)], Manifest::PAYLOAD_TYPE, &m))
+        .unwrap();
     let bad = reframed(&bytes, |entries| entries[1].1 = signed);
     let refused = verify(bad, &trust(1)).unwrap_err();
     assert_eq!(refused.class(), Some(Class::UnknownFormatVersion), "{refused}");
 }
 
-/// `docs/threats.md` names every class and every attack test of this crate, and no test that is nowhere in the workspace.
+/// `docs/threats.md` names every class and every attack test of this crate, and no test that is
+/// nowhere in the workspace.
 #[test]
 fn the_page_of_threats_and_the_tests_agree() {
     fn tests(folder: &std::path::Path, found: &mut Vec<String>) {
@@ -239,7 +263,10 @@ fn the_page_of_threats_and_the_tests_agree() {
                 tests(&path, found);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let code = std::fs::read_to_string(path).unwrap();
-                let functions = code.split("#[test]").skip(1).filter_map(|rest| rest.trim_start().strip_prefix("fn "));
+                let functions = code
+                    .split("#[test]")
+                    .skip(1)
+                    .filter_map(|rest| rest.trim_start().strip_prefix("fn "));
                 let names = functions.filter_map(|rest| rest.split_once("()"));
                 found.extend(names.map(|(name, _)| name.to_owned()));
             }
@@ -258,11 +285,16 @@ fn the_page_of_threats_and_the_tests_agree() {
         let row = format!("- `{name}` ({}): {meaning}", *class as u16);
         assert!(page.contains(&row), "docs/threats.md has no row {row:?}");
     }
-    ["ffi", "packer", "tests", "examples"].iter().for_each(|part| tests(&workspace.join(part), &mut found));
+    ["ffi", "packer", "tests", "examples"]
+        .iter()
+        .for_each(|part| tests(&workspace.join(part), &mut found));
     for row in page.lines().filter(|line| line.starts_with("| ") && line.contains('`')) {
         for named in row.trim_end_matches(" |").rsplit(" | ").next().unwrap().split(", ") {
             let named = named.trim_matches('`');
-            assert!(found.iter().any(|test| test == named), "docs/threats.md names {named}, which is no test");
+            assert!(
+                found.iter().any(|test| test == named),
+                "docs/threats.md names {named}, which is no test"
+            );
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Whom a verifier trusts, for what, until when, and how many of them must have signed.
 //!
-//! A trust file is TOML (`docs/format.md`, section 10); one public key alone is the shortest trust there is. Refused: weak keys, a key that
-//! stands under two names, ids that are not a key's own, thresholds that cannot be reached, files that have expired, and successors
-//! that do not follow the file before them or that too few of its maintainers have signed.
+//! A trust file is TOML (`docs/format.md`, section 10); one public key alone is the shortest trust
+//! there is. Refused: weak keys, a key that stands under two names, ids that are not a key's own,
+//! thresholds that cannot be reached, files that have expired, and successors that do not follow
+//! the file before them or that too few of its maintainers have signed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -28,7 +29,8 @@ pub enum Role {
     Release,
 }
 
-/// A moment, UTC to the second: `2026-01-31T23:59:59Z`. The caller gives it; nothing here asks a clock.
+/// A moment, UTC to the second: `2026-01-31T23:59:59Z`. The caller gives it; nothing here asks a
+/// clock.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Moment(String);
@@ -38,9 +40,10 @@ impl TryFrom<String> for Moment {
 
     fn try_from(text: String) -> Result<Self, String> {
         // In this form, of fixed width, the order of texts is that of moments.
-        match is_utc_second(&text) {
-            true => Ok(Moment(text)),
-            false => Err(format!("{text:?} is not like 2026-01-31T23:59:59Z")),
+        if is_utc_second(&text) {
+            Ok(Moment(text))
+        } else {
+            Err(format!("{text:?} is not like 2026-01-31T23:59:59Z"))
         }
     }
 }
@@ -87,10 +90,12 @@ pub const TRUST_TYPE: &str = "application/vnd.medforge.trust+toml";
 pub const LONGEST: usize = 1 << 20;
 
 impl Trust {
-    /// Asks for signatures by `threshold` of `keys`, for whatever role; a key given twice counts once.
+    /// Asks for signatures by `threshold` of `keys`, for whatever role; a key given twice counts
+    /// once.
     ///
     /// # Errors
-    /// [`Class::WeakKey`], [`Class::NoncanonicalA`]; [`Class::BadTrustFile`] for a threshold of zero or of more than the keys.
+    /// [`Class::WeakKey`], [`Class::NoncanonicalA`]; [`Class::BadTrustFile`] for a threshold of
+    /// zero or of more than the keys.
     pub fn new(keys: Vec<VerifyingKey>, threshold: usize) -> Result<Self, Error> {
         let mut distinct: Vec<Key> = Vec::with_capacity(keys.len());
         for key in keys {
@@ -102,11 +107,16 @@ impl Trust {
             }
         }
         if threshold == 0 || threshold > distinct.len() {
-            return Err(refuse(format!("{threshold} signatures of {} keys cannot be asked for", distinct.len())));
+            return Err(refuse(format!(
+                "{threshold} signatures of {} keys cannot be asked for",
+                distinct.len()
+            )));
         }
         Ok(Trust {
             keys: distinct,
-            thresholds: [Role::Contributor, Role::Maintainer, Role::Release].map(|role| (role, threshold)).into(),
+            thresholds: [Role::Contributor, Role::Maintainer, Role::Release]
+                .map(|role| (role, threshold))
+                .into(),
             version: 0,
             expires: None,
             revoked_keys: BTreeSet::new(),
@@ -116,7 +126,8 @@ impl Trust {
         })
     }
 
-    /// Asks for one signature by any of the keys in `text`: SPKI PEM, one `PUBLIC KEY` block or several.
+    /// Asks for one signature by any of the keys in `text`: SPKI PEM, one `PUBLIC KEY` block or
+    /// several.
     ///
     /// # Errors
     /// [`Class::BadTrustFile`] if there is no such block, or one that is not a usable Ed25519 key.
@@ -124,13 +135,20 @@ impl Trust {
         let mut keys = Vec::new();
         for block in text.split(BEGIN).skip(1) {
             let body = block.split_once(END).map_or(block, |(body, _)| body);
-            let key = VerifyingKey::from_public_key_pem(&format!("{BEGIN}{body}{END}\n")).map_err(|_| {
-                refuse(format!("PUBLIC KEY block {} is not an Ed25519 key in SPKI PEM", keys.len() + 1))
-            })?;
+            let key = VerifyingKey::from_public_key_pem(&format!("{BEGIN}{body}{END}\n")).map_err(
+                |_| {
+                    refuse(format!(
+                        "PUBLIC KEY block {} is not an Ed25519 key in SPKI PEM",
+                        keys.len() + 1
+                    ))
+                },
+            )?;
             keys.push(key);
         }
         if keys.is_empty() {
-            return Err(refuse("no PUBLIC KEY block in PEM form is there; give the .pub file".into()));
+            return Err(refuse(
+                "no PUBLIC KEY block in PEM form is there; give the .pub file".into(),
+            ));
         }
         Trust::new(keys, 1)
     }
@@ -138,13 +156,14 @@ impl Trust {
     /// Reads a trust file.
     ///
     /// # Errors
-    /// [`Class::BadTrustFile`], [`Class::WeakKey`], [`Class::NoncanonicalA`], [`Class::BadLength`], [`Class::SameKeyTwoIds`],
-    /// [`Class::KeyidLies`].
+    /// [`Class::BadTrustFile`], [`Class::WeakKey`], [`Class::NoncanonicalA`], [`Class::BadLength`],
+    /// [`Class::SameKeyTwoIds`], [`Class::KeyidLies`].
     pub fn from_toml(text: &str) -> Result<Self, Error> {
         if text.len() > LONGEST {
             return Err(refuse(format!("it has {} bytes, more than {LONGEST}", text.len())));
         }
-        let file: File = toml::from_str(text).map_err(|error| refuse(shown(&error.message().replace('\n', " "))))?;
+        let file: File = toml::from_str(text)
+            .map_err(|error| refuse(shown(&error.message().replace('\n', " "))))?;
         file.into_trust()
     }
 
@@ -154,10 +173,12 @@ impl Trust {
     /// As [`from_pem`](Self::from_pem) and [`from_toml`](Self::from_toml).
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
         let text = std::str::from_utf8(bytes).map_err(|_| refuse("it is not text".into()))?;
-        // A file that begins as PEM does is PEM; one that has a key in PEM somewhere inside is a trust file that is wrong.
-        match text.trim_start().starts_with(BEGIN) {
-            true => Trust::from_pem(text),
-            false => Trust::from_toml(text),
+        // A file that begins as PEM does is PEM; one that has a key in PEM somewhere inside is a
+        // trust file that is wrong.
+        if text.trim_start().starts_with(BEGIN) {
+            Trust::from_pem(text)
+        } else {
+            Trust::from_toml(text)
         }
     }
 
@@ -166,8 +187,9 @@ impl Trust {
         self.keys.iter().map(|key| &key.key)
     }
 
-    /// The same trust at this moment: keys count within their time only, and a file that has expired counts for nothing. Without a
-    /// moment, on a device that has no clock, neither is looked at.
+    /// The same trust at this moment: keys count within their time only, and a file that has
+    /// expired counts for nothing. Without a moment, on a device that has no clock, neither is
+    /// looked at.
     ///
     /// # Errors
     /// [`Class::Expired`].
@@ -192,16 +214,27 @@ impl Trust {
 
     /// The name that the trust file gives a key; of a key given without one its bytes in hex.
     pub fn name_of(&self, key: &VerifyingKey) -> Option<&str> {
-        self.keys.iter().find(|known| known.key.as_bytes() == key.as_bytes()).map(|known| known.name.as_str())
+        self.keys
+            .iter()
+            .find(|known| known.key.as_bytes() == key.as_bytes())
+            .map(|known| known.name.as_str())
     }
 
-    /// The trust file that takes the place of this one: the next version, signed by enough maintainers of this one and of its own
-    /// (The Update Framework 1.0.33, section 5.3.4). `signatures` has the form of `signatures.json`, over [`TRUST_TYPE`]. Keys count within
-    /// their time if there is a moment; that this file itself has expired does not keep the next one away.
+    /// The trust file that takes the place of this one: the next version, signed by enough
+    /// maintainers of this one and of its own (The Update Framework 1.0.33, section 5.3.4).
+    /// `signatures` has the form of `signatures.json`, over [`TRUST_TYPE`]. Keys count within their
+    /// time if there is a moment; that this file itself has expired does not keep the next one
+    /// away.
     ///
     /// # Errors
-    /// [`Class::TrustRotationUnsigned`], [`Class::RootVersionSkip`], and as [`from_toml`](Self::from_toml) and [`signature::verify`].
-    pub fn successor(&self, file: &[u8], signatures: &[u8], now: Option<Moment>) -> Result<Self, Error> {
+    /// [`Class::TrustRotationUnsigned`], [`Class::RootVersionSkip`], and as
+    /// [`from_toml`](Self::from_toml) and [`signature::verify`].
+    pub fn successor(
+        &self,
+        file: &[u8],
+        signatures: &[u8],
+        now: Option<Moment>,
+    ) -> Result<Self, Error> {
         let signers = signature::verify(signatures, TRUST_TYPE, file)?;
         let text = std::str::from_utf8(file).map_err(|_| refuse("it is not text".into()))?;
         let next = Trust { now: now.clone(), ..Trust::from_toml(text)? };
@@ -219,7 +252,8 @@ impl Trust {
         Ok(next)
     }
 
-    /// Whether nothing speaks against what enough keys have signed: its id, and of what counts its releases the name and counter.
+    /// Whether nothing speaks against what enough keys have signed: its id, and of what counts its
+    /// releases the name and counter.
     pub(super) fn permits(&self, id: &str, release: Option<(&str, u64)>) -> Result<(), Refusal> {
         if self.revoked_bundles.contains(id) {
             return Err(Refusal::new(Class::RevokedBundle, format!("the trust file revokes {id}")));
@@ -227,18 +261,26 @@ impl Trust {
         if let Some((name, counter)) = release
             && let Some(least) = self.minimum.get(name).filter(|least| counter < **least)
         {
-            let what = format!("version {counter} of {name:?}, and the trust file asks for {least} or later");
+            let what = format!(
+                "version {counter} of {name:?}, and the trust file asks for {least} or later"
+            );
             return Err(Refusal::new(Class::Rollback, what));
         }
         Ok(())
     }
 
     /// The signers that count as `role`, if they are enough.
-    pub(super) fn enough(&self, signers: &[VerifyingKey], role: Role) -> Result<Vec<VerifyingKey>, Refusal> {
+    pub(super) fn enough(
+        &self,
+        signers: &[VerifyingKey],
+        role: Role,
+    ) -> Result<Vec<VerifyingKey>, Refusal> {
         let threshold = self.thresholds.get(&role).copied().unwrap_or(usize::MAX);
         let (mut counted, mut revoked, mut lapsed) = (Vec::new(), None, None);
         for signer in signers {
-            let Some(known) = self.keys.iter().find(|known| known.key.as_bytes() == signer.as_bytes()) else {
+            let Some(known) =
+                self.keys.iter().find(|known| known.key.as_bytes() == signer.as_bytes())
+            else {
                 continue;
             };
             if !known.roles.contains(&role) {
@@ -256,20 +298,28 @@ impl Trust {
             return Ok(counted);
         }
         if let Some(key) = revoked {
-            return Err(Refusal::new(Class::RevokedKey, format!("key {} signed it and was revoked", key.name)));
+            return Err(Refusal::new(
+                Class::RevokedKey,
+                format!("key {} signed it and was revoked", key.name),
+            ));
         }
         if let Some(key) = lapsed {
             let now = self.now.as_ref().map(ToString::to_string).unwrap_or_default();
-            return Err(Refusal::new(Class::Expired, format!("key {} signed it and is not valid at {now}", key.name)));
+            return Err(Refusal::new(
+                Class::Expired,
+                format!("key {} signed it and is not valid at {now}", key.name),
+            ));
         }
         if !self.thresholds.contains_key(&role) {
             let what = format!("the trust file trusts nobody as {}", role_name(role));
             return Err(Refusal::new(Class::WrongKey, what));
         }
         let class = if counted.is_empty() { Class::WrongKey } else { Class::BelowThreshold };
-        let signed_by: Vec<String> = signers.iter().map(|key| hex::encode(key.as_bytes())).collect();
+        let signed_by: Vec<String> =
+            signers.iter().map(|key| hex::encode(key.as_bytes())).collect();
         let what = format!(
-            "{} of the trusted keys signed it and {threshold} must; it is signed by {}; do not use it, and ask its maker for one that enough trusted keys signed",
+            "{} of the trusted keys signed it and {threshold} must; it is signed by {}; do not use \
+             it, and ask its maker for one that enough trusted keys signed",
             counted.len(),
             signed_by.join(", ")
         );
@@ -281,7 +331,8 @@ impl Key {
     /// Whether the key is good at this moment; without one its time is not looked at.
     fn valid(&self, now: Option<&Moment>) -> bool {
         now.is_none_or(|now| {
-            self.from.as_ref().is_none_or(|from| from <= now) && self.until.as_ref().is_none_or(|until| now < until)
+            self.from.as_ref().is_none_or(|from| from <= now)
+                && self.until.as_ref().is_none_or(|until| now < until)
         })
     }
 }
@@ -331,7 +382,10 @@ struct Revoked {
 impl File {
     fn into_trust(self) -> Result<Trust, Error> {
         if self.format != FORMAT {
-            return Err(refuse(format!("its format is {:?}, and this program reads {FORMAT:?}", self.format)));
+            return Err(refuse(format!(
+                "its format is {:?}, and this program reads {FORMAT:?}",
+                self.format
+            )));
         }
         if self.version == 0 || self.version > MAX_COUNT {
             return Err(refuse(format!("versions are counted from 1 to {MAX_COUNT}")));
@@ -340,7 +394,11 @@ impl File {
         for key in self.keys {
             let bytes = signature::key_bytes(&key.public_key)?;
             if key.id.as_ref().is_some_and(|id| *id != sha256_hex(&bytes)) {
-                let what = format!("key {:?} is said to have the id {:?}", key.name, key.id.unwrap_or_default());
+                let what = format!(
+                    "key {:?} is said to have the id {:?}",
+                    key.name,
+                    key.id.unwrap_or_default()
+                );
                 return Err(Refusal::new(Class::KeyidLies, what).into());
             }
             let name = key.name;
@@ -348,9 +406,13 @@ impl File {
                 let what = format!("{name:?} and {:?} are one key; a key counts once", twin.name);
                 return Err(Refusal::new(Class::SameKeyTwoIds, what).into());
             }
-            if name.trim().is_empty() || name.contains(char::is_control) || keys.iter().any(|known| known.name == name)
+            if name.trim().is_empty()
+                || name.contains(char::is_control)
+                || keys.iter().any(|known| known.name == name)
             {
-                return Err(refuse(format!("a key is called {name:?}; give each a name of its own")));
+                return Err(refuse(format!(
+                    "a key is called {name:?}; give each a name of its own"
+                )));
             }
             let key = Key {
                 key: signature::verifying_key(&bytes)?,
@@ -361,15 +423,25 @@ impl File {
             };
             keys.push(key);
         }
-        let revoked =
-            self.revoked.keys.iter().map(|key| signature::key_bytes(key)).collect::<Result<BTreeSet<_>, _>>()?;
+        let revoked = self
+            .revoked
+            .keys
+            .iter()
+            .map(|key| signature::key_bytes(key))
+            .collect::<Result<BTreeSet<_>, _>>()?;
         for bundle in &self.revoked.bundles {
             check_digest("revoked.bundles", bundle).map_err(|error| refuse(error.to_string()))?;
         }
         for (role, threshold) in &self.threshold {
-            let able = keys.iter().filter(|k| k.roles.contains(role) && !revoked.contains(k.key.as_bytes())).count();
+            let able = keys
+                .iter()
+                .filter(|k| k.roles.contains(role) && !revoked.contains(k.key.as_bytes()))
+                .count();
             if *threshold == 0 || *threshold > able {
-                let what = format!("{threshold} signatures as {} are asked for, of {able} keys", role_name(*role));
+                let what = format!(
+                    "{threshold} signatures as {} are asked for, of {able} keys",
+                    role_name(*role)
+                );
                 return Err(refuse(what));
             }
         }

@@ -1,7 +1,8 @@
-//! From a file's bytes to an archive that may be used: frame, signatures, trust, manifest, entries, in this order.
+//! From a file's bytes to an archive that may be used: frame, signatures, trust, manifest, entries,
+//! in this order.
 //!
-//! Nothing is read out of the manifest before enough trusted keys have signed its bytes, and no entry is handed out
-//! before its digest was found in that manifest.
+//! Nothing is read out of the manifest before enough trusted keys have signed its bytes, and no
+//! entry is handed out before its digest was found in that manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -51,7 +52,8 @@ pub fn open_unverified<D: Description>(bytes: impl Into<Bytes>) -> Result<Unveri
     Opened::open(bytes.into(), None).map(Unverified)
 }
 
-/// Verifies an [`envelope`](super::envelope): the description and its signatures, whatever its payload.
+/// Verifies an [`envelope`](super::envelope): the description and its signatures, whatever its
+/// payload.
 ///
 /// # Errors
 /// As [`open`], but that no payload is looked for and any is refused.
@@ -151,8 +153,13 @@ impl<D> Signed<D> {
 }
 
 impl<D: Description> Signed<D> {
-    /// Takes `manifest.json` and `signatures.json` out of an archive's entries. Without `trust` whoever signed is taken.
-    fn take(bytes: &[u8], entries: &mut BTreeMap<String, Range<usize>>, trust: Option<&Trust>) -> Result<Self, Error> {
+    /// Takes `manifest.json` and `signatures.json` out of an archive's entries. Without `trust`
+    /// whoever signed is taken.
+    fn take(
+        bytes: &[u8],
+        entries: &mut BTreeMap<String, Range<usize>>,
+        trust: Option<&Trust>,
+    ) -> Result<Self, Error> {
         let mut json = |name: &str| -> Result<&[u8], Error> {
             let range = entries.remove(name).ok_or_else(|| missing(name))?;
             if range.len() > LIMITS.json {
@@ -189,12 +196,16 @@ impl<D: Description> Opened<D> {
         let mut payload: BTreeMap<_, _> = frame::parse(bytes.all()?)?.into_iter().collect();
         let signed = Signed::<D>::take(&bytes, &mut payload, trust)?;
         let found = payload.iter().map(|(name, range)| (name.as_str(), range.len()));
-        check_payload(signed.description.entries(), &found.collect(), |name| bytes.sha256_hex(payload[name].clone()))
-            .map_err(|refusal| {
+        check_payload(signed.description.entries(), &found.collect(), |name| {
+            bytes.sha256_hex(payload[name].clone())
+        })
+        .map_err(|refusal| {
             let range = refusal.entry.as_ref().and_then(|name| payload.get(name)).cloned();
             Refusal { bytes: range, ..refusal }
         })?;
-        payload.iter().try_for_each(|(name, range)| signed.description.check_entry(name, &bytes[range.clone()]))?;
+        payload.iter().try_for_each(|(name, range)| {
+            signed.description.check_entry(name, &bytes[range.clone()])
+        })?;
         Ok(Opened { bytes, signed, payload })
     }
 }
@@ -206,7 +217,8 @@ impl<D> Opened<D> {
     }
 }
 
-/// Whether the payload, lengths by name, is what the manifest lists: the same names, lengths and digests.
+/// Whether the payload, lengths by name, is what the manifest lists: the same names, lengths and
+/// digests.
 pub(super) fn check_payload(
     entries: &[Entry],
     payload: &BTreeMap<&str, usize>,
@@ -220,7 +232,10 @@ pub(super) fn check_payload(
         }
         let found = sha256_hex(&entry.name);
         if found != entry.sha256 {
-            let what = format!("it was changed: its SHA-256 is {found} where the manifest says {}", entry.sha256);
+            let what = format!(
+                "it was changed: its SHA-256 is {found} where the manifest says {}",
+                entry.sha256
+            );
             return Err(Refusal::new(Class::HashMismatch, what).entry(&entry.name));
         }
     }

@@ -1,5 +1,5 @@
-//! The active set: one base, the modules and tasks of one bundle or several, and what each task runs by default. It never changes; swapping is
-//! going on with another one.
+//! The active set: one base, the modules and tasks of one bundle or several, and what each task
+//! runs by default. It never changes; swapping is going on with another one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -72,11 +72,13 @@ struct Resolved<'a> {
 }
 
 impl Active {
-    /// Classifies rows, each an image under a selection. Rows of the same image share what their modules have in common.
+    /// Classifies rows, each an image under a selection. Rows of the same image share what their
+    /// modules have in common.
     ///
     /// # Errors
-    /// [`Error::InBatch`] with the row and one of [`Error::UnknownTask`], [`Error::TaskNeeded`], [`Error::UnknownModule`], [`Error::Selection`],
-    /// [`Error::Pixels`]; [`Error::Device`] and [`Error::Cancelled`] for all together. None is classified by halves.
+    /// [`Error::InBatch`] with the row and one of [`Error::UnknownTask`], [`Error::TaskNeeded`],
+    /// [`Error::UnknownModule`], [`Error::Selection`], [`Error::Pixels`]; [`Error::Device`] and
+    /// [`Error::Cancelled`] for all together. None is classified by halves.
     pub fn classify_rows(
         &self,
         images: &[RgbView],
@@ -87,7 +89,8 @@ impl Active {
         Ok(found.into_iter().map(|(classification, _)| classification).collect())
     }
 
-    /// [`classify_rows`](Self::classify_rows), to the same bits, and where in its image each answer comes from.
+    /// [`classify_rows`](Self::classify_rows), to the same bits, and where in its image each answer
+    /// comes from.
     ///
     /// # Errors
     /// As [`classify_rows`](Self::classify_rows).
@@ -110,7 +113,8 @@ impl Active {
         maps: bool,
         cancel: &Cancel,
     ) -> Result<Vec<(Classification, Option<Map>)>, Error> {
-        let in_row = |index: usize| move |source: Error| Error::InBatch { index, source: Box::new(source) };
+        let in_row =
+            |index: usize| move |source: Error| Error::InBatch { index, source: Box::new(source) };
         for (index, row) in rows.iter().enumerate() {
             let missing = || Error::Selection { what: format!("there is no image {}", row.image) };
             let known = if row.image < images.len() { Ok(()) } else { Err(missing()) };
@@ -122,7 +126,8 @@ impl Active {
         let mut prepared = Vec::with_capacity(images.len());
         for (index, image) in images.iter().enumerate() {
             let start = Instant::now();
-            let mut normalised = memory::floats(3 * height * width, "an image's pixels").map_err(in_row(index))?;
+            let mut normalised =
+                memory::floats(3 * height * width, "an image's pixels").map_err(in_row(index))?;
             self.preprocessing.apply(image, &mut normalised).map_err(in_row(index))?;
             pixels.push(normalised);
             prepared.push(start.elapsed());
@@ -138,21 +143,32 @@ impl Active {
         let asked: Vec<_> = rows
             .iter()
             .zip(&resolved)
-            .flat_map(|(row, found)| found.composed.networks.iter().map(|network| (row.image, &**network)))
+            .flat_map(|(row, found)| {
+                found.composed.networks.iter().map(|network| (row.image, &**network))
+            })
             .collect();
-        let mut all = finite(self.base.run(&pixels, &asked, maps, &|| cancel.asked())?)?.into_iter();
+        let mut all =
+            finite(self.base.run(&pixels, &asked, maps, &|| cancel.asked())?)?.into_iter();
         let base = start.elapsed();
         let finish = |(row, found): (&Row, &Resolved)| {
             let Resolved { task, composed } = found;
             let own = all.by_ref().take(composed.networks.len());
-            let (features, maps): (Vec<_>, Vec<_>) = own.map(|seen| (seen.feature, seen.map)).unzip();
-            let shares = task.routing.as_ref().zip(seen.get(&row.image)).map(|(routing, seen)| routing.shares(seen));
+            let (features, maps): (Vec<_>, Vec<_>) =
+                own.map(|seen| (seen.feature, seen.map)).unzip();
+            let shares = task
+                .routing
+                .as_ref()
+                .zip(seen.get(&row.image))
+                .map(|(routing, seen)| routing.shares(seen));
             let weights = composed.weights(shares.as_ref());
             let participants = composed.modules().zip(&weights);
             let probabilities = composed.probabilities(&task.head, &features, &weights)?;
             let image = &images[row.image];
             let seen = || self.preprocessing.seen(image.width(), image.height());
-            let map = maps.into_iter().collect::<Option<Vec<_>>>().map(|maps| map::of(&maps, &weights, seen()));
+            let map = maps
+                .into_iter()
+                .collect::<Option<Vec<_>>>()
+                .map(|maps| map::of(&maps, &weights, seen()));
             let classification = Classification {
                 assessment: composed.assessment(&task.head, &features, &probabilities),
                 task: task.head.task.clone(),
@@ -162,7 +178,9 @@ impl Active {
                 bundle: task.bundle.clone(),
                 signers: task.signers.clone(),
                 composition: composed.id.clone(),
-                modules: participants.map(|(m, &weight)| Participant { id: m.id.clone(), weight }).collect(),
+                modules: participants
+                    .map(|(m, &weight)| Participant { id: m.id.clone(), weight })
+                    .collect(),
                 times: Times { preprocessing: prepared[row.image], base },
             };
             Ok((classification, map))
@@ -180,12 +198,14 @@ impl Active {
         self.tasks.get(task).map(|task| task.head.classes.clone())
     }
 
-    /// What each class of `task` is in a coding scheme: as many as classes, or none; none either if there is no such task.
+    /// What each class of `task` is in a coding scheme: as many as classes, or none; none either if
+    /// there is no such task.
     pub fn codes(&self, task: &str) -> Option<Arc<[Code]>> {
         self.tasks.get(task).map(|task| task.head.codes.clone())
     }
 
-    /// What `task` runs with where a call says nothing else: how modules act together, their ids and weights.
+    /// What `task` runs with where a call says nothing else: how modules act together, their ids
+    /// and weights.
     pub fn default_of(&self, task: &str) -> Option<(Mode, Vec<Participant>)> {
         let (mode, parts) = self.tasks.get(task)?.default.parts();
         Some((mode, parts.map(|(id, weight)| Participant { id: id.to_owned(), weight }).collect()))
@@ -207,9 +227,15 @@ impl Active {
     }
 
     /// What `task` runs with under `selection`; its default is laid out already.
-    pub(super) fn composed(&self, task: &Task, selection: &Selection) -> Result<Arc<Composed>, Error> {
-        let new =
-            |mode, parts| Composed::new(&self.base, &self.digest, &task.head, mode, parts, &self.modules).map(Arc::new);
+    pub(super) fn composed(
+        &self,
+        task: &Task,
+        selection: &Selection,
+    ) -> Result<Arc<Composed>, Error> {
+        let new = |mode, parts| {
+            Composed::new(&self.base, &self.digest, &task.head, mode, parts, &self.modules)
+                .map(Arc::new)
+        };
         match selection {
             Selection::Default => Ok(task.default.clone()),
             Selection::Frozen => new(Mode::Fusion, &[]),
@@ -227,9 +253,10 @@ impl Active {
     pub(super) fn task(&self, name: Option<&str>) -> Result<&Task, Error> {
         let known = || self.tasks().collect::<Vec<_>>().join(", ");
         match name {
-            Some(name) => {
-                self.tasks.get(name).ok_or_else(|| Error::UnknownTask { task: name.to_owned(), known: known() })
-            }
+            Some(name) => self
+                .tasks
+                .get(name)
+                .ok_or_else(|| Error::UnknownTask { task: name.to_owned(), known: known() }),
             None if self.tasks.len() == 1 => Ok(self.tasks.values().next().expect("there is one")),
             None => Err(Error::TaskNeeded { known: known() }),
         }
@@ -238,7 +265,8 @@ impl Active {
     /// The prototypes that tell every task, if one bundle brought all tasks with them.
     fn routing(&self) -> Option<&Arc<Prototypes>> {
         let first = self.tasks.values().next()?.routing.as_ref()?;
-        let same = |task: &Task| task.routing.as_ref().is_some_and(|routing| Arc::ptr_eq(routing, first));
+        let same =
+            |task: &Task| task.routing.as_ref().is_some_and(|routing| Arc::ptr_eq(routing, first));
         self.tasks.values().all(same).then_some(first)
     }
 
@@ -251,8 +279,14 @@ impl Active {
         }
     }
 
-    /// The frozen base's feature of each image that must be looked at to tell its task or to weigh modules.
-    fn seen(&self, pixels: &[Vec<f32>], rows: &[Row], cancel: &Cancel) -> Result<BTreeMap<usize, Vec<f32>>, Error> {
+    /// The frozen base's feature of each image that must be looked at to tell its task or to weigh
+    /// modules.
+    fn seen(
+        &self,
+        pixels: &[Vec<f32>],
+        rows: &[Row],
+        cancel: &Cancel,
+    ) -> Result<BTreeMap<usize, Vec<f32>>, Error> {
         let routed = |row: &&Row| match (&row.selection, self.task(row.task)) {
             (_, Err(_)) | (Selection::Composition(Mode::Routed, _), _) => true,
             (Selection::Default, Ok(task)) => task.default.routed(),
@@ -270,7 +304,9 @@ impl Active {
     /// The task of a row: the one that it names, or the likeliest of the image.
     fn task_of(&self, row: &Row, seen: Option<&Vec<f32>>) -> Result<&Task, Error> {
         let named = self.task(row.task);
-        let (Err(Error::TaskNeeded { .. }), Some(routing), Some(seen)) = (&named, self.routing(), seen) else {
+        let (Err(Error::TaskNeeded { .. }), Some(routing), Some(seen)) =
+            (&named, self.routing(), seen)
+        else {
             return named;
         };
         let likelier = |a: &(&str, f64), b: &(&str, f64)| a.1.total_cmp(&b.1).then(b.0.cmp(a.0));

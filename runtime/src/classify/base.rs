@@ -32,7 +32,8 @@ pub(super) struct Base {
     pub signature: Signature,
 }
 
-/// The factors of one site, scaling and weights folded into `b`, and of DoRA what its outputs are multiplied with before the bias.
+/// The factors of one site, scaling and weights folded into `b`, and of DoRA what its outputs are
+/// multiplied with before the bias.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Factors {
     pub rank: usize,
@@ -49,7 +50,9 @@ impl Plan {
     pub fn read(onnx: &[u8], weights: &BTreeMap<String, View>) -> Result<Self, Error> {
         let (graph, signature) = graph::read(onnx, weights)?;
         let layout = match signature.image {
-            [height, width] if height == width => vit::recognise(&graph, height).map_err(graph::refuse)?,
+            [height, width] if height == width => {
+                vit::recognise(&graph, height).map_err(graph::refuse)?
+            }
             _ => return Err(graph::refuse("is for images that are not square")),
         };
         if layout.feature() != signature.feature {

@@ -40,9 +40,11 @@ pub(super) struct Composed {
     mode: Mode,
     /// One for a fusion (of no modules: the frozen base), else one a module.
     pub networks: Vec<Arc<Adapter>>,
-    /// By module: its weight, and the task whose share of an image it is multiplied with where the composition is routed.
+    /// By module: its weight, and the task whose share of an image it is multiplied with where the
+    /// composition is routed.
     parts: Vec<(Arc<Module>, f64)>,
-    /// The network of the task's own module, where this is the composition that the head was calibrated for.
+    /// The network of the task's own module, where this is the composition that the head was
+    /// calibrated for.
     calibrated: Option<usize>,
 }
 
@@ -78,18 +80,22 @@ impl Composed {
             Mode::Fusion => {
                 if let Some((module, _)) = known.iter().find(|(module, _)| module.is_scaled()) {
                     let what = format!(
-                        "DoRA modules mix but do not fuse: module {} has scales; take it alone with weight 1, or mix the modules",
+                        "DoRA modules mix but do not fuse: module {} has scales; take it alone \
+                         with weight 1, or mix the modules",
                         module.id
                     );
                     return Err(Error::Selection { what });
                 }
                 let rank: usize = known.iter().map(|(module, _)| module.rank()).sum();
                 if rank > MOST_RANKS {
-                    let what =
-                        format!("the modules have rank {rank} together, more than {MOST_RANKS}; mix them instead");
+                    let what = format!(
+                        "the modules have rank {rank} together, more than {MOST_RANKS}; mix them \
+                         instead"
+                    );
                     return Err(Error::Selection { what });
                 }
-                let all: Vec<_> = known.iter().map(|(module, weight)| (&module.factors, *weight)).collect();
+                let all: Vec<_> =
+                    known.iter().map(|(module, weight)| (&module.factors, *weight)).collect();
                 vec![Arc::new(base.adapter(&parts::fused(&all, &base.signature.sites))?)]
             }
             Mode::Mixture | Mode::Routed => {
@@ -97,8 +103,15 @@ impl Composed {
             }
         };
         let identity = Identity { base: digest, head: &head.digest, mode, parts };
-        let json = serde_json::to_vec(&identity).map_err(|error| Error::Selection { what: error.to_string() })?;
-        Ok(Composed { id: sha256_hex(&json).into(), mode, networks, parts: known, calibrated: None })
+        let json = serde_json::to_vec(&identity)
+            .map_err(|error| Error::Selection { what: error.to_string() })?;
+        Ok(Composed {
+            id: sha256_hex(&json).into(),
+            mode,
+            networks,
+            parts: known,
+            calibrated: None,
+        })
     }
 
     /// The same as the composition that `head` was calibrated for, if it was.
@@ -107,8 +120,14 @@ impl Composed {
         Composed { calibrated: own.filter(|_| head.calibration.is_some()), ..self }
     }
 
-    /// What calibration says of an image with these features and probabilities; none where the head was not calibrated for this composition.
-    pub fn assessment(&self, head: &Head, features: &[Vec<f32>], probabilities: &[f32]) -> Option<Assessment> {
+    /// What calibration says of an image with these features and probabilities; none where the head
+    /// was not calibrated for this composition.
+    pub fn assessment(
+        &self,
+        head: &Head,
+        features: &[Vec<f32>],
+        probabilities: &[f32],
+    ) -> Option<Assessment> {
         let (own, stated) = (self.calibrated?, head.calibration.as_ref()?);
         let score = head.logits.familiar.as_ref()?.score(features.get(own)?);
         let largest = probabilities.iter().copied().fold(0.0, f32::max);
@@ -125,7 +144,9 @@ impl Composed {
     /// Bytes of networks that are not its modules' own.
     pub fn bytes(&self) -> usize {
         let own = |network: &&Arc<Adapter>| {
-            !self.modules().any(|module| module.adapter.get().is_some_and(|adapter| Arc::ptr_eq(adapter, network)))
+            !self.modules().any(|module| {
+                module.adapter.get().is_some_and(|adapter| Arc::ptr_eq(adapter, network))
+            })
         };
         self.networks.iter().filter(own).map(|network| network.bytes()).sum()
     }
@@ -148,14 +169,22 @@ impl Composed {
     /// Each module's weight for an image with these shares of the tasks.
     pub fn weights(&self, shares: Option<&BTreeMap<&str, f64>>) -> Vec<f64> {
         let share = |task: &String| {
-            shares.filter(|_| self.routed()).map_or(1.0, |s| s.get(task.as_str()).copied().unwrap_or(0.0))
+            shares
+                .filter(|_| self.routed())
+                .map_or(1.0, |s| s.get(task.as_str()).copied().unwrap_or(0.0))
         };
         self.parts.iter().map(|(module, weight)| weight * share(&module.task)).collect()
     }
 
-    /// The probabilities of the classes from the features under each network, computed in f64: the head's softmax; of several networks the
-    /// sum with `weights`, negative sums counted as zero, brought to one (even where nothing is left).
-    pub fn probabilities(&self, head: &Head, features: &[Vec<f32>], weights: &[f64]) -> Result<Vec<f32>, Error> {
+    /// The probabilities of the classes from the features under each network, computed in f64: the
+    /// head's softmax; of several networks the sum with `weights`, negative sums counted as zero,
+    /// brought to one (even where nothing is left).
+    pub fn probabilities(
+        &self,
+        head: &Head,
+        features: &[Vec<f32>],
+        weights: &[f64],
+    ) -> Result<Vec<f32>, Error> {
         let stated = self.calibrated.and(head.calibration.as_ref());
         let temperature = stated.map_or(1.0, |stated| stated.temperature);
         let mut sum = match (self.mode, features) {
@@ -163,13 +192,17 @@ impl Composed {
             _ => {
                 let mut sum = vec![0.0; head.classes.len()];
                 for (feature, weight) in features.iter().zip(weights) {
-                    sum.iter_mut().zip(head.softmax(feature, temperature)).for_each(|(s, p)| *s += weight * p);
+                    sum.iter_mut()
+                        .zip(head.softmax(feature, temperature))
+                        .for_each(|(s, p)| *s += weight * p);
                 }
                 sum
             }
         };
         if sum.iter().any(|p| !p.is_finite()) {
-            return Err(Error::Device { what: "the head gave probabilities that are not finite".into() });
+            return Err(Error::Device {
+                what: "the head gave probabilities that are not finite".into(),
+            });
         }
         sum.iter_mut().for_each(|p| *p = p.max(0.0));
         let total: f64 = sum.iter().sum();
@@ -186,7 +219,11 @@ impl Module {
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         let scale = |f: &Factors| f.scale.as_ref().map_or(0, |scale| size_of_val(&**scale));
-        let factors = self.factors.values().map(|f| size_of_val(&*f.a) + size_of_val(&*f.b) + scale(f)).sum::<usize>();
+        let factors = self
+            .factors
+            .values()
+            .map(|f| size_of_val(&*f.a) + size_of_val(&*f.b) + scale(f))
+            .sum::<usize>();
         factors + self.adapter.get().map_or(0, |adapter| adapter.bytes())
     }
 
@@ -217,7 +254,14 @@ impl Head {
         let classes = stated.classes.clone().into();
         let codes = stated.codes.clone().into();
         let calibration = stated.calibration.clone();
-        Head { task: stated.task.clone(), digest: digest.to_owned(), logits, calibration, classes, codes }
+        Head {
+            task: stated.task.clone(),
+            digest: digest.to_owned(),
+            logits,
+            calibration,
+            classes,
+            codes,
+        }
     }
 
     fn softmax(&self, feature: &[f32], temperature: f64) -> Vec<f64> {
@@ -229,7 +273,11 @@ impl Head {
         let rows = weight.chunks_exact(feature.len()).zip(bias);
         let logits: Vec<f64> = rows
             .map(|(row, &bias)| {
-                let product = row.iter().zip(feature).map(|(&w, &x)| f64::from(w) * f64::from(x)).sum::<f64>();
+                let product = row
+                    .iter()
+                    .zip(feature)
+                    .map(|(&w, &x)| f64::from(w) * f64::from(x))
+                    .sum::<f64>();
                 (f64::from(bias) + factor * product) / temperature
             })
             .collect();
@@ -243,5 +291,6 @@ impl Head {
 /// A sum of probabilities below this is nothing.
 const LEAST: f64 = 1e-12;
 
-/// Ranks of a fusion: more than any site has inputs, so that its sum of products would be smaller as a matrix.
+/// Ranks of a fusion: more than any site has inputs, so that its sum of products would be smaller
+/// as a matrix.
 const MOST_RANKS: usize = 8192;

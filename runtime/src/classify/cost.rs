@@ -56,8 +56,12 @@ impl Counted {
             let largest = layout.linears().map(|names| rank(&names.site)).max().unwrap_or(0);
             modules.insert(module.id.as_str(), (layout.adapter(rank), largest as u128));
         }
-        let mut counted =
-            Counted { base: 0, modules: modules.values().map(|(taken, _)| taken.bytes).sum(), image: 0, golden: 0 };
+        let mut counted = Counted {
+            base: 0,
+            modules: modules.values().map(|(taken, _)| taken.bytes).sum(),
+            image: 0,
+            golden: 0,
+        };
         // The networks that golden vectors are made with; the frozen base is none of a module's.
         let mut networks: BTreeSet<Option<&str>> = BTreeSet::new();
         let mut ranks = modules.values().map(|(_, rank)| *rank).max().unwrap_or(0);
@@ -86,10 +90,17 @@ impl Counted {
                 networks.extend((*mode == Mode::Routed).then_some(None));
             }
         }
-        let added = |id: &Option<&str>| id.and_then(|id| modules.get(id)).map_or(0, |(taken, _)| taken.operations);
+        let added = |id: &Option<&str>| {
+            id.and_then(|id| modules.get(id)).map_or(0, |(taken, _)| taken.operations)
+        };
         counted.golden += networks.iter().map(|id| pass.operations + added(id)).sum::<u128>();
         counted.base = pass.bytes
-            + layout.activations(options.precision, options.threads.count() as u128, options.spread, ranks)
+            + layout.activations(
+                options.precision,
+                options.threads.count() as u128,
+                options.spread,
+                ranks,
+            )
             + length as u128;
         // The file's values, most of them in half of the bytes that they have in memory.
         let own = manifest.entries.iter().filter(|entry| !entry.name.starts_with("base."));
@@ -111,7 +122,8 @@ impl Counted {
         for (what, unit, found, allowed) in table {
             if found > allowed {
                 let what = format!(
-                    "{what} would take {:.1e} {unit}, and {:.1e} are allowed; take a smaller base or fewer modules, or allow \
+                    "{what} would take {:.1e} {unit}, and {:.1e} are allowed; take a smaller base \
+                     or fewer modules, or allow \
                      more where it is opened",
                     found as f64, allowed as f64
                 );
@@ -127,7 +139,11 @@ impl Counted {
 ///
 /// # Errors
 /// [`Class::TooCostly`]; [`Error::Refused`] for a graph that devices would not take.
-pub fn affordable(manifest: &Manifest, payload: &BTreeMap<String, Vec<u8>>, options: &Options) -> Result<(), Error> {
+pub fn affordable(
+    manifest: &Manifest,
+    payload: &BTreeMap<String, Vec<u8>>,
+    options: &Options,
+) -> Result<(), Error> {
     let entry = |name: &str| payload.get(name).map_or(&[][..], Vec::as_slice);
     let views = |name: &str| tensors::views(entry(name), name);
     let Plan { layout, signature } = Plan::read(entry("base.onnx"), &views("base.safetensors")?)?;

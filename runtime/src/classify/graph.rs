@@ -1,8 +1,8 @@
 //! `base.onnx`: what it is made of, its inputs and output, and whether weights fit it.
 //!
-//! Refused: an operation or a structure that no base needs (loops, functions, files), inputs that are not `pixels` and
-//! LoRA factors with, or in older graphs without, their scales, and weights that the graph asks for and `base.safetensors` lacks, has in another shape, or has
-//! beside it.
+//! Refused: an operation or a structure that no base needs (loops, functions, files), inputs that
+//! are not `pixels` and LoRA factors with, or in older graphs without, their scales, and weights
+//! that the graph asks for and `base.safetensors` lacks, has in another shape, or has beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,8 +11,8 @@ use prost::Message;
 use crate::Class;
 use crate::error::{Error, Refusal};
 use crate::onnx::{
-    self, AttributeProto, DataLocation, DataType, DimensionValue, GraphProto, ModelProto, NodeProto, TensorProto,
-    ValueInfoProto,
+    self, AttributeProto, DataLocation, DataType, DimensionValue, GraphProto, ModelProto,
+    NodeProto, TensorProto, ValueInfoProto,
 };
 use crate::tensors::View;
 
@@ -53,7 +53,8 @@ const MAX_WIDTH: i64 = 1 << 16;
 pub(super) struct Site {
     pub inputs: usize,
     pub outputs: usize,
-    /// Whether the graph takes what its outputs are multiplied with before the bias, as DoRA needs it.
+    /// Whether the graph takes what its outputs are multiplied with before the bias, as DoRA needs
+    /// it.
     pub scaled: bool,
 }
 
@@ -68,8 +69,12 @@ pub(super) struct Signature {
     pub feature: usize,
 }
 
-/// Reads a graph for these weights: every initialiser that it marks as external must be among them in its shape, and nothing else.
-pub(super) fn read(onnx: &[u8], weights: &BTreeMap<String, View>) -> Result<(GraphProto, Signature), Error> {
+/// Reads a graph for these weights: every initialiser that it marks as external must be among them
+/// in its shape, and nothing else.
+pub(super) fn read(
+    onnx: &[u8],
+    weights: &BTreeMap<String, View>,
+) -> Result<(GraphProto, Signature), Error> {
     let malformed = |what: String| Refusal::new(Class::OnnxMalformed, what).entry(ENTRY);
     if onnx.len() > LONGEST {
         return Err(refuse(format!("has {} bytes, more than {LONGEST}", onnx.len())));
@@ -78,7 +83,8 @@ pub(super) fn read(onnx: &[u8], weights: &BTreeMap<String, View>) -> Result<(Gra
     if fields > MOST_FIELDS {
         return Err(refuse(format!("has {fields} fields, more than {MOST_FIELDS}")));
     }
-    let model = ModelProto::decode(onnx).map_err(|error| malformed(format!("it cannot be read: {error}")))?;
+    let model = ModelProto::decode(onnx)
+        .map_err(|error| malformed(format!("it cannot be read: {error}")))?;
     if !model.functions.is_empty() || !model.training_info.is_empty() {
         return Err(refuse("holds functions or training information, which no base needs"));
     }
@@ -101,7 +107,8 @@ pub(super) fn refuse(what: impl AsRef<str>) -> Error {
     Refusal::new(Class::OnnxRefused, what).entry(ENTRY).into()
 }
 
-/// Weights come from the bundle alone: an initialiser that names a file is refused before anything could open it.
+/// Weights come from the bundle alone: an initialiser that names a file is refused before anything
+/// could open it.
 fn no_other_files(graph: &GraphProto) -> Result<(), Error> {
     match graph.initializer.iter().find(|initialiser| !initialiser.external_data.is_empty()) {
         None => Ok(()),
@@ -125,9 +132,10 @@ fn check_node(node: &NodeProto) -> Result<(), Error> {
             || !a.tensors.is_empty()
             || !a.sparse_tensors.is_empty()
     };
-    match node.attribute.iter().any(holds_more) {
-        true => Err(refuse(format!("has a graph or a tensor inside of node {:?}", node.name))),
-        false => Ok(()),
+    if node.attribute.iter().any(holds_more) {
+        Err(refuse(format!("has a graph or a tensor inside of node {:?}", node.name)))
+    } else {
+        Ok(())
     }
 }
 
@@ -155,7 +163,8 @@ fn signature(graph: &GraphProto) -> Result<Signature, Error> {
             ("lora_scale", &[None, Some(1), Some(width)]) => (2, width),
             _ => {
                 return Err(wrong(
-                    "is none of SITE.lora_a [N, in, R], SITE.lora_b [N, R, out] and SITE.lora_scale [N, 1, out]",
+                    "is none of SITE.lora_a [N, in, R], SITE.lora_b [N, R, out] and \
+                     SITE.lora_scale [N, 1, out]",
                 ));
             }
         };
@@ -167,7 +176,9 @@ fn signature(graph: &GraphProto) -> Result<Signature, Error> {
         [Some(inputs), Some(outputs), scale] if scale.is_none_or(|width| width == outputs) => {
             Ok((site.to_owned(), Site { inputs, outputs, scaled: scale.is_some() }))
         }
-        [Some(_), Some(_), _] => Err(wrong(&format!("lora_b and lora_scale of different widths at site {site}"))),
+        [Some(_), Some(_), _] => {
+            Err(wrong(&format!("lora_b and lora_scale of different widths at site {site}")))
+        }
         _ => Err(wrong(&format!("not both of lora_a and lora_b at site {site}"))),
     });
     Ok(Signature { image, sites: sites.collect::<Result<_, _>>()?, feature })
@@ -187,9 +198,10 @@ fn check_weights(graph: &GraphProto, weights: &BTreeMap<String, View>) -> Result
         wrong.extend(misfit_of(initialiser, weights.get(&initialiser.name)));
     }
     wrong.extend(left.iter().map(|name| format!("{name} is not in {ENTRY}")));
-    match wrong.is_empty() {
-        true => Ok(()),
-        false => Err(misfit(Class::TensorsMisfit, "base.safetensors", &wrong)),
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(misfit(Class::TensorsMisfit, "base.safetensors", &wrong))
     }
 }
 
@@ -204,9 +216,15 @@ fn misfit_of(initialiser: &TensorProto, tensor: Option<&View>) -> Option<String>
         (false, None) => return None,
     };
     let same = initialiser.dims.len() == tensor.shape.len()
-        && initialiser.dims.iter().zip(&tensor.shape).all(|(&dim, &size)| usize::try_from(dim) == Ok(size));
+        && initialiser
+            .dims
+            .iter()
+            .zip(&tensor.shape)
+            .all(|(&dim, &size)| usize::try_from(dim) == Ok(size));
     let fits = same && initialiser.data_type == DataType::Float as i32;
-    let wrong = || format!("{name} has shape {:?}, the graph asks for {:?}", tensor.shape, initialiser.dims);
+    let wrong = || {
+        format!("{name} has shape {:?}, the graph asks for {:?}", tensor.shape, initialiser.dims)
+    };
     (!fits).then(wrong)
 }
 

@@ -1,4 +1,5 @@
-//! From a verified bundle to the active set that it makes by itself, checked against the bundle's golden vectors.
+//! From a verified bundle to the active set that it makes by itself, checked against the bundle's
+//! golden vectors.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,8 +29,8 @@ pub(super) fn active(
 ) -> Result<Active, Error> {
     let int8 = options.precision == Precision::Int8;
     if int8 && bundle.manifest().int8.is_empty() {
-        let what =
-            "what eight bits cost it was not measured; pack it with `packer bundle --int8 TASK=DIR`, or run it in 32";
+        let what = "what eight bits cost it was not measured; pack it with `packer bundle --int8 \
+                    TASK=DIR`, or run it in 32";
         return Err(Error::Precision { what: what.into() });
     }
     let active = unchecked(bundle, options, other, beside)?;
@@ -37,10 +38,8 @@ pub(super) fn active(
     if let Some(image) = &golden.image {
         prepared(&active.preprocessing, image, &golden.pixels)?;
     }
-    let (expected, tolerance) = match int8 {
-        true => (&golden.int8, INT8_TOLERANCE),
-        false => (&golden.by_task, GOLDEN_TOLERANCE),
-    };
+    let (expected, tolerance) =
+        if int8 { (&golden.int8, INT8_TOLERANCE) } else { (&golden.by_task, GOLDEN_TOLERANCE) };
     for (task, answer) in answers(&active, golden.pixels)? {
         let Some(expected) = expected.get(&task) else { continue };
         compare(task, &answer, expected, tolerance)?;
@@ -49,7 +48,10 @@ pub(super) fn active(
 }
 
 /// The set of `bundle` alone, without a look at its golden vectors, and what they would be.
-pub(super) fn rehearsed(bundle: &VerifiedBundle, options: &Options) -> Result<(Active, Answers), Error> {
+pub(super) fn rehearsed(
+    bundle: &VerifiedBundle,
+    options: &Options,
+) -> Result<(Active, Answers), Error> {
     let active = unchecked(bundle, options, None, 0)?;
     let pixels = golden(&active, bundle)?.pixels;
     let answers = answers(&active, pixels)?;
@@ -69,8 +71,14 @@ fn unchecked(
     };
     let base_id = ["base.onnx", "base.safetensors"].map(digest_of);
     let counted = |layout: &Layout, signature: &Signature| {
-        let counted =
-            Counted::new(manifest, bundle.bytes().len(), |name| bundle.views(name), layout, signature, options)?;
+        let counted = Counted::new(
+            manifest,
+            bundle.bytes().len(),
+            |name| bundle.views(name),
+            layout,
+            signature,
+            options,
+        )?;
         counted.within(options.most, beside).map(|()| counted.modules)
     };
     let (base, frozen, bytes) = match other.filter(|other| other.base_id == base_id) {
@@ -91,8 +99,9 @@ fn unchecked(
     let mut modules = BTreeMap::new();
     for stated in &manifest.modules {
         let factors = parts::module(stated, bundle.tensors(&stated.entry)?, sites)?;
-        let known =
-            other.filter(|other| Arc::ptr_eq(&other.base, &base)).and_then(|other| other.modules.get(&stated.id));
+        let known = other
+            .filter(|other| Arc::ptr_eq(&other.base, &base))
+            .and_then(|other| other.modules.get(&stated.id));
         let module = match known.filter(|known| known.task == stated.task) {
             Some(known) => known.clone(),
             None => Arc::new(Module::new(&stated.id, &stated.task, factors)),
@@ -107,7 +116,8 @@ fn unchecked(
         None => None,
     };
     let id: Arc<str> = bundle.id().into();
-    let signers: Arc<[String]> = bundle.signers().iter().map(|key| hex::encode(key.as_bytes())).collect();
+    let signers: Arc<[String]> =
+        bundle.signers().iter().map(|key| hex::encode(key.as_bytes())).collect();
     let mut tasks = BTreeMap::new();
     for stated in &manifest.heads {
         let tensors = parts::head(stated, bundle.tensors(&stated.entry)?, feature)?;
@@ -115,7 +125,9 @@ fn unchecked(
         let Composition { mode, parts, .. } = composition(manifest, &stated.task);
         let default = Composed::new(&base, &manifest.base.digest, &head, *mode, parts, &modules);
         let default = default.map_err(|error| match error {
-            Error::Selection { what } => contradiction(format!("the composition of {}: {what}", stated.task)),
+            Error::Selection { what } => {
+                contradiction(format!("the composition of {}: {what}", stated.task))
+            }
             other => other,
         })?;
         let default = default.calibrated(&head);
@@ -124,7 +136,8 @@ fn unchecked(
         tasks.insert(stated.task.clone(), Task { head, default, bundle, signers, routing });
     }
     let text = String::from_utf8_lossy(&manifest.to_canonical()?).into_owned();
-    let brought = Brought { modules: modules.keys().cloned().collect(), manifest: text.into(), bytes };
+    let brought =
+        Brought { modules: modules.keys().cloned().collect(), manifest: text.into(), bytes };
     Ok(Active {
         base_id,
         digest: manifest.base.digest.clone(),
@@ -139,7 +152,11 @@ fn unchecked(
 
 fn composition<'a>(manifest: &'a Manifest, task: &str) -> &'a Composition {
     let of_task = |c: &&Composition| c.task == task;
-    manifest.compositions.iter().find(of_task).expect("a checked manifest has a composition for every task")
+    manifest
+        .compositions
+        .iter()
+        .find(of_task)
+        .expect("a checked manifest has a composition for every task")
 }
 
 fn golden(active: &Active, bundle: &VerifiedBundle) -> Result<parts::Golden, Error> {
@@ -172,34 +189,36 @@ fn answers(active: &Active, pixels: Vec<f32>) -> Result<Answers, Error> {
     }
     let rows: Vec<_> = networks.iter().map(|network| (0, &***network)).collect();
     let seen = active.base.run(&[pixels], &rows, false, &|| false)?;
-    let answer = |(name, task, routing, places): (&String, &Task, Option<&Arc<Prototypes>>, Vec<usize>)| {
-        let features: Vec<Vec<f32>> = places.iter().map(|&place| seen[place].feature.clone()).collect();
-        if features.iter().flatten().any(|value| !value.is_finite()) {
-            return Err(Error::GoldenFeature { task: name.clone() });
-        }
-        let shares = routing.map(|routing| routing.shares(&features[0]));
-        let own = &features[usize::from(routing.is_some())..];
-        let composed = &task.default;
-        let probabilities = composed.probabilities(&task.head, own, &composed.weights(shares.as_ref()))?;
-        Ok((name.clone(), (features.concat(), probabilities)))
-    };
+    let answer =
+        |(name, task, routing, places): (&String, &Task, Option<&Arc<Prototypes>>, Vec<usize>)| {
+            let features: Vec<Vec<f32>> =
+                places.iter().map(|&place| seen[place].feature.clone()).collect();
+            if features.iter().flatten().any(|value| !value.is_finite()) {
+                return Err(Error::GoldenFeature { task: name.clone() });
+            }
+            let shares = routing.map(|routing| routing.shares(&features[0]));
+            let own = &features[usize::from(routing.is_some())..];
+            let composed = &task.default;
+            let probabilities =
+                composed.probabilities(&task.head, own, &composed.weights(shares.as_ref()))?;
+            Ok((name.clone(), (features.concat(), probabilities)))
+        };
     taking.into_iter().map(answer).collect()
 }
 
 /// Whether the golden image becomes the golden pixels here, each to one grey level.
 fn prepared(preprocessing: &Preprocessing, image: &RgbImage8, golden: &[f32]) -> Result<(), Error> {
     let mut ours = memory::floats(golden.len(), "the golden image's pixels")?;
-    preprocessing.apply(&image.view(), &mut ours).map_err(|_| Error::GoldenPixels { levels: f64::INFINITY })?;
+    preprocessing
+        .apply(&image.view(), &mut ours)
+        .map_err(|_| Error::GoldenPixels { levels: f64::INFINITY })?;
     let plane = golden.len() / 3;
     let pairs = ours.iter().zip(golden).enumerate();
     let levels = pairs.map(|(place, (&ours, &golden))| {
         f64::from((ours - golden).abs()) * preprocessing.std[place / plane] / preprocessing.rescale
     });
     let levels = levels.fold(0.0, f64::max);
-    match levels <= GOLDEN_LEVELS {
-        true => Ok(()),
-        false => Err(Error::GoldenPixels { levels }),
-    }
+    if levels <= GOLDEN_LEVELS { Ok(()) } else { Err(Error::GoldenPixels { levels }) }
 }
 
 fn compare(
@@ -210,17 +229,26 @@ fn compare(
 ) -> Result<(), Error> {
     let lengths = |features: &[f32], probabilities: &[f32]| (features.len(), probabilities.len());
     if lengths(features, probabilities) != lengths(expected_features, expected) {
-        return Err(Error::GoldenMismatch { task, feature: f64::INFINITY, probability: f64::INFINITY });
+        return Err(Error::GoldenMismatch {
+            task,
+            feature: f64::INFINITY,
+            probability: f64::INFINITY,
+        });
     }
     let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
-    let pairs = features.iter().zip(expected_features).map(|(&ours, &theirs)| f64::from(ours) - f64::from(theirs));
+    let pairs = features
+        .iter()
+        .zip(expected_features)
+        .map(|(&ours, &theirs)| f64::from(ours) - f64::from(theirs));
     let size = square(&mut expected_features.iter().map(|&v| f64::from(v)));
     let feature = square(&mut { pairs }) / size;
-    let differences = probabilities.iter().zip(expected).map(|(&ours, &theirs)| f64::from((ours - theirs).abs()));
+    let differences =
+        probabilities.iter().zip(expected).map(|(&ours, &theirs)| f64::from((ours - theirs).abs()));
     let probability = differences.fold(0.0, f64::max);
     // Written so that a NaN (a golden feature of zeros) is refused.
-    match feature <= tolerance && probability <= tolerance {
-        true => Ok(()),
-        false => Err(Error::GoldenMismatch { task, feature, probability }),
+    if feature <= tolerance && probability <= tolerance {
+        Ok(())
+    } else {
+        Err(Error::GoldenMismatch { task, feature, probability })
     }
 }

@@ -51,8 +51,8 @@ pub use selection::{Cancel, Selection};
 
 pub use crate::bundle::manifest::{Code, Mode, Part};
 
-/// Largest relative error of a feature, `||ours - golden|| / ||golden||`, and largest absolute error of a probability,
-/// by which a device may differ from the golden vectors.
+/// Largest relative error of a feature, `||ours - golden|| / ||golden||`, and largest absolute
+/// error of a probability, by which a device may differ from the golden vectors.
 pub const GOLDEN_TOLERANCE: f64 = 1e-3;
 
 /// By how many grey levels a pixel of the golden image may differ after preprocessing: resizing
@@ -82,13 +82,15 @@ pub struct Classification {
     pub codes: Arc<[Code]>,
     /// As many as classes; they sum to 1.
     pub probabilities: Vec<f32>,
-    /// What the task's calibration says of the image; none where the task was not calibrated, or not for what it ran with here.
+    /// What the task's calibration says of the image; none where the task was not calibrated, or
+    /// not for what it ran with here.
     pub assessment: Option<Assessment>,
     /// The id of the bundle that the task came with.
     pub bundle: Arc<str>,
     /// The trusted public keys that signed it, in hex.
     pub signers: Arc<[String]>,
-    /// SHA-256 of the base, the head, how the modules act together and their weights: equal if and only if these are.
+    /// SHA-256 of the base, the head, how the modules act together and their weights: equal if and
+    /// only if these are.
     pub composition: Arc<str>,
     /// The modules that took part.
     pub modules: Arc<[Participant]>,
@@ -99,8 +101,9 @@ pub struct Classification {
 /// Whether an image is of a kind that a task's module knows, and its answer one to rely on.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Assessment {
-    /// The out-of-distribution score: Mahalanobis' distance of the image's feature from the nearest class of the training images (Lee et al.
-    /// 2018, section 2.1), divided by the root of the feature's width. About 1 for images like those.
+    /// The out-of-distribution score: Mahalanobis' distance of the image's feature from the nearest
+    /// class of the training images (Lee et al. 2018, section 2.1), divided by the root of the
+    /// feature's width. About 1 for images like those.
     pub score: f64,
     /// The score that 95 % of the images that the task was calibrated on did not exceed.
     pub threshold: f64,
@@ -127,7 +130,8 @@ impl Abstain {
     }
 }
 
-/// How long the parts of a classification took, on the wall. They are never what makes two classifications differ.
+/// How long the parts of a classification took, on the wall. They are never what makes two
+/// classifications differ.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Times {
     /// Resizing and normalising its image.
@@ -162,14 +166,16 @@ pub struct Participant {
     pub weight: f64,
 }
 
-/// By task, what it answers to the golden pixels: features, `[networks, feature]`, and probabilities.
+/// By task, what it answers to the golden pixels: features, `[networks, feature]`, and
+/// probabilities.
 pub type Answers = BTreeMap<String, (Vec<f32>, Vec<f32>)>;
 
 impl Classification {
     /// Index, name and probability of the most probable class; the first of equals.
     pub fn top(&self) -> (usize, &str, f32) {
-        let best =
-            |best: usize, next: usize| if self.probabilities[next] > self.probabilities[best] { next } else { best };
+        let best = |best: usize, next: usize| {
+            if self.probabilities[next] > self.probabilities[best] { next } else { best }
+        };
         let top = (1..self.probabilities.len()).fold(0, best);
         (top, &self.classes[top], self.probabilities[top])
     }
@@ -184,8 +190,8 @@ impl Classifier {
     /// Prepares `bundle` to run on this device and checks the device against the golden vectors.
     ///
     /// # Errors
-    /// [`Error::Refused`] with one of the classes of payloads, [`Error::GoldenMismatch`] and [`Error::Device`] for a device that cannot
-    /// run it.
+    /// [`Error::Refused`] with one of the classes of payloads, [`Error::GoldenMismatch`] and
+    /// [`Error::Device`] for a device that cannot run it.
     pub fn load(bundle: VerifiedBundle) -> Result<Self, Error> {
         Self::load_with(&bundle, Options::default())
     }
@@ -199,8 +205,8 @@ impl Classifier {
         Ok(Self::of(active, options))
     }
 
-    /// For who packs, not for devices: as [`load_with`](Self::load_with), but the golden vectors are not checked. They are computed, and come
-    /// with the classifier.
+    /// For who packs, not for devices: as [`load_with`](Self::load_with), but the golden vectors
+    /// are not checked. They are computed, and come with the classifier.
     ///
     /// # Errors
     /// As [`load_with`](Self::load_with).
@@ -222,8 +228,8 @@ impl Classifier {
         self.process.check()
     }
 
-    /// The set as it is now. What is classified with it does not change when the classifier does, and its memory goes when the last
-    /// one who has it lets it go.
+    /// The set as it is now. What is classified with it does not change when the classifier does,
+    /// and its memory goes when the last one who has it lets it go.
     pub fn active(&self) -> Arc<Active> {
         self.active.get()
     }
@@ -237,10 +243,12 @@ impl Classifier {
         self.active.change(|current| load::active(&bundle, &self.options, Some(current), 0))
     }
 
-    /// Adds the modules and tasks of `bundle`, which must have the same base, size of images and preprocessing.
+    /// Adds the modules and tasks of `bundle`, which must have the same base, size of images and
+    /// preprocessing.
     ///
     /// # Errors
-    /// As [`load`](Self::load), and [`Error::Unchanged`] where bases differ or a task has that name already; nothing is changed then.
+    /// As [`load`](Self::load), and [`Error::Unchanged`] where bases differ or a task has that name
+    /// already; nothing is changed then.
     pub fn add(&self, bundle: VerifiedBundle) -> Result<(), Error> {
         self.check_process()?;
         self.active.change(|current| {
@@ -253,15 +261,24 @@ impl Classifier {
                 ));
             }
             if manifest.preprocessing != current.preprocessing {
-                return unchanged("the bundle prepares images in another way; open it by itself".into());
+                return unchanged(
+                    "the bundle prepares images in another way; open it by itself".into(),
+                );
             }
-            if let Some(head) = manifest.heads.iter().find(|head| current.tasks.contains_key(&head.task)) {
-                return unchanged(format!("there is a task {} already; unload its bundle first", head.task));
+            if let Some(head) =
+                manifest.heads.iter().find(|head| current.tasks.contains_key(&head.task))
+            {
+                return unchanged(format!(
+                    "there is a task {} already; unload its bundle first",
+                    head.task
+                ));
             }
             let beside = current.bundles.values().map(|brought| brought.bytes).sum();
             let added = load::active(&bundle, &self.options, Some(current), beside)?;
             if !Arc::ptr_eq(&added.base, &current.base) {
-                return unchanged("the bundle has another graph for the same weights; open it by itself".into());
+                return unchanged(
+                    "the bundle has another graph for the same weights; open it by itself".into(),
+                );
             }
             let mut next = current.clone();
             next.modules.extend(added.modules);
@@ -271,10 +288,12 @@ impl Classifier {
         })
     }
 
-    /// Lets go of a bundle, by its id: of its tasks, and of those modules that no other bundle brought.
+    /// Lets go of a bundle, by its id: of its tasks, and of those modules that no other bundle
+    /// brought.
     ///
     /// # Errors
-    /// [`Error::Unchanged`] for an unknown id, for the last bundle, and for modules that another task's default needs.
+    /// [`Error::Unchanged`] for an unknown id, for the last bundle, and for modules that another
+    /// task's default needs.
     pub fn unload(&self, bundle: &str) -> Result<(), Error> {
         self.check_process()?;
         self.active.change(|current| {
@@ -285,13 +304,18 @@ impl Classifier {
                 return unchanged(format!("there is no bundle {bundle}; there are {known}"));
             }
             if next.bundles.is_empty() {
-                return unchanged("it is the only bundle; replace it, or close the classifier".into());
+                return unchanged(
+                    "it is the only bundle; replace it, or close the classifier".into(),
+                );
             }
             next.tasks.retain(|_, task| &*task.bundle != bundle);
-            let kept: BTreeSet<&String> = next.bundles.values().flat_map(|brought| &brought.modules).collect();
+            let kept: BTreeSet<&String> =
+                next.bundles.values().flat_map(|brought| &brought.modules).collect();
             next.modules.retain(|id, _| kept.contains(id));
             for (name, task) in &next.tasks {
-                if let Some(module) = task.default.modules().find(|module| !next.modules.contains_key(&module.id)) {
+                if let Some(module) =
+                    task.default.modules().find(|module| !next.modules.contains_key(&module.id))
+                {
                     return unchanged(format!(
                         "the default of task {name} needs module {}; change it first",
                         module.id
@@ -305,7 +329,8 @@ impl Classifier {
     /// What `task` runs with from now on where a call says nothing else.
     ///
     /// # Errors
-    /// [`Error::UnknownTask`], [`Error::UnknownModule`], [`Error::Selection`]; nothing is changed then.
+    /// [`Error::UnknownTask`], [`Error::UnknownModule`], [`Error::Selection`]; nothing is changed
+    /// then.
     pub fn set_default(&self, task: &str, selection: &Selection) -> Result<(), Error> {
         self.check_process()?;
         self.active.change(|current| {
@@ -326,8 +351,9 @@ impl Classifier {
         Memory { base, modules: modules + fused, scratch }
     }
 
-    /// Classifies one image of any size with the task's default; `task` may be left out if there is only one, or if the bundle tells tasks
-    /// by their looks (routing): then the image's likeliest task is taken, and named in the result.
+    /// Classifies one image of any size with the task's default; `task` may be left out if there is
+    /// only one, or if the bundle tells tasks by their looks (routing): then the image's likeliest
+    /// task is taken, and named in the result.
     ///
     /// # Errors
     /// [`Error::UnknownTask`], [`Error::TaskNeeded`], [`Error::Preprocessing`], [`Error::Device`].
@@ -338,7 +364,8 @@ impl Classifier {
     /// Classifies one image with `selection`, unless it is cancelled.
     ///
     /// # Errors
-    /// As [`classify`](Self::classify), and [`Error::UnknownModule`], [`Error::Selection`], [`Error::Cancelled`].
+    /// As [`classify`](Self::classify), and [`Error::UnknownModule`], [`Error::Selection`],
+    /// [`Error::Cancelled`].
     pub fn classify_with(
         &self,
         image: RgbView,
@@ -351,7 +378,8 @@ impl Classifier {
         only(self.active().classify_rows(&[image], &[row], cancel))
     }
 
-    /// Classifies one image as [`classify_with`](Self::classify_with) does, to the same bits, and says where in it the answer comes from.
+    /// Classifies one image as [`classify_with`](Self::classify_with) does, to the same bits, and
+    /// says where in it the answer comes from.
     ///
     /// # Errors
     /// As [`classify_with`](Self::classify_with).
@@ -370,14 +398,20 @@ impl Classifier {
     /// Classifies several images, all with the set as it is when the call begins.
     ///
     /// # Errors
-    /// As [`classify`](Self::classify), in [`Error::InBatch`] saying which image; none is classified by halves.
-    pub fn classify_batch(&self, images: &[RgbView], task: Option<&str>) -> Result<Vec<Classification>, Error> {
+    /// As [`classify`](Self::classify), in [`Error::InBatch`] saying which image; none is
+    /// classified by halves.
+    pub fn classify_batch(
+        &self,
+        images: &[RgbView],
+        task: Option<&str>,
+    ) -> Result<Vec<Classification>, Error> {
         self.check_process()?;
         let active = self.active();
         if task.is_some() {
             active.task(task)?;
         }
-        let rows: Vec<Row> = (0..images.len()).map(|image| Row { image, task, ..Row::default() }).collect();
+        let rows: Vec<Row> =
+            (0..images.len()).map(|image| Row { image, task, ..Row::default() }).collect();
         active.classify_rows(images, &rows, &Cancel::default())
     }
 }

@@ -36,9 +36,9 @@ pub struct Cost {
 /// How many images' work the golden vectors of a bundle may take.
 pub const GOLDEN_IMAGES: u64 = 16;
 
-/// Four times what the largest known bases take: in memory the vision tower of CLIP ViT-bigG/14, 1.84
-/// thousand million parameters in 48 blocks, for images of 224 pixels; in work DINOv2's ViT-g/14 for
-/// the 518 pixels that it was made for.
+/// Four times what the largest known bases take: in memory the vision tower of CLIP ViT-bigG/14,
+/// 1.84 thousand million parameters in 48 blocks, for images of 224 pixels; in work DINOv2's
+/// ViT-g/14 for the 518 pixels that it was made for.
 impl Default for Cost {
     fn default() -> Self {
         Cost { bytes: 32_000_000_000, operations: 7_200_000_000_000 }
@@ -48,7 +48,8 @@ impl Default for Cost {
 /// Whose threads do the work.
 #[derive(Debug, Clone, Default)]
 pub enum Threads {
-    /// Each call runs on the thread that makes it, and calls on several threads run beside one another over one base. No thread is started.
+    /// Each call runs on the thread that makes it, and calls on several threads run beside one
+    /// another over one base. No thread is started.
     #[default]
     Caller,
     /// So many threads of the classifier's own, which end with it.
@@ -75,8 +76,12 @@ impl Options {
             Threads::Caller => return Ok(None),
             Threads::Pool(pool) => pool.clone(),
             Threads::Own(count) => {
-                let pool = ThreadPoolBuilder::new().num_threads(count.get()).thread_name(|i| format!("medforge-{i}"));
-                let pool = pool.build().map_err(|error| Error::Device { what: format!("no threads: {error}") })?;
+                let pool = ThreadPoolBuilder::new()
+                    .num_threads(count.get())
+                    .thread_name(|i| format!("medforge-{i}"));
+                let pool = pool
+                    .build()
+                    .map_err(|error| Error::Device { what: format!("no threads: {error}") })?;
                 Arc::new(pool)
             }
         };

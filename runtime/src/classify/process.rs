@@ -21,15 +21,16 @@ impl Process {
     /// # Errors
     /// [`Error::OtherProcess`] in any other process.
     pub(super) fn check(&self) -> Result<(), Error> {
-        match self.id == std::process::id() && self.forks == forks::count() {
-            true => Ok(()),
-            false => Err(Error::OtherProcess { opened: self.id }),
+        if self.id == std::process::id() && self.forks == forks::count() {
+            Ok(())
+        } else {
+            Err(Error::OtherProcess { opened: self.id })
         }
     }
 }
 
-/// How many forks lie between this process and the one that first asked. Unsafe is the call that has
-/// the system count them: no safe library does, and the function that it is given adds one to a
+/// How many forks lie between this process and the one that first asked. Unsafe is the call that
+/// has the system count them: no safe library does, and the function that it is given adds one to a
 /// number, which is allowed after `fork()`.
 #[cfg(unix)]
 #[allow(unsafe_code)]

@@ -1,7 +1,8 @@
-//! A queue in front of a classifier: images come in from any thread, wait in a line of bounded length, and are classified one by one by
-//! threads of the queue's own.
+//! A queue in front of a classifier: images come in from any thread, wait in a line of bounded
+//! length, and are classified one by one by threads of the queue's own.
 //!
-//! Requests are not gathered into batches: a batch was measured to be no faster an image than images one after another.
+//! Requests are not gathered into batches: a batch was measured to be no faster an image than
+//! images one after another.
 
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -40,20 +41,29 @@ struct Job {
 pub struct Ticket(Receiver<Result<Classification, Error>>);
 
 impl Queue {
-    /// A line of at most `waiting` requests beside those that `workers` threads are at. With several of them the classifier should run on its
-    /// caller's threads ([`Threads::Caller`](super::Threads)).
+    /// A line of at most `waiting` requests beside those that `workers` threads are at. With
+    /// several of them the classifier should run on its caller's threads
+    /// ([`Threads::Caller`](super::Threads)).
     ///
     /// # Errors
     /// [`Error::Device`] if the threads cannot be started.
-    pub fn new(classifier: Arc<Classifier>, workers: NonZeroUsize, waiting: usize) -> Result<Self, Error> {
+    pub fn new(
+        classifier: Arc<Classifier>,
+        workers: NonZeroUsize,
+        waiting: usize,
+    ) -> Result<Self, Error> {
         let (line, requests) = sync_channel(waiting);
         let requests = Arc::new(Mutex::new(requests));
-        let mut queue = Queue { classifier: classifier.clone(), line: Some(line), workers: Vec::new() };
+        let mut queue =
+            Queue { classifier: classifier.clone(), line: Some(line), workers: Vec::new() };
         for number in 0..workers.get() {
             let (classifier, requests) = (classifier.clone(), requests.clone());
             let work = move || while one(&classifier, &requests).is_some() {};
-            let thread = std::thread::Builder::new().name(format!("medforge-queue-{number}")).spawn(work);
-            queue.workers.push(thread.map_err(|error| Error::Device { what: format!("no threads: {error}") })?);
+            let thread =
+                std::thread::Builder::new().name(format!("medforge-queue-{number}")).spawn(work);
+            queue.workers.push(
+                thread.map_err(|error| Error::Device { what: format!("no threads: {error}") })?,
+            );
         }
         Ok(queue)
     }
@@ -117,9 +127,10 @@ fn one(classifier: &Classifier, requests: &Mutex<Receiver<Job>>) -> Option<()> {
     let next = requests.lock().unwrap_or_else(PoisonError::into_inner).recv();
     let Job { request, answer } = next.ok()?;
     let Request { image, task, selection, cancel } = request;
-    let result = match cancel.asked() {
-        true => Err(Error::Cancelled),
-        false => classifier.classify_with(image.view(), task.as_deref(), &selection, &cancel),
+    let result = if cancel.asked() {
+        Err(Error::Cancelled)
+    } else {
+        classifier.classify_with(image.view(), task.as_deref(), &selection, &cancel)
     };
     // Nobody may be waiting any more.
     let _ = answer.send(result);

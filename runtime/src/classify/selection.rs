@@ -1,4 +1,5 @@
-//! What a call runs with: the task's default, no module at all, or a composition of the caller's own; and how a call is stopped.
+//! What a call runs with: the task's default, no module at all, or a composition of the caller's
+//! own; and how a call is stopped.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -36,10 +37,17 @@ impl Selection {
                 format!("module {} takes part twice; add its weights", part.module)
             }
             Some(part) => {
-                format!("the weight of module {} is {}, which is no number to weigh with", part.module, part.weight)
+                format!(
+                    "the weight of module {} is {}, which is no number to weigh with",
+                    part.module, part.weight
+                )
             }
-            None if parts.is_empty() => "it has no modules; the frozen base is a selection of its own".to_owned(),
-            None if parts.len() > MOST_PARTS => format!("it has {} modules, more than {MOST_PARTS}", parts.len()),
+            None if parts.is_empty() => {
+                "it has no modules; the frozen base is a selection of its own".to_owned()
+            }
+            None if parts.len() > MOST_PARTS => {
+                format!("it has {} modules, more than {MOST_PARTS}", parts.len())
+            }
             None if !are_weights(parts) => "its weights have no finite sum".to_owned(),
             None => return Ok(()),
         };

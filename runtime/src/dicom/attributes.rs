@@ -70,7 +70,8 @@ impl<'a> Attributes<'a> {
         match decimal(first) {
             Some((value, comma)) => {
                 if comma {
-                    notes.insert(format!("the comma in {} {first:?} is read as a point", name(tag)));
+                    notes
+                        .insert(format!("the comma in {} {first:?} is read as a point", name(tag)));
                 }
                 Ok(Some(value))
             }
@@ -84,9 +85,10 @@ impl<'a> Attributes<'a> {
     /// The first of an element's whole numbers.
     pub fn integer(&self, tag: Tag, notes: &mut Notes) -> Result<Option<i64>, String> {
         let Some(value) = self.number(tag, notes)? else { return Ok(None) };
-        match value.fract() == 0.0 && value.abs() < 9e15 {
-            true => Ok(Some(value as i64)),
-            false => Err(format!("{} is {value}, which is no whole number", name(tag))),
+        if value.fract() == 0.0 && value.abs() < 9e15 {
+            Ok(Some(value as i64))
+        } else {
+            Err(format!("{} is {value}, which is no whole number", name(tag)))
         }
     }
 
@@ -105,7 +107,9 @@ impl<'a> Attributes<'a> {
                 notes.insert("it says that it has 0 frames, and is read as one".into());
                 Ok(1)
             }
-            Some(frames) => u32::try_from(frames).map_err(|_| format!("{} is {frames}", name(FRAMES))),
+            Some(frames) => {
+                u32::try_from(frames).map_err(|_| format!("{} is {frames}", name(FRAMES)))
+            }
         }
     }
 
@@ -154,9 +158,10 @@ impl<'a> Attributes<'a> {
             }
         };
         let numbers: Vec<f64> = bytes.chunks(width).map(number).collect();
-        match numbers.iter().all(|number| number.is_finite()) {
-            true => Ok(numbers),
-            false => Err(format!("{} is no finite number", name(tag))),
+        if numbers.iter().all(|number| number.is_finite()) {
+            Ok(numbers)
+        } else {
+            Err(format!("{} is no finite number", name(tag)))
         }
     }
 }
@@ -193,7 +198,10 @@ fn decimal(text: &str) -> Option<(f64, bool)> {
 }
 
 fn is_text(vr: VR) -> bool {
-    matches!(vr, VR::CS | VR::DS | VR::IS | VR::UI | VR::LO | VR::SH | VR::AS | VR::DA | VR::ST | VR::LT)
+    matches!(
+        vr,
+        VR::CS | VR::DS | VR::IS | VR::UI | VR::LO | VR::SH | VR::AS | VR::DA | VR::ST | VR::LT
+    )
 }
 
 #[cfg(test)]

@@ -87,8 +87,8 @@ const SEQUENCE_END: Tag = Tag(0xfffe, 0xe0dd);
 const UNDEFINED: u32 = u32::MAX;
 /// The groups that are kept: identification, patient, image, functional groups, pixels.
 const GROUPS: [u16; 5] = [0x0008, 0x0010, 0x0028, 0x5200, 0x7fe0];
-/// The sequences that are looked into: tables of modality and VOI, pixel value transformation, frame
-/// VOI, functional groups.
+/// The sequences that are looked into: tables of modality and VOI, pixel value transformation,
+/// frame VOI, functional groups.
 const SEQUENCES: [Tag; 6] = [
     Tag(0x0028, 0x3000),
     Tag(0x0028, 0x3010),
@@ -97,10 +97,11 @@ const SEQUENCES: [Tag; 6] = [
     Tag(0x5200, 0x9229),
     Tag(0x5200, 0x9230),
 ];
-/// The VRs whose length has two bytes (PS3.5, table 7.1-2); all others have four, also those to come.
+/// The VRs whose length has two bytes (PS3.5, table 7.1-2); all others have four, also those to
+/// come.
 const SHORT: [&[u8; 2]; 21] = [
-    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN", b"SH", b"SL", b"SS",
-    b"ST", b"TM", b"UI", b"UL", b"US",
+    b"AE", b"AS", b"AT", b"CS", b"DA", b"DS", b"DT", b"FD", b"FL", b"IS", b"LO", b"LT", b"PN",
+    b"SH", b"SL", b"SS", b"ST", b"TM", b"UI", b"UL", b"US",
 ];
 
 struct Head {
@@ -142,19 +143,21 @@ impl Reader<'_> {
             if tag.group() == ITEM.group() {
                 return Err(misplaced(tag));
             }
-            let looked_into = SEQUENCES.contains(&tag) && vr.is_none_or(|vr| [*b"SQ", *b"UN"].contains(&vr));
+            let looked_into =
+                SEQUENCES.contains(&tag) && vr.is_none_or(|vr| [*b"SQ", *b"UN"].contains(&vr));
             let value = match length {
-                UNDEFINED if tag == PIXELS && vr != Some(*b"SQ") => Value::Fragments(self.fragments(end, true, depth)?),
+                UNDEFINED if tag == PIXELS && vr != Some(*b"SQ") => {
+                    Value::Fragments(self.fragments(end, true, depth)?)
+                }
                 UNDEFINED => Value::Items(self.items(vr, end, true, depth + 1)?),
                 _ => {
                     let end = self.end_of(tag, length, end)?;
-                    match looked_into {
-                        true => Value::Items(self.items(vr, end, false, depth + 1)?),
-                        false => {
-                            let value = Value::Bytes(self.at..end);
-                            self.at = end;
-                            value
-                        }
+                    if looked_into {
+                        Value::Items(self.items(vr, end, false, depth + 1)?)
+                    } else {
+                        let value = Value::Bytes(self.at..end);
+                        self.at = end;
+                        value
                     }
                 }
             };
@@ -184,8 +187,15 @@ impl Reader<'_> {
         }
     }
 
-    /// The items of a sequence; those of VR UN have no VRs, and those that break this rule are read too.
-    fn items(&mut self, vr: Option<[u8; 2]>, end: usize, delimited: bool, depth: usize) -> Result<Vec<DataSet>, Fault> {
+    /// The items of a sequence; those of VR UN have no VRs, and those that break this rule are read
+    /// too.
+    fn items(
+        &mut self,
+        vr: Option<[u8; 2]>,
+        end: usize,
+        delimited: bool,
+        depth: usize,
+    ) -> Result<Vec<DataSet>, Fault> {
         if depth > MAX_DEPTH {
             return Err(fault(format!("it nests sequences deeper than {MAX_DEPTH}")));
         }
@@ -207,12 +217,19 @@ impl Reader<'_> {
         items
     }
 
-    fn items_in_form(&mut self, end: usize, delimited: bool, depth: usize) -> Result<Vec<DataSet>, Fault> {
+    fn items_in_form(
+        &mut self,
+        end: usize,
+        delimited: bool,
+        depth: usize,
+    ) -> Result<Vec<DataSet>, Fault> {
         let mut items = Vec::new();
         while self.at < end {
             match self.head()? {
                 Head { tag: SEQUENCE_END, length: 0, .. } if delimited => return Ok(items),
-                Head { tag: ITEM, length: UNDEFINED, .. } => items.push(self.data_set(end, true, depth)?),
+                Head { tag: ITEM, length: UNDEFINED, .. } => {
+                    items.push(self.data_set(end, true, depth)?)
+                }
                 Head { tag: ITEM, length, .. } => {
                     let end = self.end_of(ITEM, length, end)?;
                     items.push(self.data_set(end, false, depth)?);
@@ -225,7 +242,12 @@ impl Reader<'_> {
     }
 
     /// Pixel data in fragments. A file that ends after a whole fragment may lack the delimiter.
-    fn fragments(&mut self, end: usize, delimited: bool, depth: usize) -> Result<Vec<Range<usize>>, Fault> {
+    fn fragments(
+        &mut self,
+        end: usize,
+        delimited: bool,
+        depth: usize,
+    ) -> Result<Vec<Range<usize>>, Fault> {
         let mut fragments = Vec::new();
         loop {
             if self.at == end && !delimited {
@@ -263,12 +285,11 @@ impl Reader<'_> {
             self.notes.insert("an element without VR stands among others that have one".into());
             return Ok(Head { tag, vr: None, length: self.u32()? });
         }
-        let length = match SHORT.contains(&&vr) {
-            true => self.u16()?.into(),
-            false => {
-                self.u16()?;
-                self.u32()?
-            }
+        let length = if SHORT.contains(&&vr) {
+            self.u16()?.into()
+        } else {
+            self.u16()?;
+            self.u32()?
         };
         Ok(Head { tag, vr: Some(vr), length })
     }
@@ -285,28 +306,33 @@ impl Reader<'_> {
     /// Where a value of `length` bytes ends, which may not be after `end`.
     fn end_of(&self, tag: Tag, length: u32, end: usize) -> Result<usize, Fault> {
         let left = end.saturating_sub(self.at);
-        match length as usize <= left {
-            true => Ok(self.at + length as usize),
-            false => {
-                let what = format!("it is cut or damaged: element {tag} promises {length} bytes where {left} are left");
-                Err(Fault { what, ended: end == self.data.len() })
-            }
+        if length as usize <= left {
+            Ok(self.at + length as usize)
+        } else {
+            let what = format!(
+                "it is cut or damaged: element {tag} promises {length} bytes where {left} are left"
+            );
+            Err(Fault { what, ended: end == self.data.len() })
         }
     }
 
     fn ended(&self, end: usize, delimited: bool) -> Result<(), Fault> {
-        match self.at == end && !delimited {
-            true => Ok(()),
-            false => {
-                Err(Fault { what: "a sequence or an item in it has no end".into(), ended: end == self.data.len() })
-            }
+        if self.at == end && !delimited {
+            Ok(())
+        } else {
+            Err(Fault {
+                what: "a sequence or an item in it has no end".into(),
+                ended: end == self.data.len(),
+            })
         }
     }
 
     fn bytes<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
         let bytes = self.data.get(self.at..).and_then(<[u8]>::first_chunk);
-        let bytes =
-            *bytes.ok_or_else(|| Fault { what: "the DICOM file ends within an element".into(), ended: true })?;
+        let bytes = *bytes.ok_or_else(|| Fault {
+            what: "the DICOM file ends within an element".into(),
+            ended: true,
+        })?;
         self.at += N;
         Ok(bytes)
     }

@@ -1,5 +1,5 @@
-//! What the beginning of a DICOM Part 10 file says of its patient, its maker and its frames. No pixel
-//! is read, and no length that the file states is believed before as many bytes are there.
+//! What the beginning of a DICOM Part 10 file says of its patient, its maker and its frames. No
+//! pixel is read, and no length that the file states is believed before as many bytes are there.
 //!
 //! Refused: what is no Part 10 file, ends before its pixels or has more than [`MAX_HEAD`] bytes
 //! before them (inflated, where it is deflated); values that are there and cannot be read.
@@ -37,7 +37,8 @@ const KEPT: [(Tag, &[u8; 2]); 7] = [
     (AGE, b"AS"),
 ];
 
-/// Values of a file's head, without the spaces around them; empty where the file does not state one.
+/// Values of a file's head, without the spaces around them; empty where the file does not state
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header {
     /// SOP Instance UID.
@@ -65,12 +66,21 @@ pub fn header(mut source: impl Read, file: &str) -> Result<Header, Error> {
     loop {
         let more = wanted - bytes.len() as u64;
         // A panic in here is the caller's own.
-        source.by_ref().take(more).read_to_end(&mut bytes).map_err(|error| failed(error.to_string()))?;
+        source
+            .by_ref()
+            .take(more)
+            .read_to_end(&mut bytes)
+            .map_err(|error| failed(error.to_string()))?;
         let all = (bytes.len() as u64) < wanted;
-        let found = guard::decoding(|| of(&bytes)).unwrap_or_else(|guard::Panicked| Err(guard::FAILED.into()));
+        let found = guard::decoding(|| of(&bytes))
+            .unwrap_or_else(|guard::Panicked| Err(guard::FAILED.into()));
         match found.map_err(failed)? {
             Some(header) => return Ok(header),
-            None if all => return Err(failed("the DICOM file ends within an element or before its pixels".into())),
+            None if all => {
+                return Err(failed(
+                    "the DICOM file ends within an element or before its pixels".into(),
+                ));
+            }
             None if wanted > MAX_HEAD => {
                 return Err(failed(format!("it has more than {MAX_HEAD} bytes before its pixels")));
             }
@@ -93,17 +103,17 @@ fn of(bytes: &[u8]) -> Result<Option<Header>, String> {
         Err(None) => return Ok(None),
     };
     let inflated;
-    let (data, start) = match meta.syntax == DEFLATED {
-        false => (bytes, meta.end),
-        true => {
-            // What comes out before the limit, or before the bytes end, is the head or says that it is not whole.
-            let all = decompress_to_vec_with_limit(&bytes[meta.end..], MAX_HEAD as usize);
-            inflated = all.unwrap_or_else(|failed| failed.output);
-            if inflated.len() as u64 >= MAX_HEAD {
-                return Err(format!("it has more than {MAX_HEAD} bytes before its pixels"));
-            }
-            (&inflated[..], 0)
+    let (data, start) = if meta.syntax == DEFLATED {
+        // What comes out before the limit, or before the bytes end, is the head or says that it is
+        // not whole.
+        let all = decompress_to_vec_with_limit(&bytes[meta.end..], MAX_HEAD as usize);
+        inflated = all.unwrap_or_else(|failed| failed.output);
+        if inflated.len() as u64 >= MAX_HEAD {
+            return Err(format!("it has more than {MAX_HEAD} bytes before its pixels"));
         }
+        (&inflated[..], 0)
+    } else {
+        (bytes, meta.end)
     };
     let form = part10::form(&meta.syntax);
     match DataSet::read(data, start, form, Some(FRAMES), &mut Notes::new()) {
@@ -113,13 +123,19 @@ fn of(bytes: &[u8]) -> Result<Option<Header>, String> {
     }
 }
 
-/// The kept values as text, in the file's character set: written as a small file of their own, for the library to read.
+/// The kept values as text, in the file's character set: written as a small file of their own, for
+/// the library to read.
 fn decoded(attributes: &Attributes) -> Result<Header, String> {
-    let mut file =
-        [&[0; 128][..], b"DICM\x02\0\0\0UL\x04\0\x1c\0\0\0\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0"].concat();
+    let mut file = [
+        &[0; 128][..],
+        b"DICM\x02\0\0\0UL\x04\0\x1c\0\0\0\x02\0\x10\0UI\x14\x001.2.840.10008.1.2.1\0",
+    ]
+    .concat();
     for (tag, vr) in KEPT {
         let value = attributes.bytes(tag)?;
-        let Some((value, _)) = value.filter(|(value, _)| value.len() <= MAX_VALUE) else { continue };
+        let Some((value, _)) = value.filter(|(value, _)| value.len() <= MAX_VALUE) else {
+            continue;
+        };
         for part in [tag.group(), tag.element()] {
             file.extend(part.to_le_bytes());
         }
@@ -128,7 +144,8 @@ fn decoded(attributes: &Attributes) -> Result<Header, String> {
         file.extend(value);
     }
     let object = OpenFileOptions::new().from_reader(&file[..]);
-    let object = object.map_err(|error| format!("the values of its header cannot be read ({error})"))?;
+    let object =
+        object.map_err(|error| format!("the values of its header cannot be read ({error})"))?;
     let text = |tag| {
         let value = object.element(tag).ok().and_then(|element| element.to_str().ok());
         value.map_or(String::new(), |text| text.trim_matches(['\0', ' ']).to_owned())

@@ -39,10 +39,12 @@ pub fn is_part_10(bytes: &[u8]) -> bool {
 /// # Errors
 /// Why it cannot be read; none where the bytes end before it does.
 pub fn meta(bytes: &[u8]) -> Result<Meta, Option<String>> {
-    let missing = || Some("its meta information does not name one transfer syntax, or is damaged".to_owned());
+    let missing =
+        || Some("its meta information does not name one transfer syntax, or is damaged".to_owned());
     let (mut at, mut found, mut stated, mut note) = (START, None, None, None);
     loop {
-        let Some(&[g0, g1, e0, e1, v0, v1, l0, l1]) = bytes.get(at..).and_then(<[u8]>::first_chunk) else {
+        let Some(&[g0, g1, e0, e1, v0, v1, l0, l1]) = bytes.get(at..).and_then(<[u8]>::first_chunk)
+        else {
             return Err(None);
         };
         if [g0, g1] != [2, 0] {
@@ -52,10 +54,14 @@ pub fn meta(bytes: &[u8]) -> Result<Meta, Option<String>> {
         // OB, UN and UT have lengths of four bytes, all others that stand here of two.
         let (start, length) = match &[v0, v1] {
             b"OB" | b"UN" | b"UT" | b"OW" => {
-                let Some(length) = bytes.get(at + 8..).and_then(<[u8]>::first_chunk) else { return Err(None) };
+                let Some(length) = bytes.get(at + 8..).and_then(<[u8]>::first_chunk) else {
+                    return Err(None);
+                };
                 (at + 12, u32::from_le_bytes(*length) as usize)
             }
-            vr if vr.iter().all(u8::is_ascii_uppercase) => (at + 8, u16::from_le_bytes([l0, l1]).into()),
+            vr if vr.iter().all(u8::is_ascii_uppercase) => {
+                (at + 8, u16::from_le_bytes([l0, l1]).into())
+            }
             _ => return Err(missing()),
         };
         if length > MAX_VALUE {
@@ -64,7 +70,11 @@ pub fn meta(bytes: &[u8]) -> Result<Meta, Option<String>> {
         let Some(value) = bytes.get(start..start + length) else { return Err(None) };
         match tag.element() {
             0x0000 if length == 4 => {
-                stated = Some(start + 4 + u32::from_le_bytes([value[0], value[1], value[2], value[3]]) as usize);
+                stated = Some(
+                    start
+                        + 4
+                        + u32::from_le_bytes([value[0], value[1], value[2], value[3]]) as usize,
+                );
             }
             0x0010 if found.is_some_and(|found| found != value) => return Err(missing()),
             0x0010 => found = Some(value),
@@ -89,7 +99,11 @@ pub fn form(syntax: &str) -> Form {
 ///
 /// # Errors
 /// For deflated data that is damaged or has more than `limit` bytes.
-pub fn inflated<'a>(bytes: &'a [u8], meta: &Meta, limit: usize) -> Result<(Cow<'a, [u8]>, usize), String> {
+pub fn inflated<'a>(
+    bytes: &'a [u8],
+    meta: &Meta,
+    limit: usize,
+) -> Result<(Cow<'a, [u8]>, usize), String> {
     if meta.syntax != DEFLATED {
         return Ok((Cow::Borrowed(bytes), meta.end));
     }

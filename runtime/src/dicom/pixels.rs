@@ -2,8 +2,8 @@
 //! lossless; which of them, the JPEG says).
 //!
 //! Refused: JPEGs of another size than the file says or of more bits than it has room for, colours
-//! of which viewers show different ones, frames whose fragments cannot be told apart, chroma that is
-//! stored more coarsely without JPEG.
+//! of which viewers show different ones, frames whose fragments cannot be told apart, chroma that
+//! is stored more coarsely without JPEG.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -65,7 +65,9 @@ pub fn decode(
         return Err(Refusal::Damaged("its Pixel Data is there twice".into()));
     }
     if format.photometric == "YBR_FULL_422" && format.coding != Coding::Jpeg {
-        return Err(Refusal::Unsupported("Photometric Interpretation YBR_FULL_422 is read in JPEG alone".into()));
+        return Err(Refusal::Unsupported(
+            "Photometric Interpretation YBR_FULL_422 is read in JPEG alone".into(),
+        ));
     }
     if format.coding == Coding::Native {
         let Value::Bytes(place) = &element.value else {
@@ -106,7 +108,10 @@ fn native(
     let frame = rows as usize * columns as usize * samples as usize * width;
     let needed = frame.saturating_mul(frames as usize);
     if bytes.len() < needed {
-        return Err(Refusal::Damaged(format!("it has {} bytes of pixels where {needed} are needed", bytes.len())));
+        return Err(Refusal::Damaged(format!(
+            "it has {} bytes of pixels where {needed} are needed",
+            bytes.len()
+        )));
     }
     if bytes.len() > needed + 1 {
         notes.insert(format!("{} bytes follow the pixels of its last frame", bytes.len() - needed));
@@ -114,15 +119,20 @@ fn native(
     let place = frame * number as usize..frame * (number as usize + 1);
     // Eight bits in big-endian words lie two a word, the first in the low byte.
     let swapped = bits.big_endian && (width == 2 || (width == 1 && vr == Some(*b"OW")));
-    let data = match swapped {
-        false => bytes[place].to_vec(),
-        true => place.map(|at| bytes.get(at ^ 1).copied().unwrap_or(0)).collect(),
+    let data = if swapped {
+        place.map(|at| bytes.get(at ^ 1).copied().unwrap_or(0)).collect()
+    } else {
+        bytes[place].to_vec()
     };
     Ok(Values { data, planar: format.planar, ybr_after_all: false })
 }
 
 /// Fragments in pixels whose length is stated, which the standard does not have.
-fn fragments_within(data: &[u8], place: &Range<usize>, notes: &mut Notes) -> Result<Vec<Range<usize>>, Refusal> {
+fn fragments_within(
+    data: &[u8],
+    place: &Range<usize>,
+    notes: &mut Notes,
+) -> Result<Vec<Range<usize>>, Refusal> {
     if !data[place.clone()].starts_with(b"\xfe\xff\x00\xe0") {
         let what = "its transfer syntax has fragments, and its pixels are in none";
         return Err(Refusal::Damaged(what.into()));
@@ -173,7 +183,8 @@ fn frame_of<'a>(
         return Err(unclear());
     }
     let first = begin(number).ok_or_else(unclear)?;
-    let last = if number + 1 < frames { begin(number + 1).ok_or_else(unclear)? } else { fragments.len() };
+    let last =
+        if number + 1 < frames { begin(number + 1).ok_or_else(unclear)? } else { fragments.len() };
     match fragments.get(first..last) {
         Some(own) if !own.is_empty() => Ok(joined(own)),
         _ => Err(unclear()),
@@ -183,24 +194,37 @@ fn frame_of<'a>(
 fn of_jpeg(bytes: &[u8], format: &Format, notes: &mut Notes) -> Result<Values, Refusal> {
     let head = jpeg::head(bytes).map_err(refusal)?;
     let Format { rows, columns, samples, bits, .. } = *format;
-    let (width, height, colours) = (u32::from(head.columns), u32::from(head.rows), head.components.len() as u32);
+    let (width, height, colours) =
+        (u32::from(head.columns), u32::from(head.rows), head.components.len() as u32);
     if (height, width, colours) != (rows, columns, samples) {
-        let what = format!("{width} x {height} of {colours} and the file of {columns} x {rows} of {samples} samples");
+        let what = format!(
+            "{width} x {height} of {colours} and the file of {columns} x {rows} of {samples} \
+             samples"
+        );
         return Err(Refusal::Damaged(format!("its JPEG is of {what}")));
     }
     let precision = u16::from(head.precision);
     if precision > bits.allocated || (bits.high + 1 != bits.stored && precision != bits.high + 1) {
         let Bits { allocated, stored, high, .. } = bits;
         let what = format!("{stored} bits stored up to bit {high} of {allocated} allocated");
-        return Err(Refusal::Unsupported(format!("its JPEG has {precision} bits a sample, and the file {what}")));
+        return Err(Refusal::Unsupported(format!(
+            "its JPEG has {precision} bits a sample, and the file {what}"
+        )));
     }
     if bits.signed && precision < bits.stored {
-        let what = format!("its JPEG has {precision} bits a sample, and the file {} with a sign", bits.stored);
+        let what = format!(
+            "its JPEG has {precision} bits a sample, and the file {} with a sign",
+            bits.stored
+        );
         return Err(Refusal::Unsupported(what));
     }
-    let ybr_after_all = samples == 3 && is_ybr(&head, format.photometric)? && format.photometric == "RGB";
+    let ybr_after_all =
+        samples == 3 && is_ybr(&head, format.photometric)? && format.photometric == "RGB";
     if ybr_after_all {
-        notes.insert("its Photometric Interpretation is RGB and its JPEG is YBR, as which it is shown".into());
+        notes.insert(
+            "its Photometric Interpretation is RGB and its JPEG is YBR, as which it is shown"
+                .into(),
+        );
     }
     if !head.ended {
         notes.insert("its JPEG has no end marker, and all of its samples".into());
@@ -213,7 +237,8 @@ fn of_jpeg(bytes: &[u8], format: &Format, notes: &mut Notes) -> Result<Values, R
     let values = match (head.process, precision) {
         (Process::Lossless, _) | (_, 9..) => {
             let lossless = head.process == Process::Lossless;
-            let decoded = if lossless { jpeg::lossless::decode(&head) } else { jpeg::dct::decode(&head) };
+            let decoded =
+                if lossless { jpeg::lossless::decode(&head) } else { jpeg::dct::decode(&head) };
             let Decoded { samples, surplus } = decoded.map_err(refusal)?;
             note(surplus);
             samples
@@ -236,11 +261,14 @@ fn of_jpeg(bytes: &[u8], format: &Format, notes: &mut Notes) -> Result<Values, R
 }
 
 /// Whether the three colours of a JPEG are YBR and not RGB, under a Photometric Interpretation. The
-/// JPEG has marks of its own: they are believed against the file where viewers that go by either agree,
-/// or where samples of different sizes can be nothing but YBR.
+/// JPEG has marks of its own: they are believed against the file where viewers that go by either
+/// agree, or where samples of different sizes can be nothing but YBR.
 pub(super) fn is_ybr(head: &Head, said: &str) -> Result<bool, Refusal> {
-    let named =
-        |what: &str| Refusal::Unsupported(format!("its JPEG is {what}, and its Photometric Interpretation {said}"));
+    let named = |what: &str| {
+        Refusal::Unsupported(format!(
+            "its JPEG is {what}, and its Photometric Interpretation {said}"
+        ))
+    };
     if head.process == Process::Lossless {
         // Samples are as they were before coding, unless Adobe's mark says that they are not.
         return match (said, head.adobe) {
@@ -252,7 +280,8 @@ pub(super) fn is_ybr(head: &Head, said: &str) -> Result<bool, Refusal> {
     }
     let names = head.names();
     let units = |component: &jpeg::Component| (component.across, component.down);
-    let coarse = head.components.iter().any(|component| units(component) != units(&head.components[0]));
+    let coarse =
+        head.components.iter().any(|component| units(component) != units(&head.components[0]));
     // Newer versions of libjpeg take these names for colours of a wider range.
     let wide = names == [1, 34, 35] || names == *b"rgb";
     let rgb_by_name = names == *b"RGB";
@@ -262,7 +291,9 @@ pub(super) fn is_ybr(head: &Head, said: &str) -> Result<bool, Refusal> {
         _ if wide => Err(named("of colours that viewers differ in")),
         (true, "RGB") if !coarse => Ok(false),
         (false, "YBR_FULL" | "YBR_FULL_422") if !rgb_by_name => Ok(true),
-        (false, "RGB") if (ybr_by_mark || coarse) && !rgb_by_name && head.adobe != Some(0) => Ok(true),
+        (false, "RGB") if (ybr_by_mark || coarse) && !rgb_by_name && head.adobe != Some(0) => {
+            Ok(true)
+        }
         (true, _) => Err(named("RGB by its own marks")),
         (false, _) => Err(named("RGB or YBR, as viewers like,")),
     }
@@ -271,6 +302,8 @@ pub(super) fn is_ybr(head: &Head, said: &str) -> Result<bool, Refusal> {
 fn refusal(fault: jpeg::Fault) -> Refusal {
     match fault {
         jpeg::Fault::Damaged(what) => Refusal::Damaged(format!("its JPEG cannot be read: {what}")),
-        jpeg::Fault::Unsupported(what) => Refusal::Unsupported(format!("its JPEG is not read: {what}")),
+        jpeg::Fault::Unsupported(what) => {
+            Refusal::Unsupported(format!("its JPEG is not read: {what}"))
+        }
     }
 }

@@ -4,7 +4,12 @@
 //! Refused: other segments than samples have bytes, and segments that end early.
 
 /// The values of a frame: `pixels` times `samples`, each of `width` bytes, little-endian.
-pub fn decode(frame: &[u8], pixels: usize, samples: usize, width: usize) -> Result<Vec<u8>, String> {
+pub fn decode(
+    frame: &[u8],
+    pixels: usize,
+    samples: usize,
+    width: usize,
+) -> Result<Vec<u8>, String> {
     let wrong = "its RLE has another number of segments than its samples have bytes";
     let (header, _) = frame.as_chunks::<4>();
     let word = |at: usize| header.get(at).map(|bytes| u32::from_le_bytes(*bytes) as usize);

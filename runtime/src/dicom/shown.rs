@@ -1,6 +1,6 @@
-//! How a frame's stored values are shown: slope and intercept, windows and tables, of the file or of
-//! the frame's own functional groups (PS3.3 C.7.6.16), each item by item, the shared groups where a
-//! frame's own say nothing.
+//! How a frame's stored values are shown: slope and intercept, windows and tables, of the file or
+//! of the frame's own functional groups (PS3.3 C.7.6.16), each item by item, the shared groups
+//! where a frame's own say nothing.
 //!
 //! Refused: items that are more or fewer than the frames, tables that are missing, segmented or
 //! shorter than they say, and values that are there and cannot be read.
@@ -19,7 +19,13 @@ pub struct Shown {
 }
 
 /// What frame `number` of `frames` of gray is shown by.
-pub fn gray(file: &Attributes, number: u32, frames: u32, bits: Bits, notes: &mut Notes) -> Result<Shown, String> {
+pub fn gray(
+    file: &Attributes,
+    number: u32,
+    frames: u32,
+    bits: Bits,
+    notes: &mut Notes,
+) -> Result<Shown, String> {
     let own = |macro_tag| groups(file, number, frames, macro_tag);
     let transformed = own(TRANSFORMATION)?;
     let windowed = own(FRAME_VOI)?;
@@ -54,7 +60,9 @@ pub fn gray(file: &Attributes, number: u32, frames: u32, bits: Bits, notes: &mut
 
 /// The three tables of a palette.
 pub fn palette(file: &Attributes) -> Result<Photometric<'static>, String> {
-    let channel = |number: u16| entries(file, Tag(0x0028, 0x1100 + number), Tag(0x0028, 0x1200 + number), false);
+    let channel = |number: u16| {
+        entries(file, Tag(0x0028, 0x1100 + number), Tag(0x0028, 0x1200 + number), false)
+    };
     Ok(Photometric::Palette([channel(1)?, channel(2)?, channel(3)?]))
 }
 
@@ -74,8 +82,14 @@ const FUNCTION: Tag = Tag(0x0028, 0x1056);
 const PADDING: Tag = Tag(0x0028, 0x0120);
 const PADDING_LIMIT: Tag = Tag(0x0028, 0x0121);
 
-/// The item of a functional group that frame `number` has, or that all share; none where neither is.
-fn groups<'a>(file: &Attributes<'a>, number: u32, frames: u32, group: Tag) -> Result<Option<Attributes<'a>>, String> {
+/// The item of a functional group that frame `number` has, or that all share; none where neither
+/// is.
+fn groups<'a>(
+    file: &Attributes<'a>,
+    number: u32,
+    frames: u32,
+    group: Tag,
+) -> Result<Option<Attributes<'a>>, String> {
     let items = file.items(PER_FRAME)?;
     if !items.is_empty() && items.len() != frames as usize {
         let tag = name(PER_FRAME);
@@ -100,7 +114,11 @@ fn window(from: &Attributes, notes: &mut Notes) -> Result<Voi<'static>, String> 
         (None, None) => return Ok(Voi::Range),
         (center, _) => {
             let (there, missing) = if center.is_some() { (CENTER, WIDTH) } else { (WIDTH, CENTER) };
-            notes.insert(format!("{} without {} is no window: the whole range is shown", name(there), name(missing)));
+            notes.insert(format!(
+                "{} without {} is no window: the whole range is shown",
+                name(there),
+                name(missing)
+            ));
             return Ok(Voi::Range);
         }
     };
@@ -119,15 +137,21 @@ fn window(from: &Attributes, notes: &mut Notes) -> Result<Voi<'static>, String> 
     }
     if function == Function::Linear && width > 0.0 && width < 1.0 {
         // LINEAR has no meaning below 1 (PS3.3 C.11.2.1.2.1).
-        notes.insert(format!("a window of width {width} is shown as LINEAR_EXACT, since LINEAR begins at 1"));
+        notes.insert(format!(
+            "a window of width {width} is shown as LINEAR_EXACT, since LINEAR begins at 1"
+        ));
         return Ok(Voi::Window { center, width, function: Function::LinearExact });
     }
     Ok(Voi::Window { center, width, function })
 }
 
-/// A table that says more bits than its entries have (Agfa's say 16 and have 12). It is of the pixels'
-/// bits where its entries fill these; where they fill neither, nobody knows what white is.
-fn narrowed(table: Table<'static>, bits: Bits, notes: &mut Notes) -> Result<Table<'static>, String> {
+/// A table that says more bits than its entries have (Agfa's say 16 and have 12). It is of the
+/// pixels' bits where its entries fill these; where they fill neither, nobody knows what white is.
+fn narrowed(
+    table: Table<'static>,
+    bits: Bits,
+    notes: &mut Notes,
+) -> Result<Table<'static>, String> {
     let most = table.entries.iter().max().copied().unwrap_or(0);
     let needed = (u16::BITS - most.leading_zeros()).max(8) as u16;
     let (said, stored, tag) = (table.bits, bits.stored, name(DESCRIPTOR));
@@ -140,15 +164,25 @@ fn narrowed(table: Table<'static>, bits: Bits, notes: &mut Notes) -> Result<Tabl
     }
     if needed == stored || needed + 1 == stored {
         notes.insert(format!(
-            "the VOI table says {said} bits; its entries go up to {most} and are shown as {stored} bits, as the pixels are"
+            "the VOI table says {said} bits; its entries go up to {most} and are shown as {stored} \
+             bits, as the pixels are"
         ));
         return Ok(Table { bits: stored, ..table });
     }
-    Err(format!("{tag} says {said} bits, and no entry of the table is over {most}: what is white cannot be told"))
+    Err(format!(
+        "{tag} says {said} bits, and no entry of the table is over {most}: what is white cannot be \
+         told"
+    ))
 }
 
-/// A table by its descriptor (PS3.3 C.11.1.1): entries, of which 0 means 65,536; the first value; bits.
-fn entries(item: &Attributes, descriptor: Tag, data: Tag, signed: bool) -> Result<Table<'static>, String> {
+/// A table by its descriptor (PS3.3 C.11.1.1): entries, of which 0 means 65,536; the first value;
+/// bits.
+fn entries(
+    item: &Attributes,
+    descriptor: Tag,
+    data: Tag,
+    signed: bool,
+) -> Result<Table<'static>, String> {
     let missing = || format!("the lookup table of {} is missing or segmented", name(descriptor));
     let described = item.integers(descriptor)?.ok_or_else(missing)?;
     let [count, first, bits] = described[..] else {
@@ -166,9 +200,10 @@ fn entries(item: &Attributes, descriptor: Tag, data: Tag, signed: bool) -> Resul
             let swapped = item.big_endian && vr != dicom_core::VR::OB;
             let pairs = item.words(bytes).into_iter().flat_map(u16::to_le_bytes);
             let last = bytes.get(bytes.len() & !1..).unwrap_or_default().iter().copied();
-            match swapped {
-                true => pairs.chain(last).map(u16::from).collect(),
-                false => bytes.iter().map(|&byte| byte.into()).collect(),
+            if swapped {
+                pairs.chain(last).map(u16::from).collect()
+            } else {
+                bytes.iter().map(|&byte| byte.into()).collect()
             }
         }
         length => return Err(format!("a lookup table of {count} entries has {length} bytes")),

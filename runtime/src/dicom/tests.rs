@@ -1,4 +1,5 @@
-//! Small files that ask for much: lengths, deflated data and JPEGs that promise more than is there are refused before any room is made for it.
+//! Small files that ask for much: lengths, deflated data and JPEGs that promise more than is there
+//! are refused before any room is made for it.
 
 use super::header::tests::{data_with, element, part_10};
 use super::*;
@@ -26,7 +27,11 @@ fn checked(file: &[u8], limit: usize) -> Result<(), String> {
 #[test]
 fn sound_files_are_read() {
     for syntax in SYNTAXES {
-        assert_eq!(read(&part_10(syntax, &whole(syntax)), "x.dcm").unwrap().frames(), 1, "{syntax}");
+        assert_eq!(
+            read(&part_10(syntax, &whole(syntax)), "x.dcm").unwrap().frames(),
+            1,
+            "{syntax}"
+        );
     }
 }
 
@@ -74,7 +79,10 @@ fn a_deflated_bomb_is_refused() {
 fn sequences_without_end_are_refused() {
     let nested = element(EXPLICIT, (0x0008, 0x1140), "SQ", None);
     let item = element(EXPLICIT, (0xfffe, 0xe000), "", None);
-    assert!(refusal(EXPLICIT, &[nested.clone(), item.clone()].concat().repeat(1000)).contains("deeper than 16"));
+    assert!(
+        refusal(EXPLICIT, &[nested.clone(), item.clone()].concat().repeat(1000))
+            .contains("deeper than 16")
+    );
     assert!(refusal(EXPLICIT, &[nested, item].concat()).contains("has no end"));
 }
 
@@ -85,8 +93,14 @@ fn delimiters_where_none_belongs_are_refused() {
     for (data, word) in [
         (format!("feff 0de0 0c00 0000 | {huge}"), "does not belong"),
         ("feff 0de0 ffff ffff | feff dde0 f0ff ffff".into(), "does not belong"),
-        (format!("e07f 1000 5351 0000 ffff ffff | feff 00e0 0c00 0000 | {huge}"), "promises 4294967280"),
-        (format!("0800 4011 5351 0000 ffff ffff | feff dde0 0c00 0000 | {huge}"), "does not belong"),
+        (
+            format!("e07f 1000 5351 0000 ffff ffff | feff 00e0 0c00 0000 | {huge}"),
+            "promises 4294967280",
+        ),
+        (
+            format!("0800 4011 5351 0000 ffff ffff | feff dde0 0c00 0000 | {huge}"),
+            "does not belong",
+        ),
     ] {
         let text = refusal(EXPLICIT, &bytes(&data));
         assert!(text.contains(word), "{data}: {text}");
@@ -106,7 +120,13 @@ fn a_transfer_syntax_is_what_it_says_letter_by_letter() {
     let meta = [named("1.2.840.10008.1.2.1\0"), named("1.2.840.10008.1.2\0")].concat();
     let length = element(EXPLICIT, (2, 0), "UL", Some(&(meta.len() as u32).to_le_bytes()));
     let twice = [&[0; 128][..], b"DICM", &length, &meta, &whole(EXPLICIT)].concat();
-    assert!(read(&twice, "x.dcm").err().unwrap().to_string().contains("does not name one transfer syntax"));
+    assert!(
+        read(&twice, "x.dcm")
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("does not name one transfer syntax")
+    );
 }
 
 #[test]
@@ -142,7 +162,8 @@ fn rle_of_other_segments_than_its_samples_is_refused() {
     frame.resize(64, 0);
     // PackBits: 64 times the same byte.
     frame.extend([0xc1, 90]);
-    let shown = |frame: &[u8]| read(&gray(RLE, &[frame]), "x.dcm").and_then(|file| file.frame(0)?.rgb());
+    let shown =
+        |frame: &[u8]| read(&gray(RLE, &[frame]), "x.dcm").and_then(|file| file.frame(0)?.rgb());
     assert_eq!(shown(&frame).unwrap().data()[..3], [90, 90, 90]);
     frame[..4].copy_from_slice(&0x3fff_ffffu32.to_le_bytes());
     for lies in [&frame[..], &frame[..4], b""] {
@@ -155,7 +176,9 @@ const BASELINE: &str = "1.2.840.10008.1.2.4.50";
 /// A gray JPEG of 8 x 8 whose frame header says `height` x `width`.
 fn jpeg_of(height: u16, width: u16) -> Vec<u8> {
     let mut jpeg = std::io::Cursor::new(Vec::new());
-    image::GrayImage::from_pixel(8, 8, image::Luma([90])).write_to(&mut jpeg, image::ImageFormat::Jpeg).unwrap();
+    image::GrayImage::from_pixel(8, 8, image::Luma([90]))
+        .write_to(&mut jpeg, image::ImageFormat::Jpeg)
+        .unwrap();
     let mut jpeg = jpeg.into_inner();
     let at = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap() + 5;
     jpeg[at..at + 4].copy_from_slice(&[height.to_be_bytes(), width.to_be_bytes()].concat());
@@ -167,7 +190,8 @@ fn jpeg_of(height: u16, width: u16) -> Vec<u8> {
 fn a_jpeg_without_its_end_or_with_more_is_read_with_a_note_and_with_less_refused() {
     let mut jpeg = jpeg_of(8, 8);
     jpeg.truncate(jpeg.windows(2).rposition(|pair| pair == [0xff, 0xd9]).unwrap());
-    let shown = |jpeg: &[u8]| read(&gray(BASELINE, &[jpeg]), "x.dcm").and_then(|file| file.frame(0));
+    let shown =
+        |jpeg: &[u8]| read(&gray(BASELINE, &[jpeg]), "x.dcm").and_then(|file| file.frame(0));
     let notes = shown(&jpeg).unwrap().notes().to_vec();
     assert!(notes.iter().any(|note| note.contains("no end marker")), "{notes:?}");
     assert!(shown(&jpeg[..jpeg.len() - 1]).is_err());
@@ -179,23 +203,31 @@ fn a_jpeg_without_its_end_or_with_more_is_read_with_a_note_and_with_less_refused
 #[test]
 fn a_jpeg_of_another_size_than_its_file_is_refused() {
     let shown = |height, width| {
-        read(&gray(BASELINE, &[&jpeg_of(height, width)]), "x.dcm").and_then(|file| file.frame(0)?.rgb())
+        read(&gray(BASELINE, &[&jpeg_of(height, width)]), "x.dcm")
+            .and_then(|file| file.frame(0)?.rgb())
     };
     assert_eq!(shown(8, 8).unwrap().data()[..3], [90, 90, 90]);
     for (height, width) in [(65_535, 65_535), (8, 9)] {
         let text = shown(height, width).unwrap_err().to_string();
-        let words = format!("its JPEG is of {width} x {height} of 1 and the file of 8 x 8 of 1 samples");
+        let words =
+            format!("its JPEG is of {width} x {height} of 1 and the file of 8 x 8 of 1 samples");
         assert!(text.contains(&words), "{text}");
     }
     assert!(shown(0, 8).unwrap_err().to_string().contains("its JPEG is not read"));
-    // In two fragments it is the same JPEG, and what hides from one look does not hide from the decoder's own.
+    // In two fragments it is the same JPEG, and what hides from one look does not hide from the
+    // decoder's own.
     for size in [8, 65_535] {
         let jpeg = jpeg_of(size, size);
-        let split = read(&gray(BASELINE, &[&jpeg[..1], &jpeg[1..]]), "x.dcm").and_then(|file| file.frame(0));
+        let split = read(&gray(BASELINE, &[&jpeg[..1], &jpeg[1..]]), "x.dcm")
+            .and_then(|file| file.frame(0));
         assert_eq!(split.is_ok(), size == 8);
-        let huge = [&b"\xff\xc0\0\x0b\x08\xff\xff\xff\xff\x01\x01\x11\0"[..], b"\xff\xfe\0\x11"].concat();
+        let huge =
+            [&b"\xff\xc0\0\x0b\x08\xff\xff\xff\xff\x01\x01\x11\0"[..], b"\xff\xfe\0\x11"].concat();
         let hidden = [&jpeg[..2], b"\xff\0\0\x13", &huge, &jpeg[2..]].concat();
-        let text = read(&gray(BASELINE, &[&hidden]), "x.dcm").and_then(|file| file.frame(0)).err().unwrap();
+        let text = read(&gray(BASELINE, &[&hidden]), "x.dcm")
+            .and_then(|file| file.frame(0))
+            .err()
+            .unwrap();
         assert!(text.to_string().contains("it has two frames"), "{text}");
     }
 }
@@ -204,14 +236,25 @@ fn a_jpeg_of_another_size_than_its_file_is_refused() {
 /// on is taken, and what they do not is refused.
 #[test]
 fn colours_are_told_where_viewers_agree() {
-    let segment = |marker: u8, body: &[u8]| [&[0xff, marker, 0, body.len() as u8 + 2], body].concat();
+    let segment =
+        |marker: u8, body: &[u8]| [&[0xff, marker, 0, body.len() as u8 + 2], body].concat();
     let told = |names: &[u8; 3], jfif: bool, adobe: Option<u8>, frame: u8, said: &str| {
-        let jfif: &[u8] = if jfif { b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0" } else { b"" };
-        let adobe = adobe.map(|t| segment(0xee, &[b"Adobe\0\x64\0\0\0\0", &[t][..]].concat())).unwrap_or_default();
+        let jfif: &[u8] =
+            if jfif { b"\xff\xe0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0" } else { b"" };
+        let adobe = adobe
+            .map(|t| segment(0xee, &[b"Adobe\0\x64\0\0\0\0", &[t][..]].concat()))
+            .unwrap_or_default();
         let [a, b, c] = *names;
         // Markers may be filled up, and bytes that belong to none are passed over.
         let frame = segment(frame, &[8, 0, 8, 0, 8, 3, a, 17, 0, b, 17, 0, c, 17, 0]);
-        let jpeg = [b"\xff\xd8\0\x13\xff\0", jfif, b"\xff\xff", &adobe, &frame, &segment(0xda, &[1, a, 0, 0, 63, 0])];
+        let jpeg = [
+            b"\xff\xd8\0\x13\xff\0",
+            jfif,
+            b"\xff\xff",
+            &adobe,
+            &frame,
+            &segment(0xda, &[1, a, 0, 0, 63, 0]),
+        ];
         pixels::is_ybr(&crate::jpeg::head(&jpeg.concat()).unwrap(), said).ok()
     };
     let (numbers, letters, others) = (&[1, 2, 3], b"RGB", &[7, 8, 9]);
@@ -237,8 +280,14 @@ fn colours_are_told_where_viewers_agree() {
         assert_eq!(told(names, jfif, adobe, 0xc0, "YBR_PARTIAL_420"), None);
     }
     // A lossless JPEG has the file's own colours.
-    assert_eq!(["RGB", "YBR_FULL"].map(|said| told(numbers, false, None, 0xc3, said)), [Some(false), Some(true)]);
-    assert_eq!(["RGB", "YBR_FULL"].map(|said| told(numbers, false, Some(1), 0xc3, said)), [None, Some(true)]);
+    assert_eq!(
+        ["RGB", "YBR_FULL"].map(|said| told(numbers, false, None, 0xc3, said)),
+        [Some(false), Some(true)]
+    );
+    assert_eq!(
+        ["RGB", "YBR_FULL"].map(|said| told(numbers, false, Some(1), 0xc3, said)),
+        [None, Some(true)]
+    );
 }
 
 #[test]
@@ -248,7 +297,10 @@ fn chroma_that_is_stored_more_coarsely_or_in_part_of_the_range_is_refused() {
             let mut file = gray(syntax, &[&[0; 64]]);
             let at = file.windows(12).position(|bytes| bytes == b"MONOCHROME2 ").unwrap();
             let padded = format!("{said}{}", if said.len() % 2 == 1 { " " } else { "" });
-            file.splice(at - 2..at + 12, [&(padded.len() as u16).to_le_bytes()[..], padded.as_bytes()].concat());
+            file.splice(
+                at - 2..at + 12,
+                [&(padded.len() as u16).to_le_bytes()[..], padded.as_bytes()].concat(),
+            );
             let samples = file.windows(6).position(|bytes| bytes == b"\x28\0\x02\0US").unwrap() + 8;
             file[samples] = 3;
             let error = read(&file, "x.dcm").unwrap().frame(0).err().unwrap();

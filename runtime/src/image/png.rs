@@ -32,7 +32,8 @@ impl<'a> Picture<'a> {
     /// Reads the header of `bytes`; `file` is what errors call it.
     pub fn open(bytes: &'a [u8], file: &'a str) -> Result<Self, Error> {
         let refuse = |what: String| Err(Error::Image { file: file.to_owned(), what });
-        let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MAX_PIXELS as usize * 8 });
+        let mut decoder =
+            Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MAX_PIXELS as usize * 8 });
         decoder.set_ignore_text_chunk(true);
         decoder.set_ignore_iccp_chunk(true);
         decoder.ignore_checksums(false);
@@ -40,15 +41,21 @@ impl<'a> Picture<'a> {
         let info = decoder.read_header_info().map_err(|error| undecodable(file, error))?;
         let size @ (width, height) = info.size();
         if u64::from(width) * u64::from(height) > MAX_PIXELS {
-            return refuse(format!("{width} x {height} is more than {MAX_PIXELS} pixels; cut or scale the image"));
+            return refuse(format!(
+                "{width} x {height} is more than {MAX_PIXELS} pixels; cut or scale the image"
+            ));
         }
         if info.bit_depth == BitDepth::Sixteen {
-            return refuse("16 bits a channel are not read; window the image to 8 bits first".into());
+            return refuse(
+                "16 bits a channel are not read; window the image to 8 bits first".into(),
+            );
         }
         let row = (u64::from(width) * info.bits_per_pixel() as u64).div_ceil(8);
         if row * u64::from(height) > bytes.len() as u64 * DEFLATE {
             let length = bytes.len();
-            return refuse(format!("{length} bytes cannot hold {width} x {height} pixels; fetch the image again"));
+            return refuse(format!(
+                "{length} bytes cannot hold {width} x {height} pixels; fetch the image again"
+            ));
         }
         Ok(Picture { decoder, file, size })
     }
@@ -66,10 +73,15 @@ impl<'a> Picture<'a> {
         reader.next_frame(&mut data).map_err(undecodable)?;
         let rgb = match reader.output_color_type().0 {
             ColorType::Grayscale => data.iter().flat_map(|grey| [*grey; 3]).collect(),
-            ColorType::GrayscaleAlpha => data.as_chunks::<2>().0.iter().flat_map(|pixel| [pixel[0]; 3]).collect(),
-            ColorType::Rgba => {
-                data.as_chunks::<4>().0.iter().flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+            ColorType::GrayscaleAlpha => {
+                data.as_chunks::<2>().0.iter().flat_map(|pixel| [pixel[0]; 3]).collect()
             }
+            ColorType::Rgba => data
+                .as_chunks::<4>()
+                .0
+                .iter()
+                .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
+                .collect(),
             // A palette is expanded.
             ColorType::Rgb | ColorType::Indexed => data,
         };

@@ -39,7 +39,10 @@ fn png_is_read_exactly_and_jpeg_nearly() {
 #[test]
 fn grey_becomes_rgb_and_transparency_is_dropped() {
     let grey = GrayAlphaImage::from_fn(2, 1, |x, _| image::LumaA([x as u8 * 100, 7]));
-    assert_eq!(decode(&encoded(grey, ImageFormat::Png), "x").unwrap().data(), [0, 0, 0, 100, 100, 100]);
+    assert_eq!(
+        decode(&encoded(grey, ImageFormat::Png), "x").unwrap().data(),
+        [0, 0, 0, 100, 100, 100]
+    );
     let clear = RgbaImage::from_pixel(1, 1, image::Rgba([1, 2, 3, 0]));
     assert_eq!(decode(&encoded(clear, ImageFormat::Png), "x").unwrap().data(), [1, 2, 3]);
 }
@@ -48,9 +51,14 @@ fn grey_becomes_rgb_and_transparency_is_dropped() {
 fn attack_cut_off_images() {
     for format in [ImageFormat::Png, ImageFormat::Jpeg] {
         let bytes = encoded(picture(), format);
-        let end = if format == ImageFormat::Png { 12 } else { 0 }; // the IEND chunk holds nothing of the image
+        // the IEND chunk holds nothing of the image
+        let end = if format == ImageFormat::Png { 12 } else { 0 };
         for length in 0..bytes.len() - end {
-            assert!(decode(&bytes[..length], "x").is_err(), "{length} of {} bytes were read", bytes.len());
+            assert!(
+                decode(&bytes[..length], "x").is_err(),
+                "{length} of {} bytes were read",
+                bytes.len()
+            );
         }
     }
 }
@@ -63,7 +71,10 @@ fn attack_any_flipped_bit_ends_in_a_result() {
             let mut bytes = bytes.clone();
             bytes[at / 8] ^= 1 << (at % 8);
             if let Ok(image) = decode(&bytes, "x") {
-                assert_eq!(image.data().len(), image.width() as usize * image.height() as usize * 3);
+                assert_eq!(
+                    image.data().len(),
+                    image.width() as usize * image.height() as usize * 3
+                );
             }
         }
     }
@@ -71,7 +82,8 @@ fn attack_any_flipped_bit_ends_in_a_result() {
 
 /// JPEGs of every kind, with what Pillow shows of them (`tests/jpeg/golden.py`).
 fn golden() -> Vec<(String, Vec<u8>, u32)> {
-    let golden: serde_json::Value = serde_json::from_str(include_str!("../../../tests/jpeg/golden.json")).unwrap();
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/jpeg/golden.json")).unwrap();
     let read = |entry: &serde_json::Value| {
         let text = |key: &str| entry[key].as_str().unwrap();
         let name = format!("{}: {}", text("kind"), text("name"));
@@ -91,7 +103,10 @@ fn jpegs_of_every_kind_are_shown_to_the_bit_as_by_pillow() {
                 continue;
             }
             Err(error) => {
-                assert!(name.starts_with("CMYK") && error.to_string().contains("CMYK"), "{name}: {error}");
+                assert!(
+                    name.starts_with("CMYK") && error.to_string().contains("CMYK"),
+                    "{name}: {error}"
+                );
                 continue;
             }
         }
@@ -104,12 +119,20 @@ fn jpegs_of_every_kind_are_shown_to_the_bit_as_by_pillow() {
 fn attack_jpegs_of_every_kind_cut_off_or_changed() {
     for (name, jpeg, _) in golden() {
         for length in 0..jpeg.len() {
-            assert!(decode(&jpeg[..length], "x").is_err(), "{name}: {length} of {} bytes were read", jpeg.len());
+            assert!(
+                decode(&jpeg[..length], "x").is_err(),
+                "{name}: {length} of {} bytes were read",
+                jpeg.len()
+            );
             // Cut, and ended as if it were whole.
             let data = head_length(&jpeg)..jpeg.len() - 3;
             if data.contains(&length) && length % 7 == 0 {
                 let ended = [&jpeg[..length], &[0xff, 0xd9]].concat();
-                assert!(decode(&ended, "x").is_err(), "{name}: {length} of {} bytes were shown", jpeg.len());
+                assert!(
+                    decode(&ended, "x").is_err(),
+                    "{name}: {length} of {} bytes were shown",
+                    jpeg.len()
+                );
             }
         }
         for bit in (0..jpeg.len() * 8).step_by(5) {
@@ -139,14 +162,22 @@ fn jpegs_that_are_not_read_say_why() {
     );
     assert_refused(&changed("sizes", b"\xff\xc0", b"\xff\xc5"), "it is hierarchical");
     assert_refused(&changed("sizes", b"\xff\xc0", b"\xff\xc3"), "it is lossless");
-    assert_refused(&changed("sampling: luma 3", b"\x02\x11\x01", b"\x02\x21\x01"), "not multiples of each other");
+    assert_refused(
+        &changed("sampling: luma 3", b"\x02\x11\x01", b"\x02\x21\x01"),
+        "not multiples of each other",
+    );
     // The last scan of the default script brings the last bit of luma, and goes.
-    let (_, jpeg, _) = golden().into_iter().find(|(name, ..)| name.starts_with("progressive")).unwrap();
+    let (_, jpeg, _) =
+        golden().into_iter().find(|(name, ..)| name.starts_with("progressive")).unwrap();
     let last = jpeg.windows(2).rposition(|pair| pair == [0xff, 0xda]).unwrap();
-    assert_refused(&[&jpeg[..last], b"\xff\xd9"].concat(), "do not bring every coefficient in full");
+    assert_refused(
+        &[&jpeg[..last], b"\xff\xd9"].concat(),
+        "do not bring every coefficient in full",
+    );
     let again = [&jpeg[..jpeg.len() - 2], &jpeg[last..]].concat();
     assert_refused(&again, "its scans do not follow on each other");
-    let (_, jpeg, _) = golden().into_iter().find(|(name, ..)| name.starts_with("scans: apart")).unwrap();
+    let (_, jpeg, _) =
+        golden().into_iter().find(|(name, ..)| name.starts_with("scans: apart")).unwrap();
     let last = jpeg.windows(2).rposition(|pair| pair == [0xff, 0xda]).unwrap();
     assert_refused(&[&jpeg[..last], b"\xff\xd9"].concat(), "a colour is in no scan");
 }
@@ -155,9 +186,10 @@ fn jpegs_that_are_not_read_say_why() {
 fn attack_jpeg_size_bomb() {
     let jpeg = encoded(picture(), ImageFormat::Jpeg);
     let at = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap() + 5;
-    for (sides, words) in
-        [([0xff; 4], "more than 134217728 pixels"), ([0x3f, 0xff, 0x20, 0], "cannot hold 8192 x 16383 pixels")]
-    {
+    for (sides, words) in [
+        ([0xff; 4], "more than 134217728 pixels"),
+        ([0x3f, 0xff, 0x20, 0], "cannot hold 8192 x 16383 pixels"),
+    ] {
         let mut jpeg = jpeg.clone();
         jpeg[at..at + 4].copy_from_slice(&sides);
         assert_refused(&jpeg, words);
@@ -208,10 +240,14 @@ fn views_must_fit_their_memory() {
 #[test]
 fn rows_skip_the_gap() {
     let data = [1, 2, 3, 0, 4, 5, 6];
-    assert_eq!(RgbView::new(&data, 1, 2, 4).unwrap().rows().collect::<Vec<_>>(), [[1, 2, 3], [4, 5, 6]]);
+    assert_eq!(
+        RgbView::new(&data, 1, 2, 4).unwrap().rows().collect::<Vec<_>>(),
+        [[1, 2, 3], [4, 5, 6]]
+    );
 }
 
-/// TIFF files by Pillow and tifffile, and PNG files of what Pillow reads in them; made by `tiff.py` beside this file.
+/// TIFF files by Pillow and tifffile, and PNG files of what Pillow reads in them; made by `tiff.py`
+/// beside this file.
 fn tiffs() -> BTreeMap<String, Vec<u8>> {
     let mut archive = zip::ZipArchive::new(Cursor::new(include_bytes!("tiff.zip"))).unwrap();
     let mut files = BTreeMap::new();
@@ -269,19 +305,27 @@ fn attack_tiff_files_cut_off_or_changed_anywhere_end_in_a_result() {
         for length in 0..bytes.len() {
             // What is left away may be nothing of the image: then the image is the same.
             let cut = decode(&bytes[..length], name).ok();
-            assert!(cut.is_none() || cut == whole, "{name}: {length} of {} bytes were read", bytes.len());
+            assert!(
+                cut.is_none() || cut == whole,
+                "{name}: {length} of {} bytes were read",
+                bytes.len()
+            );
         }
         for at in 0..bytes.len() * 8 {
             let mut bytes = bytes.clone();
             bytes[at / 8] ^= 1 << (at % 8);
             if let Ok(image) = decode(&bytes, name) {
-                assert_eq!(image.data().len(), image.width() as usize * image.height() as usize * 3);
+                assert_eq!(
+                    image.data().len(),
+                    image.width() as usize * image.height() as usize * 3
+                );
             }
         }
     }
 }
 
-/// A strip for each row, all of them the same bytes: a small file that would be unpacked a thousand times.
+/// A strip for each row, all of them the same bytes: a small file that would be unpacked a thousand
+/// times.
 #[test]
 fn attack_strips_that_share_bytes() {
     let mut bytes = b"II*\0".to_vec();

@@ -1,7 +1,9 @@
-//! TIFF files of one page of 8-bit grey or RGB pixels, as they are or packed without loss (PackBits, LZW, Deflate).
+//! TIFF files of one page of 8-bit grey or RGB pixels, as they are or packed without loss
+//! (PackBits, LZW, Deflate).
 //!
-//! Refused, by name: several pages, samples of other than 8 bits, signed or floating, palettes, CMYK and other colours,
-//! JPEG inside, planes apart, premultiplied or unknown extra samples, pixels turned by a tag, strips that overlap.
+//! Refused, by name: several pages, samples of other than 8 bits, signed or floating, palettes,
+//! CMYK and other colours, JPEG inside, planes apart, premultiplied or unknown extra samples,
+//! pixels turned by a tag, strips that overlap.
 
 use std::io::Cursor;
 
@@ -67,17 +69,26 @@ impl<'a> Page<'a> {
         let samples = usize::from(tag(Tag::SamplesPerPixel, 1)?[0]);
         let bits = tag(Tag::BitsPerSample, 1)?;
         if let Some(bits) = bits.iter().find(|bits| **bits != 8) {
-            let advice = if *bits < 8 { "convert the image to 8 bits" } else { "window the image to 8 bits first" };
+            let advice = if *bits < 8 {
+                "convert the image to 8 bits"
+            } else {
+                "window the image to 8 bits first"
+            };
             return refuse(format!("{bits} bits a channel are not read; {advice}"));
         }
         if tag(Tag::SampleFormat, 1)?.iter().any(|format| *format != 1) {
-            return refuse("signed and floating-point samples are not read; window the image to 8 bits first".into());
+            return refuse(
+                "signed and floating-point samples are not read; window the image to 8 bits first"
+                    .into(),
+            );
         }
         match samples.checked_sub(colours) {
             Some(0) => {}
             Some(1) if colours == 3 && tag(Tag::ExtraSamples, 0)? == [2] => {}
             _ => {
-                let what = format!("{samples} samples a pixel that are not plain grey, RGB or RGBA are not read");
+                let what = format!(
+                    "{samples} samples a pixel that are not plain grey, RGB or RGBA are not read"
+                );
                 return refuse(format!("{what}; convert the image to RGB"));
             }
         }
@@ -88,35 +99,54 @@ impl<'a> Page<'a> {
             5 => 4096,
             8 | 32946 => super::png::DEFLATE,
             32773 => 64,
-            6 | 7 => return refuse("JPEG inside of TIFF is not read; save the image as a JPEG or PNG file".into()),
-            other => return refuse(format!("TIFF's compression {other} is not read; save it with LZW, or as PNG")),
+            6 | 7 => {
+                return refuse(
+                    "JPEG inside of TIFF is not read; save the image as a JPEG or PNG file".into(),
+                );
+            }
+            other => {
+                return refuse(format!(
+                    "TIFF's compression {other} is not read; save it with LZW, or as PNG"
+                ));
+            }
         };
         if tag(Tag::PlanarConfiguration, 1)?[0] != 1 && samples > 1 {
-            return refuse("planes that lie apart (PlanarConfiguration 2) are not read; save it as PNG".into());
+            return refuse(
+                "planes that lie apart (PlanarConfiguration 2) are not read; save it as PNG".into(),
+            );
         }
         if tag(Tag::Orientation, 1)?[0] != 1 || tag(Tag::FillOrder, 1)?[0] != 1 {
             return refuse(
-                "pixels or bits in another order (Orientation, FillOrder) are not read; turn the image".into(),
+                "pixels or bits in another order (Orientation, FillOrder) are not read; turn the \
+                 image"
+                    .into(),
             );
         }
         let size = decoder.dimensions().map_err(undecodable)?;
         if u64::from(size.0) * u64::from(size.1) > MAX_PIXELS {
             let (width, height) = size;
-            return refuse(format!("{width} x {height} is more than {MAX_PIXELS} pixels; cut or scale the image"));
+            return refuse(format!(
+                "{width} x {height} is more than {MAX_PIXELS} pixels; cut or scale the image"
+            ));
         }
         // Strips that share bytes would have a small file unpacked again and again.
         let mut stored = 0u64;
         for tag in [Tag::StripByteCounts, Tag::TileByteCounts] {
-            let lengths = decoder.find_tag_unsigned_vec::<u64>(tag).map_err(undecodable)?.unwrap_or_default();
+            let lengths =
+                decoder.find_tag_unsigned_vec::<u64>(tag).map_err(undecodable)?.unwrap_or_default();
             stored = lengths.into_iter().fold(stored, u64::saturating_add);
         }
         if stored > bytes.len() as u64 {
-            return refuse("the TIFF image is cut off, or its strips overlap; fetch it again".into());
+            return refuse(
+                "the TIFF image is cut off, or its strips overlap; fetch it again".into(),
+            );
         }
         let needed = u64::from(size.0) * u64::from(size.1) * samples as u64;
         if needed > stored * growth {
             let (width, height) = size;
-            return refuse(format!("{stored} bytes cannot hold {width} x {height} pixels; fetch the image again"));
+            return refuse(format!(
+                "{stored} bytes cannot hold {width} x {height} pixels; fetch the image again"
+            ));
         }
         Ok(Page { decoder, file, size, samples })
     }
@@ -126,7 +156,12 @@ impl<'a> Page<'a> {
         let (width, height) = self.size;
         let data = match self.decoder.read_image().map_err(|error| undecodable(self.file, error))? {
             DecodingResult::U8(data) => data,
-            _ => return Err(Error::Image { file: self.file.to_owned(), what: "samples are not of 8 bits".into() }),
+            _ => {
+                return Err(Error::Image {
+                    file: self.file.to_owned(),
+                    what: "samples are not of 8 bits".into(),
+                });
+            }
         };
         let rgb = match self.samples {
             1 => data.iter().flat_map(|grey| [*grey; 3]).collect(),

@@ -50,7 +50,8 @@ impl<'a> Bits<'a> {
         Ok(next >> (16 - count))
     }
 
-    /// A difference or coefficient of `size` bits, up to 15 (T.81, table F.1): those that begin with 0 are negative.
+    /// A difference or coefficient of `size` bits, up to 15 (T.81, table F.1): those that begin
+    /// with 0 are negative.
     #[inline]
     pub(super) fn signed(&mut self, size: u32) -> Result<i32, Fault> {
         if size == 0 {
@@ -102,7 +103,11 @@ impl<'a> Bits<'a> {
     /// Why the next bits are no code.
     #[cold]
     pub(super) fn no_code(&self) -> Fault {
-        if self.count < 16 { cut_off() } else { damaged("its data holds a code that its tables have not") }
+        if self.count < 16 {
+            cut_off()
+        } else {
+            damaged("its data holds a code that its tables have not")
+        }
     }
 
     fn fill(&mut self) {

@@ -1,8 +1,9 @@
-//! Baseline, extended and progressive JPEGs with Huffman codes, in any scans and sampling factors that libjpeg decodes,
-//! to the bit as libjpeg-turbo shows those of 8 bits, and dcmtk those of 12.
+//! Baseline, extended and progressive JPEGs with Huffman codes, in any scans and sampling factors
+//! that libjpeg decodes, to the bit as libjpeg-turbo shows those of 8 bits, and dcmtk those of 12.
 //!
-//! Refused by name: arithmetic coding, hierarchical files, sampling factors of which one is no multiple of the
-//! other, progressive files that do not bring every coefficient in full (viewers guess at the rest).
+//! Refused by name: arithmetic coding, hierarchical files, sampling factors of which one is no
+//! multiple of the other, progressive files that do not bring every coefficient in full (viewers
+//! guess at the rest).
 
 use super::entropy::Entropy;
 use super::head::{Head, Process, Scan};
@@ -16,12 +17,13 @@ use crate::image::MAX_PIXELS;
 /// [`ybr_to_rgb`] where the colours are YCbCr.
 ///
 /// # Errors
-/// [`Fault::Unsupported`] for what the module's head says is refused, for other bits a sample than `S` is for, and
-/// for more than [`MAX_PIXELS`] pixels;
-/// [`Fault::Damaged`] for data that ends early or breaks the standard.
+/// [`Fault::Unsupported`] for what the module's head says is refused, for other bits a sample than
+/// `S` is for, and for more than [`MAX_PIXELS`] pixels; [`Fault::Damaged`] for data that ends early
+/// or breaks the standard.
 pub fn decode<S: Sample>(head: &Head<'_>) -> Result<Decoded<S>, Fault> {
     check(head, S::BITS)?;
-    let layouts: Vec<Layout> = (0..head.components.len()).map(|index| Layout::new(head, index)).collect();
+    let layouts: Vec<Layout> =
+        (0..head.components.len()).map(|index| Layout::new(head, index)).collect();
     check_scans(head, &layouts)?;
     let mut surplus = false;
     let planes = if head.process == Process::Progressive {
@@ -74,22 +76,27 @@ fn check(head: &Head<'_>, bits: u8) -> Result<(), Fault> {
     match head.process {
         Process::Baseline | Process::Extended | Process::Progressive => {}
         Process::Lossless => return Err(unsupported("it is lossless")),
-        Process::Other(0xc9..=0xcb) => return Err(unsupported("its arithmetic coding is not read")),
+        Process::Other(0xc9..=0xcb) => {
+            return Err(unsupported("its arithmetic coding is not read"));
+        }
         Process::Other(_) => return Err(unsupported("it is hierarchical, which is not read")),
     }
     let (rows, columns) = (u64::from(head.rows), u64::from(head.columns));
     if head.precision != bits {
-        return Err(unsupported(format!("its {} bits a sample are not read, only {bits}", head.precision)));
+        return Err(unsupported(format!(
+            "its {} bits a sample are not read, only {bits}",
+            head.precision
+        )));
     }
     if rows * columns > MAX_PIXELS {
         return Err(unsupported(format!("{columns} x {rows} is more than {MAX_PIXELS} pixels")));
     }
-    let most = |factor: fn(&super::Component) -> u8| head.components.iter().map(factor).max().unwrap_or(1);
+    let most =
+        |factor: fn(&super::Component) -> u8| head.components.iter().map(factor).max().unwrap_or(1);
     let (across, down) = (most(|component| component.across), most(|component| component.down));
-    let multiples = head
-        .components
-        .iter()
-        .all(|component| across.is_multiple_of(component.across) && down.is_multiple_of(component.down));
+    let multiples = head.components.iter().all(|component| {
+        across.is_multiple_of(component.across) && down.is_multiple_of(component.down)
+    });
     if !multiples {
         return Err(unsupported("its sampling factors are not multiples of each other"));
     }
@@ -105,7 +112,8 @@ fn check_scans(head: &Head<'_>, layouts: &[Layout]) -> Result<(), Fault> {
     let mut bits = [[u8::MAX; 64]; 4];
     for scan in &head.scans {
         let (first, last) = if progressive { band(scan)? } else { (0, 63) };
-        let blocks: usize = scan.components.iter().map(|component| layouts[component.index].blocks()).sum();
+        let blocks: usize =
+            scan.components.iter().map(|component| layouts[component.index].blocks()).sum();
         let least = if progressive { blocks } else { 2 * blocks } / 8;
         if first == 0 && scan.high == 0 && scan.data.len() < least {
             return Err(too_little(head, scan));
@@ -122,7 +130,9 @@ fn check_scans(head: &Head<'_>, layouts: &[Layout]) -> Result<(), Fault> {
     }
     match bits[..head.components.len()].as_flattened().iter().all(|&bit| bit == 0) {
         true => Ok(()),
-        false if progressive => Err(unsupported("its scans do not bring every coefficient in full")),
+        false if progressive => {
+            Err(unsupported("its scans do not bring every coefficient in full"))
+        }
         false => Err(damaged("a colour is in no scan")),
     }
 }
@@ -130,23 +140,32 @@ fn check_scans(head: &Head<'_>, layouts: &[Layout]) -> Result<(), Fault> {
 /// The coefficients that a scan of a progressive JPEG brings (T.81, G.1.1.1).
 fn band(scan: &Scan<'_>) -> Result<(usize, usize), Fault> {
     let (first, last) = (usize::from(scan.first), usize::from(scan.last));
-    let sound = if first == 0 { last == 0 } else { last >= first && last < 64 && scan.components.len() == 1 };
-    match sound && scan.low <= 13 && (scan.high == 0 || scan.high == scan.low + 1) {
-        true => Ok((first, last)),
-        false => Err(damaged("the header of a scan is damaged")),
+    let sound = if first == 0 {
+        last == 0
+    } else {
+        last >= first && last < 64 && scan.components.len() == 1
+    };
+    if sound && scan.low <= 13 && (scan.high == 0 || scan.high == scan.low + 1) {
+        Ok((first, last))
+    } else {
+        Err(damaged("the header of a scan is damaged"))
     }
 }
 
-/// The quantization table of a component in zigzag order, as it was defined before the component's first scan.
+/// The quantization table of a component in zigzag order, as it was defined before the component's
+/// first scan.
 fn steps(head: &Head<'_>, index: usize) -> Result<[i32; 64], Fault> {
     let mut components = head.scans.iter().flat_map(|scan| &scan.components);
-    let table = components.find(|component| component.index == index).and_then(|component| component.quantization);
+    let table = components
+        .find(|component| component.index == index)
+        .and_then(|component| component.quantization);
     let table = table.ok_or_else(|| damaged("a quantization table is missing"))?;
     let mut steps = [0; 64];
     for (at, step) in steps.iter_mut().enumerate() {
-        *step = match table.wide {
-            true => u16::from_be_bytes([table.steps[2 * at], table.steps[2 * at + 1]]).into(),
-            false => table.steps[at].into(),
+        *step = if table.wide {
+            u16::from_be_bytes([table.steps[2 * at], table.steps[2 * at + 1]]).into()
+        } else {
+            table.steps[at].into()
         };
     }
     Ok(steps)

@@ -50,9 +50,13 @@ impl<'a> Entropy<'a> {
         })
     }
 
-    /// A band of the coefficients of each block, or one bit more of them. Says whether bytes are left
-    /// at the end.
-    pub(super) fn progressive(mut self, layouts: &[Layout], blocks: &mut [Blocks<'_>]) -> Result<bool, Fault> {
+    /// A band of the coefficients of each block, or one bit more of them. Says whether bytes are
+    /// left at the end.
+    pub(super) fn progressive(
+        mut self,
+        layouts: &[Layout],
+        blocks: &mut [Blocks<'_>],
+    ) -> Result<bool, Fault> {
         for component in &self.scan.components {
             match (self.scan.first, self.scan.high) {
                 (0, 0) => self.dc.push(Table::new(component.dc, 15)?),
@@ -74,8 +78,9 @@ impl<'a> Entropy<'a> {
     }
 }
 
-/// Goes through the blocks of a scan in their order, with the component's place in the scan and the block's across and
-/// down, and starts again where the scan does. Says whether bytes are left at the end.
+/// Goes through the blocks of a scan in their order, with the component's place in the scan and the
+/// block's across and down, and starts again where the scan does. Says whether bytes are left at
+/// the end.
 fn walk<'a>(
     scan: &Scan<'a>,
     layouts: &[Layout],
@@ -85,7 +90,8 @@ fn walk<'a>(
     let alone = scan.components.len() == 1;
     let first = &layouts[scan.components[0].index];
     let [across, down] = if alone { first.used } else { first.units };
-    let blocks = |component: &ScanComponent| layouts[component.index].unit.iter().product::<usize>();
+    let blocks =
+        |component: &ScanComponent| layouts[component.index].unit.iter().product::<usize>();
     let line = across * if alone { 1 } else { scan.components.iter().map(blocks).sum() };
     let restart = usize::from(scan.restart);
     for unit in 0..across * down {
@@ -127,7 +133,13 @@ impl State<'_> {
     }
 
     /// A block's coefficients times their steps, in the order of its rows.
-    fn whole(&mut self, dc: &Table, ac: &Table, at: usize, steps: &[i32; 64]) -> Result<[i32; 64], Fault> {
+    fn whole(
+        &mut self,
+        dc: &Table,
+        ac: &Table,
+        at: usize,
+        steps: &[i32; 64],
+    ) -> Result<[i32; 64], Fault> {
         let mut block = [0; 64];
         block[0] = i32::from(self.dc(dc, at)? as i16) * steps[0];
         let mut k = 1;
@@ -180,8 +192,14 @@ impl State<'_> {
     }
 
     /// One bit more of a band: of the coefficients that are there, and new ones of one bit.
-    fn refine(&mut self, table: &Table, scan: &Scan<'_>, block: &mut [i16; 64]) -> Result<(), Fault> {
-        let (mut k, last, bit) = (usize::from(scan.first), usize::from(scan.last), 1i16 << scan.low);
+    fn refine(
+        &mut self,
+        table: &Table,
+        scan: &Scan<'_>,
+        block: &mut [i16; 64],
+    ) -> Result<(), Fault> {
+        let (mut k, last, bit) =
+            (usize::from(scan.first), usize::from(scan.last), 1i16 << scan.low);
         while self.ended == 0 && k <= last {
             let symbol = table.symbol(&mut self.bits)?;
             let (mut zeros, size) = (symbol >> 4, symbol & 15);

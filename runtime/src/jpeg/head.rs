@@ -1,6 +1,6 @@
-//! What a JPEG says of itself (ITU-T T.81 annex B, JFIF, Adobe's marker APP14), read as hostile input and as libjpeg
-//! reads it: bytes that belong to no marker are passed over, markers may be filled up with 0xff, and the tables of a
-//! scan are those that were defined last before it.
+//! What a JPEG says of itself (ITU-T T.81 annex B, JFIF, Adobe's marker APP14), read as hostile
+//! input and as libjpeg reads it: bytes that belong to no marker are passed over, markers may be
+//! filled up with 0xff, and the tables of a scan are those that were defined last before it.
 
 use super::walk::Walk;
 use super::{Fault, damaged, unsupported};
@@ -97,8 +97,8 @@ pub struct Head<'a> {
 /// Reads all markers of a JPEG, and no pixel.
 ///
 /// # Errors
-/// [`Fault::Damaged`] for what breaks the standard or has no scan, [`Fault::Unsupported`] for a number of lines that
-/// is not in the frame's header (DNL) and more than four colours.
+/// [`Fault::Damaged`] for what breaks the standard or has no scan, [`Fault::Unsupported`] for a
+/// number of lines that is not in the frame's header (DNL) and more than four colours.
 pub fn head(bytes: &[u8]) -> Result<Head<'_>, Fault> {
     if !bytes.starts_with(&[0xff, 0xd8]) {
         return Err(damaged("it does not begin as a JPEG does"));
@@ -125,12 +125,16 @@ pub fn head(bytes: &[u8]) -> Result<Head<'_>, Fault> {
                 seen.scan(segment, data)?;
             }
             0xdb => seen.quantization(segment)?,
-            0xdc => return Err(unsupported("its number of lines comes after its first scan (DNL)")),
+            0xdc => {
+                return Err(unsupported("its number of lines comes after its first scan (DNL)"));
+            }
             0xdd => match *segment {
                 [high, low] => seen.restart = u16::from_be_bytes([high, low]),
                 _ => return Err(damaged("its restart interval is damaged")),
             },
-            0xe0 if seen.scans.is_empty() => seen.jfif |= segment.len() >= 14 && segment.starts_with(b"JFIF\0"),
+            0xe0 if seen.scans.is_empty() => {
+                seen.jfif |= segment.len() >= 14 && segment.starts_with(b"JFIF\0")
+            }
             0xee if seen.scans.is_empty() && segment.starts_with(b"Adobe") => {
                 seen.adobe = segment.get(11).copied().or(seen.adobe);
             }
@@ -148,8 +152,8 @@ pub fn head(bytes: &[u8]) -> Result<Head<'_>, Fault> {
 }
 
 impl Head<'_> {
-    /// Whether libjpeg, which most viewers use, takes three colours for RGB and not for YCbCr: by JFIF, then by Adobe's
-    /// marker, then by the components' names.
+    /// Whether libjpeg, which most viewers use, takes three colours for RGB and not for YCbCr: by
+    /// JFIF, then by Adobe's marker, then by the components' names.
     pub fn is_rgb_to_libjpeg(&self) -> bool {
         !self.jfif && self.adobe.map_or(self.names() == *b"RGB", |transform| transform == 0)
     }
@@ -198,7 +202,8 @@ impl<'a> Seen<'a> {
             sound.then_some(Component { id, across, down, quantization })
         });
         let components = components.collect::<Option<Vec<_>>>();
-        let components = components.ok_or_else(|| damaged("the sampling factors of its frame are damaged"))?;
+        let components =
+            components.ok_or_else(|| damaged("the sampling factors of its frame are damaged"))?;
         let process = match marker {
             0xc0 => Process::Baseline,
             0xc1 => Process::Extended,
@@ -212,7 +217,9 @@ impl<'a> Seen<'a> {
 
     fn scan(&mut self, segment: &[u8], data: &'a [u8]) -> Result<(), Fault> {
         let wrong = || damaged("the header of a scan is damaged");
-        let Some((.., components)) = &self.frame else { return Err(damaged("it has a scan before its frame")) };
+        let Some((.., components)) = &self.frame else {
+            return Err(damaged("it has a scan before its frame"));
+        };
         let (&count, rest) = segment.split_first().ok_or_else(wrong)?;
         let (names, [first, last, bits]) = rest.split_last_chunk::<3>().ok_or_else(wrong)?;
         if count == 0 || names.len() != 2 * usize::from(count) {
@@ -224,15 +231,17 @@ impl<'a> Seen<'a> {
         let mut in_scan: Vec<ScanComponent> = Vec::new();
         for &[id, tables] in names.as_chunks::<2>().0 {
             // Files that name all colours alike mean them in their order.
-            let index = components
-                .iter()
-                .enumerate()
-                .position(|(index, component)| component.id == id && in_scan.iter().all(|taken| taken.index != index));
-            let index = index.ok_or_else(|| damaged("a scan has a colour that the frame has not"))?;
+            let index = components.iter().enumerate().position(|(index, component)| {
+                component.id == id && in_scan.iter().all(|taken| taken.index != index)
+            });
+            let index =
+                index.ok_or_else(|| damaged("a scan has a colour that the frame has not"))?;
             if in_scan.last().is_some_and(|before| before.index > index) {
                 return Err(damaged("a scan has its colours in another order than the frame"));
             }
-            let table = |tables: [Option<&'a [u8]>; 4], at: u8| tables.get(usize::from(at)).copied().flatten();
+            let table = |tables: [Option<&'a [u8]>; 4], at: u8| {
+                tables.get(usize::from(at)).copied().flatten()
+            };
             in_scan.push(ScanComponent {
                 index,
                 dc: table(self.dc, tables >> 4),

@@ -8,7 +8,8 @@ const SHORT: u32 = 9;
 
 /// A table to decode with.
 pub(super) struct Table {
-    /// By the next bits: the symbol, and how many of them are its code; no bits where the code is longer, or none.
+    /// By the next bits: the symbol, and how many of them are its code; no bits where the code is
+    /// longer, or none.
     short: [(u8, u8); 1 << SHORT],
     /// By length, from 1: one more than the last code, moved to 16 bits.
     ends: [u32; 17],
@@ -18,7 +19,8 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// From the 16 counts of codes by length and the symbols in their order; `largest` is the largest symbol.
+    /// From the 16 counts of codes by length and the symbols in their order; `largest` is the
+    /// largest symbol.
     pub(super) fn new(table: Option<&[u8]>, largest: u8) -> Result<Table, Fault> {
         let wrong = || damaged("a Huffman table is damaged");
         let table = table.ok_or_else(|| damaged("a Huffman table is missing"))?;
@@ -26,8 +28,12 @@ impl Table {
         if symbols.iter().any(|&symbol| symbol > largest) {
             return Err(wrong());
         }
-        let mut built =
-            Table { short: [(0, 0); 1 << SHORT], ends: [0; 17], places: [0; 17], symbols: symbols.to_vec() };
+        let mut built = Table {
+            short: [(0, 0); 1 << SHORT],
+            ends: [0; 17],
+            places: [0; 17],
+            symbols: symbols.to_vec(),
+        };
         let (mut code, mut place) = (0u32, 0usize);
         for length in 1..=16u32 {
             built.places[length as usize] = place as i32 - code as i32;
@@ -38,7 +44,8 @@ impl Table {
                 }
                 if length <= SHORT {
                     let first = (code << (SHORT - length)) as usize;
-                    built.short[first..first + (1 << (SHORT - length))].fill((symbol, length as u8));
+                    built.short[first..first + (1 << (SHORT - length))]
+                        .fill((symbol, length as u8));
                 }
                 code += 1;
                 place += 1;
@@ -62,6 +69,9 @@ impl Table {
         let length = length.ok_or_else(|| bits.no_code())?;
         let place = (next >> (16 - length)) as i32 + self.places[length as usize];
         bits.take(length)?;
-        self.symbols.get(place as usize).copied().ok_or_else(|| damaged("a Huffman table is damaged"))
+        self.symbols
+            .get(place as usize)
+            .copied()
+            .ok_or_else(|| damaged("a Huffman table is damaged"))
     }
 }

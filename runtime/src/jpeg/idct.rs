@@ -1,5 +1,6 @@
-//! The inverse cosine transform of an 8 x 8 block, in integers: the fast algorithm of Loeffler, Ligtenberg and Moschytz
-//! with 13 bits of constants and 1 or 2 more in between, to the last bit what libjpeg's accurate one (`islow`) gives.
+//! The inverse cosine transform of an 8 x 8 block, in integers: the fast algorithm of Loeffler,
+//! Ligtenberg and Moschytz with 13 bits of constants and 1 or 2 more in between, to the last bit
+//! what libjpeg's accurate one (`islow`) gives.
 
 use std::num::Wrapping;
 
@@ -44,7 +45,8 @@ type Lanes = [Lane; 8];
 /// Bits of the constants.
 const BITS: usize = 13;
 
-/// The samples of a block, row by row, of its coefficients times their steps. What overflows, wraps.
+/// The samples of a block, row by row, of its coefficients times their steps. What overflows,
+/// wraps.
 pub(super) fn samples<S: Sample>(coefficients: &[i32; 64]) -> [S; 64] {
     if coefficients[1..].iter().all(|&coefficient| coefficient == 0) {
         return [S::from_level(coefficients[0].wrapping_add(4) >> 3); 64];
@@ -66,7 +68,8 @@ pub(super) fn samples<S: Sample>(coefficients: &[i32; 64]) -> [S; 64] {
 fn pass(rows: &[Lanes; 8], shift: usize) -> [Lanes; 8] {
     let mut out = [[Wrapping(0); 8]; 8];
     for lane in 0..8 {
-        let [i0, i1, i2, i3, i4, i5, i6, i7] = [0, 1, 2, 3, 4, 5, 6, 7].map(|row: usize| rows[row][lane]);
+        let [i0, i1, i2, i3, i4, i5, i6, i7] =
+            [0, 1, 2, 3, 4, 5, 6, 7].map(|row: usize| rows[row][lane]);
         let times = |value: Lane, constant: i32| value * Wrapping(constant);
 
         let turned = times(i2 + i6, 4433);
@@ -77,8 +80,12 @@ fn pass(rows: &[Lanes; 8], shift: usize) -> [Lanes; 8] {
         let both = times(i7 + i3 + i5 + i1, 9633);
         let (a, b) = (times(i7 + i1, -7373), times(i5 + i3, -20_995));
         let (c, d) = (both + times(i7 + i3, -16_069), both + times(i5 + i1, -3196));
-        let odd =
-            [times(i1, 12_299) + a + d, times(i3, 25_172) + b + c, times(i5, 16_819) + b + d, times(i7, 2446) + a + c];
+        let odd = [
+            times(i1, 12_299) + a + d,
+            times(i3, 25_172) + b + c,
+            times(i5, 16_819) + b + d,
+            times(i7, 2446) + a + c,
+        ];
         let half = Wrapping(1 << (shift - 1));
         for at in 0..4 {
             out[at][lane] = (even[at] + odd[at] + half) >> shift;

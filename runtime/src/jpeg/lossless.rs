@@ -1,5 +1,6 @@
-//! Lossless JPEGs (ITU-T T.81, annex H) with Huffman codes: predictors 1 to 7, 2 to 16 bits, restarts, point transform,
-//! one to four colours in any scans. Refused by name: colours of other sampling factors than 1 x 1.
+//! Lossless JPEGs (ITU-T T.81, annex H) with Huffman codes: predictors 1 to 7, 2 to 16 bits,
+//! restarts, point transform, one to four colours in any scans. Refused by name: colours of other
+//! sampling factors than 1 x 1.
 
 use super::bits::Bits;
 use super::head::{Head, Process, Scan};
@@ -10,23 +11,33 @@ use crate::image::MAX_PIXELS;
 /// The samples of a lossless JPEG of any precision, moved up by the point transform as dcmtk, GDCM
 /// and libjpeg do it.
 ///
-/// A value beyond the precision, which differences modulo 2^16 can make, is cut to 8 bits where these hold the
-/// precision, and else to 16. The caller compares the sides in `head` with what it expects before it calls.
+/// A value beyond the precision, which differences modulo 2^16 can make, is cut to 8 bits where
+/// these hold the precision, and else to 16. The caller compares the sides in `head` with what it
+/// expects before it calls.
 ///
 /// # Errors
-/// [`Fault::Unsupported`] for what is no lossless JPEG with Huffman codes, has sampling factors that differ from 1 x 1,
-/// or more than [`MAX_PIXELS`] pixels; [`Fault::Damaged`] for data that ends early or breaks the standard.
+/// [`Fault::Unsupported`] for what is no lossless JPEG with Huffman codes, has sampling factors
+/// that differ from 1 x 1, or more than [`MAX_PIXELS`] pixels; [`Fault::Damaged`] for data that
+/// ends early or breaks the standard.
 pub fn decode(head: &Head<'_>) -> Result<Decoded<u16>, Fault> {
     match head.process {
         Process::Lossless => {}
-        Process::Other(0xcb) => return Err(unsupported("it is lossless with arithmetic coding, which is not read")),
+        Process::Other(0xcb) => {
+            return Err(unsupported("it is lossless with arithmetic coding, which is not read"));
+        }
         _ => return Err(unsupported("it is not lossless")),
     }
     if !(2..=16).contains(&head.precision) {
-        return Err(damaged(format!("it has {} bits a sample, and 2 to 16 are possible", head.precision)));
+        return Err(damaged(format!(
+            "it has {} bits a sample, and 2 to 16 are possible",
+            head.precision
+        )));
     }
-    let (rows, columns, count) = (usize::from(head.rows), usize::from(head.columns), head.components.len());
-    if count > 1 && head.components.iter().any(|component| (component.across, component.down) != (1, 1)) {
+    let (rows, columns, count) =
+        (usize::from(head.rows), usize::from(head.columns), head.components.len());
+    if count > 1
+        && head.components.iter().any(|component| (component.across, component.down) != (1, 1))
+    {
         return Err(unsupported("it is lossless with sampling factors other than 1 x 1"));
     }
     if (rows * columns) as u64 > MAX_PIXELS {
@@ -41,11 +52,16 @@ pub fn decode(head: &Head<'_>) -> Result<Decoded<u16>, Fault> {
     Ok(Decoded { samples, surplus })
 }
 
-/// Each colour is in one scan, and there is at least a bit for each sample: room is made only where data can fill it.
+/// Each colour is in one scan, and there is at least a bit for each sample: room is made only where
+/// data can fill it.
 fn check_scans(head: &Head<'_>) -> Result<(), Fault> {
     let mut seen = [false; 4];
     for scan in &head.scans {
-        if !(1..=7).contains(&scan.first) || scan.last != 0 || scan.high != 0 || scan.low >= head.precision {
+        if !(1..=7).contains(&scan.first)
+            || scan.last != 0
+            || scan.high != 0
+            || scan.low >= head.precision
+        {
             return Err(damaged("the header of a scan is damaged"));
         }
         for component in &scan.components {
@@ -58,9 +74,10 @@ fn check_scans(head: &Head<'_>) -> Result<(), Fault> {
             return Err(too_little(head, scan));
         }
     }
-    match seen[..head.components.len()].iter().all(|&seen| seen) {
-        true => Ok(()),
-        false => Err(damaged("a colour is in no scan")),
+    if seen[..head.components.len()].iter().all(|&seen| seen) {
+        Ok(())
+    } else {
+        Err(damaged("a colour is in no scan"))
     }
 }
 
@@ -91,14 +108,20 @@ fn scan_samples(head: &Head<'_>, scan: &Scan<'_>, samples: &mut [u16]) -> Result
                 (true, true) => start,
                 (true, false) => line[at - count].into(),
                 (false, true) => above[at].into(),
-                (false, false) => {
-                    predict(scan.first, line[at - count].into(), above[at].into(), above[at - count].into())
-                }
+                (false, false) => predict(
+                    scan.first,
+                    line[at - count].into(),
+                    above[at].into(),
+                    above[at - count].into(),
+                ),
             };
             line[at] = (predicted + difference) as u16;
         }
-        let to = &mut samples[row * columns * head.components.len()..][..columns * head.components.len()];
-        for (pixel, from) in to.chunks_exact_mut(head.components.len()).zip(line.chunks_exact(count)) {
+        let to = &mut samples[row * columns * head.components.len()..]
+            [..columns * head.components.len()];
+        for (pixel, from) in
+            to.chunks_exact_mut(head.components.len()).zip(line.chunks_exact(count))
+        {
             for (component, value) in scan.components.iter().zip(from) {
                 pixel[component.index] = (value << low) & cut;
             }

@@ -1,14 +1,15 @@
-//! The blocks of a colour, their coefficients and samples, and its lines brought to the size of the image as libjpeg
-//! does it: twice as many by three quarters of the nearer sample and one of the farther, else each repeated.
+//! The blocks of a colour, their coefficients and samples, and its lines brought to the size of the
+//! image as libjpeg does it: twice as many by three quarters of the nearer sample and one of the
+//! farther, else each repeated.
 
 use super::head::Head;
 use super::idct::{self, Sample};
 
 /// From the place in a scan to the place in a block, row by row.
 pub(super) const ZIGZAG: [u8; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21,
-    28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54,
-    47, 55, 62, 63,
+    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
+    13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
+    52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
 ];
 
 /// How the blocks of a colour lie.
@@ -27,9 +28,11 @@ pub(super) struct Layout {
 
 impl Layout {
     pub(super) fn new(head: &Head<'_>, index: usize) -> Self {
-        let factors =
-            |at: usize| -> [usize; 2] { [head.components[at].across.into(), head.components[at].down.into()] };
-        let most = |side: usize| (0..head.components.len()).map(|at| factors(at)[side]).max().unwrap_or(1);
+        let factors = |at: usize| -> [usize; 2] {
+            [head.components[at].across.into(), head.components[at].down.into()]
+        };
+        let most =
+            |side: usize| (0..head.components.len()).map(|at| factors(at)[side]).max().unwrap_or(1);
         let (unit, most) = (factors(index), [most(0), most(1)]);
         let image = [usize::from(head.columns), usize::from(head.rows)];
         let samples = [0, 1].map(|side| (image[side] * unit[side]).div_ceil(most[side]));
@@ -76,7 +79,10 @@ impl<'a> Blocks<'a> {
         ZIGZAG.iter().zip(steps).for_each(|(&at, &step)| by_row[usize::from(at)] = step);
         let across = self.layout.all()[0];
         for (at, coefficients) in self.coefficients.iter().enumerate() {
-            plane.put([at % across, at / across], &std::array::from_fn(|i| i32::from(coefficients[i]) * by_row[i]));
+            plane.put(
+                [at % across, at / across],
+                &std::array::from_fn(|i| i32::from(coefficients[i]) * by_row[i]),
+            );
         }
         plane
     }
@@ -127,14 +133,19 @@ impl<S: Sample> Plane<S> {
         match down {
             1 => sums.extend(near),
             _ => {
-                let far =
-                    if row.is_multiple_of(2) { (row / 2).saturating_sub(1) } else { (row / 2 + 1).min(height - 1) };
+                let far = if row.is_multiple_of(2) {
+                    (row / 2).saturating_sub(1)
+                } else {
+                    (row / 2 + 1).min(height - 1)
+                };
                 sums.extend(near.zip(stored(far)).map(|(near, &far)| 3 * near + { far.into() }));
             }
         }
         if across == 1 {
             let half = if row.is_multiple_of(2) { 1 } else { 2 };
-            line.iter_mut().zip(sums).for_each(|(pixel, sum)| *pixel = S::from_value((*sum + half) >> 2));
+            line.iter_mut()
+                .zip(sums)
+                .for_each(|(pixel, sum)| *pixel = S::from_value((*sum + half) >> 2));
             return;
         }
         let (left, right, shift) = if down == 1 { (1, 2, 2) } else { (8, 7, 4) };

@@ -1,4 +1,5 @@
-//! Heads, and lossless JPEGs against an encoder by the definition of T.81 annex H and against dcmtk and GDCM.
+//! Heads, and lossless JPEGs against an encoder by the definition of T.81 annex H and against dcmtk
+//! and GDCM.
 
 use super::*;
 
@@ -17,8 +18,16 @@ struct Kind {
     apart: bool,
 }
 
-const KIND: Kind =
-    Kind { rows: 7, columns: 5, components: 1, precision: 8, predictor: 1, restart: 0, low: 0, apart: false };
+const KIND: Kind = Kind {
+    rows: 7,
+    columns: 5,
+    components: 1,
+    precision: 8,
+    predictor: 1,
+    restart: 0,
+    low: 0,
+    apart: false,
+};
 
 /// Samples that a point transform leaves as they are, with every jump that fits them.
 fn samples(kind: Kind) -> Vec<u16> {
@@ -96,7 +105,9 @@ fn encoded(kind: Kind, samples: &[u16]) -> Vec<u8> {
                 writer.pad();
                 writer.bytes.extend([0xff, 0xd0 + ((row / restart - 1) % 8) as u8]);
             }
-            for (column, &component) in (0..columns).flat_map(|column| scan.iter().map(move |c| (column, c))) {
+            for (column, &component) in
+                (0..columns).flat_map(|column| scan.iter().map(move |c| (column, c)))
+            {
                 let at = |row: usize, column: usize| {
                     i32::from(samples[(row * columns + column) * components + component] >> low)
                 };
@@ -105,9 +116,11 @@ fn encoded(kind: Kind, samples: &[u16]) -> Vec<u8> {
                     (true, _) => at(row, column - 1),
                     (false, 0) => at(row - 1, 0),
                     _ => {
-                        let (a, b, c) = (at(row, column - 1), at(row - 1, column), at(row - 1, column - 1));
+                        let (a, b, c) =
+                            (at(row, column - 1), at(row - 1, column), at(row - 1, column - 1));
                         let half = |value: i32| value.div_euclid(2);
-                        [a, b, c, a + b - c, a + half(b - c), b + half(a - c), half(a + b)][predictor as usize - 1]
+                        [a, b, c, a + b - c, a + half(b - c), b + half(a - c), half(a + b)]
+                            [predictor as usize - 1]
                     }
                 };
                 // In -32,767 to 32,768.
@@ -117,7 +130,10 @@ fn encoded(kind: Kind, samples: &[u16]) -> Vec<u8> {
                 writer.put(bits, count);
                 if size < 16 {
                     let ones = (1i32 << size) - 1;
-                    writer.put((if difference < 0 { difference + ones } else { difference }) as u32, size);
+                    writer.put(
+                        (if difference < 0 { difference + ones } else { difference }) as u32,
+                        size,
+                    );
                 }
             }
         }
@@ -135,11 +151,22 @@ fn decoded(jpeg: &[u8]) -> Result<Vec<u16>, Fault> {
 #[test]
 fn lossless_jpegs_of_every_kind_come_back() {
     let mut seen = 0;
-    for (precision, predictor) in (2..=16).flat_map(|precision| (1..=7).map(move |predictor| (precision, predictor))) {
+    for (precision, predictor) in
+        (2..=16).flat_map(|precision| (1..=7).map(move |predictor| (precision, predictor)))
+    {
         for (restart, low) in [(0, 0), (1, 0), (3, 1), (0, precision - 1)] {
             for (components, apart) in [(1, false), (3, false), (3, true), (4, true)] {
                 for (rows, columns) in [(1, 1), (13, 7), (25, 1), (2, 31)] {
-                    let kind = Kind { rows, columns, components, precision, predictor, restart, low, apart };
+                    let kind = Kind {
+                        rows,
+                        columns,
+                        components,
+                        precision,
+                        predictor,
+                        restart,
+                        low,
+                        apart,
+                    };
                     let samples = samples(kind);
                     assert_eq!(decoded(&encoded(kind, &samples)).unwrap(), samples, "{kind:?}");
                     seen += 1;
@@ -150,16 +177,21 @@ fn lossless_jpegs_of_every_kind_come_back() {
     assert_eq!(seen, 15 * 7 * 4 * 4 * 4);
 }
 
-/// `tests/jpeg/dicom.py` says how the files were made; the samples are what dcmtk and GDCM show, which refuses less than
-/// 8 bits.
+/// `tests/jpeg/dicom.py` says how the files were made; the samples are what dcmtk and GDCM show,
+/// which refuses less than 8 bits.
 #[test]
 fn jpegs_of_dicom_files_are_decoded_as_by_dcmtk_and_gdcm() {
-    let golden: serde_json::Value = serde_json::from_str(include_str!("../../../tests/jpeg/dicom.json")).unwrap();
+    let golden: serde_json::Value =
+        serde_json::from_str(include_str!("../../../tests/jpeg/dicom.json")).unwrap();
     let bytes = |value: &serde_json::Value| hex::decode(value.as_str().unwrap()).unwrap();
     let mut seen = [0, 0];
     for entry in golden.as_array().unwrap() {
-        let theirs: Vec<u16> =
-            bytes(&entry["samples"]).as_chunks::<2>().0.iter().map(|&pair| u16::from_le_bytes(pair)).collect();
+        let theirs: Vec<u16> = bytes(&entry["samples"])
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|&pair| u16::from_le_bytes(pair))
+            .collect();
         let jpeg = bytes(&entry["jpeg"]);
         let head = head(&jpeg).unwrap();
         let lossless = head.process == Process::Lossless;
@@ -172,11 +204,17 @@ fn jpegs_of_dicom_files_are_decoded_as_by_dcmtk_and_gdcm() {
 
 #[test]
 fn attack_lossless_jpegs_cut_off_or_changed() {
-    for kind in [KIND, Kind { components: 3, precision: 12, predictor: 7, restart: 2, apart: true, ..KIND }] {
+    for kind in
+        [KIND, Kind { components: 3, precision: 12, predictor: 7, restart: 2, apart: true, ..KIND }]
+    {
         let (samples, jpeg) = (samples(kind), encoded(kind, &samples(kind)));
         // Nothing but the end marker may be missing.
         for length in 0..jpeg.len() - 2 {
-            assert!(decoded(&jpeg[..length]).is_err(), "{length} of {} bytes were read", jpeg.len());
+            assert!(
+                decoded(&jpeg[..length]).is_err(),
+                "{length} of {} bytes were read",
+                jpeg.len()
+            );
         }
         assert_eq!(decoded(&jpeg[..jpeg.len() - 2]).unwrap(), samples);
         assert!(!head(&jpeg[..jpeg.len() - 2]).unwrap().ended);
@@ -201,7 +239,8 @@ fn what_writers_leave_after_the_last_sample_is_passed_over() {
         (b"\xff\xd3", true),
         (b"\x12\0\xff\xd3\0", true),
     ] {
-        let decoded = lossless::decode(&head(&[&jpeg[..end], left, b"\xff\xd9"].concat()).unwrap()).unwrap();
+        let decoded =
+            lossless::decode(&head(&[&jpeg[..end], left, b"\xff\xd9"].concat()).unwrap()).unwrap();
         assert_eq!((&decoded.samples, decoded.surplus), (&samples, surplus), "{left:?}");
     }
 }
@@ -218,15 +257,31 @@ fn attack_lossless_jpegs_whose_scans_do_not_fit() {
     };
     refused(b"\xff\xd1", b"\xff\xd2", "a restart marker is missing");
     refused(b"\xff\xd0", b"\xff\xd0\xff\xd0", "its data ends early");
-    refused(b"\xff\xdd\0\x04\0\x0a", b"\xff\xdd\0\x04\0\x0b", "its restart interval is not of whole lines");
+    refused(
+        b"\xff\xdd\0\x04\0\x0a",
+        b"\xff\xdd\0\x04\0\x0b",
+        "its restart interval is not of whole lines",
+    );
     refused(b"\xff\xc3", b"\xff\xcb", "lossless with arithmetic coding");
     refused(b"\x03\x01\x11\0", b"\x03\x01\x21\0", "sampling factors other than 1 x 1");
     refused(b"\x08\0\x07\0\x05", b"\x08\0\0\0\x05", "its number of lines is not in the header");
-    refused(b"\x08\0\x07\0\x05", b"\x08\xff\xff\xff\xff", "65535 x 65535 is more than 134217728 pixels");
+    refused(
+        b"\x08\0\x07\0\x05",
+        b"\x08\xff\xff\xff\xff",
+        "65535 x 65535 is more than 134217728 pixels",
+    );
     refused(b"\x08\0\x07\0\x05", b"\x08\x3f\xff\x20\0", "cannot hold 8192 x 16383 pixels");
-    refused(b"\x08\0\x07\0\x05", b"\x08\0\x06\0\x05", "bytes are left after the last sample of a scan");
+    refused(
+        b"\x08\0\x07\0\x05",
+        b"\x08\0\x06\0\x05",
+        "bytes are left after the last sample of a scan",
+    );
     refused(b"\x08\0\x07\0\x05", b"\x08\0\x08\0\x05", "its data ends early");
-    refused(b"\xff\xd9", b"\x12\x34\x56\xff\xd9", "3 bytes are left after the last sample of a scan");
+    refused(
+        b"\xff\xd9",
+        b"\x12\x34\x56\xff\xd9",
+        "3 bytes are left after the last sample of a scan",
+    );
     refused(b"\xff\xd9", b"\xff\xd1\xff\xd9", "2 bytes are left after the last sample of a scan");
     refused(b"\x08\0\x07\0\x05", b"\x11\0\x07\0\x05", "17 bits a sample");
     refused(b"\x03\0\x01\0\0", b"\x03\0\x08\0\0", "the header of a scan is damaged");
@@ -239,7 +294,12 @@ fn attack_lossless_jpegs_whose_scans_do_not_fit() {
 fn attack_heads_that_hide_or_contradict() {
     let jpeg = encoded(KIND, &samples(KIND));
     assert_eq!(head(&jpeg).unwrap().components.len(), 1);
-    let hidden = [&jpeg[..2], b"\xff\0\0\x13", &segment(0xc3, &[8, 255, 255, 255, 255, 1, 1, 0x11, 0]), &jpeg[2..]];
+    let hidden = [
+        &jpeg[..2],
+        b"\xff\0\0\x13",
+        &segment(0xc3, &[8, 255, 255, 255, 255, 1, 1, 0x11, 0]),
+        &jpeg[2..],
+    ];
     for (bytes, words) in [
         (hidden.concat(), "two frames"),
         (jpeg[1..].to_vec(), "does not begin"),
@@ -248,9 +308,15 @@ fn attack_heads_that_hide_or_contradict() {
         ([&jpeg[..2], &segment(0xdd, &[0]), &jpeg[2..]].concat(), "restart interval"),
         ([&jpeg[..2], &segment(0xc4, &[0; 16]), &jpeg[2..]].concat(), "Huffman"),
         ([&jpeg[..2], &segment(0xdb, &[0; 64]), &jpeg[2..]].concat(), "quantization"),
-        ([&jpeg[..2], &segment(0xda, &[1, 1, 0, 1, 0, 0]), &jpeg[2..]].concat(), "before its frame"),
+        (
+            [&jpeg[..2], &segment(0xda, &[1, 1, 0, 1, 0, 0]), &jpeg[2..]].concat(),
+            "before its frame",
+        ),
         ([&jpeg[..2], b"\xff\xd9"].concat(), "no frame"),
-        ([&jpeg[..jpeg.len() - 2], &segment(0xda, &[1, 1, 0, 1, 0, 0]).repeat(100)].concat(), "more than 100 scans"),
+        (
+            [&jpeg[..jpeg.len() - 2], &segment(0xda, &[1, 1, 0, 1, 0, 0]).repeat(100)].concat(),
+            "more than 100 scans",
+        ),
     ] {
         let text = head(&bytes).unwrap_err().to_string();
         assert!(text.contains(words), "{text}");

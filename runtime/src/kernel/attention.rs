@@ -1,10 +1,12 @@
-//! Attention of one head: `softmax(q k^T * scale) v`, a few queries at a time, so that their scores never leave the nearest cache.
+//! Attention of one head: `softmax(q k^T * scale) v`, a few queries at a time, so that their scores
+//! never leave the nearest cache.
 
 use pulp::{Simd, WithSimd};
 
 use super::{Linear, Panels, math, rows};
 
-/// One head: `queries` rows of `q`, which begin `q_stride` values apart, attend to the keys `[width, keys]` and the values `[keys, width]`.
+/// One head: `queries` rows of `q`, which begin `q_stride` values apart, attend to the keys
+/// `[width, keys]` and the values `[keys, width]`.
 pub(crate) struct Attend<'a> {
     pub q: &'a [f32],
     pub q_stride: usize,
@@ -28,8 +30,17 @@ impl WithSimd for Attend<'_> {
         while row < self.queries {
             let count = (self.queries - row).min(rows::<S>());
             let scores = &mut scores[..count * keys];
-            shares(simd, &self.q[row * self.q_stride..], self.q_stride, count, self.scale, self.keys, scores);
-            Linear::product(scores, count, self.values, &mut self.out[row * self.values.n..]).with_simd(simd);
+            shares(
+                simd,
+                &self.q[row * self.q_stride..],
+                self.q_stride,
+                count,
+                self.scale,
+                self.keys,
+                scores,
+            );
+            Linear::product(scores, count, self.values, &mut self.out[row * self.values.n..])
+                .with_simd(simd);
             row += count;
         }
     }
@@ -58,9 +69,18 @@ impl WithSimd for Shares<'_> {
 
 /// `softmax(q k^T * scale)` of `count` queries into `out` `[count, keys]`.
 #[inline(always)]
-fn shares<S: Simd>(simd: S, q: &[f32], q_stride: usize, count: usize, scale: f32, keys: &Panels, out: &mut [f32]) {
+fn shares<S: Simd>(
+    simd: S,
+    q: &[f32],
+    q_stride: usize,
+    count: usize,
+    scale: f32,
+    keys: &Panels,
+    out: &mut [f32],
+) {
     Linear { x_stride: q_stride, ..Linear::product(q, count, keys, out) }.with_simd(simd);
-    // A closure would be compiled for no vectors: only what is inlined is compiled for the processor's.
+    // A closure would be compiled for no vectors: only what is inlined is compiled for the
+    // processor's.
     for scores in out.chunks_exact_mut(keys.n) {
         softmax(simd, scores, scale);
     }

@@ -1,8 +1,10 @@
-//! Products in eight bits: weights with a scale for each column, activations with a scale for each row, sums in whole numbers.
+//! Products in eight bits: weights with a scale for each column, activations with a scale for each
+//! row, sums in whole numbers.
 //!
-//! A row is scaled so that its largest value is 127, rounded, and shifted by 128 into unsigned bytes, as the processor's instruction wants
-//! it; what the shift adds is taken away with the sum of each column's weights. Sums of whole numbers are the same on every processor. A row with a value
-//! that is not finite gives NaN.
+//! A row is scaled so that its largest value is 127, rounded, and shifted by 128 into unsigned
+//! bytes, as the processor's instruction wants it; what the shift adds is taken away with the sum
+//! of each column's weights. Sums of whole numbers are the same on every processor. A row with a
+//! value that is not finite gives NaN.
 
 use pulp::{Simd, WithSimd};
 
@@ -66,7 +68,10 @@ impl Int8Panels {
         let group = if level.vnni { 4 } else { 2 };
         let mut largest = vec![0.0_f32; n];
         rows(&mut |_, row| {
-            largest.iter_mut().zip(row).for_each(|(largest, value)| *largest = largest.max(value.abs()));
+            largest
+                .iter_mut()
+                .zip(row)
+                .for_each(|(largest, value)| *largest = largest.max(value.abs()));
         })?;
         let scales: Vec<f32> = largest.iter().map(|largest| largest / LARGEST).collect();
         let mut shifts = vec![0; n];
@@ -78,7 +83,11 @@ impl Int8Panels {
                 let panel = &mut data[first * deep..][..width * deep];
                 for column in 0..width.min(n - first) {
                     let scale = scales[first + column];
-                    let step = if scale > 0.0 { (values[first + column] / scale).round_ties_even() } else { 0.0 };
+                    let step = if scale > 0.0 {
+                        (values[first + column] / scale).round_ties_even()
+                    } else {
+                        0.0
+                    };
                     let step = step.clamp(-LARGEST, LARGEST) as i8;
                     panel[(row / group * width + column) * group + row % group] = step;
                     shifts[first + column] += SHIFT * i32::from(step);
@@ -128,7 +137,8 @@ impl Int8Rows {
     /// Rounds `x`, rows of `k`.
     pub fn new(level: Level, x: &[f32], k: usize) -> Self {
         let (count, stride) = (x.len() / k, k.next_multiple_of(4));
-        let mut rows = Int8Rows { stride, data: vec![SHIFT as u8; count * stride], scales: vec![0.0; count] };
+        let mut rows =
+            Int8Rows { stride, data: vec![SHIFT as u8; count * stride], scales: vec![0.0; count] };
         level.run(Round { x, k, rows: &mut rows });
         rows
     }
@@ -154,9 +164,13 @@ impl WithSimd for Scale<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        for (index, (sums, scale)) in self.sums.chunks_exact(self.width).zip(self.scales).enumerate() {
+        for (index, (sums, scale)) in
+            self.sums.chunks_exact(self.width).zip(self.scales).enumerate()
+        {
             let out = &mut self.out[index * self.stride..][..self.steps.len()];
-            for (((out, sum), step), shift) in out.iter_mut().zip(sums).zip(self.steps).zip(self.shifts) {
+            for (((out, sum), step), shift) in
+                out.iter_mut().zip(sums).zip(self.steps).zip(self.shifts)
+            {
                 *out = sum.wrapping_sub(*shift) as f32 * (scale * step);
             }
         }
@@ -177,7 +191,9 @@ impl WithSimd for Round<'_> {
         let lanes = S::F32_LANES;
         let Int8Rows { stride, data, scales } = self.rows;
         let mut bits = vec![0; self.k];
-        for ((x, row), scale) in self.x.chunks_exact(self.k).zip(data.chunks_exact_mut(*stride)).zip(scales) {
+        for ((x, row), scale) in
+            self.x.chunks_exact(self.k).zip(data.chunks_exact_mut(*stride)).zip(scales)
+        {
             let (whole, rest) = S::as_simd_f32s(x);
             // Zero times what is not finite is NaN.
             let (mut largest, mut poison) = (simd.splat_f32s(0.0), simd.splat_f32s(0.0));
@@ -213,7 +229,9 @@ impl WithSimd for Sums<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         let (stride, width) = (self.rows.len() / self.count, self.sums.len() / self.count);
         for (row, sums) in self.rows.chunks_exact(stride).zip(self.sums.chunks_exact_mut(width)) {
-            for (values, weights) in row.as_chunks::<2>().0.iter().zip(self.panel.chunks_exact(width * 2)) {
+            for (values, weights) in
+                row.as_chunks::<2>().0.iter().zip(self.panel.chunks_exact(width * 2))
+            {
                 let [one, two] = values.map(i16::from).map(i32::from);
                 for (sum, weights) in sums.iter_mut().zip(weights.as_chunks::<2>().0) {
                     let [first, second] = weights.map(i16::from).map(i32::from);

@@ -1,8 +1,9 @@
 //! A linear layer with everything that follows it: `y = act((x W + l B) * g + b) * s (+ y)`.
 //!
-//! A tile of rows and columns keeps its sums in registers over the whole depth, goes on over the low-rank branch `l B` without
-//! leaving them, and is finished and stored once. Weights are read from their panels (see Goto and van de Geijn, "Anatomy of
-//! high-performance matrix multiplication", 2008, for why).
+//! A tile of rows and columns keeps its sums in registers over the whole depth, goes on over the
+//! low-rank branch `l B` without leaving them, and is finished and stored once. Weights are read
+//! from their panels (see Goto and van de Geijn, "Anatomy of high-performance matrix
+//! multiplication", 2008, for why).
 
 use pulp::{Simd, WithSimd};
 
@@ -65,7 +66,20 @@ impl<'a> Linear<'a> {
         let (x_stride, out_stride) = (weight.k, weight.n);
         let weight = Factor::Panels(weight);
         let (low, gain, bias, scale, activation) = (None, None, None, None, Activation::None);
-        Linear { x, x_stride, rows, weight, low, gain, bias, activation, scale, add: false, out, out_stride }
+        Linear {
+            x,
+            x_stride,
+            rows,
+            weight,
+            low,
+            gain,
+            bias,
+            activation,
+            scale,
+            add: false,
+            out,
+            out_stride,
+        }
     }
 }
 
@@ -112,7 +126,8 @@ impl Linear<'_> {
         }
     }
 
-    /// Loops by index over sums that are never copied whole: the form in which the compiler keeps 24 of them in registers.
+    /// Loops by index over sums that are never copied whole: the form in which the compiler keeps
+    /// 24 of them in registers.
     #[inline(always)]
     fn tile<S: Simd, const V: usize, const M: usize>(&mut self, simd: S, first: usize, row: usize) {
         let width = V * S::F32_LANES;
@@ -120,7 +135,9 @@ impl Linear<'_> {
         let mut factors = [nothing; 2];
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
         match self.weight {
-            Factor::Panels(weight) => factors[0] = (self.x, self.x_stride, weight.k, weight.panel(first, width)),
+            Factor::Panels(weight) => {
+                factors[0] = (self.x, self.x_stride, weight.k, weight.panel(first, width))
+            }
             Factor::Product { values, n } => {
                 for (index, sums) in sums.iter_mut().enumerate() {
                     let values = &values[(row + index) * n..][..n];
@@ -143,7 +160,8 @@ impl Linear<'_> {
                 for row in 0..M {
                     let value = simd.splat_f32s(rows[row][depth]);
                     for vector in 0..V {
-                        sums[row][vector] = simd.mul_add_e_f32s(value, weights[vector], sums[row][vector]);
+                        sums[row][vector] =
+                            simd.mul_add_e_f32s(value, weights[vector], sums[row][vector]);
                     }
                 }
             }

@@ -5,10 +5,11 @@ use pulp::Simd;
 /// 1.5 * 2^23: added to a number below 2^22, it leaves the nearest whole number in the lowest bits.
 pub(super) const ROUND: f32 = 12_582_912.0;
 
-/// `e^x` to 3e-7 of its value; below -87 it is about 1e-38 and above 88 about 1e38. NaN for what is not finite, on every processor.
+/// `e^x` to 3e-7 of its value; below -87 it is about 1e-38 and above 88 about 1e38. NaN for what is
+/// not finite, on every processor.
 ///
-/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`, then Taylor's polynomial of degree 7 for `e^r` and `n` put into the exponent's bits. `n` is
-/// rounded by adding [`ROUND`].
+/// `x = n ln 2 + r` with `|r| <= ln 2 / 2`, then Taylor's polynomial of degree 7 for `e^r` and `n`
+/// put into the exponent's bits. `n` is rounded by adding [`ROUND`].
 #[inline(always)]
 pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     // ln 2 in two parts, the first exact in few bits, so that n times it is exact.
@@ -25,11 +26,16 @@ pub(super) fn exp<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     for factor in [1.0 / 720.0, 1.0 / 120.0, 1.0 / 24.0, 1.0 / 6.0, 0.5, 1.0, 1.0] {
         sum = simd.mul_add_e_f32s(sum, r, all(factor));
     }
-    let exponent = simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
-    simd.add_f32s(simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(sum), exponent)), poison)
+    let exponent =
+        simd.wrapping_dyn_shl_u32s(simd.transmute_u32s_f32s(shifted), simd.splat_u32s(23));
+    simd.add_f32s(
+        simd.transmute_f32s_u32s(simd.add_u32s(simd.transmute_u32s_f32s(sum), exponent)),
+        poison,
+    )
 }
 
-/// `x Phi(x)` to 2e-7 times `|x|`, with the complementary error function as in Abramowitz and Stegun, 7.1.26.
+/// `x Phi(x)` to 2e-7 times `|x|`, with the complementary error function as in Abramowitz and
+/// Stegun, 7.1.26.
 #[inline(always)]
 pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     const P: f32 = 0.327_591_1;
@@ -44,7 +50,8 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let e = exp(simd, simd.mul_f32s(simd.neg_f32s(z), z));
     // Half of erfc(|x| / sqrt 2): the tail of the normal distribution.
     let tail = simd.mul_f32s(all(0.5), simd.mul_f32s(simd.mul_f32s(sum, t), e));
-    let share = simd.select_f32s(simd.less_than_f32s(x, all(0.0)), tail, simd.sub_f32s(all(1.0), tail));
+    let share =
+        simd.select_f32s(simd.less_than_f32s(x, all(0.0)), tail, simd.sub_f32s(all(1.0), tail));
     simd.mul_f32s(x, share)
 }
 

@@ -1,7 +1,9 @@
-//! The arithmetic of a vision transformer in f32, written once and compiled for each set of SIMD instructions that the
-//! processor may have: AVX-512, AVX2 or none on x86-64, NEON on 64-bit Arm. The best one is chosen when a base is loaded.
+//! The arithmetic of a vision transformer in f32, written once and compiled for each set of SIMD
+//! instructions that the processor may have: AVX-512, AVX2 or none on x86-64, NEON on 64-bit Arm.
+//! The best one is chosen when a base is loaded.
 //!
-//! Shapes are the callers' to get right: slices that do not fit panic, and `classify::base` turns that into an error.
+//! Shapes are the callers' to get right: slices that do not fit panic, and `classify::base` turns
+//! that into an error.
 
 mod attention;
 mod int8;
@@ -67,7 +69,8 @@ impl Level {
     }
 }
 
-/// Most registers side by side in a tile, and most rows: together they fill the registers that sums may take (8 x 3 of 32, 6 x 2 of 16).
+/// Most registers side by side in a tile, and most rows: together they fill the registers that sums
+/// may take (8 x 3 of 32, 6 x 2 of 16).
 const fn vectors<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 3 } else { 2 }
 }

@@ -4,8 +4,16 @@ use pulp::{Simd, WithSimd};
 
 use super::Level;
 
-/// `out = (x - mean) / sqrt(variance + epsilon) * weight + bias`, row by row, all `[rows, width]` with `width` the length of `weight`.
-pub(crate) fn layer_norm(level: Level, x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+/// `out = (x - mean) / sqrt(variance + epsilon) * weight + bias`, row by row, all `[rows, width]`
+/// with `width` the length of `weight`.
+pub(crate) fn layer_norm(
+    level: Level,
+    x: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    epsilon: f32,
+    out: &mut [f32],
+) {
     level.run(LayerNorm { x, weight, bias, epsilon, out });
 }
 
@@ -32,13 +40,18 @@ impl WithSimd for LayerNorm<'_> {
             };
             // Zeros that fill the last register are not part of the row.
             let filled = (width.next_multiple_of(S::F32_LANES) - width) as f32;
-            let variance = (sum(simd, x, square) - filled * centre * centre).max(0.0) / width as f32;
+            let variance =
+                (sum(simd, x, square) - filled * centre * centre).max(0.0) / width as f32;
             let scale = simd.splat_f32s(1.0 / (variance + self.epsilon).sqrt());
             let lanes = S::F32_LANES;
             let parts = x.chunks(lanes).zip(self.weight.chunks(lanes)).zip(self.bias.chunks(lanes));
             for (((x, weight), bias), out) in parts.zip(out.chunks_mut(lanes)) {
                 let value = simd.mul_f32s(simd.sub_f32s(simd.partial_load_f32s(x), mean), scale);
-                let value = simd.mul_add_e_f32s(value, simd.partial_load_f32s(weight), simd.partial_load_f32s(bias));
+                let value = simd.mul_add_e_f32s(
+                    value,
+                    simd.partial_load_f32s(weight),
+                    simd.partial_load_f32s(bias),
+                );
                 simd.partial_store_f32s(out, value);
             }
         }
@@ -56,5 +69,7 @@ fn sum<S: Simd>(simd: S, row: &[f32], f: impl Fn(S::f32s) -> S::f32s) -> f32 {
     if !rest.is_empty() {
         sums[0] = simd.add_f32s(sums[0], f(simd.partial_load_f32s(rest)));
     }
-    simd.reduce_sum_f32s(simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3])))
+    simd.reduce_sum_f32s(
+        simd.add_f32s(simd.add_f32s(sums[0], sums[1]), simd.add_f32s(sums[2], sums[3])),
+    )
 }

@@ -1,5 +1,5 @@
-//! A matrix laid out for [`Linear`](super::Linear): panels of a few SIMD registers' columns, each panel's rows one after
-//! the other, so that a product reads it from one end to the other.
+//! A matrix laid out for [`Linear`](super::Linear): panels of a few SIMD registers' columns, each
+//! panel's rows one after the other, so that a product reads it from one end to the other.
 
 use std::io;
 use std::ops::{Deref, DerefMut};
@@ -72,7 +72,8 @@ impl Panels {
         let (k, n) = (self.k, self.n);
         for (first, width) in self.spans() {
             let taken = width.min(n - first);
-            self.data[self.start + first * k + row * width..][..taken].copy_from_slice(&values[first..][..taken]);
+            self.data[self.start + first * k + row * width..][..taken]
+                .copy_from_slice(&values[first..][..taken]);
         }
     }
 
@@ -129,11 +130,12 @@ impl DerefMut for Data {
 /// Values in a cache line.
 const LINE: usize = 16;
 
-/// First column and width (a multiple of the lanes) of each panel of `n` columns. All are as wide as possible, up to `most` registers, and as equal as
-/// possible.
+/// First column and width (a multiple of the lanes) of each panel of `n` columns. All are as wide
+/// as possible, up to `most` registers, and as equal as possible.
 pub(super) fn spans(n: usize, lanes: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let vectors = n.div_ceil(lanes);
     let count = vectors.div_ceil(most).max(1);
     let (each, wider) = (vectors / count, vectors % count);
-    (0..count).map(move |i| ((i * each + i.min(wider)) * lanes, (each + usize::from(i < wider)) * lanes))
+    (0..count)
+        .map(move |i| ((i * each + i.min(wider)) * lanes, (each + usize::from(i < wider)) * lanes))
 }

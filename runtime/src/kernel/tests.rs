@@ -1,4 +1,5 @@
-//! Every kernel against its formula in f64, with every set of instructions that the processor has, on outputs poisoned with NaN.
+//! Every kernel against its formula in f64, with every set of instructions that the processor has,
+//! on outputs poisoned with NaN.
 
 use super::*;
 
@@ -33,7 +34,8 @@ fn normal(x: f64) -> f64 {
     let steps = 2000;
     let h = x / f64::from(steps);
     let density = |t: f64| (-t * t / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
-    let inner: f64 = (1..steps).map(|i| density(f64::from(i) * h) * if i % 2 == 1 { 4.0 } else { 2.0 }).sum();
+    let inner: f64 =
+        (1..steps).map(|i| density(f64::from(i) * h) * if i % 2 == 1 { 4.0 } else { 2.0 }).sum();
     0.5 + h / 3.0 * (density(0.0) + inner + density(x))
 }
 
@@ -48,10 +50,12 @@ fn a_linear_layer_is_what_its_formula_says_for_ragged_shapes() {
         (8, 48, 48, 16),
         (29, 20, 131, 5),
     ];
-    for (level, (rows, k, n, rank)) in Level::all().into_iter().flat_map(|l| shapes.map(|s| (l, s))) {
+    for (level, (rows, k, n, rank)) in Level::all().into_iter().flat_map(|l| shapes.map(|s| (l, s)))
+    {
         let (x, w) = (numbers(1, rows * k), numbers(2, k * n));
         let (low, b) = (numbers(3, rows * rank), numbers(4, rank * n));
-        let (bias, scale, before, gain) = (numbers(5, n), numbers(6, n), numbers(7, rows * n), numbers(8, n));
+        let (bias, scale, before, gain) =
+            (numbers(5, n), numbers(6, n), numbers(7, rows * n), numbers(8, n));
         let (weight, b_panels) = (Panels::new(level, k, n, &w), Panels::new(level, rank, n, &b));
         let (xw, lb) = (product(&x, &w, rows, k, n), product(&low, &b, rows, rank, n));
         for activation in [Activation::None, Activation::Gelu, Activation::QuickGelu] {
@@ -74,12 +78,16 @@ fn a_linear_layer_is_what_its_formula_says_for_ragged_shapes() {
                 let exact = |i: usize| {
                     let column = i % n;
                     let gain = if gained { f64::from(gain[column]) } else { 1.0 };
-                    let value = act((xw[i] + lb[i]) * gain + f64::from(bias[column])) * f64::from(scale[column]);
+                    let value = act((xw[i] + lb[i]) * gain + f64::from(bias[column]))
+                        * f64::from(scale[column]);
                     value + if add { f64::from(before[i]) } else { 0.0 }
                 };
                 let exact: Vec<f64> = (0..rows * n).map(exact).collect();
                 let worst = difference(&out, &exact);
-                assert!(worst < 2e-5, "{level:?} {rows}x{k}x{n} rank {rank} {activation:?}: {worst}");
+                assert!(
+                    worst < 2e-5,
+                    "{level:?} {rows}x{k}x{n} rank {rank} {activation:?}: {worst}"
+                );
             }
         }
     }
@@ -91,7 +99,11 @@ fn rows_may_lie_apart_and_what_lies_between_is_left_alone() {
         let (x, w) = (numbers(1, 10 * 8), numbers(2, 5 * 6));
         let mut out = vec![7.0; 10 * 9];
         let weight = Panels::new(level, 5, 6, &w);
-        level.run(Linear { x_stride: 8, out_stride: 9, ..Linear::product(&x, 10, &weight, &mut out) });
+        level.run(Linear {
+            x_stride: 8,
+            out_stride: 9,
+            ..Linear::product(&x, 10, &weight, &mut out)
+        });
         let packed: Vec<f32> = x.chunks(8).flat_map(|row| &row[..5]).copied().collect();
         let ours: Vec<f32> = out.chunks(9).flat_map(|row| &row[..6]).copied().collect();
         assert!(difference(&ours, &product(&packed, &w, 10, 5, 6)) < 1e-5);
@@ -107,22 +119,32 @@ fn panels_hold_a_matrix_and_its_transpose_alike() {
         let mut panels = Panels::zeros(level, 7, 131);
         panels.fill_transposed(&transposed, 7);
         for (first, width) in panels.spans() {
-            assert_eq!(panels.panel(first, width), Panels::new(level, 7, 131, &w).panel(first, width));
+            assert_eq!(
+                panels.panel(first, width),
+                Panels::new(level, 7, 131, &w).panel(first, width)
+            );
         }
-        assert_eq!(panels.spans().map(|(_, width)| width).sum::<usize>(), 131_usize.next_multiple_of(level.widths().0));
+        assert_eq!(
+            panels.spans().map(|(_, width)| width).sum::<usize>(),
+            131_usize.next_multiple_of(level.widths().0)
+        );
     }
 }
 
 #[test]
 fn layer_norm_is_what_its_formula_says_even_far_from_zero() {
-    for (level, width) in Level::all().into_iter().flat_map(|l| [1, 5, 16, 48, 100].map(|w| (l, w))) {
+    for (level, width) in Level::all().into_iter().flat_map(|l| [1, 5, 16, 48, 100].map(|w| (l, w)))
+    {
         let x: Vec<f32> = numbers(1, 3 * width).iter().map(|v| v * 3.0 + 20.0).collect();
         let (weight, bias) = (numbers(2, width), numbers(3, width));
         let exact = x.chunks(width).flat_map(|row| {
             let mean = row.iter().map(|&v| f64::from(v)).sum::<f64>() / width as f64;
-            let variance = row.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / width as f64;
+            let variance =
+                row.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / width as f64;
             let scale = 1.0 / (variance + 1e-5).sqrt();
-            let one = |i: usize| (f64::from(row[i]) - mean) * scale * f64::from(weight[i]) + f64::from(bias[i]);
+            let one = |i: usize| {
+                (f64::from(row[i]) - mean) * scale * f64::from(weight[i]) + f64::from(bias[i])
+            };
             (0..width).map(one).collect::<Vec<_>>()
         });
         let exact: Vec<f64> = exact.collect();
@@ -136,7 +158,9 @@ fn layer_norm_is_what_its_formula_says_even_far_from_zero() {
 #[test]
 fn attention_is_what_its_formula_says_even_for_large_scores() {
     let shapes = [(1, 1, 1, 1), (5, 5, 3, 4), (17, 17, 16, 16), (9, 65, 64, 64)];
-    for (level, (queries, keys, width, large)) in Level::all().into_iter().flat_map(|l| shapes.map(|s| (l, s))) {
+    for (level, (queries, keys, width, large)) in
+        Level::all().into_iter().flat_map(|l| shapes.map(|s| (l, s)))
+    {
         let q: Vec<f32> = numbers(1, queries * width).iter().map(|v| v * large as f32).collect();
         let (k, v) = (numbers(2, keys * width), numbers(3, keys * width));
         let mut key_panels = Panels::zeros(level, width, keys);
@@ -144,17 +168,29 @@ fn attention_is_what_its_formula_says_even_for_large_scores() {
         let mut out = vec![f32::NAN; queries * width];
         let values = Panels::new(level, keys, width, &v);
         let (q, q_stride, scale, keys_of) = (&q[..], width, 0.7, &key_panels);
-        level.run(Attend { q, q_stride, queries, scale, keys: keys_of, values: &values, out: &mut out });
+        level.run(Attend {
+            q,
+            q_stride,
+            queries,
+            scale,
+            keys: keys_of,
+            values: &values,
+            out: &mut out,
+        });
         let exact = (0..queries).flat_map(|query| {
             let score = |key: usize| {
-                let products = (0..width).map(|d| f64::from(q[query * width + d]) * f64::from(k[key * width + d]));
+                let products = (0..width)
+                    .map(|d| f64::from(q[query * width + d]) * f64::from(k[key * width + d]));
                 f64::from(0.7_f32) * products.sum::<f64>()
             };
             let scores: Vec<f64> = (0..keys).map(score).collect();
             let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
             let shares: Vec<f64> = scores.iter().map(|s| (s - largest).exp()).collect();
             let total: f64 = shares.iter().sum();
-            let mix = |d: usize| (0..keys).map(|key| shares[key] * f64::from(v[key * width + d])).sum::<f64>() / total;
+            let mix = |d: usize| {
+                (0..keys).map(|key| shares[key] * f64::from(v[key * width + d])).sum::<f64>()
+                    / total
+            };
             (0..width).map(mix).collect::<Vec<_>>()
         });
         let worst = difference(&out, &exact.collect::<Vec<_>>());
@@ -180,20 +216,35 @@ fn what_is_not_finite_is_never_hidden() {
             keys.fill_transposed(&x, 8);
             let values = Panels::new(level, 3, 8, &[1.0; 24]);
             let (q, q_stride, queries, scale) = (&[1.0; 8], 8, 1, 1.0);
-            level.run(Attend { q, q_stride, queries, scale, keys: &keys, values: &values, out: &mut out[..8] });
+            level.run(Attend {
+                q,
+                q_stride,
+                queries,
+                scale,
+                keys: &keys,
+                values: &values,
+                out: &mut out[..8],
+            });
             assert!(out[..8].iter().all(|v| !v.is_finite()), "{level:?} {bad}: {out:?}");
         }
     }
 }
 
-/// The product as its definition says: each row and each column rounded to steps, the steps multiplied exactly.
+/// The product as its definition says: each row and each column rounded to steps, the steps
+/// multiplied exactly.
 fn rounded_product(x: &[f32], w: &[f32], rows: usize, k: usize, n: usize) -> Vec<f64> {
-    let scale = |values: &mut dyn Iterator<Item = f32>| values.fold(0.0, |most: f32, v| most.max(v.abs())) / 127.0;
-    let steps = |value: f32, scale: f32| if scale > 0.0 { f64::from((value / scale).round_ties_even()) } else { 0.0 };
-    let row_scale: Vec<f32> = (0..rows).map(|r| scale(&mut x[r * k..][..k].iter().copied())).collect();
+    let scale = |values: &mut dyn Iterator<Item = f32>| {
+        values.fold(0.0, |most: f32, v| most.max(v.abs())) / 127.0
+    };
+    let steps = |value: f32, scale: f32| {
+        if scale > 0.0 { f64::from((value / scale).round_ties_even()) } else { 0.0 }
+    };
+    let row_scale: Vec<f32> =
+        (0..rows).map(|r| scale(&mut x[r * k..][..k].iter().copied())).collect();
     let column_scale: Vec<f32> = (0..n).map(|c| scale(&mut (0..k).map(|d| w[d * n + c]))).collect();
     let at = |r: usize, c: usize| {
-        let one = |d: usize| steps(x[r * k + d], row_scale[r]) * steps(w[d * n + c], column_scale[c]);
+        let one =
+            |d: usize| steps(x[r * k + d], row_scale[r]) * steps(w[d * n + c], column_scale[c]);
         (0..k).map(one).sum::<f64>() * f64::from(row_scale[r]) * f64::from(column_scale[c])
     };
     (0..rows * n).map(|i| at(i / n, i % n)).collect()
@@ -201,12 +252,15 @@ fn rounded_product(x: &[f32], w: &[f32], rows: usize, k: usize, n: usize) -> Vec
 
 #[test]
 fn eight_bits_are_what_their_definition_says_and_the_same_with_all_instructions() {
-    for (rows, k, n) in [(1, 1, 1), (1, 64, 100), (3, 7, 5), (8, 48, 48), (13, 33, 70), (29, 20, 131), (9, 130, 16)] {
+    for (rows, k, n) in
+        [(1, 1, 1), (1, 64, 100), (3, 7, 5), (8, 48, 48), (13, 33, 70), (29, 20, 131), (9, 130, 16)]
+    {
         let (mut x, w) = (numbers(1, rows * k), numbers(2, k * n));
         // A row of zeros, and a large value beside small ones.
         x[..k].fill(0.0);
         x[rows * k - 1] = 9.0;
-        let of = |level| Int8Panels::new(level, k, n, &w).product(level, &Int8Rows::new(level, &x, k));
+        let of =
+            |level| Int8Panels::new(level, k, n, &w).product(level, &Int8Rows::new(level, &x, k));
         let first = of(Level::best());
         let worst = difference(&first, &rounded_product(&x, &w, rows, k, n));
         // A step may be rounded the other way where a value lies between two.
@@ -221,10 +275,16 @@ fn eight_bits_are_what_their_definition_says_and_the_same_with_all_instructions(
 
 #[test]
 fn eight_bits_do_not_hide_what_is_not_finite() {
-    for (level, bad) in Level::all().into_iter().flat_map(|l| [f32::NAN, f32::INFINITY].map(|bad| (l, bad))) {
+    for (level, bad) in
+        Level::all().into_iter().flat_map(|l| [f32::NAN, f32::INFINITY].map(|bad| (l, bad)))
+    {
         let mut x = vec![1.0; 3 * 8];
         x[9] = bad;
-        let out = Int8Panels::new(level, 8, 8, &[1.0; 64]).product(level, &Int8Rows::new(level, &x, 8));
-        assert!(out[8..16].iter().all(|v| v.is_nan()) && out[..8].iter().chain(&out[16..]).all(|v| v.is_finite()));
+        let out =
+            Int8Panels::new(level, 8, 8, &[1.0; 64]).product(level, &Int8Rows::new(level, &x, 8));
+        assert!(
+            out[8..16].iter().all(|v| v.is_nan())
+                && out[..8].iter().chain(&out[16..]).all(|v| v.is_finite())
+        );
     }
 }

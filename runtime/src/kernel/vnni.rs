@@ -1,13 +1,16 @@
-//! Sums of products of bytes with the instruction made for them (AVX-512 VNNI, `vpdpbusd`: unsigned times signed, four at a time into 32 bits).
+//! Sums of products of bytes with the instruction made for them (AVX-512 VNNI, `vpdpbusd`: unsigned
+//! times signed, four at a time into 32 bits).
 //!
-//! One of two modules of this crate with unsafe code: no library at hand offers this instruction, and without it eight bits are slower than
-//! 32. Unsafe are the call of functions compiled for these instructions, made only where [`available`] has found them, and loads and stores of
-//! whole arrays.
+//! One of two modules of this crate with unsafe code: no library at hand offers this instruction,
+//! and without it eight bits are slower than
+//! 32. Unsafe are the call of functions compiled for these instructions, made only where
+//!     [`available`] has found them, and loads and stores of whole arrays.
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
-    __m512i, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512, _mm512_storeu_si512,
+    __m512i, _mm512_dpbusd_epi32, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512,
+    _mm512_storeu_si512,
 };
 
 /// Whether the processor has it.
@@ -18,8 +21,8 @@ pub(super) fn available() -> bool {
     false
 }
 
-/// The sums of products of `count` rows of bytes (up to eight) with the columns of a panel, `[depth / 4, columns, 4]`; `sums` is `[count, columns]`, columns a
-/// multiple of 16 up to 48.
+/// The sums of products of `count` rows of bytes (up to eight) with the columns of a panel, `[depth
+/// / 4, columns, 4]`; `sums` is `[count, columns]`, columns a multiple of 16 up to 48.
 ///
 /// # Panics
 /// Where the processor does not have the instruction, and for other shapes.
@@ -60,8 +63,9 @@ fn panel_of<const V: usize>(rows: &[u8], count: usize, panel: &[i8], sums: &mut 
 #[target_feature(enable = "avx512f,avx512vnni")]
 fn tile<const V: usize, const M: usize>(rows: &[u8], panel: &[i8], sums: &mut [i32]) {
     let depth = rows.len() / M / 4;
-    let rows: [&[[u8; 4]]; M] =
-        std::array::from_fn(|row| &rows[row * depth * 4..][..depth * 4].as_chunks::<4>().0[..depth]);
+    let rows: [&[[u8; 4]]; M] = std::array::from_fn(|row| {
+        &rows[row * depth * 4..][..depth * 4].as_chunks::<4>().0[..depth]
+    });
     let panel = &panel.as_chunks::<64>().0.as_chunks::<V>().0[..depth];
     let mut totals = [[_mm512_setzero_si512(); V]; M];
     for four in 0..depth {
@@ -72,7 +76,8 @@ fn tile<const V: usize, const M: usize>(rows: &[u8], panel: &[i8], sums: &mut [i
         for row in 0..M {
             let values = _mm512_set1_epi32(i32::from_le_bytes(rows[row][four]));
             for vector in 0..V {
-                totals[row][vector] = _mm512_dpbusd_epi32(totals[row][vector], values, weights[vector]);
+                totals[row][vector] =
+                    _mm512_dpbusd_epi32(totals[row][vector], values, weights[vector]);
             }
         }
     }

@@ -1,11 +1,20 @@
-//! Against Pillow (the fixture beside this file, made by `pillow.py`), against transformers' sizes, and bad values.
+//! Against Pillow (the fixture beside this file, made by `pillow.py`), against transformers' sizes,
+//! and bad values.
 
 use super::*;
 use crate::tensors;
 
 fn plain(resize: Resize, filter: Filter, crop: Option<Size>) -> Preprocessing {
     let crop_offset = CropOffset::Floor;
-    Preprocessing { resize, filter, crop, crop_offset, rescale: 1.0 / 255.0, mean: [0.5; 3], std: [0.25; 3] }
+    Preprocessing {
+        resize,
+        filter,
+        crop,
+        crop_offset,
+        rescale: 1.0 / 255.0,
+        mean: [0.5; 3],
+        std: [0.25; 3],
+    }
 }
 
 fn exact(height: u32, width: u32) -> Resize {
@@ -29,7 +38,8 @@ fn compared(fixture: &[u8], how: impl Fn([&str; 3], &RgbImage8) -> Preprocessing
     let made = fixture.keys().filter(|name| !name.starts_with("source")).map(|name| {
         let parts: [&str; 3] = name.split('.').collect::<Vec<_>>().try_into().unwrap();
         let expected = image(name);
-        let ours = how(parts, &expected).resized(&image(&format!("source.{}", parts[1])).view()).unwrap();
+        let ours =
+            how(parts, &expected).resized(&image(&format!("source.{}", parts[1])).view()).unwrap();
         assert_eq!((ours.width(), ours.height()), (expected.width(), expected.height()), "{name}");
         let difference = ours.data().iter().zip(expected.data()).map(|(a, b)| a.abs_diff(*b)).max();
         assert!(difference <= Some(1), "{name} differs by {difference:?}");
@@ -46,7 +56,8 @@ fn resized_images_equal_pillows_to_one_grey_level() {
     assert_eq!(compared(include_bytes!("pillow.safetensors"), resized), 6 * 2 * 5);
 }
 
-/// `pad.30x40.16` is `source.30x40` made square by black beside it; made by `fits.py` beside the fixture.
+/// `pad.30x40.16` is `source.30x40` made square by black beside it; made by `fits.py` beside the
+/// fixture.
 #[test]
 fn each_way_to_a_square_is_pillows_to_one_grey_level() {
     let fitted = |[fit, _, side]: [&str; 3], expected: &RgbImage8| {
@@ -70,9 +81,10 @@ fn what_was_written_before_stays_as_it_was() {
     let square = Size { height: 8, width: 8 };
     let crop = plain(Resize::ShortestEdge(8), Filter::Bicubic, Some(square));
     let text = serde_json::to_string(&crop).unwrap();
-    assert!(
-        text.starts_with(r#"{"resize":{"shortest_edge":8},"filter":"bicubic","crop":{"height":8,"width":8},"rescale""#)
-    );
+    assert!(text.starts_with(concat!(
+        r#"{"resize":{"shortest_edge":8},"filter":"bicubic","#,
+        r#""crop":{"height":8,"width":8},"rescale""#
+    )));
     assert_eq!(serde_json::from_str::<Preprocessing>(&text).unwrap(), crop);
     let pad = Preprocessing { resize: Resize::Pad(square), ..crop };
     let text = serde_json::to_string(&pad).unwrap();
@@ -87,11 +99,18 @@ fn what_is_seen_with_black_beside_begins_before_the_image() {
     assert_eq!(pad.seen(16, 8), [0.0, -4.0, 16.0, 16.0]);
     assert_eq!(pad.seen(4, 8), [-2.0, 0.0, 8.0, 8.0]);
     assert_eq!(pad.share_cut(16, 8), 0.0);
-    let crop = plain(Resize::ShortestEdge(12), Filter::Bicubic, Some(Size { height: 12, width: 12 }));
-    assert_eq!((crop.share_cut(640, 480), crop.share_cut(480, 640), crop.share_cut(5, 5)), (0.25, 0.25, 0.0));
+    let crop =
+        plain(Resize::ShortestEdge(12), Filter::Bicubic, Some(Size { height: 12, width: 12 }));
+    assert_eq!(
+        (crop.share_cut(640, 480), crop.share_cut(480, 640), crop.share_cut(5, 5)),
+        (0.25, 0.25, 0.0)
+    );
     assert_eq!(plain(exact(8, 8), Filter::Bicubic, None).share_cut(640, 480), 0.0);
     // The base's own margin is cut from square images too.
-    assert_eq!(plain(Resize::ShortestEdge(16), Filter::Bicubic, Some(square)).share_cut(100, 100), 0.75);
+    assert_eq!(
+        plain(Resize::ShortestEdge(16), Filter::Bicubic, Some(square)).share_cut(100, 100),
+        0.75
+    );
 }
 
 #[test]
@@ -104,14 +123,24 @@ fn the_shorter_side_leads_and_the_crop_is_central() {
     let ramp: Vec<u8> = (0..5 * 8).flat_map(|place| [place, 0, 0]).collect();
     let cropped = preprocessing.resized(&RgbView::new(&ramp, 8, 5, 24).unwrap()).unwrap();
     let red: Vec<u8> = cropped.data().iter().step_by(3).copied().collect();
-    assert_eq!(red, [2, 3, 4, 10, 11, 12, 18, 19, 20, 26, 27, 28], "0 rows above, 2 columns to the left");
+    assert_eq!(
+        red,
+        [2, 3, 4, 10, 11, 12, 18, 19, 20, 26, 27, 28],
+        "0 rows above, 2 columns to the left"
+    );
 }
 
 /// Python's `m // 2` and `round(m / 2)`.
 #[test]
 fn half_a_margin_is_rounded_as_asked() {
-    assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(|margin| CropOffset::Floor.of(margin)), [0, 0, 1, 1, 2, 2, 3, 3]);
-    assert_eq!([0, 1, 2, 3, 4, 5, 6, 7].map(|margin| CropOffset::Even.of(margin)), [0, 0, 1, 2, 2, 2, 3, 4]);
+    assert_eq!(
+        [0, 1, 2, 3, 4, 5, 6, 7].map(|margin| CropOffset::Floor.of(margin)),
+        [0, 0, 1, 1, 2, 2, 3, 3]
+    );
+    assert_eq!(
+        [0, 1, 2, 3, 4, 5, 6, 7].map(|margin| CropOffset::Even.of(margin)),
+        [0, 0, 1, 2, 2, 2, 3, 4]
+    );
 }
 
 #[test]
@@ -125,15 +154,23 @@ fn what_is_seen_is_told_in_pixels_of_the_image_itself() {
     // The crop of `centre` and what is told of it begin at the same pixel where the margin is odd.
     let odd = plain(Resize::ShortestEdge(11), Filter::Bilinear, square);
     assert_eq!(odd.seen(22, 22), [2.0, 2.0, 16.0, 16.0]);
-    assert_eq!(Preprocessing { crop_offset: CropOffset::Even, ..odd }.seen(22, 22), [4.0, 4.0, 16.0, 16.0]);
+    assert_eq!(
+        Preprocessing { crop_offset: CropOffset::Even, ..odd }.seen(22, 22),
+        [4.0, 4.0, 16.0, 16.0]
+    );
 }
 
 #[test]
 fn values_are_rescaled_and_normalised_into_planes() {
-    let preprocessing =
-        Preprocessing { mean: [0.1, 0.2, 0.3], std: [0.5, 0.25, 2.0], ..plain(exact(1, 2), Filter::Nearest, None) };
+    let preprocessing = Preprocessing {
+        mean: [0.1, 0.2, 0.3],
+        std: [0.5, 0.25, 2.0],
+        ..plain(exact(1, 2), Filter::Nearest, None)
+    };
     let mut out = [0.0; 6];
-    preprocessing.apply(&RgbView::new(&[0, 51, 255, 255, 0, 102], 2, 1, 6).unwrap(), &mut out).unwrap();
+    preprocessing
+        .apply(&RgbView::new(&[0, 51, 255, 255, 0, 102], 2, 1, 6).unwrap(), &mut out)
+        .unwrap();
     for (value, expected) in out.iter().zip([-0.2, 1.8, 0.0, -0.8, 0.35, 0.05]) {
         assert!((value - expected).abs() < 1e-6, "{out:?}");
     }
@@ -145,7 +182,9 @@ fn a_stride_changes_nothing() {
     let gapped: Vec<u8> = (0..6 * 20).collect();
     let packed: Vec<u8> = gapped.chunks(20).flat_map(|row| row[..15].to_vec()).collect();
     let preprocessing = plain(exact(4, 3), Filter::Lanczos, None);
-    let resized = |data: &[u8], stride| preprocessing.resized(&RgbView::new(data, 5, 6, stride).unwrap()).unwrap();
+    let resized = |data: &[u8], stride| {
+        preprocessing.resized(&RgbView::new(data, 5, 6, stride).unwrap()).unwrap()
+    };
     assert_eq!(resized(&gapped, 20), resized(&packed, 15));
 }
 
@@ -176,9 +215,10 @@ fn attack_elongated_image() {
     let crop = Some(Size { height: 224, width: 224 });
     let column = RgbView::new(&data, 1, 1 << 20, 3).unwrap();
     let row = RgbView::new(&data, 1 << 20, 1, 3 << 20).unwrap();
-    for preprocessing in
-        [plain(Resize::ShortestEdge(224), Filter::Bicubic, crop), plain(exact(224, 224), Filter::Bicubic, crop)]
-    {
+    for preprocessing in [
+        plain(Resize::ShortestEdge(224), Filter::Bicubic, crop),
+        plain(exact(224, 224), Filter::Bicubic, crop),
+    ] {
         let text = preprocessing.resized(&column).unwrap_err().to_string();
         assert!(text.contains("too elongated"), "{text}");
     }
@@ -187,10 +227,13 @@ fn attack_elongated_image() {
 
 #[test]
 fn json_is_short_and_strict() {
-    let preprocessing = plain(Resize::ShortestEdge(256), Filter::Bicubic, Some(Size { height: 224, width: 224 }));
+    let preprocessing =
+        plain(Resize::ShortestEdge(256), Filter::Bicubic, Some(Size { height: 224, width: 224 }));
     let json = serde_json::to_string(&preprocessing).unwrap();
     assert!(
-        json.contains(r#""resize":{"shortest_edge":256},"filter":"bicubic","crop":{"height":224,"width":224}"#),
+        json.contains(
+            r#""resize":{"shortest_edge":256},"filter":"bicubic","crop":{"height":224,"width":224}"#
+        ),
         "{json}"
     );
     assert_eq!(serde_json::from_str::<Preprocessing>(&json).unwrap(), preprocessing);

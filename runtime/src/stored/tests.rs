@@ -40,13 +40,17 @@ fn windows_are_the_standards() {
     // PS3.3 C.11.2.1.2.1: black up to 40 - 0.5 - 199.5 = -160, white above 239.
     let expected = |x: f64| ((x - 39.5) / 399.0 + 0.5) * 255.0;
     let linear = shades(&stored(window(40.0, 400.0, Function::Linear)));
-    assert_eq!(linear, [0, 0, expected(-159.0).round() as u8, expected(40.0).round() as u8, 255, 255, 255]);
+    assert_eq!(
+        linear,
+        [0, 0, expected(-159.0).round() as u8, expected(40.0).round() as u8, 255, 255, 255]
+    );
     let exact = shades(&stored(window(40.0, 400.0, Function::LinearExact)));
     assert_eq!(exact, [0, 0, 1, 128, 254, 255, 255]);
     let sigmoid = shades(&stored(window(40.0, 400.0, Function::Sigmoid)));
     let expected = |x: f64| (255.0 / (1.0 + (-4.0 * (x - 40.0) / 400.0_f64).exp())).round() as u8;
     assert_eq!(sigmoid, [-1000.0, -160.0, -159.0, 40.0, 239.0, 240.0, 2000.0].map(expected));
-    // A window of 400 at 40 as CT has it: 20, 144 and 226 of dcm4che's pull request 1578, where a ramp over stored values gave 23, 162 and 255.
+    // A window of 400 at 40 as CT has it: 20, 144 and 226 of dcm4che's pull request 1578, where a
+    // ramp over stored values gave 23, 162 and 255.
     let stored_values = bytes(&[-128 + 1024, 65 + 1024, 194 + 1024]);
     let computed = Stored {
         voi: window(40.0, 400.0, Function::Linear),
@@ -63,12 +67,15 @@ fn windows_are_the_standards() {
 fn bits_are_cut_out_and_their_sign_extended() {
     // Twelve bits up to bit 11, with rubbish above; then up to bit 15, with rubbish below.
     for (high, shift) in [(11, 0), (15, 4)] {
-        let word = |value: i16| ((value as u16 & 0xfff) << shift) | if shift == 0 { 0xa000 } else { 0x5 };
+        let word =
+            |value: i16| ((value as u16 & 0xfff) << shift) | if shift == 0 { 0xa000 } else { 0x5 };
         let values = [-2048, -1, 0, 2047];
         for big_endian in [false, true] {
             let data: Vec<u8> = values
                 .iter()
-                .flat_map(|&v| if big_endian { word(v).to_be_bytes() } else { word(v).to_le_bytes() })
+                .flat_map(
+                    |&v| if big_endian { word(v).to_be_bytes() } else { word(v).to_le_bytes() },
+                )
                 .collect();
             let bits = Bits { stored: 12, high, big_endian, ..BITS };
             let read: Vec<i64> = data.chunks(2).map(|sample| bits.value(sample)).collect();
@@ -96,8 +103,12 @@ fn modality_comes_before_the_window_and_turning_over_last() {
     let turned = Stored { photometric: Photometric::Monochrome1, ..stored.clone() };
     assert_eq!(shades(&turned), [255, 127, 0, 0]);
     // A negative slope turns over by itself, and its range is the range all the same.
-    let negative =
-        Stored { modality: Modality::Linear { slope: -1.0, intercept: 0.0 }, voi: Voi::Range, padding: None, ..stored };
+    let negative = Stored {
+        modality: Modality::Linear { slope: -1.0, intercept: 0.0 },
+        voi: Voi::Range,
+        padding: None,
+        ..stored
+    };
     let data = bytes(&[i16::MIN, 0, i16::MAX]);
     assert_eq!(shades(&Stored { data: &data, columns: 3, ..negative }), [255, 127, 0]);
 }
@@ -108,12 +119,14 @@ fn tables_hold_their_ends() {
     let table = |bits, entries: &[u16]| Table { first: 10, bits, entries: entries.to_vec().into() };
     let voi = Stored { voi: Voi::Table(table(8, &[0, 100, 255])), ..gray(&data, 5, BITS) };
     assert_eq!(shades(&voi), [0, 0, 100, 255, 255]);
-    let modality = Stored { modality: Modality::Table(table(16, &[0, 65_535, 6554])), ..gray(&data, 5, BITS) };
+    let modality =
+        Stored { modality: Modality::Table(table(16, &[0, 65_535, 6554])), ..gray(&data, 5, BITS) };
     assert_eq!(shades(&modality), [0, 0, 255, 26, 26]);
     let red = table(16, &[0xffff, 0x8080, 0]);
     let green = table(16, &[0, 0x0101, 0]);
     let blue = table(16, &[0, 0, 0xffff]);
-    let palette = Stored { photometric: Photometric::Palette([red, green, blue]), ..gray(&data, 5, BITS) };
+    let palette =
+        Stored { photometric: Photometric::Palette([red, green, blue]), ..gray(&data, 5, BITS) };
     let image = palette.rgb().unwrap();
     assert_eq!(image.data(), [255, 0, 0, 255, 0, 0, 128, 1, 0, 0, 0, 255, 0, 0, 255]);
 }
@@ -122,7 +135,12 @@ fn tables_hold_their_ends() {
 fn colour_together_and_in_planes_with_gaps_between_rows() {
     let bits = Bits { allocated: 8, stored: 8, high: 7, signed: false, big_endian: false };
     let together = [1, 2, 3, 4, 5, 6, 99, 7, 8, 9, 10, 11, 12, 99];
-    let stored = Stored { photometric: Photometric::Rgb, rows: 2, stride: Some(7), ..gray(&together, 2, bits) };
+    let stored = Stored {
+        photometric: Photometric::Rgb,
+        rows: 2,
+        stride: Some(7),
+        ..gray(&together, 2, bits)
+    };
     let expected: Vec<u8> = (1..=12).collect();
     assert_eq!(stored.rgb().unwrap().data(), expected);
     let planes = [1, 4, 99, 7, 10, 99, 2, 5, 99, 8, 11, 99, 3, 6, 99, 9, 12, 99];

@@ -20,7 +20,8 @@ impl Drop for Pair<'_> {
     }
 }
 
-/// Meant to be run under Miri too, which finds data races, and whose threads interleave otherwise with each seed.
+/// Meant to be run under Miri too, which finds data races, and whose threads interleave otherwise
+/// with each seed.
 #[test]
 fn readers_see_whole_values_in_order_and_no_change_is_lost() {
     let (alive, done) = (AtomicUsize::new(0), AtomicBool::new(false));

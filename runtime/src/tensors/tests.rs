@@ -29,13 +29,21 @@ fn assert_refused(bytes: &[u8], words: &str) {
 #[test]
 fn what_is_written_is_read_and_is_the_same_in_any_order() {
     let tensors = three();
-    let metadata = BTreeMap::from([("format".into(), "pt".into()), ("a".into(), "b".into()), ("c".into(), "d".into())]);
+    let metadata = BTreeMap::from([
+        ("format".into(), "pt".into()),
+        ("a".into(), "b".into()),
+        ("c".into(), "d".into()),
+    ]);
     let bytes = write(pairs(&tensors), &metadata).unwrap();
     assert_eq!(bytes, write(pairs(&tensors).into_iter().rev(), &metadata).unwrap());
     assert_eq!(read(&bytes, "x").unwrap(), tensors);
     let (_, header) = SafeTensors::read_metadata(&bytes).unwrap();
     assert_eq!(header.metadata().as_ref().unwrap()["format"], "pt");
-    assert_eq!(header.info("b \"quoted\"").unwrap().data_offsets, (0, 16), "four-byte values come first, aligned");
+    assert_eq!(
+        header.info("b \"quoted\"").unwrap().data_offsets,
+        (0, 16),
+        "four-byte values come first, aligned"
+    );
 }
 
 #[cfg(feature = "classify")]
@@ -56,13 +64,18 @@ fn rows_are_the_tensor_and_name_the_value_that_is_wrong() {
     let end = bad.len() - 4;
     bad[end..].copy_from_slice(&f32::NAN.to_le_bytes());
     let error = views(&bad, "x").unwrap()["w"].rows(2, |_, _| ()).unwrap_err();
-    assert!(matches!(&error, Error::Tensor { class: Class::NanWeight, .. }) && error.to_string().contains("value 3"));
+    assert!(
+        matches!(&error, Error::Tensor { class: Class::NanWeight, .. })
+            && error.to_string().contains("value 3")
+    );
 }
 
 #[test]
 fn sixteen_bit_values_round_to_the_nearest() {
     let one = |dtype| Tensor { shape: vec![1], data: vec![0.1], dtype };
-    for (dtype, expected) in [(Dtype::F16, f16::from_f32(0.1).to_f32()), (Dtype::BF16, bf16::from_f32(0.1).to_f32())] {
+    for (dtype, expected) in
+        [(Dtype::F16, f16::from_f32(0.1).to_f32()), (Dtype::BF16, bf16::from_f32(0.1).to_f32())]
+    {
         let bytes = write([("x", &one(dtype))], &BTreeMap::new()).unwrap();
         assert_eq!(read(&bytes, "x").unwrap()["x"].data, [expected]);
     }
@@ -70,9 +83,14 @@ fn sixteen_bit_values_round_to_the_nearest() {
 
 #[test]
 fn no_file_is_written_that_would_be_refused() {
-    let refused = |name: &str, tensor: &Tensor| write([(name, tensor)], &BTreeMap::new()).unwrap_err().to_string();
+    let refused = |name: &str, tensor: &Tensor| {
+        write([(name, tensor)], &BTreeMap::new()).unwrap_err().to_string()
+    };
     assert!(refused("x", &Tensor::f32(vec![1], vec![f32::NAN])).contains("not finite"));
-    assert!(refused("x", &Tensor { shape: vec![1], data: vec![1e9], dtype: Dtype::F16 }).contains("too large"));
+    assert!(
+        refused("x", &Tensor { shape: vec![1], data: vec![1e9], dtype: Dtype::F16 })
+            .contains("too large")
+    );
     assert!(refused("x", &Tensor::f32(vec![0], vec![])).contains("do not fill"));
     assert!(refused("x", &Tensor::f32(vec![2], vec![1.0])).contains("do not fill"));
     assert!(refused("__metadata__", &Tensor::f32(vec![1], vec![1.0])).contains("taken"));
@@ -98,8 +116,9 @@ fn attack_duplicate_metadata() {
 
 #[test]
 fn attack_values_that_are_not_finite() {
-    let header =
-        |dtype: &str, size: usize| format!(r#"{{"w":{{"dtype":"{dtype}","shape":[2],"data_offsets":[0,{size}]}}}}"#);
+    let header = |dtype: &str, size: usize| {
+        format!(r#"{{"w":{{"dtype":"{dtype}","shape":[2],"data_offsets":[0,{size}]}}}}"#)
+    };
     for (dtype, value) in [
         ("F32", f32::NAN.to_le_bytes().to_vec()),
         ("F32", f32::NEG_INFINITY.to_le_bytes().to_vec()),
@@ -114,7 +133,8 @@ fn attack_values_that_are_not_finite() {
 
 #[test]
 fn attack_shapes_of_zero_and_beyond_the_address_space() {
-    let header = |shape: &str| format!(r#"{{"w":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}"#);
+    let header =
+        |shape: &str| format!(r#"{{"w":{{"dtype":"F32","shape":{shape},"data_offsets":[0,0]}}}}"#);
     assert_refused(&file(&header("[0]"), 0), "dimension of zero");
     assert_refused(&file(&header("[0,18446744073709551615]"), 0), "dimension of zero");
     assert_refused(&file(&header("[4294967296,4294967296]"), 0), "overflow");
@@ -126,7 +146,8 @@ fn attack_shapes_of_zero_and_beyond_the_address_space() {
 fn attack_other_types() {
     for dtype in ["F64", "I64", "U8", "BOOL"] {
         let size = if matches!(dtype, "U8" | "BOOL") { 1 } else { 8 };
-        let header = format!(r#"{{"w":{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,{size}]}}}}"#);
+        let header =
+            format!(r#"{{"w":{{"dtype":"{dtype}","shape":[1],"data_offsets":[0,{size}]}}}}"#);
         assert_refused(&file(&header, size), "is not read; convert it");
     }
 }
@@ -138,7 +159,8 @@ fn attack_headers() {
     assert_refused(&u64::MAX.to_le_bytes(), "not a whole");
     assert_refused(&file(&"[".repeat(100_000), 0), "not a whole");
     assert_refused(&file("{}", 1), "not a whole");
-    let overlapping = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let overlapping = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},
+        "b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
     assert_refused(&file(overlapping, 4), "not a whole");
 }
 

@@ -12,11 +12,13 @@ pub(crate) struct Adapter {
     pub(super) blocks: Vec<[Option<Branch>; 6]>,
     /// After the last block, where the base has a projection.
     pub(super) projection: Option<Branch>,
-    /// The first block in which something is added: blocks before it compute what the base computes.
+    /// The first block in which something is added: blocks before it compute what the base
+    /// computes.
     pub(super) first: usize,
 }
 
-/// `(x A) B`, scaling and weights folded into `b`; and what the layer's outputs are multiplied with before the bias.
+/// `(x A) B`, scaling and weights folded into `b`; and what the layer's outputs are multiplied with
+/// before the bias.
 pub(super) struct Branch {
     /// `[inputs, rank]`
     pub a: Panels,
@@ -26,7 +28,8 @@ pub(super) struct Branch {
     pub gain: Option<Vec<f32>>,
 }
 
-/// One site's factors as they come: rank, A `[inputs, rank]`, B `[rank, outputs]`, and of DoRA what outputs are multiplied with, `[outputs]`.
+/// One site's factors as they come: rank, A `[inputs, rank]`, B `[rank, outputs]`, and of DoRA what
+/// outputs are multiplied with, `[outputs]`.
 #[derive(Clone, Copy)]
 pub(crate) struct SiteFactors<'a> {
     pub rank: usize,
@@ -36,7 +39,8 @@ pub(crate) struct SiteFactors<'a> {
 }
 
 impl Vit {
-    /// Lays out factors by site. None if they do not have the site's shape, or a gain where the graph takes none.
+    /// Lays out factors by site. None if they do not have the site's shape, or a gain where the
+    /// graph takes none.
     pub fn adapter(&self, by_site: &BTreeMap<String, SiteFactors>) -> Option<Adapter> {
         let blocks = self.layout.blocks.iter().map(|names| block(self.level, names, by_site));
         let blocks: Vec<_> = blocks.collect::<Option<_>>()?;
@@ -46,7 +50,8 @@ impl Vit {
         };
         // Rows that part only after the last block part in it.
         let after = blocks.len() - usize::from(projection.is_some());
-        let first = blocks.iter().position(|block| block.iter().any(Option::is_some)).unwrap_or(after);
+        let first =
+            blocks.iter().position(|block| block.iter().any(Option::is_some)).unwrap_or(after);
         Some(Adapter { blocks, projection, first })
     }
 }
@@ -60,18 +65,38 @@ impl Adapter {
     }
 }
 
-fn block(level: Level, names: &BlockNames, by_site: &BTreeMap<String, SiteFactors>) -> Option<[Option<Branch>; 6]> {
+fn block(
+    level: Level,
+    names: &BlockNames,
+    by_site: &BTreeMap<String, SiteFactors>,
+) -> Option<[Option<Branch>; 6]> {
     let [q, k, v] = &names.qkv;
     let branch = |names| branch(level, names, by_site);
-    Some([branch(q)?, branch(k)?, branch(v)?, branch(&names.o)?, branch(&names.fc1)?, branch(&names.fc2)?])
+    Some([
+        branch(q)?,
+        branch(k)?,
+        branch(v)?,
+        branch(&names.o)?,
+        branch(&names.fc1)?,
+        branch(&names.fc2)?,
+    ])
 }
 
-fn branch(level: Level, names: &LinearNames, by_site: &BTreeMap<String, SiteFactors>) -> Option<Option<Branch>> {
+fn branch(
+    level: Level,
+    names: &LinearNames,
+    by_site: &BTreeMap<String, SiteFactors>,
+) -> Option<Option<Branch>> {
     match by_site.get(&names.site) {
         Some(&SiteFactors { rank, a, b, gain }) if rank > 0 || gain.is_some() => {
-            let fits = gain.is_none_or(|gain| names.scaled && rank > 0 && gain.len() == names.outputs);
-            (fits && a.len() == names.inputs * rank && b.len() == rank * names.outputs).then_some(())?;
-            let (a, b) = (Panels::new(level, names.inputs, rank, a), Panels::new(level, rank, names.outputs, b));
+            let fits =
+                gain.is_none_or(|gain| names.scaled && rank > 0 && gain.len() == names.outputs);
+            (fits && a.len() == names.inputs * rank && b.len() == rank * names.outputs)
+                .then_some(())?;
+            let (a, b) = (
+                Panels::new(level, names.inputs, rank, a),
+                Panels::new(level, rank, names.outputs, b),
+            );
             Some(Some(Branch { a, b, gain: gain.map(<[f32]>::to_vec) }))
         }
         _ => Some(None),

@@ -35,21 +35,35 @@ impl Layout {
         let (hidden, tokens, heads) = (self.hidden as u128, self.token_count(), self.heads as u128);
         let (width, area) = (hidden / heads.max(1), 3 * (self.patch as u128).pow(2));
         let linears = self.linears().map(|names| linear(names, precision)).sum::<u128>();
-        let norms = 2 * hidden * (2 * self.blocks.len() as u128 + 1 + u128::from(self.pre_norm.is_some()));
-        let scales = self.blocks.iter().flat_map(|block| [&block.scale1, &block.scale2]).flatten().count();
-        let vectors = (tokens + 1 + scales as u128 + u128::from(self.patch_bias.is_some())) * hidden;
-        let products = self.linears().map(|names| tokens * names.inputs as u128 * filled(names.outputs as u128));
-        let attention = heads * tokens * (width * filled(tokens) + tokens * filled(width) + SHARE * tokens);
+        let norms =
+            2 * hidden * (2 * self.blocks.len() as u128 + 1 + u128::from(self.pre_norm.is_some()));
+        let scales =
+            self.blocks.iter().flat_map(|block| [&block.scale1, &block.scale2]).flatten().count();
+        let vectors =
+            (tokens + 1 + scales as u128 + u128::from(self.patch_bias.is_some())) * hidden;
+        let products = self
+            .linears()
+            .map(|names| tokens * names.inputs as u128 * filled(names.outputs as u128));
+        let attention =
+            heads * tokens * (width * filled(tokens) + tokens * filled(width) + SHARE * tokens);
         Taken {
             bytes: 2 * panels(area, hidden) + FLOAT * (norms + vectors) + linears,
-            operations: tokens * area * filled(hidden) + products.sum::<u128>() + attention * self.blocks.len() as u128,
+            operations: tokens * area * filled(hidden)
+                + products.sum::<u128>()
+                + attention * self.blocks.len() as u128,
         }
     }
 
     /// Bytes that a call takes beside weights and adapters: as many streams as run at a time, with
     /// the attention that maps are made of; what each of `threads` makes of them under branches of
     /// `rank`; and an image as it comes, as it is checked, and cut into patches.
-    pub fn activations(&self, precision: Precision, threads: u128, spread: Spread, rank: u128) -> u128 {
+    pub fn activations(
+        &self,
+        precision: Precision,
+        threads: u128,
+        spread: Spread,
+        rank: u128,
+    ) -> u128 {
         let calls = if spread == Spread::Images { threads } else { 1 };
         let (hidden, tokens) = (self.hidden as u128, self.token_count());
         let width = hidden / (self.heads as u128).max(1);
@@ -64,7 +78,8 @@ impl Layout {
             Precision::F32 => 0,
             Precision::Int8 => self.linears().map(rounded).max().unwrap_or(0),
         };
-        let attention = panels(width, tokens) + panels(tokens, width) + FLOAT * tokens * (tokens + ROWS);
+        let attention =
+            panels(width, tokens) + panels(tokens, width) + FLOAT * tokens * (tokens + ROWS);
         let own = linear + attention + FLOAT * tokens * rank;
         FLOAT * (calls * STREAMS as u128 * stream + (2 + calls) * pixels) + threads * own
     }
@@ -73,7 +88,8 @@ impl Layout {
     pub fn adapter(&self, rank: impl Fn(&str) -> usize) -> Taken {
         let tokens = self.token_count();
         self.linears().fold(Taken::default(), |sum, names| {
-            let (rank, inputs, outputs) = (rank(&names.site) as u128, names.inputs as u128, names.outputs as u128);
+            let (rank, inputs, outputs) =
+                (rank(&names.site) as u128, names.inputs as u128, names.outputs as u128);
             let bytes = panels(inputs, rank) + panels(rank, outputs) + FLOAT * outputs;
             let operations = tokens * (inputs * filled(rank) + rank * filled(outputs));
             match rank {

@@ -1,8 +1,9 @@
 //! The forward pass: images and adapters in, features out.
 //!
-//! One *stream* is one image's tokens under one adapter. Rows that ask for the same image begin as one stream and part in the first block
-//! where one of their adapters adds something, so that what they share is computed once. Threads share a stream's tokens in the linear layers,
-//! and its heads in attention.
+//! One *stream* is one image's tokens under one adapter. Rows that ask for the same image begin as
+//! one stream and part in the first block where one of their adapters adds something, so that what
+//! they share is computed once. Threads share a stream's tokens in the linear layers, and its heads
+//! in attention.
 
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
@@ -26,7 +27,8 @@ pub enum Spread {
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub feature: Vec<f32>,
-    /// Where the feature comes from, `[grid, grid]` as [`Rollout::map`] gives it, if that was asked for.
+    /// Where the feature comes from, `[grid, grid]` as [`Rollout::map`] gives it, if that was asked
+    /// for.
     pub map: Option<Vec<f32>>,
 }
 
@@ -44,12 +46,14 @@ pub(super) struct Stream {
     inner: Vec<f32>,
 }
 
-/// Streams that run at a time, and that are kept for later: what bounds the memory of a large batch.
+/// Streams that run at a time, and that are kept for later: what bounds the memory of a large
+/// batch.
 pub(super) const STREAMS: usize = 8;
 
 impl Vit {
-    /// The feature of each row, an image (planes `[3, side, side]`, normalised) under an adapter; with `maps` also where it comes from,
-    /// which changes no bit of the feature. `cancelled` is asked before each block.
+    /// The feature of each row, an image (planes `[3, side, side]`, normalised) under an adapter;
+    /// with `maps` also where it comes from, which changes no bit of the feature. `cancelled` is
+    /// asked before each block.
     ///
     /// # Errors
     /// [`Error::Cancelled`] when it says so, [`Error::Memory`].
@@ -61,14 +65,16 @@ impl Vit {
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Seen>, Error> {
         let all = |rows: &[(usize, &Adapter)], threads| {
-            let groups = rows.chunks(STREAMS).map(|rows| self.group(images, rows, maps, cancelled, threads));
+            let groups =
+                rows.chunks(STREAMS).map(|rows| self.group(images, rows, maps, cancelled, threads));
             groups.collect::<Result<Vec<_>, _>>().map(|groups| groups.concat())
         };
         match &self.threads {
             None => all(rows, 1),
             Some((pool, Spread::Layers)) => pool.install(|| all(rows, pool.current_num_threads())),
             Some((pool, Spread::Images)) => {
-                let of_image = |image| (0..rows.len()).filter(|&row| rows[row].0 == image).collect::<Vec<_>>();
+                let of_image =
+                    |image| (0..rows.len()).filter(|&row| rows[row].0 == image).collect::<Vec<_>>();
                 let found: Result<Vec<_>, Error> = pool.install(|| {
                     let images = (0..images.len()).into_par_iter().map(|image| {
                         let numbers = of_image(image);
@@ -130,21 +136,41 @@ impl Vit {
                     stream_of[row] = known.unwrap_or(leaders.len() - 1);
                 }
             }
-            let adapters: Vec<_> = leaders.iter().map(|&leader| &rows[leader].1.blocks[number]).collect();
+            let adapters: Vec<_> =
+                leaders.iter().map(|&leader| &rows[leader].1.blocks[number]).collect();
             self.block(&self.blocks[number], &mut streams, &adapters, number == last, threads);
-            for (rollout, stream) in rollouts.iter_mut().zip(&streams).filter(|_| number + BLOCKS > last) {
-                rollout.push(self.attended(stream, if number == last { 1 } else { self.tokens() }, threads)?);
+            for (rollout, stream) in
+                rollouts.iter_mut().zip(&streams).filter(|_| number + BLOCKS > last)
+            {
+                rollout.push(self.attended(
+                    stream,
+                    if number == last { 1 } else { self.tokens() },
+                    threads,
+                )?);
             }
         }
         let mut seen = Vec::with_capacity(streams.len());
         for (index, (stream, leader)) in streams.iter().zip(leaders).enumerate() {
             let mut feature = vec![0.0; hidden];
             let norm = &self.norm;
-            layer_norm(self.level, &stream.x[..hidden], &norm.weight, &norm.bias, self.layout.epsilon, &mut feature);
+            layer_norm(
+                self.level,
+                &stream.x[..hidden],
+                &norm.weight,
+                &norm.bias,
+                self.layout.epsilon,
+                &mut feature,
+            );
             if let Some(projection) = &self.projection {
                 let mut projected = vec![0.0; projection.shape().1];
                 let input = self.input(projection, &feature);
-                self.linear(projection, rows[leader].1.projection.as_ref(), &input, After::default(), &mut projected);
+                self.linear(
+                    projection,
+                    rows[leader].1.projection.as_ref(),
+                    &input,
+                    After::default(),
+                    &mut projected,
+                );
                 feature = projected;
             }
             seen.push(Seen { feature, map: rollouts.get(index).map(Rollout::map) });
@@ -176,11 +202,27 @@ impl Vit {
         for (stream, adapter) in streams.iter_mut().zip(adapters) {
             let [q, k, v] = &mut stream.qkv;
             let keys = k.chunks_mut(each).zip(v.chunks_mut(each));
-            let parts = stream.x.chunks(each).zip(stream.y.chunks_mut(each)).zip(q.chunks_mut(each)).zip(keys);
-            work.extend(parts.enumerate().map(|(part, (((x, y), q), (k, v)))| (adapter, part, x, y, [q, k, v])));
+            let parts = stream
+                .x
+                .chunks(each)
+                .zip(stream.y.chunks_mut(each))
+                .zip(q.chunks_mut(each))
+                .zip(keys);
+            work.extend(
+                parts
+                    .enumerate()
+                    .map(|(part, (((x, y), q), (k, v)))| (adapter, part, x, y, [q, k, v])),
+            );
         }
         spread(threads, work, |(adapter, part, x, y, qkv)| {
-            layer_norm(self.level, x, &block.norm1.weight, &block.norm1.bias, self.layout.epsilon, y);
+            layer_norm(
+                self.level,
+                x,
+                &block.norm1.weight,
+                &block.norm1.bias,
+                self.layout.epsilon,
+                y,
+            );
             let all = self.input(&block.qkv[0], y);
             for (index, out) in qkv.into_iter().enumerate() {
                 let cls;
@@ -194,7 +236,13 @@ impl Vit {
                     (true, _) => continue,
                 };
                 let out = &mut out[..input.x.len()];
-                self.linear(&block.qkv[index], adapter[index].as_ref(), input, After::default(), out);
+                self.linear(
+                    &block.qkv[index],
+                    adapter[index].as_ref(),
+                    input,
+                    After::default(),
+                    out,
+                );
             }
         });
 
@@ -202,15 +250,27 @@ impl Vit {
         for stream in streams.iter_mut() {
             let [q, k, v] = &stream.qkv;
             let heads = stream.mixed.chunks_mut(tokens * width).enumerate();
-            work.extend(heads.map(|(head, out)| (&q[head * width..], &k[head * width..], &v[head * width..], out)));
+            work.extend(heads.map(|(head, out)| {
+                (&q[head * width..], &k[head * width..], &v[head * width..], out)
+            }));
         }
         spread(threads, work, |(q, k, v, out)| {
-            let (mut keys, mut values) =
-                (Panels::zeros(self.level, width, tokens), Panels::zeros(self.level, tokens, width));
+            let (mut keys, mut values) = (
+                Panels::zeros(self.level, width, tokens),
+                Panels::zeros(self.level, tokens, width),
+            );
             keys.fill_transposed(k, hidden);
             values.fill(v, hidden);
             let scale = self.layout.scale;
-            self.level.run(Attend { q, q_stride: hidden, queries: asked, scale, keys: &keys, values: &values, out });
+            self.level.run(Attend {
+                q,
+                q_stride: hidden,
+                queries: asked,
+                scale,
+                keys: &keys,
+                values: &values,
+                out,
+            });
         });
 
         let inner = block.fc1.shape().1;
@@ -218,9 +278,9 @@ impl Vit {
         for (stream, adapter) in streams.iter_mut().zip(adapters) {
             let parts = stream.x[..asked * hidden].chunks_mut(each).zip(stream.y.chunks_mut(each));
             let parts = parts.zip(stream.inner.chunks_mut(each / hidden * inner)).enumerate();
-            work.extend(
-                parts.map(|(part, ((x, y), inner))| (adapter, part * (each / hidden), &stream.mixed, x, y, inner)),
-            );
+            work.extend(parts.map(|(part, ((x, y), inner))| {
+                (adapter, part * (each / hidden), &stream.mixed, x, y, inner)
+            }));
         }
         spread(threads, work, |(adapter, first, mixed, x, y, buffer)| {
             let rows = x.len() / hidden;
@@ -231,10 +291,29 @@ impl Vit {
                 }
             }
             let after = |scale| After { scale, add: true, ..After::default() };
-            self.linear(&block.o, adapter[3].as_ref(), &self.input(&block.o, y), after(block.scale1.as_deref()), x);
-            layer_norm(self.level, x, &block.norm2.weight, &block.norm2.bias, self.layout.epsilon, y);
+            self.linear(
+                &block.o,
+                adapter[3].as_ref(),
+                &self.input(&block.o, y),
+                after(block.scale1.as_deref()),
+                x,
+            );
+            layer_norm(
+                self.level,
+                x,
+                &block.norm2.weight,
+                &block.norm2.bias,
+                self.layout.epsilon,
+                y,
+            );
             let activation = After { activation: self.layout.activation, ..After::default() };
-            self.linear(&block.fc1, adapter[4].as_ref(), &self.input(&block.fc1, y), activation, buffer);
+            self.linear(
+                &block.fc1,
+                adapter[4].as_ref(),
+                &self.input(&block.fc1, y),
+                activation,
+                buffer,
+            );
             self.linear(
                 &block.fc2,
                 adapter[5].as_ref(),
@@ -255,7 +334,14 @@ impl Vit {
     }
 
     /// `x W (+ (x A) B) (* g) + b` and what comes after.
-    fn linear(&self, linear: &Linear, branch: Option<&Branch>, input: &Input, after: After, out: &mut [f32]) {
+    fn linear(
+        &self,
+        linear: &Linear,
+        branch: Option<&Branch>,
+        input: &Input,
+        after: After,
+        out: &mut [f32],
+    ) {
         let (k, n) = linear.shape();
         let (x, rows) = (input.x, input.x.len() / k);
         let low = branch.map(|branch| {
@@ -267,7 +353,9 @@ impl Vit {
         let product;
         let weight = match (&linear.weight, &input.rounded) {
             (Weight::Full(panels), _) => Factor::Panels(panels),
-            (Weight::Int8(_), None) => unreachable!("an input is rounded for the layer that it is made for"),
+            (Weight::Int8(_), None) => {
+                unreachable!("an input is rounded for the layer that it is made for")
+            }
             (Weight::Int8(panels), Some(rounded)) => {
                 product = panels.product(self.level, rounded);
                 Factor::Product { values: &product, n }
@@ -299,7 +387,8 @@ impl Vit {
             let (top, left) = (index / grid * patch, index % grid * patch);
             for (line, values) in row.chunks_exact_mut(patch).enumerate() {
                 let (channel, y) = (line / patch, line % patch);
-                values.copy_from_slice(&pixels[(channel * side + top + y) * side + left..][..patch]);
+                values
+                    .copy_from_slice(&pixels[(channel * side + top + y) * side + left..][..patch]);
             }
         }
         stream.x.copy_from_slice(&self.positions);
@@ -310,16 +399,28 @@ impl Vit {
         let work: Vec<_> = cut.chunks(each * area).zip(patches.chunks_mut(each * hidden)).collect();
         spread(threads, work, |(cut, out)| {
             let product = kernel::Linear::product(cut, cut.len() / area, &self.patch, out);
-            self.level.run(kernel::Linear { bias: self.patch_bias.as_deref(), add: true, ..product });
+            self.level.run(kernel::Linear {
+                bias: self.patch_bias.as_deref(),
+                add: true,
+                ..product
+            });
         });
         if let Some(norm) = &self.pre_norm {
-            layer_norm(self.level, &stream.x, &norm.weight, &norm.bias, self.layout.epsilon, &mut stream.y);
+            layer_norm(
+                self.level,
+                &stream.x,
+                &norm.weight,
+                &norm.bias,
+                self.layout.epsilon,
+                &mut stream.y,
+            );
             std::mem::swap(&mut stream.x, &mut stream.y);
         }
         Ok(stream)
     }
 
-    /// Into how many parts the tokens of each of `streams` are divided, so that all threads have as much to do.
+    /// Into how many parts the tokens of each of `streams` are divided, so that all threads have as
+    /// much to do.
     fn shares(&self, streams: usize, threads: usize) -> usize {
         if streams.is_multiple_of(threads) { 1 } else { threads.min(self.tokens()) }
     }
@@ -332,7 +433,13 @@ impl Vit {
         let hidden = self.layout.hidden;
         let inner = self.blocks.iter().map(|block| block.fc1.shape().1).max().unwrap_or(0);
         let qkv = [buffer(hidden)?, buffer(hidden)?, buffer(hidden)?];
-        Ok(Stream { x: buffer(hidden)?, y: buffer(hidden)?, qkv, mixed: buffer(hidden)?, inner: buffer(inner)? })
+        Ok(Stream {
+            x: buffer(hidden)?,
+            y: buffer(hidden)?,
+            qkv,
+            mixed: buffer(hidden)?,
+            inner: buffer(inner)?,
+        })
     }
 
     fn give_back(&self, streams: Vec<Stream>) {
@@ -369,6 +476,9 @@ struct After<'a> {
 impl Stream {
     pub fn bytes(&self) -> usize {
         let [q, k, v] = &self.qkv;
-        [&self.x, &self.y, q, k, v, &self.mixed, &self.inner].iter().map(|buffer| size_of_val(buffer.as_slice())).sum()
+        [&self.x, &self.y, q, k, v, &self.mixed, &self.inner]
+            .iter()
+            .map(|buffer| size_of_val(buffer.as_slice()))
+            .sum()
     }
 }

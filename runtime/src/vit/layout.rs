@@ -1,4 +1,5 @@
-//! Whether a graph is the vision transformer that `packer export-onnx` writes, and which weight is what.
+//! Whether a graph is the vision transformer that `packer export-onnx` writes, and which weight is
+//! what.
 //!
 //! The graph is read node by node in the order in which it is written; every node, input, attribute
 //! and constant must be the expected one and nothing may be left over. Refused: everything else,
@@ -8,7 +9,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kernel::Activation;
-use crate::onnx::{AttributeProto, AttributeType, DataLocation, GraphProto, NodeProto, TensorProto};
+use crate::onnx::{
+    AttributeProto, AttributeType, DataLocation, GraphProto, NodeProto, TensorProto,
+};
 
 /// The transformer that a graph is: its sizes, and the names of its weights.
 #[derive(Debug, PartialEq)]
@@ -45,7 +48,10 @@ impl Layout {
 
     /// The layers that are sites.
     pub fn linears(&self) -> impl Iterator<Item = &LinearNames> {
-        let blocks = self.blocks.iter().flat_map(|block| block.qkv.iter().chain([&block.o, &block.fc1, &block.fc2]));
+        let blocks = self
+            .blocks
+            .iter()
+            .flat_map(|block| block.qkv.iter().chain([&block.o, &block.fc1, &block.fc2]));
         blocks.chain(&self.projection)
     }
 }
@@ -83,14 +89,24 @@ pub(crate) struct LinearNames {
 
 /// The layout of `graph` for square images of `side` pixels, or what is not as `packer` writes it.
 pub(crate) fn recognise(graph: &GraphProto, side: usize) -> Result<Layout, String> {
-    let initialisers = graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-    let mut reader = Reader { nodes: &graph.node, initialisers, epsilon: None, used: BTreeSet::new(), twice: None };
+    let initialisers =
+        graph.initializer.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+    let mut reader = Reader {
+        nodes: &graph.node,
+        initialisers,
+        epsilon: None,
+        used: BTreeSet::new(),
+        twice: None,
+    };
     reader.graph(side).ok_or_else(|| {
         if let Some(name) = reader.twice {
             return format!("has {name:?} in two places");
         }
         let read = graph.node.len() - reader.nodes.len();
-        let at = graph.node.get(read).map_or("its end".into(), |node| format!("{} ({:?})", node.op_type, node.name));
+        let at = graph
+            .node
+            .get(read)
+            .map_or("its end".into(), |node| format!("{} ({:?})", node.op_type, node.name));
         format!("is not a transformer as packer writes it, from node {read} on, {at}")
     })
 }
@@ -107,16 +123,19 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn graph(&mut self, side: usize) -> Option<Layout> {
-        let [batch, channels, grid, patch, grid2, patch2] = self.integers(self.nodes.first()?.input.get(1)?)?[..]
+        let [batch, channels, grid, patch, grid2, patch2] =
+            self.integers(self.nodes.first()?.input.get(1)?)?[..]
         else {
             return None;
         };
         let (grid, patch) = (usize::try_from(grid).ok()?, usize::try_from(patch).ok()?);
-        let square = (grid as i64, patch as i64) == (grid2, patch2) && grid.checked_mul(patch)? == side;
+        let square =
+            (grid as i64, patch as i64) == (grid2, patch2) && grid.checked_mul(patch)? == side;
         if !square || (batch, channels) != (0, 3) || grid == 0 {
             return None;
         }
-        let (area, tokens) = (patch.checked_mul(patch)?.checked_mul(3)?, grid.checked_mul(grid)?.checked_add(1)?);
+        let (area, tokens) =
+            (patch.checked_mul(patch)?.checked_mul(3)?, grid.checked_mul(grid)?.checked_add(1)?);
         let (x, _) = self.node("Reshape", &["pixels"], &[])?;
         let x = self.take("Transpose", &[x], &[("perm", &[0, 2, 4, 1, 3, 5])])?;
         let x = self.reshape(x, &[0, (grid * grid) as i64, area as i64])?;
@@ -126,9 +145,10 @@ impl<'a> Reader<'a> {
             _ => return None,
         };
         self.shaped(patch_weight?, &[area, hidden])?;
-        let (x, patch_bias) = match self.next("Add") {
-            true => self.weighted("Add", x, &[hidden]).map(|(x, bias)| (x, Some(bias)))?,
-            false => (x, None),
+        let (x, patch_bias) = if self.next("Add") {
+            self.weighted("Add", x, &[hidden]).map(|(x, bias)| (x, Some(bias)))?
+        } else {
+            (x, None)
         };
         let shape = self.take("Shape", &["pixels"], &[])?;
         let (batch, zero) = self.node("Gather", &[shape], &[("axis", &[0])])?;
@@ -153,22 +173,20 @@ impl<'a> Reader<'a> {
         while !last {
             // The last block is the one that goes on with the CLS row alone.
             last = self.nodes.get(1)?.op_type == "Slice";
-            let (names, out) = self.block(x, hidden, last, &mut heads, &mut scale, &mut activation)?;
+            let (names, out) =
+                self.block(x, hidden, last, &mut heads, &mut scale, &mut activation)?;
             blocks.push(names);
             x = out;
         }
-        let (x, norm, projection) = match self.next("Reshape") {
-            true => {
-                let x = self.reshape(x, &[0, hidden as i64])?;
-                let (x, norm) = self.layer_norm(x, hidden)?;
-                (x, norm, None)
-            }
-            false => {
-                let (x, norm) = self.layer_norm(x, hidden)?;
-                let outputs = self.outputs()?;
-                let (x, names) = self.linear(x, hidden, outputs)?;
-                (self.reshape(x, &[0, outputs as i64])?, norm, Some(names))
-            }
+        let (x, norm, projection) = if self.next("Reshape") {
+            let x = self.reshape(x, &[0, hidden as i64])?;
+            let (x, norm) = self.layer_norm(x, hidden)?;
+            (x, norm, None)
+        } else {
+            let (x, norm) = self.layer_norm(x, hidden)?;
+            let outputs = self.outputs()?;
+            let (x, names) = self.linear(x, hidden, outputs)?;
+            (self.reshape(x, &[0, outputs as i64])?, norm, Some(names))
         };
         let feature = self.take("Identity", &[x], &[])?;
         (feature == "feature" && self.nodes.is_empty()).then_some(())?;
@@ -202,10 +220,7 @@ impl<'a> Reader<'a> {
         activation: &mut Option<Activation>,
     ) -> Option<(BlockNames, &'a str)> {
         let (y, norm1) = self.layer_norm(x, hidden)?;
-        let (rows, x) = match last {
-            true => (self.cls_row(y)?, self.cls_row(x)?),
-            false => (y, x),
-        };
+        let (rows, x) = if last { (self.cls_row(y)?, self.cls_row(x)?) } else { (y, x) };
         let (q, q_names) = self.linear(rows, hidden, hidden)?;
         let (k, k_names) = self.linear(y, hidden, hidden)?;
         let (v, v_names) = self.linear(y, hidden, hidden)?;
@@ -235,7 +250,12 @@ impl<'a> Reader<'a> {
     }
 
     /// `(x W + (x A) B) * s (+ b)`, or as packer wrote it before DoRA, `x W (+ b) + (x A) B`.
-    fn linear(&mut self, x: &'a str, inputs: usize, outputs: usize) -> Option<(&'a str, LinearNames)> {
+    fn linear(
+        &mut self,
+        x: &'a str,
+        inputs: usize,
+        outputs: usize,
+    ) -> Option<(&'a str, LinearNames)> {
         let (mut y, weight) = self.weighted("MatMul", x, &[inputs, outputs])?;
         let mut bias = self.bias(&mut y, outputs)?;
         let (low, a) = self.node("MatMul", &[x], &[])?;
@@ -266,8 +286,16 @@ impl<'a> Reader<'a> {
     }
 
     /// `[N, T, hidden]` to heads, in `order`.
-    fn split(&mut self, x: &'a str, hidden: usize, heads: &mut Option<usize>, order: &[i64]) -> Option<&'a str> {
-        let [0, 0, count, width] = self.integers(self.nodes.first()?.input.get(1)?)?[..] else { return None };
+    fn split(
+        &mut self,
+        x: &'a str,
+        hidden: usize,
+        heads: &mut Option<usize>,
+        order: &[i64],
+    ) -> Option<&'a str> {
+        let [0, 0, count, width] = self.integers(self.nodes.first()?.input.get(1)?)?[..] else {
+            return None;
+        };
         let count = usize::try_from(count).ok()?;
         (count.checked_mul(usize::try_from(width).ok()?)? == hidden).then_some(())?;
         same(heads, count)?;
@@ -294,9 +322,10 @@ impl<'a> Reader<'a> {
     }
 
     fn layer_scale(&mut self, x: &'a str, hidden: usize) -> Option<(&'a str, Option<String>)> {
-        match self.next("Mul") {
-            true => self.weighted("Mul", x, &[hidden]).map(|(y, scale)| (y, Some(scale))),
-            false => Some((x, None)),
+        if self.next("Mul") {
+            self.weighted("Mul", x, &[hidden]).map(|(y, scale)| (y, Some(scale)))
+        } else {
+            Some((x, None))
         }
     }
 
@@ -333,7 +362,8 @@ impl<'a> Reader<'a> {
         usize::try_from(*weight.dims.get(1)?).ok()
     }
 
-    /// The next node, an operation of `x` with a weight of `shape`: its output and the weight's name.
+    /// The next node, an operation of `x` with a weight of `shape`: its output and the weight's
+    /// name.
     fn weighted(&mut self, op: &str, x: &str, shape: &[usize]) -> Option<(&'a str, String)> {
         let (y, weight) = self.node(op, &[x], &[])?;
         self.shaped(weight?, shape)?;
@@ -341,21 +371,36 @@ impl<'a> Reader<'a> {
     }
 
     /// The next node, with exactly these inputs: its output.
-    fn take(&mut self, op: &str, inputs: &[&str], attributes: &[(&str, &[i64])]) -> Option<&'a str> {
+    fn take(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        attributes: &[(&str, &[i64])],
+    ) -> Option<&'a str> {
         (self.nodes.first()?.input.len() == inputs.len()).then_some(())?;
         self.node(op, inputs, attributes).map(|(output, _)| output)
     }
 
-    /// The next node, which must be `op` with these first inputs and these attributes: its output, and the one input beyond.
-    fn node(&mut self, op: &str, inputs: &[&str], attributes: &[(&str, &[i64])]) -> Option<(&'a str, Option<&'a str>)> {
+    /// The next node, which must be `op` with these first inputs and these attributes: its output,
+    /// and the one input beyond.
+    fn node(
+        &mut self,
+        op: &str,
+        inputs: &[&str],
+        attributes: &[(&str, &[i64])],
+    ) -> Option<(&'a str, Option<&'a str>)> {
         let (node, rest) = self.nodes.split_first()?;
         let [output] = &node.output[..] else { return None };
         let beyond = node.input.get(inputs.len()..)?;
-        let same = node.op_type == op && node.input.iter().zip(inputs).all(|(a, b)| a == b) && beyond.len() <= 1;
+        let same = node.op_type == op
+            && node.input.iter().zip(inputs).all(|(a, b)| a == b)
+            && beyond.len() <= 1;
         let known = |a: &AttributeProto| {
-            a.name == "epsilon" || attributes.iter().any(|(name, values)| *name == a.name && holds(a, values))
+            a.name == "epsilon"
+                || attributes.iter().any(|(name, values)| *name == a.name && holds(a, values))
         };
-        let complete = attributes.iter().all(|(name, _)| node.attribute.iter().any(|a| a.name == *name));
+        let complete =
+            attributes.iter().all(|(name, _)| node.attribute.iter().any(|a| a.name == *name));
         (same && complete && node.attribute.iter().all(known)).then_some(())?;
         self.nodes = rest;
         Some((output, beyond.first().map(String::as_str)))
@@ -374,8 +419,9 @@ impl<'a> Reader<'a> {
         let tensor = self.initialisers.get(name)?;
         let dims = &tensor.dims;
         let external = tensor.data_location == Some(DataLocation::External as i32);
-        let equal =
-            external && dims.len() == shape.len() && dims.iter().zip(shape).all(|(&d, &s)| usize::try_from(d) == Ok(s));
+        let equal = external
+            && dims.len() == shape.len()
+            && dims.iter().zip(shape).all(|(&d, &s)| usize::try_from(d) == Ok(s));
         equal.then_some(())
     }
 

@@ -1,4 +1,5 @@
-//! A vision transformer that runs on kernels of its own: weights packed once for the processor, LoRA branches beside every linear layer.
+//! A vision transformer that runs on kernels of its own: weights packed once for the processor,
+//! LoRA branches beside every linear layer.
 //!
 //! It runs the graphs that `packer` writes, and no others.
 
@@ -70,7 +71,8 @@ enum Weight {
     Int8(Int8Panels),
 }
 
-/// In how many bits the linear layers of the blocks are multiplied; everything else, LoRA too, has 32.
+/// In how many bits the linear layers of the blocks are multiplied; everything else, LoRA too, has
+/// 32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 32-bit floating point.
@@ -100,16 +102,22 @@ impl Vit {
         threads: Option<(Arc<ThreadPool>, Spread)>,
     ) -> Result<Self, Error> {
         let view = |name: &str| {
-            weights.get(name).ok_or_else(|| Error::Device { what: format!("the weight {name} is missing") })
+            weights
+                .get(name)
+                .ok_or_else(|| Error::Device { what: format!("the weight {name} is missing") })
         };
         let take = |name: &str, values: usize| {
             let data = view(name)?.read().map_err(refused)?.data;
-            match data.len() == values {
-                true => Ok(data),
-                false => Err(Error::Device { what: format!("the weight {name} does not have {values} values") }),
+            if data.len() == values {
+                Ok(data)
+            } else {
+                Err(Error::Device {
+                    what: format!("the weight {name} does not have {values} values"),
+                })
             }
         };
-        let full = |error: std::io::Error| Error::Memory { what: format!("the base's weights: {error}") };
+        let full =
+            |error: std::io::Error| Error::Memory { what: format!("the base's weights: {error}") };
         let hidden = layout.hidden;
         let area = 3 * layout.patch * layout.patch;
         let patch = Panels::new(level, area, hidden, &take(&layout.patch_weight, area * hidden)?);
@@ -117,14 +125,18 @@ impl Vit {
         let cls = take(&layout.cls, hidden)?;
         let positions = take(&layout.positions, (1 + layout.grid * layout.grid) * hidden)?;
         let norm = |names: &NormNames| {
-            Ok::<_, Error>(Norm { weight: take(&names.weight, hidden)?, bias: take(&names.bias, hidden)? })
+            Ok::<_, Error>(Norm {
+                weight: take(&names.weight, hidden)?,
+                bias: take(&names.bias, hidden)?,
+            })
         };
         let linear = |names: &LinearNames| {
             let (inputs, outputs) = (names.inputs, names.outputs);
             let weight = match precision {
                 Precision::F32 => {
                     let mut panels = Panels::weights(level, inputs, outputs).map_err(full)?;
-                    let packed = view(&names.weight)?.rows(outputs, |row, values| panels.set_row(row, values));
+                    let packed = view(&names.weight)?
+                        .rows(outputs, |row, values| panels.set_row(row, values));
                     packed.map_err(refused)?;
                     Weight::Full(panels)
                 }
@@ -139,7 +151,8 @@ impl Vit {
         };
         let block = |names: &BlockNames| {
             let (norm1, norm2) = (norm(&names.norm1)?, norm(&names.norm2)?);
-            let scale = |name: &Option<String>| name.as_ref().map(|name| take(name, hidden)).transpose();
+            let scale =
+                |name: &Option<String>| name.as_ref().map(|name| take(name, hidden)).transpose();
             let (scale1, scale2) = (scale(&names.scale1)?, scale(&names.scale2)?);
             let [q, k, v] = &names.qkv;
             let qkv = [linear(q)?, linear(k)?, linear(v)?];
@@ -148,13 +161,28 @@ impl Vit {
         };
         let blocks = match &threads {
             None => layout.blocks.iter().map(block).collect::<Result<_, _>>()?,
-            Some((pool, _)) => pool.install(|| layout.blocks.par_iter().map(block).collect::<Result<_, _>>())?,
+            Some((pool, _)) => {
+                pool.install(|| layout.blocks.par_iter().map(block).collect::<Result<_, _>>())?
+            }
         };
         let pre_norm = layout.pre_norm.as_ref().map(norm).transpose()?;
         let projection = layout.projection.as_ref().map(linear).transpose()?;
         let norm = norm(&layout.norm)?;
         let spare = Mutex::default();
-        Ok(Vit { level, layout, patch, patch_bias, cls, positions, pre_norm, blocks, norm, projection, threads, spare })
+        Ok(Vit {
+            level,
+            layout,
+            patch,
+            patch_bias,
+            cls,
+            positions,
+            pre_norm,
+            blocks,
+            norm,
+            projection,
+            threads,
+            spare,
+        })
     }
 
     /// Lets go of the pool without ending its threads.
@@ -178,12 +206,25 @@ impl Vit {
         let linear = |linear: &Linear| weight(&linear.weight) + optional(&linear.bias);
         let norm = |norm: &Norm| vectors(&norm.weight) + vectors(&norm.bias);
         let block = |block: &Block| {
-            let layers = block.qkv.iter().chain([&block.o, &block.fc1, &block.fc2]).map(linear).sum::<usize>();
-            layers + norm(&block.norm1) + norm(&block.norm2) + optional(&block.scale1) + optional(&block.scale2)
+            let layers = block
+                .qkv
+                .iter()
+                .chain([&block.o, &block.fc1, &block.fc2])
+                .map(linear)
+                .sum::<usize>();
+            layers
+                + norm(&block.norm1)
+                + norm(&block.norm2)
+                + optional(&block.scale1)
+                + optional(&block.scale2)
         };
-        let embedding = self.patch.bytes() + optional(&self.patch_bias) + vectors(&self.cls) + vectors(&self.positions);
-        let ends =
-            self.pre_norm.as_ref().map_or(0, norm) + norm(&self.norm) + self.projection.as_ref().map_or(0, linear);
+        let embedding = self.patch.bytes()
+            + optional(&self.patch_bias)
+            + vectors(&self.cls)
+            + vectors(&self.positions);
+        let ends = self.pre_norm.as_ref().map_or(0, norm)
+            + norm(&self.norm)
+            + self.projection.as_ref().map_or(0, linear);
         embedding + self.blocks.iter().map(block).sum::<usize>() + ends
     }
 

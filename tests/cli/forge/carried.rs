@@ -3,26 +3,41 @@
 
 use super::*;
 
-/// Floors, verdict, subgroups and patients of `eval --record`, and each contributor's card, in the forge's bundle.
+/// Floors, verdict, subgroups and patients of `eval --record`, and each contributor's card, in the
+/// forge's bundle.
 #[test]
 fn what_was_measured_goes_through_a_forge_into_its_bundle() {
     let dir = forge();
     let at = dir.path();
     let list = std::fs::read_to_string(at.join("data/splits.csv")).unwrap();
-    let site = |(i, row): (usize, &str)| format!("{row},{}\n", if i == 0 { "site" } else { ["north", "south"][i % 2] });
-    std::fs::write(at.join("data/splits.csv"), list.lines().enumerate().map(site).collect::<String>()).unwrap();
-    let eval = "eval --base base --module m --data data --record --resamples 100 --by site --device cpu --json";
+    let site = |(i, row): (usize, &str)| {
+        format!("{row},{}\n", if i == 0 { "site" } else { ["north", "south"][i % 2] })
+    };
+    std::fs::write(
+        at.join("data/splits.csv"),
+        list.lines().enumerate().map(site).collect::<String>(),
+    )
+    .unwrap();
+    let eval = "eval --base base --module m --data data --record --resamples 100 --by site \
+                --device cpu --json";
     let eval: Value = serde_json::from_str(&good(at, eval)).unwrap();
     let file = contribution(at, "a", "breast", 1);
     let shown = good(at, &format!("inspect {file}"));
-    for words in
-        ["NOT VERIFIED", "Phantoms of hospital a.", "verdict", "colour alone", "site north", "groups (patients)"]
-    {
+    for words in [
+        "NOT VERIFIED",
+        "Phantoms of hospital a.",
+        "verdict",
+        "colour alone",
+        "site north",
+        "groups (patients)",
+    ] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
     std::fs::write(at.join("card.md"), "Phantoms of hospital b.\n").unwrap();
     edit(&at.join("m/module.json"), |json| {
-        ["metrics", "measured"].iter().for_each(|key| drop(json.as_object_mut().unwrap().remove(*key)));
+        ["metrics", "measured"]
+            .iter()
+            .for_each(|key| drop(json.as_object_mut().unwrap().remove(*key)));
     });
     for part in ["m", "c"] {
         let to = at.join(format!("{part}-b-lung"));
@@ -36,19 +51,25 @@ fn what_was_measured_goes_through_a_forge_into_its_bundle() {
             }
         });
     }
-    let other =
-        "contribute --base base --module m-b-lung --condensed c-b-lung --card card.md --key b.key --out b.contribution";
+    let other = "contribute --base base --module m-b-lung --condensed c-b-lung --card card.md \
+                 --key b.key --out b.contribution";
     good(at, other);
     for file in [&file[..], "b.contribution"] {
         good(at, &format!("forge push F {file}"));
     }
-    for (method, merged) in [("average", MERGE.to_owned()), ("routed", format!("{MERGE} --again --method routed"))] {
+    for (method, merged) in
+        [("average", MERGE.to_owned()), ("routed", format!("{MERGE} --again --method routed"))]
+    {
         good(at, &merged);
         good(at, "forge bundle F --key a.key --out all.medforge --force");
         good(at, "verify all.medforge --trust a.pub");
-        let manifest: Value = serde_json::from_str(&good(at, "inspect all.medforge --json")).unwrap();
+        let manifest: Value =
+            serde_json::from_str(&good(at, "inspect all.medforge --json")).unwrap();
         let manifest = &manifest["manifest"];
-        assert!(manifest.get("measured").is_none(), "what modules reach alone does not hold of the merged model");
+        assert!(
+            manifest.get("measured").is_none(),
+            "what modules reach alone does not hold of the merged model"
+        );
         let [a, b] = &manifest["members"].as_array().unwrap()[..] else { panic!("{manifest}") };
         for key in ["metrics", "floors", "subgroups", "groups"] {
             assert_eq!(a["measured"][key], eval[key], "{method} {key}");
@@ -68,7 +89,10 @@ fn what_was_measured_goes_through_a_forge_into_its_bundle() {
     assert!(good(at, "inspect b.contribution --pictures sheet.png").contains("never evaluated"));
     let sheet = std::fs::read(at.join("sheet.png")).unwrap();
     assert_eq!(sheet, std::fs::read(at.join("c/contact-sheet.png")).unwrap());
-    assert!(refused(at, 1, "inspect all.medforge --pictures no.png").contains("--pictures is for contributions"));
+    assert!(
+        refused(at, 1, "inspect all.medforge --pictures no.png")
+            .contains("--pictures is for contributions")
+    );
     let key: Value = serde_json::from_str(&good(at, "inspect a.pub --json")).unwrap();
     let hex = key["keys"][0]["public_key"].as_str().unwrap();
     let bundle: Value = serde_json::from_str(&good(at, "inspect all.medforge --json")).unwrap();
@@ -77,7 +101,8 @@ fn what_was_measured_goes_through_a_forge_into_its_bundle() {
     let id = key["keys"][0]["id"].as_str().unwrap();
     let trust = |id: &str| {
         format!(
-            "format = \"medforge-trust-1\"\nversion = 1\n[threshold]\nrelease = 1\n[[keys]]\nname = \"a\"\npublic_key = \"{hex}\"\n\
+            "format = \"medforge-trust-1\"\nversion = 1\n[threshold]\nrelease = 1\n[[keys]]\nname \
+             = \"a\"\npublic_key = \"{hex}\"\n\
              id = \"{id}\"\nroles = [\"release\"]\n"
         )
     };

@@ -13,7 +13,8 @@ fn members_are_merged_again_and_come_back() {
     }
     good(at, MERGE);
     good(at, &format!("forge push F {}", contribution(at, "a", "colon", 1)));
-    for (number, options) in [(3, "ties --density 0.5"), (4, "fusion --evaluations 3"), (5, "mixture --evaluations 4")]
+    for (number, options) in
+        [(3, "ties --density 0.5"), (4, "fusion --evaluations 3"), (5, "mixture --evaluations 4")]
     {
         let said = good(at, &format!("{MERGE} --again --method {options}"));
         assert!(said.contains(&format!("v{number}: the same 2 members merged again")), "{said}");
@@ -23,33 +24,48 @@ fn members_are_merged_again_and_come_back() {
     for words in ["ties", "fusion", "mixture", "the same members again"] {
         assert!(table.contains(words), "{words}: {table}");
     }
-    // It is what the members merged by that method alone would have been, without the history before.
+    // It is what the members merged by that method alone would have been, without the history
+    // before.
     good(at, "forge init G --base base --trust contributors.toml --key forge.key");
     for file in ["a-breast-1.contribution", "b-lung-1.contribution"] {
         good(at, &format!("forge push G {file}"));
     }
     good(at, "forge merge G --key forge.key --method ties --density 0.5");
     let files = |forge: &str, item: &str| -> Value {
-        let shown: Value = serde_json::from_str(&good(at, &format!("forge show {forge} {item} --json"))).unwrap();
+        let shown: Value =
+            serde_json::from_str(&good(at, &format!("forge show {forge} {item} --json"))).unwrap();
         shown["content"]["files"].clone()
     };
     assert_eq!(files("F", "v3"), files("G", "v2"));
 
     good(at, &format!("{MERGE} --again"));
-    assert!(good(at, "forge revert F v2 --key forge.key").contains("hospital b/lung left, 1 members"));
+    assert!(
+        good(at, "forge revert F v2 --key forge.key").contains("hospital b/lung left, 1 members")
+    );
     let file = "b-lung-1.contribution";
     assert!(refused(at, 3, &format!("forge push F {file}")).contains("packer forge restore"));
-    assert!(good(at, "forge restore F v2 --key forge.key").contains("v8: hospital b/lung is back, 2 members"));
+    assert!(
+        good(at, "forge restore F v2 --key forge.key")
+            .contains("v8: hospital b/lung is back, 2 members")
+    );
     assert_eq!(files("F", "v8"), files("F", "v6"), "the same members by the same method");
     assert!(refused(at, 1, "forge restore F v2 --key forge.key").contains("revert that one first"));
     assert!(refused(at, 1, "forge restore F v3 --key forge.key").contains("names no contribution"));
-    assert!(refused(at, 1, "forge restore F v2 --key a.key").contains("--key is not this forge's key"));
+    assert!(
+        refused(at, 1, "forge restore F v2 --key a.key").contains("--key is not this forge's key")
+    );
     // What was passed over comes too.
     good(at, "forge skip F 3 --key forge.key");
-    assert!(good(at, "forge restore F v9 --key forge.key").contains("v10: hospital a/colon is back, 3 members"));
+    assert!(
+        good(at, "forge restore F v9 --key forge.key")
+            .contains("v10: hospital a/colon is back, 3 members")
+    );
     assert!(good(at, "forge log F").contains("+ hospital a/colon again"));
     let verdict = good(at, &format!("{VERIFY} --rebuild"));
-    assert!(verdict.contains("verified: 10 items") && verdict.contains("same bytes: 10"), "{verdict}");
+    assert!(
+        verdict.contains("verified: 10 items") && verdict.contains("same bytes: 10"),
+        "{verdict}"
+    );
 }
 
 /// Longer, shorter, other, gone or a folder: whatever was done to a file, the forge is refused.

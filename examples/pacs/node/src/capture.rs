@@ -1,4 +1,5 @@
-//! The secondary capture: the image as it was shown to the network, with what was found written under it, for viewers without structured reports.
+//! The secondary capture: the image as it was shown to the network, with what was found written
+//! under it, for viewers without structured reports.
 
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::{tags, uids};
@@ -21,13 +22,22 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
     lines.extend(abstains.map(|why| format!("no answer: {}", why.name())));
     let shown = if abstains.is_some() { 0 } else { found.classes.len() };
     lines.extend(
-        found.classes.iter().take(shown).zip(&found.probabilities).map(|(class, p)| format!("{p:6.3} {class}")),
+        found
+            .classes
+            .iter()
+            .take(shown)
+            .zip(&found.probabilities)
+            .map(|(class, p)| format!("{p:6.3} {class}")),
     );
     lines.push(format!("bundle {}", &found.bundle[..16]));
     let width = (answered.shown.width() as usize).clamp(WIDTHS[0], WIDTHS[1]).next_multiple_of(2);
     // A grey picture stays one: a third of the bytes for everybody.
     let grey = answered.shown.data().as_chunks::<3>().0.iter().all(|[r, g, b]| r == g && g == b);
-    let (rows, pixels) = if grey { drawn::<1>(answered, &lines, width) } else { drawn::<3>(answered, &lines, width) };
+    let (rows, pixels) = if grey {
+        drawn::<1>(answered, &lines, width)
+    } else {
+        drawn::<3>(answered, &lines, width)
+    };
 
     let mut object = code::beginning(answered, uids::SECONDARY_CAPTURE_IMAGE_STORAGE, "sc");
     object.put_str(tags::MODALITY, VR::CS, "OT");
@@ -69,8 +79,13 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
     code::part10(object)
 }
 
-/// Rows and pixels of so many samples: the image scaled to `columns` by nearest neighbours, and the lines under it.
-fn drawn<const SAMPLES: usize>(answered: &Answered, lines: &[String], columns: usize) -> (usize, Vec<u8>) {
+/// Rows and pixels of so many samples: the image scaled to `columns` by nearest neighbours, and the
+/// lines under it.
+fn drawn<const SAMPLES: usize>(
+    answered: &Answered,
+    lines: &[String],
+    columns: usize,
+) -> (usize, Vec<u8>) {
     let (width, height) = (answered.shown.width() as usize, answered.shown.height() as usize);
     // No taller than three times its width.
     let scaled = (height * columns / width).clamp(2, 3 * columns);

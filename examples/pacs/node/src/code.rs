@@ -44,8 +44,9 @@ pub fn number(object: &mut InMemDicomObject, tag: Tag, value: u16) {
 /// The text of an element of the image, empty where there is none.
 pub fn text(answered: &Answered, tag: Tag) -> String {
     let element = answered.object.element(tag).ok();
-    let text =
-        element.and_then(|element| element.to_str().ok()).map(|text| text.trim_end_matches(['\0', ' ']).to_owned());
+    let text = element
+        .and_then(|element| element.to_str().ok())
+        .map(|text| text.trim_end_matches(['\0', ' ']).to_owned());
     text.unwrap_or_default()
 }
 
@@ -57,11 +58,13 @@ pub fn uid(parts: &[&str]) -> String {
     format!("2.25.{}", bits & !(0xf << 76) & !(0x3 << 62) | 0x8 << 76 | 0x2 << 62)
 }
 
-/// Patient, study and equipment of a result of this kind, and its identifiers, which follow from image and device.
+/// Patient, study and equipment of a result of this kind, and its identifiers, which follow from
+/// image and device.
 pub fn beginning(answered: &Answered, class: &str, kind: &str) -> InMemDicomObject {
     let mut object = InMemDicomObject::new_empty();
     let device = answered.found.device_uid();
-    let (image, study) = (text(answered, tags::SOP_INSTANCE_UID), text(answered, tags::STUDY_INSTANCE_UID));
+    let (image, study) =
+        (text(answered, tags::SOP_INSTANCE_UID), text(answered, tags::STUDY_INSTANCE_UID));
     object.put_str(tags::SPECIFIC_CHARACTER_SET, VR::CS, "ISO_IR 192");
     let taken = [
         (tags::PATIENT_NAME, VR::PN),
@@ -121,7 +124,8 @@ pub fn reference(answered: &Answered) -> InMemDicomObject {
 
 /// The object as a Part 10 file.
 pub fn part10(object: InMemDicomObject) -> Result<Vec<u8>> {
-    let meta = FileMetaTableBuilder::new().transfer_syntax(dicom_dictionary_std::uids::EXPLICIT_VR_LITTLE_ENDIAN);
+    let meta = FileMetaTableBuilder::new()
+        .transfer_syntax(dicom_dictionary_std::uids::EXPLICIT_VR_LITTLE_ENDIAN);
     let mut file = Vec::new();
     object.with_meta(meta)?.write_all(&mut file)?;
     Ok(file)

@@ -35,7 +35,15 @@ impl Default for Patience {
     fn default() -> Self {
         let (first, last) = (Duration::from_secs(1), Duration::from_secs(60));
         let (answer, answer_again) = (Duration::from_secs(3), Duration::from_secs(30));
-        Patience { first, last, refusals: 5, breaks: 20, unreached: Duration::from_secs(4), answer, answer_again }
+        Patience {
+            first,
+            last,
+            refusals: 5,
+            breaks: 20,
+            unreached: Duration::from_secs(4),
+            answer,
+            answer_again,
+        }
     }
 }
 
@@ -82,18 +90,20 @@ impl Courier {
                 continue;
             }
             let lingered = association.is_some();
-            let mut open = match association.take().map_or_else(|| guarded(|| self.archive.open()), Ok) {
-                Ok(open) => open,
-                Err(error) => {
-                    self.queue.back(Stage::Send, waiting);
-                    let text = format!("{} at {}: {error}", self.archive.called, self.archive.address);
-                    self.queue.counts.error(&text);
-                    said("archive", &text);
-                    std::thread::sleep(pause);
-                    pause = (pause * 2).min(self.patience.unreached);
-                    continue;
-                }
-            };
+            let mut open =
+                match association.take().map_or_else(|| guarded(|| self.archive.open()), Ok) {
+                    Ok(open) => open,
+                    Err(error) => {
+                        self.queue.back(Stage::Send, waiting);
+                        let text =
+                            format!("{} at {}: {error}", self.archive.called, self.archive.address);
+                        self.queue.counts.error(&text);
+                        said("archive", &text);
+                        std::thread::sleep(pause);
+                        pause = (pause * 2).min(self.patience.unreached);
+                        continue;
+                    }
+                };
             pause = self.patience.first;
             let began = Instant::now();
             match self.sent(&mut *open, &waiting) {
@@ -108,7 +118,9 @@ impl Courier {
                 }
                 // The archive may have ended it meanwhile: once more, over one of its own.
                 Err(Failure::Broken(_))
-                    if lingered && waiting.tries.none() && began.elapsed() < self.patience.answer =>
+                    if lingered
+                        && waiting.tries.none()
+                        && began.elapsed() < self.patience.answer =>
                 {
                     self.queue.back(Stage::Send, waiting);
                 }
@@ -123,7 +135,9 @@ impl Courier {
                 Err(Failure::Unread(error)) => {
                     association = Some(open);
                     let why = format!("its results cannot be read: {error}");
-                    not_read(&self.queue, Stage::Send, waiting, &error, |uid| self.queue.refuse(uid, &why));
+                    not_read(&self.queue, Stage::Send, waiting, &error, |uid| {
+                        self.queue.refuse(uid, &why)
+                    });
                 }
             }
         }
@@ -137,10 +151,13 @@ impl Courier {
             return Ok(());
         }
         for ending in ["sr.dcm", "sc.dcm"] {
-            let file = std::fs::read(self.queue.path("results", uid, ending)).map_err(|error| match error.kind() {
-                ErrorKind::NotFound => Failure::Gone,
-                _ => Failure::Unread(error),
-            })?;
+            let file =
+                std::fs::read(self.queue.path("results", uid, ending)).map_err(
+                    |error| match error.kind() {
+                        ErrorKind::NotFound => Failure::Gone,
+                        _ => Failure::Unread(error),
+                    },
+                )?;
             // Warnings are from 0xB000 on: stored, with something coerced.
             match guarded(|| open.store(&file, answer)).map_err(Failure::Broken)? {
                 0 | DUPLICATE | 0xb000..=0xbfff => {}
@@ -163,17 +180,18 @@ impl Courier {
         }
     }
 
-    /// Lets results come again later, or puts them aside once they were refused often enough, or the
-    /// archive broke off often enough at them. It is said when it happens first and last.
+    /// Lets results come again later, or puts them aside once they were refused often enough, or
+    /// the archive broke off often enough at them. It is said when it happens first and last.
     fn not_sent(&self, mut waiting: Waiting, why: &str, broken: bool) {
         count(&self.queue.counts.refused);
         let text = format!("{}: results not taken: {why}", waiting.uid);
         self.queue.counts.error(&text);
         let first = waiting.tries.none();
         let before = waiting.tries.refused + waiting.tries.broken;
-        let (tries, most) = match broken {
-            true => (&mut waiting.tries.broken, self.patience.breaks),
-            false => (&mut waiting.tries.refused, self.patience.refusals),
+        let (tries, most) = if broken {
+            (&mut waiting.tries.broken, self.patience.breaks)
+        } else {
+            (&mut waiting.tries.refused, self.patience.refusals)
         };
         *tries += 1;
         if *tries >= most {

@@ -43,7 +43,10 @@ impl<'a> Elements<'a> {
         if !self.explicit || tag.0 == ITEM.0 {
             return Ok((tag, self.u32()?));
         }
-        let long = [b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"];
+        let long = [
+            b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT",
+            b"UV",
+        ];
         let vr = self.take(2)?;
         if long.iter().any(|long| *long == vr) {
             self.take(2)?;
@@ -86,7 +89,8 @@ impl<'a> Elements<'a> {
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(length).ok_or("an element ends beyond its data set")?;
+        let (taken, rest) =
+            self.bytes.split_at_checked(length).ok_or("an element ends beyond its data set")?;
         self.bytes = rest;
         Ok(taken)
     }
@@ -116,7 +120,9 @@ impl Command {
                 tags::MESSAGE_ID => command.message = number(),
                 tags::AFFECTED_SOP_CLASS_UID => command.class = Some(text(value)?),
                 tags::AFFECTED_SOP_INSTANCE_UID => command.instance = Some(text(value)?),
-                tags::COMMAND_DATA_SET_TYPE => command.has_data = number().is_some_and(|kind| kind != 0x0101),
+                tags::COMMAND_DATA_SET_TYPE => {
+                    command.has_data = number().is_some_and(|kind| kind != 0x0101)
+                }
                 tags::STATUS => command.status = number(),
                 _ => {}
             }
@@ -131,13 +137,13 @@ pub const BEGINNING: u64 = 1 << 16;
 /// SOP Class and SOP Instance UID of the data set that begins with `bytes`.
 pub fn identity(bytes: &[u8], syntax: &str) -> Result<(String, String)> {
     let inflated;
-    let bytes = match syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
-        false => bytes,
-        true => {
-            // What comes out before the limit, or before the bytes end, is the beginning.
-            inflated = decompress_to_vec_with_limit(bytes, BEGINNING as usize).unwrap_or_else(|failed| failed.output);
-            &inflated[..]
-        }
+    let bytes = if syntax == uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN {
+        // What comes out before the limit, or before the bytes end, is the beginning.
+        inflated = decompress_to_vec_with_limit(bytes, BEGINNING as usize)
+            .unwrap_or_else(|failed| failed.output);
+        &inflated[..]
+    } else {
+        bytes
     };
     let mut elements = Elements { bytes, explicit: syntax != uids::IMPLICIT_VR_LITTLE_ENDIAN };
     let (mut class, mut last) = (None, (0, 0));
@@ -174,15 +180,23 @@ mod tests {
     #[test]
     fn a_data_set_says_what_it_is_behind_sequences_of_every_kind() {
         // A Language Code Sequence of undefined length, with an item and a sequence in it.
-        let inner = [b"\x08\x00\x06\x00SQ\0\0\xff\xff\xff\xff\xfe\xff\xdd\xe0\0\0\0\0".as_slice()].concat();
-        let item = [b"\xfe\xff\x00\xe0\xff\xff\xff\xff", &*inner, b"\xfe\xff\x0d\xe0\0\0\0\0"].concat();
-        let sequence = [b"\x08\x00\x06\x00SQ\0\0\xff\xff\xff\xff", &*item, b"\xfe\xff\xdd\xe0\0\0\0\0"].concat();
-        let ids = [explicit((8, 0x16), b"UI", b"1.2.3\0"), explicit((8, 0x18), b"UI", b"1.2.4 ")].concat();
+        let inner =
+            [b"\x08\x00\x06\x00SQ\0\0\xff\xff\xff\xff\xfe\xff\xdd\xe0\0\0\0\0".as_slice()].concat();
+        let item =
+            [b"\xfe\xff\x00\xe0\xff\xff\xff\xff", &*inner, b"\xfe\xff\x0d\xe0\0\0\0\0"].concat();
+        let sequence =
+            [b"\x08\x00\x06\x00SQ\0\0\xff\xff\xff\xff", &*item, b"\xfe\xff\xdd\xe0\0\0\0\0"]
+                .concat();
+        let ids = [explicit((8, 0x16), b"UI", b"1.2.3\0"), explicit((8, 0x18), b"UI", b"1.2.4 ")]
+            .concat();
         let whole = [explicit((8, 5), b"CS", b"ISO_IR 100"), sequence, ids].concat();
         let expected = ("1.2.3".to_owned(), "1.2.4".to_owned());
         assert_eq!(identity(&whole, uids::EXPLICIT_VR_LITTLE_ENDIAN).unwrap(), expected);
         let deflated = miniz_oxide::deflate::compress_to_vec(&whole, 6);
-        assert_eq!(identity(&deflated, uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN).unwrap(), expected);
+        assert_eq!(
+            identity(&deflated, uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN).unwrap(),
+            expected
+        );
         for end in 0..whole.len() {
             assert!(identity(&whole[..end], uids::EXPLICIT_VR_LITTLE_ENDIAN).is_err(), "{end}");
         }

@@ -1,7 +1,7 @@
 //! Lines of the log. Whatever the other side says is escaped and cut, and what repeats itself is
 //! written once in ten seconds, with a count of what was left out. A log that cannot be written, or
-//! that nobody reads, stops nothing: one thread writes, and lines that find too many before them are
-//! counted and left out.
+//! that nobody reads, stops nothing: one thread writes, and lines that find too many before them
+//! are counted and left out.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -55,7 +55,8 @@ impl Lines {
         let left_out = Arc::<AtomicU64>::default();
         let lost = left_out.clone();
         // Without a thread there is no log, and all else goes on.
-        let _ = std::thread::Builder::new().name("log".into()).spawn(move || write(out, &lines, &lost));
+        let _ =
+            std::thread::Builder::new().name("log".into()).spawn(move || write(out, &lines, &lost));
         Lines { sender, left_out }
     }
 
@@ -71,7 +72,10 @@ fn write(mut out: impl Write, lines: &Receiver<String>, left_out: &AtomicU64) {
         let _ = writeln!(out, "{line}").and_then(|()| out.flush());
         let lost = left_out.swap(0, Ordering::Relaxed);
         if lost > 0 {
-            let _ = writeln!(out, "{lost} lines were left out: nobody read what was written before them");
+            let _ = writeln!(
+                out,
+                "{lost} lines were left out: nobody read what was written before them"
+            );
         }
     }
 }
@@ -91,7 +95,11 @@ impl Kinds {
         }
         self.0.insert(kind, (now, 0));
         let text = cut(text);
-        Some(if left_out == 0 { text } else { format!("{text} (and {left_out} more like it before)") })
+        Some(if left_out == 0 {
+            text
+        } else {
+            format!("{text} (and {left_out} more like it before)")
+        })
     }
 }
 
@@ -125,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_log_that_nobody_reads_stops_nothing_and_says_what_it_left_out() {
-        let ((reader, full), (written, read)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+        let ((reader, full), (written, read)) =
+            (std::sync::mpsc::channel(), std::sync::mpsc::channel());
         let lines = Lines::to(Full(full, written));
         (0..1000).for_each(|number| lines.put(format!("line {number}")));
         drop(reader);

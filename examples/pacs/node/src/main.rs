@@ -55,24 +55,37 @@ const SENDERS: usize = 5;
 
 fn main() -> Result<()> {
     let args = Args::parse();
-    let listener = TcpListener::bind(&args.listen).map_err(|error| format!("{}: {error}", args.listen))?;
+    let listener =
+        TcpListener::bind(&args.listen).map_err(|error| format!("{}: {error}", args.listen))?;
     args.check(listener.local_addr()?)?;
-    let asked = args.status.map(|address| TcpListener::bind(address).map_err(|error| format!("{address}: {error}")));
+    let asked = args
+        .status
+        .map(|address| TcpListener::bind(address).map_err(|error| format!("{address}: {error}")));
     let asked = asked.transpose()?;
     let own = args.tls_cert.as_deref().zip(args.tls_key.as_deref());
     let own = own.map(|(certificate, key)| tls::Own { certificate, key });
-    let receiving = own.as_ref().map(|own| tls::server(own, args.tls_clients.as_deref())).transpose()?;
-    let sending = args.to_tls.as_deref().map(|archive| tls::client(archive, own.as_ref())).transpose()?;
+    let receiving =
+        own.as_ref().map(|own| tls::server(own, args.tls_clients.as_deref())).transpose()?;
+    let sending =
+        args.to_tls.as_deref().map(|archive| tls::client(archive, own.as_ref())).transpose()?;
     let trust = Trust::read(&std::fs::read(&args.trust)?)?;
     let replaced = modified(&args.bundle);
-    let classifier = Arc::new(Classifier::load(bundle::verify(Bytes::read_on_two_threads(&args.bundle)?, &trust)?)?);
+    let classifier = Arc::new(Classifier::load(bundle::verify(
+        Bytes::read_on_two_threads(&args.bundle)?,
+        &trust,
+    )?)?);
     let queue = Arc::new(Queue::open(&args.queue)?);
     if args.retry_failed {
         let (images, left) = queue.retry_failed();
-        said("retried", &format!("{images} images that had failed are in line again, and {left} are not"));
+        said(
+            "retried",
+            &format!("{images} images that had failed are in line again, and {left} are not"),
+        );
     }
     // What a thread says when it panics, here as in all else: once, and short.
-    std::panic::set_hook(Box::new(|panic| said("panic", &format!("an error in this program: {panic}"))));
+    std::panic::set_hook(Box::new(|panic| {
+        said("panic", &format!("an error in this program: {panic}"))
+    }));
     let receiver = Arc::new(Receiver {
         queue: queue.clone(),
         policy: Policy { title: args.title.clone(), calling: args.calling, allow: args.allow },
@@ -82,7 +95,12 @@ fn main() -> Result<()> {
         open: AtomicUsize::new(0),
         telling: AtomicUsize::new(0),
     });
-    let archive = Archive { address: args.to, title: args.title.clone(), called: args.to_title, tls: sending };
+    let archive = Archive {
+        address: args.to,
+        title: args.title.clone(),
+        called: args.to_title,
+        tls: sending,
+    };
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     for number in 0..args.workers.unwrap_or(processors + 2).max(1) {
         let (queue, classifier, task) = (queue.clone(), classifier.clone(), args.task.clone());

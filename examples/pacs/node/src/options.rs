@@ -12,7 +12,8 @@ use crate::Result;
 #[derive(Parser)]
 #[command(
     version,
-    after_help = "Example:\n  medforge-pacs-node --bundle breast.medforge --trust k.pub --queue queue --to 127.0.0.1:4242 --to-title ORTHANC"
+    after_help = "Example:\n  medforge-pacs-node --bundle breast.medforge --trust k.pub --queue \
+                  queue --to 127.0.0.1:4242 --to-title ORTHANC"
 )]
 pub struct Args {
     /// Where to listen
@@ -51,10 +52,12 @@ pub struct Args {
     #[arg(long, value_name = "TITLE", value_parser = title)]
     pub calling: Vec<String>,
     /// Associations at a time; further ones are rejected
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 50,
+        value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1000))]
     pub associations: usize,
     /// Seconds that a sender may be silent
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30,
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub idle: u64,
     /// Where the state of the node is answered to GET /, and POST /retry puts what failed in line
     /// again: an address of this machine
@@ -84,12 +87,16 @@ impl Args {
         let open = self.allow.is_empty() && self.calling.is_empty() && self.tls_clients.is_none();
         if open && !listening.ip().is_loopback() {
             let what = "is reached from other machines, and everybody could send to it";
-            return Err(format!("{listening} {what}: say who may with --allow, --tls-clients or --calling").into());
+            return Err(format!(
+                "{listening} {what}: say who may with --allow, --tls-clients or --calling"
+            )
+            .into());
         }
         match self.status.filter(|address| !address.ip().is_loopback()) {
-            Some(address) => {
-                Err(format!("--status {address} is no address of this machine alone: use 127.0.0.1").into())
-            }
+            Some(address) => Err(format!(
+                "--status {address} is no address of this machine alone: use 127.0.0.1"
+            )
+            .into()),
             None => Ok(()),
         }
     }
@@ -100,15 +107,18 @@ impl Args {
 fn title(text: &str) -> std::result::Result<String, String> {
     let fit = |byte: u8| (b' '..=b'~').contains(&byte) && byte != b'\\';
     let text = text.trim();
-    match (1..=16).contains(&text.len()) && text.bytes().all(fit) {
-        true => Ok(text.to_owned()),
-        false => Err("an application entity title has 1 to 16 plain characters".into()),
+    if (1..=16).contains(&text.len()) && text.bytes().all(fit) {
+        Ok(text.to_owned())
+    } else {
+        Err("an application entity title has 1 to 16 plain characters".into())
     }
 }
 
 fn block(text: &str) -> std::result::Result<IpNet, String> {
     let address = text.parse::<IpAddr>().map(IpNet::from);
-    address.or_else(|_| text.parse()).map_err(|_| "this is no address and no block like 10.0.0.0/24".into())
+    address
+        .or_else(|_| text.parse())
+        .map_err(|_| "this is no address and no block like 10.0.0.0/24".into())
 }
 
 #[cfg(test)]
@@ -116,13 +126,15 @@ mod tests {
     use super::*;
 
     fn args(more: &[&str]) -> Args {
-        let needed = ["node", "--bundle", "b", "--trust", "t", "--queue", "q", "--to", "127.0.0.1:1"];
+        let needed =
+            ["node", "--bundle", "b", "--trust", "t", "--queue", "q", "--to", "127.0.0.1:1"];
         Args::try_parse_from(needed.iter().chain(more)).unwrap()
     }
 
     #[test]
     fn a_node_that_everybody_could_send_to_does_not_start() {
-        let [inside, outside] = ["127.0.0.1:1", "0.0.0.0:1"].map(|address| address.parse().unwrap());
+        let [inside, outside] =
+            ["127.0.0.1:1", "0.0.0.0:1"].map(|address| address.parse().unwrap());
         assert!(args(&[]).check(inside).is_ok());
         let refused = args(&[]).check(outside).unwrap_err().to_string();
         assert!(refused.contains("--allow"), "{refused}");

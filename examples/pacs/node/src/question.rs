@@ -48,7 +48,10 @@ impl Question {
     pub fn answer(&mut self, code: &str, body: &Value) -> Result<()> {
         let body = body.to_string();
         let head = "Content-Type: application/json\r\nCache-Control: no-store\r\nConnection: close";
-        let answer = format!("HTTP/1.1 {code}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}\n", body.len() + 1);
+        let answer = format!(
+            "HTTP/1.1 {code}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}\n",
+            body.len() + 1
+        );
         self.socket.set_write_timeout(Some(self.left()?))?;
         self.socket.write_all(answer.as_bytes())?;
         // A socket that is closed with unread bytes takes the answer back.
@@ -106,10 +109,18 @@ mod tests {
         for host in ["127.0.0.1:8080", "127.0.0.1", "localhost:8080", "localhost", "[::1]:8080"] {
             assert_eq!(get(&format!("hOST: {host}")), Asked::State, "{host}");
         }
-        for bad in ["Host: evil.example:8080", "Host: localhost.evil.example", "", "Host: 127.0.0.1\r\nOrigin: null"] {
+        for bad in [
+            "Host: evil.example:8080",
+            "Host: localhost.evil.example",
+            "",
+            "Host: 127.0.0.1\r\nOrigin: null",
+        ] {
             assert_eq!(get(bad), Asked::Refused("403 Forbidden"), "{bad}");
         }
         assert_eq!(asked("POST /retry HTTP/1.1\r\nHost: localhost\r\n\r\n"), Asked::Retry);
-        assert_eq!(asked("GET /retry HTTP/1.1\r\nHost: localhost\r\n\r\n"), Asked::Refused("404 Not Found"));
+        assert_eq!(
+            asked("GET /retry HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            Asked::Refused("404 Not Found")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The structured report: Comprehensive 3D SR by TID 1500, with the algorithm's identification, the finding, a probability for each class, and the
-//! image.
+//! The structured report: Comprehensive 3D SR by TID 1500, with the algorithm's identification, the
+//! finding, a probability for each class, and the image.
 
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::{tags, uids};
@@ -37,16 +37,28 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
         let mut group = container(Some("CONTAINS"), ("125007", "DCM", "Measurement Group"));
         let image = text(answered, tags::SOP_INSTANCE_UID);
         let mut items = vec![
-            words("HAS OBS CONTEXT", ("112039", "DCM", "Tracking Identifier"), &format!("MedForge {}", found.task)),
+            words(
+                "HAS OBS CONTEXT",
+                ("112039", "DCM", "Tracking Identifier"),
+                &format!("MedForge {}", found.task),
+            ),
             identifier(
                 "HAS OBS CONTEXT",
                 ("112040", "DCM", "Tracking Unique Identifier"),
                 &uid(&[&image, &device, "finding"]),
             ),
             coded("CONTAINS", ("121071", "DCM", "Finding"), finding(answered).borrow()),
-            words("HAS CONCEPT MOD", ("111001", "DCM", "Algorithm Name"), &format!("MedForge {}", found.task)),
+            words(
+                "HAS CONCEPT MOD",
+                ("111001", "DCM", "Algorithm Name"),
+                &format!("MedForge {}", found.task),
+            ),
             words("HAS CONCEPT MOD", ("111003", "DCM", "Algorithm Version"), &found.composition),
-            words("HAS CONCEPT MOD", ("111002", "DCM", "Algorithm Parameters"), &parameters(answered)),
+            words(
+                "HAS CONCEPT MOD",
+                ("111002", "DCM", "Algorithm Parameters"),
+                &parameters(answered),
+            ),
         ];
         if answered.found.abstains().is_none() {
             for (index, probability) in found.probabilities.iter().enumerate() {
@@ -70,10 +82,22 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
         coded("HAS OBS CONTEXT", ("121005", "DCM", "Observer Type"), ("121007", "DCM", "Device")),
         identifier("HAS OBS CONTEXT", ("121012", "DCM", "Device Observer UID"), &device),
         words("HAS OBS CONTEXT", ("121013", "DCM", "Device Observer Name"), "MedForge"),
-        words("HAS OBS CONTEXT", ("121014", "DCM", "Device Observer Manufacturer"), "The MedForge developers"),
+        words(
+            "HAS OBS CONTEXT",
+            ("121014", "DCM", "Device Observer Manufacturer"),
+            "The MedForge developers",
+        ),
         words("HAS OBS CONTEXT", ("121015", "DCM", "Device Observer Model Name"), "MedForge"),
-        words("HAS OBS CONTEXT", ("121016", "DCM", "Device Observer Serial Number"), &found.composition[..32]),
-        coded("HAS CONCEPT MOD", ("121058", "DCM", "Procedure reported"), ("363679005", "SCT", "Imaging procedure")),
+        words(
+            "HAS OBS CONTEXT",
+            ("121016", "DCM", "Device Observer Serial Number"),
+            &found.composition[..32],
+        ),
+        coded(
+            "HAS CONCEPT MOD",
+            ("121058", "DCM", "Procedure reported"),
+            ("363679005", "SCT", "Imaging procedure"),
+        ),
         library,
         measurements,
     ];
@@ -97,11 +121,14 @@ impl Class {
     }
 }
 
-/// The likeliest class, unless there should be no answer: then that, and no probabilities, which a viewer would show like any others.
+/// The likeliest class, unless there should be no answer: then that, and no probabilities, which a
+/// viewer would show like any others.
 fn finding(answered: &Answered) -> Class {
     let (value, meaning) = match answered.found.abstains() {
         None => return class(answered, answered.found.top().0),
-        Some(Abstain::Unfamiliar) => ("UNFAMILIAR", "No answer: the image is unlike those of the task"),
+        Some(Abstain::Unfamiliar) => {
+            ("UNFAMILIAR", "No answer: the image is unlike those of the task")
+        }
         Some(Abstain::Unsure) => ("UNSURE", "No answer: no class is probable enough"),
     };
     Class { value: value.into(), scheme: PRIVATE.into(), meaning: meaning.into() }
@@ -110,10 +137,18 @@ fn finding(answered: &Answered) -> Class {
 fn class(answered: &Answered, index: usize) -> Class {
     let found = &answered.found;
     match found.codes.get(index) {
-        Some(code) => Class { value: code.value.clone(), scheme: code.scheme.clone(), meaning: code.meaning.clone() },
+        Some(code) => Class {
+            value: code.value.clone(),
+            scheme: code.scheme.clone(),
+            meaning: code.meaning.clone(),
+        },
         None => {
             let name = &found.classes[index];
-            Class { value: private('C', &found.task, name), scheme: PRIVATE.into(), meaning: meaning(name) }
+            Class {
+                value: private('C', &found.task, name),
+                scheme: PRIVATE.into(),
+                meaning: meaning(name),
+            }
         }
     }
 }
@@ -126,14 +161,24 @@ fn meaning(text: &str) -> String {
 fn probability_of(answered: &Answered, index: usize, probability: f32) -> InMemDicomObject {
     let class = class(answered, index);
     let meaning = meaning(&format!("Probability of {}", class.meaning));
-    let name = (&*private('P', &answered.found.task, &answered.found.classes[index]), PRIVATE, &*meaning);
+    let name =
+        (&*private('P', &answered.found.task, &answered.found.classes[index]), PRIVATE, &*meaning);
     let mut number = item(Some("CONTAINS"), "NUM", Some(name));
     let mut value = InMemDicomObject::new_empty();
     value.put_str(tags::NUMERIC_VALUE, VR::DS, format!("{probability:.6}"));
-    value.put(DataElement::new(tags::FLOATING_POINT_VALUE, VR::FD, PrimitiveValue::from(f64::from(probability))));
-    sequence(&mut value, tags::MEASUREMENT_UNITS_CODE_SEQUENCE, vec![code(("1", "UCUM", "no units"))]);
+    value.put(DataElement::new(
+        tags::FLOATING_POINT_VALUE,
+        VR::FD,
+        PrimitiveValue::from(f64::from(probability)),
+    ));
+    sequence(
+        &mut value,
+        tags::MEASUREMENT_UNITS_CODE_SEQUENCE,
+        vec![code(("1", "UCUM", "no units"))],
+    );
     sequence(&mut number, tags::MEASURED_VALUE_SEQUENCE, vec![value]);
-    let mut source = item(Some("INFERRED FROM"), "IMAGE", Some(("121112", "DCM", "Source of Measurement")));
+    let mut source =
+        item(Some("INFERRED FROM"), "IMAGE", Some(("121112", "DCM", "Source of Measurement")));
     sequence(&mut source, tags::REFERENCED_SOP_SEQUENCE, vec![reference(answered)]);
     sequence(&mut number, tags::CONTENT_SEQUENCE, vec![source]);
     number
@@ -141,9 +186,15 @@ fn probability_of(answered: &Answered, index: usize, probability: f32) -> InMemD
 
 fn parameters(answered: &Answered) -> String {
     let found = &answered.found;
-    let modules: Vec<_> = found.modules.iter().map(|module| format!("{} x {}", module.weight, module.id)).collect();
+    let modules: Vec<_> =
+        found.modules.iter().map(|module| format!("{} x {}", module.weight, module.id)).collect();
     let notes: String = answered.notes.iter().map(|note| format!("; {note}")).collect();
-    format!("bundle {}, signed by {}; modules {}{notes}", found.bundle, found.signers.join(", "), modules.join(", "))
+    format!(
+        "bundle {}, signed by {}; modules {}{notes}",
+        found.bundle,
+        found.signers.join(", "),
+        modules.join(", ")
+    )
 }
 
 fn item(relationship: Option<&str>, kind: &str, name: Option<Code>) -> InMemDicomObject {

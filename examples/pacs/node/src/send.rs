@@ -47,7 +47,8 @@ const REACHED: Duration = Duration::from_secs(3);
 const AGREED: Duration = Duration::from_secs(10);
 
 /// The classes of reports and captures.
-const CLASSES: [&str; 2] = [uids::COMPREHENSIVE3_DSR_STORAGE, uids::SECONDARY_CAPTURE_IMAGE_STORAGE];
+const CLASSES: [&str; 2] =
+    [uids::COMPREHENSIVE3_DSR_STORAGE, uids::SECONDARY_CAPTURE_IMAGE_STORAGE];
 
 impl Archive {
     /// Opens an association for reports and captures in explicit VR, little-endian.
@@ -59,7 +60,8 @@ impl Archive {
             .read_timeout(AGREED)
             .write_timeout(AGREED);
         for class in CLASSES {
-            options = options.with_presentation_context(class, vec![uids::EXPLICIT_VR_LITTLE_ENDIAN]);
+            options =
+                options.with_presentation_context(class, vec![uids::EXPLICIT_VR_LITTLE_ENDIAN]);
         }
         let Some(tls) = &self.tls else {
             let mut association = options.establish_with(&self.address)?;
@@ -68,7 +70,8 @@ impl Archive {
         };
         let host = self.address.rsplit_once(':').map_or(&*self.address, |(host, _)| host);
         let options = options.tls_config(tls.clone()).server_name(host.trim_matches(['[', ']']));
-        let mut association: ClientAssociation<TlsStream> = options.establish_with_tls(&self.address)?;
+        let mut association: ClientAssociation<TlsStream> =
+            options.establish_with_tls(&self.address)?;
         let socket = association.inner_stream().sock.try_clone()?;
         Sender::agreed(association, socket, &self.called)
     }
@@ -83,10 +86,16 @@ struct Sender<S> {
 
 impl<S: CloseSocket + Read + Write + 'static> Sender<S> {
     /// An association over which all classes were agreed on.
-    fn agreed(association: ClientAssociation<S>, socket: TcpStream, called: &str) -> Result<Box<dyn Store>> {
+    fn agreed(
+        association: ClientAssociation<S>,
+        socket: TcpStream,
+        called: &str,
+    ) -> Result<Box<dyn Store>> {
         // The end of a message does not wait for an acknowledgement of its beginning.
         socket.set_nodelay(true)?;
-        let taken = |class: &&str| association.presentation_contexts().iter().any(|one| one.abstract_syntax == *class);
+        let taken = |class: &&str| {
+            association.presentation_contexts().iter().any(|one| one.abstract_syntax == *class)
+        };
         match CLASSES.iter().find(|class| !taken(class)) {
             Some(class) => Err(format!("{called} does not take {class}").into()),
             None => Ok(Box::new(Sender { association, socket, messages: 0 })),
@@ -101,7 +110,11 @@ impl<S: CloseSocket + Read + Write> Store for Sender<S> {
         let meta = FileMetaTable::from_reader(&mut data)?;
         let class = meta.media_storage_sop_class_uid().trim_end_matches('\0');
         let instance = meta.media_storage_sop_instance_uid().trim_end_matches('\0');
-        let agreed = self.association.presentation_contexts().iter().find(|context| context.abstract_syntax == class);
+        let agreed = self
+            .association
+            .presentation_contexts()
+            .iter()
+            .find(|context| context.abstract_syntax == class);
         let context = agreed.ok_or_else(|| format!("{class} was not agreed on"))?.id;
         self.messages = self.messages.wrapping_add(1);
         let command = command(self.messages, class, instance)?;
@@ -184,12 +197,21 @@ mod tests {
                 values.extend(data);
             }
             assert_eq!(rest.position() as usize, wire.len());
-            assert_eq!((values[0].value_type.clone(), values[0].is_last), (PDataValueType::Command, true));
+            assert_eq!(
+                (values[0].value_type.clone(), values[0].is_last),
+                (PDataValueType::Command, true)
+            );
             let (last, before) = values[1..].split_last().unwrap();
-            assert!(last.is_last && before.iter().all(|value| !value.is_last && value.data.len() == most));
+            assert!(
+                last.is_last
+                    && before.iter().all(|value| !value.is_last && value.data.len() == most)
+            );
             assert_eq!(values.len() - 1, pieces, "{most}");
             assert!(values.iter().all(|value| value.presentation_context_id == 3));
-            assert_eq!(values[1..].iter().flat_map(|value| value.data.clone()).collect::<Vec<_>>(), data);
+            assert_eq!(
+                values[1..].iter().flat_map(|value| value.data.clone()).collect::<Vec<_>>(),
+                data
+            );
         }
     }
 }

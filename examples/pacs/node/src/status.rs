@@ -61,7 +61,9 @@ impl Status {
         let queue = &self.receiver.queue;
         let (to_classify, to_send, failed) = queue.lengths();
         let oldest = [to_classify.oldest, to_send.oldest].into_iter().flatten().min();
-        let age = oldest.map_or(Duration::ZERO, |oldest| SystemTime::now().duration_since(oldest).unwrap_or_default());
+        let age = oldest.map_or(Duration::ZERO, |oldest| {
+            SystemTime::now().duration_since(oldest).unwrap_or_default()
+        });
         let counts = &queue.counts;
         let since_start = [
             ("accepted", &counts.accepted),
@@ -72,9 +74,13 @@ impl Status {
             ("sent", &counts.sent),
             ("refused", &counts.refused),
         ];
-        let since_start = since_start.map(|(name, counter)| (name.to_owned(), counter.load(Ordering::Relaxed).into()));
+        let since_start = since_start
+            .map(|(name, counter)| (name.to_owned(), counter.load(Ordering::Relaxed).into()));
         let last = locked(&counts.last).clone();
-        let bundle = self.classifier.as_ref().and_then(|one| one.active().bundles().next().map(str::to_owned));
+        let bundle = self
+            .classifier
+            .as_ref()
+            .and_then(|one| one.active().bundles().next().map(str::to_owned));
         json!({
             "to_classify": to_classify.waiting + to_classify.later,
             "to_send": to_send.waiting,
@@ -106,7 +112,10 @@ impl Status {
     /// Answers whoever asks at an address, one after the other; what takes long, beside it.
     pub fn answer(&self, listener: &TcpListener) {
         loop {
-            let answered = listener.accept().map_err(Into::into).and_then(|(socket, _)| self.answer_one(socket));
+            let answered = listener
+                .accept()
+                .map_err(Into::into)
+                .and_then(|(socket, _)| self.answer_one(socket));
             if let Err(error) = answered {
                 said("status", &format!("a question about the status was not answered: {error}"));
                 std::thread::sleep(Duration::from_millis(20));
@@ -118,12 +127,14 @@ impl Status {
         let mut question = Question::new(socket);
         match asked(&question.head()?) {
             Asked::State => question.answer("200 OK", &self.json()),
-            Asked::Refused(code) => {
-                question.answer(code, &json!({ "error": "ask with GET / or POST /retry, and not from a page" }))
-            }
-            Asked::Retry if self.retrying.swap(true, Ordering::Relaxed) => {
-                question.answer("409 Conflict", &json!({ "error": "this was asked for, and is being done" }))
-            }
+            Asked::Refused(code) => question.answer(
+                code,
+                &json!({ "error": "ask with GET / or POST /retry, and not from a page" }),
+            ),
+            Asked::Retry if self.retrying.swap(true, Ordering::Relaxed) => question.answer(
+                "409 Conflict",
+                &json!({ "error": "this was asked for, and is being done" }),
+            ),
             // It may take a while, and the state is asked for meanwhile.
             Asked::Retry => {
                 let status = self.clone();
@@ -132,7 +143,9 @@ impl Status {
                     status.retrying.store(false, Ordering::Relaxed);
                     question.takes_long();
                     let _ = match retried {
-                        Ok((images, left)) => question.answer("200 OK", &json!({ "retried": images, "left": left })),
+                        Ok((images, left)) => {
+                            question.answer("200 OK", &json!({ "retried": images, "left": left }))
+                        }
                         Err(error) => {
                             let error = cut(&error.to_string());
                             question.answer("500 Internal Server Error", &json!({ "error": error }))

@@ -53,7 +53,9 @@ impl Worker {
     /// Classifies until the program ends.
     pub fn classify(&self) {
         loop {
-            let Some(waiting) = self.queue.next(Stage::Classify, self.retries, WAIT) else { continue };
+            let Some(waiting) = self.queue.next(Stage::Classify, self.retries, WAIT) else {
+                continue;
+            };
             match guarded(|| self.results(&waiting.uid)) {
                 Ok(Next::Nothing) => self.queue.left(Stage::Classify, &waiting),
                 Ok(Next::Send) => {
@@ -62,7 +64,9 @@ impl Worker {
                 }
                 Ok(Next::Unread(error)) => {
                     let why = format!("its file in accepted/ cannot be read: {error}");
-                    not_read(&self.queue, Stage::Classify, waiting, &error, |uid| self.queue.fail(uid, &why));
+                    not_read(&self.queue, Stage::Classify, waiting, &error, |uid| {
+                        self.queue.fail(uid, &why)
+                    });
                 }
                 Err(error) => {
                     not_written(&self.queue, Stage::Classify, waiting, &*error);
@@ -87,7 +91,9 @@ impl Worker {
         if !queue.has_results(uid) {
             let file = match std::fs::read(queue.path("accepted", uid, "dcm")) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {
-                    return queue.fail(uid, "somebody removed its file from accepted/").map(|()| Next::Nothing);
+                    return queue
+                        .fail(uid, "somebody removed its file from accepted/")
+                        .map(|()| Next::Nothing);
                 }
                 Err(error) => return Ok(Next::Unread(error)),
                 Ok(file) => file,
@@ -96,7 +102,10 @@ impl Worker {
                 Ok(results) => results,
                 Err(error) => {
                     queue.counts.error(&format!("{uid}: not classified: {error}"));
-                    said("not classified", &format!("{uid}: not classified, and in failed/: {error}"));
+                    said(
+                        "not classified",
+                        &format!("{uid}: not classified, and in failed/: {error}"),
+                    );
                     return queue.fail(uid, &error.to_string()).map(|()| Next::Nothing);
                 }
             };
@@ -116,11 +125,13 @@ impl Worker {
             return Err(format!("{uid} has {} frames, {what}", read.frames()).into());
         }
         let frame = read.frame(0)?;
-        let (pixels, shown, notes) = (frame.stored().sha256_hex()?, frame.rgb()?, frame.notes().to_vec());
+        let (pixels, shown, notes) =
+            (frame.stored().sha256_hex()?, frame.rgb()?, frame.notes().to_vec());
         let found = self.classifier.classify(shown.view(), self.task.as_deref())?;
         let object = dicom_object::from_reader(file)?;
         let answered = Answered { object, shown, found, notes };
-        let mut line: serde_json::Value = serde_json::from_str(&answered.found.record(&pixels, &answered.notes)?)?;
+        let mut line: serde_json::Value =
+            serde_json::from_str(&answered.found.record(&pixels, &answered.notes)?)?;
         line["image"] = uid.into();
         Ok([report::file(&answered)?, capture::file(&answered)?, line.to_string().into_bytes()])
     }
@@ -154,7 +165,12 @@ pub fn not_read(
 }
 
 /// Lets an image come again that the disk did not take.
-pub fn not_written(queue: &Queue, stage: Stage, mut waiting: Waiting, error: &dyn std::error::Error) {
+pub fn not_written(
+    queue: &Queue,
+    stage: Stage,
+    mut waiting: Waiting,
+    error: &dyn std::error::Error,
+) {
     let text = format!("{}: tried again in {} s: {error}", waiting.uid, DISK.as_secs());
     queue.counts.error(&text);
     said("not written", &text);

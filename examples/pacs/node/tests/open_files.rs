@@ -24,8 +24,21 @@ fn start(address: SocketAddr, place: &Path, log: &Path) -> Running {
     let log = File::create(log).unwrap();
     let mut command = Command::new("sh");
     command.args(["-c", limited, env!("CARGO_BIN_EXE_medforge-pacs-node")]);
-    command.args(["--listen", &address.to_string(), "--to", "127.0.0.1:1", "--associations", "200", "--idle", "2"]);
-    command.arg("--bundle").arg(corpus.join("good.medforge")).arg("--trust").arg(corpus.join("trust.toml"));
+    command.args([
+        "--listen",
+        &address.to_string(),
+        "--to",
+        "127.0.0.1:1",
+        "--associations",
+        "200",
+        "--idle",
+        "2",
+    ]);
+    command
+        .arg("--bundle")
+        .arg(corpus.join("good.medforge"))
+        .arg("--trust")
+        .arg(corpus.join("trust.toml"));
     command.arg("--queue").arg(place.join("queue")).stdout(log.try_clone().unwrap()).stderr(log);
     Running(command.spawn().unwrap())
 }

@@ -1,4 +1,5 @@
-//! A JSON object in a file, read key by key; what is missing or of another kind is refused with the file and the key.
+//! A JSON object in a file, read key by key; what is missing or of another kind is refused with the
+//! file and the key.
 
 use medforge_runtime::preprocess::Size;
 use serde_json::{Map, Value};
@@ -54,7 +55,9 @@ impl File {
     pub fn number(&self, key: &str, default: f64) -> Result<f64, Error> {
         match self.object.get(key) {
             None | Some(Value::Null) => Ok(default),
-            Some(value) => value.as_f64().map_or_else(|| self.refuse(format!("{key} is not a number")), Ok),
+            Some(value) => {
+                value.as_f64().map_or_else(|| self.refuse(format!("{key} is not a number")), Ok)
+            }
         }
     }
 
@@ -67,9 +70,10 @@ impl File {
 
     pub fn count(&self, key: &str, most: usize) -> Result<usize, Error> {
         let n = self.index(key)?;
-        match (1..=most).contains(&n) {
-            true => Ok(n),
-            false => self.refuse(format!("{key} is {n}, outside 1 to {most}")),
+        if (1..=most).contains(&n) {
+            Ok(n)
+        } else {
+            self.refuse(format!("{key} is {n}, outside 1 to {most}"))
         }
     }
 
@@ -108,7 +112,8 @@ impl File {
     }
 
     pub fn triple(&self, key: &str) -> Result<[f64; 3], Error> {
-        let values: Option<Vec<f64>> = self.get(key)?.as_array().and_then(|a| a.iter().map(Value::as_f64).collect());
+        let values: Option<Vec<f64>> =
+            self.get(key)?.as_array().and_then(|a| a.iter().map(Value::as_f64).collect());
         match values.and_then(|v| <[f64; 3]>::try_from(v).ok()) {
             Some(triple) => Ok(triple),
             None => self.refuse(format!("{key} is not three numbers")),

@@ -32,14 +32,16 @@ pub struct TextConfig {
 const MAX_VOCABULARY: usize = 1 << 20;
 const MAX_POSITIONS: usize = 4096;
 
-/// Reads the `bytes` of `config.json` of `dir`. transformers leaves out of a nested configuration what is the default: that of ViT-B/32.
+/// Reads the `bytes` of `config.json` of `dir`. transformers leaves out of a nested configuration
+/// what is the default: that of ViT-B/32.
 pub fn text_config(dir: &Path, bytes: &[u8]) -> Result<TextConfig, Error> {
     let file = File::parse(dir.join("config.json"), bytes)?;
     match file.text("model_type")? {
         "clip" => {}
         other => {
             return file.refuse(format!(
-                "is of model_type {other:?}, which has no text tower; a head of texts needs a whole CLIP"
+                "is of model_type {other:?}, which has no text tower; a head of texts needs a \
+                 whole CLIP"
             ));
         }
     }
@@ -57,9 +59,14 @@ pub fn text_config(dir: &Path, bytes: &[u8]) -> Result<TextConfig, Error> {
         end: if text.has("eos_token_id") { text.index("eos_token_id")? as u32 } else { 49_407 },
         projection: file.count_or("projection_dim", MAX_HIDDEN, 512)?,
     };
-    if !config.hidden.is_multiple_of(config.heads) || config.positions < 3 || !(config.eps > 0.0 && config.eps < 1.0) {
-        return file
-            .refuse("text_config is of no text tower: heads, positions or layer_norm_eps are out of range".into());
+    if !config.hidden.is_multiple_of(config.heads)
+        || config.positions < 3
+        || !(config.eps > 0.0 && config.eps < 1.0)
+    {
+        return file.refuse(
+            "text_config is of no text tower: heads, positions or layer_norm_eps are out of range"
+                .into(),
+        );
     }
     Ok(config)
 }

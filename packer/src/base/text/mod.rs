@@ -1,8 +1,8 @@
-//! A CLIP's text tower (Radford et al. 2021): texts in, features out, on the processor. It serves to make heads of class names and never
-//! goes into a bundle.
+//! A CLIP's text tower (Radford et al. 2021): texts in, features out, on the processor. It serves
+//! to make heads of class names and never goes into a bundle.
 //!
-//! Refused, with the file and the reason: a folder without a text tower or without a tokenizer, missing or misshapen tensors, tokens
-//! that the table of embeddings does not have.
+//! Refused, with the file and the reason: a folder without a text tower or without a tokenizer,
+//! missing or misshapen tensors, tokens that the table of embeddings does not have.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,7 +32,8 @@ pub struct TextTower {
 }
 
 impl TextTower {
-    /// Reads `config.json`, `model.safetensors` and the tokenizer (`tokenizer.json`, or `vocab.json` and `merges.txt`) of `dir`.
+    /// Reads `config.json`, `model.safetensors` and the tokenizer (`tokenizer.json`, or
+    /// `vocab.json` and `merges.txt`) of `dir`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let file = input::folder(dir);
         let config = text_config(dir, &file("config.json")?)?;
@@ -46,16 +47,28 @@ impl TextTower {
             };
             if view.shape != shape {
                 let (found, expected) = (view.shape.clone(), shape);
-                return Err(Error::TensorShape { path: path.clone(), tensor: name.to_owned(), found, expected });
+                return Err(Error::TensorShape {
+                    path: path.clone(),
+                    tensor: name.to_owned(),
+                    found,
+                    expected,
+                });
             }
             Ok(view.read()?)
         };
         let device = Cpu::<f32>::new();
         let mut weights = BTreeMap::new();
         for (name, shape) in shapes(&config) {
-            let whole = if name.starts_with("text_projection") { name.clone() } else { format!("text_model.{name}") };
+            let whole = if name.starts_with("text_projection") {
+                name.clone()
+            } else {
+                format!("text_model.{name}")
+            };
             let tensor = take(&whole, shape)?;
-            weights.insert(name, Var::constant(matrix(&device, &tensor.shape, &tensor.data, Matrix::frozen)));
+            weights.insert(
+                name,
+                Var::constant(matrix(&device, &tensor.shape, &tensor.data, Matrix::frozen)),
+            );
         }
         let logit_scale = take("logit_scale", Vec::new())?.data[0].exp();
         if !logit_scale.is_finite() {
@@ -69,7 +82,8 @@ impl TextTower {
         self.config.projection
     }
 
-    /// The feature of `text`, `[features]`, not normalised. What a text has beyond the tower's positions is cut, with a warning.
+    /// The feature of `text`, `[features]`, not normalised. What a text has beyond the tower's
+    /// positions is cut, with a warning.
     pub fn feature(&self, text: &str) -> Result<Vec<f32>, Error> {
         interrupt::check()?;
         let ids = self.tokens.of(text)?;
@@ -79,26 +93,44 @@ impl TextTower {
         for layer in 0..self.config.layers {
             let part = |name: &str| get(&format!("encoder.layers.{layer}.{name}"));
             let linear = |x: &Var<_>, name: &str| {
-                tape.linear(x, part(&format!("{name}.weight")), Some(part(&format!("{name}.bias"))), None)
+                tape.linear(
+                    x,
+                    part(&format!("{name}.weight")),
+                    Some(part(&format!("{name}.bias"))),
+                    None,
+                )
             };
             let norm = |x: &Var<_>, name: &str| {
-                tape.layer_norm(x, part(&format!("{name}.weight")), part(&format!("{name}.bias")), self.config.eps)
+                tape.layer_norm(
+                    x,
+                    part(&format!("{name}.weight")),
+                    part(&format!("{name}.bias")),
+                    self.config.eps,
+                )
             };
             let y = norm(&x, "layer_norm1");
-            let qkv = ["q_proj", "k_proj", "v_proj"].map(|name| linear(&y, &format!("self_attn.{name}")));
+            let qkv =
+                ["q_proj", "k_proj", "v_proj"].map(|name| linear(&y, &format!("self_attn.{name}")));
             let y = self.attention(&qkv)?;
             x = tape.residual(&x, &linear(&y, "self_attn.out_proj"), None);
-            let y = tape.activation(self.config.activation, &linear(&norm(&x, "layer_norm2"), "mlp.fc1"));
+            let y = tape
+                .activation(self.config.activation, &linear(&norm(&x, "layer_norm2"), "mlp.fc1"));
             x = tape.residual(&x, &linear(&y, "mlp.fc2"), None);
         }
-        let x = tape.layer_norm(&x, get("final_layer_norm.weight"), get("final_layer_norm.bias"), self.config.eps);
+        let x = tape.layer_norm(
+            &x,
+            get("final_layer_norm.weight"),
+            get("final_layer_norm.bias"),
+            self.config.eps,
+        );
         let x = tape.linear(&x, get("text_projection.weight"), None, None);
         let (all, place) = (self.device.download(&x.value.buffer)?, self.end(&ids));
         debug_assert_eq!(all.len(), n * self.config.projection);
         Ok(all[place * self.config.projection..][..self.config.projection].to_vec())
     }
 
-    /// The unit vector of the mean of the unit vectors of `texts`: the feature of a class with several descriptions.
+    /// The unit vector of the mean of the unit vectors of `texts`: the feature of a class with
+    /// several descriptions.
     pub fn direction(&self, texts: &[String]) -> Result<Vec<f32>, Error> {
         let mut sum = vec![0.0; self.features()];
         for text in texts {
@@ -116,7 +148,10 @@ impl TextTower {
         });
         let (table, places) = (table?, places?);
         let rows = ids.iter().zip(places.chunks_exact(width)).flat_map(|(&id, place)| {
-            table[id as usize * width..][..width].iter().zip(place).map(|(token, place)| token + place)
+            table[id as usize * width..][..width]
+                .iter()
+                .zip(place)
+                .map(|(token, place)| token + place)
         });
         let rows: Vec<f32> = rows.collect();
         Ok(Var::constant(Matrix::frozen(&self.device, &rows, ids.len(), width)))
@@ -131,7 +166,9 @@ impl TextTower {
         let n = q.len() / hidden;
         let mut out = vec![0.0f32; q.len()];
         for head in 0..heads {
-            let row = |of: &[f32], token: usize| -> Vec<f32> { of[token * hidden + head * width..][..width].to_vec() };
+            let row = |of: &[f32], token: usize| -> Vec<f32> {
+                of[token * hidden + head * width..][..width].to_vec()
+            };
             for token in 0..n {
                 let query = row(&q, token);
                 let score = |other: usize| {
@@ -148,8 +185,9 @@ impl TextTower {
         Ok(Var::constant(Matrix::frozen(&self.device, &out, n, hidden)))
     }
 
-    /// The place of the token whose row is the text's feature: the first end token. Older configurations say 2 for it and mean the
-    /// token with the highest number (transformers, CLIPTextModel).
+    /// The place of the token whose row is the text's feature: the first end token. Older
+    /// configurations say 2 for it and mean the token with the highest number (transformers,
+    /// CLIPTextModel).
     fn end(&self, ids: &[u32]) -> usize {
         let wanted = match self.config.end {
             2 => ids.iter().max().copied().unwrap_or(0),

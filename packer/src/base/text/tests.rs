@@ -1,4 +1,5 @@
-//! Texts: their tokens and features against those of transformers (`tests/parity/golden.py`), and the folders that are refused.
+//! Texts: their tokens and features against those of transformers (`tests/parity/golden.py`), and
+//! the folders that are refused.
 
 use std::fs;
 
@@ -48,14 +49,16 @@ fn a_thousand_random_texts_have_the_tokens_that_transformers_gives_them() {
     for length in lengths {
         let text = draw.text();
         let (own, more) = rest.split_at(*length as usize);
-        let ours: Vec<f32> = tower.tokens.of(&text).unwrap().into_iter().map(|id| id as f32).collect();
+        let ours: Vec<f32> =
+            tower.tokens.of(&text).unwrap().into_iter().map(|id| id as f32).collect();
         assert_eq!(ours, own, "{text:?}");
         rest = more;
     }
     assert!(rest.is_empty());
 }
 
-/// The texts of `tests/parity/golden.py`: pieces drawn by a linear congruential generator (Knuth's MMIX).
+/// The texts of `tests/parity/golden.py`: pieces drawn by a linear congruential generator (Knuth's
+/// MMIX).
 struct Draw(u64);
 
 const PIECES: [&str; 48] = [
@@ -111,7 +114,8 @@ const PIECES: [&str; 48] = [
 
 impl Draw {
     fn next(&mut self, below: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) as usize % below
     }
 
@@ -136,10 +140,12 @@ fn descriptions_of_a_class_are_averaged_as_unit_vectors() {
 #[test]
 fn a_tokenizer_json_is_read_as_well() {
     let dir = copied(&["vocab.json", "merges.txt"]);
-    let [vocabulary, merges] = ["vocab.json", "merges.txt"].map(|name| fs::read(folder("clip").join(name)).unwrap());
+    let [vocabulary, merges] =
+        ["vocab.json", "merges.txt"].map(|name| fs::read(folder("clip").join(name)).unwrap());
     let whole = tokens::of_parts(&folder("clip").join("vocab.json"), &vocabulary, &merges).unwrap();
     fs::write(dir.path().join("tokenizer.json"), whole).unwrap();
-    let (ours, other) = (TextTower::open(dir.path()).unwrap(), TextTower::open(&folder("clip")).unwrap());
+    let (ours, other) =
+        (TextTower::open(dir.path()).unwrap(), TextTower::open(&folder("clip")).unwrap());
     assert_eq!(ours.feature("the colon").unwrap(), other.feature("the colon").unwrap());
 }
 

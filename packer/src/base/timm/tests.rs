@@ -1,4 +1,5 @@
-//! What timm's folders become, and what of timm is refused. Equal numbers are the business of `crate::parity`.
+//! What timm's folders become, and what of timm is refused. Equal numbers are the business of
+//! `crate::parity`.
 
 use std::fs;
 
@@ -15,23 +16,29 @@ fn changed(
     weights: impl FnOnce(&mut BTreeMap<String, Tensor>),
 ) -> Result<Vit, String> {
     let source = folder(family);
-    let mut json: Value = serde_json::from_slice(&fs::read(source.join("config.json")).unwrap()).unwrap();
+    let mut json: Value =
+        serde_json::from_slice(&fs::read(source.join("config.json")).unwrap()).unwrap();
     config(&mut json);
-    let mut tensors = tensors::read(&fs::read(source.join("model.safetensors")).unwrap(), "timm").unwrap();
+    let mut tensors =
+        tensors::read(&fs::read(source.join("model.safetensors")).unwrap(), "timm").unwrap();
     weights(&mut tensors);
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("config.json"), json.to_string()).unwrap();
-    let bytes = tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap();
+    let bytes =
+        tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap();
     fs::write(dir.path().join("model.safetensors"), bytes).unwrap();
     Vit::open(dir.path()).map_err(|e| e.to_string())
 }
 
 #[test]
 fn the_shape_is_that_of_the_tensors() {
-    let [vit, dinov2] = ["timm/vit", "timm/dinov2"].map(|family| Vit::open(&folder(family)).unwrap());
+    let [vit, dinov2] =
+        ["timm/vit", "timm/dinov2"].map(|family| Vit::open(&folder(family)).unwrap());
     assert_eq!((vit.config.family, vit.config.layer_scale), (Family::Vit, false));
     assert_eq!((dinov2.config.family, dinov2.config.layer_scale), (Family::Dinov2, true));
-    for VitConfig { image_size, patch, hidden, layers, heads, mlp, eps, .. } in [vit.config, dinov2.config] {
+    for VitConfig { image_size, patch, hidden, layers, heads, mlp, eps, .. } in
+        [vit.config, dinov2.config]
+    {
         assert_eq!((image_size, patch, hidden, layers, heads, mlp, eps), (8, 4, 8, 2, 2, 16, 1e-6));
     }
 }
@@ -74,18 +81,26 @@ fn config(json: Value) -> File {
 
 #[test]
 fn heads_are_the_architectures_where_width_and_depth_are() {
-    let heads = |file: &File, shape| heads(file, architecture(file).unwrap(), shape).map_err(|e| e.to_string());
+    let heads = |file: &File, shape| {
+        heads(file, architecture(file).unwrap(), shape).map_err(|e| e.to_string())
+    };
     for (name, [width, blocks, expected]) in REGISTRY {
         let named = config(json!({ "architecture": name, "model_args": { "num_heads": null } }));
         assert_eq!(heads(&named, [width, blocks]), Ok(expected), "{name}");
         for other in [[width, blocks + 1], [2 * width, blocks]] {
             let said = heads(&named, other).unwrap_err();
-            for words in ["config.json", name, "not in the files", "\"model_args\": {\"num_heads\": N}"] {
+            for words in
+                ["config.json", name, "not in the files", "\"model_args\": {\"num_heads\": N}"]
+            {
                 assert!(said.contains(words), "{words}: {said}");
             }
         }
         let told = config(json!({ "architecture": name, "model_args": { "num_heads": 32 } }));
-        assert_eq!((heads(&told, [width, blocks]), heads(&told, [64, 2])), (Ok(32), Ok(32)), "{name}");
+        assert_eq!(
+            (heads(&told, [width, blocks]), heads(&told, [64, 2])),
+            (Ok(32), Ok(32)),
+            "{name}"
+        );
     }
 }
 
@@ -94,7 +109,10 @@ fn heads_are_the_architectures_where_width_and_depth_are() {
 fn a_name_that_another_network_was_given_tells_no_heads() {
     let named = config(json!({ "architecture": "vit_giant_patch14_224" }));
     let said = heads(&named, architecture(&named).unwrap(), [1536, 24]).unwrap_err().to_string();
-    assert!(said.contains("1408 wide with 40 blocks") && said.contains("1536 wide with 24"), "{said}");
+    assert!(
+        said.contains("1408 wide with 40 blocks") && said.contains("1536 wide with 24"),
+        "{said}"
+    );
     let silent = |c: &mut Value| drop(c["model_args"].as_object_mut().unwrap().remove("num_heads"));
     let said = changed("timm/vit", silent, |_| ()).err().unwrap();
     assert!(said.contains("192 wide with 12 blocks") && said.contains("8 wide with 2"), "{said}");
@@ -102,7 +120,9 @@ fn a_name_that_another_network_was_given_tells_no_heads() {
 
 #[test]
 fn other_architectures_are_refused_by_name() {
-    let heads = |name: &str| architecture(&config(json!({ "architecture": name }))).map_err(|e| e.to_string());
+    let heads = |name: &str| {
+        architecture(&config(json!({ "architecture": name }))).map_err(|e| e.to_string())
+    };
     for name in [
         "vit_base_patch16_clip_224",
         "vit_base_patch16_siglip_224",
@@ -119,26 +139,45 @@ fn other_architectures_are_refused_by_name() {
         "",
     ] {
         let said = heads(name).unwrap_err();
-        assert!(said.contains("config.json") && said.contains(name) && said.contains("not read"), "{said}");
+        assert!(
+            said.contains("config.json") && said.contains(name) && said.contains("not read"),
+            "{said}"
+        );
     }
 }
 
 #[test]
 fn preprocessing_is_timms() {
-    let read = |change: &dyn Fn(&mut Value)| changed("timm/vit", |c| change(&mut c["pretrained_cfg"]), |_| ());
+    let read = |change: &dyn Fn(&mut Value)| {
+        changed("timm/vit", |c| change(&mut c["pretrained_cfg"]), |_| ())
+    };
     let plain = read(&|_| ()).unwrap().preprocessing;
-    assert_eq!((plain.resize, plain.filter), (Resize::ShortestEdge(8), Filter::Bicubic), "floor(8 / 0.9)");
-    assert_eq!((plain.crop, plain.crop_offset), (Some(Size { height: 8, width: 8 }), CropOffset::Even));
+    assert_eq!(
+        (plain.resize, plain.filter),
+        (Resize::ShortestEdge(8), Filter::Bicubic),
+        "floor(8 / 0.9)"
+    );
+    assert_eq!(
+        (plain.crop, plain.crop_offset),
+        (Some(Size { height: 8, width: 8 }), CropOffset::Even)
+    );
     assert_eq!((plain.mean, plain.std), ([0.5, 0.4, 0.3], [0.2, 0.3, 0.4]));
-    let bare = read(&|c| *c = json!({ "input_size": [3, 8, 8], "interpolation": "" })).unwrap().preprocessing;
-    assert_eq!((bare.resize, bare.filter), (Resize::ShortestEdge(9), Filter::Bicubic), "floor(8 / 0.875)");
+    let bare = read(&|c| *c = json!({ "input_size": [3, 8, 8], "interpolation": "" }))
+        .unwrap()
+        .preprocessing;
+    assert_eq!(
+        (bare.resize, bare.filter),
+        (Resize::ShortestEdge(9), Filter::Bicubic),
+        "floor(8 / 0.875)"
+    );
     assert_eq!((bare.mean[0], bare.std[2]), (0.485, 0.225));
     let squash = read(&|c| c["crop_mode"] = json!("squash")).unwrap().preprocessing;
     assert_eq!(squash.resize, Resize::Exact(Size { height: 8, width: 8 }));
     let old = changed(
         "timm/vit",
         |c| {
-            *c = json!({ "architecture": "vit_tiny_patch16_224", "model_args": { "num_heads": 2 }, "input_size": [3, 8, 8],
+            *c = json!({ "architecture": "vit_tiny_patch16_224", "model_args": { "num_heads": 2 },
+                "input_size": [3, 8, 8],
                          "crop_pct": 0.5, "interpolation": "bilinear" })
         },
         |_| (),
@@ -182,14 +221,17 @@ fn other_networks_of_timm_are_refused_with_the_argument() {
         ("use_rope", json!(true)),
         ("img_size", json!(16)),
     ] {
-        let said = changed("timm/vit", |c| c["model_args"][key] = value.clone(), |_| ()).err().expect(key);
+        let said =
+            changed("timm/vit", |c| c["model_args"][key] = value.clone(), |_| ()).err().expect(key);
         assert!(said.contains("config.json") && said.contains(key), "{key} = {value}: {said}");
     }
     let said = changed("timm/vit", |c| c["global_pool"] = json!("avg"), |_| ()).err().unwrap();
     assert!(said.contains("global_pool"), "{said}");
-    let said = changed("timm/vit", |c| c["model_type"] = json!("timm_wrapper"), |_| ()).err().unwrap();
+    let said =
+        changed("timm/vit", |c| c["model_type"] = json!("timm_wrapper"), |_| ()).err().unwrap();
     assert!(said.contains("timm_wrapper") || said.contains("preprocessor_config.json"), "{said}");
-    let quick = changed("timm/vit", |c| c["model_args"]["act_layer"] = json!("quick_gelu"), |_| ()).unwrap();
+    let quick = changed("timm/vit", |c| c["model_args"]["act_layer"] = json!("quick_gelu"), |_| ())
+        .unwrap();
     assert_eq!(quick.config.activation, Activation::QuickGelu);
 }
 
@@ -208,10 +250,20 @@ fn other_tensors_of_timm_are_refused_by_name() {
         "blocks.7.norm2.weight",
         "attn_pool.latent",
     ] {
-        let said = changed("timm/vit", |_| (), |t| drop(t.insert(name.into(), odd()))).err().expect(name);
-        assert!(said.contains("model.safetensors") && said.contains(name) && said.contains("not read"), "{said}");
+        let said =
+            changed("timm/vit", |_| (), |t| drop(t.insert(name.into(), odd()))).err().expect(name);
+        assert!(
+            said.contains("model.safetensors") && said.contains(name) && said.contains("not read"),
+            "{said}"
+        );
     }
-    for name in ["cls_token", "pos_embed", "blocks.0.attn.qkv.weight", "blocks.1.attn.proj.bias", "norm.bias"] {
+    for name in [
+        "cls_token",
+        "pos_embed",
+        "blocks.0.attn.qkv.weight",
+        "blocks.1.attn.proj.bias",
+        "norm.bias",
+    ] {
         let said = changed("timm/vit", |_| (), |t| drop(t.remove(name))).err().expect(name);
         assert!(said.contains("model.safetensors") && said.contains(name), "{said}");
     }
@@ -228,7 +280,8 @@ fn other_tensors_of_timm_are_refused_by_name() {
     ] {
         let values = shape.iter().product();
         let tensor = Tensor::f32(shape, vec![0.1; values]);
-        let said = changed("timm/vit", |_| (), |t| drop(t.insert(name.into(), tensor))).err().expect(name);
+        let said =
+            changed("timm/vit", |_| (), |t| drop(t.insert(name.into(), tensor))).err().expect(name);
         assert!(said.contains("model.safetensors") && said.contains(word), "{name}: {said}");
     }
     changed("timm/vit", |_| (), |t| drop(t.insert("mask_token".into(), odd()))).unwrap();

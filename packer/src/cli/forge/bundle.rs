@@ -11,8 +11,10 @@ use crate::{Error, export};
 
 /// Pack the model of a forge item into one signed bundle
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer forge bundle F v3 --key release.key --out hospital.medforge\n\n\
-    The signing key says who releases; it need not be the forge's. The members' modules, contributors and licences are named inside.")]
+#[command(after_help = "Example:\n  packer forge bundle F v3 --key release.key --out \
+                  hospital.medforge\n\n\
+    The signing key says who releases; it need not be the forge's. The members' modules, \
+    contributors and licences are named inside.")]
 pub struct Args {
     #[command(flatten)]
     at: At,
@@ -35,7 +37,12 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         let content = forge.content(item)?;
         let (model, modules) = recipes.model(&item.settings, &content)?;
         let origins = forge.origins(&content, &modules)?;
-        let packed = Packed { model: &model, modules: &modules, measured: BTreeMap::new(), origins: &origins };
+        let packed = Packed {
+            model: &model,
+            modules: &modules,
+            measured: BTreeMap::new(),
+            origins: &origins,
+        };
         export::build_merged_bundle(recipes.vit()?, packed, options, keys)
     })
 }

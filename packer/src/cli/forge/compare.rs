@@ -11,14 +11,17 @@ use crate::forge::recipe::Recipes;
 use crate::output::Places;
 use crate::{Error, output};
 
-/// Compare all methods on the members of an item: on their condensed sets, and on real images where you have some
+/// Compare all methods on the members of an item: on their condensed sets, and on real images where
+/// you have some
 #[derive(clap::Args)]
-#[command(
-    after_help = "Example:\n  packer forge compare F --data breast=data/breast --data lung=data/lung --html compare.html\n\n\
-    Nothing is written to the forge. Rows are named as `packer forge merge --method` takes them, with that command's usual numbers;\n\
-    \"this item\" comes first, and \"each its own module\" last as the reference. Condensed sets are what searches saw, so only real\n\
-    images of patients who are in no module's training tell how good a method is; who chooses by them has spent them."
-)]
+#[command(after_help = "Example:\n  packer forge compare F --data breast=data/breast --data \
+                  lung=data/lung --html compare.html\n\n\
+    Nothing is written to the forge. Rows are named as `packer forge merge --method` takes them, \
+    with that command's usual numbers;\n\
+    \"this item\" comes first, and \"each its own module\" last as the reference. Condensed sets \
+    are what searches saw, so only real\n\
+    images of patients who are in no module's training tell how good a method is; who chooses by \
+    them has spent them.")]
 pub struct Args {
     #[command(flatten)]
     at: At,
@@ -47,12 +50,14 @@ pub struct Args {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Bootstrap resamples of whole groups
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=100_000))]
+    #[arg(long, default_value_t = 1000,
+        value_parser = clap::value_parser!(u32).range(100..=100_000))]
     resamples: u32,
 }
 
 pub fn run(args: Args, places: &Places) -> Result<(), Error> {
-    let page = args.html.as_ref().map(|path| places.file("--html", path, args.force)).transpose()?;
+    let page =
+        args.html.as_ref().map(|path| places.file("--html", path, args.force)).transpose()?;
     let data = folders("--data", &args.data)?;
     let forge = args.at.open()?;
     let item = super::item(&forge, args.item)?;
@@ -60,23 +65,24 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     let question = Question { data: &data, methods, refit: args.refit, seed: args.seed, resamples };
 
     let style = ProgressStyle::with_template("{bar:30} {pos} of {len}, {prefix} {msg}");
-    let bar = ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar =
+        ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
     let step = |done: usize, of: usize| bar.set_message(format!("({done} of {of})"));
-    let comparison = compare(Recipes::new(&forge, &step), &item, &question, &|done, count, name| {
-        bar.set_length(count as u64);
-        bar.set_position(done as u64);
-        bar.set_prefix(name.to_owned());
-        bar.set_message("");
-    })?;
+    let comparison =
+        compare(Recipes::new(&forge, &step), &item, &question, &|done, count, name| {
+            bar.set_length(count as u64);
+            bar.set_position(done as u64);
+            bar.set_prefix(name.to_owned());
+            bar.set_message("");
+        })?;
     bar.finish_and_clear();
     if let Some(page) = &page {
         comparison.page().write(page)?;
     }
-    match args.json {
-        true => {
-            let json = serde_json::to_string_pretty(&comparison).expect("a comparison is plain data");
-            output::print(&format!("{json}\n"))
-        }
-        false => output::print(&comparison.table()),
+    if args.json {
+        let json = serde_json::to_string_pretty(&comparison).expect("a comparison is plain data");
+        output::print(&format!("{json}\n"))
+    } else {
+        output::print(&comparison.table())
     }
 }

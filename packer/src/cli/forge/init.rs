@@ -9,10 +9,14 @@ use crate::{Error, output};
 
 /// Make a forge: for which base, who may contribute, and the key that signs its items
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  packer forge init F --base vits14 --trust contributors.toml --key forge.key\n\n\
+#[command(
+    after_help = "Example:\n  packer forge init F --base vits14 --trust contributors.toml --key \
+                  forge.key\n\n\
     contributors.toml names each contributor, as their modules' cards do, and their one key:\n\n  \
-    [[contributor]]\n  name = \"Hospital A\"\n  key = \"a.pub\"        # a file beside this one; or the PEM itself, or 64 hex digits\n\n\
-    The base's files become part of the forge.")]
+    [[contributor]]\n  name = \"Hospital A\"\n  key = \"a.pub\"        # a file beside this one; \
+    or the PEM itself, or 64 hex digits\n\n\
+    The base's files become part of the forge."
+)]
 pub struct Args {
     /// The forge to make: a folder or an address
     #[arg(value_name = "F")]

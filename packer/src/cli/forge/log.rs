@@ -28,10 +28,12 @@ pub fn run(args: Args) -> Result<(), Error> {
             .iter()
             .map(|pushed| {
                 let manifest = pushed.signed.description();
-                json!({ "push": pushed.number, "name": manifest.name, "counter": manifest.counter, "contribution": pushed.signed.id() })
+                json!({ "push": pushed.number, "name": manifest.name, "counter": manifest.counter,
+                    "contribution": pushed.signed.id() })
             })
             .collect();
-        let items: Vec<_> = items.iter().map(|item| json!({ "id": item.id(), "item": item.manifest() })).collect();
+        let items: Vec<_> =
+            items.iter().map(|item| json!({ "id": item.id(), "item": item.manifest() })).collect();
         return output::print(&format!("{:#}\n", json!({ "items": items, "waiting": waiting })));
     }
     let mut text = String::new();
@@ -48,7 +50,10 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
     for pushed in waiting {
         let (id, manifest) = (&pushed.signed.id()[..12], pushed.signed.description());
-        text += &format!("waits  {id}  {}  {} number {}\n", manifest.created, manifest.name, manifest.counter);
+        text += &format!(
+            "waits  {id}  {}  {} number {}\n",
+            manifest.created, manifest.name, manifest.counter
+        );
     }
     if text.is_empty() {
         text += "nothing was pushed yet\n";
@@ -58,7 +63,9 @@ pub fn run(args: Args) -> Result<(), Error> {
 
 /// What an item did, for people.
 pub(super) fn change(item: &Item) -> String {
-    let name = |member: &Option<Member>| member.as_ref().map(|member| member.name.clone()).unwrap_or_default();
+    let name = |member: &Option<Member>| {
+        member.as_ref().map(|member| member.name.clone()).unwrap_or_default()
+    };
     match (&item.added, &item.removed) {
         _ if item.kind == Kind::Skip => format!("passed over {}", name(&item.removed)),
         _ if item.kind == Kind::Again => "the same members again".to_owned(),

@@ -8,11 +8,13 @@ use crate::export::keys;
 use crate::forge::recipe::Recipes;
 use crate::{Error, output};
 
-/// Merge what was pushed and is not merged yet, one contribution at a time, each giving the next forge item
+/// Merge what was pushed and is not merged yet, one contribution at a time, each giving the next
+/// forge item
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  packer forge merge F --key forge.key\n  \
     packer forge merge F --again --method ties --key forge.key\n\n\
-    --again makes the next item of the newest item's members by another method, from the first member on; what waits goes on waiting.")]
+    --again makes the next item of the newest item's members by another method, from the first \
+    member on; what waits goes on waiting.")]
 pub struct Args {
     #[command(flatten)]
     at: At,
@@ -40,7 +42,10 @@ pub fn run(args: Args) -> Result<(), Error> {
         let item = forge.merge_again(&method, &key)?;
         bar.finish_and_clear();
         let (number, members) = (item.manifest().number, item.manifest().members);
-        return output::print(&format!("v{number}: the same {members} members merged again, {}\n", item.id()));
+        return output::print(&format!(
+            "v{number}: the same {members} members merged again, {}\n",
+            item.id()
+        ));
     }
     let mut merged = false;
     while let Some(item) = forge.merge(&method, &key)? {
@@ -50,8 +55,5 @@ pub fn run(args: Args) -> Result<(), Error> {
         let name = item.manifest().added.as_ref().map_or("", |member| &member.name);
         output::print(&format!("v{number}: {name} merged, {members} members, {}\n", item.id()))?;
     }
-    match merged {
-        true => Ok(()),
-        false => output::print("nothing was pushed that is not merged\n"),
-    }
+    if merged { Ok(()) } else { output::print("nothing was pushed that is not merged\n") }
 }

@@ -1,4 +1,5 @@
-//! The options of `packer forge merge` that say how; each only with a method that it means something for.
+//! The options of `packer forge merge` that say how; each only with a method that it means
+//! something for.
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -12,8 +13,8 @@ use crate::merge::{fusion, mixture};
 /// How to merge.
 #[derive(clap::Args)]
 pub(super) struct How {
-    /// average, task-arithmetic, ties, dare-linear, dare-ties, della, breadcrumbs, svd, knots, core-space, tsv, iso-c, regmean, fusion,
-    /// mixture or routed
+    /// average, task-arithmetic, ties, dare-linear, dare-ties, della, breadcrumbs, svd, knots,
+    /// core-space, tsv, iso-c, regmean, fusion, mixture or routed
     #[arg(long, default_value = "average")]
     method: String,
     #[command(flatten)]
@@ -36,13 +37,15 @@ pub(super) struct How {
     /// Mixture: weights that are not negative and sum to one
     #[arg(long)]
     shares: bool,
-    /// Fusion and mixture: search on the members' condensed sets, or on all that were pushed [default: so-far]
+    /// Fusion and mixture: search on the members' condensed sets, or on all that were pushed
+    /// [default: so-far]
     #[arg(long, value_enum)]
     condensed: Option<Condensed>,
     /// Fusion and methods without data: fit each task's head again on its condensed set
     #[arg(long)]
     refit_heads: bool,
-    /// Also make what tells an image's task by its looks, from the condensed sets, for callers that do not name it; routed has it anyway
+    /// Also make what tells an image's task by its looks, from the condensed sets, for callers that
+    /// do not name it; routed has it anyway
     #[arg(long)]
     routing: bool,
 }
@@ -69,11 +72,17 @@ impl How {
             ("--refit-heads", self.refit_heads, fused || free),
         ] {
             if given && !fits {
-                return Err(Error::Option { name, what: format!("means nothing with --method {}", self.method) });
+                return Err(Error::Option {
+                    name,
+                    what: format!("means nothing with --method {}", self.method),
+                });
             }
         }
         if let (false, Some(name)) = (free, self.numbers.given()) {
-            return Err(Error::Option { name, what: format!("means nothing with --method {}", self.method) });
+            return Err(Error::Option {
+                name,
+                what: format!("means nothing with --method {}", self.method),
+            });
         }
         let seed = self.numbers.seed;
         let method = match self.method.as_str() {
@@ -85,7 +94,8 @@ impl How {
                 Method::Fusion(fusion::Settings { level, finder, evaluations, seed })
             }
             "mixture" => {
-                let (per_task, shares, evaluations) = (self.per_task, self.shares, self.evaluations.unwrap_or(40));
+                let (per_task, shares, evaluations) =
+                    (self.per_task, self.shares, self.evaluations.unwrap_or(40));
                 let search = mixture::Settings { per_task, shares, evaluations, seed };
                 Method::Mixture(Mixture { joint: self.joint, search })
             }

@@ -24,14 +24,16 @@ mod show;
 mod skip;
 mod verify;
 
-/// Merge contributions one after another into the next forge item, with a history that anybody can verify
+/// Merge contributions one after another into the next forge item, with a history that anybody can
+/// verify
 #[derive(Subcommand)]
 #[command(after_help = "Example:\n  \
     packer forge init F --base vits14 --trust contributors.toml --key forge.key\n  \
     packer forge push F breast.contribution\n  \
     packer forge merge F --key forge.key\n  \
     packer forge log F\n\n\
-    F is a folder, or s3://BUCKET/PATH, gs://... or az://... where packer was built for it (--features s3).")]
+    F is a folder, or s3://BUCKET/PATH, gs://... or az://... where packer was built for it \
+    (--features s3).")]
 pub enum Command {
     Init(init::Args),
     Push(push::Args),
@@ -68,14 +70,16 @@ struct At {
     /// The forge: a folder or an address
     #[arg(value_name = "F")]
     forge: String,
-    /// The forge's public key as you got it from its keeper; without it, the one that the forge names is believed
+    /// The forge's public key as you got it from its keeper; without it, the one that the forge
+    /// names is believed
     #[arg(long, value_name = "FILE")]
     trust: Option<PathBuf>,
 }
 
 impl At {
     fn open(&self) -> Result<Forge, Error> {
-        let trust = self.trust.as_deref().map(|path| read_trust_at(path, moment(None)?)).transpose()?;
+        let trust =
+            self.trust.as_deref().map(|path| read_trust_at(path, moment(None)?)).transpose()?;
         Forge::open(&self.forge, trust.as_ref())
     }
 }
@@ -96,7 +100,10 @@ impl FromStr for Version {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = text.strip_prefix('v').and_then(|number| number.parse().ok()).filter(|number| *number > 0);
+        let number = text
+            .strip_prefix('v')
+            .and_then(|number| number.parse().ok())
+            .filter(|number| *number > 0);
         number.map(Version).ok_or_else(|| format!("{text:?} is not like v2"))
     }
 }

@@ -10,7 +10,8 @@ use crate::{Error, input, output};
 /// Verify a contribution and put it into a forge, to be merged next
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer forge push F breast.contribution\n\nExit code: 0 pushed, 3 refused, 1 could not be pushed."
+    after_help = "Example:\n  packer forge push F breast.contribution\n\nExit code: 0 pushed, 3 \
+                  refused, 1 could not be pushed."
 )]
 pub struct Args {
     #[command(flatten)]
@@ -24,7 +25,12 @@ pub fn run(args: Args) -> Result<(), Error> {
     let bytes = input::read(&args.contribution, LIMITS.bundle as u64)?;
     let (number, contribution) = forge.push(&args.contribution, bytes)?;
     let manifest = contribution.manifest();
-    let mut text = format!("push {number}: {}, number {}, {}\n", manifest.name, manifest.counter, contribution.id());
+    let mut text = format!(
+        "push {number}: {}, number {}, {}\n",
+        manifest.name,
+        manifest.counter,
+        contribution.id()
+    );
     if manifest.real_start {
         text += "its condensed set started from patients' images\n";
     }

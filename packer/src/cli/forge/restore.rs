@@ -11,8 +11,10 @@ use crate::{Error, output};
 /// again. It needs no new signature
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer forge revert F v2 --key forge.key\n  packer forge restore F v2 --key forge.key\n\n\
-    The method and its settings are the newest item's. Its contributor must have no other contribution for the task among the members."
+    after_help = "Example:\n  packer forge revert F v2 --key forge.key\n  packer forge restore F \
+                  v2 --key forge.key\n\n\
+    The method and its settings are the newest item's. Its contributor must have no other \
+    contribution for the task among the members."
 )]
 pub struct Args {
     #[command(flatten)]

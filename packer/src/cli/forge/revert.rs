@@ -7,10 +7,12 @@ use crate::export::keys;
 use crate::forge::recipe::Recipes;
 use crate::{Error, output};
 
-/// Take out the contribution that an item added: the next item is made again from those that stay. The history is kept
+/// Take out the contribution that an item added: the next item is made again from those that stay.
+/// The history is kept
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  packer forge revert F v2 --key forge.key\n\n\
-    The method and its settings are the newest item's. What was pushed stays in the store and in the history.")]
+    The method and its settings are the newest item's. What was pushed stays in the store and in \
+    the history.")]
 pub struct Args {
     #[command(flatten)]
     at: At,

@@ -9,7 +9,8 @@ use crate::{Error, output};
 /// Show a forge item: members, weights, digests, and whether it verifies
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer forge show F v2\n\nVerified is what the item names: its signature, its content, its members' archives.\n\
+    after_help = "Example:\n  packer forge show F v2\n\nVerified is what the item names: its \
+                  signature, its content, its members' archives.\n\
     `packer forge verify` looks at the whole history."
 )]
 pub struct Args {
@@ -38,7 +39,8 @@ pub fn run(args: Args) -> Result<(), Error> {
         Err(error) => format!("NOT VERIFIED: {error}"),
     };
     if args.json {
-        let shown = json!({ "id": item.id(), "verified": verified.is_ok(), "verdict": verdict, "item": item.manifest(), "content": content });
+        let shown = json!({ "id": item.id(), "verified": verified.is_ok(), "verdict": verdict,
+            "item": item.manifest(), "content": content });
         let printed = output::print(&format!("{shown:#}\n"));
         return verified.map(drop).and(printed);
     }
@@ -48,12 +50,20 @@ pub fn run(args: Args) -> Result<(), Error> {
     row("item", format!("v{}, {}", manifest.number, change(manifest)));
     row("id", item.id().to_owned());
     row("after", manifest.predecessor.clone());
-    row("created", format!("{} by {} {}", manifest.created, manifest.tool.name, manifest.tool.version));
+    row(
+        "created",
+        format!("{} by {} {}", manifest.created, manifest.tool.name, manifest.tool.version),
+    );
     row("settings", manifest.settings.to_string());
     for member in &content.members {
-        let weight =
-            content.record["weights"].get(&member.name).map(|weight| format!(", weight {weight}")).unwrap_or_default();
-        row("member", format!("{}  push {}: {}{weight}", member.contribution, member.push, member.name));
+        let weight = content.record["weights"]
+            .get(&member.name)
+            .map(|weight| format!(", weight {weight}"))
+            .unwrap_or_default();
+        row(
+            "member",
+            format!("{}  push {}: {}{weight}", member.contribution, member.push, member.name),
+        );
     }
     for (name, file) in &content.files {
         row("file", format!("{}  {:>12} bytes  {name}", file.sha256, file.length));

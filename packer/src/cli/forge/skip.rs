@@ -6,10 +6,12 @@ use super::At;
 use crate::export::keys;
 use crate::{Error, output};
 
-/// Pass over the next push, such as one that cannot be merged: the next item is the same model without it
+/// Pass over the next push, such as one that cannot be merged: the next item is the same model
+/// without it
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  packer forge skip F 3 --key forge.key\n\n\
-    3 is the push that `packer forge merge` names. The contribution stays in the store and in the history; its contributor may push\n\
+    3 is the push that `packer forge merge` names. The contribution stays in the store and in the \
+    history; its contributor may push\n\
     a newer one.")]
 pub struct Args {
     #[command(flatten)]

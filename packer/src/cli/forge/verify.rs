@@ -1,4 +1,5 @@
-//! `packer forge verify`: whether everything in a forge is as it was signed. Exit code 0 if so, 3 if not.
+//! `packer forge verify`: whether everything in a forge is as it was signed. Exit code 0 if so, 3
+//! if not.
 
 use super::At;
 use crate::forge::Methods;
@@ -8,7 +9,8 @@ use crate::{Error, output};
 /// Verify a whole forge: signatures, history, every contribution, every object
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer forge verify F --trust forge.pub --rebuild\n\nExit code: 0 verified, 3 refused, 1 could not be checked."
+    after_help = "Example:\n  packer forge verify F --trust forge.pub --rebuild\n\nExit code: 0 \
+                  verified, 3 refused, 1 could not be checked."
 )]
 pub struct Args {
     #[command(flatten)]
@@ -38,7 +40,8 @@ pub fn run(args: Args) -> Result<(), Error> {
         text += &format!("made again with the same bytes: {} items\n", report.rebuilt);
     }
     if report.unnamed > 0 {
-        text += &format!("{} objects that nothing names, left by stopped processes\n", report.unnamed);
+        text +=
+            &format!("{} objects that nothing names, left by stopped processes\n", report.unnamed);
     }
     output::print(&text)
 }

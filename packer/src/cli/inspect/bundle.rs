@@ -11,11 +11,13 @@ pub fn show(args: &Args, bytes: Vec<u8>) -> Result<(), Error> {
     let bundle = inspect(bytes)?;
     let signers = signers(&bundle);
     if args.json {
-        let shown = json!({ "verified": false, "id": bundle.id(), "signers": signers, "manifest": bundle.manifest() });
+        let shown = json!({ "verified": false, "id": bundle.id(), "signers": signers,
+            "manifest": bundle.manifest() });
         return output::print(&format!("{shown:#}\n"));
     }
     let mut text = String::from(
-        "NOT VERIFIED: whoever signed this bundle wrote what follows; `packer verify` checks the signature.\n\n",
+        "NOT VERIFIED: whoever signed this bundle wrote what follows; `packer verify` checks the \
+         signature.\n\n",
     );
     text += &description(bundle.manifest(), bundle.id());
     signers.iter().for_each(|signer| row(&mut text, "signed by", signer));
@@ -35,22 +37,42 @@ fn description(manifest: &Manifest, id: &str) -> String {
     row("intended use", manifest.intended_use.escape_debug().to_string());
     let base = &manifest.base;
     let [height, width] = base.image_size;
-    row("base", format!("{}, {} layers, input {height} x {width}, digest {}", base.family, base.layers, base.digest));
+    row(
+        "base",
+        format!(
+            "{}, {} layers, input {height} x {width}, digest {}",
+            base.family, base.layers, base.digest
+        ),
+    );
     for head in &manifest.heads {
-        let untrained = |class: &String| if head.zero_shot.contains(class) { " (without training)" } else { "" };
-        let classes: Vec<String> = head.classes.iter().map(|class| format!("{class}{}", untrained(class))).collect();
+        let untrained = |class: &String| {
+            if head.zero_shot.contains(class) { " (without training)" } else { "" }
+        };
+        let classes: Vec<String> =
+            head.classes.iter().map(|class| format!("{class}{}", untrained(class))).collect();
         row("task", format!("{}: {}", head.task, classes.join(", ")));
         match (manifest.measured.get(&head.task), manifest.metrics.get(&head.task)) {
-            (Some(measured), _) => words(measured).into_iter().for_each(|(key, value)| row(&format!("  {key}"), value)),
+            (Some(measured), _) => {
+                words(measured).into_iter().for_each(|(key, value)| row(&format!("  {key}"), value))
+            }
             // Bundles made before they carried the whole evaluation.
             (None, Some(m)) => {
-                row("  result", format!("{} {:.3} ({:.3} to {:.3}, {} images)", m.name, m.value, m.low, m.high, m.n));
+                row(
+                    "  result",
+                    format!(
+                        "{} {:.3} ({:.3} to {:.3}, {} images)",
+                        m.name, m.value, m.low, m.high, m.n
+                    ),
+                );
             }
             (None, None) => row("  result", format!("as it is packed here it was {NEVER}")),
         }
     }
     for member in &manifest.members {
-        row("merged from", format!("{}, by {}, licence {}", member.task, member.contributor, member.licence));
+        row(
+            "merged from",
+            format!("{}, by {}, licence {}", member.task, member.contributor, member.licence),
+        );
         if let Some(id) = &member.contribution {
             row("  came in", format!("contribution {id}"));
         }
@@ -60,14 +82,19 @@ fn description(manifest: &Manifest, id: &str) -> String {
         match &member.measured {
             Some(measured) => {
                 row("  alone", "before it was merged; it does not hold of this bundle".into());
-                words(measured).into_iter().for_each(|(key, value)| row(&format!("  {key}"), value));
+                words(measured)
+                    .into_iter()
+                    .for_each(|(key, value)| row(&format!("  {key}"), value));
             }
             None => row("  alone", NEVER.into()),
         }
     }
     for module in &manifest.modules {
         row("module", module.id.clone());
-        row("  for", format!("{}, by {}, licence {}", module.task, module.contributor, module.licence));
+        row(
+            "  for",
+            format!("{}, by {}, licence {}", module.task, module.contributor, module.licence),
+        );
         row("  adapts", format!("{} sites, rank {}", module.sites.len(), module.rank));
     }
     for entry in &manifest.entries {

@@ -22,12 +22,13 @@ pub fn show(args: &Args, bytes: Vec<u8>, pictures: Option<&NewFile>) -> Result<(
     }
     let signers = signers(&archive);
     if args.json {
-        let shown =
-            json!({ "verified": false, "id": archive.id(), "signers": signers, "manifest": manifest, "card": card });
+        let shown = json!({ "verified": false, "id": archive.id(), "signers": signers,
+            "manifest": manifest, "card": card });
         return output::print(&format!("{shown:#}\n"));
     }
     let mut text = String::from(
-        "NOT VERIFIED: whoever signed this contribution wrote what follows; `packer forge push` checks the signature.\n\n",
+        "NOT VERIFIED: whoever signed this contribution wrote what follows; `packer forge push` \
+         checks the signature.\n\n",
     );
     text += &description(manifest, archive.id());
     signers.iter().for_each(|signer| row(&mut text, "signed by", signer));
@@ -45,19 +46,30 @@ fn description(manifest: &Manifest, id: &str) -> String {
     row("contributor", manifest.contributor.clone());
     row("licence", manifest.licence.clone());
     row("task", format!("{}: {}", manifest.task, manifest.classes.join(", ")));
-    row("base", format!("digest {}, images of {} pixels a side", manifest.base_digest, manifest.image_size));
+    row(
+        "base",
+        format!("digest {}, images of {} pixels a side", manifest.base_digest, manifest.image_size),
+    );
     match (&manifest.measured, &manifest.metrics[..]) {
         (Some(measured), _) => words(measured).into_iter().for_each(|(key, value)| row(key, value)),
         (None, []) => row("result", NEVER.into()),
         // Contributions made before they carried the whole evaluation.
         (None, metrics) => metrics.iter().for_each(|m| {
-            row("result", format!("{} {:.3} ({:.3} to {:.3}, {} images)", m.name, m.value, m.low, m.high, m.n));
+            row(
+                "result",
+                format!(
+                    "{} {:.3} ({:.3} to {:.3}, {} images)",
+                    m.name, m.value, m.low, m.high, m.n
+                ),
+            );
         }),
     }
     row(
         "condensed",
         match (manifest.images, manifest.groups) {
-            (Some(images), Some(groups)) => format!("from {images} real images of {groups} groups (patients)"),
+            (Some(images), Some(groups)) => {
+                format!("from {images} real images of {groups} groups (patients)")
+            }
             _ => "from real images whose number is protected".into(),
         },
     );
@@ -72,7 +84,10 @@ fn description(manifest: &Manifest, id: &str) -> String {
         row("start", "the condensed set STARTED FROM PATIENTS' IMAGES".into());
     }
     if manifest.entries.iter().any(|entry| entry.name == GRAMS) {
-        row("Gram matrices", "second moments of patients' features, of which nothing is promised".into());
+        row(
+            "Gram matrices",
+            "second moments of patients' features, of which nothing is promised".into(),
+        );
     }
     for entry in &manifest.entries {
         row("entry", format!("{:>12} bytes  {}", entry.length, entry.name));
@@ -82,9 +97,12 @@ fn description(manifest: &Manifest, id: &str) -> String {
 
 /// Somebody's text, which cannot drive a terminal.
 fn harmless(card: &[u8]) -> String {
-    let shown = |c: char| match c.is_control() && !matches!(c, '\n' | '\t') {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
+    let shown = |c: char| {
+        if c.is_control() && !matches!(c, '\n' | '\t') {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
     };
     String::from_utf8_lossy(card).replace("\r\n", "\n").chars().map(shown).collect()
 }

@@ -1,4 +1,5 @@
-//! `packer inspect`: what a bundle, a contribution or a public key says of itself. Nothing is trusted, so nothing here is a promise.
+//! `packer inspect`: what a bundle, a contribution or a public key says of itself. Nothing is
+//! trusted, so nothing here is a promise.
 
 use std::path::PathBuf;
 
@@ -18,7 +19,8 @@ mod key;
 /// key is called in trust files
 #[derive(clap::Args)]
 #[command(
-    after_help = "Example:\n  packer inspect breast.medforge\n  packer inspect breast.contribution --pictures sheet.png\n  \
+    after_help = "Example:\n  packer inspect breast.medforge\n  packer inspect breast.contribution \
+                  --pictures sheet.png\n  \
     packer inspect k.pub\n\n\
     To know who signed a bundle: packer verify."
 )]
@@ -26,7 +28,8 @@ pub struct Args {
     /// A bundle, a contribution, or public keys in PEM
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Of a contribution: write the pictures of its condensed set to this PNG file, a row for each class
+    /// Of a contribution: write the pictures of its condensed set to this PNG file, a row for each
+    /// class
     #[arg(long, value_name = "FILE")]
     pictures: Option<PathBuf>,
     /// With --pictures: replace its file
@@ -38,25 +41,31 @@ pub struct Args {
 }
 
 pub fn run(args: Args, places: &Places) -> Result<(), Error> {
-    let pictures = args.pictures.as_ref().map(|path| places.file("--pictures", path, args.force)).transpose()?;
+    let pictures = args
+        .pictures
+        .as_ref()
+        .map(|path| places.file("--pictures", path, args.force))
+        .transpose()?;
     let bytes = input::read(&args.file, LIMITS.bundle as u64)?;
     if bytes.trim_ascii_start().starts_with(b"-----BEGIN ") {
         args.no_pictures("a key")?;
         return key::show(&args, &bytes);
     }
-    match kind(&bytes).as_deref() == Some(contribution::FORMAT) {
-        true => contributed::show(&args, bytes, pictures.as_ref()),
-        false => {
-            args.no_pictures("a bundle")?;
-            bundle::show(&args, bytes)
-        }
+    if kind(&bytes).as_deref() == Some(contribution::FORMAT) {
+        contributed::show(&args, bytes, pictures.as_ref())
+    } else {
+        args.no_pictures("a bundle")?;
+        bundle::show(&args, bytes)
     }
 }
 
 impl Args {
     fn no_pictures(&self, of: &str) -> Result<(), Error> {
         match &self.pictures {
-            Some(_) => Err(Error::Option { name: "--pictures", what: format!("is for contributions; {of} has none") }),
+            Some(_) => Err(Error::Option {
+                name: "--pictures",
+                what: format!("is for contributions; {of} has none"),
+            }),
             None => Ok(()),
         }
     }

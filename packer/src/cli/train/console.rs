@@ -44,7 +44,8 @@ impl Profiling {
             }
             2 => {
                 let records = self.gpu.engine().take_profile();
-                self.table = records.map(|r| Some(profile::table(&r, self.begun.elapsed().as_secs_f64())));
+                self.table =
+                    records.map(|r| Some(profile::table(&r, self.begun.elapsed().as_secs_f64())));
             }
             _ => {}
         }
@@ -57,7 +58,8 @@ const CHECKPOINT: Duration = Duration::from_secs(30);
 impl<'a> Console<'a> {
     pub fn new(path: &'a NewFile, fingerprint: &'a str, epochs: usize, first_step: usize) -> Self {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {eta} left");
-        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        let bar =
+            ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         let now = Instant::now();
         Console {
             bar,
@@ -77,7 +79,10 @@ impl<'a> Console<'a> {
     pub fn explain(&self, error: Error) -> Error {
         match error {
             Error::Interrupted { .. } if self.path.path().exists() => Error::Interrupted {
-                hint: format!("; {} is kept, go on with the same command and --resume", self.path.path().display()),
+                hint: format!(
+                    "; {} is kept, go on with the same command and --resume",
+                    self.path.path().display()
+                ),
             },
             other => other,
         }
@@ -107,10 +112,7 @@ impl Observer for Console<'_> {
             format!(", validation balanced accuracy {:.4}, loss {:.4}", v.balanced_accuracy, v.loss)
         });
         let line = format!("epoch {}: loss {:.4}{validation}", epoch.epoch, epoch.loss);
-        match self.bar.is_hidden() {
-            true => output::say(&line),
-            false => self.bar.println(line),
-        }
+        if self.bar.is_hidden() { output::say(&line) } else { self.bar.println(line) }
     }
 
     fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {

@@ -1,4 +1,5 @@
-//! The analytic Gaussian mechanism (Balle & Wang 2018, theorem 8): the smallest noise that gives (epsilon, delta) exactly.
+//! The analytic Gaussian mechanism (Balle & Wang 2018, theorem 8): the smallest noise that gives
+//! (epsilon, delta) exactly.
 //!
 //! Refused: epsilon that is not above zero or over 100, delta outside (0, 1).
 
@@ -7,18 +8,24 @@ use crate::Error;
 /// The largest epsilon that is calibrated; beyond it the word privacy means nothing.
 pub const LARGEST_EPSILON: f64 = 100.0;
 
-/// The standard deviation of Gaussian noise per unit of L2 sensitivity, so that releasing a vector once is (epsilon, delta)
-/// differentially private; rounded up in the last digits, never down.
+/// The standard deviation of Gaussian noise per unit of L2 sensitivity, so that releasing a vector
+/// once is (epsilon, delta) differentially private; rounded up in the last digits, never down.
 ///
 /// # Errors
 /// Values that mean nothing, naming the option.
 pub fn noise(epsilon: f64, delta: f64) -> Result<f64, Error> {
     let refuse = |name: &'static str, what: String| Err(Error::Option { name, what });
     if !(epsilon > 0.0 && epsilon <= LARGEST_EPSILON) {
-        return refuse("--epsilon", format!("is {epsilon}; it must be above 0 and at most {LARGEST_EPSILON}"));
+        return refuse(
+            "--epsilon",
+            format!("is {epsilon}; it must be above 0 and at most {LARGEST_EPSILON}"),
+        );
     }
     if !(delta > 0.0 && delta < 1.0) {
-        return refuse("--delta", format!("is {delta}; it must lie between 0 and 1, well below 1 / patients"));
+        return refuse(
+            "--delta",
+            format!("is {delta}; it must lie between 0 and 1, well below 1 / patients"),
+        );
     }
     // delta_of falls as the noise grows: bisection between a noise too small and one large enough.
     let mut large = 1.0;
@@ -28,15 +35,13 @@ pub fn noise(epsilon: f64, delta: f64) -> Result<f64, Error> {
     let mut small = 0.0;
     for _ in 0..200 {
         let middle = 0.5 * (small + large);
-        match delta_of(epsilon, middle) > delta {
-            true => small = middle,
-            false => large = middle,
-        }
+        if delta_of(epsilon, middle) > delta { small = middle } else { large = middle }
     }
     Ok(large * (1.0 + 1e-12))
 }
 
-/// The smallest delta for which noise of standard deviation `sigma` (sensitivity 1) is (epsilon, delta) private.
+/// The smallest delta for which noise of standard deviation `sigma` (sensitivity 1) is (epsilon,
+/// delta) private.
 pub fn delta_of(epsilon: f64, sigma: f64) -> f64 {
     let (a, b) = (0.5 / sigma, epsilon * sigma);
     // e^epsilon Phi(-a - b), the tail taken in logarithms so that neither factor overflows.
@@ -54,9 +59,12 @@ fn normal(x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// The privacy profile integrated numerically from its definition: the mass by which N(0, s^2) exceeds e^epsilon N(1, s^2).
+    /// The privacy profile integrated numerically from its definition: the mass by which N(0, s^2)
+    /// exceeds e^epsilon N(1, s^2).
     fn by_integration(epsilon: f64, sigma: f64) -> f64 {
-        let density = |x: f64| (-0.5 * (x / sigma).powi(2)).exp() / (sigma * (2.0 * std::f64::consts::PI).sqrt());
+        let density = |x: f64| {
+            (-0.5 * (x / sigma).powi(2)).exp() / (sigma * (2.0 * std::f64::consts::PI).sqrt())
+        };
         let (low, steps) = (-12.0 * sigma - 1.0, 400_000);
         let width = (24.0 * sigma + 2.0) / f64::from(steps);
         let excess = |i: u32| {
@@ -70,7 +78,10 @@ mod tests {
     fn delta_is_that_of_the_definition() {
         for (epsilon, sigma) in [(0.1, 5.0), (1.0, 1.0), (1.0, 3.0), (4.0, 0.6), (8.0, 0.4)] {
             let (ours, exact) = (delta_of(epsilon, sigma), by_integration(epsilon, sigma));
-            assert!((ours - exact).abs() < 1e-7 + 1e-4 * exact, "{epsilon} {sigma}: {ours} {exact}");
+            assert!(
+                (ours - exact).abs() < 1e-7 + 1e-4 * exact,
+                "{epsilon} {sigma}: {ours} {exact}"
+            );
         }
     }
 
@@ -80,7 +91,10 @@ mod tests {
             for delta in [1e-3, 1e-5, 1e-9] {
                 let sigma = noise(epsilon, delta).unwrap();
                 assert!(delta_of(epsilon, sigma) <= delta, "{epsilon} {delta}");
-                assert!(delta_of(epsilon, sigma * 0.999) > delta, "{epsilon} {delta}: {sigma} is more than needed");
+                assert!(
+                    delta_of(epsilon, sigma * 0.999) > delta,
+                    "{epsilon} {delta}: {sigma} is more than needed"
+                );
             }
         }
     }
@@ -95,7 +109,9 @@ mod tests {
 
     #[test]
     fn what_means_nothing_is_refused() {
-        for (epsilon, delta) in [(0.0, 1e-5), (-1.0, 1e-5), (f64::NAN, 1e-5), (f64::INFINITY, 1e-5), (101.0, 1e-5)] {
+        for (epsilon, delta) in
+            [(0.0, 1e-5), (-1.0, 1e-5), (f64::NAN, 1e-5), (f64::INFINITY, 1e-5), (101.0, 1e-5)]
+        {
             assert!(noise(epsilon, delta).unwrap_err().to_string().starts_with("--epsilon"));
         }
         for delta in [0.0, 1.0, -1e-5, f64::NAN] {

@@ -1,8 +1,10 @@
-//! The one thing that a private set reads from patients: per class the mean of clipped feature rows, released once with noise.
+//! The one thing that a private set reads from patients: per class the mean of clipped feature
+//! rows, released once with noise.
 //!
-//! Refused: a class with fewer groups than asked for; epsilon or delta out of range. The noise comes from the operating system,
-//! never from a seed: whoever knows the seed could take it off again. Sums are exact (integers on a fixed grid), so that no
-//! rounding makes one patient count for more than the clip.
+//! Refused: a class with fewer groups than asked for; epsilon or delta out of range. The noise
+//! comes from the operating system, never from a seed: whoever knows the seed could take it off
+//! again. Sums are exact (integers on a fixed grid), so that no rounding makes one patient count
+//! for more than the clip.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -48,14 +50,16 @@ pub struct Accounting {
     pub mechanism: String,
     /// The largest norm of what one group adds to the sums of all classes together.
     pub clip: f64,
-    /// The largest L2 distance of what is released between neighbours: the clip, and the counts' share if they are noised.
+    /// The largest L2 distance of what is released between neighbours: the clip, and the counts'
+    /// share if they are noised.
     pub sensitivity: f64,
     /// Standard deviation of the noise on each released value.
     pub sigma: f64,
     pub counts: Counts,
     /// By class: as declared, or as released.
     pub groups_per_class: Vec<f64>,
-    /// Values released in the one use of the mechanism: every part of the feature row of every class, and counts if noised.
+    /// Values released in the one use of the mechanism: every part of the feature row of every
+    /// class, and counts if noised.
     pub released_values: usize,
     pub least_groups: usize,
     /// What the numbers cover and what they do not.
@@ -83,21 +87,30 @@ const GRID: f64 = (1u64 << 30) as f64;
 /// What one group adds to a noised count, as a share of the clip.
 const COUNT_WEIGHT: f64 = 0.5;
 
-/// Per class the noisy mean of the groups' rows, each group's mean row clipped to norm `clip`. A group in several classes
-/// shares its clip among them: it adds 1 / sqrt(classes) of its row, and of a count, to each.
+/// Per class the noisy mean of the groups' rows, each group's mean row clipped to norm `clip`. A
+/// group in several classes shares its clip among them: it adds 1 / sqrt(classes) of its row, and
+/// of a count, to each.
 ///
 /// # Errors
-/// [`Error::TooFewGroups`]; a value that is not finite, which no clip bounds; what [`noise`] refuses; no random numbers from the
-/// system.
-pub fn release(images: &[Contribution], classes: &[String], clip: f64, budget: Budget) -> Result<Release, Error> {
+/// [`Error::TooFewGroups`]; a value that is not finite, which no clip bounds; what [`noise`]
+/// refuses; no random numbers from the system.
+pub fn release(
+    images: &[Contribution],
+    classes: &[String],
+    clip: f64,
+    budget: Budget,
+) -> Result<Release, Error> {
     let width = images.first().map_or(0, |i| i.row.len());
     if let Some(image) = images.iter().position(|i| i.row.iter().any(|v| !v.is_finite())) {
-        return Err(Error::Condense { what: format!("the feature of training image {image} is not finite") });
+        return Err(Error::Condense {
+            what: format!("the feature of training image {image} is not finite"),
+        });
     }
     let mut groups: BTreeMap<usize, BTreeMap<usize, (Vec<f64>, f64)>> = BTreeMap::new();
     for image in images {
         let empty = || (vec![0.0; width], 0.0);
-        let (sum, count) = groups.entry(image.group).or_default().entry(image.class).or_insert_with(empty);
+        let (sum, count) =
+            groups.entry(image.group).or_default().entry(image.class).or_insert_with(empty);
         sum.iter_mut().zip(image.row).for_each(|(s, v)| *s += f64::from(*v));
         *count += 1.0;
     }
@@ -120,7 +133,8 @@ pub fn release(images: &[Contribution], classes: &[String], clip: f64, budget: B
     let sigma = multiplier * sensitivity;
     let mut stream = Stream::from_system()?;
     let unit = clip / GRID;
-    // Noise is rounded to the grid of the sums, so that the low digits of a float tell nothing of the sum beneath.
+    // Noise is rounded to the grid of the sums, so that the low digits of a float tell nothing of
+    // the sum beneath.
     let mut noisy = |exact: i64| (exact as f64 + (sigma / unit * stream.normal()).round()) * unit;
     let mut means = Vec::with_capacity(classes.len());
     for (sum, weight) in sums.iter().zip(&mut weights) {
@@ -148,7 +162,8 @@ pub fn release(images: &[Contribution], classes: &[String], clip: f64, budget: B
     Ok(Release { means, accounting })
 }
 
-/// Refuses images, given by class and group, of which a class has fewer groups than the budget asks for.
+/// Refuses images, given by class and group, of which a class has fewer groups than the budget asks
+/// for.
 pub fn enough_groups(
     images: impl Iterator<Item = (usize, usize)>,
     classes: &[String],
@@ -158,13 +173,18 @@ pub fn enough_groups(
     for (class, name) in classes.iter().enumerate() {
         let groups = members.range((class, 0)..(class + 1, 0)).count();
         if groups < budget.least_groups {
-            return Err(Error::TooFewGroups { class: name.clone(), groups, least: budget.least_groups });
+            return Err(Error::TooFewGroups {
+                class: name.clone(),
+                groups,
+                least: budget.least_groups,
+            });
         }
     }
     Ok(())
 }
 
-/// Adds `share` of a group's mean row, clipped, truncated to the grid towards zero so that its norm never grows.
+/// Adds `share` of a group's mean row, clipped, truncated to the grid towards zero so that its norm
+/// never grows.
 fn add_clipped(into: &mut [i64], sum: &[f64], count: f64, clip: f64, share: f64) {
     let norm = sum.iter().map(|s| (s / count).powi(2)).sum::<f64>().sqrt();
     // A hair below the clip: the norm itself was rounded.
@@ -176,14 +196,20 @@ fn add_clipped(into: &mut [i64], sum: &[f64], count: f64, clip: f64, share: f64)
 
 fn statement(Budget { epsilon, delta, counts, least_groups }: Budget) -> String {
     let counts = match counts {
-        Counts::Public => "The number of groups in each class is declared as public and is not protected",
+        Counts::Public => {
+            "The number of groups in each class is declared as public and is not protected"
+        }
         Counts::Noised => "The number of groups in each class was noised within the same budget",
     };
     format!(
-        "This set, and whatever is computed from it alone, is ({epsilon}, {delta})-differentially private for the presence \
-         of any one group (patient) in the training images, made by this one release; a second set from the same patients \
-         spends a second budget. {counts}; that each class has at least {least_groups} groups is not protected either. \
-         The statement covers this set only: not a module trained on the same images, not metrics measured on them."
+        "This set, and whatever is computed from it alone, is ({epsilon}, {delta})-differentially \
+         private for the presence \
+         of any one group (patient) in the training images, made by this one release; a second set \
+         from the same patients \
+         spends a second budget. {counts}; that each class has at least {least_groups} groups is \
+         not protected either. \
+         The statement covers this set only: not a module trained on the same images, not metrics \
+         measured on them."
     )
 }
 
@@ -206,7 +232,9 @@ mod tests {
     }
 
     fn contributions(rows: &[(usize, usize, Vec<f32>)]) -> Vec<Contribution<'_>> {
-        rows.iter().map(|(class, group, row)| Contribution { class: *class, group: *group, row }).collect()
+        rows.iter()
+            .map(|(class, group, row)| Contribution { class: *class, group: *group, row })
+            .collect()
     }
 
     /// The noise on the means has the standard deviation that the accounting states.
@@ -235,7 +263,8 @@ mod tests {
         assert!((square / n - 1.0).abs() < 5.0 * (2.0f64 / n).sqrt(), "{}", square / n);
     }
 
-    /// Whatever one group holds, adding it moves the exact sums by the clip at most, over all classes together.
+    /// Whatever one group holds, adding it moves the exact sums by the clip at most, over all
+    /// classes together.
     #[test]
     fn one_group_moves_the_sums_by_the_clip_at_most() {
         for (classes, scale) in [(1usize, 1e-3), (1, 1e6), (2, 1e6), (4, 37.0)] {
@@ -244,7 +273,8 @@ mod tests {
             let mut square = 0f64;
             for class in 0..classes {
                 let mut sums = vec![0i64; 5];
-                let row: Vec<f64> = (0..5).map(|j| scale * ((class * 5 + j) as f64 * 0.7).sin()).collect();
+                let row: Vec<f64> =
+                    (0..5).map(|j| scale * ((class * 5 + j) as f64 * 0.7).sin()).collect();
                 add_clipped(&mut sums, &row, 1.0, clip, share);
                 square += sums.iter().map(|s| (*s as f64 * clip / GRID).powi(2)).sum::<f64>();
             }
@@ -253,7 +283,8 @@ mod tests {
         }
     }
 
-    /// A group's images are averaged before they are clipped: ten times the same image count as one.
+    /// A group's images are averaged before they are clipped: ten times the same image count as
+    /// one.
     #[test]
     fn a_group_counts_once_however_many_images_it_has() {
         let mut many = rows(40);
@@ -271,7 +302,10 @@ mod tests {
         let images = contributions(&rows);
         let few = Budget { least_groups: 21, ..budget(1.0, Counts::Public) };
         let error = release(&images, &names(2), 1.0, few).unwrap_err().to_string();
-        assert!(error.contains("c0") && error.contains("20 groups") && error.contains("21"), "{error}");
+        assert!(
+            error.contains("c0") && error.contains("20 groups") && error.contains("21"),
+            "{error}"
+        );
         for epsilon in [0.0, -1.0, f64::NAN] {
             assert!(release(&images, &names(2), 1.0, budget(epsilon, Counts::Public)).is_err());
         }
@@ -281,15 +315,20 @@ mod tests {
     fn a_value_that_no_clip_bounds_is_refused() {
         let mut rows = rows(40);
         rows[7].2[3] = f32::NAN;
-        let error =
-            release(&contributions(&rows), &names(2), 1.0, budget(1.0, Counts::Public)).unwrap_err().to_string();
+        let error = release(&contributions(&rows), &names(2), 1.0, budget(1.0, Counts::Public))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("image 7"), "{error}");
     }
 
     #[test]
     fn two_releases_differ() {
         let rows = rows(40);
-        let run = || release(&contributions(&rows), &names(2), 1.0, budget(1.0, Counts::Public)).unwrap().means;
+        let run = || {
+            release(&contributions(&rows), &names(2), 1.0, budget(1.0, Counts::Public))
+                .unwrap()
+                .means
+        };
         assert_ne!(run(), run());
     }
 }

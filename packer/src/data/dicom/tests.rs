@@ -1,4 +1,5 @@
-//! Folders of DICOM files: patients as groups, headers as attributes, pixels as a viewer shows them, and what is refused.
+//! Folders of DICOM files: patients as groups, headers as attributes, pixels as a viewer shows
+//! them, and what is refused.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -74,7 +75,8 @@ fn image(said: &Said) -> Vec<u8> {
         (0x28, 0x1051, "DS", said.window[1]),
     ];
     let values = texts.map(|(group, number, vr, text)| (group, number, vr, even(text)));
-    let mut elements: Vec<Element> = values.iter().map(|(g, n, vr, value)| (*g, *n, *vr, &value[..])).collect();
+    let mut elements: Vec<Element> =
+        values.iter().map(|(g, n, vr, value)| (*g, *n, *vr, &value[..])).collect();
     elements.retain(|(.., value)| !value.is_empty());
     let words = [(2, 1), (0x10, 4), (0x11, 4), (0x100, 16), (0x101, 12), (0x102, 11), (0x103, 0)];
     let words = words.map(|(number, value): (u16, u16)| (number, value.to_le_bytes()));
@@ -115,7 +117,10 @@ fn patients(count: usize) -> Place {
     for i in 0..2 * count {
         let (uid, patient) = (format!("1.2.{i}"), format!("P{:03}", i / 2));
         let (sex, age) = (["F", "M", ""][i / 2 % 3], ["034Y", "007M", "090Y", "old"][i / 2 % 4]);
-        place = place.with(&format!("{i}.dcm"), &image(&Said { uid: &uid, patient: &patient, sex, age, ..SAID }));
+        place = place.with(
+            &format!("{i}.dcm"),
+            &image(&Said { uid: &uid, patient: &patient, sex, age, ..SAID }),
+        );
         rows += &format!("{i}.dcm,{}\n", if i % 4 < 2 { "a" } else { "b" });
     }
     place.with("labels.csv", rows.as_bytes())
@@ -124,19 +129,30 @@ fn patients(count: usize) -> Place {
 #[test]
 fn a_patient_is_a_group_and_whole_patients_are_divided() {
     let (place, more) = (patients(60), patients(70));
-    let (data, larger) = (Dataset::open(place.root()).unwrap(), Dataset::open(more.root()).unwrap());
+    let (data, larger) =
+        (Dataset::open(place.root()).unwrap(), Dataset::open(more.root()).unwrap());
     assert_eq!((data.items.len(), data.classes.join(" ").as_str()), (120, "a b"));
     let groups = |split| -> BTreeSet<&str> {
-        data.items.iter().filter(|item| item.split == split).map(|item| item.group.as_str()).collect()
+        data.items
+            .iter()
+            .filter(|item| item.split == split)
+            .map(|item| item.group.as_str())
+            .collect()
     };
     let (train, test) = (groups(Split::Train), groups(Split::Test));
     assert!(
-        train.is_disjoint(&test) && train.len() + test.len() == 60 && train.contains("P000") | test.contains("P000")
+        train.is_disjoint(&test)
+            && train.len() + test.len() == 60
+            && train.contains("P000") | test.contains("P000")
     );
     // 30 % of 60, four standard deviations of a binomial.
     assert!((4..=32).contains(&test.len()), "{}", test.len());
     for (item, same) in data.items.iter().zip(&larger.items) {
-        assert_eq!((&item.path, item.split), (&same.path, same.split), "patients that come later move none");
+        assert_eq!(
+            (&item.path, item.split),
+            (&same.path, same.split),
+            "patients that come later move none"
+        );
     }
     assert_eq!(Dataset::open(place.root()).unwrap(), data);
 }
@@ -150,7 +166,10 @@ fn small_classes_have_patients_on_both_sides() {
         }
     }
     let text = patients(3).refusal();
-    assert!(text.contains("class b cannot be both in training and in test") && text.contains("1 group"), "{text}");
+    assert!(
+        text.contains("class b cannot be both in training and in test") && text.contains("1 group"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -161,17 +180,25 @@ fn headers_are_attributes_unless_a_column_has_the_name() {
         attribute.values.iter().step_by(2).map(|value| &**value).collect()
     };
     assert_eq!(values("PatientSex"), ["F", "M", "", "F", "M", "", "F", "M"]);
-    assert_eq!(values("PatientAge"), ["18-39", "0-17", "65+", "old", "18-39", "0-17", "65+", "old"]);
+    assert_eq!(
+        values("PatientAge"),
+        ["18-39", "0-17", "65+", "old", "18-39", "0-17", "65+", "old"]
+    );
     assert_eq!((values("Manufacturer")[7], values("InstitutionName")[7]), ("Acme", "North"));
 
-    let rows = "path,label,group,split,PatientSex\n0.dcm,a,g0,train,x\n1.dcm,b,g1,train,y\n2.dcm,a,g2,test,x\n3.dcm,b,g3,test,\n";
+    let rows = "path,label,group,split,PatientSex\n0.dcm,a,g0,train,x\n1.dcm,b,g1,train,y\n\
+                2.dcm,a,g2,test,x\n3.dcm,b,g3,test,\n";
     for list in ["splits.csv", "labels.csv"] {
         let place = patients(2).with(list, rows.as_bytes());
         let data = Dataset::open(place.root()).unwrap();
         assert_eq!(data.items[1].group, "g1");
-        let names: Vec<&str> = data.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
+        let names: Vec<&str> =
+            data.attributes.iter().map(|attribute| attribute.name.as_str()).collect();
         assert_eq!(names, ["PatientSex", "PatientAge", "Manufacturer", "InstitutionName"]);
-        assert_eq!(data.attributes[0].values.iter().map(|v| &**v).collect::<Vec<_>>(), ["x", "y", "x", ""]);
+        assert_eq!(
+            data.attributes[0].values.iter().map(|v| &**v).collect::<Vec<_>>(),
+            ["x", "y", "x", ""]
+        );
     }
 }
 
@@ -180,7 +207,9 @@ fn a_patient_in_two_splits_is_refused_with_both_rows() {
     let rows = "path,label,split\n0.dcm,a,train\n1.dcm,a,test\n2.dcm,b,train\n3.dcm,b,test\n";
     let text = patients(2).with("labels.csv", rows.as_bytes()).refusal();
     assert!(
-        text.contains("P000") && text.contains("labels.csv, row 2") && text.contains("labels.csv, row 3"),
+        text.contains("P000")
+            && text.contains("labels.csv, row 2")
+            && text.contains("labels.csv, row 3"),
         "{text}"
     );
 }
@@ -189,7 +218,10 @@ fn a_patient_in_two_splits_is_refused_with_both_rows() {
 fn an_image_of_nobody_is_refused() {
     let place = patients(4).with("5.dcm", &image(&Said { patient: "", uid: "1.9", ..SAID }));
     let text = place.refusal();
-    assert!(text.contains("5.dcm: no PatientID is stated") && text.contains("labels.csv, row 7"), "{text}");
+    assert!(
+        text.contains("5.dcm: no PatientID is stated") && text.contains("labels.csv, row 7"),
+        "{text}"
+    );
     let place = Place::new("labels.csv", "path,label\nx.png,a\n").with("x.png", b"");
     assert!(place.refusal().contains("x.png: no PatientID is stated"));
     let place = patients(4).with("5.dcm", &image(&Said { patient: "a\x07b", uid: "1.9", ..SAID }));
@@ -244,15 +276,25 @@ fn pixels_are_those_that_a_viewer_shows() {
     let window = ["800", "800"];
     let shown = Said { pixels: &values, window, patient: "P000", uid: "1.7", ..SAID };
     let place = place.with("0.dcm", &image(&shown));
-    let place = place.with("1.dcm", &image(&Said { photometric: "MONOCHROME1", uid: "1.8", ..shown }));
+    let place =
+        place.with("1.dcm", &image(&Said { photometric: "MONOCHROME1", uid: "1.8", ..shown }));
     let data = Dataset::open(place.root()).unwrap();
     let images = Images::load(&data, &[0, 1], &preprocessing()).unwrap();
     for i in 0..16 {
         // PS3.3, C.11.2.1.2.1, with centre and width 800.
-        let level = (((f64::from(i) * 100.0 - 799.5) / 799.0 + 0.5) * 255.0).clamp(0.0, 255.0).round() as i32;
-        let [plain, inverted] = [0, 1].map(|image| images.pixels(image)[3 * i as usize..][..3].to_vec());
-        assert!(plain.iter().all(|&v| (i32::from(v) - level).abs() <= 1), "{i}: {plain:?} and not {level}");
-        assert!(inverted.iter().all(|&v| (255 - level - i32::from(v)).abs() <= 1), "{i}: {inverted:?}");
+        let level = (((f64::from(i) * 100.0 - 799.5) / 799.0 + 0.5) * 255.0)
+            .clamp(0.0, 255.0)
+            .round() as i32;
+        let [plain, inverted] =
+            [0, 1].map(|image| images.pixels(image)[3 * i as usize..][..3].to_vec());
+        assert!(
+            plain.iter().all(|&v| (i32::from(v) - level).abs() <= 1),
+            "{i}: {plain:?} and not {level}"
+        );
+        assert!(
+            inverted.iter().all(|&v| (255 - level - i32::from(v)).abs() <= 1),
+            "{i}: {inverted:?}"
+        );
     }
 }
 
@@ -281,7 +323,8 @@ fn class_folders_are_grouped_by_patient_without_a_list() {
     fs::write(place.root().join("a/x.png"), b"").unwrap();
     let mixed = Dataset::open(place.root()).unwrap();
     assert!(mixed.items.iter().any(|item| item.group == "a/x.png") && mixed.items.len() == 25);
-    fs::write(place.root().join("b/none.dcm"), image(&Said { patient: "", uid: "1.9", ..SAID })).unwrap();
+    fs::write(place.root().join("b/none.dcm"), image(&Said { patient: "", uid: "1.9", ..SAID }))
+        .unwrap();
     assert!(place.refusal().contains("none.dcm: no PatientID is stated"));
 }
 
@@ -291,17 +334,23 @@ fn a_patient_in_both_part_folders_is_refused() {
     fs::remove_file(place.root().join("labels.csv")).unwrap();
     for (i, to) in ["train/a", "test/a", "train/b", "test/b"].iter().enumerate() {
         fs::create_dir_all(place.root().join(to)).unwrap();
-        fs::rename(place.root().join(format!("{i}.dcm")), place.root().join(to).join("x.dcm")).unwrap();
+        fs::rename(place.root().join(format!("{i}.dcm")), place.root().join(to).join("x.dcm"))
+            .unwrap();
     }
     let text = place.refusal();
-    assert!(text.contains("P000") && text.contains("train/a/x.dcm") && text.contains("test/a/x.dcm"), "{text}");
+    assert!(
+        text.contains("P000") && text.contains("train/a/x.dcm") && text.contains("test/a/x.dcm"),
+        "{text}"
+    );
 }
 
 #[test]
 fn a_patient_in_both_splits_is_told_of_only_where_the_groups_differ() {
     let rows = |groups: [&str; 4]| {
         let sides = ["train", "test", "train", "test"];
-        let row = |i: usize| format!("{i}.dcm,{},{},{}\n", if i < 2 { "a" } else { "b" }, groups[i], sides[i]);
+        let row = |i: usize| {
+            format!("{i}.dcm,{},{},{}\n", if i < 2 { "a" } else { "b" }, groups[i], sides[i])
+        };
         format!("path,label,group,split\n{}", (0..4).map(row).collect::<String>())
     };
     let notes = |groups| {
@@ -311,7 +360,10 @@ fn a_patient_in_both_splits_is_told_of_only_where_the_groups_differ() {
     };
     // 0 and 1 are of P000, 2 and 3 of P001.
     let (said, faults) = notes(["g0", "g1", "g2", "g3"]);
-    assert!(said.len() == 1 && said[0].contains("P000") && said[0].contains("under other groups"), "{said:?}");
+    assert!(
+        said.len() == 1 && said[0].contains("P000") && said[0].contains("under other groups"),
+        "{said:?}"
+    );
     assert_eq!(faults, 0);
     assert_eq!(notes(["g0", "g0", "g2", "g2"]), (vec![], 2));
 }
@@ -326,7 +378,12 @@ fn only_headers_are_read_when_a_folder_is_opened() {
     let text = Images::load(&data, &[2, 3], &preprocessing()).err().unwrap().to_string();
     assert!(text.contains("3.dcm"), "{text}");
     // Sparse: nothing is stored.
-    fs::OpenOptions::new().write(true).open(place.root().join("4.dcm")).unwrap().set_len(1 << 40).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(place.root().join("4.dcm"))
+        .unwrap()
+        .set_len(1 << 40)
+        .unwrap();
     let data = Dataset::open(place.root()).unwrap();
     assert!(matches!(Images::load(&data, &[4], &preprocessing()), Err(Error::TooLarge { .. })));
 }

@@ -10,7 +10,8 @@ use zip::{CompressionMethod, ZipWriter};
 use super::*;
 use crate::data::{Dataset, Images, Split};
 
-/// As `tests/parity/golden.py` writes it: gray 5 x 4, six images in training, two in val, three in test.
+/// As `tests/parity/golden.py` writes it: gray 5 x 4, six images in training, two in val, three in
+/// test.
 fn by_numpy() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/medmnist.npz")
 }
@@ -34,7 +35,10 @@ fn as_they_are() -> Preprocessing {
 fn a_file_of_numpy_is_read_image_by_image() {
     let data = Dataset::open(&by_numpy()).unwrap();
     assert_eq!(data.classes, ["00", "01", "10"]);
-    assert_eq!((data.class_counts(Split::Train), data.class_counts(Split::Test)), (vec![3, 3, 2], vec![1, 1, 1]));
+    assert_eq!(
+        (data.class_counts(Split::Train), data.class_counts(Split::Test)),
+        (vec![3, 3, 2], vec![1, 1, 1])
+    );
     let asked = [10, 0, 7, 0];
     let images = Images::load(&data, &asked, &as_they_are()).unwrap();
     assert_eq!(images.labels(), [2, 0, 1, 0]);
@@ -80,7 +84,9 @@ fn colour_images_and_labels_of_another_width_are_read() {
     let data = Dataset::open(&dir.path().join("x.npz")).unwrap();
     assert_eq!((data.classes.len(), data.items[1].label, data.items[3].label), (2, 1, 0));
     let size = Size { height: 2, width: 2 };
-    let images = Images::load(&data, &[1], &Preprocessing { resize: Resize::Exact(size), ..as_they_are() }).unwrap();
+    let images =
+        Images::load(&data, &[1], &Preprocessing { resize: Resize::Exact(size), ..as_they_are() })
+            .unwrap();
     assert_eq!(images.pixels(0), (12..24).collect::<Vec<u8>>());
 }
 
@@ -110,7 +116,10 @@ fn files_that_are_no_medmnist_are_refused_in_a_sentence() {
         (with(1, array("<f4", "(4,)", &[0; 16])), "labels are whole numbers"),
         (with(1, array("<i8", "(4,)", &[0; 31])), "train_labels ends after 3 of 4 labels"),
         (with(1, b"something else".to_vec()), "train_labels is no array"),
-        (with(3, array("|u1", "(4,)", &[7; 4])), "test_images, image 0: class 7 is in the test split"),
+        (
+            with(3, array("|u1", "(4,)", &[7; 4])),
+            "test_images, image 0: class 7 is in the test split",
+        ),
     ] {
         assert!(said.contains("x.npz") && said.contains(words), "{words}: {said}");
     }

@@ -10,7 +10,8 @@ use crate::random::Stream;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hospital {
     pub name: &'static str,
-    /// Optical density of R, G, B for one unit of haematoxylin and of eosin (Ruifrok and Johnston 2001 for the first hospital).
+    /// Optical density of R, G, B for one unit of haematoxylin and of eosin (Ruifrok and Johnston
+    /// 2001 for the first hospital).
     haematoxylin: [f64; 3],
     eosin: [f64; 3],
     /// The light of the lamp in R, G, B, 0..1.
@@ -25,8 +26,8 @@ pub struct Hospital {
     noise: f64,
 }
 
-/// The three hospitals of the demonstration: `a` textbook colours and a clean scanner, `b` red, soft and dim at the edges, `c`
-/// pale blue, sharp and noisy.
+/// The three hospitals of the demonstration: `a` textbook colours and a clean scanner, `b` red,
+/// soft and dim at the edges, `c` pale blue, sharp and noisy.
 pub const HOSPITALS: [Hospital; 3] = [
     Hospital {
         name: "a",
@@ -89,7 +90,8 @@ impl Hospital {
             let (dx, dy) = ((at % side) as f64 - centre[0], (at / side) as f64 - centre[1]);
             let fall = 1.0 - self.vignette * 2.0 * (dx * dx + dy * dy) / (side * side) as f64;
             for (light, grain) in pixel.iter().zip(noise(stream)) {
-                let value = 255.0 * libm::pow((light * fall).max(0.0), self.gamma) + self.noise * grain;
+                let value =
+                    255.0 * libm::pow((light * fall).max(0.0), self.gamma) + self.noise * grain;
                 bytes.push((value + 0.5).clamp(0.0, 255.0) as u8);
             }
         }

@@ -1,9 +1,11 @@
-//! Phantoms: synthetic pictures of stained tissue, for demonstrations and tests that need no patient.
+//! Phantoms: synthetic pictures of stained tissue, for demonstrations and tests that need no
+//! patient.
 //!
-//! Three classes (regular, atypical, invasive) differ by the size, density and disorder of glands and nuclei. Each class has its
-//! own grade, patients vary about it and images about their patient, so that neighbouring classes overlap a little. Stain
-//! strength varies from patient to patient and image to image whatever the class. The pictures depend on nothing but the
-//! hospital, the size and the seed: the same bytes on every platform. They are drawings, not evidence about real tissue.
+//! Three classes (regular, atypical, invasive) differ by the size, density and disorder of glands
+//! and nuclei. Each class has its own grade, patients vary about it and images about their patient,
+//! so that neighbouring classes overlap a little. Stain strength varies from patient to patient and
+//! image to image whatever the class. The pictures depend on nothing but the hospital, the size and
+//! the seed: the same bytes on every platform. They are drawings, not evidence about real tissue.
 
 mod hospital;
 mod sheet;
@@ -28,7 +30,8 @@ pub const CLASSES: [&str; 3] = ["atypical", "invasive", "regular"];
 const GRADES: [f64; 3] = [0.50, 0.84, 0.16];
 /// Standard deviation of the grade between patients of a class, and between images of a patient.
 const GRADE_SPREAD: [f64; 2] = [0.06, 0.06];
-/// Standard deviation of the logarithm of each stain's strength between patients, and between images of a patient.
+/// Standard deviation of the logarithm of each stain's strength between patients, and between
+/// images of a patient.
 const STAIN_SPREAD: [f64; 2] = [0.18, 0.14];
 const IMAGES_PER_PATIENT: usize = 8;
 /// The part of each class' patients that is tested on.
@@ -53,10 +56,15 @@ pub struct Specimen {
     pub split: Split,
 }
 
-/// The pictures of a hospital: classes in equal parts, up to eight images a patient, 30 % of each class' patients as test split.
+/// The pictures of a hospital: classes in equal parts, up to eight images a patient, 30 % of each
+/// class' patients as test split.
 pub fn specimens(hospital: &'static Hospital, images: usize) -> Result<Vec<Specimen>, Error> {
     if !IMAGES.contains(&images) {
-        let what = format!("{images} images of a hospital; it must be {} to {}", IMAGES.start(), IMAGES.end());
+        let what = format!(
+            "{images} images of a hospital; it must be {} to {}",
+            IMAGES.start(),
+            IMAGES.end()
+        );
         return Err(Error::Phantom { what });
     }
     let mut specimens = Vec::with_capacity(images);
@@ -68,7 +76,13 @@ pub fn specimens(hospital: &'static Hospital, images: usize) -> Result<Vec<Speci
         for i in 0..count {
             let patient = i % patients;
             let split = if patient < tested { Split::Test } else { Split::Train };
-            specimens.push(Specimen { hospital, label, patient: before + patient, image: specimens.len(), split });
+            specimens.push(Specimen {
+                hospital,
+                label,
+                patient: before + patient,
+                image: specimens.len(),
+                split,
+            });
         }
         before += patients;
     }
@@ -78,11 +92,16 @@ pub fn specimens(hospital: &'static Hospital, images: usize) -> Result<Vec<Speci
 /// Draws one picture, `side` pixels wide and high.
 pub fn draw(specimen: &Specimen, side: usize, seed: u64) -> Result<RgbImage8, Error> {
     if !SIDES.contains(&side) {
-        let what = format!("images of {side} pixels a side; it must be {} to {}", SIDES.start(), SIDES.end());
+        let what = format!(
+            "images of {side} pixels a side; it must be {} to {}",
+            SIDES.start(),
+            SIDES.end()
+        );
         return Err(Error::Phantom { what });
     }
     // The hospital's name is a part of the address: two hospitals never share a patient.
-    let hospital = specimen.hospital.name.bytes().fold(0u64, |all, byte| all << 8 | u64::from(byte));
+    let hospital =
+        specimen.hospital.name.bytes().fold(0u64, |all, byte| all << 8 | u64::from(byte));
     let address = |purpose, number: usize| Stream::at(seed, purpose, hospital, number as u64);
     let mut patient = address(Purpose::Patient, specimen.patient);
     let mut tissue = address(Purpose::Tissue, specimen.image);
@@ -91,7 +110,8 @@ pub fn draw(specimen: &Specimen, side: usize, seed: u64) -> Result<RgbImage8, Er
     let [between, within] = GRADE_SPREAD;
     let grade = GRADES[specimen.label] + between * patient.normal() + within * tissue.normal();
     let [between, within] = STAIN_SPREAD;
-    let strength = [(); 2].map(|()| libm::exp(between * patient.normal() + within * camera.normal()));
+    let strength =
+        [(); 2].map(|()| libm::exp(between * patient.normal() + within * camera.normal()));
     let sheet = tissue::tissue(grade, side, &mut tissue);
     specimen.hospital.photograph(&sheet, strength, &mut camera)
 }
@@ -120,7 +140,8 @@ pub fn write(
         interrupt::check()?;
         let bytes = png(&draw(specimen, side, seed)?)?;
         let path = specimen.path();
-        std::fs::write(folder.path().join(&path), bytes).map_err(|e| Error::io(out.join(&path), e))?;
+        std::fs::write(folder.path().join(&path), bytes)
+            .map_err(|e| Error::io(out.join(&path), e))?;
         progress.step();
         Ok::<(), Error>(())
     })?;

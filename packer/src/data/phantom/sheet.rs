@@ -1,7 +1,9 @@
-//! A sheet of tissue before the camera: how much haematoxylin and eosin each point holds, and the shapes that are painted on it.
+//! A sheet of tissue before the camera: how much haematoxylin and eosin each point holds, and the
+//! shapes that are painted on it.
 //!
-//! Lengths are in units of which the field of view has [`FIELD`] a side, whatever the number of pixels. Only operations that
-//! IEEE 754 defines exactly are used (with libm for sine and cosine), so that the same seed gives the same bytes everywhere.
+//! Lengths are in units of which the field of view has [`FIELD`] a side, whatever the number of
+//! pixels. Only operations that IEEE 754 defines exactly are used (with libm for sine and cosine),
+//! so that the same seed gives the same bytes everywhere.
 
 use crate::random::Stream;
 
@@ -78,10 +80,17 @@ pub struct Blob {
 
 impl Blob {
     /// `waviness` is the standard deviation of the outline's relative radius.
-    pub fn new(stream: &mut Stream, centre: [f64; 2], axes: [f64; 2], angle: f64, waviness: f64) -> Self {
+    pub fn new(
+        stream: &mut Stream,
+        centre: [f64; 2],
+        axes: [f64; 2],
+        angle: f64,
+        waviness: f64,
+    ) -> Self {
         let amplitude = waviness / 2.0;
-        let waves =
-            [(); 4].map(|()| [amplitude * stream.normal(), amplitude * stream.normal()].map(|a| a.clamp(-0.2, 0.2)));
+        let waves = [(); 4].map(|()| {
+            [amplitude * stream.normal(), amplitude * stream.normal()].map(|a| a.clamp(-0.2, 0.2))
+        });
         Blob { centre, axes, direction: [libm::cos(angle), libm::sin(angle)], waves }
     }
 
@@ -90,10 +99,7 @@ impl Blob {
         let [c, s] = self.direction;
         let (u, v) = ((c * dx + s * dy) / self.axes[0], (c * dy - s * dx) / self.axes[1]);
         let radius = (u * u + v * v).sqrt();
-        match radius > 1e-9 {
-            true => radius / self.outline([u / radius, v / radius]),
-            false => 0.0,
-        }
+        if radius > 1e-9 { radius / self.outline([u / radius, v / radius]) } else { 0.0 }
     }
 
     /// The point at `level` in the direction of `angle`, and that direction in the field.
@@ -116,7 +122,8 @@ impl Blob {
         (self.axes[0] * self.axes[1]).sqrt()
     }
 
-    /// The outline's relative radius in a direction: powers of the unit vector give the multiples of its angle.
+    /// The outline's relative radius in a direction: powers of the unit vector give the multiples
+    /// of its angle.
     fn outline(&self, [c, s]: [f64; 2]) -> f64 {
         let (mut re, mut im, mut radius) = (c, s, 1.0);
         for [a, b] in self.waves {

@@ -1,4 +1,5 @@
-//! Phantoms: the same bytes for the same seed, classes that colour does not give away, folders that data sets are read from.
+//! Phantoms: the same bytes for the same seed, classes that colour does not give away, folders that
+//! data sets are read from.
 
 use std::collections::BTreeSet;
 
@@ -36,7 +37,11 @@ fn a_written_data_set_opens_and_its_patients_stay_on_one_side() {
     assert_eq!(data.classes, CLASSES);
     assert_eq!(data.items.len(), 150);
     for split in [Split::Train, Split::Test] {
-        assert!(data.class_counts(split).iter().all(|&n| n >= 10), "{:?}", data.class_counts(split));
+        assert!(
+            data.class_counts(split).iter().all(|&n| n >= 10),
+            "{:?}",
+            data.class_counts(split)
+        );
     }
     let again = Places::default().folder("--out", &out, false, MARKER);
     assert!(matches!(again, Err(Error::OutputExists { .. })));
@@ -63,12 +68,15 @@ fn hospitals_differ_in_colour_and_classes_hardly_do() {
         }
         sum
     };
-    let means: Vec<Vec<[f64; 3]>> = HOSPITALS.iter().map(|h| (0..3).map(|label| mean(h, label)).collect()).collect();
-    let distance = |a: [f64; 3], b: [f64; 3]| (0..3).map(|c| (a[c] - b[c]).abs()).fold(0.0, f64::max);
+    let means: Vec<Vec<[f64; 3]>> =
+        HOSPITALS.iter().map(|h| (0..3).map(|label| mean(h, label)).collect()).collect();
+    let distance =
+        |a: [f64; 3], b: [f64; 3]| (0..3).map(|c| (a[c] - b[c]).abs()).fold(0.0, f64::max);
     for hospital in 0..3 {
         let other = (hospital + 1) % 3;
         for label in 0..3 {
-            let between_classes = distance(means[hospital][label], means[hospital][(label + 1) % 3]);
+            let between_classes =
+                distance(means[hospital][label], means[hospital][(label + 1) % 3]);
             let between_hospitals = distance(means[hospital][label], means[other][label]);
             assert!(between_classes < 0.06, "{between_classes}");
             assert!(between_hospitals > 0.08, "{between_hospitals}");

@@ -1,5 +1,6 @@
-//! The tissue itself: stroma, glands, nuclei. A grade from 0 to 1 sets the size and disorder of glands and nuclei; the amounts of
-//! stain and of empty space are drawn apart from it, so that colour alone says little about the grade.
+//! The tissue itself: stroma, glands, nuclei. A grade from 0 to 1 sets the size and disorder of
+//! glands and nuclei; the amounts of stain and of empty space are drawn apart from it, so that
+//! colour alone says little about the grade.
 
 use std::f64::consts::{PI, TAU};
 
@@ -45,7 +46,8 @@ fn stroma(side: usize, stream: &mut Stream) -> Sheet {
     Sheet::new(side, |x, y| {
         let bend = 5.0 * warp.at(x / 22.0, y / 22.0);
         let (along, across) = (c * x + s * y + bend, c * y - s * x + bend);
-        let strands = 0.6 * fibre.at(along / 16.0, across / 2.6) + 0.4 * fine.at(along / 7.0, across / 1.1);
+        let strands =
+            0.6 * fibre.at(along / 16.0, across / 2.6) + 0.4 * fine.at(along / 7.0, across / 1.1);
         let thick = 0.30 + 0.06 * ground.at(x / 14.0, y / 14.0);
         (0.04, (thick + 0.15 * strands).max(0.04))
     })
@@ -59,7 +61,8 @@ struct Gland {
     cytoplasm: [f64; 2],
 }
 
-/// Glands that do not overlap, over the less of the field the higher the grade, so that nuclei cover about the same part of it.
+/// Glands that do not overlap, over the less of the field the higher the grade, so that nuclei
+/// cover about the same part of it.
 fn glands(g: f64, stream: &mut Stream) -> Vec<Gland> {
     let mut glands: Vec<Gland> = Vec::new();
     let target = stream.range(0.8, 1.2) * blend(g, 0.62, 0.24) * FIELD * FIELD;
@@ -68,14 +71,16 @@ fn glands(g: f64, stream: &mut Stream) -> Vec<Gland> {
         if area > target {
             break;
         }
-        let size = blend(g, 14.0, 11.5) * (1.0 + blend(g, 0.12, 0.28) * stream.normal()).clamp(0.5, 1.5);
+        let size =
+            blend(g, 14.0, 11.5) * (1.0 + blend(g, 0.12, 0.28) * stream.normal()).clamp(0.5, 1.5);
         let stretch = (1.0 + blend(g, 0.10, 0.30) * stream.normal().abs()).min(1.8);
         let centre = [(); 2].map(|()| stream.range(-0.05, 1.05) * FIELD);
         let axes = [size * stretch.sqrt(), size / stretch.sqrt()];
         let angle = stream.range(0.0, PI);
         let outline = Blob::new(stream, centre, axes, angle, blend(g, 0.05, 0.20));
         let clear = |other: &Gland| {
-            let (dx, dy) = (centre[0] - other.outline.centre[0], centre[1] - other.outline.centre[1]);
+            let (dx, dy) =
+                (centre[0] - other.outline.centre[0], centre[1] - other.outline.centre[1]);
             let distance = (dx * dx + dy * dy).sqrt();
             distance > 0.92 * (outline.radius() + other.outline.radius()) + 1.5
         };
@@ -112,7 +117,8 @@ impl Gland {
         });
     }
 
-    /// Nuclei around the lumen: one even layer at the base if the grade is low, piled up and out of line if it is high.
+    /// Nuclei around the lumen: one even layer at the base if the grade is low, piled up and out of
+    /// line if it is high.
     fn nuclei(&self, g: f64, nuclei: &mut Vec<Nucleus>, stream: &mut Stream) {
         let radius = self.outline.radius();
         let size = nuclear_size(g);
@@ -139,13 +145,15 @@ struct Free<'a> {
 }
 
 impl Free<'_> {
-    /// A random point of the stroma, at least `margin` from every gland if one is found in a few trials.
+    /// A random point of the stroma, at least `margin` from every gland if one is found in a few
+    /// trials.
     fn point(&self, margin: f64, stream: &mut Stream) -> [f64; 2] {
         let mut point = [0.0; 2];
         for _ in 0..12 {
             point = [(); 2].map(|()| stream.range(0.0, FIELD));
             let outside = |gland: &Gland| {
-                let [dx, dy] = [point[0] - gland.outline.centre[0], point[1] - gland.outline.centre[1]];
+                let [dx, dy] =
+                    [point[0] - gland.outline.centre[0], point[1] - gland.outline.centre[1]];
                 (gland.outline.level(dx, dy) - 1.0) * gland.outline.radius() > margin
             };
             if self.glands.iter().all(outside) {
@@ -157,7 +165,13 @@ impl Free<'_> {
 }
 
 /// Cells that have left the glands: nests without a lumen, more of them the higher the grade.
-fn detached(g: f64, free: &Free, sheet: &mut Sheet, nuclei: &mut Vec<Nucleus>, stream: &mut Stream) {
+fn detached(
+    g: f64,
+    free: &Free,
+    sheet: &mut Sheet,
+    nuclei: &mut Vec<Nucleus>,
+    stream: &mut Stream,
+) {
     let expected = 9.0 * ((g - 0.45) / 0.55).max(0.0);
     let nests = (expected * stream.range(0.6, 1.4)).round() as usize;
     let edge_of = sheet.edge();
@@ -182,12 +196,16 @@ fn detached(g: f64, free: &Free, sheet: &mut Sheet, nuclei: &mut Vec<Nucleus>, s
     }
 }
 
-/// Empty space in the stroma (clefts and vacuoles), until empty space as a whole has a share that does not depend on the grade.
+/// Empty space in the stroma (clefts and vacuoles), until empty space as a whole has a share that
+/// does not depend on the grade.
 fn space(free: &Free, sheet: &mut Sheet, stream: &mut Stream) {
     let wanted = stream.range(0.06, 0.18) * FIELD * FIELD;
     let inside = |gland: &&Gland| gland.outline.centre.iter().all(|c| (0.0..FIELD).contains(c));
-    let lumens =
-        free.glands.iter().filter(inside).map(|l| PI * l.outline.axes[0] * l.outline.axes[1] * l.lumen * l.lumen);
+    let lumens = free
+        .glands
+        .iter()
+        .filter(inside)
+        .map(|l| PI * l.outline.axes[0] * l.outline.axes[1] * l.lumen * l.lumen);
     let mut space: f64 = lumens.sum();
     let edge_of = sheet.edge();
     for _ in 0..30 {
@@ -216,14 +234,22 @@ fn bystanders(free: &Free, sheet: &mut Sheet, stream: &mut Stream) {
         let centre = free.point(1.0, stream);
         let angle = fibre + 0.25 * stream.normal();
         let body = Blob::new(stream, centre, axes, angle, 0.05);
-        Nucleus { body, rim: 0.2, mottle: 0.1, nucleolus: None }.paint(stream.range(0.6, 0.9), &chromatin, sheet);
+        Nucleus { body, rim: 0.2, mottle: 0.1, nucleolus: None }.paint(
+            stream.range(0.6, 0.9),
+            &chromatin,
+            sheet,
+        );
     }
     let focus = free.point(4.0, stream);
     for _ in 0..stream.below(14) {
         let centre = focus.map(|c| c + 7.0 * stream.normal());
         let axes = [stream.range(1.4, 1.8); 2];
         let body = Blob::new(stream, centre, axes, 0.0, 0.03);
-        Nucleus { body, rim: 0.0, mottle: 0.15, nucleolus: None }.paint(stream.range(1.0, 1.4), &chromatin, sheet);
+        Nucleus { body, rim: 0.0, mottle: 0.15, nucleolus: None }.paint(
+            stream.range(1.0, 1.4),
+            &chromatin,
+            sheet,
+        );
     }
 }
 
@@ -237,7 +263,8 @@ struct Nucleus {
 }
 
 impl Nucleus {
-    /// A nucleus of an epithelial cell: small, oval and even at a low grade; large, odd and mottled at a high one.
+    /// A nucleus of an epithelial cell: small, oval and even at a low grade; large, odd and mottled
+    /// at a high one.
     fn new(g: f64, size: f64, centre: [f64; 2], angle: f64, stream: &mut Stream) -> Self {
         let spread = blend(g, 0.06, 0.26);
         let radius = size * libm::exp(spread * stream.normal().clamp(-2.0, 2.0));
@@ -265,7 +292,11 @@ impl Nucleus {
                 let (ox, oy) = (dx - nx, dy - ny);
                 0.6 * edge_of(0.75 - (ox * ox + oy * oy).sqrt())
             });
-            Paint { haematoxylin: density * (1.0 + membrane + mottle + spot).max(0.2), eosin: 0.10, cover }
+            Paint {
+                haematoxylin: density * (1.0 + membrane + mottle + spot).max(0.2),
+                eosin: 0.10,
+                cover,
+            }
         });
     }
 }

@@ -1,4 +1,5 @@
-//! What the folders at the top of a tree are: the classes, or the parts of a split with the classes inside.
+//! What the folders at the top of a tree are: the classes, or the parts of a split with the classes
+//! inside.
 //!
 //! Refused: names of parts beside names of classes, parts that cannot be told apart, parts without
 //! class folders or with different ones, names in which a part and something else stand together,
@@ -48,7 +49,8 @@ impl Layout {
                 return Layout::among(place, tops);
             }
             let what = format!(
-                "there is one folder of images only; if the classes are the folders in {0}, give {0}, or {LIST}",
+                "there is one folder of images only; if the classes are the folders in {0}, give \
+                 {0}, or {LIST}",
                 place.display()
             );
             return Err(refuse(root, what));
@@ -72,8 +74,12 @@ impl Layout {
         for top in parts {
             let Word::Part(part) = top.word else { continue };
             if let Some(first) = folders.get(&part) {
-                let what =
-                    format!("{} and {} are both called {}; keep one, or {LIST}", first.name, top.name, part.name());
+                let what = format!(
+                    "{} and {} are both called {}; keep one, or {LIST}",
+                    first.name,
+                    top.name,
+                    part.name()
+                );
                 return Err(refuse(&root, what));
             }
             folders.insert(part, top);
@@ -82,17 +88,27 @@ impl Layout {
         if let Some(other) = others.first() {
             let look = if folders.len() == 1 { "looks like a part" } else { "look like parts" };
             let what = format!(
-                "{0} {look} of a split and {1} does not; if all are classes, {LIST}; if {1} is none, move it away",
+                "{0} {look} of a split and {1} does not; if all are classes, {LIST}; if {1} is \
+                 none, move it away",
                 names(),
                 other.name
             );
             return Err(refuse(&root, what));
         }
         if !folders.contains_key(&Part::Train) || folders.len() == 1 {
-            let (is, lacks) = if folders.contains_key(&Part::Train) { (names(), "test") } else { (names(), "train") };
-            let only = folders.values().next().map(|top| top.path.display().to_string()).unwrap_or_default();
+            let (is, lacks) = if folders.contains_key(&Part::Train) {
+                (names(), "test")
+            } else {
+                (names(), "train")
+            };
+            let only = folders
+                .values()
+                .next()
+                .map(|top| top.path.display().to_string())
+                .unwrap_or_default();
             let what = format!(
-                "there is a folder {is} but none named {lacks}; add it, give {only} to have its images divided, or {LIST}"
+                "there is a folder {is} but none named {lacks}; add it, give {only} to have its \
+                 images divided, or {LIST}"
             );
             return Err(refuse(&root, what));
         }
@@ -150,7 +166,8 @@ fn classes(root: PathBuf, tops: &[Top]) -> Result<Layout, Error> {
     }
     if let [(_, one), (_, other), ..] = &within.iter().collect::<Vec<_>>()[..] {
         let what = format!(
-            "{} and {} look like parts of a split, and what else their names say is unclear; name the parts train and \
+            "{} and {} look like parts of a split, and what else their names say is unclear; name \
+             the parts train and \
              test with the class folders inside, or {LIST}",
             one.name, other.name
         );
@@ -162,14 +179,16 @@ fn classes(root: PathBuf, tops: &[Top]) -> Result<Layout, Error> {
         let others = tops.iter().zip(&inside).filter(|(other, _)| other.name != top.name);
         if let (Word::Within(_), Some((other, _))) = (top.word, others.into_iter().find(shared)) {
             let what = format!(
-                "{} looks like a part of a split, for {} has the same folders inside; name the parts train and test, or {LIST}",
+                "{} looks like a part of a split, for {} has the same folders inside; name the \
+                 parts train and test, or {LIST}",
                 top.name, other.name
             );
             return Err(refuse(&root, what));
         }
         if let Some(part) = own.iter().find(|name| matches!(Word::of(name), Word::Part(_))) {
             let what = format!(
-                "{0}/{part} looks like a part of a split inside of a class; put the split above the classes ({part}/{0}), or {LIST}",
+                "{0}/{part} looks like a part of a split inside of a class; put the split above \
+                 the classes ({part}/{0}), or {LIST}",
                 top.name
             );
             return Err(refuse(&root, what));
@@ -189,14 +208,22 @@ fn class_folder(part: Part, mut folder: PathBuf) -> Result<PathBuf, Error> {
             continue;
         }
         let what = match (tops.iter().find(|top| is_part(top)), tops.is_empty()) {
-            (Some(inner), _) => format!("{} looks like a part of a split inside of another; unnest them", inner.name),
+            (Some(inner), _) => format!(
+                "{} looks like a part of a split inside of another; unnest them",
+                inner.name
+            ),
             (None, true) => "it holds images and no folder for each class".into(),
-            (None, false) if loose > 0 => format!("{loose} images lie beside the class folders, of no class"),
+            (None, false) if loose > 0 => {
+                format!("{loose} images lie beside the class folders, of no class")
+            }
             (None, false) => return Ok(folder),
         };
         return Err(refuse(
             &folder,
-            format!("this is the {} part, but {what}; sort the images into folders, or {LIST}", part.name()),
+            format!(
+                "this is the {} part, but {what}; sort the images into folders, or {LIST}",
+                part.name()
+            ),
         ));
     }
     Err(refuse(&folder, format!("folders are nested deeper than {MAX_DEPTH}")))
@@ -214,7 +241,8 @@ fn alike(root: &Path, folders: &BTreeMap<Part, PathBuf>) -> Result<(), Error> {
         if let Some(class) = classes.symmetric_difference(&own).next() {
             let (with, without) = if own.contains(class) { (part, *first) } else { (*first, part) };
             let what = format!(
-                "class {class} is in the {} part and not in the {} part; give both the same class folders, or {LIST}",
+                "class {class} is in the {} part and not in the {} part; give both the same class \
+                 folders, or {LIST}",
                 with.name(),
                 without.name()
             );

@@ -11,7 +11,9 @@ fn parts(parts: &[&str]) -> Place {
     let file = |part: &str, class: &str, i: usize| format!("{part}/{class}/{i}.png");
     let files: Vec<String> = parts
         .iter()
-        .flat_map(|part| ["a", "b"].into_iter().flat_map(move |class| (0..3).map(move |i| file(part, class, i))))
+        .flat_map(|part| {
+            ["a", "b"].into_iter().flat_map(move |class| (0..3).map(move |i| file(part, class, i)))
+        })
         .collect();
     Place::new(&files.iter().map(String::as_str).collect::<Vec<_>>())
 }
@@ -65,7 +67,12 @@ fn a_validation_folder_is_the_validation_part() {
 
 #[test]
 fn names_that_only_sound_like_a_part_are_classes() {
-    for names in [["testis", "ovary"], ["test positive", "test negative"], ["tr", "mr"], ["benign", "strain"]] {
+    for names in [
+        ["testis", "ovary"],
+        ["test positive", "test negative"],
+        ["tr", "mr"],
+        ["benign", "strain"],
+    ] {
         let data = Dataset::open(
             Place::new(
                 &names
@@ -89,7 +96,8 @@ fn names_that_only_sound_like_a_part_are_classes() {
 #[test]
 fn folders_that_look_like_parts_and_are_not_usable_as_such_are_refused() {
     let flat = |names: &[&str]| {
-        let files: Vec<String> = names.iter().flat_map(|n| [1, 2].map(|i| format!("{n}/{i}.png"))).collect();
+        let files: Vec<String> =
+            names.iter().flat_map(|n| [1, 2].map(|i| format!("{n}/{i}.png"))).collect();
         Place::new(&files.iter().map(String::as_str).collect::<Vec<_>>())
     };
     for (place, words) in [
@@ -97,16 +105,31 @@ fn folders_that_look_like_parts_and_are_not_usable_as_such_are_refused() {
         (flat(&["valid", "invalid"]), "valid looks like a part of a split and invalid does not"),
         (flat(&["Training", "Testing"]), "it holds images and no folder for each class"),
         (flat(&["tr", "te"]), "it holds images and no folder for each class"),
-        (flat(&["train/a", "train/b", "test"]), "this is the test part, but it holds images and no folder"),
-        (flat(&["train/a", "train/b", "test/a"]), "class b is in the training part and not in the test part"),
+        (
+            flat(&["train/a", "train/b", "test"]),
+            "this is the test part, but it holds images and no folder",
+        ),
+        (
+            flat(&["train/a", "train/b", "test/a"]),
+            "class b is in the training part and not in the test part",
+        ),
         (flat(&["train/a", "train/b", "test/a", "test/B"]), "class"),
-        (flat(&["train/a", "train/b", "test/a", "test/b", "train"]), "lie beside the class folders"),
+        (
+            flat(&["train/a", "train/b", "test/a", "test/b", "train"]),
+            "lie beside the class folders",
+        ),
         (parts(&["train", "Training Set", "test"]), "are both called training"),
         (parts(&["test", "val"]), "none named train"),
         (parts(&["a/train", "a/test", "b/train", "b/test"]), "part of a split inside of a class"),
         (parts(&["train/train", "train/test"]), "train"),
-        (flat(&["train_benign", "train_malignant", "test_benign", "test_malignant"]), "look like parts of a split"),
-        (parts(&["NCT-CRC-HE-100K", "CRC-VAL-HE-7K"]), "CRC-VAL-HE-7K looks like a part of a split"),
+        (
+            flat(&["train_benign", "train_malignant", "test_benign", "test_malignant"]),
+            "look like parts of a split",
+        ),
+        (
+            parts(&["NCT-CRC-HE-100K", "CRC-VAL-HE-7K"]),
+            "CRC-VAL-HE-7K looks like a part of a split",
+        ),
         (parts(&["data"]), "if the classes are the folders in"),
     ] {
         let text = place.refusal().1;

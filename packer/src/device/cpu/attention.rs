@@ -1,4 +1,5 @@
-//! Multi-head self-attention (Vaswani et al. 2017, section 3.2), forward and backward, parallel over the images of a batch.
+//! Multi-head self-attention (Vaswani et al. 2017, section 3.2), forward and backward, parallel
+//! over the images of a batch.
 
 use std::sync::Arc;
 
@@ -12,7 +13,13 @@ use super::{Chunk, Cpu, Real};
 
 type Buffer<T> = Arc<Chunk<T>>;
 
-pub fn forward<T: Real>(cpu: &Cpu<T>, size: AttentionSize, q: &[T], k: &[T], v: &[T]) -> (Buffer<T>, Buffer<T>) {
+pub fn forward<T: Real>(
+    cpu: &Cpu<T>,
+    size: AttentionSize,
+    q: &[T],
+    k: &[T],
+    v: &[T],
+) -> (Buffer<T>, Buffer<T>) {
     let AttentionSize { batch, tokens, heads, width } = size;
     let (columns, square) = (heads * width, tokens * tokens);
     let (image, scores) = (tokens * columns, heads * square);
@@ -23,7 +30,15 @@ pub fn forward<T: Real>(cpu: &Cpu<T>, size: AttentionSize, q: &[T], k: &[T], v: 
         for (h, p) in p.chunks_exact_mut(square).enumerate() {
             let at = |x| View::rows(head(x, i * image + h * width), columns);
             let (q, k, v) = (at(q), at(k), at(v));
-            product_in_place(p, tokens, false, Size { m: tokens, n: tokens, k: width }, scale, q, k.transposed());
+            product_in_place(
+                p,
+                tokens,
+                false,
+                Size { m: tokens, n: tokens, k: width },
+                scale,
+                q,
+                k.transposed(),
+            );
             vectorised(
                 #[inline(always)]
                 || {
@@ -47,14 +62,21 @@ pub fn forward<T: Real>(cpu: &Cpu<T>, size: AttentionSize, q: &[T], k: &[T], v: 
     (cpu.wrap(y), cpu.wrap(p))
 }
 
-pub fn backward<T: Real>(cpu: &Cpu<T>, size: AttentionSize, dy: &[T], qkv: [&[T]; 3], softmax: &[T]) -> [Buffer<T>; 3] {
+pub fn backward<T: Real>(
+    cpu: &Cpu<T>,
+    size: AttentionSize,
+    dy: &[T],
+    qkv: [&[T]; 3],
+    softmax: &[T],
+) -> [Buffer<T>; 3] {
     let AttentionSize { batch, tokens, heads, width } = size;
     let (columns, square) = (heads * width, tokens * tokens);
     let image = tokens * columns;
     let scale = T::ONE / T::from_f64(width as f64).sqrt();
     let [q, k, v] = qkv;
     let [mut dq, mut dk, mut dv] = [(); 3].map(|()| cpu.take(batch * image));
-    let images = dq.par_chunks_mut(image).zip(dk.par_chunks_mut(image)).zip(dv.par_chunks_mut(image));
+    let images =
+        dq.par_chunks_mut(image).zip(dk.par_chunks_mut(image)).zip(dv.par_chunks_mut(image));
     images.enumerate().for_each_init(
         || vec![T::NAN; square],
         |ds, (i, ((dq, dk), dv))| {
@@ -94,7 +116,15 @@ pub fn backward<T: Real>(cpu: &Cpu<T>, size: AttentionSize, dy: &[T], qkv: [&[T]
                 );
                 let ds = View::rows(ds, tokens);
                 product_in_place(&mut dq[h * width..], columns, false, to_tokens, T::ONE, ds, k);
-                product_in_place(&mut dk[h * width..], columns, false, to_tokens, T::ONE, ds.transposed(), q);
+                product_in_place(
+                    &mut dk[h * width..],
+                    columns,
+                    false,
+                    to_tokens,
+                    T::ONE,
+                    ds.transposed(),
+                    q,
+                );
             }
         },
     );

@@ -1,4 +1,5 @@
-//! From pixels to tokens and from tokens to the feature: patches, CLS token, positions, first rows, moments over tokens.
+//! From pixels to tokens and from tokens to the feature: patches, CLS token, positions, first rows,
+//! moments over tokens.
 
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ pub fn patches<T: Real>(cpu: &Cpu<T>, size: PatchSize, images: &[T]) -> Buffer<T
     })
 }
 
-/// Patches do not overlap: each pixel's gradient comes from one place, or is zero beyond the last whole patch.
+/// Patches do not overlap: each pixel's gradient comes from one place, or is zero beyond the last
+/// whole patch.
 pub fn patches_backward<T: Real>(cpu: &Cpu<T>, size: PatchSize, dy: &[T]) -> Buffer<T> {
     let image = 3 * size.height * size.width;
     let (columns, grid) = (size.columns(), size.rows() / size.batch);
@@ -58,7 +60,12 @@ pub fn tokens<T: Real>(cpu: &Cpu<T>, patches: &[T], cls: &[T], positions: &[T]) 
     })
 }
 
-pub fn tokens_backward<T: Real>(cpu: &Cpu<T>, dy: &[T], columns: usize, tokens: usize) -> [Buffer<T>; 3] {
+pub fn tokens_backward<T: Real>(
+    cpu: &Cpu<T>,
+    dy: &[T],
+    columns: usize,
+    tokens: usize,
+) -> [Buffer<T>; 3] {
     let batch = dy.len() / columns / tokens;
     let grid = tokens - 1;
     let patches = cpu.by_rows(batch * grid * columns, columns, |first, out| {
@@ -87,7 +94,12 @@ pub fn first_rows<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize, tokens: usize)
     })
 }
 
-pub fn first_rows_backward<T: Real>(cpu: &Cpu<T>, dy: &[T], columns: usize, tokens: usize) -> Buffer<T> {
+pub fn first_rows_backward<T: Real>(
+    cpu: &Cpu<T>,
+    dy: &[T],
+    columns: usize,
+    tokens: usize,
+) -> Buffer<T> {
     cpu.by_rows(dy.len() * tokens, columns, |first, out| {
         for (i, out) in out.chunks_exact_mut(columns).enumerate() {
             match (first + i) % tokens {
@@ -108,7 +120,13 @@ fn pixel(size: PatchSize, row: usize, line: usize) -> usize {
 }
 
 /// Two passes over an image's tokens: the variance of values far from zero keeps its digits.
-pub fn token_moments<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize, tokens: usize, epsilon: T) -> Buffer<T> {
+pub fn token_moments<T: Real>(
+    cpu: &Cpu<T>,
+    x: &[T],
+    columns: usize,
+    tokens: usize,
+    epsilon: T,
+) -> Buffer<T> {
     let patches = T::from_f64((tokens - 1) as f64);
     cpu.by_rows(x.len() / tokens * 2, 2 * columns, |first, out| {
         for (i, out) in out.chunks_exact_mut(2 * columns).enumerate() {

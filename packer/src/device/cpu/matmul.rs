@@ -1,7 +1,7 @@
 //! Matrix products through the `gemm` crate.
 //!
-//! The one module of packer that allows unsafe code: `gemm` takes pointers and strides. Each call is preceded by
-//! checks that the last element of every operand lies inside its slice.
+//! The one module of packer that allows unsafe code: `gemm` takes pointers and strides. Each call
+//! is preceded by checks that the last element of every operand lies inside its slice.
 #![allow(unsafe_code)]
 
 use crate::device::{Form, Size};
@@ -12,7 +12,15 @@ use super::Real;
 const PARALLEL: usize = 1 << 21;
 
 /// C (+)= alpha * op(A) * op(B) for whole row-major matrices, on all threads of the pool.
-pub fn product<T: Real>(c: &mut [T], add: bool, form: Form, size: Size, alpha: T, a: &[T], b: &[T]) {
+pub fn product<T: Real>(
+    c: &mut [T],
+    add: bool,
+    form: Form,
+    size: Size,
+    alpha: T,
+    a: &[T],
+    b: &[T],
+) {
     let Size { m, n, k } = size;
     let a = match form {
         Form::Nn | Form::Nt => View::rows(a, k),
@@ -48,17 +56,38 @@ impl<'a, T> View<'a, T> {
         let last = (rows - 1).checked_mul(self.row).zip((columns - 1).checked_mul(self.column));
         let last = last.and_then(|(row, column)| row.checked_add(column));
         let inside = last.is_some_and(|last| last < self.values.len());
-        assert!(inside, "operand of {rows} x {columns} reaches past its {} values", self.values.len());
+        assert!(
+            inside,
+            "operand of {rows} x {columns} reaches past its {} values",
+            self.values.len()
+        );
     }
 }
 
 /// C (+)= alpha * A * B on the calling thread, C's rows being `stride` apart.
-pub fn product_in_place<T: Real>(c: &mut [T], stride: usize, add: bool, size: Size, alpha: T, a: View<T>, b: View<T>) {
+pub fn product_in_place<T: Real>(
+    c: &mut [T],
+    stride: usize,
+    add: bool,
+    size: Size,
+    alpha: T,
+    a: View<T>,
+    b: View<T>,
+) {
     run(c, stride, add, size, alpha, a, b, false);
 }
 
 #[expect(clippy::too_many_arguments)]
-fn run<T: Real>(c: &mut [T], stride: usize, add: bool, size: Size, alpha: T, a: View<T>, b: View<T>, parallel: bool) {
+fn run<T: Real>(
+    c: &mut [T],
+    stride: usize,
+    add: bool,
+    size: Size,
+    alpha: T,
+    a: View<T>,
+    b: View<T>,
+    parallel: bool,
+) {
     let Size { m, n, k } = size;
     if m == 0 || n == 0 {
         return;
@@ -73,13 +102,11 @@ fn run<T: Real>(c: &mut [T], stride: usize, add: bool, size: Size, alpha: T, a: 
         a.check(m, k);
         b.check(k, n);
     }
-    let parallelism = match parallel {
-        true => gemm::Parallelism::Rayon(0),
-        false => gemm::Parallelism::None,
-    };
+    let parallelism = if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
     let keep = if add { T::ONE } else { T::ZERO };
-    // SAFETY: the checks above show that every element that gemm reads or writes lies inside its slice; C is borrowed
-    // for writing, so it overlaps neither A nor B; gemm is given f32 or f64, the two types that implement Real.
+    // SAFETY: the checks above show that every element that gemm reads or writes lies inside its
+    // slice; C is borrowed for writing, so it overlaps neither A nor B; gemm is given f32 or f64,
+    // the two types that implement Real.
     unsafe {
         gemm::gemm(
             m,

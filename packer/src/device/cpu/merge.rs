@@ -1,4 +1,5 @@
-//! Merging of weight changes (TIES, Yadav et al. 2023): trimming by magnitude, sign election with the disjoint mean.
+//! Merging of weight changes (TIES, Yadav et al. 2023): trimming by magnitude, sign election with
+//! the disjoint mean.
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ pub fn trim<T: Real>(cpu: &Cpu<T>, x: &[T], keep: usize) -> Buffer<T> {
         0 => None,
         keep => {
             let mut order = x.to_vec();
-            let (_, last, _) = order.select_nth_unstable_by(keep - 1, |a, b| magnitude(*b).total_cmp(&magnitude(*a)));
+            let (_, last, _) = order
+                .select_nth_unstable_by(keep - 1, |a, b| magnitude(*b).total_cmp(&magnitude(*a)));
             Some(magnitude(*last))
         }
     };

@@ -1,5 +1,5 @@
-//! The `cpu` device: gemm for products, rayon over rows, everything else written so that the compiler vectorises it
-//! for the processor it meets (AVX-512 where there is one).
+//! The `cpu` device: gemm for products, rayon over rows, everything else written so that the
+//! compiler vectorises it for the processor it meets (AVX-512 where there is one).
 //!
 //! Generic over f32 and f64: f32 trains, f64 is what the gradient checks compare with.
 
@@ -9,7 +9,8 @@ use rayon::prelude::*;
 
 use crate::Error;
 use crate::device::{
-    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Sgd, Size, Update,
+    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize,
+    Rectangle, Sgd, Size, Update,
 };
 
 mod activation;
@@ -45,7 +46,8 @@ impl<T: Real> Cpu<T> {
         Cpu { pool: Arc::new(Pool::new()), poison: false }
     }
 
-    /// A device whose fresh buffers are full of NaN, so that a value left unwritten is seen. For tests.
+    /// A device whose fresh buffers are full of NaN, so that a value left unwritten is seen. For
+    /// tests.
     pub fn poisoned() -> Self {
         Cpu { poison: true, ..Self::new() }
     }
@@ -74,8 +76,14 @@ impl<T: Real> Cpu<T> {
         values
     }
 
-    /// A new buffer filled row by row: `fill(first_row, rows)` sees whole rows of `columns` values, in parallel.
-    fn by_rows(&self, len: usize, columns: usize, fill: impl Fn(usize, &mut [T]) + Sync) -> Arc<Chunk<T>> {
+    /// A new buffer filled row by row: `fill(first_row, rows)` sees whole rows of `columns` values,
+    /// in parallel.
+    fn by_rows(
+        &self,
+        len: usize,
+        columns: usize,
+        fill: impl Fn(usize, &mut [T]) + Sync,
+    ) -> Arc<Chunk<T>> {
         let mut values = self.take(len);
         rows_mut(&mut values, columns, fill);
         self.wrap(values)
@@ -113,18 +121,39 @@ impl<T: Real> Device for Cpu<T> {
         self.pool.bound(usize::try_from(bytes).unwrap_or(usize::MAX) / size_of::<T>());
     }
 
-    fn matmul(&self, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer) -> Self::Buffer {
+    fn matmul(
+        &self,
+        form: Form,
+        size: Size,
+        alpha: f64,
+        a: &Self::Buffer,
+        b: &Self::Buffer,
+    ) -> Self::Buffer {
         let mut c = self.take(size.m * size.n);
         matmul::product(&mut c, false, form, size, T::from_f64(alpha), &a.values, &b.values);
         self.wrap(c)
     }
 
-    fn matmul_add(&self, c: &mut Self::Buffer, form: Form, size: Size, alpha: f64, a: &Self::Buffer, b: &Self::Buffer) {
+    fn matmul_add(
+        &self,
+        c: &mut Self::Buffer,
+        form: Form,
+        size: Size,
+        alpha: f64,
+        a: &Self::Buffer,
+        b: &Self::Buffer,
+    ) {
         let c = self.own(c);
         matmul::product(c, true, form, size, T::from_f64(alpha), &a.values, &b.values);
     }
 
-    fn linear(&self, size: Size, x: &Self::Buffer, w: &Self::Buffer, bias: &Self::Buffer) -> Self::Buffer {
+    fn linear(
+        &self,
+        size: Size,
+        x: &Self::Buffer,
+        w: &Self::Buffer,
+        bias: &Self::Buffer,
+    ) -> Self::Buffer {
         let mut y = self.take(size.m * size.n);
         rows_mut(&mut y, size.n, |_, rows| {
             for row in rows.chunks_exact_mut(size.n) {
@@ -185,7 +214,12 @@ impl<T: Real> Device for Cpu<T> {
         })
     }
 
-    fn residual(&self, x: &Self::Buffer, y: &Self::Buffer, scale: Option<&Self::Buffer>) -> Self::Buffer {
+    fn residual(
+        &self,
+        x: &Self::Buffer,
+        y: &Self::Buffer,
+        scale: Option<&Self::Buffer>,
+    ) -> Self::Buffer {
         assert_eq!(x.values.len(), y.values.len());
         let columns = scale.map_or(1, |s| s.values.len());
         self.by_rows(x.values.len(), columns, |first, out| {
@@ -195,10 +229,14 @@ impl<T: Real> Device for Cpu<T> {
                 #[inline(always)]
                 || match scale {
                     Some(scale) => {
-                        let rows =
-                            out.chunks_exact_mut(columns).zip(x.chunks_exact(columns)).zip(y.chunks_exact(columns));
+                        let rows = out
+                            .chunks_exact_mut(columns)
+                            .zip(x.chunks_exact(columns))
+                            .zip(y.chunks_exact(columns));
                         for ((out, x), y) in rows {
-                            for (((out, x), y), scale) in out.iter_mut().zip(x).zip(y).zip(&scale.values) {
+                            for (((out, x), y), scale) in
+                                out.iter_mut().zip(x).zip(y).zip(&scale.values)
+                            {
                                 *out = *x + *y * *scale;
                             }
                         }
@@ -241,7 +279,12 @@ impl<T: Real> Device for Cpu<T> {
         activation::forward(self, kind, &x.values)
     }
 
-    fn activation_backward(&self, kind: Activation, dy: &Self::Buffer, x: &Self::Buffer) -> Self::Buffer {
+    fn activation_backward(
+        &self,
+        kind: Activation,
+        dy: &Self::Buffer,
+        x: &Self::Buffer,
+    ) -> Self::Buffer {
         activation::backward(self, kind, &dy.values, &x.values)
     }
 
@@ -263,18 +306,34 @@ impl<T: Real> Device for Cpu<T> {
         _y: &Self::Buffer,
         softmax: &Self::Buffer,
     ) -> [Self::Buffer; 3] {
-        attention::backward(self, size, &dy.values, qkv.map(|x| x.values.as_slice()), &softmax.values)
+        attention::backward(
+            self,
+            size,
+            &dy.values,
+            qkv.map(|x| x.values.as_slice()),
+            &softmax.values,
+        )
     }
 
     fn softmax(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer {
         loss::softmax(self, &x.values, columns)
     }
 
-    fn softmax_backward(&self, dy: &Self::Buffer, y: &Self::Buffer, columns: usize) -> Self::Buffer {
+    fn softmax_backward(
+        &self,
+        dy: &Self::Buffer,
+        y: &Self::Buffer,
+        columns: usize,
+    ) -> Self::Buffer {
         loss::softmax_backward(self, &dy.values, &y.values, columns)
     }
 
-    fn l2_normalise(&self, x: &Self::Buffer, columns: usize, epsilon: f64) -> (Self::Buffer, Self::Buffer) {
+    fn l2_normalise(
+        &self,
+        x: &Self::Buffer,
+        columns: usize,
+        epsilon: f64,
+    ) -> (Self::Buffer, Self::Buffer) {
         norm::l2(self, &x.values, columns, T::from_f64(epsilon))
     }
 
@@ -296,11 +355,21 @@ impl<T: Real> Device for Cpu<T> {
         embed::patches_backward(self, size, &dy.values)
     }
 
-    fn tokens(&self, patches: &Self::Buffer, cls: &Self::Buffer, positions: &Self::Buffer) -> Self::Buffer {
+    fn tokens(
+        &self,
+        patches: &Self::Buffer,
+        cls: &Self::Buffer,
+        positions: &Self::Buffer,
+    ) -> Self::Buffer {
         embed::tokens(self, &patches.values, &cls.values, &positions.values)
     }
 
-    fn tokens_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize) -> [Self::Buffer; 3] {
+    fn tokens_backward(
+        &self,
+        dy: &Self::Buffer,
+        columns: usize,
+        tokens: usize,
+    ) -> [Self::Buffer; 3] {
         embed::tokens_backward(self, &dy.values, columns, tokens)
     }
 
@@ -308,11 +377,22 @@ impl<T: Real> Device for Cpu<T> {
         embed::first_rows(self, &x.values, columns, tokens)
     }
 
-    fn first_rows_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize) -> Self::Buffer {
+    fn first_rows_backward(
+        &self,
+        dy: &Self::Buffer,
+        columns: usize,
+        tokens: usize,
+    ) -> Self::Buffer {
         embed::first_rows_backward(self, &dy.values, columns, tokens)
     }
 
-    fn token_moments(&self, x: &Self::Buffer, columns: usize, tokens: usize, epsilon: f64) -> Self::Buffer {
+    fn token_moments(
+        &self,
+        x: &Self::Buffer,
+        columns: usize,
+        tokens: usize,
+        epsilon: f64,
+    ) -> Self::Buffer {
         embed::token_moments(self, &x.values, columns, tokens, T::from_f64(epsilon))
     }
 
@@ -327,7 +407,12 @@ impl<T: Real> Device for Cpu<T> {
         embed::token_moments_backward(self, [&dy.values, &x.values, &y.values], columns, tokens)
     }
 
-    fn cross_entropy(&self, logits: &Self::Buffer, classes: usize, labels: &[u32]) -> (Self::Buffer, Self::Buffer) {
+    fn cross_entropy(
+        &self,
+        logits: &Self::Buffer,
+        classes: usize,
+        labels: &[u32],
+    ) -> (Self::Buffer, Self::Buffer) {
         loss::cross_entropy(self, &logits.values, classes, labels)
     }
 
@@ -353,7 +438,12 @@ impl<T: Real> Device for Cpu<T> {
         colour::forward(self, size, &images.values, changes)
     }
 
-    fn colour_backward(&self, size: ImageSize, dy: &Self::Buffer, changes: &[Colour]) -> Self::Buffer {
+    fn colour_backward(
+        &self,
+        size: ImageSize,
+        dy: &Self::Buffer,
+        changes: &[Colour],
+    ) -> Self::Buffer {
         colour::backward(self, size, &dy.values, changes)
     }
 
@@ -363,7 +453,13 @@ impl<T: Real> Device for Cpu<T> {
 
     fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer, 2>>) {
         for Update { weight, gradient, state: [first, second] } in updates {
-            optimiser::adamw(settings, self.own(weight), &gradient.values, self.own(first), self.own(second));
+            optimiser::adamw(
+                settings,
+                self.own(weight),
+                &gradient.values,
+                self.own(first),
+                self.own(second),
+            );
         }
     }
 
@@ -378,7 +474,8 @@ impl<T: Real> Device for Cpu<T> {
     }
 
     fn elect(&self, deltas: &[(&Self::Buffer, f64)]) -> Self::Buffer {
-        let deltas: Vec<_> = deltas.iter().map(|(x, weight)| (x.values.as_slice(), T::from_f64(*weight))).collect();
+        let deltas: Vec<_> =
+            deltas.iter().map(|(x, weight)| (x.values.as_slice(), T::from_f64(*weight))).collect();
         merge::elect(self, &deltas)
     }
 }
@@ -394,8 +491,14 @@ impl<T: Real> Cpu<T> {
         &mut Arc::get_mut(buffer).expect("just made, so nobody else holds it").values
     }
 
-    /// Adds up rows with `add(row, sum)`; blocks of a fixed size, so that the result does not depend on the threads.
-    fn reduce_rows(&self, len: usize, columns: usize, add: impl Fn(usize, &mut [T]) + Sync) -> Arc<Chunk<T>> {
+    /// Adds up rows with `add(row, sum)`; blocks of a fixed size, so that the result does not
+    /// depend on the threads.
+    fn reduce_rows(
+        &self,
+        len: usize,
+        columns: usize,
+        add: impl Fn(usize, &mut [T]) + Sync,
+    ) -> Arc<Chunk<T>> {
         const BLOCK: usize = 256;
         let rows = len / columns;
         let partial: Vec<Vec<T>> = (0..rows.div_ceil(BLOCK))

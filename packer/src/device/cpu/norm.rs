@@ -1,4 +1,5 @@
-//! Normalisation of rows, forward and backward: layer normalisation (Ba et al. 2016), and division by the Euclidean norm.
+//! Normalisation of rows, forward and backward: layer normalisation (Ba et al. 2016), and division
+//! by the Euclidean norm.
 
 use std::sync::Arc;
 
@@ -7,7 +8,13 @@ use super::{Chunk, Cpu, Real, rows_mut};
 
 type Buffer<T> = Arc<Chunk<T>>;
 
-pub fn forward<T: Real>(cpu: &Cpu<T>, x: &[T], gain: &[T], bias: &[T], epsilon: T) -> (Buffer<T>, Buffer<T>) {
+pub fn forward<T: Real>(
+    cpu: &Cpu<T>,
+    x: &[T],
+    gain: &[T],
+    bias: &[T],
+    epsilon: T,
+) -> (Buffer<T>, Buffer<T>) {
     let columns = gain.len();
     let statistics = statistics(cpu, x, columns, epsilon);
     let y = cpu.by_rows(x.len(), columns, |first, out| {
@@ -16,7 +23,8 @@ pub fn forward<T: Real>(cpu: &Cpu<T>, x: &[T], gain: &[T], bias: &[T], epsilon: 
             || {
                 for (i, out) in out.chunks_exact_mut(columns).enumerate() {
                     let row = first + i;
-                    let (mean, scale) = (statistics.values[2 * row], statistics.values[2 * row + 1]);
+                    let (mean, scale) =
+                        (statistics.values[2 * row], statistics.values[2 * row + 1]);
                     let x = &x[row * columns..][..columns];
                     for (((out, x), gain), bias) in out.iter_mut().zip(x).zip(gain).zip(bias) {
                         *out = (*x - mean) * scale * *gain + *bias;
@@ -46,8 +54,15 @@ pub fn normalised<T: Real>(cpu: &Cpu<T>, x: &[T], statistics: &[T]) -> Buffer<T>
     })
 }
 
-/// dx = r * (g - mean(g) - n * mean(g * n)) with g = dy * gain, n the normalised row, r its reciprocal deviation.
-pub fn backward<T: Real>(cpu: &Cpu<T>, dy: &[T], x: &[T], statistics: &[T], gain: &[T]) -> Buffer<T> {
+/// dx = r * (g - mean(g) - n * mean(g * n)) with g = dy * gain, n the normalised row, r its
+/// reciprocal deviation.
+pub fn backward<T: Real>(
+    cpu: &Cpu<T>,
+    dy: &[T],
+    x: &[T],
+    statistics: &[T],
+    gain: &[T],
+) -> Buffer<T> {
     let columns = gain.len();
     let share = T::ONE / T::from_f64(columns as f64);
     cpu.by_rows(x.len(), columns, |first, out| {
@@ -97,17 +112,27 @@ pub fn l2<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize, epsilon: T) -> (Buffer
 }
 
 /// dx = (dy - y * sum(dy * y)) / d with d the row's norm, or dy / epsilon.
-pub fn l2_backward<T: Real>(cpu: &Cpu<T>, dy: &[T], y: &[T], divisors: &[T], epsilon: T) -> Buffer<T> {
+pub fn l2_backward<T: Real>(
+    cpu: &Cpu<T>,
+    dy: &[T],
+    y: &[T],
+    divisors: &[T],
+    epsilon: T,
+) -> Buffer<T> {
     assert_eq!(dy.len(), y.len());
     let columns = y.len() / divisors.len();
     cpu.by_rows(y.len(), columns, |first, out| {
         let range = first * columns..first * columns + out.len();
-        let rows = dy[range.clone()].chunks_exact(columns).zip(y[range].chunks_exact(columns)).zip(&divisors[first..]);
+        let rows = dy[range.clone()]
+            .chunks_exact(columns)
+            .zip(y[range].chunks_exact(columns))
+            .zip(&divisors[first..]);
         vectorised(
             #[inline(always)]
             || {
                 for (out, ((dy, y), divisor)) in out.chunks_exact_mut(columns).zip(rows) {
-                    let along = if *divisor > epsilon { sum2(dy, y, |dy, y| dy * y) } else { T::ZERO };
+                    let along =
+                        if *divisor > epsilon { sum2(dy, y, |dy, y| dy * y) } else { T::ZERO };
                     for ((out, dy), y) in out.iter_mut().zip(dy).zip(y) {
                         *out = (*dy - *y * along) / *divisor;
                     }

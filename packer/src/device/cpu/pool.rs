@@ -1,5 +1,5 @@
-//! Buffers in memory and those that are free to be used again: a training step asks for the same lengths again and again, and
-//! fresh pages from the system cost more than many of the operations.
+//! Buffers in memory and those that are free to be used again: a training step asks for the same
+//! lengths again and again, and fresh pages from the system cost more than many of the operations.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -34,7 +34,15 @@ impl<T: Copy> Chunk<T> {
 
 impl<T> Pool<T> {
     pub fn new() -> Self {
-        Pool { state: Mutex::new(State { free: HashMap::new(), unused: 0, held: 0, peak: 0, limit: usize::MAX }) }
+        Pool {
+            state: Mutex::new(State {
+                free: HashMap::new(),
+                unused: 0,
+                held: 0,
+                peak: 0,
+                limit: usize::MAX,
+            }),
+        }
     }
 
     /// Values that are held now, in use or free, and the most that ever were at once.
@@ -43,8 +51,8 @@ impl<T> Pool<T> {
         (state.held, state.peak)
     }
 
-    /// Gives the free buffers back to the system and begins to count anew; from now on gives them back rather than hold more than
-    /// `limit` values.
+    /// Gives the free buffers back to the system and begins to count anew; from now on gives them
+    /// back rather than hold more than `limit` values.
     pub fn bound(&self, limit: usize) {
         let mut state = self.lock();
         state.free.clear();

@@ -1,6 +1,8 @@
-//! The two number types of the `cpu` device, and the elementary functions in a form that vectorises.
+//! The two number types of the `cpu` device, and the elementary functions in a form that
+//! vectorises.
 //!
-//! The f32 functions are polynomials without branches; comparisons are written so that NaN stays NaN.
+//! The f32 functions are polynomials without branches; comparisons are written so that NaN stays
+//! NaN.
 
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
@@ -47,10 +49,12 @@ impl Real for f32 {
         f64::from(self)
     }
 
-    /// 2^n * e^r with |r| <= ln(2)/2, e^r by its Taylor polynomial of degree 7; relative error under 2e-7.
+    /// 2^n * e^r with |r| <= ln(2)/2, e^r by its Taylor polynomial of degree 7; relative error
+    /// under 2e-7.
     #[inline(always)]
     fn exp(self) -> Self {
-        const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits
+        // 1.5 * 2^23: adding it rounds to an integer and leaves that in the low bits
+        const ROUND: f32 = 12_582_912.0;
         const LN2_HIGH: f32 = 0.693_145_75; // 15 bits of ln 2, so that n * LN2_HIGH is exact
         const LN2_LOW: f32 = 1.428_606_8e-6;
         let x = if self < -87.0 { -87.0 } else { self };
@@ -68,12 +72,15 @@ impl Real for f32 {
         f32::sqrt(self)
     }
 
-    /// The error function by Abramowitz & Stegun, formula 7.1.26 (error 1.5e-7 before rounding): Phi is within 3e-7.
+    /// The error function by Abramowitz & Stegun, formula 7.1.26 (error 1.5e-7 before rounding):
+    /// Phi is within 3e-7.
     #[inline(always)]
     fn normal(self) -> (Self, Self) {
         let gauss = Real::exp(-0.5 * self * self);
         let t = 1.0 / (1.0 + 0.327_591_1 * std::f32::consts::FRAC_1_SQRT_2 * self.abs());
-        let poly = t * (0.254_829_6 + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152_1 + t * 1.061_405_4))));
+        let poly = t
+            * (0.254_829_6
+                + t * (-0.284_496_72 + t * (1.421_413_8 + t * (-1.453_152_1 + t * 1.061_405_4))));
         let upper = 0.5 * poly * gauss;
         let below = if self < 0.0 { upper } else { 1.0 - upper };
         (below, gauss * 0.398_942_3)
@@ -183,7 +190,10 @@ mod tests {
             let x = i as f32 / 1000.0;
             let (below, density) = x.normal();
             let (exact_below, exact_density) = f64::from(x).normal();
-            assert!((f64::from(below) - exact_below).abs() < 3e-7, "Phi({x}) = {below}, not {exact_below}");
+            assert!(
+                (f64::from(below) - exact_below).abs() < 3e-7,
+                "Phi({x}) = {below}, not {exact_below}"
+            );
             assert!((f64::from(density) - exact_density).abs() < 1e-7, "phi({x})");
         }
         assert!(f32::NAN.normal().0.is_nan());

@@ -1,4 +1,5 @@
-//! Images under affine maps (bilinear, zeros around them) and their gradient, parallel over the images of a batch.
+//! Images under affine maps (bilinear, zeros around them) and their gradient, parallel over the
+//! images of a batch.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,12 +21,15 @@ pub fn forward<T: Real>(cpu: &Cpu<T>, size: ImageSize, images: &[T], maps: &[Aff
         }
         let columns = x.floor() as isize..x.floor() as isize + 2;
         let rows = y.floor() as isize..y.floor() as isize + 2;
-        gather(size, source, rows, columns, |row, column| tent(x - column as f64) * tent(y - row as f64))
+        gather(size, source, rows, columns, |row, column| {
+            tent(x - column as f64) * tent(y - row as f64)
+        })
     })
 }
 
-/// Each source pixel gathers from the output pixels that read it. They lie in the parallelogram that the inverse of the map
-/// makes of the square of side 2 around the source pixel; its bounding box is gone through.
+/// Each source pixel gathers from the output pixels that read it. They lie in the parallelogram
+/// that the inverse of the map makes of the square of side 2 around the source pixel; its bounding
+/// box is gone through.
 pub fn backward<T: Real>(cpu: &Cpu<T>, size: ImageSize, dy: &[T], maps: &[Affine]) -> Buffer<T> {
     each_pixel(cpu, size, dy, maps, |dy, map, x, y| {
         let (rows, columns) = map.readers(x, y);
@@ -62,17 +66,23 @@ impl Map {
     fn source(&self, x: f64, y: f64) -> (f64, f64) {
         let (x, y) = (x - self.centre[0], y - self.centre[1]);
         let [a, b, c, d] = self.forward;
-        (a * x + b * y + self.shift[0] + self.centre[0], c * x + d * y + self.shift[1] + self.centre[1])
+        (
+            a * x + b * y + self.shift[0] + self.centre[0],
+            c * x + d * y + self.shift[1] + self.centre[1],
+        )
     }
 
-    /// The rows and columns of the output in which the source pixel (x, y) is read, not yet clipped to the image.
+    /// The rows and columns of the output in which the source pixel (x, y) is read, not yet clipped
+    /// to the image.
     fn readers(&self, x: f64, y: f64) -> (Range<isize>, Range<isize>) {
-        /// What rounding may put a pixel outside by: its weight is then as small, but the two directions would not agree.
+        /// What rounding may put a pixel outside by: its weight is then as small, but the two
+        /// directions would not agree.
         const MARGIN: f64 = 1e-6;
         let (x, y) = (x - self.centre[0] - self.shift[0], y - self.centre[1] - self.shift[1]);
         let [a, b, c, d] = self.inverse;
         let around = |middle: f64, reach: f64| {
-            (middle - reach - MARGIN).ceil() as isize..((middle + reach + MARGIN).floor() as isize).saturating_add(1)
+            (middle - reach - MARGIN).ceil() as isize
+                ..((middle + reach + MARGIN).floor() as isize).saturating_add(1)
         };
         (
             around(c * x + d * y + self.centre[1], c.abs() + d.abs()),
@@ -93,17 +103,19 @@ fn each_pixel<T: Real>(
     size.check_maps(maps);
     let pixels = size.pixels();
     let mut out = cpu.take(images.len());
-    out.par_chunks_mut(3 * pixels).zip(images.par_chunks(3 * pixels)).zip(maps).for_each(|((out, image), map)| {
-        let map = Map::new(size, map);
-        for row in 0..size.height {
-            for column in 0..size.width {
-                let value = value(image, &map, column as f64, row as f64);
-                for (channel, value) in value.into_iter().enumerate() {
-                    out[channel * pixels + row * size.width + column] = value;
+    out.par_chunks_mut(3 * pixels).zip(images.par_chunks(3 * pixels)).zip(maps).for_each(
+        |((out, image), map)| {
+            let map = Map::new(size, map);
+            for row in 0..size.height {
+                for column in 0..size.width {
+                    let value = value(image, &map, column as f64, row as f64);
+                    for (channel, value) in value.into_iter().enumerate() {
+                        out[channel * pixels + row * size.width + column] = value;
+                    }
                 }
             }
-        }
-    });
+        },
+    );
     cpu.wrap(out)
 }
 
@@ -115,7 +127,9 @@ fn gather<T: Real>(
     columns: Range<isize>,
     weight: impl Fn(usize, usize) -> f64,
 ) -> [T; 3] {
-    let clip = |range: Range<isize>, end: usize| range.start.max(0) as usize..range.end.clamp(0, end as isize) as usize;
+    let clip = |range: Range<isize>, end: usize| {
+        range.start.max(0) as usize..range.end.clamp(0, end as isize) as usize
+    };
     let mut sum = [T::ZERO; 3];
     for row in clip(rows, size.height) {
         for column in clip(columns.clone(), size.width) {

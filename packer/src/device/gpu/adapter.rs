@@ -1,6 +1,7 @@
 //! Which GPUs there are, and which one is taken.
 //!
-//! Refused: a device that does not exist, an adapter that lacks a feature or a limit that the kernels need.
+//! Refused: a device that does not exist, an adapter that lacks a feature or a limit that the
+//! kernels need.
 
 use std::fmt;
 use std::str::FromStr;
@@ -71,16 +72,18 @@ pub fn list() -> Vec<Adapter> {
 /// The adapter of a number, or the best one.
 pub(super) fn choose(number: Option<usize>) -> Result<(Adapter, wgpu::Adapter), Error> {
     let mut found = found();
-    let names = match found.is_empty() {
-        true => "no GPU was found".to_owned(),
-        false => {
-            let named = |(a, _): &(Adapter, wgpu::Adapter)| format!("gpu:{} is {}", a.index, a.name);
-            found.iter().map(named).collect::<Vec<_>>().join(", ")
-        }
+    let names = if found.is_empty() {
+        "no GPU was found".to_owned()
+    } else {
+        let named = |(a, _): &(Adapter, wgpu::Adapter)| format!("gpu:{} is {}", a.index, a.name);
+        found.iter().map(named).collect::<Vec<_>>().join(", ")
     };
     let index = number.unwrap_or(0);
     if index >= found.len() {
-        return Err(Error::NoAdapter { wanted: number.map_or("gpu".into(), |n| format!("gpu:{n}")), found: names });
+        return Err(Error::NoAdapter {
+            wanted: number.map_or("gpu".into(), |n| format!("gpu:{n}")),
+            found: names,
+        });
     }
     let (description, adapter) = found.swap_remove(index);
     match &description.unusable {
@@ -96,7 +99,8 @@ fn found() -> Vec<(Adapter, wgpu::Adapter)> {
     let backends = descriptor.backends;
     let instance = wgpu::Instance::new(descriptor);
     let adapters = pollster::block_on(instance.enumerate_adapters(backends));
-    let mut found: Vec<_> = adapters.into_iter().map(|adapter| (describe(&adapter), adapter)).collect();
+    let mut found: Vec<_> =
+        adapters.into_iter().map(|adapter| (describe(&adapter), adapter)).collect();
     // Stable: among equals the system's order stays. A usable adapter goes before one that is not.
     found.sort_by_key(|(a, _)| (a.unusable.is_some(), a.kind));
     for (index, (adapter, _)) in found.iter_mut().enumerate() {
@@ -162,9 +166,13 @@ impl FromStr for Choice {
             None if text == "auto" => Ok(Choice::Auto),
             None if text == "cpu" => Ok(Choice::Cpu),
             None if text == "gpu" => Ok(Choice::Gpu(None)),
-            Some(("gpu", number)) if number.bytes().all(|b| b.is_ascii_digit()) => match number.parse() {
+            Some(("gpu", number)) if number.bytes().all(|b| b.is_ascii_digit()) => match number
+                .parse()
+            {
                 Ok(number) => Ok(Choice::Gpu(Some(number))),
-                Err(_) => Err("give the adapter's number after gpu:, as `packer devices` lists it".into()),
+                Err(_) => {
+                    Err("give the adapter's number after gpu:, as `packer devices` lists it".into())
+                }
             },
             _ => Err("use cpu, gpu, gpu:N (see `packer devices`) or auto".into()),
         }
@@ -214,7 +222,9 @@ mod tests {
         assert_eq!("cpu".parse(), Ok(Choice::Cpu));
         assert_eq!("gpu".parse(), Ok(Choice::Gpu(None)));
         assert_eq!("gpu:3".parse(), Ok(Choice::Gpu(Some(3))));
-        for wrong in ["", "cuda", "gpu:", "gpu:-1", "gpu:1x", "gpu:99999999999999999999", "cpu:0", "GPU"] {
+        for wrong in
+            ["", "cuda", "gpu:", "gpu:-1", "gpu:1x", "gpu:99999999999999999999", "cpu:0", "GPU"]
+        {
             assert!(wrong.parse::<Choice>().is_err(), "{wrong}");
         }
         for choice in [Choice::Auto, Choice::Cpu, Choice::Gpu(None), Choice::Gpu(Some(2))] {

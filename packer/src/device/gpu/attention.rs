@@ -1,7 +1,9 @@
-//! Multi-head self-attention, in one of two forms: with the softmax stored for the gradient, out of batched products; or, for
-//! long sequences, without it, made again in the backward pass.
+//! Multi-head self-attention, in one of two forms: with the softmax stored for the gradient, out of
+//! batched products; or, for long sequences, without it, made again in the backward pass.
 
-use medforge_shaders::{ATTENTION, ATTENTION_BACKWARD_KV, ATTENTION_BACKWARD_Q, Element, SOFTMAX, SOFTMAX_BACKWARD};
+use medforge_shaders::{
+    ATTENTION, ATTENTION_BACKWARD_KV, ATTENTION_BACKWARD_Q, Element, SOFTMAX, SOFTMAX_BACKWARD,
+};
 
 use crate::device::{AttentionSize, Form, Size};
 
@@ -10,7 +12,8 @@ use super::matmul::{self, Matrix, Product};
 use super::pool::Chunk;
 use super::{Buffer, Gpu};
 
-/// The value, and the softmax [batch, heads, tokens, stride] or the logarithms of its sums [batch, heads, tokens].
+/// The value, and the softmax [batch, heads, tokens, stride] or the logarithms of its sums [batch,
+/// heads, tokens].
 pub fn forward(gpu: &Gpu, size: AttentionSize, qkv: [&Buffer; 3]) -> (Buffer, Buffer) {
     let [q, k, v] = qkv;
     let y = gpu.engine.allocate(q.len, q.element);
@@ -18,7 +21,11 @@ pub fn forward(gpu: &Gpu, size: AttentionSize, qkv: [&Buffer; 3]) -> (Buffer, Bu
         let log_sums = gpu.engine.allocate(size.batch * size.heads * size.tokens, Element::F32);
         gpu.engine.run(Call {
             kernel: &ATTENTION,
-            settings: &[("x", q.element.into()), ("width", (size.width as u32).into()), ("keys", keys(size).into())],
+            settings: &[
+                ("x", q.element.into()),
+                ("width", (size.width as u32).into()),
+                ("keys", keys(size).into()),
+            ],
             params: &params(size),
             buffers: &[q, k, v, &y, &log_sums],
             groups: groups(size),
@@ -28,7 +35,14 @@ pub fn forward(gpu: &Gpu, size: AttentionSize, qkv: [&Buffer; 3]) -> (Buffer, Bu
     }
     let stored = Stored::new(size);
     let scores = gpu.engine.allocate(stored.len(), Element::F32);
-    stored.product(gpu, Form::Nt, scale(size), stored.heads(q), stored.heads(k), stored.square(&scores));
+    stored.product(
+        gpu,
+        Form::Nt,
+        scale(size),
+        stored.heads(q),
+        stored.heads(k),
+        stored.square(&scores),
+    );
     let p = gpu.engine.allocate(stored.len(), q.element);
     gpu.softmax_rows(&scores, &p, [stored.rows(), size.tokens, stored.stride]);
     drop(scores);
@@ -57,7 +71,14 @@ pub fn backward(
         ];
         let call = |kernel, buffers: &[&Chunk], operations| {
             let (params, groups) = (params(size), groups(size));
-            gpu.engine.run(Call { kernel, settings: &settings, params: &params, buffers, groups, operations });
+            gpu.engine.run(Call {
+                kernel,
+                settings: &settings,
+                params: &params,
+                buffers,
+                groups,
+                operations,
+            });
         };
         call(&ATTENTION_BACKWARD_Q, &[q, k, v, y, dy, saved, &dq, &deltas], 6 * pairs(size));
         call(&ATTENTION_BACKWARD_KV, &[q, k, v, dy, saved, &deltas, &dk, &dv], 8 * pairs(size));
@@ -70,12 +91,27 @@ pub fn backward(
     let ds = gpu.engine.allocate(stored.len(), dy.element);
     gpu.softmax_rows_backward(&dp, saved, &ds, [stored.rows(), size.tokens, stored.stride]);
     drop(dp);
-    stored.product(gpu, Form::Nn, scale(size), stored.square(&ds), stored.heads(k), stored.heads(&dq));
-    stored.product(gpu, Form::Tn, scale(size), stored.square(&ds), stored.heads(q), stored.heads(&dk));
+    stored.product(
+        gpu,
+        Form::Nn,
+        scale(size),
+        stored.square(&ds),
+        stored.heads(k),
+        stored.heads(&dq),
+    );
+    stored.product(
+        gpu,
+        Form::Tn,
+        scale(size),
+        stored.square(&ds),
+        stored.heads(q),
+        stored.heads(&dk),
+    );
     [dq, dk, dv]
 }
 
-/// Sizes of the stored form. Rows of scores are padded to whole vec4s, with zeros where they are read.
+/// Sizes of the stored form. Rows of scores are padded to whole vec4s, with zeros where they are
+/// read.
 struct Stored {
     size: AttentionSize,
     stride: usize,
@@ -106,7 +142,8 @@ impl Stored {
         Matrix { chunk, stride: self.stride, batch: [self.size.heads * square, square] }
     }
 
-    /// A product for each image and head: of heads into a square (Nt), or of a square and heads (Nn, Tn).
+    /// A product for each image and head: of heads into a square (Nt), or of a square and heads
+    /// (Nn, Tn).
     fn product(&self, gpu: &Gpu, form: Form, alpha: f64, a: Matrix, b: Matrix, c: Matrix) {
         let AttentionSize { batch, tokens, heads, width } = self.size;
         let size = match form {
@@ -137,7 +174,13 @@ impl Gpu {
     }
 
     /// The gradient dx of y = softmax(x).
-    pub(super) fn softmax_rows_backward(&self, dy: &Chunk, y: &Chunk, dx: &Chunk, [rows, columns, stride]: [usize; 3]) {
+    pub(super) fn softmax_rows_backward(
+        &self,
+        dy: &Chunk,
+        y: &Chunk,
+        dx: &Chunk,
+        [rows, columns, stride]: [usize; 3],
+    ) {
         self.engine.run(Call {
             kernel: &SOFTMAX_BACKWARD,
             settings: &[
@@ -155,9 +198,12 @@ impl Gpu {
     }
 }
 
-/// Whether the scores are made again in the backward pass. The kernels for that hold a head in registers.
+/// Whether the scores are made again in the backward pass. The kernels for that hold a head in
+/// registers.
 fn recomputed(gpu: &Gpu, size: AttentionSize) -> bool {
-    size.tokens > gpu.engine.tuning.stored_tokens && size.width.is_multiple_of(4) && size.width <= 128
+    size.tokens > gpu.engine.tuning.stored_tokens
+        && size.width.is_multiple_of(4)
+        && size.width <= 128
 }
 
 fn scale(size: AttentionSize) -> f64 {

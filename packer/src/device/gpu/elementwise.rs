@@ -35,7 +35,12 @@ impl Gpu {
     }
 
     /// x + y * scale, each optional but y.
-    pub(super) fn sum_scaled(&self, x: Option<&Buffer>, y: &Buffer, scale: Option<&Buffer>) -> Buffer {
+    pub(super) fn sum_scaled(
+        &self,
+        x: Option<&Buffer>,
+        y: &Buffer,
+        scale: Option<&Buffer>,
+    ) -> Buffer {
         let narrow = x.is_some_and(|x| x.element == Element::F16) || y.element == Element::F16;
         let z = self.engine.allocate(y.len, if narrow { Element::F16 } else { Element::F32 });
         let columns = scale.map_or(4, |s| s.len);
@@ -52,7 +57,8 @@ impl Gpu {
         ];
         settings.extend(x.map(|x| ("x", x.element.into())));
         settings.extend(scale.map(|s| ("scale", s.element.into())));
-        let buffers: Vec<_> = x.into_iter().chain([y]).chain(scale).chain([&z]).map(|b| &**b).collect();
+        let buffers: Vec<_> =
+            x.into_iter().chain([y]).chain(scale).chain([&z]).map(|b| &**b).collect();
         self.engine.run(Call {
             kernel: &RESIDUAL,
             settings: &settings,
@@ -75,13 +81,12 @@ impl Gpu {
         settings.extend(y.map(|y| ("y", y.element.into())));
         let most = self.engine.adapter.workgroups_per_dimension as usize;
         // Blocks are one dimension of groups: longer ones where there would be too many.
-        let (block, blocks, sums) = match blocks > most {
-            true => {
-                let block = rows.div_ceil(most);
-                let blocks = rows.div_ceil(block);
-                (block, blocks, self.engine.allocate(blocks * columns, Element::F32))
-            }
-            false => (BLOCK, blocks, sums),
+        let (block, blocks, sums) = if blocks > most {
+            let block = rows.div_ceil(most);
+            let blocks = rows.div_ceil(block);
+            (block, blocks, self.engine.allocate(blocks * columns, Element::F32))
+        } else {
+            (BLOCK, blocks, sums)
         };
         let [across, lines, _] = self.engine.spread(columns.div_ceil(width));
         let buffers: Vec<_> = [x].into_iter().chain(y).chain([&sums]).map(|b| &**b).collect();

@@ -1,6 +1,8 @@
 //! From pixels to tokens, rows taken and laid back, and the loss.
 
-use medforge_shaders::{CROSS_ENTROPY, CROSS_ENTROPY_BACKWARD, Element, PATCHES, ROWS, TOKEN_MOMENTS, TOKENS};
+use medforge_shaders::{
+    CROSS_ENTROPY, CROSS_ENTROPY_BACKWARD, Element, PATCHES, ROWS, TOKEN_MOMENTS, TOKENS,
+};
 
 use crate::device::PatchSize;
 
@@ -10,14 +12,19 @@ use super::{Buffer, Gpu};
 impl Gpu {
     /// Images as patches, or patches laid back into images.
     pub(super) fn cut(&self, size: PatchSize, x: &Buffer, backward: bool) -> Buffer {
-        let count = match backward {
-            true => size.batch * 3 * size.height * size.width,
-            false => size.rows() * size.columns(),
+        let count = if backward {
+            size.batch * 3 * size.height * size.width
+        } else {
+            size.rows() * size.columns()
         };
         let y = self.engine.allocate(count, x.element);
         self.engine.run(Call {
             kernel: &PATCHES,
-            settings: &[("x", x.element.into()), ("y", y.element.into()), ("backward", backward.into())],
+            settings: &[
+                ("x", x.element.into()),
+                ("y", y.element.into()),
+                ("backward", backward.into()),
+            ],
             params: &[count as u32, size.height as u32, size.width as u32, size.patch as u32],
             buffers: &[x, &y],
             groups: self.engine.over(count),
@@ -33,7 +40,11 @@ impl Gpu {
         let y = self.engine.allocate(count, patches.element);
         self.engine.run(Call {
             kernel: &TOKENS,
-            settings: &[("x", patches.element.into()), ("weight", cls.element.into()), ("y", y.element.into())],
+            settings: &[
+                ("x", patches.element.into()),
+                ("weight", cls.element.into()),
+                ("y", y.element.into()),
+            ],
             params: &[count as u32, tokens as u32, columns as u32],
             buffers: &[patches, cls, positions, &y],
             groups: self.engine.over(count),
@@ -44,13 +55,21 @@ impl Gpu {
 
     pub(super) fn embed_backward(&self, dy: &Buffer, columns: usize, tokens: usize) -> [Buffer; 3] {
         let images = dy.len / columns / tokens;
-        let patches = self.rows(dy, dy.element, images * (tokens - 1), columns, [tokens - 1, tokens, 1], false);
+        let patches = self.rows(
+            dy,
+            dy.element,
+            images * (tokens - 1),
+            columns,
+            [tokens - 1, tokens, 1],
+            false,
+        );
         let positions = self.reduce_rows(dy, None, tokens * columns);
         let cls = self.rows(&positions, Element::F32, 1, columns, [1, 1, 0], false);
         [patches, cls, positions]
     }
 
-    /// `rows` rows of x by run, stride and first row (see `rows.wgsl`), or with `backward` x's rows laid `stride` apart.
+    /// `rows` rows of x by run, stride and first row (see `rows.wgsl`), or with `backward` x's rows
+    /// laid `stride` apart.
     pub(super) fn rows(
         &self,
         x: &Buffer,
@@ -64,7 +83,11 @@ impl Gpu {
         let y = self.engine.allocate(count, element);
         self.engine.run(Call {
             kernel: &ROWS,
-            settings: &[("x", x.element.into()), ("y", y.element.into()), ("backward", backward.into())],
+            settings: &[
+                ("x", x.element.into()),
+                ("y", y.element.into()),
+                ("backward", backward.into()),
+            ],
             params: &[count as u32, columns as u32, run as u32, stride as u32, first as u32],
             buffers: &[x, &y],
             groups: self.engine.over(count),
@@ -73,12 +96,22 @@ impl Gpu {
         y
     }
 
-    pub(super) fn moments(&self, x: &Buffer, columns: usize, tokens: usize, epsilon: f64) -> Buffer {
+    pub(super) fn moments(
+        &self,
+        x: &Buffer,
+        columns: usize,
+        tokens: usize,
+        epsilon: f64,
+    ) -> Buffer {
         let count = x.len / tokens;
         let y = self.engine.allocate(2 * count, Element::F32);
         self.engine.run(Call {
             kernel: &TOKEN_MOMENTS,
-            settings: &[("x", x.element.into()), ("y", y.element.into()), ("backward", false.into())],
+            settings: &[
+                ("x", x.element.into()),
+                ("y", y.element.into()),
+                ("backward", false.into()),
+            ],
             params: &[count as u32, columns as u32, tokens as u32, (epsilon as f32).to_bits()],
             buffers: &[x, &y],
             groups: self.engine.over(count),
@@ -87,11 +120,20 @@ impl Gpu {
         y
     }
 
-    pub(super) fn moments_backward(&self, [dy, x, y]: [&Buffer; 3], columns: usize, tokens: usize) -> Buffer {
+    pub(super) fn moments_backward(
+        &self,
+        [dy, x, y]: [&Buffer; 3],
+        columns: usize,
+        tokens: usize,
+    ) -> Buffer {
         let dx = self.engine.allocate(x.len, x.element);
         self.engine.run(Call {
             kernel: &TOKEN_MOMENTS,
-            settings: &[("x", x.element.into()), ("y", dy.element.into()), ("backward", true.into())],
+            settings: &[
+                ("x", x.element.into()),
+                ("y", dy.element.into()),
+                ("backward", true.into()),
+            ],
             params: &[x.len as u32, columns as u32, tokens as u32, 0],
             buffers: &[dy, x, y, &dx],
             groups: self.engine.over(x.len),
@@ -100,7 +142,12 @@ impl Gpu {
         dx
     }
 
-    pub(super) fn likelihood(&self, logits: &Buffer, classes: usize, labels: &[u32]) -> (Buffer, Buffer) {
+    pub(super) fn likelihood(
+        &self,
+        logits: &Buffer,
+        classes: usize,
+        labels: &[u32],
+    ) -> (Buffer, Buffer) {
         let rows = labels.len();
         assert_eq!(logits.len, rows * classes);
         let losses = self.engine.allocate(rows, Element::F32);
@@ -120,7 +167,13 @@ impl Gpu {
         (mean, p)
     }
 
-    pub(super) fn likelihood_backward(&self, dy: &Buffer, p: &Buffer, classes: usize, labels: &[u32]) -> Buffer {
+    pub(super) fn likelihood_backward(
+        &self,
+        dy: &Buffer,
+        p: &Buffer,
+        classes: usize,
+        labels: &[u32],
+    ) -> Buffer {
         let dx = self.engine.allocate(p.len, self.engine.precision);
         self.engine.run(Call {
             kernel: &CROSS_ENTROPY_BACKWARD,

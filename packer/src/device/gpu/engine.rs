@@ -1,8 +1,9 @@
-//! The queue of an adapter: buffers from a pool, pipelines compiled once, dispatches recorded into one command buffer until
-//! somebody wants the result.
+//! The queue of an adapter: buffers from a pool, pipelines compiled once, dispatches recorded into
+//! one command buffer until somebody wants the result.
 //!
-//! Nothing here fails at once. The first thing that goes wrong (memory, a reset, a validation error) is kept; from then on
-//! nothing is recorded any more and every read reports it, so that no number can come out of a broken device.
+//! Nothing here fails at once. The first thing that goes wrong (memory, a reset, a validation
+//! error) is kept; from then on nothing is recorded any more and every read reports it, so that no
+//! number can come out of a broken device.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -83,7 +84,8 @@ impl Engine {
         poison: bool,
     ) -> Result<Arc<Self>, Error> {
         let (adapter, raw) = adapter;
-        let optional = wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
+        let optional =
+            wgpu::Features::SUBGROUP | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("medforge"),
             required_features: wgpu::Features::IMMEDIATES | (raw.features() & optional),
@@ -94,7 +96,8 @@ impl Engine {
             adapter: adapter.name.clone(),
             what: format!("it gives no device: {e}"),
         };
-        let (device, queue) = pollster::block_on(raw.request_device(&descriptor)).map_err(unusable)?;
+        let (device, queue) =
+            pollster::block_on(raw.request_device(&descriptor)).map_err(unusable)?;
         let fault = Arc::new(Mutex::new(None));
         let slot = fault.clone();
         device.on_uncaptured_error(Arc::new(move |error| {
@@ -132,11 +135,13 @@ impl Engine {
         chunk
     }
 
-    /// A buffer that holds `bytes`, which are values of `element` or, for indices, of four bytes each.
+    /// A buffer that holds `bytes`, which are values of `element` or, for indices, of four bytes
+    /// each.
     pub fn upload(self: &Arc<Self>, bytes: &[u8], len: usize, element: Element) -> Arc<Chunk> {
         // Never from the pool: the bytes are there before anything recorded so far has run.
         let size = padded(bytes.len() as u64);
-        let buffer = self.create(size, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC, true);
+        let buffer =
+            self.create(size, wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC, true);
         let buffer = buffer.filter(|buffer| match buffer.get_mapped_range_mut(..) {
             Ok(mut view) => {
                 view.slice(..bytes.len()).copy_from_slice(bytes);
@@ -208,17 +213,22 @@ impl Engine {
         if lock(&self.fault).is_some() || call.groups.contains(&0) {
             return;
         }
-        let buffers: Option<Vec<&wgpu::Buffer>> = call.buffers.iter().map(|b| b.buffer.as_ref()).collect();
+        let buffers: Option<Vec<&wgpu::Buffer>> =
+            call.buffers.iter().map(|b| b.buffer.as_ref()).collect();
         let Some(buffers) = buffers else {
             // Its result would be whatever memory holds: never to be read.
-            lock(&self.fault).get_or_insert(Fault::Lost("a buffer could not be made or filled".into()));
+            lock(&self.fault)
+                .get_or_insert(Fault::Lost("a buffer could not be made or filled".into()));
             return;
         };
         let pipeline = self.pipeline(&call);
         let entries: Vec<_> = buffers
             .iter()
             .enumerate()
-            .map(|(i, b)| wgpu::BindGroupEntry { binding: i as u32, resource: b.as_entire_binding() })
+            .map(|(i, b)| wgpu::BindGroupEntry {
+                binding: i as u32,
+                resource: b.as_entire_binding(),
+            })
             .collect();
         let bindings = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
@@ -227,7 +237,8 @@ impl Engine {
         });
         let mut recorder = lock(&self.recorder);
         let Recorder { pass, encoder, profile } = &mut *recorder;
-        let encoder = encoder.get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
+        let encoder =
+            encoder.get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
         if let Some(profile) = profile {
             // A pass for each dispatch: time stamps stand at a pass's ends.
             *pass = None;
@@ -235,7 +246,9 @@ impl Engine {
             let mut own = encoder.begin_compute_pass(&profile.pass(record));
             dispatch(&mut own, &pipeline, &bindings, &call);
         } else {
-            let pass = pass.get_or_insert_with(|| encoder.begin_compute_pass(&Default::default()).forget_lifetime());
+            let pass = pass.get_or_insert_with(|| {
+                encoder.begin_compute_pass(&Default::default()).forget_lifetime()
+            });
             dispatch(pass, &pipeline, &bindings, &call);
         }
     }
@@ -255,14 +268,17 @@ impl Engine {
     /// The bytes of `chunk`, once everything recorded so far has run.
     pub fn read(&self, chunk: &Chunk) -> Result<Vec<u8>, Error> {
         let size = padded((chunk.len * chunk.element.size()) as u64);
-        let target = self.create(size, wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ, false);
+        let target =
+            self.create(size, wgpu::BufferUsages::COPY_DST | wgpu::BufferUsages::MAP_READ, false);
         self.check()?;
         let (Some(source), Some(target)) = (&chunk.buffer, target) else {
             return Err(Error::GpuLost { what: "a buffer is gone".into() });
         };
         let mut recorder = lock(&self.recorder);
         recorder.pass = None;
-        let encoder = recorder.encoder.get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
+        let encoder = recorder
+            .encoder
+            .get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
         encoder.copy_buffer_to_buffer(source, 0, &target, 0, size);
         drop(recorder);
         self.submit();
@@ -270,11 +286,13 @@ impl Engine {
         target.map_async(wgpu::MapMode::Read, .., move |result| {
             let _ = send.send(result);
         });
-        let waited = self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: None });
+        let waited =
+            self.device.poll(wgpu::PollType::Wait { submission_index: None, timeout: None });
         self.check()?;
         let lost = |what: String| Error::GpuLost { what };
         waited.map_err(|e| lost(e.to_string()))?;
-        // The wait above makes the driver's answer due; another thread that waits may be the one to pass it on.
+        // The wait above makes the driver's answer due; another thread that waits may be the one to
+        // pass it on.
         let answer = receive.recv_timeout(std::time::Duration::from_secs(60));
         self.check()?;
         answer.map_err(|e| lost(e.to_string()))?.map_err(|e| lost(e.to_string()))?;
@@ -295,14 +313,23 @@ impl Engine {
         let mut recorder = lock(&self.recorder);
         recorder.pass = None;
         let Some(profile) = recorder.profile.take() else { return Ok(Vec::new()) };
-        let encoder = recorder.encoder.get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
+        let encoder = recorder
+            .encoder
+            .get_or_insert_with(|| self.device.create_command_encoder(&Default::default()));
         let resolved = profile.resolve(encoder);
         drop(recorder);
         match resolved {
             Some(buffer) => {
                 let size = buffer.size();
                 lock(&self.pool).held += size;
-                let chunk = Chunk::new(self.clone(), Some(buffer), size as usize / 4, Element::F32, size, false);
+                let chunk = Chunk::new(
+                    self.clone(),
+                    Some(buffer),
+                    size as usize / 4,
+                    Element::F32,
+                    size,
+                    false,
+                );
                 let bytes = self.read(&chunk)?;
                 Ok(profile.records(Some((&bytes, self.queue.get_timestamp_period()))))
             }
@@ -332,7 +359,9 @@ impl Engine {
     /// Pipelines compiled so far, and the source of each.
     #[cfg(test)]
     pub fn sources(&self) -> Vec<(String, String)> {
-        let named = |((name, settings), p): (&Key, &Arc<Pipeline>)| (format!("{name} {settings:?}"), p.source.clone());
+        let named = |((name, settings), p): (&Key, &Arc<Pipeline>)| {
+            (format!("{name} {settings:?}"), p.source.clone())
+        };
         lock(&self.pipelines).iter().map(named).collect()
     }
 
@@ -367,7 +396,9 @@ impl Engine {
         }
         let held = {
             let mut pool = lock(&self.pool);
-            if !pool.admit(size) || size > self.adapter.largest_buffer.min(self.adapter.largest_binding) {
+            if !pool.admit(size)
+                || size > self.adapter.largest_buffer.min(self.adapter.largest_binding)
+            {
                 let held = pool.held;
                 drop(pool);
                 lock(&self.fault).get_or_insert(Fault::Memory { held, wanted: size });
@@ -375,7 +406,8 @@ impl Engine {
             }
             pool.held
         };
-        let descriptor = wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: mapped };
+        let descriptor =
+            wgpu::BufferDescriptor { label: None, size, usage, mapped_at_creation: mapped };
         let buffer = self.device.create_buffer(&descriptor);
         match &mut *lock(&self.fault) {
             None => Some(buffer),
@@ -403,17 +435,26 @@ impl Engine {
                 binding: i as u32,
                 visibility: wgpu::ShaderStages::COMPUTE,
                 ty: wgpu::BindingType::Buffer {
-                    ty: wgpu::BufferBindingType::Storage { read_only: line.contains("<storage, read>") },
+                    ty: wgpu::BufferBindingType::Storage {
+                        read_only: line.contains("<storage, read>"),
+                    },
                     has_dynamic_offset: false,
                     min_binding_size: None,
                 },
                 count: None,
             })
             .collect();
-        assert_eq!(entries.len(), call.buffers.len(), "kernel {} has other bindings", call.kernel.name);
+        assert_eq!(
+            entries.len(),
+            call.buffers.len(),
+            "kernel {} has other bindings",
+            call.kernel.name
+        );
         let name = Some(call.kernel.name);
-        let layout =
-            self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor { label: name, entries: &entries });
+        let layout = self.device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
+            label: name,
+            entries: &entries,
+        });
         let module = self.device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: name,
             source: wgpu::ShaderSource::Wgsl(source.as_str().into()),
@@ -447,7 +488,12 @@ impl Engine {
     }
 }
 
-fn dispatch(pass: &mut wgpu::ComputePass, pipeline: &Pipeline, bindings: &wgpu::BindGroup, call: &Call) {
+fn dispatch(
+    pass: &mut wgpu::ComputePass,
+    pipeline: &Pipeline,
+    bindings: &wgpu::BindGroup,
+    call: &Call,
+) {
     pass.set_pipeline(&pipeline.pipeline);
     pass.set_bind_group(0, bindings, &[]);
     if !call.params.is_empty() {

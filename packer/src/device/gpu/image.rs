@@ -9,7 +9,13 @@ use super::{Buffer, Gpu};
 
 impl Gpu {
     /// Images under affine maps, or the gradient to them.
-    pub(super) fn warped(&self, size: ImageSize, x: &Buffer, maps: &[Affine], backward: bool) -> Buffer {
+    pub(super) fn warped(
+        &self,
+        size: ImageSize,
+        x: &Buffer,
+        maps: &[Affine],
+        backward: bool,
+    ) -> Buffer {
         assert_eq!(x.len, size.values());
         size.check_maps(maps);
         let (x, y) = (self.wide(x), self.engine.allocate(x.len, Element::F32));
@@ -37,7 +43,8 @@ impl Gpu {
             groups: [size.batch as u32, 1, 1],
             operations: x.len as u64,
         });
-        let changes: Vec<[f32; 3]> = changes.iter().map(|c| [c.brightness, c.saturation, c.contrast]).collect();
+        let changes: Vec<[f32; 3]> =
+            changes.iter().map(|c| [c.brightness, c.saturation, c.contrast]).collect();
         self.engine.run(Call {
             kernel: &COLOUR,
             settings: &[],
@@ -53,8 +60,11 @@ impl Gpu {
         assert_eq!((x.len, cut.len()), (size.values(), size.batch));
         let (x, y) = (self.wide(x), self.engine.allocate(x.len, Element::F32));
         let corners = cut.iter().map(|r| {
-            let end = |start: usize, length: usize, most: usize| start.saturating_add(length).min(most) as u32;
-            let (bottom, right) = (end(r.top, r.height, size.height), end(r.left, r.width, size.width));
+            let end = |start: usize, length: usize, most: usize| {
+                start.saturating_add(length).min(most) as u32
+            };
+            let (bottom, right) =
+                (end(r.top, r.height, size.height), end(r.left, r.width, size.width));
             [r.top.min(size.height) as u32, r.left.min(size.width) as u32, bottom, right]
         });
         self.engine.run(Call {

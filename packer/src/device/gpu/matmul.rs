@@ -49,9 +49,27 @@ impl<'a> Matrix<'a> {
 
 impl<'a> Product<'a> {
     /// A plain product of whole buffers.
-    pub fn new(form: Form, size: Size, alpha: f64, a: &'a Chunk, b: &'a Chunk, c: Matrix<'a>) -> Self {
+    pub fn new(
+        form: Form,
+        size: Size,
+        alpha: f64,
+        a: &'a Chunk,
+        b: &'a Chunk,
+        c: Matrix<'a>,
+    ) -> Self {
         let (a, b) = (Matrix::plain(a, form.stride_a(size)), Matrix::plain(b, form.stride_b(size)));
-        Product { form, size, alpha, a, b, c, bias: None, activation: None, accumulate: false, batch: [1, 1] }
+        Product {
+            form,
+            size,
+            alpha,
+            a,
+            b,
+            c,
+            bias: None,
+            activation: None,
+            accumulate: false,
+            batch: [1, 1],
+        }
     }
 }
 
@@ -68,15 +86,26 @@ impl Form {
 }
 
 impl Gpu {
-    /// alpha * op(A) * op(B). The gradient of a weight (Tn) is f32; otherwise a narrow operand makes a narrow result.
-    pub(super) fn product(&self, form: Form, size: Size, alpha: f64, a: &Buffer, b: &Buffer) -> Buffer {
+    /// alpha * op(A) * op(B). The gradient of a weight (Tn) is f32; otherwise a narrow operand
+    /// makes a narrow result.
+    pub(super) fn product(
+        &self,
+        form: Form,
+        size: Size,
+        alpha: f64,
+        a: &Buffer,
+        b: &Buffer,
+    ) -> Buffer {
         let Size { m, n, .. } = size;
         let element = if form == Form::Tn { Element::F32 } else { narrower(a, b) };
         if let Some(parts) = self.parts(size).filter(|_| element == Element::F32) {
             // The sum in `parts` pieces side by side, then over the pieces.
             let pieces = self.engine.allocate(parts * m * n, Element::F32);
             let c = Matrix { chunk: &pieces, stride: n, batch: [0, m * n] };
-            run(&self.engine, &Product { batch: [1, parts], ..Product::new(form, size, alpha, a, b, c) });
+            run(
+                &self.engine,
+                &Product { batch: [1, parts], ..Product::new(form, size, alpha, a, b, c) },
+            );
             return self.reduce_rows(&pieces, None, m * n);
         }
         let c = self.engine.allocate(m * n, element);

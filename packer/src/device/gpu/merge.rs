@@ -1,4 +1,5 @@
-//! Merging of weight changes: trimming by magnitude, sign election with the disjoint mean. All in f32.
+//! Merging of weight changes: trimming by magnitude, sign election with the disjoint mean. All in
+//! f32.
 
 use medforge_shaders::{AGREE, Element, SHARE, TRIM, TRIM_COUNT, TRIM_SELECT};
 
@@ -50,7 +51,8 @@ impl Gpu {
 
     pub(super) fn elected(&self, deltas: &[(&Buffer, f64)]) -> Buffer {
         let len = deltas.first().expect("something to merge").0.len;
-        let deltas: Vec<_> = deltas.iter().map(|(x, weight)| (self.wide(x), *weight as f32)).collect();
+        let deltas: Vec<_> =
+            deltas.iter().map(|(x, weight)| (self.wide(x), *weight as f32)).collect();
         assert!(deltas.iter().all(|(x, _)| x.len == len));
         let [sum, total, count] = [0; 3].map(|_| {
             let buffer = self.engine.allocate(len, Element::F32);

@@ -1,8 +1,9 @@
 //! The `gpu` device: WGSL compute shaders through wgpu, on Vulkan, Metal or DX12.
 //!
-//! Work is recorded, not done: [`Device::submit`] hands it to the driver, [`Device::download`] waits for it and is where
-//! whatever went wrong is reported. With `Element::F16` frozen weights and activations are kept in f16; sums, statistics,
-//! trained weights, their gradients and moments stay f32, and losses are scaled so that small gradients survive.
+//! Work is recorded, not done: [`Device::submit`] hands it to the driver, [`Device::download`]
+//! waits for it and is where whatever went wrong is reported. With `Element::F16` frozen weights
+//! and activations are kept in f16; sums, statistics, trained weights, their gradients and moments
+//! stay f32, and losses are scaled so that small gradients survive.
 
 use std::sync::Arc;
 
@@ -11,7 +12,8 @@ use medforge_shaders::Element;
 use crate::Error;
 
 use super::{
-    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Sgd, Size, Update,
+    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize,
+    Rectangle, Sgd, Size, Update,
 };
 
 pub mod adapter;
@@ -77,9 +79,11 @@ impl Gpu {
         let tuning = options.tuning.unwrap_or_else(|| Tuning::of(&description));
         let precision = if options.half { Element::F16 } else { Element::F32 };
         let budget = options.budget.or(description.memory);
-        let engine = Engine::open((description, adapter), tuning, precision, budget, options.poison)?;
+        let engine =
+            Engine::open((description, adapter), tuning, precision, budget, options.poison)?;
         let state = [SCALE.to_bits(), 0, 0, 0];
-        let scaler = options.half.then(|| engine.upload(bytemuck::cast_slice(&state), 4, Element::F32));
+        let scaler =
+            options.half.then(|| engine.upload(bytemuck::cast_slice(&state), 4, Element::F32));
         Ok(Gpu { engine, scaler })
     }
 
@@ -98,7 +102,11 @@ impl Gpu {
 
     /// Indices or other four-byte values.
     fn words<T: bytemuck::NoUninit>(&self, values: &[T]) -> Buffer {
-        self.engine.upload(bytemuck::cast_slice(values), std::mem::size_of_val(values) / 4, Element::F32)
+        self.engine.upload(
+            bytemuck::cast_slice(values),
+            std::mem::size_of_val(values) / 4,
+            Element::F32,
+        )
     }
 }
 
@@ -113,7 +121,8 @@ impl Device for Gpu {
         match self.engine.precision {
             Element::F32 => self.upload(values),
             Element::F16 => {
-                let narrow: Vec<half::f16> = values.iter().map(|v| half::f16::from_f32(*v)).collect();
+                let narrow: Vec<half::f16> =
+                    values.iter().map(|v| half::f16::from_f32(*v)).collect();
                 self.engine.upload(bytemuck::cast_slice(&narrow), values.len(), Element::F16)
             }
         }
@@ -140,7 +149,8 @@ impl Device for Gpu {
 
     fn largest_buffer(&self) -> usize {
         let adapter = &self.engine.adapter;
-        usize::try_from(adapter.largest_buffer.min(adapter.largest_binding) / 4).unwrap_or(usize::MAX)
+        usize::try_from(adapter.largest_buffer.min(adapter.largest_binding) / 4)
+            .unwrap_or(usize::MAX)
     }
 
     fn memory_left(&self) -> Option<u64> {
@@ -168,7 +178,15 @@ impl Device for Gpu {
         self.product(form, size, alpha, a, b)
     }
 
-    fn matmul_add(&self, c: &mut Buffer, form: Form, size: Size, alpha: f64, a: &Buffer, b: &Buffer) {
+    fn matmul_add(
+        &self,
+        c: &mut Buffer,
+        form: Form,
+        size: Size,
+        alpha: f64,
+        a: &Buffer,
+        b: &Buffer,
+    ) {
         let c = self.own(c);
         matmul::run(
             &self.engine,
@@ -218,11 +236,23 @@ impl Device for Gpu {
         self.sum_scaled(Some(x), y, scale)
     }
 
-    fn layer_norm(&self, x: &Buffer, gain: &Buffer, bias: &Buffer, epsilon: f64) -> (Buffer, Buffer) {
+    fn layer_norm(
+        &self,
+        x: &Buffer,
+        gain: &Buffer,
+        bias: &Buffer,
+        epsilon: f64,
+    ) -> (Buffer, Buffer) {
         self.norm(x, gain, bias, epsilon)
     }
 
-    fn layer_norm_backward(&self, dy: &Buffer, x: &Buffer, statistics: &Buffer, gain: &Buffer) -> Buffer {
+    fn layer_norm_backward(
+        &self,
+        dy: &Buffer,
+        x: &Buffer,
+        statistics: &Buffer,
+        gain: &Buffer,
+    ) -> Buffer {
         self.norm_backward(dy, x, statistics, gain)
     }
 
@@ -254,11 +284,23 @@ impl Device for Gpu {
         self.l2(x, columns, epsilon)
     }
 
-    fn l2_normalise_backward(&self, dy: &Buffer, y: &Buffer, divisors: &Buffer, epsilon: f64) -> Buffer {
+    fn l2_normalise_backward(
+        &self,
+        dy: &Buffer,
+        y: &Buffer,
+        divisors: &Buffer,
+        epsilon: f64,
+    ) -> Buffer {
         self.l2_backward(dy, y, divisors, epsilon)
     }
 
-    fn attention(&self, size: AttentionSize, q: &Buffer, k: &Buffer, v: &Buffer) -> (Buffer, Buffer) {
+    fn attention(
+        &self,
+        size: AttentionSize,
+        q: &Buffer,
+        k: &Buffer,
+        v: &Buffer,
+    ) -> (Buffer, Buffer) {
         attention::forward(self, size, [q, k, v])
     }
 
@@ -301,7 +343,14 @@ impl Device for Gpu {
         self.moments(x, columns, tokens, epsilon)
     }
 
-    fn token_moments_backward(&self, dy: &Buffer, x: &Buffer, y: &Buffer, columns: usize, tokens: usize) -> Buffer {
+    fn token_moments_backward(
+        &self,
+        dy: &Buffer,
+        x: &Buffer,
+        y: &Buffer,
+        columns: usize,
+        tokens: usize,
+    ) -> Buffer {
         self.moments_backward([dy, x, y], columns, tokens)
     }
 
@@ -309,7 +358,13 @@ impl Device for Gpu {
         self.likelihood(logits, classes, labels)
     }
 
-    fn cross_entropy_backward(&self, dy: &Buffer, softmax: &Buffer, classes: usize, labels: &[u32]) -> Buffer {
+    fn cross_entropy_backward(
+        &self,
+        dy: &Buffer,
+        softmax: &Buffer,
+        classes: usize,
+        labels: &[u32],
+    ) -> Buffer {
         self.likelihood_backward(dy, softmax, classes, labels)
     }
 

@@ -6,7 +6,13 @@ use super::engine::Call;
 use super::{Buffer, Gpu};
 
 impl Gpu {
-    pub(super) fn norm(&self, x: &Buffer, gain: &Buffer, bias: &Buffer, epsilon: f64) -> (Buffer, Buffer) {
+    pub(super) fn norm(
+        &self,
+        x: &Buffer,
+        gain: &Buffer,
+        bias: &Buffer,
+        epsilon: f64,
+    ) -> (Buffer, Buffer) {
         let columns = gain.len;
         let rows = x.len / columns;
         let y = self.engine.allocate(x.len, x.element);
@@ -50,7 +56,13 @@ impl Gpu {
         y
     }
 
-    pub(super) fn norm_backward(&self, dy: &Buffer, x: &Buffer, statistics: &Buffer, gain: &Buffer) -> Buffer {
+    pub(super) fn norm_backward(
+        &self,
+        dy: &Buffer,
+        x: &Buffer,
+        statistics: &Buffer,
+        gain: &Buffer,
+    ) -> Buffer {
         let columns = gain.len;
         let rows = x.len / columns;
         let dx = self.engine.allocate(x.len, dy.element);
@@ -78,13 +90,26 @@ impl Gpu {
         (y, divisors)
     }
 
-    pub(super) fn l2_backward(&self, dy: &Buffer, y: &Buffer, divisors: &Buffer, epsilon: f64) -> Buffer {
+    pub(super) fn l2_backward(
+        &self,
+        dy: &Buffer,
+        y: &Buffer,
+        divisors: &Buffer,
+        epsilon: f64,
+    ) -> Buffer {
         let dx = self.engine.allocate(dy.len, dy.element);
         self.l2_run(&[dy, y, divisors, &dx], dy.len, dy.len / divisors.len, epsilon, true);
         dx
     }
 
-    fn l2_run(&self, buffers: &[&Buffer], len: usize, columns: usize, epsilon: f64, backward: bool) {
+    fn l2_run(
+        &self,
+        buffers: &[&Buffer],
+        len: usize,
+        columns: usize,
+        epsilon: f64,
+        backward: bool,
+    ) {
         let rows = len / columns;
         self.engine.run(Call {
             kernel: &L2_NORMALISE,

@@ -1,4 +1,5 @@
-//! Buffers on the adapter, and those that are free to be used again: a training step asks for the same sizes as the last one.
+//! Buffers on the adapter, and those that are free to be used again: a training step asks for the
+//! same sizes as the last one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -7,8 +8,9 @@ use medforge_shaders::Element;
 
 use super::engine::{Engine, lock};
 
-/// A buffer that goes back to its engine's pool when its last owner drops it. What was recorded with it has been queued
-/// before whatever its next owner records, so it may be written again at once.
+/// A buffer that goes back to its engine's pool when its last owner drops it. What was recorded
+/// with it has been queued before whatever its next owner records, so it may be written again at
+/// once.
 pub struct Chunk {
     pub(super) buffer: Option<wgpu::Buffer>,
     /// Number of values.
@@ -56,9 +58,10 @@ impl Drop for Chunk {
     fn drop(&mut self) {
         let Some(buffer) = self.buffer.take() else { return };
         let mut pool = lock(&self.engine.pool);
-        match self.pooled {
-            true => pool.give(self.size, buffer),
-            false => pool.held = pool.held.saturating_sub(self.size),
+        if self.pooled {
+            pool.give(self.size, buffer)
+        } else {
+            pool.held = pool.held.saturating_sub(self.size)
         }
     }
 }
@@ -75,7 +78,8 @@ impl Pool {
         Some(buffer)
     }
 
-    /// Counts a new buffer; false if the budget does not allow it even after every free buffer is given back.
+    /// Counts a new buffer; false if the budget does not allow it even after every free buffer is
+    /// given back.
     pub fn admit(&mut self, size: u64) -> bool {
         if let Some(budget) = self.budget {
             if self.held + size > budget {

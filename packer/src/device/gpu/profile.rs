@@ -50,7 +50,8 @@ impl Profile {
         Profile { records: Vec::new(), timer }
     }
 
-    /// Counts a dispatch and describes the pass that it gets for itself. Past the queries' number it goes untimed.
+    /// Counts a dispatch and describes the pass that it gets for itself. Past the queries' number
+    /// it goes untimed.
     pub fn pass(&mut self, record: Record) -> wgpu::ComputePassDescriptor<'_> {
         let first = 2 * self.records.len() as u32;
         self.records.push(record);
@@ -78,9 +79,11 @@ impl Profile {
     /// Every dispatch; `stamps` are the bytes of the time stamps and the nanoseconds of one tick.
     pub fn records(mut self, stamps: Option<(&[u8], f32)>) -> Vec<Record> {
         if let Some((bytes, period)) = stamps {
-            let ticks: Vec<u64> = bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
+            let ticks: Vec<u64> =
+                bytes.as_chunks::<8>().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect();
             for (record, ends) in self.records.iter_mut().zip(ticks.as_chunks::<2>().0) {
-                record.nanoseconds = Some(ends[1].saturating_sub(ends[0]) as f64 * f64::from(period));
+                record.nanoseconds =
+                    Some(ends[1].saturating_sub(ends[0]) as f64 * f64::from(period));
             }
         }
         self.records

@@ -1,6 +1,8 @@
-//! One table of cases, run on the processor in f64 and on every adapter in every form of the kernels; fresh memory is NaN.
+//! One table of cases, run on the processor in f64 and on every adapter in every form of the
+//! kernels; fresh memory is NaN.
 //!
-//! Where there is no adapter the tests say so and pass, unless MEDFORGE_REQUIRE_GPU=1 says that there must be one.
+//! Where there is no adapter the tests say so and pass, unless MEDFORGE_REQUIRE_GPU=1 says that
+//! there must be one.
 
 use std::sync::OnceLock;
 
@@ -8,7 +10,8 @@ use super::adapter::{self, Kind};
 use super::{Gpu, Options, Tile, Tuning};
 use crate::device::cpu::Cpu;
 use crate::device::{
-    Activation, AdamW, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Sgd, Size, Update,
+    Activation, AdamW, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Sgd,
+    Size, Update,
 };
 use crate::tape::{Dropout, LowRank, Tape, Tensor, Var};
 
@@ -30,19 +33,36 @@ pub fn variants() -> &'static [Variant] {
             let wide = adapter.subgroups && adapter.subgroup[0] >= 8;
             let mut forms = vec![
                 ("its own form", own, false),
-                ("shared tiles", Tuning { tile: Tile::Shared, lanes: 64, stored_tokens: 0, full: 128 }, false),
-                ("registers", Tuning { tile: Tile::Registers, lanes: 1, stored_tokens: 256, full: 16 }, false),
+                (
+                    "shared tiles",
+                    Tuning { tile: Tile::Shared, lanes: 64, stored_tokens: 0, full: 128 },
+                    false,
+                ),
+                (
+                    "registers",
+                    Tuning { tile: Tile::Registers, lanes: 1, stored_tokens: 256, full: 16 },
+                    false,
+                ),
             ];
             if wide {
-                forms.push(("subgroups", Tuning { tile: Tile::Subgroup, lanes: 64, stored_tokens: 4, full: 1 }, false));
+                forms.push((
+                    "subgroups",
+                    Tuning { tile: Tile::Subgroup, lanes: 64, stored_tokens: 4, full: 1 },
+                    false,
+                ));
             }
             if adapter.shader_f16 {
                 forms.push(("f16", own, true));
-                forms.push(("f16, shared tiles", Tuning { tile: Tile::Shared, ..forms[1].1 }, true));
+                forms.push((
+                    "f16, shared tiles",
+                    Tuning { tile: Tile::Shared, ..forms[1].1 },
+                    true,
+                ));
             }
             for (form, tuning, half) in forms {
                 let number = Some(adapter.index);
-                let options = Options { number, half, tuning: Some(tuning), poison: true, budget: None };
+                let options =
+                    Options { number, half, tuning: Some(tuning), poison: true, budget: None };
                 let gpu = Gpu::open(options).unwrap();
                 variants.push(Variant { name: format!("{} ({form})", adapter.name), gpu, half });
             }
@@ -68,7 +88,8 @@ pub fn numbers(len: usize, seed: u32) -> Vec<f32> {
     (0..len).map(|_| next() as f32 / 256.0 - 1.0).collect()
 }
 
-/// The same computation on the processor in f64 and on every adapter, compared at the tolerance of the result's largest value.
+/// The same computation on the processor in f64 and on every adapter, compared at the tolerance of
+/// the result's largest value.
 macro_rules! case {
     ($name:expr, $tolerance:expr, |$d:ident| $body:expr) => {{
         let exact = {
@@ -80,7 +101,13 @@ macro_rules! case {
             let $d = &variant.gpu;
             let buffers: Vec<_> = $body.into_iter().collect();
             let found: Vec<_> = buffers.iter().map(|b| $d.download(b).unwrap()).collect();
-            compare(&format!("{}, {}", $name, variant.name), variant.half, $tolerance, &found, &exact);
+            compare(
+                &format!("{}, {}", $name, variant.name),
+                variant.half,
+                $tolerance,
+                &found,
+                &exact,
+            );
         }
     }};
 }
@@ -92,15 +119,21 @@ fn compare(name: &str, half: bool, tolerance: f32, found: &[Vec<f32>], exact: &[
         let largest = exact.iter().filter(|x| x.is_finite()).fold(0.0f32, |m, x| m.max(x.abs()));
         let limit = if half { 6e-3 } else { tolerance } * largest.max(0.05);
         for (i, (found, exact)) in found.iter().zip(exact).enumerate() {
-            let same = found.is_nan() == exact.is_nan() && (exact.is_nan() || (found - exact).abs() <= limit);
-            assert!(same, "{name}: output {output}, value {i}: {found} where {exact} is right (limit {limit:e})");
+            let same = found.is_nan() == exact.is_nan()
+                && (exact.is_nan() || (found - exact).abs() <= limit);
+            assert!(
+                same,
+                "{name}: output {output}, value {i}: {found} where {exact} is right (limit \
+                 {limit:e})"
+            );
         }
     }
 }
 
 const FORMS: [Form; 3] = [Form::Nn, Form::Nt, Form::Tn];
 
-/// Odd sizes, one row, one column, whole tiles, more than a tile in each direction, and long sums of few values.
+/// Odd sizes, one row, one column, whole tiles, more than a tile in each direction, and long sums
+/// of few values.
 const SIZES: [Size; 10] = [
     Size { m: 1, n: 1, k: 1 },
     Size { m: 3, n: 5, k: 7 },
@@ -134,7 +167,8 @@ fn products() {
 #[test]
 fn linear_layers() {
     for size in SIZES {
-        let (x, w, b) = (numbers(size.m * size.k, 1), numbers(size.n * size.k, 2), numbers(size.n, 3));
+        let (x, w, b) =
+            (numbers(size.m * size.k, 1), numbers(size.n * size.k, 2), numbers(size.n, 3));
         for kind in [Activation::Gelu, Activation::QuickGelu] {
             case!(format!("linear {size:?} {kind:?}"), 1e-6 * (size.k as f32).sqrt(), |d| {
                 let (x, w, b) = (d.upload_frozen(&x), d.upload_frozen(&w), d.upload_frozen(&b));
@@ -148,13 +182,18 @@ fn linear_layers() {
 #[test]
 fn elementwise() {
     for (rows, columns) in [(1, 1), (3, 5), (1, 300), (300, 1), (7, 64), (130, 12)] {
-        let (x, y, scale) = (numbers(rows * columns, 1), numbers(rows * columns, 2), numbers(columns, 3));
+        let (x, y, scale) =
+            (numbers(rows * columns, 1), numbers(rows * columns, 2), numbers(columns, 3));
         case!(format!("element-wise {rows} x {columns}"), 2e-6, |d| {
             let (x, y, scale) = (d.upload_frozen(&x), d.upload_frozen(&y), d.upload_frozen(&scale));
             let mut sum = x.clone();
             d.add_scaled(&mut sum, 0.75, &y);
             let mut out = vec![sum, d.residual(&x, &y, None), d.residual(&x, &y, Some(&scale))];
-            out.extend([d.scale_columns(&x, &scale), d.column_sum(&x, columns), d.column_dot(&x, &y, columns)]);
+            out.extend([
+                d.scale_columns(&x, &scale),
+                d.column_sum(&x, columns),
+                d.column_dot(&x, &y, columns),
+            ]);
             for kind in [Activation::Gelu, Activation::QuickGelu] {
                 out.extend([d.activation(kind, &x), d.activation_backward(kind, &y, &x)]);
             }
@@ -192,7 +231,8 @@ fn layer_norm() {
         case!(format!("layer norm {rows} x {columns}"), 5e-6, |d| {
             let [x, dy, gain, bias] = [&x, &dy, &gain, &bias].map(|v| d.upload_frozen(v));
             let (y, statistics) = d.layer_norm(&x, &gain, &bias, 1e-2);
-            let (dx, n) = (d.layer_norm_backward(&dy, &x, &statistics, &gain), d.normalised(&x, &statistics));
+            let (dx, n) =
+                (d.layer_norm_backward(&dy, &x, &statistics, &gain), d.normalised(&x, &statistics));
             [y, statistics, dx, n]
         });
     }
@@ -200,9 +240,15 @@ fn layer_norm() {
 
 #[test]
 fn attention() {
-    for (batch, tokens, heads, width) in
-        [(1, 1, 1, 1), (2, 3, 2, 2), (1, 17, 1, 3), (3, 2, 3, 4), (2, 65, 2, 8), (1, 70, 3, 64), (1, 33, 1, 80)]
-    {
+    for (batch, tokens, heads, width) in [
+        (1, 1, 1, 1),
+        (2, 3, 2, 2),
+        (1, 17, 1, 3),
+        (3, 2, 3, 4),
+        (2, 65, 2, 8),
+        (1, 70, 3, 64),
+        (1, 33, 1, 80),
+    ] {
         let size = AttentionSize { batch, tokens, heads, width };
         let [q, k, v, dy] = [1, 2, 3, 4].map(|seed| numbers(batch * tokens * heads * width, seed));
         case!(format!("attention {size:?}"), 2e-5, |d| {
@@ -216,17 +262,23 @@ fn attention() {
 
 #[test]
 fn pixels_and_tokens() {
-    for (batch, height, width, patch) in [(1, 2, 2, 2), (2, 6, 4, 2), (1, 7, 11, 3), (3, 28, 28, 14)] {
+    for (batch, height, width, patch) in
+        [(1, 2, 2, 2), (2, 6, 4, 2), (1, 7, 11, 3), (3, 28, 28, 14)]
+    {
         let size = PatchSize { batch, height, width, patch };
-        let (images, dy) = (numbers(batch * 3 * height * width, 1), numbers(size.rows() * size.columns(), 2));
+        let (images, dy) =
+            (numbers(batch * 3 * height * width, 1), numbers(size.rows() * size.columns(), 2));
         case!(format!("{size:?}"), 1e-6, |d| {
             let (images, dy) = (d.upload_frozen(&images), d.upload_frozen(&dy));
             [d.patches(size, &images), d.patches_backward(size, &dy)]
         });
     }
     for (batch, grid, columns) in [(1, 1, 1), (2, 4, 3), (5, 9, 16)] {
-        let (x, cls, table) =
-            (numbers(batch * grid * columns, 1), numbers(columns, 2), numbers((grid + 1) * columns, 3));
+        let (x, cls, table) = (
+            numbers(batch * grid * columns, 1),
+            numbers(columns, 2),
+            numbers((grid + 1) * columns, 3),
+        );
         let (dy, first) = (numbers(batch * (grid + 1) * columns, 4), numbers(batch * columns, 5));
         let dmoments = numbers(2 * batch * columns, 6);
         case!(format!("tokens {batch} x {grid} x {columns}"), 2e-6, |d| {
@@ -235,7 +287,10 @@ fn pixels_and_tokens() {
             let y = d.tokens(&x, &cls, &table);
             let moments = d.token_moments(&dy, columns, grid + 1, 1e-2);
             let spread = d.token_moments_backward(&dmoments, &dy, &moments, columns, grid + 1);
-            let (one, back) = (d.first_rows(&y, columns, grid + 1), d.first_rows_backward(&first, columns, grid + 1));
+            let (one, back) = (
+                d.first_rows(&y, columns, grid + 1),
+                d.first_rows_backward(&first, columns, grid + 1),
+            );
             let [dx, dcls, dtable] = d.tokens_backward(&dy, columns, grid + 1);
             [y, one, back, dx, dcls, dtable, moments, spread]
         });
@@ -267,26 +322,37 @@ fn softmax_and_euclidean_norm() {
             let (x, dy) = (d.upload_frozen(&x), d.upload_frozen(&dy));
             let p = d.softmax(&x, columns);
             let (n, divisors) = d.l2_normalise(&x, columns, 0.5);
-            let (dp, dn) = (d.softmax_backward(&dy, &p, columns), d.l2_normalise_backward(&dy, &n, &divisors, 0.5));
+            let (dp, dn) = (
+                d.softmax_backward(&dy, &p, columns),
+                d.l2_normalise_backward(&dy, &n, &divisors, 0.5),
+            );
             [p, dp, n, divisors, dn]
         });
     }
 }
 
-/// A layer with a low-rank branch, its magnitude and dropout, and the gradients of all that is trained.
-fn low_rank_layer<D: Device + 'static>(d: &D, [rows, inputs, outputs, rank]: [usize; 4], dora: bool) -> Vec<D::Buffer> {
+/// A layer with a low-rank branch, its magnitude and dropout, and the gradients of all that is
+/// trained.
+fn low_rank_layer<D: Device + 'static>(
+    d: &D,
+    [rows, inputs, outputs, rank]: [usize; 4],
+    dora: bool,
+) -> Vec<D::Buffer> {
     let tape = Tape::new(d);
     let trained = |rows: usize, columns: usize, seed: u32| {
         tape.parameter(Tensor::new(d, &numbers(rows * columns, seed), rows, columns))
     };
-    let frozen =
-        |rows: usize, columns: usize, seed: u32| Tensor::frozen(d, &numbers(rows * columns, seed), rows, columns);
+    let frozen = |rows: usize, columns: usize, seed: u32| {
+        Tensor::frozen(d, &numbers(rows * columns, seed), rows, columns)
+    };
     let x = tape.parameter(frozen(rows, inputs, 1));
-    let (a, b, magnitude) = (trained(rank, inputs, 2), trained(outputs, rank, 3), trained(1, outputs, 4));
+    let (a, b, magnitude) =
+        (trained(rank, inputs, 2), trained(outputs, rank, 3), trained(1, outputs, 4));
     let dropout = Some(Dropout { rate: 0.3, seed: 1, step: 1, site: 1, first: 0, images: rows });
     let plain = LowRank { dropout, ..LowRank::plain(a.clone(), b.clone(), 0.5) };
     let lora = if dora { LowRank { magnitude: Some(magnitude.clone()), ..plain } } else { plain };
-    let (w, bias) = (Var::constant(frozen(outputs, inputs, 5)), Var::constant(frozen(1, outputs, 6)));
+    let (w, bias) =
+        (Var::constant(frozen(outputs, inputs, 5)), Var::constant(frozen(1, outputs, 6)));
     let y = tape.linear(&x, &w, Some(&bias), Some(&lora));
     let dy = d.upload_frozen(&numbers(rows * outputs, 7));
     let mut found = vec![y.value.buffer.clone()];
@@ -299,7 +365,9 @@ fn low_rank_layer<D: Device + 'static>(d: &D, [rows, inputs, outputs, rank]: [us
 fn low_rank_layers_with_dropout_and_magnitude() {
     for size in [[1, 1, 1, 1], [7, 20, 12, 3], [33, 65, 17, 2], [130, 48, 64, 4]] {
         for dora in [false, true] {
-            case!(format!("low-rank layer {size:?}, DoRA {dora}"), 2e-5, |d| low_rank_layer(d, size, dora));
+            case!(format!("low-rank layer {size:?}, DoRA {dora}"), 2e-5, |d| low_rank_layer(
+                d, size, dora
+            ));
         }
     }
 }
@@ -329,11 +397,20 @@ fn augmentations() {
             .map(|t| Colour { brightness: 0.5 - t, saturation: 2.0 * t, contrast: 0.5 + t })
             .collect();
         let cut: Vec<Rectangle> = (0..maps.len())
-            .map(|i| Rectangle { top: i, left: 2 * i, height: 3, width: if i == 4 { usize::MAX } else { i } })
+            .map(|i| Rectangle {
+                top: i,
+                left: 2 * i,
+                height: 3,
+                width: if i == 4 { usize::MAX } else { i },
+            })
             .collect();
         case!(format!("colour and cut-out {height} x {width}"), 1e-5, |d| {
             let (x, dy) = (d.upload_frozen(&x), d.upload_frozen(&dy));
-            [d.colour(size, &x, &changes), d.colour_backward(size, &dy, &changes), d.cutout(size, &x, &cut)]
+            [
+                d.colour(size, &x, &changes),
+                d.colour_backward(size, &dy, &changes),
+                d.cutout(size, &x, &cut),
+            ]
         });
     }
 }
@@ -341,7 +418,8 @@ fn augmentations() {
 #[test]
 fn merging() {
     for len in [1, 5, 1024, 70_001] {
-        let x: Vec<f32> = numbers(len, 1).iter().enumerate().map(|(i, v)| v * (1.0 + (i % 37) as f32)).collect();
+        let x: Vec<f32> =
+            numbers(len, 1).iter().enumerate().map(|(i, v)| v * (1.0 + (i % 37) as f32)).collect();
         for keep in [0, 1, len / 5, len / 2, len, len + 3] {
             case!(format!("keep {keep} of {len}"), 0.0, |d| [d.trim(&d.upload(&x), keep)]);
         }
@@ -373,7 +451,10 @@ fn sgd() {
             let scale = d.download(&d.loss_gradient()).unwrap()[0];
             let gradient = d.upload(&g.iter().map(|g| g * scale).collect::<Vec<_>>());
             let settings = Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.01 };
-            d.sgd(settings, vec![Update { weight: &mut weight, gradient: &gradient, state: [&mut velocity] }]);
+            d.sgd(
+                settings,
+                vec![Update { weight: &mut weight, gradient: &gradient, state: [&mut velocity] }],
+            );
         }
         [weight, velocity].iter().map(|b| d.download(b).unwrap()).collect()
     }
@@ -388,14 +469,21 @@ fn sgd() {
 fn a_gradient_that_is_not_finite_leaves_the_step_out() {
     for variant in variants().iter().filter(|v| v.half) {
         let number = Some(variant.gpu.engine.adapter.index);
-        let d = &Gpu::open(Options { number, half: true, poison: true, ..Options::default() }).unwrap();
+        let d =
+            &Gpu::open(Options { number, half: true, poison: true, ..Options::default() }).unwrap();
         let scale = || d.download(&d.loss_gradient()).unwrap()[0];
         let (mut weight, mut m, mut v) = (d.upload(&[1.0, 2.0]), d.zeros(2), d.zeros(2));
         let before = scale();
         for (broken, left) in [(f32::INFINITY, 0.5), (f32::NAN, 0.25), (1.0, 0.25)] {
             let gradient = d.upload(&[broken, 1.0]);
-            let settings =
-                AdamW { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.0, step: 1 };
+            let settings = AdamW {
+                learning_rate: 0.1,
+                beta1: 0.9,
+                beta2: 0.999,
+                epsilon: 1e-8,
+                weight_decay: 0.0,
+                step: 1,
+            };
             let state = [&mut m, &mut v];
             d.adamw(settings, vec![Update { weight: &mut weight, gradient: &gradient, state }]);
             assert_eq!(scale() / before, left);
@@ -414,8 +502,14 @@ fn adamw() {
             let (mut weight, mut m, mut v) = (d.upload(w), d.zeros(w.len()), d.zeros(w.len()));
             let shared = weight.clone();
             for step in 1..=3 {
-                let settings =
-                    AdamW { learning_rate: 0.1, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01, step };
+                let settings = AdamW {
+                    learning_rate: 0.1,
+                    beta1: 0.9,
+                    beta2: 0.999,
+                    epsilon: 1e-8,
+                    weight_decay: 0.01,
+                    step,
+                };
                 let gradient = d.upload(&g.iter().map(|g| g * step as f32).collect::<Vec<_>>());
                 let state = [&mut m, &mut v];
                 d.adamw(settings, vec![Update { weight: &mut weight, gradient: &gradient, state }]);
@@ -439,7 +533,8 @@ fn nan_comes_out() {
     let heads = AttentionSize { batch: 1, tokens: rows, heads: 1, width: columns };
     case!("NaN", 2e-5, |d| {
         let [x, y, w, gain] = [&x, &y, &w, &gain].map(|v| d.upload_frozen(v));
-        let mut out = vec![d.matmul(Form::Nt, size, 1.0, &x, &w), d.matmul(Form::Nn, size, 1.0, &x, &w)];
+        let mut out =
+            vec![d.matmul(Form::Nt, size, 1.0, &x, &w), d.matmul(Form::Nn, size, 1.0, &x, &w)];
         out.extend([
             d.residual(&y, &x, Some(&gain)),
             d.column_sum(&x, columns),
@@ -461,8 +556,14 @@ fn what_is_listed_can_be_chosen() {
         assert_eq!(adapter.index, i);
     }
     let number = Some(list.len() + 3);
-    let error = Gpu::open(Options { number, ..Options::default() }).err().expect("there are not so many").to_string();
-    assert!(error.contains(&format!("gpu:{}", list.len() + 3)) && error.contains("--device cpu"), "{error}");
+    let error = Gpu::open(Options { number, ..Options::default() })
+        .err()
+        .expect("there are not so many")
+        .to_string();
+    assert!(
+        error.contains(&format!("gpu:{}", list.len() + 3)) && error.contains("--device cpu"),
+        "{error}"
+    );
     let order: Vec<Kind> = list.iter().filter(|a| a.unusable.is_none()).map(|a| a.kind).collect();
     assert!(order.is_sorted(), "{order:?}");
 }
@@ -470,15 +571,23 @@ fn what_is_listed_can_be_chosen() {
 /// What wgpu refuses becomes an error of the next read, and of every one after it; nothing panics.
 #[test]
 fn a_validation_error_is_reported_when_something_is_read() {
-    const BROKEN: medforge_shaders::Kernel =
-        medforge_shaders::Kernel { name: "broken", source: "@compute fn main( { this is not WGSL }" };
+    const BROKEN: medforge_shaders::Kernel = medforge_shaders::Kernel {
+        name: "broken",
+        source: "@compute fn main( { this is not WGSL }",
+    };
     for variant in variants().iter().filter(|v| !v.half).take(1) {
         let number = Some(variant.gpu.engine.adapter.index);
         let gpu = Gpu::open(Options { number, ..Options::default() }).unwrap();
         let x = gpu.upload(&[1.0, 2.0]);
         assert_eq!(gpu.download(&x).unwrap(), [1.0, 2.0]);
-        let call =
-            super::Call { kernel: &BROKEN, settings: &[], params: &[], buffers: &[], groups: [1, 1, 1], operations: 0 };
+        let call = super::Call {
+            kernel: &BROKEN,
+            settings: &[],
+            params: &[],
+            buffers: &[],
+            groups: [1, 1, 1],
+            operations: 0,
+        };
         gpu.engine.run(call);
         for _ in 0..2 {
             let error = gpu.download(&gpu.zeros(4)).unwrap_err();

@@ -23,13 +23,16 @@ pub enum Tile {
 }
 
 impl Tuning {
-    /// A GPU has lanes to spare and fast memory per group; a software driver pays for every barrier.
+    /// A GPU has lanes to spare and fast memory per group; a software driver pays for every
+    /// barrier.
     pub fn of(adapter: &Adapter) -> Self {
         match adapter.kind {
             Kind::Software if adapter.subgroups && adapter.subgroup[0] >= 8 => {
                 Tuning { tile: Tile::Subgroup, lanes: 1, stored_tokens: 256, full: 1 }
             }
-            Kind::Software => Tuning { tile: Tile::Registers, lanes: 1, stored_tokens: 256, full: 1 },
+            Kind::Software => {
+                Tuning { tile: Tile::Registers, lanes: 1, stored_tokens: 256, full: 1 }
+            }
             _ => Tuning { tile: Tile::Shared, lanes: 64, stored_tokens: 256, full: 128 },
         }
     }

@@ -1,4 +1,5 @@
-//! Calibration from module to device: temperature, out-of-distribution score, and when there is no answer.
+//! Calibration from module to device: temperature, out-of-distribution score, and when there is no
+//! answer.
 
 use medforge_runtime::classify::{Abstain, Cancel, Selection};
 
@@ -13,13 +14,21 @@ fn a_calibrated_task_says_how_far_an_image_is_and_abstains() {
     let size = own.card.image_size as usize;
     // Features of a few waves stand for those of training images.
     let predictor = Predictor::new(&Cpu::<f32>::new(), &vit, Some(&own), size);
-    let wave = |i: usize| (0..3 * size * size).map(|p| ((p * (i + 2)) as f32 * 0.1).sin()).collect::<Vec<f32>>();
+    let wave = |i: usize| {
+        (0..3 * size * size).map(|p| ((p * (i + 2)) as f32 * 0.1).sin()).collect::<Vec<f32>>()
+    };
     let features: Vec<Vec<f32>> = (0..40).map(|i| predictor.features(&wave(i)).unwrap()).collect();
     let labels: Vec<usize> = (0..40).map(|i| i % 2).collect();
     let familiar = Familiar::fit(&features, &labels, 2).unwrap();
     let even = Interval { value: 0.1, low: None, high: None };
-    let calibration =
-        Calibration { temperature: 2.5, error_before: even, error_after: even, threshold: 1e6, images: 40, groups: 40 };
+    let calibration = Calibration {
+        temperature: 2.5,
+        error_before: even,
+        error_after: even,
+        threshold: 1e6,
+        images: 40,
+        groups: 40,
+    };
     let picture = picture(20, 23);
     let mut pixels = vec![0.0; 3 * size * size];
     vit.preprocessing_for(size as u32).unwrap().apply(&picture.view(), &mut pixels).unwrap();
@@ -37,15 +46,24 @@ fn a_calibrated_task_says_how_far_an_image_is_and_abstains() {
     let classifier = classified(2.0 * score, 0.0);
     let found = classifier.classify(picture.view(), Some("breast")).unwrap();
     let assessment = found.assessment.unwrap();
-    assert!((assessment.score / score - 1.0).abs() < 1e-4 && assessment.abstain.is_none(), "{assessment:?} {score}");
+    assert!(
+        (assessment.score / score - 1.0).abs() < 1e-4 && assessment.abstain.is_none(),
+        "{assessment:?} {score}"
+    );
     let expected = probabilities(&own.head, &predictor.features(&pixels).unwrap());
     for (found, expected) in found.probabilities.iter().zip(&expected) {
         assert!((f64::from(*found) - expected).abs() < 1e-5);
     }
     assert!(found.record("", &[]).unwrap().contains("\"abstain\":null"));
-    // Nothing is said of the other task, nor of this one with other modules than it was calibrated with.
+    // Nothing is said of the other task, nor of this one with other modules than it was calibrated
+    // with.
     assert!(classifier.classify(picture.view(), Some("lung")).unwrap().assessment.is_none());
-    let frozen = classifier.classify_with(picture.view(), Some("breast"), &Selection::Frozen, &Cancel::default());
+    let frozen = classifier.classify_with(
+        picture.view(),
+        Some("breast"),
+        &Selection::Frozen,
+        &Cancel::default(),
+    );
     assert!(frozen.unwrap().assessment.is_none());
 
     let abstains = |classifier: Classifier| {

@@ -1,4 +1,5 @@
-//! Which methods are compared: each that a forge knows with its usual numbers, and how it is called.
+//! Which methods are compared: each that a forge knows with its usual numbers, and how it is
+//! called.
 
 use super::Question;
 use crate::Error;
@@ -18,14 +19,20 @@ const STEPS: usize = 10;
 
 /// The names by which methods are chosen.
 pub fn methods() -> Vec<&'static str> {
-    merge::Method::ALL.into_iter().map(merge::Method::name).chain(["fusion", "mixture", "routed"]).collect()
+    merge::Method::ALL
+        .into_iter()
+        .map(merge::Method::name)
+        .chain(["fusion", "mixture", "routed"])
+        .collect()
 }
 
 /// What is compared on `members`, in the order of the rows.
 pub fn candidates(question: &Question, members: &dyn Members) -> Result<Vec<Candidate>, Error> {
     let seed = question.seed;
     let free = |method| Method::Free(Options { seed, ..Options::new(method) });
-    let fused = |level, finder, evaluations| Method::Fusion(fusion::Settings { level, finder, evaluations, seed });
+    let fused = |level, finder, evaluations| {
+        Method::Fusion(fusion::Settings { level, finder, evaluations, seed })
+    };
     let mixed = |joint, per_task, shares| {
         let search = mixture::Settings { per_task, shares, evaluations: EVALUATIONS, seed };
         Method::Mixture(Mixture { joint, search })
@@ -37,20 +44,33 @@ pub fn candidates(question: &Question, members: &dyn Members) -> Result<Vec<Cand
         by_gradient.clone(),
         fused(Level::Site, Finder::Gradient, STEPS),
     ];
-    let several = [mixed(false, false, false), mixed(true, false, false), mixed(false, true, true), Method::Routed];
+    let several = [
+        mixed(false, false, false),
+        mixed(true, false, false),
+        mixed(false, true, true),
+        Method::Routed,
+    ];
     let methods = merge::Method::ALL.into_iter().map(free).chain(one_network).chain(several);
 
     let mut candidates = Vec::new();
     for method in methods {
-        let refitted = question.refit && (matches!(method, Method::Free(_)) || method == by_gradient);
+        let refitted =
+            question.refit && (matches!(method, Method::Free(_)) || method == by_gradient);
         for refit_heads in [false, true].into_iter().take(1 + usize::from(refitted)) {
-            let settings = Settings { method: method.clone(), condensed: Seen::SoFar, refit_heads, routing: false };
+            let settings = Settings {
+                method: method.clone(),
+                condensed: Seen::SoFar,
+                refit_heads,
+                routing: false,
+            };
             candidates.push(Candidate { name: words(&settings), settings });
         }
     }
     let name = |candidate: &Candidate| candidate.settings.method.name();
     match question.methods.is_empty() {
-        true if !all_gave_grams(members)? => candidates.retain(|c| name(c) != merge::Method::RegMean.name()),
+        true if !all_gave_grams(members)? => {
+            candidates.retain(|c| name(c) != merge::Method::RegMean.name())
+        }
         true => (),
         false => candidates.retain(|c| question.methods.iter().any(|chosen| chosen == name(c))),
     }
@@ -67,9 +87,11 @@ pub fn words(settings: &Settings) -> String {
             words += &format!(" --level {level} --search {finder}");
         }
         Method::Mixture(Mixture { joint, search }) => {
-            for (option, given) in
-                [(" --joint", *joint), (" --per-task", search.per_task), (" --shares", search.shares)]
-            {
+            for (option, given) in [
+                (" --joint", *joint),
+                (" --per-task", search.per_task),
+                (" --shares", search.shares),
+            ] {
                 words += if given { option } else { "" };
             }
         }
@@ -78,7 +100,9 @@ pub fn words(settings: &Settings) -> String {
     if let Seen::All(_) = settings.condensed {
         words += " --condensed all";
     }
-    for (option, given) in [(" --refit-heads", settings.refit_heads), (" --routing", settings.routing)] {
+    for (option, given) in
+        [(" --refit-heads", settings.refit_heads), (" --routing", settings.routing)]
+    {
         words += if given { option } else { "" };
     }
     words

@@ -1,7 +1,9 @@
-//! What models are judged by: the members' condensed sets, and the test images of those tasks for which the caller has some. The features
-//! of an image under a network are computed once, however many models run that network.
+//! What models are judged by: the members' condensed sets, and the test images of those tasks for
+//! which the caller has some. The features of an image under a network are computed once, however
+//! many models run that network.
 //!
-//! Intervals are those of [`crate::eval`]: whole groups (patients) are drawn again, the same ones for every model.
+//! Intervals are those of [`crate::eval`]: whole groups (patients) are drawn again, the same ones
+//! for every model.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,7 +46,8 @@ struct Real {
     features: RefCell<BTreeMap<String, Vec<f32>>>,
 }
 
-/// Balanced accuracy, AUC, and balanced accuracy with the task unknown, as the model is and with routing.
+/// Balanced accuracy, AUC, and balanced accuracy with the task unknown, as the model is and with
+/// routing.
 type Numbers = [Option<f64>; 4];
 
 /// A model's numbers on one task's images, and in every resample.
@@ -61,7 +64,8 @@ impl<'a> Judges<'a> {
         question: &Question,
     ) -> Result<Self, Error> {
         let known = known(members)?;
-        if !known.iter().map(|known| &known.task).eq(modules.iter().map(|module| &module.card.task)) {
+        if !known.iter().map(|known| &known.task).eq(modules.iter().map(|module| &module.card.task))
+        {
             return Err(Error::ForgeHistory {
                 what: "a member's module is for another task than its name says".into(),
             });
@@ -69,11 +73,20 @@ impl<'a> Judges<'a> {
         let mut real = Vec::new();
         for module in modules {
             let Some(data) = question.data.get(&module.card.task) else { continue };
-            let images = Images::load(data, &data.indices(Split::Test), &module.card.preprocessing)?;
-            let bootstrap = Bootstrap::new(images.labels(), images.groups(), question.resamples, question.seed);
+            let images =
+                Images::load(data, &data.indices(Split::Test), &module.card.preprocessing)?;
+            let bootstrap =
+                Bootstrap::new(images.labels(), images.groups(), question.resamples, question.seed);
             let (task, classes) = (module.card.task.clone(), data.classes.clone());
             let size = module.card.image_size as usize;
-            real.push(Real { task, classes, size, images, bootstrap, features: RefCell::default() });
+            real.push(Real {
+                task,
+                classes,
+                size,
+                images,
+                bootstrap,
+                features: RefCell::default(),
+            });
         }
         let condensed = recipes.judge()?;
         let routing = match condensed.prototypes(&judged(&known)) {
@@ -88,11 +101,21 @@ impl<'a> Judges<'a> {
     }
 
     /// How models do, `model_of` a task; `unknown` asks them also without saying which task it is.
-    pub fn figures<'m>(&self, model_of: impl Fn(&str) -> &'m Model, unknown: bool) -> Result<Figures, Error> {
-        let on = judged(&self.known).into_iter().map(|task| self.on_condensed(model_of(task.name), &task));
+    pub fn figures<'m>(
+        &self,
+        model_of: impl Fn(&str) -> &'m Model,
+        unknown: bool,
+    ) -> Result<Figures, Error> {
+        let on = judged(&self.known)
+            .into_iter()
+            .map(|task| self.on_condensed(model_of(task.name), &task));
         let on = on.collect::<Result<Vec<_>, _>>()?;
-        let over_tasks = |of: fn(&OnCondensed) -> f64| on.iter().map(of).sum::<f64>() / on.len() as f64;
-        let measured = self.real.iter().map(|real| Ok((real, self.measure(real, model_of(&real.task), unknown)?)));
+        let over_tasks =
+            |of: fn(&OnCondensed) -> f64| on.iter().map(of).sum::<f64>() / on.len() as f64;
+        let measured = self
+            .real
+            .iter()
+            .map(|real| Ok((real, self.measure(real, model_of(&real.task), unknown)?)));
         let measured = measured.collect::<Result<Vec<_>, Error>>()?;
         let networks = self.known.iter().map(|known| needed(model_of(&known.task)));
         Ok(Figures {
@@ -101,8 +124,12 @@ impl<'a> Judges<'a> {
                 cross_entropy: over_tasks(|on| on.cross_entropy),
                 balanced_accuracy: over_tasks(|on| on.balanced_accuracy),
             },
-            mean: mean(&measured.iter().map(|(_, m)| m).collect::<Vec<_>>()).and_then(|mean| mean.scores()),
-            real: measured.iter().filter_map(|(real, m)| Some((real.task.clone(), m.scores()?))).collect(),
+            mean: mean(&measured.iter().map(|(_, m)| m).collect::<Vec<_>>())
+                .and_then(|mean| mean.scores()),
+            real: measured
+                .iter()
+                .filter_map(|(real, m)| Some((real.task.clone(), m.scores()?)))
+                .collect(),
         })
     }
 
@@ -113,7 +140,8 @@ impl<'a> Judges<'a> {
         let pairs = said.iter().zip(&task.set.labels);
         let numbers = predictions(&said, &labels, task.head.classes.len())?.metrics(&vec![1; n]);
         Ok(OnCondensed {
-            cross_entropy: -pairs.map(|(p, y)| f64::from(*y) * p.max(LEAST).ln()).sum::<f64>() / n as f64,
+            cross_entropy: -pairs.map(|(p, y)| f64::from(*y) * p.max(LEAST).ln()).sum::<f64>()
+                / n as f64,
             balanced_accuracy: numbers[Metric::BalancedAccuracy as usize].unwrap_or(f64::NAN),
         })
     }
@@ -121,27 +149,42 @@ impl<'a> Judges<'a> {
     fn measure(&self, real: &Real, model: &Model, unknown: bool) -> Result<Measured, Error> {
         let rows = features(model, |sites| self.see(real, sites))?;
         let (labels, classes) = (real.images.labels(), real.classes.len());
-        let given = predictions(&said(&answers(model, &rows, labels.len(), Some(&real.task))), labels, classes)?;
-        let routed = self.routing.clone().map(|routing| Model { routing: Some(routing), ..model.clone() });
-        let open = match unknown {
-            true => [Some(self.without_task(real, model)?), routed.map(|m| self.without_task(real, &m)).transpose()?],
-            false => [None, None],
+        let given = predictions(
+            &said(&answers(model, &rows, labels.len(), Some(&real.task))),
+            labels,
+            classes,
+        )?;
+        let routed =
+            self.routing.clone().map(|routing| Model { routing: Some(routing), ..model.clone() });
+        let open = if unknown {
+            [
+                Some(self.without_task(real, model)?),
+                routed.map(|m| self.without_task(real, &m)).transpose()?,
+            ]
+        } else {
+            [None, None]
         };
         let numbers = |weights: &[u32]| {
             let (of_given, accuracy) = (given.metrics(weights), Metric::BalancedAccuracy as usize);
-            let [plain, routed] = open.each_ref().map(|open| open.as_ref()?.metrics(weights)[accuracy]);
+            let [plain, routed] =
+                open.each_ref().map(|open| open.as_ref()?.metrics(weights)[accuracy]);
             [of_given[accuracy], of_given[Metric::Auc as usize], plain, routed]
         };
-        let draws = real.bootstrap.as_ref().map(|bootstrap| bootstrap.run(numbers)).unwrap_or_default();
+        let draws =
+            real.bootstrap.as_ref().map(|bootstrap| bootstrap.run(numbers)).unwrap_or_default();
         Ok(Measured { whole: numbers(&vec![1; labels.len()]), draws })
     }
 
-    /// What a model says that is not told the task, with one class more for what it takes for another task.
+    /// What a model says that is not told the task, with one class more for what it takes for
+    /// another task.
     fn without_task(&self, real: &Real, model: &Model) -> Result<Predictions, Error> {
         let (labels, classes) = (real.images.labels(), real.classes.len());
-        let with_others = |answer: Answer| match answer.task == real.task {
-            true => answer.probabilities.into_iter().chain([0.0]).collect::<Vec<_>>(),
-            false => std::iter::repeat_n(0.0, classes).chain([1.0]).collect(),
+        let with_others = |answer: Answer| {
+            if answer.task == real.task {
+                answer.probabilities.into_iter().chain([0.0]).collect::<Vec<_>>()
+            } else {
+                std::iter::repeat_n(0.0, classes).chain([1.0]).collect()
+            }
         };
         let rows = features(model, |sites| self.see(real, sites))?;
         let said = answers(model, &rows, labels.len(), None).into_iter().flat_map(with_others);
@@ -155,7 +198,8 @@ impl<'a> Judges<'a> {
             return Ok(known.clone());
         }
         let all: Vec<usize> = (0..real.images.len()).collect();
-        let predictor = Predictor::changed(&self.recipes.device, self.recipes.vit()?, sites, real.size);
+        let predictor =
+            Predictor::changed(&self.recipes.device, self.recipes.vit()?, sites, real.size);
         let rows = predictor.features_of(&real.images, &all, |_| ())?.concat();
         real.features.borrow_mut().insert(key, rows.clone());
         Ok(rows)
@@ -165,9 +209,15 @@ impl<'a> Judges<'a> {
 impl Real {
     fn described(&self) -> Test {
         let groups: BTreeSet<&usize> = self.images.groups().iter().collect();
-        let one_group = |class: &usize| format!("class {} has images of one group only", self.classes[*class]);
+        let one_group =
+            |class: &usize| format!("class {} has images of one group only", self.classes[*class]);
         let no_intervals = self.bootstrap.as_ref().err().map(one_group);
-        Test { task: self.task.clone(), images: self.images.len(), groups: groups.len(), no_intervals }
+        Test {
+            task: self.task.clone(),
+            images: self.images.len(),
+            groups: groups.len(),
+            no_intervals,
+        }
     }
 }
 
@@ -186,7 +236,8 @@ impl Measured {
     }
 }
 
-/// The mean over tasks. Draw i of the first task stands beside draw i + 1 of the second and so on, so that tasks are drawn apart.
+/// The mean over tasks. Draw i of the first task stands beside draw i + 1 of the second and so on,
+/// so that tasks are drawn apart.
 fn mean(tasks: &[&Measured]) -> Option<Measured> {
     let count = tasks.iter().map(|task| task.draws.len()).min()?;
     let of = |numbers: &[Numbers]| -> Numbers {
@@ -195,12 +246,15 @@ fn mean(tasks: &[&Measured]) -> Option<Measured> {
             Some(all.iter().sum::<f64>() / all.len() as f64)
         })
     };
-    let draw = |i: usize| tasks.iter().enumerate().map(|(k, task)| task.draws[(i + k) % count]).collect::<Vec<_>>();
+    let draw = |i: usize| {
+        tasks.iter().enumerate().map(|(k, task)| task.draws[(i + k) % count]).collect::<Vec<_>>()
+    };
     let whole = of(&tasks.iter().map(|task| task.whole).collect::<Vec<_>>());
     Some(Measured { whole, draws: (0..count).map(|i| of(&draw(i))).collect() })
 }
 
-/// How many networks an answer needs, the task given: routing that tells the task alone is not asked.
+/// How many networks an answer needs, the task given: routing that tells the task alone is not
+/// asked.
 fn needed(model: &Model) -> usize {
     match &model.composition {
         Composition::Fusion(_) => 1,
@@ -210,13 +264,18 @@ fn needed(model: &Model) -> usize {
 }
 
 /// By network of `model`: [n, hidden].
-fn features(model: &Model, see: impl Fn(&Sites) -> Result<Vec<f32>, Error>) -> Result<Vec<Vec<f32>>, Error> {
+fn features(
+    model: &Model,
+    see: impl Fn(&Sites) -> Result<Vec<f32>, Error>,
+) -> Result<Vec<Vec<f32>>, Error> {
     model.networks().iter().map(see).collect()
 }
 
 fn answers(model: &Model, features: &[Vec<f32>], images: usize, task: Option<&str>) -> Vec<Answer> {
     let answer = |i: usize| {
-        let row = features.iter().map(|rows| rows.chunks_exact(rows.len() / images).nth(i).unwrap_or_default());
+        let row = features
+            .iter()
+            .map(|rows| rows.chunks_exact(rows.len() / images).nth(i).unwrap_or_default());
         model.answer(&row.collect::<Vec<_>>(), task)
     };
     (0..images).map(answer).collect()

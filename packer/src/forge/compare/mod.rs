@@ -1,8 +1,10 @@
-//! Every method on the members of one item, side by side: on the members' condensed sets and, where the caller has them, on real images
-//! that the modules never saw. Each model is made as the forge would make it; nothing is written to the forge.
+//! Every method on the members of one item, side by side: on the members' condensed sets and, where
+//! the caller has them, on real images that the modules never saw. Each model is made as the forge
+//! would make it; nothing is written to the forge.
 //!
-//! Refused: an item without members, methods that are not there, images of a task that the item has not or of other classes. A method
-//! that cannot be used with these members gets a row that says why.
+//! Refused: an item without members, methods that are not there, images of a task that the item has
+//! not or of other classes. A method that cannot be used with these members gets a row that says
+//! why.
 
 use std::collections::BTreeMap;
 
@@ -127,7 +129,8 @@ pub struct Scores {
     /// Balanced accuracy with the task unknown: an image taken for another task counts as wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_unknown: Option<Estimate>,
-    /// The same once the item is made with `--routing`, which runs the base too; none where the condensed sets allow no routing.
+    /// The same once the item is made with `--routing`, which runs the base too; none where the
+    /// condensed sets allow no routing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_unknown_routing: Option<Estimate>,
 }
@@ -137,11 +140,12 @@ pub const THIS_ITEM: &str = "this item";
 /// The row of reference: each member's module on the images of its own task.
 pub const OWN_MODULES: &str = "each its own module";
 
-/// Compares methods on the members of `item`; `tell` hears how many rows are done, of how many, and which is next.
+/// Compares methods on the members of `item`; `tell` hears how many rows are done, of how many, and
+/// which is next.
 ///
 /// # Errors
-/// [`Error::Evaluation`] for a question that the item has no answer to, [`Error::OtherClasses`], [`Error::Merge`] for an item without
-/// members, damage to the store.
+/// [`Error::Evaluation`] for a question that the item has no answer to, [`Error::OtherClasses`],
+/// [`Error::Merge`] for an item without members, damage to the store.
 pub fn compare(
     recipes: Recipes,
     item: &Verified<Item>,
@@ -159,7 +163,9 @@ pub fn compare(
     let count = candidates.len() + 2;
 
     tell(0, count, THIS_ITEM);
-    let figures = |model: &Model| judges.figures(|_| model, true).map(|figures| Outcome::Figures(Box::new(figures)));
+    let figures = |model: &Model| {
+        judges.figures(|_| model, true).map(|figures| Outcome::Figures(Box::new(figures)))
+    };
     let mut rows = vec![row(THIS_ITEM, Some(item.settings.clone()), figures(&own)?)];
     for Candidate { name, settings } in candidates {
         interrupt::check()?;
@@ -171,17 +177,21 @@ pub fn compare(
         });
         let outcome = match made {
             Ok(model) => figures(&model)?,
-            Err(error @ (Error::Merge { .. } | Error::Evaluation { .. })) => Outcome::Refused(error.to_string()),
+            Err(error @ (Error::Merge { .. } | Error::Evaluation { .. })) => {
+                Outcome::Refused(error.to_string())
+            }
             Err(error) => return Err(error),
         };
         rows.push(row(&name, Some(recorded), outcome));
     }
     tell(rows.len(), count, OWN_MODULES);
-    let alone: BTreeMap<&str, Model> = modules.iter().map(|m| (m.card.task.as_str(), alone(m))).collect();
+    let alone: BTreeMap<&str, Model> =
+        modules.iter().map(|m| (m.card.task.as_str(), alone(m))).collect();
     let figures = judges.figures(|task| &alone[task], false)?;
     rows.push(row(OWN_MODULES, None, Outcome::Figures(Box::new(figures))));
 
-    let made_by = serde_json::from_value(item.settings.clone()).map_or("?".to_owned(), |s: Settings| words(&s));
+    let made_by = serde_json::from_value(item.settings.clone())
+        .map_or("?".to_owned(), |s: Settings| words(&s));
     Ok(Comparison {
         item: item.number,
         id: id.to_owned(),
@@ -198,13 +208,22 @@ pub fn compare(
 
 /// Refuses what the item's members have no answer to.
 fn check(question: &Question, modules: &[Module]) -> Result<(), Error> {
-    if let Some(unknown) = question.methods.iter().find(|name| !methods().contains(&name.as_str())) {
-        return Err(Error::Evaluation { what: format!("{unknown:?} is none of {}", methods().join(", ")) });
+    if let Some(unknown) = question.methods.iter().find(|name| !methods().contains(&name.as_str()))
+    {
+        return Err(Error::Evaluation {
+            what: format!("{unknown:?} is none of {}", methods().join(", ")),
+        });
     }
     for (task, data) in question.data {
         let Some(module) = modules.iter().find(|module| module.card.task == *task) else {
-            let tasks = modules.iter().map(|module| module.card.task.as_str()).collect::<Vec<_>>().join(", ");
-            return Err(Error::Evaluation { what: format!("the item has no task {task:?}; it has {tasks}") });
+            let tasks = modules
+                .iter()
+                .map(|module| module.card.task.as_str())
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(Error::Evaluation {
+                what: format!("the item has no task {task:?}; it has {tasks}"),
+            });
         };
         eval::check_classes(module, data)?;
     }

@@ -1,4 +1,5 @@
-//! A comparison as a page. Names of tasks and contributors are whatever somebody chose; [`crate::report`] escapes every text.
+//! A comparison as a page. Names of tasks and contributors are whatever somebody chose;
+//! [`crate::report`] escapes every text.
 
 use std::collections::BTreeMap;
 
@@ -24,22 +25,30 @@ impl Comparison {
     /// The comparison as one page that loads nothing.
     pub fn page(&self) -> Report {
         let mut blocks = vec![Block::Facts(self.facts()), Block::Heading("Real images".into())];
-        match self.tests.is_empty() {
-            true => blocks.push(Block::Note(NO_DATA.into())),
-            false => blocks.extend([Block::Note(SPENT.into()), Block::Text(self.intervals())]),
+        if self.tests.is_empty() {
+            blocks.push(Block::Note(NO_DATA.into()))
+        } else {
+            blocks.extend([Block::Note(SPENT.into()), Block::Text(self.intervals())])
         }
         for (caption, rows) in self.sections() {
-            let values = |scores: &Scores| COLUMNS.map(|(_, of)| of(scores).map(Interval::from)).into();
+            let values =
+                |scores: &Scores| COLUMNS.map(|(_, of)| of(scores).map(Interval::from)).into();
             let rows = rows.into_iter().map(|(name, scores)| (name.to_owned(), values(scores)));
             let columns = COLUMNS.map(|(name, _)| name.to_owned()).into();
-            blocks.push(Block::Metrics(Metrics { caption, columns, rows: rows.collect(), bars: BARS }));
+            blocks.push(Block::Metrics(Metrics {
+                caption,
+                columns,
+                rows: rows.collect(),
+                bars: BARS,
+            }));
         }
         blocks.extend([Block::Heading("Condensed sets".into()), Block::Note(SEARCHED.into())]);
         blocks.extend(self.condensed());
         Report {
             title: format!("Methods of merging, compared on v{}", self.item),
             summary: format!(
-                "Each method on the same {} members. \"{OWN_MODULES}\" is the reference: the module that the task's contributor made, on its \
+                "Each method on the same {} members. \"{OWN_MODULES}\" is the reference: the \
+                 module that the task's contributor made, on its \
                  own task.",
                 self.members.len()
             ),
@@ -66,16 +75,26 @@ impl Comparison {
         for row in &self.rows {
             match &row.outcome {
                 Outcome::Figures(figures) => {
-                    accuracies.push((row.name.clone(), vec![one(figures.condensed.balanced_accuracy)]));
+                    accuracies
+                        .push((row.name.clone(), vec![one(figures.condensed.balanced_accuracy)]));
                     losses.push((row.name.clone(), vec![one(figures.condensed.cross_entropy)]));
                     networks.entry(figures.networks).or_default().push(&row.name);
                 }
                 Outcome::Refused(why) => refused.push((row.name.clone(), why.clone())),
             }
         }
-        let most = losses.iter().filter_map(|(_, values)| values[0]).map(|loss| loss.value).fold(0.0, f64::max);
+        let most = losses
+            .iter()
+            .filter_map(|(_, values)| values[0])
+            .map(|loss| loss.value)
+            .fold(0.0, f64::max);
         let table = |caption: &str, column: &str, rows, bars| {
-            Block::Metrics(Metrics { caption: caption.into(), columns: vec![column.into()], rows, bars })
+            Block::Metrics(Metrics {
+                caption: caption.into(),
+                columns: vec![column.into()],
+                rows,
+                bars,
+            })
         };
         let mut blocks = vec![
             table("Means over tasks, the task given", "balanced accuracy", accuracies, BARS),
@@ -86,10 +105,18 @@ impl Comparison {
                 Some((0.0, most.max(f64::MIN_POSITIVE))),
             ),
             Block::Heading("Networks that a device runs for one image, the task given".into()),
-            Block::Facts(networks.into_iter().map(|(count, names)| (count.to_string(), names.join(", "))).collect()),
+            Block::Facts(
+                networks
+                    .into_iter()
+                    .map(|(count, names)| (count.to_string(), names.join(", ")))
+                    .collect(),
+            ),
         ];
         if !refused.is_empty() {
-            blocks.extend([Block::Heading("Methods that these members do not allow".into()), Block::Facts(refused)]);
+            blocks.extend([
+                Block::Heading("Methods that these members do not allow".into()),
+                Block::Facts(refused),
+            ]);
         }
         blocks
     }

@@ -6,23 +6,32 @@ use super::{Comparison, Outcome, Row, Scores};
 use crate::eval::Estimate;
 
 /// Of the figures on condensed sets.
-pub const SEARCHED: &str = "Condensed sets are few images, and not unseen ones: fusion and mixture searched their weights on them, refitted heads \
-                            were fitted on them, routing took its prototypes from them, and modules were trained on images that they stand for. \
+pub const SEARCHED: &str = "Condensed sets are few images, and not unseen ones: fusion and mixture \
+                            searched their weights on them, refitted heads \
+                            were fitted on them, routing took its prototypes from them, and \
+                            modules were trained on images that they stand for. \
                             These figures flatter such methods.";
 /// Of the figures on real images.
-pub const SPENT: &str = "No method is recommended here: choosing one by these figures spends the test split. Measure the chosen one on images that \
+pub const SPENT: &str = "No method is recommended here: choosing one by these figures spends the \
+                         test split. Measure the chosen one on images that \
                          took no part in the choice.";
 /// What there is instead of real images.
-pub const NO_DATA: &str =
-    "Nothing was measured on real images; --data TASK=DIR names some that no module was trained on.";
+pub const NO_DATA: &str = "Nothing was measured on real images; --data TASK=DIR names some that no \
+                           module was trained on.";
 
 impl Comparison {
     /// The comparison as plain text.
     pub fn table(&self) -> String {
         let width = self.rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
-        let mut out = format!("{}\n\nOn the members' condensed sets, means over tasks, the task given\n", self.title());
-        let _ =
-            writeln!(out, "{:<width$}{:>10}{:>15}{:>19}", "method", "networks", "cross-entropy", "balanced accuracy");
+        let mut out = format!(
+            "{}\n\nOn the members' condensed sets, means over tasks, the task given\n",
+            self.title()
+        );
+        let _ = writeln!(
+            out,
+            "{:<width$}{:>10}{:>15}{:>19}",
+            "method", "networks", "cross-entropy", "balanced accuracy"
+        );
         for Row { name, outcome, .. } in &self.rows {
             let _ = match outcome {
                 Outcome::Figures(figures) => {
@@ -47,7 +56,8 @@ impl Comparison {
             for (name, scores) in rows {
                 let _ = write!(out, "{name:<width$}");
                 let [auc, open, routed] =
-                    [&scores.auc, &scores.task_unknown, &scores.task_unknown_routing].map(Option::as_ref);
+                    [&scores.auc, &scores.task_unknown, &scores.task_unknown_routing]
+                        .map(Option::as_ref);
                 let cells = [Some(&scores.balanced_accuracy), auc, open, routed]
                     .map(|estimate| format!("  {:<23}", estimate.map_or("-".into(), in_words)))
                     .concat();
@@ -69,14 +79,23 @@ impl Comparison {
         let mut sections = Vec::new();
         if self.tests.len() > 1 {
             let title = format!("On real images, means over {} tasks", self.tests.len());
-            let rows = self.rows.iter().filter_map(|row| Some((row.name.as_str(), row.figures()?.mean.as_ref()?)));
+            let rows = self
+                .rows
+                .iter()
+                .filter_map(|row| Some((row.name.as_str(), row.figures()?.mean.as_ref()?)));
             sections.push((title, rows.collect()));
         }
         for test in &self.tests {
             let (task, images, groups) = (&test.task, test.images, test.groups);
-            let without = test.no_intervals.as_ref().map_or(String::new(), |why| format!("; no intervals: {why}"));
+            let without = test
+                .no_intervals
+                .as_ref()
+                .map_or(String::new(), |why| format!("; no intervals: {why}"));
             let title = format!("On {images} real images of {groups} groups for {task}{without}");
-            let rows = self.rows.iter().filter_map(|row| Some((row.name.as_str(), row.figures()?.real.get(task)?)));
+            let rows = self
+                .rows
+                .iter()
+                .filter_map(|row| Some((row.name.as_str(), row.figures()?.real.get(task)?)));
             sections.push((title, rows.collect()));
         }
         sections
@@ -85,8 +104,11 @@ impl Comparison {
     /// What the intervals are.
     pub(super) fn intervals(&self) -> String {
         format!(
-            "95 % intervals from {} bootstrap resamples of whole groups. With the task unknown, an image that is taken for another task counts \
-             as wrong; --routing lets the base tell the task, where else the class decides that is most probable of all tasks' classes. \"{}\" needs the task and is what its contributor alone has.",
+            "95 % intervals from {} bootstrap resamples of whole groups. With the task unknown, an \
+             image that is taken for another task counts \
+             as wrong; --routing lets the base tell the task, where else the class decides that is \
+             most probable of all tasks' classes. \"{}\" needs the task and is what its \
+             contributor alone has.",
             self.resamples,
             super::OWN_MODULES
         )

@@ -1,4 +1,5 @@
-//! Comparisons on a small base: their numbers beside numbers computed here, what is refused, and hostile names.
+//! Comparisons on a small base: their numbers beside numbers computed here, what is refused, and
+//! hostile names.
 
 use std::path::Path;
 
@@ -21,13 +22,17 @@ use by_hand::{by_hand, on_condensed, see};
 const RESAMPLES: usize = 200;
 const SEED: u64 = 3;
 
-/// A hospital's parts, with a head that tells the classes of images like those of the tests apart, though not all of them.
+/// A hospital's parts, with a head that tells the classes of images like those of the tests apart,
+/// though not all of them.
 fn parts(n: u8) -> Parts {
     let mut parts = own_parts(n);
     let (_dir, data) = images(CLASSES, 6, [5, 11, 7][usize::from(n) - 1]);
     let (images, features) = see(&whole(), &data);
-    let labels: Vec<f32> =
-        images.labels().iter().flat_map(|l| [*l == 0, *l == 1].map(|y| f32::from(u8::from(y)))).collect();
+    let labels: Vec<f32> = images
+        .labels()
+        .iter()
+        .flat_map(|l| [*l == 0, *l == 1].map(|y| f32::from(u8::from(y))))
+        .collect();
     parts.module.head = linear_head(&features.concat(), &labels, &data.classes).unwrap();
     parts
 }
@@ -49,19 +54,25 @@ fn merged(settings: &Value) -> (tempfile::TempDir, Forge) {
 }
 
 fn average() -> Value {
-    let method = crate::forge::recipe::Method::Free(Options { seed: SEED, ..Options::new(merge::Method::Average) });
+    let method = crate::forge::recipe::Method::Free(Options {
+        seed: SEED,
+        ..Options::new(merge::Method::Average)
+    });
     let condensed = crate::forge::recipe::Seen::SoFar;
-    serde_json::to_value(Settings { method, condensed, refit_heads: false, routing: false }).unwrap()
+    serde_json::to_value(Settings { method, condensed, refit_heads: false, routing: false })
+        .unwrap()
 }
 
-/// A folder of 24 test images of `groups` patients and classes as given; `shift` makes other pixels.
+/// A folder of 24 test images of `groups` patients and classes as given; `shift` makes other
+/// pixels.
 fn images(classes: [&str; 2], groups: usize, shift: usize) -> (tempfile::TempDir, Dataset) {
     let dir = tempfile::tempdir().unwrap();
     let mut rows = "path,label,group,split\n".to_owned();
     for i in 0..28 {
         // One class is brighter, but for every fifth image.
         let bright = if (i % 2 == 1) != (i % 5 == 0) { 100 } else { 0 };
-        let pixels = (0..192).map(|p| (bright + (p * (13 + i * shift) + p * p / 7) % 150) as u8).collect();
+        let pixels =
+            (0..192).map(|p| (bright + (p * (13 + i * shift) + p * p / 7) % 150) as u8).collect();
         let png = phantom::png(&RgbImage8::new(pixels, 8, 8).unwrap()).unwrap();
         std::fs::write(dir.path().join(format!("{i}.png")), png).unwrap();
         let (class, split) = (classes[i % 2], if i < 24 { "test" } else { "train" });
@@ -75,7 +86,12 @@ fn images(classes: [&str; 2], groups: usize, shift: usize) -> (tempfile::TempDir
 
 const CLASSES: [&str; 2] = ["benign", "malignant"];
 
-fn ask(forge: &Forge, data: &BTreeMap<String, Dataset>, methods: &[&str], refit: bool) -> Result<Comparison, Error> {
+fn ask(
+    forge: &Forge,
+    data: &BTreeMap<String, Dataset>,
+    methods: &[&str],
+    refit: bool,
+) -> Result<Comparison, Error> {
     let methods: Vec<String> = methods.iter().map(|m| (*m).to_owned()).collect();
     let question = Question { data, methods: &methods, refit, seed: SEED, resamples: RESAMPLES };
     let item = forge.head().unwrap().unwrap();
@@ -104,7 +120,8 @@ fn figures_are_what_the_merged_network_gives_by_hand() {
     );
 
     let modules = [1, 2, 3].map(|n| parts(n).module);
-    let heads: BTreeMap<_, _> = modules.iter().map(|m| (m.card.task.clone(), m.head.clone())).collect();
+    let heads: BTreeMap<_, _> =
+        modules.iter().map(|m| (m.card.task.clone(), m.head.clone())).collect();
     let whole = whole();
     let own = [1, 2].map(|n| compose::sites(&parts(n).module));
     for (name, of_task) in [("average", [&whole, &whole]), (OWN_MODULES, own.each_ref())] {
@@ -133,7 +150,8 @@ fn figures_are_what_the_merged_network_gives_by_hand() {
         assert!(differ, "routing changes nothing, which would hide a mistake");
         let mean = &figures.mean.as_ref().unwrap().balanced_accuracy;
         near(mean.value, (both[0].0 + both[1].0) / 2.0);
-        let draws = (0..RESAMPLES).map(|i| (both[0].1[i] + both[1].1[(i + 1) % RESAMPLES]) / 2.0).collect();
+        let draws =
+            (0..RESAMPLES).map(|i| (both[0].1[i] + both[1].1[(i + 1) % RESAMPLES]) / 2.0).collect();
         let (low, high) = interval(draws).unwrap();
         near(mean.low.unwrap(), low);
         near(mean.high.unwrap(), high);
@@ -155,10 +173,14 @@ fn a_row_is_the_item_that_the_forge_would_make() {
     let (_dir, forge) = merged(&average());
     let (_images, breast) = images(CLASSES, 6, 5);
     let data = BTreeMap::from([("breast".to_owned(), breast)]);
-    let comparison = ask(&forge, &data, &["average", "ties", "fusion", "mixture", "routed"], true).unwrap();
+    let comparison =
+        ask(&forge, &data, &["average", "ties", "fusion", "mixture", "routed"], true).unwrap();
     assert_eq!(found(&comparison, THIS_ITEM), found(&comparison, "average"));
     let named = |part: &str| comparison.rows.iter().filter(|row| row.name.contains(part)).count();
-    assert_eq!((comparison.rows.len(), named("--refit-heads"), named("mixture"), named("fusion")), (14, 3, 3, 4));
+    assert_eq!(
+        (comparison.rows.len(), named("--refit-heads"), named("mixture"), named("fusion")),
+        (14, 3, 3, 4)
+    );
     for name in [
         "ties --refit-heads",
         "fusion --level site --search gradient",
@@ -169,23 +191,39 @@ fn a_row_is_the_item_that_the_forge_would_make() {
         let row = comparison.rows.iter().find(|row| row.name == name).unwrap();
         let (_dir, forge) = merged(row.settings.as_ref().unwrap());
         let again = ask(&forge, &data, &["average"], false).unwrap();
-        assert_eq!((again.made_by.as_str(), found(&again, THIS_ITEM)), (name, found(&comparison, name)));
+        assert_eq!(
+            (again.made_by.as_str(), found(&again, THIS_ITEM)),
+            (name, found(&comparison, name))
+        );
     }
     // With routing, the item does as the row says it would.
-    let mut settings = comparison.rows.iter().find(|row| row.name == "ties").unwrap().settings.clone().unwrap();
+    let mut settings =
+        comparison.rows.iter().find(|row| row.name == "ties").unwrap().settings.clone().unwrap();
     settings["routing"] = true.into();
     let (_dir, with_routing) = merged(&settings);
     let again = ask(&with_routing, &data, &["average"], false).unwrap();
-    let (plain, routed) = (&found(&comparison, "ties").real["breast"], &found(&again, THIS_ITEM).real["breast"]);
-    assert_eq!((again.made_by.as_str(), &routed.task_unknown), ("ties --routing", &plain.task_unknown_routing));
-    assert_eq!((&routed.balanced_accuracy, found(&again, THIS_ITEM).networks), (&plain.balanced_accuracy, 1));
+    let (plain, routed) =
+        (&found(&comparison, "ties").real["breast"], &found(&again, THIS_ITEM).real["breast"]);
+    assert_eq!(
+        (again.made_by.as_str(), &routed.task_unknown),
+        ("ties --routing", &plain.task_unknown_routing)
+    );
+    assert_eq!(
+        (&routed.balanced_accuracy, found(&again, THIS_ITEM).networks),
+        (&plain.balanced_accuracy, 1)
+    );
 
     let networks = |name| found(&comparison, name).networks;
-    assert_eq!((networks("ties"), networks("mixture"), networks("routed"), networks(OWN_MODULES)), (1, 3, 4, 1));
+    assert_eq!(
+        (networks("ties"), networks("mixture"), networks("routed"), networks(OWN_MODULES)),
+        (1, 3, 4, 1)
+    );
     let text = comparison.table();
-    for words in
-        ["v3, made by average, of hospital 1/breast", "fusion --level whole --search cma-es", "spends the test split"]
-    {
+    for words in [
+        "v3, made by average, of hospital 1/breast",
+        "fusion --level whole --search cma-es",
+        "spends the test split",
+    ] {
         assert!(text.contains(words), "{words}: {text}");
     }
 }
@@ -196,7 +234,10 @@ fn a_method_that_the_members_do_not_allow_is_a_row_that_says_why() {
     let none = BTreeMap::new();
     let all = ask(&forge, &none, &[], false).unwrap();
     // Twelve without data, three fusions, three mixtures, routed, the item and the reference.
-    assert_eq!((all.rows.len(), all.rows.iter().filter(|row| row.figures().is_none()).count()), (21, 0));
+    assert_eq!(
+        (all.rows.len(), all.rows.iter().filter(|row| row.figures().is_none()).count()),
+        (21, 0)
+    );
     assert!(all.table().contains("--data TASK=DIR"));
     let one = ask(&forge, &none, &["regmean"], false).unwrap();
     let Outcome::Refused(why) = &one.rows[1].outcome else { panic!("{:?}", one.rows[1]) };
@@ -210,12 +251,16 @@ fn questions_without_an_answer_are_refused() {
     let (_images, right) = images(CLASSES, 6, 5);
     let (_others, wrong) = images(["adipose", "malignant"], 6, 5);
     let of = |task: &str, data: &Dataset| BTreeMap::from([(task.to_owned(), data.clone())]);
-    let refused =
-        |data: &BTreeMap<String, Dataset>, methods: &[&str]| ask(&forge, data, methods, false).unwrap_err().to_string();
+    let refused = |data: &BTreeMap<String, Dataset>, methods: &[&str]| {
+        ask(&forge, data, methods, false).unwrap_err().to_string()
+    };
     let said = refused(&of("liver", &right), &[]);
     assert!(said.contains("no task \"liver\"; it has breast, lung, colon"), "{said}");
     let said = refused(&of("lung", &wrong), &[]);
-    assert!(said.contains("classes are adipose, malignant, and the module knows benign, malignant"), "{said}");
+    assert!(
+        said.contains("classes are adipose, malignant, and the module knows benign, malignant"),
+        "{said}"
+    );
     let said = refused(&BTreeMap::new(), &["average", "best"]);
     assert!(said.contains("\"best\" is none of average, "), "{said}");
 
@@ -233,7 +278,8 @@ fn hostile_names_stay_names_on_the_page() {
     const CLASS: &str = "<img src=x onerror=alert(1)>";
     let dir = tempfile::tempdir().unwrap();
     let contributors = BTreeMap::from([(NAME.to_owned(), key(1).verifying_key())]);
-    let forge = Forge::init(dir.path().to_str().unwrap(), &base(), &contributors, &key(FORGE)).unwrap();
+    let forge =
+        Forge::init(dir.path().to_str().unwrap(), &base(), &contributors, &key(FORGE)).unwrap();
     let mut parts = own_parts(1);
     parts.module.card.contributor = NAME.into();
     let classes = vec![CLASS.to_owned(), "b".to_owned()];
@@ -244,11 +290,15 @@ fn hostile_names_stay_names_on_the_page() {
     merge(&forge, &*recipes(&forge).recorded(&average()).unwrap());
     // One patient: no intervals, for which the page names a class.
     let (_images, data) = images([CLASS, "b"], 1, 5);
-    let comparison = ask(&forge, &BTreeMap::from([("breast".to_owned(), data)]), &["average"], false).unwrap();
+    let comparison =
+        ask(&forge, &BTreeMap::from([("breast".to_owned(), data)]), &["average"], false).unwrap();
     assert!(found(&comparison, "average").real["breast"].balanced_accuracy.low.is_none());
     let html = comparison.page().html();
     assert!(!html.contains("<script") && !html.contains("<img"), "{html}");
-    assert!(html.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;") && html.contains("&lt;img src=x"));
+    assert!(
+        html.contains("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;")
+            && html.contains("&lt;img src=x")
+    );
     assert!(html.contains("images of one group only") && html.contains("default-src 'none'"));
 }
 
@@ -258,5 +308,8 @@ fn a_comparison_writes_nothing_to_the_forge() {
     let count = |dir: &Path| std::fs::read_dir(dir).unwrap().count();
     let before = ["", "objects", "items", "pushes"].map(|name| count(&dir.path().join(name)));
     ask(&forge, &BTreeMap::new(), &["average", "mixture"], true).unwrap();
-    assert_eq!(["", "objects", "items", "pushes"].map(|name| count(&dir.path().join(name))), before);
+    assert_eq!(
+        ["", "objects", "items", "pushes"].map(|name| count(&dir.path().join(name))),
+        before
+    );
 }

@@ -1,5 +1,5 @@
-//! The files of an item's model: `heads/TASK.safetensors`; for one network `adapter_config.json` and `adapter_model.safetensors` as PEFT
-//! has them.
+//! The files of an item's model: `heads/TASK.safetensors`; for one network `adapter_config.json`
+//! and `adapter_model.safetensors` as PEFT has them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -15,12 +15,20 @@ use crate::merge::{Sites, Task, one_rank};
 const PLACE: &str = "the item's model";
 
 /// The files of one network with its heads, which are refitted on `tasks` if the recipe says so.
-pub fn of_fusion(recipe: &Recipe, sites: Sites, heads: Vec<(String, Head)>, tasks: &[Task]) -> Result<Made, Error> {
-    let mut model = Model { heads: by_task(heads)?, composition: Composition::Fusion(sites), routing: None };
+pub fn of_fusion(
+    recipe: &Recipe,
+    sites: Sites,
+    heads: Vec<(String, Head)>,
+    tasks: &[Task],
+) -> Result<Made, Error> {
+    let mut model =
+        Model { heads: by_task(heads)?, composition: Composition::Fusion(sites), routing: None };
     if recipe.settings.refit_heads {
         model.heads = recipe.recipes.judge()?.refit(&model, tasks)?;
     }
-    let Composition::Fusion(sites) = model.composition else { unreachable!("it was made a fusion above") };
+    let Composition::Fusion(sites) = model.composition else {
+        unreachable!("it was made a fusion above")
+    };
     let (rank, sites) = one_rank(sites)?;
     let family = recipe.recipes.forge.identity().config.family;
     let [config, factors] = peft::write_factors(family, rank, rank as f64, &sites)?;
@@ -46,10 +54,19 @@ pub fn by_task(heads: Vec<(String, Head)>) -> Result<BTreeMap<String, Head>, Err
 }
 
 /// The heads of the members' tasks.
-pub fn heads(made: &Made, modules: &[Module], features: usize) -> Result<BTreeMap<String, Head>, Error> {
+pub fn heads(
+    made: &Made,
+    modules: &[Module],
+    features: usize,
+) -> Result<BTreeMap<String, Head>, Error> {
     let of = |module: &Module| {
         let (task, name) = (module.card.task.clone(), name(&module.card.task));
-        let head = Head::read(&Path::new(PLACE).join(&name), file(made, &name)?, &module.card.classes, features)?;
+        let head = Head::read(
+            &Path::new(PLACE).join(&name),
+            file(made, &name)?,
+            &module.card.classes,
+            features,
+        )?;
         Ok((task, head))
     };
     modules.iter().map(of).collect()
@@ -64,9 +81,12 @@ pub fn fusion(made: &Made, config: &VitConfig) -> Result<Composition, Error> {
 pub fn sites(made: &Made, config: &VitConfig) -> Result<Sites, Error> {
     let peft::Adapter { rank, alpha, sites, .. } =
         peft::read(Path::new(PLACE), |name| Ok(file(made, name)?.to_vec()), config)?;
-    match alpha == rank as f64 {
-        true => Ok(sites),
-        false => Err(Error::ForgeHistory { what: format!("{PLACE} has the scale {alpha}/{rank} in place of 1") }),
+    if alpha == rank as f64 {
+        Ok(sites)
+    } else {
+        Err(Error::ForgeHistory {
+            what: format!("{PLACE} has the scale {alpha}/{rank} in place of 1"),
+        })
     }
 }
 

@@ -15,19 +15,32 @@ pub fn merge(recipe: &Recipe, options: &Options, members: &dyn Members) -> Resul
     if options.method == merge::Method::RegMean {
         for i in 0..count {
             let without = || Error::Merge {
-                what: format!("{} gave no Gram matrices, which regmean needs; take another method", members.name(i)),
+                what: format!(
+                    "{} gave no Gram matrices, which regmean needs; take another method",
+                    members.name(i)
+                ),
             };
             grams.push(Grams { sites: members.grams(i)?.ok_or_else(without)? });
         }
     }
-    let merged = merge::merge(&modules.iter().collect::<Vec<_>>(), options, &grams.iter().collect::<Vec<_>>())?;
-    let known = match recipe.settings.refit_heads {
-        true => recipe.known(members)?,
-        false => Vec::new(),
-    };
-    let heads = modules.into_iter().enumerate().map(|(i, module)| (task(members, i).to_owned(), module.head)).collect();
+    let merged = merge::merge(
+        &modules.iter().collect::<Vec<_>>(),
+        options,
+        &grams.iter().collect::<Vec<_>>(),
+    )?;
+    let known = if recipe.settings.refit_heads { recipe.known(members)? } else { Vec::new() };
+    let heads = modules
+        .into_iter()
+        .enumerate()
+        .map(|(i, module)| (task(members, i).to_owned(), module.head))
+        .collect();
     let made = files::of_fusion(recipe, merged.sites, heads, &judged(&known))?;
-    let weights = options.weights_of(count).into_iter().enumerate().map(|(i, w)| (members.name(i).to_owned(), w));
-    let weights: serde_json::Map<_, _> = weights.map(|(name, weight)| (name, Value::from(weight))).collect();
+    let weights = options
+        .weights_of(count)
+        .into_iter()
+        .enumerate()
+        .map(|(i, w)| (members.name(i).to_owned(), w));
+    let weights: serde_json::Map<_, _> =
+        weights.map(|(name, weight)| (name, Value::from(weight))).collect();
     Ok(Made { record: json!({ "weights": weights, "kept": merged.kept }), ..made })
 }

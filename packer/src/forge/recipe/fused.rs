@@ -1,4 +1,5 @@
-//! Fusion in a forge: the previous model on one side, the new member on the other; the first member comes as it is.
+//! Fusion in a forge: the previous model on one side, the new member on the other; the first member
+//! comes as it is.
 
 use serde_json::{Map, Value, json};
 
@@ -17,7 +18,9 @@ pub fn merge(
     let new = members.len() - 1;
     let known = recipe.known(members)?;
     let tasks = judged(&known);
-    let before = previous.map(|made| files::sites(made, &recipe.recipes.forge.identity().config)).transpose()?;
+    let before = previous
+        .map(|made| files::sites(made, &recipe.recipes.forge.identity().config))
+        .transpose()?;
     let step = |done| (recipe.recipes.step)(done, search.evaluations);
     let sites = compose::sites(&members.module(new)?);
     if let Some(before) = &before {
@@ -28,7 +31,8 @@ pub fn merge(
             }
         }
     }
-    let (sites, found) = recipe.recipes.judge()?.fuse(before.as_ref(), sites, &tasks, search, step)?;
+    let (sites, found) =
+        recipe.recipes.judge()?.fuse(before.as_ref(), sites, &tasks, search, step)?;
     let heads = (0..=new).map(|i| (task(members, i).to_owned(), known[i].head.clone())).collect();
     let made = files::of_fusion(recipe, sites, heads, &tasks[..=new])?;
     let mut record = Map::new();
@@ -42,8 +46,9 @@ pub fn merge(
             [old, own] => [old, own],
             _ => [0.0, 1.0],
         };
-        let mut weights: Map<String, Value> =
-            previous.and_then(|made| made.record["weights"].as_object().cloned()).unwrap_or_default();
+        let mut weights: Map<String, Value> = previous
+            .and_then(|made| made.record["weights"].as_object().cloned())
+            .unwrap_or_default();
         for weight in weights.values_mut() {
             *weight = json!(weight.as_f64().unwrap_or(0.0) * old);
         }

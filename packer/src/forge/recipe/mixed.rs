@@ -1,8 +1,11 @@
-//! Mixtures in a forge. What networks say of condensed sets is computed once and kept with the item, so that the next step asks the new
-//! network for the old sets and the old networks for the new set, and its search reads no image.
+//! Mixtures in a forge. What networks say of condensed sets is computed once and kept with the
+//! item, so that the next step asks the new network for the old sets and the old networks for the
+//! new set, and its search reads no image.
 //!
-//! Files: `heads/TASK.safetensors`; where old weights are scaled, `mixed.safetensors` (by condensed set, what the mixture so far says);
-//! where all are found together, `said/CONTRIBUTION.safetensors` (by module and condensed set, what is new with that contribution).
+//! Files: `heads/TASK.safetensors`; where old weights are scaled, `mixed.safetensors` (by condensed
+//! set, what the mixture so far says); where all are found together,
+//! `said/CONTRIBUTION.safetensors` (by module and condensed set, what is new with that
+//! contribution).
 
 use std::collections::BTreeMap;
 
@@ -26,14 +29,21 @@ enum Weights {
     ByTask(BTreeMap<String, Vec<f64>>),
 }
 
-pub fn merge(recipe: &Recipe, how: &Mixture, previous: Option<&Made>, members: &dyn Members) -> Result<Made, Error> {
+pub fn merge(
+    recipe: &Recipe,
+    how: &Mixture,
+    previous: Option<&Made>,
+    members: &dyn Members,
+) -> Result<Made, Error> {
     let known = recipe.known(members)?;
     let step = Step { judge: recipe.recipes.judge()?, known: &known, members, how };
-    let (weights, search, mut files) = match how.joint {
-        true => step.joint(previous)?,
-        false => step.beside(previous)?,
-    };
-    let heads = known.iter().take(members.len()).map(|known| (known.task.clone(), known.head.clone())).collect();
+    let (weights, search, mut files) =
+        if how.joint { step.joint(previous)? } else { step.beside(previous)? };
+    let heads = known
+        .iter()
+        .take(members.len())
+        .map(|known| (known.task.clone(), known.head.clone()))
+        .collect();
     files.extend(files::of_heads(&files::by_task(heads)?)?);
     let mut record = Map::new();
     let named = |weights: &[f64]| -> Map<String, Value> {
@@ -41,9 +51,10 @@ pub fn merge(recipe: &Recipe, how: &Mixture, previous: Option<&Made>, members: &
     };
     match &weights {
         Weights::One(weights) => record.insert("weights".into(), Value::Object(named(weights))),
-        Weights::ByTask(by_task) => {
-            record.insert("by_task".into(), by_task.iter().map(|(task, w)| (task.clone(), named(w))).collect())
-        }
+        Weights::ByTask(by_task) => record.insert(
+            "by_task".into(),
+            by_task.iter().map(|(task, w)| (task.clone(), named(w))).collect(),
+        ),
     };
     if let Some(found) = search {
         record.insert("search".into(), json!({ "loss": found.loss, "trace": found.trace }));
@@ -52,12 +63,22 @@ pub fn merge(recipe: &Recipe, how: &Mixture, previous: Option<&Made>, members: &
 }
 
 /// The model that an item's record and its members' modules are.
-pub fn composition(made: &Made, members: &dyn Members, modules: &[Module]) -> Result<Composition, Error> {
+pub fn composition(
+    made: &Made,
+    members: &dyn Members,
+    modules: &[Module],
+) -> Result<Composition, Error> {
     let mut by_task = BTreeMap::new();
     for i in 0..members.len() {
-        by_task.insert(task(members, i).to_owned(), recorded(made, members, modules.len(), task(members, i))?);
+        by_task.insert(
+            task(members, i).to_owned(),
+            recorded(made, members, modules.len(), task(members, i))?,
+        );
     }
-    Ok(Composition::Mixture { modules: modules.iter().map(compose::sites).collect(), weights: by_task })
+    Ok(Composition::Mixture {
+        modules: modules.iter().map(compose::sites).collect(),
+        weights: by_task,
+    })
 }
 
 /// What a step works with.
@@ -86,18 +107,23 @@ impl Step<'_> {
             }
             mixed = self.mixed(previous, &before)?;
             let both = mixed.iter().zip(&fresh).zip(self.known);
-            let both: Vec<Said> = both.map(|((m, f), known)| said(known, vec![m.clone(), f.clone()])).collect();
+            let both: Vec<Said> =
+                both.map(|((m, f), known)| said(known, vec![m.clone(), f.clone()])).collect();
             let search = mixture::search(&both, &self.how.search)?;
             pairs.clone_from(&search.weights);
             found = Some(search);
         }
         let mut kept = BTreeMap::new();
-        for (((known, pair), mixed), fresh) in self.known.iter().zip(&pairs).zip(&mixed).zip(&fresh) {
-            let sum = mixed.iter().zip(fresh).map(|(m, f)| (m * pair[0] + f * pair[1]) as f32).collect();
+        for (((known, pair), mixed), fresh) in self.known.iter().zip(&pairs).zip(&mixed).zip(&fresh)
+        {
+            let sum =
+                mixed.iter().zip(fresh).map(|(m, f)| (m * pair[0] + f * pair[1]) as f32).collect();
             kept.insert(known.id.clone(), rows(known, sum));
         }
-        let vectors =
-            before.iter().zip(&pairs).map(|(b, pair)| b.iter().map(|w| w * pair[0]).chain([pair[1]]).collect());
+        let vectors = before
+            .iter()
+            .zip(&pairs)
+            .map(|(b, pair)| b.iter().map(|w| w * pair[0]).chain([pair[1]]).collect());
         Ok((self.weights(vectors), found, Files::from([(MIXED.into(), write(&kept)?)])))
     }
 
@@ -111,7 +137,8 @@ impl Step<'_> {
                 None => vec![0.0; known.set.labels.len()],
             });
         }
-        let unseen: Vec<usize> = (0..self.known.len()).filter(|t| !kept.contains_key(&self.known[*t].id)).collect();
+        let unseen: Vec<usize> =
+            (0..self.known.len()).filter(|t| !kept.contains_key(&self.known[*t].id)).collect();
         let sets: Vec<&Known> = unseen.iter().map(|t| &self.known[*t]).collect();
         for old in (0..self.members.len() - 1).filter(|_| !sets.is_empty()) {
             for (t, said) in unseen.iter().zip(self.say(old, &sets)?) {
@@ -125,29 +152,43 @@ impl Step<'_> {
     fn joint(&self, previous: Option<&Made>) -> Result<Outcome, Error> {
         let is_said = |(name, _): &(&String, &Vec<u8>)| name.starts_with("said/");
         let mut files: Files = previous
-            .map(|made| made.files.iter().filter(is_said).map(|(name, bytes)| (name.clone(), bytes.clone())).collect())
+            .map(|made| {
+                made.files
+                    .iter()
+                    .filter(is_said)
+                    .map(|(name, bytes)| (name.clone(), bytes.clone()))
+                    .collect()
+            })
             .unwrap_or_default();
         let mut kept = BTreeMap::new();
         for (name, bytes) in &files {
             kept.extend(tensors::read(bytes, name)?);
         }
-        let pair = |module: usize, known: &Known| format!("{}/{}", self.members.digest(module), known.id);
+        let pair =
+            |module: usize, known: &Known| format!("{}/{}", self.members.digest(module), known.id);
         let mut fresh = BTreeMap::new();
         for module in 0..self.members.len() {
-            let unseen: Vec<&Known> =
-                self.known.iter().filter(|known| !kept.contains_key(&pair(module, known))).collect();
+            let unseen: Vec<&Known> = self
+                .known
+                .iter()
+                .filter(|known| !kept.contains_key(&pair(module, known)))
+                .collect();
             if unseen.is_empty() {
                 continue;
             }
             for (known, said) in unseen.iter().zip(self.say(module, &unseen)?) {
-                fresh.insert(pair(module, known), rows(known, said.iter().map(|p| *p as f32).collect()));
+                fresh.insert(
+                    pair(module, known),
+                    rows(known, said.iter().map(|p| *p as f32).collect()),
+                );
             }
         }
         let new = self.members.digest(self.members.len() - 1);
         files.insert(format!("said/{new}.safetensors"), write(&fresh)?);
         kept.extend(fresh);
         let all = |known: &Known| -> Result<Said, Error> {
-            let by = (0..self.members.len()).map(|module| values(&kept[&pair(module, known)], known));
+            let by =
+                (0..self.members.len()).map(|module| values(&kept[&pair(module, known)], known));
             Ok(said(known, by.collect::<Result<_, _>>()?))
         };
         let said = self.known.iter().map(all).collect::<Result<Vec<_>, _>>()?;
@@ -158,30 +199,41 @@ impl Step<'_> {
     /// What a member's network says of condensed sets, rounded as it is kept.
     fn say(&self, module: usize, known: &[&Known]) -> Result<Vec<Vec<f64>>, Error> {
         let sites = [compose::sites(&self.members.module(module)?)];
-        let tasks: Vec<_> = known.iter().flat_map(|known| judged(std::slice::from_ref(*known))).collect();
+        let tasks: Vec<_> =
+            known.iter().flat_map(|known| judged(std::slice::from_ref(*known))).collect();
         let said = self.judge.said(&sites, &tasks)?;
-        Ok(said.into_iter().map(|said| said.probabilities[0].iter().map(|p| f64::from(*p as f32)).collect()).collect())
+        Ok(said
+            .into_iter()
+            .map(|said| said.probabilities[0].iter().map(|p| f64::from(*p as f32)).collect())
+            .collect())
     }
 
     fn weights(&self, vectors: impl Iterator<Item = Vec<f64>>) -> Weights {
         let mut vectors = self.known.iter().map(|known| known.task.clone()).zip(vectors);
-        match self.how.search.per_task {
-            true => Weights::ByTask(vectors.collect()),
-            false => Weights::One(vectors.next().map(|(_, weights)| weights).unwrap_or_default()),
+        if self.how.search.per_task {
+            Weights::ByTask(vectors.collect())
+        } else {
+            Weights::One(vectors.next().map(|(_, weights)| weights).unwrap_or_default())
         }
     }
 }
 
 /// The weights of the first `count` members for a task; alike where the task had none yet.
-fn recorded(made: &Made, members: &dyn Members, count: usize, task: &str) -> Result<Vec<f64>, Error> {
+fn recorded(
+    made: &Made,
+    members: &dyn Members,
+    count: usize,
+    task: &str,
+) -> Result<Vec<f64>, Error> {
     let of = match made.record.get("by_task") {
         Some(by_task) => by_task.get(task),
         None => made.record.get("weights"),
     };
     let Some(of) = of else { return Ok(vec![1.0 / count as f64; count]) };
     let weight = |i: usize| {
-        let missing =
-            || Error::ForgeHistory { what: format!("the item's mixture has no weight of {}", members.name(i)) };
+        let missing = || Error::ForgeHistory {
+            what: format!("the item's mixture has no weight of {}", members.name(i)),
+        };
         of.get(members.name(i)).and_then(Value::as_f64).ok_or_else(missing)
     };
     (0..count).map(weight).collect()
@@ -197,12 +249,18 @@ fn rows(known: &Known, values: Vec<f32>) -> Tensor {
 }
 
 fn values(tensor: &Tensor, known: &Known) -> Result<Vec<f64>, Error> {
-    match tensor.data.len() == known.set.labels.len() {
-        true => Ok(tensor.data.iter().map(|v| f64::from(*v)).collect()),
-        false => Err(Error::ForgeHistory { what: format!("the item's mixture is of another set of {}", known.task) }),
+    if tensor.data.len() == known.set.labels.len() {
+        Ok(tensor.data.iter().map(|v| f64::from(*v)).collect())
+    } else {
+        Err(Error::ForgeHistory {
+            what: format!("the item's mixture is of another set of {}", known.task),
+        })
     }
 }
 
 fn write(by_name: &BTreeMap<String, Tensor>) -> Result<Vec<u8>, Error> {
-    Ok(tensors::write(by_name.iter().map(|(name, tensor)| (name.as_str(), tensor)), &BTreeMap::new())?)
+    Ok(tensors::write(
+        by_name.iter().map(|(name, tensor)| (name.as_str(), tensor)),
+        &BTreeMap::new(),
+    )?)
 }

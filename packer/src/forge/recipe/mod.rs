@@ -1,8 +1,9 @@
-//! The methods of [`crate::merge`] as a forge uses them: made from the settings that an item records, each giving the same bytes whenever
-//! it is asked again.
+//! The methods of [`crate::merge`] as a forge uses them: made from the settings that an item
+//! records, each giving the same bytes whenever it is asked again.
 //!
-//! Everything runs on the processor, since what a GPU rounds differs from one maker to the next and items are made again elsewhere.
-//! Refused: settings that no command line gives, RegMean where a contributor gave no Gram matrices, two members for one task.
+//! Everything runs on the processor, since what a GPU rounds differs from one maker to the next and
+//! items are made again elsewhere. Refused: settings that no command line gives, RegMean where a
+//! contributor gave no Gram matrices, two members for one task.
 
 use std::cell::OnceCell;
 
@@ -82,7 +83,8 @@ pub struct Recipes<'a> {
     vit: OnceCell<Vit>,
     /// Told how many evaluations of a search are done, and of how many.
     step: &'a dyn Fn(usize, usize),
-    /// Of condensed sets; where there is none, each merge forgets what it saw, so that a long history needs little memory.
+    /// Of condensed sets; where there is none, each merge forgets what it saw, so that a long
+    /// history needs little memory.
     features: Option<Features>,
 }
 
@@ -116,7 +118,9 @@ impl Settings {
         let evaluations = match &self.method {
             Method::Free(options) => {
                 if !options.weights.is_empty() {
-                    return refuse("a forge's members come and go; weights of their own are not for it");
+                    return refuse(
+                        "a forge's members come and go; weights of their own are not for it",
+                    );
                 }
                 options.check(1)?;
                 1
@@ -127,11 +131,15 @@ impl Settings {
             Method::Routed => 1,
         };
         if !(1..=MOST_EVALUATIONS).contains(&evaluations) {
-            return Err(Error::Merge { what: format!("{evaluations} evaluations are not 1 to {MOST_EVALUATIONS}") });
+            return Err(Error::Merge {
+                what: format!("{evaluations} evaluations are not 1 to {MOST_EVALUATIONS}"),
+            });
         }
         let one_network = matches!(self.method, Method::Free(_) | Method::Fusion(_));
         if self.refit_heads && !one_network {
-            return refuse("heads are refitted under one network; a mixture or a routed model has several");
+            return refuse(
+                "heads are refitted under one network; a mixture or a routed model has several",
+            );
         }
         let searches = matches!(self.method, Method::Fusion(_) | Method::Mixture(_));
         if self.condensed != Seen::SoFar && !searches {
@@ -174,14 +182,19 @@ impl<'a> Recipes<'a> {
     ///
     /// # Errors
     /// Damage to the store, [`Error::UnknownMethod`], [`Error::Merge`] for an item without members.
-    pub fn model(&self, settings: &Value, content: &Content) -> Result<(Model, Vec<Module>), Error> {
+    pub fn model(
+        &self,
+        settings: &Value,
+        content: &Content,
+    ) -> Result<(Model, Vec<Module>), Error> {
         let unknown = |_| Error::UnknownMethod { settings: settings.to_string() };
         let known: Settings = serde_json::from_value(settings.clone()).map_err(unknown)?;
         if content.members.is_empty() {
             return Err(Error::Merge { what: "the item has no member left".into() });
         }
         let members = self.forge.shelf(content);
-        let modules = (0..members.len()).map(|i| members.module(i)).collect::<Result<Vec<_>, _>>()?;
+        let modules =
+            (0..members.len()).map(|i| members.module(i)).collect::<Result<Vec<_>, _>>()?;
         Ok((self.read(&known.method, &self.forge.made(content)?, &members, &modules)?, modules))
     }
 
@@ -201,7 +214,9 @@ impl<'a> Recipes<'a> {
         };
         let routing = routed::routing(made, modules)?;
         if routing.is_none() && matches!(composition, Composition::Routed { .. }) {
-            return Err(Error::ForgeHistory { what: "the item's routed model has no routing".into() });
+            return Err(Error::ForgeHistory {
+                what: "the item's routed model has no routing".into(),
+            });
         }
         Ok(Model { heads, composition, routing })
     }
@@ -256,7 +271,8 @@ impl Merge for Recipe<'_> {
 }
 
 impl Recipe<'_> {
-    /// The tasks whose condensed sets a search sees: the members' in their order, then what else it may see.
+    /// The tasks whose condensed sets a search sees: the members' in their order, then what else it
+    /// may see.
     fn known(&self, members: &dyn Members) -> Result<Vec<Known>, Error> {
         let mut known = known(members)?;
         if let Seen::All(until) = self.settings.condensed {
@@ -277,7 +293,10 @@ pub(super) fn known(members: &dyn Members) -> Result<Vec<Known>, Error> {
 
 /// The tasks as a judge takes them.
 pub(super) fn judged(known: &[Known]) -> Vec<Task<'_>> {
-    known.iter().map(|known| Task { name: &known.task, head: &known.head, set: &known.set }).collect()
+    known
+        .iter()
+        .map(|known| Task { name: &known.task, head: &known.head, set: &known.set })
+        .collect()
 }
 
 /// The task of a member, whose name is `CONTRIBUTOR/TASK`.

@@ -1,4 +1,5 @@
-//! Routing in a forge: each task's prototypes under the frozen base, made from the condensed sets, of whatever model; and routed models.
+//! Routing in a forge: each task's prototypes under the frozen base, made from the condensed sets,
+//! of whatever model; and routed models.
 
 use std::collections::BTreeMap;
 

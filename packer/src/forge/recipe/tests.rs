@@ -1,4 +1,5 @@
-//! Every method in a forge: items come out the same when made again, and hold the model that the methods give outside of a forge.
+//! Every method in a forge: items come out the same when made again, and hold the model that the
+//! methods give outside of a forge.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -48,7 +49,10 @@ fn fusion(level: fusion::Level, finder: fusion::Finder) -> Method {
 }
 
 fn mixture(joint: bool, per_task: bool, shares: bool) -> Method {
-    Method::Mixture(Mixture { joint, search: mixture::Settings { per_task, shares, evaluations: 12, seed: 1 } })
+    Method::Mixture(Mixture {
+        joint,
+        search: mixture::Settings { per_task, shares, evaluations: 12, seed: 1 },
+    })
 }
 
 /// A forge with three contributions merged, and the model of its newest item.
@@ -71,7 +75,9 @@ fn change(sites: &Sites, site: &str) -> Vec<f64> {
     let Factors { a, b, .. } = &sites[site];
     let (rank, inputs) = (a.shape[0], a.shape[1]);
     let at = |o: usize, i: usize| {
-        (0..rank).map(|r| f64::from(b.data[o * rank + r]) * f64::from(a.data[r * inputs + i])).sum::<f64>()
+        (0..rank)
+            .map(|r| f64::from(b.data[o * rank + r]) * f64::from(a.data[r * inputs + i]))
+            .sum::<f64>()
     };
     (0..b.shape[0]).flat_map(|o| (0..inputs).map(move |i| (o, i))).map(|(o, i)| at(o, i)).collect()
 }
@@ -95,7 +101,8 @@ fn known() -> Vec<Known> {
     [1, 2, 3].map(known).into()
 }
 
-/// The first of two members is a DoRA module: it comes alone, mixes with the next, and keeps it out of a fusion.
+/// The first of two members is a DoRA module: it comes alone, mixes with the next, and keeps it out
+/// of a fusion.
 #[test]
 fn dora_members_mix_and_do_not_fuse() {
     let parts = |n: u8| {
@@ -103,7 +110,9 @@ fn dora_members_mix_and_do_not_fuse() {
         let module = if n == 1 { dora(&base(), own.module) } else { own.module };
         Parts { module, ..own }
     };
-    for method in [free(merge::Method::Average), fusion(fusion::Level::Whole, fusion::Finder::CmaEs)] {
+    for method in
+        [free(merge::Method::Average), fusion(fusion::Level::Whole, fusion::Finder::CmaEs)]
+    {
         let (_dir, forge) = forge();
         [1, 2].iter().for_each(|n| push_parts(&forge, *n, &parts(*n)));
         let recipes = recipes(&forge);
@@ -120,7 +129,8 @@ fn dora_members_mix_and_do_not_fuse() {
     let head = forge.head().unwrap().unwrap();
     let content = forge.content(head.manifest()).unwrap();
     let (model, _) = recipes(&forge).model(&head.manifest().settings, &content).unwrap();
-    let magnitudes: Vec<bool> = model.networks().iter().map(crate::lora::dora::has_magnitudes).collect();
+    let magnitudes: Vec<bool> =
+        model.networks().iter().map(crate::lora::dora::has_magnitudes).collect();
     assert_eq!(magnitudes, [true, false]);
 }
 
@@ -159,7 +169,13 @@ fn heads_are_refitted_under_the_merged_network() {
     let expected = Judge::new(&device, &vit).refit(&model, &judged(&known)).unwrap();
     assert_ne!(model.heads["colon"].weight, known[2].head.weight);
     for (task, head) in expected {
-        assert!(head.weight.data.iter().zip(&model.heads[&task].weight.data).all(|(f, e)| (f - e).abs() < 1e-4));
+        assert!(
+            head.weight
+                .data
+                .iter()
+                .zip(&model.heads[&task].weight.data)
+                .all(|(f, e)| (f - e).abs() < 1e-4)
+        );
     }
 }
 
@@ -168,12 +184,17 @@ fn a_fusion_goes_on_from_the_item_before() {
     use fusion::{Finder, Level};
     let (vit, device, known) = (base(), Cpu::<f32>::new(), known());
     let (judge, tasks) = (Judge::new(&device, &vit), judged(&known));
-    for (level, finder) in
-        [(Level::Whole, Finder::CmaEs), (Level::Whole, Finder::Gradient), (Level::Site, Finder::Gradient)]
-    {
+    for (level, finder) in [
+        (Level::Whole, Finder::CmaEs),
+        (Level::Whole, Finder::Gradient),
+        (Level::Site, Finder::Gradient),
+    ] {
         let method = fusion(level, finder);
         let (_dir, model, record) = merged(&settings(method.clone()));
-        let (Method::Fusion(search), Composition::Fusion(sites)) = (method, model.composition) else { panic!() };
+        let (Method::Fusion(search), Composition::Fusion(sites)) = (method, model.composition)
+        else {
+            panic!()
+        };
         let [first, second, third] = [1, 2, 3].map(|n| compose::sites(&own_parts(n).module));
         let (sum, old) = judge.fuse(Some(&first), second, &tasks[..2], &search, |_| ()).unwrap();
         let (sum, new) = judge.fuse(Some(&sum), third, &tasks, &search, |_| ()).unwrap();
@@ -181,9 +202,18 @@ fn a_fusion_goes_on_from_the_item_before() {
         assert!((record["search"]["loss"].as_f64().unwrap() - new.loss).abs() < 1e-5);
         match level {
             Level::Whole => {
-                let weights = [old.weights[0] * new.weights[0], old.weights[1] * new.weights[0], new.weights[1]];
-                for (name, weight) in ["hospital 1/breast", "hospital 2/lung", "hospital 3/colon"].iter().zip(weights) {
-                    assert!((record["weights"][name].as_f64().unwrap() - weight).abs() < 1e-4, "{record}");
+                let weights = [
+                    old.weights[0] * new.weights[0],
+                    old.weights[1] * new.weights[0],
+                    new.weights[1],
+                ];
+                for (name, weight) in
+                    ["hospital 1/breast", "hospital 2/lung", "hospital 3/colon"].iter().zip(weights)
+                {
+                    assert!(
+                        (record["weights"][name].as_f64().unwrap() - weight).abs() < 1e-4,
+                        "{record}"
+                    );
                 }
             }
             Level::Site => assert!(record.get("weights").is_none()),
@@ -201,12 +231,15 @@ fn a_mixture_finds_the_weights_that_all_probabilities_give() {
     {
         let method = mixture(joint, per_task, shares);
         let (_dir, model, _) = merged(&settings(method.clone()));
-        let (Method::Mixture(how), Composition::Mixture { weights, .. }) = (method, model.composition) else {
+        let (Method::Mixture(how), Composition::Mixture { weights, .. }) =
+            (method, model.composition)
+        else {
             panic!()
         };
         let mut expected = BTreeMap::from([("breast".to_owned(), vec![1.0])]);
         for n in 2..=3 {
-            expected = judge.mix(&expected, &modules[..n], &tasks[..n], &how.search, joint).unwrap().0;
+            expected =
+                judge.mix(&expected, &modules[..n], &tasks[..n], &how.search, joint).unwrap().0;
         }
         for (task, found) in weights {
             let near = found.iter().zip(&expected[&task]).all(|(f, e)| (f - e).abs() < 1e-3);
@@ -224,7 +257,11 @@ fn a_routed_model_has_the_prototypes_of_the_condensed_sets() {
     let expected = Judge::new(&device, &vit).prototypes(&judged(&known)).unwrap();
     for (task, tensor) in &expected.tasks {
         assert!(
-            tensor.data.iter().zip(&prototypes.tasks[task].data).all(|(e, f)| (e - f).abs() < 1e-3 * (1.0 + e.abs()))
+            tensor
+                .data
+                .iter()
+                .zip(&prototypes.tasks[task].data)
+                .all(|(e, f)| (e - f).abs() < 1e-3 * (1.0 + e.abs()))
         );
     }
     // In the order of the tasks' names: breast, colon, lung.
@@ -235,17 +272,25 @@ fn a_routed_model_has_the_prototypes_of_the_condensed_sets() {
 fn a_search_may_see_the_sets_that_are_still_to_come() {
     let (_dir, forge) = forge();
     (1..=3).for_each(|n| push(&forge, n));
-    let all = Settings { condensed: Seen::All(3), ..settings(fusion(fusion::Level::Whole, fusion::Finder::CmaEs)) };
+    let all = Settings {
+        condensed: Seen::All(3),
+        ..settings(fusion(fusion::Level::Whole, fusion::Finder::CmaEs))
+    };
     let recipe = recipes(&forge).method(all).unwrap();
     assert_eq!([merge(&forge, &recipe), merge(&forge, &recipe)], [1, 2]);
     let content = forge.content(forge.item(2).unwrap().manifest()).unwrap();
     let (vit, device, known) = (base(), Cpu::<f32>::new(), known());
     let [first, second] = [1, 2].map(|n| compose::sites(&own_parts(n).module));
-    let Method::Fusion(search) = fusion(fusion::Level::Whole, fusion::Finder::CmaEs) else { panic!() };
-    let (_, found) = Judge::new(&device, &vit).fuse(Some(&first), second, &judged(&known), &search, |_| ()).unwrap();
+    let Method::Fusion(search) = fusion(fusion::Level::Whole, fusion::Finder::CmaEs) else {
+        panic!()
+    };
+    let (_, found) = Judge::new(&device, &vit)
+        .fuse(Some(&first), second, &judged(&known), &search, |_| ())
+        .unwrap();
     assert!((content.record["search"]["loss"].as_f64().unwrap() - found.loss).abs() < 1e-5);
 
-    // A mixture's weights for a set that came later are found too, and once it has come it counts as seen.
+    // A mixture's weights for a set that came later are found too, and once it has come it counts
+    // as seen.
     let joint = Settings { condensed: Seen::All(3), ..settings(mixture(true, true, true)) };
     let recipe = recipes(&forge).method(joint).unwrap();
     assert_eq!(merge(&forge, &recipe), 3);
@@ -262,11 +307,17 @@ fn a_search_may_see_the_sets_that_are_still_to_come() {
 #[test]
 fn regmean_needs_the_matrices_of_every_member() {
     let d = base().config.hidden;
-    let gram =
-        |scale: f32| Tensor::f32(vec![d, d], (0..d * d).map(|i| if i % (d + 1) == 0 { scale } else { 0.0 }).collect());
+    let gram = |scale: f32| {
+        Tensor::f32(
+            vec![d, d],
+            (0..d * d).map(|i| if i % (d + 1) == 0 { scale } else { 0.0 }).collect(),
+        )
+    };
     let with = |n: u8| {
         let mut parts = own_parts(n);
-        parts.grams = Some(parts.module.sites.keys().map(|site| (site.clone(), gram(f32::from(n)))).collect());
+        parts.grams = Some(
+            parts.module.sites.keys().map(|site| (site.clone(), gram(f32::from(n)))).collect(),
+        );
         parts
     };
     let (_dir, forge) = forge();
@@ -295,17 +346,28 @@ fn settings_that_mean_nothing_are_refused() {
     let (_dir, forge) = forge();
     let recipes = recipes(&forge);
     let refused = |settings: Settings| recipes.method(settings).err().unwrap().to_string();
-    assert!(refused(Settings { refit_heads: true, ..settings(Method::Routed) }).contains("under one network"));
+    assert!(
+        refused(Settings { refit_heads: true, ..settings(Method::Routed) })
+            .contains("under one network")
+    );
     let blind = Settings { condensed: Seen::All(1), ..settings(free(merge::Method::Ties)) };
     assert!(refused(blind).contains("only fusion and mixture"));
     let weighted = Options { weights: vec![1.0], ..Options::new(merge::Method::Ties) };
     assert!(refused(settings(Method::Free(weighted))).contains("come and go"));
     let flat = Options { rank: Rank::AtMost(0), ..Options::new(merge::Method::Ties) };
     assert!(refused(settings(Method::Free(flat))).contains("rank is 0"));
-    let endless =
-        fusion::Settings { level: fusion::Level::Whole, finder: fusion::Finder::CmaEs, evaluations: 1 << 40, seed: 0 };
+    let endless = fusion::Settings {
+        level: fusion::Level::Whole,
+        finder: fusion::Finder::CmaEs,
+        evaluations: 1 << 40,
+        seed: 0,
+    };
     assert!(refused(settings(Method::Fusion(endless))).contains("evaluations"));
-    for unknown in [Value::Null, serde_json::json!({"method": "routed"}), serde_json::json!({"method": {"free": {}}})] {
+    for unknown in [
+        Value::Null,
+        serde_json::json!({"method": "routed"}),
+        serde_json::json!({"method": {"free": {}}}),
+    ] {
         assert!(matches!(recipes.recorded(&unknown), Err(Error::UnknownMethod { .. })));
     }
 }

@@ -10,7 +10,8 @@ fn a_contributor_leaves_and_the_history_stays() {
         merge(&forge, &Chain(u64::from(hospital)));
     }
     let lines = |number: u64| {
-        let made = forge.made(&forge.content(forge.item(number).unwrap().manifest()).unwrap()).unwrap();
+        let made =
+            forge.made(&forge.content(forge.item(number).unwrap().manifest()).unwrap()).unwrap();
         let text = String::from_utf8(made.files.get("chain").cloned().unwrap_or_default()).unwrap();
         text.lines().map(|line| line.rsplit_once(':').unwrap().0.to_owned()).collect::<Vec<_>>()
     };
@@ -21,7 +22,10 @@ fn a_contributor_leaves_and_the_history_stays() {
     assert_eq!(lines(3).len(), 3, "the history is kept");
     assert!(matches!(forge.revert(2, methods(&forge), &key(FORGE)), Err(Error::NotAMember { .. })));
     assert!(matches!(forge.revert(4, methods(&forge), &key(FORGE)), Err(Error::NotAMember { .. })));
-    assert!(matches!(forge.revert(9, methods(&forge), &key(FORGE)), Err(Error::NoItem { number: 9, newest: 4 })));
+    assert!(matches!(
+        forge.revert(9, methods(&forge), &key(FORGE)),
+        Err(Error::NoItem { number: 9, newest: 4 })
+    ));
     // What left does not come back by itself; its task is free, its counter is not.
     assert!(forge.merge(&Chain(1), &key(FORGE)).unwrap().is_none());
     assert!(matches!(push(&forge, 2, "lung", 1), Err(Error::Replayed { .. })));
@@ -39,7 +43,8 @@ fn a_contributor_leaves_and_the_history_stays() {
     assert_eq!((report.items, report.rebuilt), (9, 9));
 }
 
-/// What left comes back as it was signed, last of the members; what came in its place, or took its task, keeps it out.
+/// What left comes back as it was signed, last of the members; what came in its place, or took its
+/// task, keeps it out.
 #[test]
 fn a_contribution_comes_back_without_a_new_signature() {
     let (dir, forge) = forge();
@@ -54,7 +59,8 @@ fn a_contribution_comes_back_without_a_new_signature() {
     assert_eq!((back.manifest().number, back.manifest().kind), (4, Kind::Restore));
     assert_eq!(members(&forge, 4), ["hospital 2/lung", "hospital 1/breast"]);
     let lines = |number: u64| {
-        let made = forge.made(&forge.content(forge.item(number).unwrap().manifest()).unwrap()).unwrap();
+        let made =
+            forge.made(&forge.content(forge.item(number).unwrap().manifest()).unwrap()).unwrap();
         let text = String::from_utf8(made.files["chain"].clone()).unwrap();
         text.lines().map(|line| line.rsplit_once(':').unwrap().0.to_owned()).collect::<Vec<_>>()
     };
@@ -69,7 +75,11 @@ fn a_contribution_comes_back_without_a_new_signature() {
     let newer = restore(6).unwrap().manifest().added.clone().unwrap();
     assert_eq!(newer.push, 3);
     forge.revert(7, methods(&forge), &key(FORGE)).unwrap();
-    assert_eq!(restore(1).unwrap().manifest().added.as_ref().unwrap().push, 1, "the keeper may go back to the older");
+    assert_eq!(
+        restore(1).unwrap().manifest().added.as_ref().unwrap().push,
+        1,
+        "the keeper may go back to the older"
+    );
     forge.revert(1, methods(&forge), &key(FORGE)).unwrap();
 
     // Another takes the task, first waiting and then as a member.
@@ -95,7 +105,8 @@ fn a_contribution_comes_back_without_a_new_signature() {
         removed: None,
         ..head.manifest().clone()
     };
-    std::fs::write(&last, bundle::assemble(&item, &BTreeMap::new(), &[key(FORGE)]).unwrap()).unwrap();
+    std::fs::write(&last, bundle::assemble(&item, &BTreeMap::new(), &[key(FORGE)]).unwrap())
+        .unwrap();
     let said = forge.verify(None).unwrap_err().to_string();
     assert!(said.contains("brings back what may not be") && !content.members.is_empty(), "{said}");
 }
@@ -115,7 +126,10 @@ fn members_are_merged_again_from_the_first_on() {
     assert_eq!((item.number, item.kind, item.push, item.members), (3, Kind::Again, 2, 2));
     let made = forge.made(&forge.content(item).unwrap()).unwrap();
     let lines = String::from_utf8(made.files["chain"].clone()).unwrap();
-    assert!(lines.lines().all(|line| line.starts_with("7:")) && lines.lines().count() == 2, "{lines}");
+    assert!(
+        lines.lines().all(|line| line.starts_with("7:")) && lines.lines().count() == 2,
+        "{lines}"
+    );
     assert!(matches!(forge.revert(3, methods(&forge), &key(FORGE)), Err(Error::NotAMember { .. })));
     assert_eq!(merge(&forge, &Chain(7)), 4);
     let report = forge.verify(Some(methods(&forge))).unwrap();

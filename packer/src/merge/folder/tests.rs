@@ -45,15 +45,23 @@ fn a_written_model_reads_back_the_same_task_by_task() {
         for (task, own) in ["breast", "lung"].into_iter().zip(two(&vit)) {
             let module = read.module(task).unwrap();
             assert_eq!((module.rank, module.scale(), &module.head.bias), (4, 1.0, &own.head.bias));
-            assert_eq!((module.card.task.as_str(), module.card.licence.as_str()), (task, "CC-BY-4.0 AND MIT"));
+            assert_eq!(
+                (module.card.task.as_str(), module.card.licence.as_str()),
+                (task, "CC-BY-4.0 AND MIT")
+            );
             // It is a module like any other: it runs, and its own folder reads back.
             let side = module.card.image_size as usize;
             let pixels = vec![0.5; 3 * side * side];
             let cpu = Cpu::<f32>::new();
-            let feature = Predictor::new(&cpu, &vit, Some(&module), side).features(&pixels).unwrap();
+            let feature =
+                Predictor::new(&cpu, &vit, Some(&module), side).features(&pixels).unwrap();
             assert!(feature.iter().all(|v| v.is_finite()));
             let dir = tempfile::tempdir().unwrap();
-            module.files().unwrap().iter().for_each(|(n, b)| fs::write(dir.path().join(n), b).unwrap());
+            module
+                .files()
+                .unwrap()
+                .iter()
+                .for_each(|(n, b)| fs::write(dir.path().join(n), b).unwrap());
             assert_eq!(Module::open(dir.path(), &vit).unwrap().card, module.card);
         }
         assert!(read.module("colon").is_none());
@@ -104,8 +112,14 @@ fn a_record_that_no_merge_writes_is_refused() {
         (record(|r| r["members"][0]["classes"] = json!(["a"])), "classes"),
         (record(|r| r["members"][0]["classes"] = json!(["a", "b", "c"])), "weight has shape"),
         (record(|r| r["factors"] = json!("0")), "other factors"),
-        (refusal(|dir| fs::remove_file(dir.join("heads/lung.safetensors")).unwrap()), "heads/lung.safetensors"),
-        (refusal(|dir| fs::write(dir.join("adapter_model.safetensors"), b"x").unwrap()), "adapter_model"),
+        (
+            refusal(|dir| fs::remove_file(dir.join("heads/lung.safetensors")).unwrap()),
+            "heads/lung.safetensors",
+        ),
+        (
+            refusal(|dir| fs::write(dir.join("adapter_model.safetensors"), b"x").unwrap()),
+            "adapter_model",
+        ),
         (refusal(|dir| fs::remove_file(dir.join(RECORD)).unwrap()), RECORD),
     ] {
         assert!(said.contains(word), "{said}: {word}");

@@ -34,7 +34,10 @@ fn modules_that_do_not_belong_together() {
             of(|m| m.sites.get_mut("blocks.1.attn.q").unwrap().a.data[0] = f32::INFINITY),
             ["blocks.1.attn.q", "A holds inf"],
         ),
-        (of(|m| m.sites.get_mut("blocks.1.attn.q").unwrap().a.data.truncate(3)), ["blocks.1.attn.q", "A has shape"]),
+        (
+            of(|m| m.sites.get_mut("blocks.1.attn.q").unwrap().a.data.truncate(3)),
+            ["blocks.1.attn.q", "A has shape"],
+        ),
         (
             of(|m| {
                 let factors = m.sites.remove("blocks.0.attn.q").unwrap();
@@ -58,16 +61,26 @@ fn modules_that_do_not_belong_together() {
 #[test]
 fn dora_modules_do_not_fuse_and_one_alone_comes_out_as_it_is() {
     let vit = small(Family::Dinov2);
-    let (plain, decomposed) = (random(1, 2, 4.0, "q,v", None), dora(&vit, random(2, 2, 3.0, "q,v", None)));
+    let (plain, decomposed) =
+        (random(1, 2, 4.0, "q,v", None), dora(&vit, random(2, 2, 3.0, "q,v", None)));
     for method in Method::ALL {
         for space in [Space::Delta, Space::Factors] {
             let options = Options { space, ..Options::new(method) };
             let grams = [grams(&[&plain], 1), grams(&[&decomposed], 2)];
-            let said = merge(&[&plain, &decomposed], &options, &grams.each_ref()).unwrap_err().to_string();
-            assert!(said.contains("DoRA modules mix but do not fuse: module 2 (task task-2, from someone)"), "{said}");
+            let said =
+                merge(&[&plain, &decomposed], &options, &grams.each_ref()).unwrap_err().to_string();
+            assert!(
+                said.contains(
+                    "DoRA modules mix but do not fuse: module 2 (task task-2, from someone)"
+                ),
+                "{said}"
+            );
             let alone = merge(&[&decomposed], &options, &[&grams[1]]);
             if space == Space::Delta && matches!(method, Method::Average | Method::TaskArithmetic) {
-                let alone = alone.unwrap().into_module(decomposed.head.clone(), decomposed.card.clone()).unwrap();
+                let alone = alone
+                    .unwrap()
+                    .into_module(decomposed.head.clone(), decomposed.card.clone())
+                    .unwrap();
                 for (site, factors) in &decomposed.sites {
                     let weight = &vit.tensors[&format!("{site}.weight")];
                     let [found, expected] = [(&alone, site), (&decomposed, site)]
@@ -79,12 +92,17 @@ fn dora_modules_do_not_fuse_and_one_alone_comes_out_as_it_is() {
                     );
                 }
             } else {
-                assert!(alone.unwrap_err().to_string().contains("module 1 (task task-2"), "{method}");
+                assert!(
+                    alone.unwrap_err().to_string().contains("module 1 (task task-2"),
+                    "{method}"
+                );
             }
         }
     }
     let options = Options { weights: vec![0.5], ..Options::new(Method::Average) };
-    assert!(merge(&[&decomposed], &options, &[]).unwrap_err().to_string().contains("with weight 1"));
+    assert!(
+        merge(&[&decomposed], &options, &[]).unwrap_err().to_string().contains("with weight 1")
+    );
     let parts = [compose::sites(&plain), compose::sites(&decomposed)];
     let device = Cpu::<f32>::poisoned();
     let objective = fusion::Objective::new(&device, &vit, &parts, &[], fusion::Level::Whole);
@@ -106,7 +124,10 @@ fn options_out_of_range() {
         (with(|o| o.off_diagonal = 2.0), "off-diagonal factor is 2"),
         (with(|o| o.rank = Rank::AtMost(0)), "rank is 0"),
         (with(|o| o.rank = Rank::AtMost(5000)), "rank is 5000"),
-        (with(|o| (o.method, o.density, o.outliers) = (Method::Breadcrumbs, 0.8, 0.3)), "more than everything"),
+        (
+            with(|o| (o.method, o.density, o.outliers) = (Method::Breadcrumbs, 0.8, 0.3)),
+            "more than everything",
+        ),
         (with(|o| (o.method, o.density, o.window) = (Method::Della, 0.9, 0.3)), "narrow it"),
         (with(|o| o.method = Method::RegMean), "0 were given for 2 modules"),
         (with(|o| o.space = Space::Factors), "rank 2 and 3"),
@@ -124,7 +145,11 @@ fn factors_apart_are_for_the_methods_that_peft_has() {
         let grams = grams(&[&own], 1);
         let peft = matches!(
             method,
-            Method::Average | Method::TaskArithmetic | Method::Ties | Method::DareLinear | Method::DareTies
+            Method::Average
+                | Method::TaskArithmetic
+                | Method::Ties
+                | Method::DareLinear
+                | Method::DareTies
         );
         match merge(&[&own], &options, &[&grams]) {
             Ok(_) => assert!(peft, "{method}"),
@@ -143,9 +168,13 @@ fn gram_matrices_that_are_missing_misshapen_or_none() {
         merge(&[&x, &y], &Options::new(Method::RegMean), &[&gx, &changed]).unwrap_err().to_string()
     };
     let site = "blocks.0.attn.q";
-    let negative = |g: &mut Grams| g.sites.get_mut(site).unwrap().data.iter_mut().for_each(|v| *v *= -1.0);
+    let negative =
+        |g: &mut Grams| g.sites.get_mut(site).unwrap().data.iter_mut().for_each(|v| *v *= -1.0);
     for (said, word) in [
-        (refused(&|g| drop(g.sites.remove("blocks.1.attn.q"))), "site blocks.1.attn.q: its Gram matrix is missing"),
+        (
+            refused(&|g| drop(g.sites.remove("blocks.1.attn.q"))),
+            "site blocks.1.attn.q: its Gram matrix is missing",
+        ),
         (refused(&|g| g.sites.get_mut(site).unwrap().shape[0] = 1), "Gram matrix has shape [1, "),
         (refused(&|g| g.sites.get_mut(site).unwrap().data[1] = f32::NAN), "Gram matrix holds NaN"),
         (refused(&negative), "negative diagonal"),
@@ -159,11 +188,16 @@ fn gram_matrices_that_are_missing_misshapen_or_none() {
 fn names_are_read_back_and_others_refused() {
     for method in Method::ALL {
         assert_eq!(method.name().parse(), Ok(method));
-        let options = Options { rank: Rank::AtMost(7), space: Space::Factors, ..Options::new(method) };
+        let options =
+            Options { rank: Rank::AtMost(7), space: Space::Factors, ..Options::new(method) };
         let json = serde_json::to_string(&options).unwrap();
         assert_eq!(serde_json::from_str::<Options>(&json).unwrap(), options);
     }
     assert!("mean".parse::<Method>().unwrap_err().contains("task-arithmetic"));
-    assert!("both".parse::<Space>().is_err() && "0".parse::<Rank>().is_err() && "exact".parse() == Ok(Rank::Exact));
+    assert!(
+        "both".parse::<Space>().is_err()
+            && "0".parse::<Rank>().is_err()
+            && "exact".parse() == Ok(Rank::Exact)
+    );
     assert!(serde_json::from_str::<Method>("\"mean\"").is_err());
 }

@@ -4,12 +4,17 @@ use super::*;
 
 const SITE: &str = "blocks.0.attn.q";
 
-/// A module whose delta at one site is this matrix, row by row; it is stored as B times the unit matrix.
+/// A module whose delta at one site is this matrix, row by row; it is stored as B times the unit
+/// matrix.
 fn exactly(columns: usize, delta: &[f32]) -> Module {
     let mut made = module(&small(Family::Dinov2), "q", None);
-    let unit = (0..columns * columns).map(|i| f32::from(u8::from(i / columns == i % columns))).collect();
+    let unit =
+        (0..columns * columns).map(|i| f32::from(u8::from(i / columns == i % columns))).collect();
     let b = Tensor::f32(vec![delta.len() / columns, columns], delta.to_vec());
-    made.sites = BTreeMap::from([(SITE.to_owned(), Factors::plain(Tensor::f32(vec![columns, columns], unit), b))]);
+    made.sites = BTreeMap::from([(
+        SITE.to_owned(),
+        Factors::plain(Tensor::f32(vec![columns, columns], unit), b),
+    )]);
     (made.rank, made.alpha) = (columns, columns as f64);
     made
 }
@@ -21,7 +26,10 @@ fn result(modules: &[&Module], options: &Options) -> Vec<f64> {
 
 fn near(found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len());
-    assert!(found.iter().zip(expected).all(|(x, y)| (x - y).abs() < 2e-5), "{found:?} instead of {expected:?}");
+    assert!(
+        found.iter().zip(expected).all(|(x, y)| (x - y).abs() < 2e-5),
+        "{found:?} instead of {expected:?}"
+    );
 }
 
 #[test]
@@ -41,8 +49,12 @@ fn ties_trims_elects_and_takes_the_disjoint_mean() {
 fn breadcrumbs_drop_the_largest_and_the_smallest() {
     let x = exactly(5, &[10.0, -9.0, 8.0, -7.0, 6.0, -5.0, 4.0, -3.0, 2.0, -1.0]);
     let y = exactly(5, &[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0]);
-    let options =
-        Options { density: 0.3, outliers: 0.2, weights: vec![1.0, 10.0], ..Options::new(Method::Breadcrumbs) };
+    let options = Options {
+        density: 0.3,
+        outliers: 0.2,
+        weights: vec![1.0, 10.0],
+        ..Options::new(Method::Breadcrumbs)
+    };
     let expected = [0.0, 0.0, 8.0, -7.0, 6.0, 60.0, 70.0, 80.0, 0.0, 0.0];
     near(&result(&[&x, &y], &options), &expected);
 }
@@ -64,7 +76,10 @@ fn dare_drops_and_rescales() {
     }
     // Five standard deviations of a binomial share, and of the mean of one value.
     assert!((stayed as f64 / 40_000.0 - 0.2).abs() < 5.0 * (0.16f64 / 40_000.0).sqrt(), "{stayed}");
-    assert!(sum.iter().enumerate().all(|(i, s)| (s / (i + 1) as f64 - 1.0).abs() < 5.0 * 2.0 / 20.0), "{sum:?}");
+    assert!(
+        sum.iter().enumerate().all(|(i, s)| (s / (i + 1) as f64 - 1.0).abs() < 5.0 * 2.0 / 20.0),
+        "{sum:?}"
+    );
 }
 
 /// DARE draws for a module what it draws for it alone; signs are then elected.
@@ -72,16 +87,19 @@ fn dare_drops_and_rescales() {
 fn dare_ties_elects_among_what_stayed() {
     let x = exactly(4, &(1..=16).map(|i| i as f32).collect::<Vec<_>>());
     let y = exactly(4, &(1..=16).map(|i| -2.0 * i as f32).collect::<Vec<_>>());
-    let with =
-        |method, modules: &[&Module]| result(modules, &Options { density: 0.5, seed: 3, ..Options::new(method) });
+    let with = |method, modules: &[&Module]| {
+        result(modules, &Options { density: 0.5, seed: 3, ..Options::new(method) })
+    };
     let (dx, dy) = (with(Method::DareLinear, &[&x]), with(Method::DareLinear, &[&y]));
-    let expected: Vec<f64> = dx.iter().zip(&dy).map(|(x, y)| if *y < -1.0 { *y } else { *x }).collect();
+    let expected: Vec<f64> =
+        dx.iter().zip(&dy).map(|(x, y)| if *y < -1.0 { *y } else { *x }).collect();
     near(&with(Method::DareTies, &[&x, &y]), &expected);
     let sum: Vec<f64> = dx.iter().zip(&dy).map(|(x, y)| x + y).collect();
     near(&with(Method::DareLinear, &[&x, &y]), &sum);
 }
 
-/// Row by row the value of rank r stays with probability 0.5 + 0.4 * (0.5 - r/4), and is divided by it.
+/// Row by row the value of rank r stays with probability 0.5 + 0.4 * (0.5 - r/4), and is divided by
+/// it.
 #[test]
 fn della_drops_small_values_more_often() {
     let x = exactly(4, &[4.0, -1.0, 3.0, 2.0, 10.0, 20.0, -40.0, 30.0]);
@@ -101,14 +119,16 @@ fn della_drops_small_values_more_often() {
     assert_eq!((0..8).find(wrong), None, "{kept:?}");
 }
 
-/// x = [[3, 0], [0, 0]] and y = [[0, 4], [0, 2]]: U is the eigenbasis of x x^T + y y^T = [[25, 8], [8, 4]].
+/// x = [[3, 0], [0, 0]] and y = [[0, 4], [0, 2]]: U is the eigenbasis of x x^T + y y^T = [[25, 8],
+/// [8, 4]].
 #[test]
 fn knots_merges_in_the_common_basis() {
     let (x, y) = (exactly(2, &[3.0, 0.0, 0.0, 0.0]), exactly(2, &[0.0, 4.0, 0.0, 2.0]));
     let options = |density| Options { density, ..Options::new(Method::Knots) };
     // Nothing trimmed and no place shared: the disjoint mean is the sum, whatever the basis.
     near(&result(&[&x, &y], &options(1.0)), &[3.0, 4.0, 0.0, 2.0]);
-    // One of four values stays of each, the larger along the basis (c, s), which has the larger eigenvalue.
+    // One of four values stays of each, the larger along the basis (c, s), which has the larger
+    // eigenvalue.
     let eigenvalue = 14.5 + (10.5f64 * 10.5 + 64.0).sqrt();
     let length = (64.0 + (eigenvalue - 25.0).powi(2)).sqrt();
     let (c, s) = (8.0 / length, (eigenvalue - 25.0) / length);
@@ -121,26 +141,33 @@ fn knots_merges_in_the_common_basis() {
 fn core_space_merges_the_cores() {
     let one = |b: [f32; 3], a: [f32; 3]| {
         let mut made = exactly(3, &[0.0; 9]);
-        let factors = Factors::plain(Tensor::f32(vec![1, 3], a.to_vec()), Tensor::f32(vec![3, 1], b.to_vec()));
+        let factors = Factors::plain(
+            Tensor::f32(vec![1, 3], a.to_vec()),
+            Tensor::f32(vec![3, 1], b.to_vec()),
+        );
         (made.rank, made.alpha) = (1, 1.0);
         made.sites = BTreeMap::from([(SITE.to_owned(), factors)]);
         made
     };
-    // Bases: outputs e1 (5, 3 -> norm) and e3; inputs e2 and e1, all along the axes, so the core is a part of the delta.
+    // Bases: outputs e1 (5, 3 -> norm) and e3; inputs e2 and e1, all along the axes, so the core is
+    // a part of the delta.
     let (x, y) = (one([5.0, 0.0, 0.0], [0.0, 1.0, 0.0]), one([0.0, 0.0, 3.0], [2.0, 0.0, 0.0]));
     let z = one([1.0, 0.0, 0.0], [0.0, 3.0, 0.0]);
     let options = Options { density: 1.0, ..Options::new(Method::CoreSpace) };
     near(&result(&[&x, &y, &z], &options), &[0.0, 4.0, 0.0, 0.0, 0.0, 0.0, 6.0, 0.0, 0.0]);
     let against = Options { weights: vec![1.0, 1.0, -1.0], ..options };
     near(&result(&[&x, &y, &z], &against), &[0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 6.0, 0.0, 0.0]);
-    // Trimming in the core: the basis of (1, 1) and (1, -1), scaled by 2 and 1, is theirs, not the axes'.
-    let turned = |scale: f32, sign: f32| one([scale, sign * scale, 0.0], [scale, sign * scale, 0.0]);
+    // Trimming in the core: the basis of (1, 1) and (1, -1), scaled by 2 and 1, is theirs, not the
+    // axes'.
+    let turned =
+        |scale: f32, sign: f32| one([scale, sign * scale, 0.0], [scale, sign * scale, 0.0]);
     let (x, y) = (turned(2.0, 1.0), turned(1.0, -1.0));
     let trimmed = Options { density: 0.25, ..Options::new(Method::CoreSpace) };
     near(&result(&[&x, &y], &trimmed), &[5.0, 3.0, 0.0, 3.0, 5.0, 0.0, 0.0, 0.0, 0.0]);
 }
 
-/// u1 = e1, u2 = (cos, sin) at 60 degrees: the nearest orthonormal pair is turned by 15 degrees on either side.
+/// u1 = e1, u2 = (cos, sin) at 60 degrees: the nearest orthonormal pair is turned by 15 degrees on
+/// either side.
 #[test]
 fn tsv_makes_the_directions_orthogonal() {
     let (cos, sin) = (0.5f32, 0.75f32.sqrt());
@@ -166,7 +193,8 @@ fn iso_c_evens_the_spectrum() {
     near(&result(&[&x, &y], &one), &[4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
 }
 
-/// As contributions bring them: Gram matrices of a module's own sites alone. Where one module has no part, the other's change stays.
+/// As contributions bring them: Gram matrices of a module's own sites alone. Where one module has
+/// no part, the other's change stays.
 #[test]
 fn regmean_of_unequal_sites() {
     let (x, y) = (random(1, 2, 4.0, "q,v", None), random(2, 3, 3.0, "q,fc1", None));
@@ -203,13 +231,19 @@ fn regmean_solves_its_regression() {
             let delta = product(factors, 1.0);
             let (mut gradient, mut size) = (vec![0.0; delta.len()], 0.0);
             for (module, grams) in all.iter().zip(&seen) {
-                let own = module.sites.get(site).map_or(vec![0.0; delta.len()], |f| product(f, module.scale()));
+                let own = module
+                    .sites
+                    .get(site)
+                    .map_or(vec![0.0; delta.len()], |f| product(f, module.scale()));
                 let gram = |i: usize, j: usize| {
-                    f64::from(grams.sites[site].data[i * inputs + j]) * if i == j { 1.0 } else { off_diagonal }
+                    f64::from(grams.sites[site].data[i * inputs + j])
+                        * if i == j { 1.0 } else { off_diagonal }
                 };
                 for (n, gradient) in gradient.iter_mut().enumerate() {
                     let row = n / inputs * inputs;
-                    let step: f64 = (0..inputs).map(|i| (delta[row + i] - own[row + i]) * gram(i, n % inputs)).sum();
+                    let step: f64 = (0..inputs)
+                        .map(|i| (delta[row + i] - own[row + i]) * gram(i, n % inputs))
+                        .sum();
                     *gradient += step;
                     size += step * step;
                 }

@@ -44,7 +44,8 @@ fn warp_backward_is_the_adjoint_of_warp() {
     let wide = D::poisoned();
     let narrow = Cpu::<f32>::poisoned();
     for seed in 0..60 {
-        let size = ImageSize { batch: 2, height: 5 + seed as usize % 9, width: 4 + seed as usize % 7 };
+        let size =
+            ImageSize { batch: 2, height: 5 + seed as usize % 9, width: 4 + seed as usize % 7 };
         let maps = random_maps(size.batch, 100 + seed);
         let (x, y) = (numbers(size.values(), seed + 1), numbers(size.values(), seed + 1000));
         fn products<T: crate::device::cpu::Real>(
@@ -54,31 +55,41 @@ fn warp_backward_is_the_adjoint_of_warp() {
             x: &[f32],
             y: &[f32],
         ) -> [f64; 2] {
-            let (forward, backward) = (d.warp(size, &d.upload(x), maps), d.warp_backward(size, &d.upload(y), maps));
-            let dot = |a: &[T], b: &[f32]| a.iter().zip(b).map(|(a, b)| a.to_f64() * f64::from(*b)).sum::<f64>();
+            let (forward, backward) =
+                (d.warp(size, &d.upload(x), maps), d.warp_backward(size, &d.upload(y), maps));
+            let dot = |a: &[T], b: &[f32]| {
+                a.iter().zip(b).map(|(a, b)| a.to_f64() * f64::from(*b)).sum::<f64>()
+            };
             [dot(d.values(&forward), y), dot(d.values(&backward), x)]
         }
         let [left, right] = products(&wide, size, &maps, &x, &y);
         assert!((left - right).abs() < 1e-9, "{maps:?} on {size:?}: {left} against {right}");
         let [left32, right32] = products(&narrow, size, &maps, &x, &y);
-        assert!((left32 - left).abs() < 1e-4 && (right32 - left).abs() < 1e-4, "{left32}, {right32} against {left}");
+        assert!(
+            (left32 - left).abs() < 1e-4 && (right32 - left).abs() < 1e-4,
+            "{left32}, {right32} against {left}"
+        );
     }
 }
 
 #[test]
 fn identity_flips_and_whole_shifts_are_exact() {
     let device = Cpu::<f32>::poisoned();
-    for size in [ImageSize { batch: 2, height: 7, width: 10 }, ImageSize { batch: 2, height: 4, width: 3 }] {
+    for size in
+        [ImageSize { batch: 2, height: 7, width: 10 }, ImageSize { batch: 2, height: 4, width: 3 }]
+    {
         let values: Vec<f32> = numbers(size.values(), 3).iter().map(|x| x / 3.0).collect();
         let images = device.upload(&values);
         let (h, w) = (size.height as isize, size.width as isize);
         let expect = |map: Affine, from: &dyn Fn(isize, isize) -> (isize, isize)| {
             let warped = device.warp(size, &images, &[map, map]);
             for (i, value) in device.values(&warped).iter().enumerate() {
-                let (plane, row, column) = (i as isize / (h * w), i as isize / w % h, i as isize % w);
+                let (plane, row, column) =
+                    (i as isize / (h * w), i as isize / w % h, i as isize % w);
                 let (row, column) = from(row, column);
                 let inside = (0..h).contains(&row) && (0..w).contains(&column);
-                let expected = if inside { values[(plane * h * w + row * w + column) as usize] } else { 0.0 };
+                let expected =
+                    if inside { values[(plane * h * w + row * w + column) as usize] } else { 0.0 };
                 assert_eq!(*value, expected, "{map:?}, value {i}");
             }
         };
@@ -89,7 +100,8 @@ fn identity_flips_and_whole_shifts_are_exact() {
     }
 }
 
-/// One row a channel, read from a quarter of a pixel to the left: the first pixel loses the quarter that lies outside.
+/// One row a channel, read from a quarter of a pixel to the left: the first pixel loses the quarter
+/// that lies outside.
 #[test]
 fn warp_is_bilinear_with_zeros_around() {
     let device = D::poisoned();
@@ -108,8 +120,8 @@ fn a_map_onto_a_line_is_refused() {
     device.warp(size, &device.zeros(12), &[[1.0, 2.0, 0.0, 0.5, 1.0, 0.0]]);
 }
 
-/// Two pixels, (1 2 3) and (5 5 5), their mean 3.5: +1, then a pixel's distance from its mean halved, then the distance
-/// from 4.5 doubled.
+/// Two pixels, (1 2 3) and (5 5 5), their mean 3.5: +1, then a pixel's distance from its mean
+/// halved, then the distance from 4.5 doubled.
 #[test]
 fn colour_changes_in_the_documented_order() {
     let device = D::poisoned();
@@ -128,11 +140,17 @@ fn colour_changes_in_the_documented_order() {
 fn colour_backward_is_colour_without_brightness() {
     let device = D::poisoned();
     for size in SIZES {
-        let (x, y) = (device.upload(&numbers(size.values(), 1)), device.upload(&numbers(size.values(), 2)));
+        let (x, y) =
+            (device.upload(&numbers(size.values(), 1)), device.upload(&numbers(size.values(), 2)));
         let changes = changes(size.batch);
         let linear: Vec<_> = changes.iter().map(|c| Colour { brightness: 0.0, ..*c }).collect();
-        let dot = |a, b| -> f64 { device.values(a).iter().zip(device.values(b)).map(|(a, b)| a * b).sum() };
-        let (left, right) = (dot(&device.colour(size, &x, &linear), &y), dot(&x, &device.colour(size, &y, &linear)));
+        let dot = |a, b| -> f64 {
+            device.values(a).iter().zip(device.values(b)).map(|(a, b)| a * b).sum()
+        };
+        let (left, right) = (
+            dot(&device.colour(size, &x, &linear), &y),
+            dot(&x, &device.colour(size, &y, &linear)),
+        );
         assert!((left - right).abs() < 1e-12, "{left} against {right}");
         let ours = device.colour_backward(size, &y, &changes);
         assert_eq!(device.values(&ours), device.values(&device.colour(size, &y, &linear)));
@@ -171,7 +189,10 @@ fn a_pixel_that_is_no_number_is_seen() {
     assert_eq!(nan(device.warp(size, &images, &[shifted])), 4);
     assert_eq!(nan(device.warp_backward(size, &images, &[shifted])), 4);
     assert_eq!(nan(device.colour(size, &images, &changes(1))), 27);
-    assert_eq!(nan(device.cutout(size, &images, &[Rectangle { top: 0, left: 0, height: 1, width: 3 }])), 1);
+    assert_eq!(
+        nan(device.cutout(size, &images, &[Rectangle { top: 0, left: 0, height: 1, width: 3 }])),
+        1
+    );
 }
 
 /// Rotations by any angle, scales from 0.3 to 3 each way, flips, shifts by up to 3 pixels.
@@ -179,7 +200,8 @@ fn random_maps(len: usize, seed: u32) -> Vec<Affine> {
     let random = numbers(6 * len, seed + 7);
     let map = |r: &[f32]| {
         let (sin, cos) = (r[0] * std::f32::consts::PI).sin_cos();
-        let (across, down) = (0.3 * 10f32.powf((r[1] + 1.0) / 2.0), 0.3 * 10f32.powf((r[2] + 1.0) / 2.0));
+        let (across, down) =
+            (0.3 * 10f32.powf((r[1] + 1.0) / 2.0), 0.3 * 10f32.powf((r[2] + 1.0) / 2.0));
         let across = if r[3] < 0.0 { -across } else { across };
         [across * cos, -down * sin, 3.0 * r[4], across * sin, down * cos, 3.0 * r[5]]
     };
@@ -188,7 +210,8 @@ fn random_maps(len: usize, seed: u32) -> Vec<Affine> {
 
 fn changes(len: usize) -> Vec<Colour> {
     let random = numbers(3 * len, 17);
-    let change = |r: &[f32]| Colour { brightness: r[0], saturation: 1.0 + r[1], contrast: 1.0 + r[2] / 2.0 };
+    let change =
+        |r: &[f32]| Colour { brightness: r[0], saturation: 1.0 + r[1], contrast: 1.0 + r[2] / 2.0 };
     random.chunks_exact(3).map(change).collect()
 }
 

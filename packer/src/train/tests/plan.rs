@@ -1,4 +1,5 @@
-//! What recomputation changes (nothing but memory), what the count says and what a processor really takes, and bounds.
+//! What recomputation changes (nothing but memory), what the count says and what a processor really
+//! takes, and bounds.
 
 use crate::base::tests::FAMILIES;
 use crate::device::gpu::tests::variants;
@@ -20,13 +21,24 @@ fn methods(family: Family) -> Vec<Method> {
         dora: false,
         dropout: 0.0,
     };
-    let last =
-        Method::Lora { rank: 2, alpha: 4.0, targets: "v".into(), last_layers: Some(1), dora: true, dropout: 0.3 };
+    let last = Method::Lora {
+        rank: 2,
+        alpha: 4.0,
+        targets: "v".into(),
+        last_layers: Some(1),
+        dora: true,
+        dropout: 0.3,
+    };
     targets.iter().map(lora).chain([last, Method::Full]).collect()
 }
 
 /// The gradients of a first batch, then the weights after ten steps, downloaded.
-fn ten_steps<D: Device + 'static>(device: &D, vit: &Vit, settings: &Settings, cut: Cut) -> Vec<Vec<f32>> {
+fn ten_steps<D: Device + 'static>(
+    device: &D,
+    vit: &Vit,
+    settings: &Settings,
+    cut: Cut,
+) -> Vec<Vec<f32>> {
     let mut run = Run::new(device, vit, 2, None, settings).unwrap();
     run.cut(cut);
     let labels = [0, 1, 0, 1, 1];
@@ -54,10 +66,17 @@ fn same_bits<D: Device + 'static>(device: &D, name: &str) {
         for method in methods(family) {
             let settings = settings(method.clone());
             for per_pass in [5, 2] {
-                let [plain, again] = [false, true]
-                    .map(|recompute| bits(ten_steps(device, &vit, &settings, Cut { per_pass, recompute })));
-                assert!(plain.concat().iter().all(|v| f32::from_bits(*v).is_finite()), "{name}, {method:?}");
-                assert!(plain == again, "{name}, {family:?}, {method:?}: recomputation changed a bit");
+                let [plain, again] = [false, true].map(|recompute| {
+                    bits(ten_steps(device, &vit, &settings, Cut { per_pass, recompute }))
+                });
+                assert!(
+                    plain.concat().iter().all(|v| f32::from_bits(*v).is_finite()),
+                    "{name}, {method:?}"
+                );
+                assert!(
+                    plain == again,
+                    "{name}, {family:?}, {method:?}: recomputation changed a bit"
+                );
             }
         }
     }
@@ -80,7 +99,8 @@ fn counts(vit: &Vit) -> Counts {
     Counts { classes: 2, training: 13, validation: 7, file }
 }
 
-/// The count is of the very buffers that the processor asks for, whole and cut, with and without a bound.
+/// The count is of the very buffers that the processor asks for, whole and cut, with and without a
+/// bound.
 #[test]
 fn the_count_is_what_the_processor_takes() {
     for family in FAMILIES {
@@ -121,7 +141,8 @@ fn a_bound_is_met_by_the_first_cut_that_does() {
         if seen.last() != Some(&plan.cut) {
             seen.push(plan.cut);
         }
-        // What the processor then really takes of what the base's copy, images, checkpoint and program leave.
+        // What the processor then really takes of what the base's copy, images, checkpoint and
+        // program leave.
         let Memory { images, checkpoint, program, .. } = plan.memory;
         let left = bound - counts(&vit).file - images - checkpoint - program;
         let mut run = Run::new(&cpu, &vit, 2, None, &settings).unwrap();
@@ -130,17 +151,22 @@ fn a_bound_is_met_by_the_first_cut_that_does() {
         assert!(cpu.peak() as u64 <= left, "{} of {left}", cpu.peak());
     }
     assert_eq!(seen.last(), Some(&whole.cut));
-    assert!(seen.iter().any(|cut| cut.recompute) && seen.iter().any(|c| !c.recompute && c.per_pass < 5), "{seen:?}");
+    assert!(
+        seen.iter().any(|cut| cut.recompute) && seen.iter().any(|c| !c.recompute && c.per_pass < 5),
+        "{seen:?}"
+    );
 }
 
 /// A GPU takes little more than is counted, and a bound on it is met.
 #[test]
 fn the_count_is_enough_for_a_gpu() {
     let dir = tempfile::tempdir().unwrap();
-    let config = r#"{"model_type":"vit","hidden_size":64,"num_hidden_layers":4,"num_attention_heads":4,
+    let config = r#"{"model_type":"vit","hidden_size":64,"num_hidden_layers":4,
+        "num_attention_heads":4,
         "intermediate_size":128,"image_size":32,"patch_size":4}"#;
     std::fs::write(dir.path().join("config.json"), config).unwrap();
-    let processor = r#"{"size":{"height":32,"width":32},"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
+    let processor =
+        r#"{"size":{"height":32,"width":32},"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
     std::fs::write(dir.path().join("preprocessor_config.json"), processor).unwrap();
     let vit = Vit::random(dir.path(), 7).unwrap();
     let settings = Settings { size: 32, batch: 8, ..settings(lora()) };
@@ -148,10 +174,13 @@ fn the_count_is_enough_for_a_gpu() {
         let number = Some(variant.gpu.engine().adapter.index);
         for part in [0.0, 0.4, 0.8, 2.0] {
             let gpu = Gpu::open(Options { number, ..Options::default() }).unwrap();
-            let Err(Error::Memory { least, .. }) = Plan::new(&gpu, &vit, &settings, counts(&vit), Some(1)) else {
+            let Err(Error::Memory { least, .. }) =
+                Plan::new(&gpu, &vit, &settings, counts(&vit), Some(1))
+            else {
                 panic!()
             };
-            let whole = Plan::new(&gpu, &vit, &settings, counts(&vit), None).unwrap().memory.total();
+            let whole =
+                Plan::new(&gpu, &vit, &settings, counts(&vit), None).unwrap().memory.total();
             let bound = least + (part * (whole - least) as f64) as u64;
             let plan = Plan::new(&gpu, &vit, &settings, counts(&vit), Some(bound)).unwrap();
             let mut run = Run::new(&gpu, &vit, 2, None, &settings).unwrap();
@@ -161,8 +190,17 @@ fn the_count_is_enough_for_a_gpu() {
             let Memory { images, checkpoint, program, .. } = plan.memory;
             let beside = counts(&vit).file + images + checkpoint + program;
             let (taken, counted) = (gpu.engine().memory().1, plan.memory.total() - beside);
-            assert!(taken <= bound - beside, "{part}, {:?}: {taken} of {}", plan.cut, bound - beside);
-            assert!(taken as f64 <= 1.05 * counted as f64, "{part}, {:?}: {taken}, counted {counted}", plan.cut);
+            assert!(
+                taken <= bound - beside,
+                "{part}, {:?}: {taken} of {}",
+                plan.cut,
+                bound - beside
+            );
+            assert!(
+                taken as f64 <= 1.05 * counted as f64,
+                "{part}, {:?}: {taken}, counted {counted}",
+                plan.cut
+            );
         }
     }
 }
@@ -178,18 +216,36 @@ fn a_bounded_training_learns_as_an_unbounded_one() {
     let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
     let positions: Vec<usize> = (0..all.len()).collect();
     let (training, validation) = positions.split_at(training.len());
-    let examples = Examples { classes: &dataset.classes, images: &images, training, validation, head: None };
-    let with =
-        |cut| train_cut(&Cpu::<f32>::poisoned(), &vit, examples, &settings, Some(cut), None, &mut Unobserved).unwrap();
+    let examples =
+        Examples { classes: &dataset.classes, images: &images, training, validation, head: None };
+    let with = |cut| {
+        train_cut(
+            &Cpu::<f32>::poisoned(),
+            &vit,
+            examples,
+            &settings,
+            Some(cut),
+            None,
+            &mut Unobserved,
+        )
+        .unwrap()
+    };
     let again = with(Cut { per_pass: 5, recompute: true });
     // The validation part goes through in other batches, whose sums are rounded in another order.
-    let losses = |of: &Trained| of.epochs.iter().map(|epoch| epoch.loss.to_bits()).collect::<Vec<_>>();
+    let losses =
+        |of: &Trained| of.epochs.iter().map(|epoch| epoch.loss.to_bits()).collect::<Vec<_>>();
     assert_eq!((losses(&whole), whole.kept_epoch), (losses(&again), again.kept_epoch));
     assert_eq!((&whole.head.weight, &whole.head.bias), (&again.head.weight, &again.head.bias));
     for (site, factors) in &whole.sites {
-        assert_eq!((&factors.a, &factors.b), (&again.sites[site].a, &again.sites[site].b), "{site}");
+        assert_eq!(
+            (&factors.a, &factors.b),
+            (&again.sites[site].a, &again.sites[site].b),
+            "{site}"
+        );
     }
-    let validations = |of: &Trained| of.epochs.iter().map(|epoch| epoch.validation.unwrap().loss).collect::<Vec<_>>();
+    let validations = |of: &Trained| {
+        of.epochs.iter().map(|epoch| epoch.validation.unwrap().loss).collect::<Vec<_>>()
+    };
     for (a, b) in validations(&whole).into_iter().zip(validations(&again)) {
         assert!((a / b - 1.0).abs() < 1e-5, "{a} and {b}");
     }

@@ -32,13 +32,20 @@ fn digests_taken_while_reading_are_those_of_the_entries() {
     for archive in [BUNDLE.to_vec(), large()] {
         let [one, two] = both(&archive);
         assert!(*one == *archive && *two == *archive && one.digests.is_empty());
-        let entries: Vec<_> =
-            frame::parse(&archive).unwrap().into_iter().filter(|(_, range)| !range.is_empty()).collect();
+        let entries: Vec<_> = frame::parse(&archive)
+            .unwrap()
+            .into_iter()
+            .filter(|(_, range)| !range.is_empty())
+            .collect();
         assert_eq!(two.digests.len(), entries.len());
         for (name, range) in entries {
             let expected = sha256_hex(&archive[range.clone()]);
             assert_eq!(two.digests.get(&(range.start, range.len())), Some(&expected), "{name}");
-            assert_eq!([one.sha256_hex(range.clone()), two.sha256_hex(range)], [expected.clone(), expected], "{name}");
+            assert_eq!(
+                [one.sha256_hex(range.clone()), two.sha256_hex(range)],
+                [expected.clone(), expected],
+                "{name}"
+            );
         }
     }
 }
@@ -46,25 +53,34 @@ fn digests_taken_while_reading_are_those_of_the_entries() {
 #[test]
 fn what_is_accepted_and_refused_does_not_depend_on_how_it_was_read() {
     let trust = Trust::from_pem(KEY).unwrap();
-    let id =
-        |bytes: Bytes| verify(bytes, &trust).map(|bundle| bundle.id().to_owned()).map_err(|error| error.to_string());
+    let id = |bytes: Bytes| {
+        verify(bytes, &trust)
+            .map(|bundle| bundle.id().to_owned())
+            .map_err(|error| error.to_string())
+    };
     let expected = id(BUNDLE.to_vec().into()).unwrap();
     both(BUNDLE).into_iter().for_each(|bytes| assert_eq!(id(bytes).as_ref(), Ok(&expected)));
     for at in (0..BUNDLE.len()).step_by(BUNDLE.len() / 97) {
         let mut changed = BUNDLE.to_vec();
         changed[at] ^= 1;
         let expected = id(changed.clone().into()).unwrap_err();
-        both(&changed).into_iter().for_each(|bytes| assert_eq!(id(bytes).as_ref(), Err(&expected), "byte {at}"));
+        both(&changed)
+            .into_iter()
+            .for_each(|bytes| assert_eq!(id(bytes).as_ref(), Err(&expected), "byte {at}"));
         let cut = &BUNDLE[..at];
         let expected = id(cut.to_vec().into()).unwrap_err();
-        both(cut).into_iter().for_each(|bytes| assert_eq!(id(bytes).as_ref(), Err(&expected), "{at} bytes"));
+        both(cut)
+            .into_iter()
+            .for_each(|bytes| assert_eq!(id(bytes).as_ref(), Err(&expected), "{at} bytes"));
     }
 }
 
 #[test]
 fn files_that_are_no_archives_and_none_at_all_are_errors() {
     for bytes in [&b""[..], b"PK\x03\x04", &[0x50; 40], &[0; 3 * CHUNK]] {
-        both(bytes).into_iter().for_each(|bytes| assert!(matches!(inspect(bytes), Err(Error::Refused(_)))));
+        both(bytes)
+            .into_iter()
+            .for_each(|bytes| assert!(matches!(inspect(bytes), Err(Error::Refused(_)))));
     }
     assert!(Bytes::read(Path::new("/nowhere/at/all")).is_err());
     assert!(Bytes::read_on_two_threads(Path::new("/nowhere/at/all")).is_err());
@@ -75,7 +91,9 @@ fn files_that_are_no_archives_and_none_at_all_are_errors() {
 fn a_file_of_more_than_a_bundle_may_have_is_not_read() {
     let file = tempfile::NamedTempFile::new().unwrap();
     file.as_file().set_len(LIMITS.bundle as u64 + 1).unwrap();
-    for bytes in [Bytes::read(file.path()).unwrap(), Bytes::read_on_two_threads(file.path()).unwrap()] {
+    for bytes in
+        [Bytes::read(file.path()).unwrap(), Bytes::read_on_two_threads(file.path()).unwrap()]
+    {
         assert!(bytes.is_empty());
         assert_eq!(inspect(bytes).unwrap_err().class(), Some(Class::TooLarge));
     }

@@ -1,7 +1,8 @@
 //! Names what is wrong with an archive that is not in canonical form.
 //!
-//! Nothing here decides anything: the archive was refused before. It is read leniently, as other programs might, and the first
-//! trick that is recognised gives the class. Costs are bounded by the limits on entries and by the file's length.
+//! Nothing here decides anything: the archive was refused before. It is read leniently, as other
+//! programs might, and the first trick that is recognised gives the class. Costs are bounded by the
+//! limits on entries and by the file's length.
 
 use std::collections::BTreeMap;
 
@@ -59,23 +60,31 @@ fn end_record(archive: &[u8]) -> Result<End, Refusal> {
     let places = find(&archive[from..], END_RECORD).into_iter().map(|at| from + at);
     let all: Vec<End> = places.filter_map(|at| End::read(archive, at)).collect();
     let Some(last) = all.last() else {
-        return Err(match archive.starts_with(LOCAL_HEADER) {
-            true => Refusal::new(Class::Truncated, "the end record is missing").bytes(archive.len()..archive.len()),
-            false => Refusal::new(Class::NotAnArchive, "it neither begins nor ends as an archive does"),
+        return Err(if archive.starts_with(LOCAL_HEADER) {
+            Refusal::new(Class::Truncated, "the end record is missing")
+                .bytes(archive.len()..archive.len())
+        } else {
+            Refusal::new(Class::NotAnArchive, "it neither begins nor ends as an archive does")
         });
     };
     let Some(fitting) = all.iter().find(|e| e.finish() == archive.len()) else {
         let finish = last.finish();
-        return Err(match finish > archive.len() {
-            true => Refusal::new(Class::Truncated, "the end record's comment is cut off").bytes(last.at..archive.len()),
-            false => Refusal::new(Class::Trailing, format!("{} bytes follow the end record", archive.len() - finish))
-                .bytes(finish..archive.len()),
+        return Err(if finish > archive.len() {
+            Refusal::new(Class::Truncated, "the end record's comment is cut off")
+                .bytes(last.at..archive.len())
+        } else {
+            Refusal::new(
+                Class::Trailing,
+                format!("{} bytes follow the end record", archive.len() - finish),
+            )
+            .bytes(finish..archive.len())
         });
     };
     if fitting.comment > 0 {
-        let (class, what) = match all.iter().any(|e| e.at > fitting.at) {
-            true => (Class::EocdInComment, "the archive's comment holds an end record"),
-            false => (Class::ArchiveComment, "the archive has a comment"),
+        let (class, what) = if all.iter().any(|e| e.at > fitting.at) {
+            (Class::EocdInComment, "the archive's comment holds an end record")
+        } else {
+            (Class::ArchiveComment, "the archive has a comment")
         };
         return Err(Refusal::new(class, what).bytes(fitting.at + End::LENGTH..archive.len()));
     }
@@ -98,27 +107,39 @@ fn whole(archive: &[u8], end: &End) -> Result<(), Refusal> {
         return refuse(Class::MultiDisk, format!("it names disks {:?}", end.disks));
     }
     if usize::from(end.total) > LIMITS.entries {
-        return refuse(Class::TooManyEntries, format!("{} entries, more than {}", end.total, LIMITS.entries));
+        return refuse(
+            Class::TooManyEntries,
+            format!("{} entries, more than {}", end.total, LIMITS.entries),
+        );
     }
     let directory_end = end.offset + end.size;
     if directory_end > end.at as u64 {
         return refuse(
             Class::Truncated,
-            format!("the directory must end at byte {directory_end} and the end record begins at {}", end.at),
+            format!(
+                "the directory must end at byte {directory_end} and the end record begins at {}",
+                end.at
+            ),
         );
     }
     let moved = (end.at as u64 - directory_end) as usize;
-    let begins = |at: usize, record: &[u8]| archive.get(at..).is_some_and(|bytes| bytes.starts_with(record));
+    let begins =
+        |at: usize, record: &[u8]| archive.get(at..).is_some_and(|bytes| bytes.starts_with(record));
     if !begins(0, LOCAL_HEADER) || (moved > 0 && begins(moved, LOCAL_HEADER)) {
-        return Err(Refusal::new(Class::Prepended, "the archive does not begin with the file").bytes(0..moved.max(4)));
+        return Err(Refusal::new(Class::Prepended, "the archive does not begin with the file")
+            .bytes(0..moved.max(4)));
     }
     match moved {
         0 => Ok(()),
-        _ if begins(moved + end.offset as usize, CENTRAL_HEADER) => {
-            Err(Refusal::new(Class::GapEntries, format!("{moved} bytes among the entries are nobody's")))
-        }
-        _ => Err(Refusal::new(Class::GapBeforeEocd, format!("{moved} bytes before the end record are nobody's"))
-            .bytes(directory_end as usize..end.at)),
+        _ if begins(moved + end.offset as usize, CENTRAL_HEADER) => Err(Refusal::new(
+            Class::GapEntries,
+            format!("{moved} bytes among the entries are nobody's"),
+        )),
+        _ => Err(Refusal::new(
+            Class::GapBeforeEocd,
+            format!("{moved} bytes before the end record are nobody's"),
+        )
+        .bytes(directory_end as usize..end.at)),
     }
 }
 
@@ -128,19 +149,25 @@ fn zip64(archive: &[u8], end: &End) -> Result<(), Refusal> {
     let before = &archive[..end.at];
     let record = find(&before[before.len().saturating_sub(200)..], ZIP64_END).pop();
     let record = record.map(|at| before.len().saturating_sub(200) + at);
-    let locator = before.len().checked_sub(20).is_some_and(|at| before[at..].starts_with(ZIP64_LOCATOR));
-    let saturated = end.total == u16::MAX || end.offset == u64::from(u32::MAX) || end.size == u64::from(u32::MAX);
+    let locator =
+        before.len().checked_sub(20).is_some_and(|at| before[at..].starts_with(ZIP64_LOCATOR));
+    let saturated = end.total == u16::MAX
+        || end.offset == u64::from(u32::MAX)
+        || end.size == u64::from(u32::MAX);
     if record.is_none() && !locator && !saturated {
         return Ok(());
     }
-    let numbers = record.map(|at| [24, 32, 40, 48].map(|o| u64_at(archive, at + o))).unwrap_or_default();
-    let huge = numbers.iter().any(|n| n.is_some_and(|n| n > size)) || (record.is_none() && saturated);
+    let numbers =
+        record.map(|at| [24, 32, 40, 48].map(|o| u64_at(archive, at + o))).unwrap_or_default();
+    let huge =
+        numbers.iter().any(|n| n.is_some_and(|n| n > size)) || (record.is_none() && saturated);
     let place = record.unwrap_or(end.at)..archive.len();
-    Err(match huge {
-        true => Refusal::new(Class::Zip64Huge, "a ZIP64 end record gives numbers beyond the file").bytes(place),
-        false => {
-            Refusal::new(Class::Zip64EocdDisagrees, "there is a ZIP64 end record beside the plain one").bytes(place)
-        }
+    Err(if huge {
+        Refusal::new(Class::Zip64Huge, "a ZIP64 end record gives numbers beyond the file")
+            .bytes(place)
+    } else {
+        Refusal::new(Class::Zip64EocdDisagrees, "there is a ZIP64 end record beside the plain one")
+            .bytes(place)
     })
 }
 
@@ -157,13 +184,18 @@ fn directory<'a>(archive: &'a [u8], end: &End) -> Result<Vec<Central<'a>>, Refus
     }
     let says = usize::from(end.total);
     if entries.len() != says || end.here != end.total {
-        let what =
-            format!("the end record says {says} ({} on this disk), the directory has {}", end.here, entries.len());
+        let what = format!(
+            "the end record says {says} ({} on this disk), the directory has {}",
+            end.here,
+            entries.len()
+        );
         return Err(Refusal::new(Class::CountWrong, what).bytes(end.at..archive.len()));
     }
-    match at == finish {
-        true => Ok(entries),
-        false => Err(Refusal::new(Class::GapBeforeEocd, "bytes after the directory are nobody's").bytes(at..finish)),
+    if at == finish {
+        Ok(entries)
+    } else {
+        Err(Refusal::new(Class::GapBeforeEocd, "bytes after the directory are nobody's")
+            .bytes(at..finish))
     }
 }
 
@@ -172,7 +204,10 @@ fn record(archive: &[u8], entry: &Central, shared: bool) -> Result<(), Refusal> 
     let refuse = |class, what: String| Err(entry.refusal(class, what));
     if entry.name.len() > LIMITS.name {
         // Before anything is made of it: long names are memory.
-        return refuse(Class::LongName, format!("its name has {} bytes, more than {}", entry.name.len(), LIMITS.name));
+        return refuse(
+            Class::LongName,
+            format!("its name has {} bytes, more than {}", entry.name.len(), LIMITS.name),
+        );
     }
     if entry.disk != 0 {
         return refuse(Class::MultiDisk, format!("it is said to be on disk {}", entry.disk));
@@ -184,7 +219,9 @@ fn record(archive: &[u8], entry: &Central, shared: bool) -> Result<(), Refusal> 
     let extras = [entry.extra, local.as_ref().map_or(&[][..], |l| l.extra)];
     for extra in extras {
         if let Some(field) = field(extra, ZIP64_FIELD) {
-            let huge = field.chunks_exact(8).any(|n| u64_at(n, 0).is_some_and(|n| n > archive.len() as u64));
+            let huge = field
+                .chunks_exact(8)
+                .any(|n| u64_at(n, 0).is_some_and(|n| n > archive.len() as u64));
             let class = if huge { Class::Zip64Huge } else { Class::Zip64EocdDisagrees };
             return refuse(class, "it has ZIP64's second copies of its sizes".into());
         }
@@ -197,7 +234,8 @@ fn record(archive: &[u8], entry: &Central, shared: bool) -> Result<(), Refusal> 
     }
     flags(entry, entry.flags)?;
     if let Some(local) = &local {
-        let differs = |what: &str| format!("the directory and its own header give it different {what}");
+        let differs =
+            |what: &str| format!("the directory and its own header give it different {what}");
         if local.name != entry.name && !shared {
             return refuse(Class::LfhNameDiffers, differs("names"));
         }
@@ -214,7 +252,9 @@ fn record(archive: &[u8], entry: &Central, shared: bool) -> Result<(), Refusal> 
     }
     let [packed, unpacked] = entry.sizes.map(u64::from);
     match entry.method {
-        0 if packed != unpacked => refuse(Class::SizeLies, format!("{packed} bytes that are said to be {unpacked}")),
+        0 if packed != unpacked => {
+            refuse(Class::SizeLies, format!("{packed} bytes that are said to be {unpacked}"))
+        }
         0 => Ok(()),
         _ if unpacked / packed.max(1) > BOMB => {
             refuse(Class::BombRatio, format!("{packed} bytes would become {unpacked}"))
@@ -232,7 +272,9 @@ fn flags(entry: &Central, flags: u16) -> Result<(), Refusal> {
     }
     match flags & 1 << 3 {
         0 => Ok(()),
-        _ => Err(entry.refusal(Class::DescriptorLies, "its sizes are said to stand after its data")),
+        _ => {
+            Err(entry.refusal(Class::DescriptorLies, "its sizes are said to stand after its data"))
+        }
     }
 }
 
@@ -247,7 +289,10 @@ fn twins(entries: &[Central]) -> Result<(), Refusal> {
         }
         let Ok(name) = std::str::from_utf8(entry.name) else { continue };
         if let Some(other) = composed.insert(name.nfc().collect::<String>(), name) {
-            return Err(entry.refusal(Class::NfcNfdTwin, format!("it is spelt like {other:?} but for its accents")));
+            return Err(entry.refusal(
+                Class::NfcNfdTwin,
+                format!("it is spelt like {other:?} but for its accents"),
+            ));
         }
         if let Some(other) = lower.insert(name.to_lowercase(), name) {
             return Err(entry.refusal(Class::CaseTwin, format!("it is {other:?} in another case")));
@@ -259,7 +304,9 @@ fn twins(entries: &[Central]) -> Result<(), Refusal> {
 fn name(entry: &Central) -> Result<(), Refusal> {
     match fault(entry.name) {
         None => Ok(()),
-        Some(Class::DirEntry) if entry.sizes != [0, 0] => Err(refusal(Class::DirWithData, entry.name)),
+        Some(Class::DirEntry) if entry.sizes != [0, 0] => {
+            Err(refusal(Class::DirWithData, entry.name))
+        }
         Some(class) => Err(refusal(class, entry.name)),
     }
 }
@@ -286,23 +333,29 @@ fn layout(archive: &[u8], end: &End, entries: &[Central]) -> Result<(), Refusal>
         let finish = local.data.saturating_add(entry.sizes[0] as usize);
         if finish > directory {
             let class = if finish > archive.len() { Class::Truncated } else { Class::OverlapCd };
-            return Err(
-                entry.refusal(class, format!("its data would end at byte {finish}, past the directory's begin"))
-            );
+            return Err(entry.refusal(
+                class,
+                format!("its data would end at byte {finish}, past the directory's begin"),
+            ));
         }
         if finish > next {
-            return Err(
-                entry.refusal(Class::OverlapQuoted, format!("its data would end at byte {finish}, past {next}"))
-            );
+            return Err(entry.refusal(
+                Class::OverlapQuoted,
+                format!("its data would end at byte {finish}, past {next}"),
+            ));
         }
         if crc32fast::hash(&archive[local.data..finish]) != entry.crc32 {
-            return Err(entry.refusal(Class::BadCrc, "its checksum is not that of its data").bytes(local.data..finish));
+            return Err(entry
+                .refusal(Class::BadCrc, "its checksum is not that of its data")
+                .bytes(local.data..finish));
         }
         at = finish;
     }
-    match at == directory {
-        true => Ok(()),
-        false => Err(Refusal::new(Class::GapEntries, "bytes before the directory are nobody's").bytes(at..directory)),
+    if at == directory {
+        Ok(())
+    } else {
+        Err(Refusal::new(Class::GapEntries, "bytes before the directory are nobody's")
+            .bytes(at..directory))
     }
 }
 
@@ -312,10 +365,12 @@ fn order(entries: &[Central]) -> Result<(), Refusal> {
     if names.len() < 2 || names[..2] != front {
         let missing = front.iter().find(|name| !names.contains(name));
         return Err(match missing {
-            Some(name) => {
-                Refusal::new(Class::MissingEntry, "the archive does not have it").entry(String::from_utf8_lossy(name))
-            }
-            None => Refusal::new(Class::EntryOrder, format!("{MANIFEST} and {SIGNATURES} do not come first")),
+            Some(name) => Refusal::new(Class::MissingEntry, "the archive does not have it")
+                .entry(String::from_utf8_lossy(name)),
+            None => Refusal::new(
+                Class::EntryOrder,
+                format!("{MANIFEST} and {SIGNATURES} do not come first"),
+            ),
         });
     }
     match names[2..].windows(2).find(|pair| pair[0] > pair[1]) {

@@ -1,4 +1,5 @@
-//! Which names entries may have: `[a-z0-9._/-]`, relative, no part empty, hidden, or a device on Windows.
+//! Which names entries may have: `[a-z0-9._/-]`, relative, no part empty, hidden, or a device on
+//! Windows.
 //!
 //! Every name outside of that is refused; the class says which trick it is.
 
@@ -22,7 +23,8 @@ pub fn check_name(name: &str) -> Result<(), Error> {
 
 /// The refusal of a name.
 pub(super) fn refusal(class: Class, name: &[u8]) -> Refusal {
-    Refusal::new(class, class.meaning()).entry(String::from_utf8_lossy(name).escape_debug().to_string())
+    Refusal::new(class, class.meaning())
+        .entry(String::from_utf8_lossy(name).escape_debug().to_string())
 }
 
 /// What is wrong with a name, the most telling first.
@@ -53,6 +55,8 @@ pub(super) fn fault(name: &[u8]) -> Option<Class> {
 /// Whether Windows takes this part of a name for a device, whatever its ending.
 fn reserved(part: &str) -> bool {
     let stem = part.split('.').next().unwrap_or_default().to_ascii_lowercase();
-    let numbered = |device: &str| stem.strip_prefix(device).is_some_and(|n| matches!(n.as_bytes(), [b'1'..=b'9']));
+    let numbered = |device: &str| {
+        stem.strip_prefix(device).is_some_and(|n| matches!(n.as_bytes(), [b'1'..=b'9']))
+    };
     RESERVED.contains(&stem.as_str()) || numbered("com") || numbered("lpt")
 }

@@ -1,4 +1,5 @@
-//! ZIP's records read as they stand, believing nothing: for naming what is wrong with an archive, never for using it.
+//! ZIP's records read as they stand, believing nothing: for naming what is wrong with an archive,
+//! never for using it.
 
 use super::diagnose::{CENTRAL_HEADER, END_RECORD, LOCAL_HEADER};
 use super::{CENTRAL, LOCAL};
@@ -122,7 +123,9 @@ impl<'a> Local<'a> {
 
 /// Every place of `what` in `bytes`.
 pub(super) fn find(bytes: &[u8], what: &[u8]) -> Vec<usize> {
-    (0..bytes.len().saturating_sub(what.len() - 1)).filter(|&at| bytes[at..].starts_with(what)).collect()
+    (0..bytes.len().saturating_sub(what.len() - 1))
+        .filter(|&at| bytes[at..].starts_with(what))
+        .collect()
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {

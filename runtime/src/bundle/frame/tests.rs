@@ -9,16 +9,22 @@ use super::*;
 const MANIFEST_JSON: &[u8] = b"{}";
 
 /// `archive` with its entries changed and everything else put right again.
-pub(crate) fn reframed(archive: &[u8], change: impl FnOnce(&mut Vec<(String, Vec<u8>)>)) -> Vec<u8> {
+pub(crate) fn reframed(
+    archive: &[u8],
+    change: impl FnOnce(&mut Vec<(String, Vec<u8>)>),
+) -> Vec<u8> {
     let entries = parse(archive).unwrap();
-    let mut entries: Vec<_> = entries.into_iter().map(|(name, range)| (name, archive[range].to_vec())).collect();
+    let mut entries: Vec<_> =
+        entries.into_iter().map(|(name, range)| (name, archive[range].to_vec())).collect();
     change(&mut entries);
-    let borrowed: Vec<_> = entries.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
+    let borrowed: Vec<_> =
+        entries.iter().map(|(name, data)| (name.as_str(), data.as_slice())).collect();
     write(&borrowed).unwrap()
 }
 
 fn good() -> Vec<u8> {
-    write(&[(MANIFEST, MANIFEST_JSON), (SIGNATURES, b"[]"), ("a/b.bin", &[1; 100]), ("c", b"")]).unwrap()
+    write(&[(MANIFEST, MANIFEST_JSON), (SIGNATURES, b"[]"), ("a/b.bin", &[1; 100]), ("c", b"")])
+        .unwrap()
 }
 
 /// An entry as an attacker writes it: every field may lie.
@@ -69,7 +75,8 @@ fn raw_archive(entries: &[Raw], tail: &[u8], comment: &[u8]) -> Vec<u8> {
     for entry in entries {
         archive.resize(archive.len() + entry.gap, 0);
         let at = archive.len();
-        let padded = (at + 36 + entry.name.len() + entry.local_extra.len()).next_multiple_of(entry.alignment.into());
+        let padded = (at + 36 + entry.name.len() + entry.local_extra.len())
+            .next_multiple_of(entry.alignment.into());
         let padding = padded - at - 36 - entry.name.len() - entry.local_extra.len();
         let common = |name: usize| {
             [
@@ -86,7 +93,12 @@ fn raw_archive(entries: &[Raw], tail: &[u8], comment: &[u8]) -> Vec<u8> {
             .concat()
         };
         archive.extend(
-            [b"PK\x03\x04", &common(entry.name.len())[..], &two_bytes(padding + 6 + entry.local_extra.len())].concat(),
+            [
+                b"PK\x03\x04",
+                &common(entry.name.len())[..],
+                &two_bytes(padding + 6 + entry.local_extra.len()),
+            ]
+            .concat(),
         );
         archive.extend(&entry.name);
         archive.extend(&entry.local_extra);
@@ -94,8 +106,10 @@ fn raw_archive(entries: &[Raw], tail: &[u8], comment: &[u8]) -> Vec<u8> {
         archive.resize(archive.len() + padding, 0);
         archive.extend(&entry.data);
         directory.extend([b"PK\x01\x02\x0a\0", &common(entry.central_name.len())[..]].concat());
-        directory
-            .extend([two_bytes(entry.central_extra.len()), two_bytes(entry.comment.len()), [0; 2], [0; 2]].concat());
+        directory.extend(
+            [two_bytes(entry.central_extra.len()), two_bytes(entry.comment.len()), [0; 2], [0; 2]]
+                .concat(),
+        );
         directory.extend(entry.attributes.to_le_bytes());
         directory.extend(((at as i64 + entry.shift) as u32).to_le_bytes());
         directory.extend([&entry.central_name[..], &entry.central_extra, &entry.comment].concat());
@@ -104,7 +118,9 @@ fn raw_archive(entries: &[Raw], tail: &[u8], comment: &[u8]) -> Vec<u8> {
     let size = (directory.len() + tail.len()) as u32;
     let count = two_bytes(entries.len());
     archive.extend([&directory, tail, b"PK\x05\x06\0\0\0\0", &count, &count].concat());
-    archive.extend([&size.to_le_bytes()[..], &at.to_le_bytes(), &two_bytes(comment.len()), comment].concat());
+    archive.extend(
+        [&size.to_le_bytes()[..], &at.to_le_bytes(), &two_bytes(comment.len()), comment].concat(),
+    );
     archive
 }
 
@@ -164,7 +180,9 @@ fn names_and_their_order_are_checked_when_writing() {
     assert!(refused(&[MANIFEST, SIGNATURES, "b", "a"]));
     assert!(refused(&[MANIFEST, SIGNATURES, "a", "a"]));
     assert!(refused(&[MANIFEST, SIGNATURES, MANIFEST]));
-    for name in ["", ".", "..", "a/", "/a", "a//b", "a/../b", ".a", "A", "a b", "a\\b", "a\0", "é", "c:"] {
+    for name in
+        ["", ".", "..", "a/", "/a", "a//b", "a/../b", ".a", "A", "a b", "a\\b", "a\0", "é", "c:"]
+    {
         assert!(refused(&[MANIFEST, SIGNATURES, name]), "{name:?}");
     }
     assert!(refused(&[MANIFEST, SIGNATURES, &"x".repeat(LIMITS.name + 1)]));
@@ -210,19 +228,34 @@ fn attack_overlapping_entries() {
 
 #[test]
 fn attack_names() {
-    for name in [&b"../x"[..], b"/x", b"a\0b", b"C", b"a\\b", b"a/", b"a//b", b"\xff", b"", b"x/.ssh"] {
+    for name in
+        [&b"../x"[..], b"/x", b"a\0b", b"C", b"a\\b", b"a/", b"a//b", b"\xff", b"", b"x/.ssh"]
+    {
         assert_refused(&raw_archive(&three(raw(name, b"data")), b"", b""));
     }
-    assert_entry_refused(|entry| entry.name = b"d".to_vec()); // differs between header and directory
+    // differs between header and directory
+    assert_entry_refused(|entry| entry.name = b"d".to_vec());
     assert_entry_refused(|entry| entry.central_name = b"d".to_vec());
 }
 
 #[test]
 fn attack_order() {
     let [manifest, signatures, payload] = three(raw(b"c", b"data"));
-    assert_refused(&raw_archive(&[signatures.clone(), manifest.clone(), payload.clone()], b"", b""));
-    assert_refused(&raw_archive(&[manifest.clone(), payload.clone(), signatures.clone()], b"", b""));
-    assert_refused(&raw_archive(&[manifest.clone(), signatures.clone(), payload, raw(b"b", b"")], b"", b""));
+    assert_refused(&raw_archive(
+        &[signatures.clone(), manifest.clone(), payload.clone()],
+        b"",
+        b"",
+    ));
+    assert_refused(&raw_archive(
+        &[manifest.clone(), payload.clone(), signatures.clone()],
+        b"",
+        b"",
+    ));
+    assert_refused(&raw_archive(
+        &[manifest.clone(), signatures.clone(), payload, raw(b"b", b"")],
+        b"",
+        b"",
+    ));
     assert_refused(&raw_archive(&[manifest], b"", b""));
     assert_refused(&raw_archive(&[], b"", b""));
 }
@@ -266,7 +299,9 @@ fn attack_fields_that_nobody_reads() {
 
 #[test]
 fn attack_zip64() {
-    let zip64_field = [&b"\x01\0\x18\0"[..], &4_u64.to_le_bytes(), &4_u64.to_le_bytes(), &0_u64.to_le_bytes()].concat();
+    let zip64_field =
+        [&b"\x01\0\x18\0"[..], &4_u64.to_le_bytes(), &4_u64.to_le_bytes(), &0_u64.to_le_bytes()]
+            .concat();
     assert_entry_refused(|entry| entry.central_extra = zip64_field.clone());
     assert_entry_refused(|entry| entry.local_extra = zip64_field[..20].to_vec());
     let plain = raw_archive(&three(raw(b"c", b"data")), b"", b"");
@@ -311,7 +346,8 @@ fn attack_lengths_beyond_the_file() {
     }
 }
 
-/// A last record that libraries pass over, so that they believe another one before it, with as many entries as that says.
+/// A last record that libraries pass over, so that they believe another one before it, with as many
+/// entries as that says.
 #[test]
 fn attack_decoy_end_record() {
     let good = good();

@@ -1,12 +1,16 @@
-//! What a manifest may say: every reference resolves, every value is in range, nothing is there without a use.
+//! What a manifest may say: every reference resolves, every value is in range, nothing is there
+//! without a use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Calibration, Composition, Head, MOST_PARTS, Manifest, Mode, Module, PROTOTYPES, Part, REQUIRED};
+use super::{
+    Calibration, Composition, Head, MOST_PARTS, Manifest, Mode, Module, PROTOTYPES, Part, REQUIRED,
+};
 use crate::Class;
 use crate::bundle::description::{
-    check_classes, check_count, check_digest as digest, check_entries, check_length as text, check_task as task,
-    check_text as name, check_time, check_version, contradiction, fault_of_prose, require,
+    check_classes, check_count, check_digest as digest, check_entries, check_length as text,
+    check_task as task, check_text as name, check_time, check_version, contradiction,
+    fault_of_prose, require,
 };
 use crate::bundle::measured::{check_bounds, check_differences, check_interval};
 use crate::error::{Error, Refusal};
@@ -27,7 +31,8 @@ pub(super) fn entry(entry: &str, bytes: &[u8]) -> Result<(), Error> {
     let refuse = |class, what: String| Err(Refusal::new(class, what).entry(entry).into());
     match std::str::from_utf8(bytes) {
         Err(error) => refuse(Class::NotUtf8, format!("byte {} is not UTF-8", error.valid_up_to())),
-        Ok(text) => fault_of_prose(text).map_or(Ok(()), |fault| refuse(Class::Contradiction, format!("it {fault}"))),
+        Ok(text) => fault_of_prose(text)
+            .map_or(Ok(()), |fault| refuse(Class::Contradiction, format!("it {fault}"))),
     }
 }
 
@@ -38,8 +43,9 @@ pub fn are_weights(parts: &[Part]) -> bool {
 }
 
 impl Manifest {
-    /// Whether the manifest agrees with itself: entries sorted and complete, digests well formed, every module, head
-    /// and composition tied to an entry and a task, numbers finite, the preprocessing made for the base.
+    /// Whether the manifest agrees with itself: entries sorted and complete, digests well formed,
+    /// every module, head and composition tied to an entry and a task, numbers finite, the
+    /// preprocessing made for the base.
     ///
     /// # Errors
     /// [`Class::Contradiction`], [`Class::MissingEntry`], and the classes of names.
@@ -52,7 +58,9 @@ impl Manifest {
             digest("predecessor", id)?;
         }
         let prose = &self.intended_use;
-        require(prose.len() <= MAX_TEXT, || format!("intended_use has {} bytes, more than {MAX_TEXT}", prose.len()))?;
+        require(prose.len() <= MAX_TEXT, || {
+            format!("intended_use has {} bytes, more than {MAX_TEXT}", prose.len())
+        })?;
         if let Some(fault) = fault_of_prose(prose) {
             return Err(contradiction(format!("intended_use {fault}")));
         }
@@ -68,7 +76,9 @@ impl Manifest {
         self.check_routing(&mut entries)?;
         self.check_members(&tasks, &mut entries)?;
         if let Some(name) = entries.keys().next() {
-            return Err(contradiction(format!("entry {name} belongs to no module, no head, no member and no routing")));
+            return Err(contradiction(format!(
+                "entry {name} belongs to no module, no head, no member and no routing"
+            )));
         }
         self.check_compositions(&modules, &tasks)?;
         self.check_metrics(&tasks)?;
@@ -88,7 +98,10 @@ impl Manifest {
         self.preprocessing.check().map_err(|error| contradiction(error.to_string()))?;
         let Size { height, width } = self.preprocessing.output_size();
         require(base.image_size == [height, width], || {
-            format!("preprocessing makes {height} x {width} and base.image_size is {:?}", base.image_size)
+            format!(
+                "preprocessing makes {height} x {width} and base.image_size is {:?}",
+                base.image_size
+            )
         })
     }
 
@@ -98,7 +111,10 @@ impl Manifest {
         Ok(self.entries.iter().map(|entry| (entry.name.as_str(), entry.sha256.as_str())).collect())
     }
 
-    fn check_modules(&self, entries: &mut BTreeMap<&str, &str>) -> Result<BTreeMap<&str, &Module>, Error> {
+    fn check_modules(
+        &self,
+        entries: &mut BTreeMap<&str, &str>,
+    ) -> Result<BTreeMap<&str, &Module>, Error> {
         let mut modules = BTreeMap::new();
         for module in &self.modules {
             digest("module", &module.id)?;
@@ -106,9 +122,13 @@ impl Manifest {
                 format!("module {} is there twice", module.id)
             })?;
             require(module.entry == format!("modules/{}.safetensors", module.id), || {
-                format!("module {} is in entry {:?}; it must be in modules/ID.safetensors", module.id, module.entry)
+                format!(
+                    "module {} is in entry {:?}; it must be in modules/ID.safetensors",
+                    module.id, module.entry
+                )
             })?;
-            let found = entries.remove(module.entry.as_str()).ok_or_else(|| missing(&module.entry))?;
+            let found =
+                entries.remove(module.entry.as_str()).ok_or_else(|| missing(&module.entry))?;
             require(found == module.id, || {
                 format!("module {} has another digest than its entry ({found})", module.id)
             })?;
@@ -141,12 +161,19 @@ impl Manifest {
         entries: &mut BTreeMap<&str, &str>,
     ) -> Result<BTreeSet<&str>, Error> {
         let mut tasks = BTreeSet::new();
-        require(!self.heads.is_empty(), || "there is no head, so nothing can be classified".into())?;
+        require(!self.heads.is_empty(), || {
+            "there is no head, so nothing can be classified".into()
+        })?;
         for head in &self.heads {
             task(&head.task)?;
-            require(tasks.insert(head.task.as_str()), || format!("task {} has two heads", head.task))?;
+            require(tasks.insert(head.task.as_str()), || {
+                format!("task {} has two heads", head.task)
+            })?;
             require(head.entry == format!("heads/{}.safetensors", head.task), || {
-                format!("the head of {} is in entry {:?}; it must be in heads/TASK.safetensors", head.task, head.entry)
+                format!(
+                    "the head of {} is in entry {:?}; it must be in heads/TASK.safetensors",
+                    head.task, head.entry
+                )
             })?;
             entries.remove(head.entry.as_str()).ok_or_else(|| missing(&head.entry))?;
             check_classes(&format!("task {}", head.task), &head.classes)?;
@@ -157,32 +184,61 @@ impl Manifest {
         Ok(tasks)
     }
 
-    fn check_compositions(&self, modules: &BTreeMap<&str, &Module>, tasks: &BTreeSet<&str>) -> Result<(), Error> {
-        let composed: BTreeSet<_> = self.compositions.iter().map(|composition| composition.task.as_str()).collect();
+    fn check_compositions(
+        &self,
+        modules: &BTreeMap<&str, &Module>,
+        tasks: &BTreeSet<&str>,
+    ) -> Result<(), Error> {
+        let composed: BTreeSet<_> =
+            self.compositions.iter().map(|composition| composition.task.as_str()).collect();
         require(composed == *tasks && composed.len() == self.compositions.len(), || {
             "every task needs exactly one composition".into()
         })?;
         for composition in &self.compositions {
             let task = &composition.task;
-            require(!composition.parts.is_empty(), || format!("the composition of {task} has no parts"))?;
+            require(!composition.parts.is_empty(), || {
+                format!("the composition of {task} has no parts")
+            })?;
             require(composition.parts.len() <= MOST_PARTS, || {
-                format!("the composition of {task} has {} parts, more than {MOST_PARTS}", composition.parts.len())
+                format!(
+                    "the composition of {task} has {} parts, more than {MOST_PARTS}",
+                    composition.parts.len()
+                )
             })?;
             let mut seen = BTreeSet::new();
             for part in &composition.parts {
-                require(seen.insert(&part.module), || format!("module {} takes part in {task} twice", part.module))?;
-                require(part.weight.is_finite(), || format!("module {} has weight {}", part.module, part.weight))?;
+                require(seen.insert(&part.module), || {
+                    format!("module {} takes part in {task} twice", part.module)
+                })?;
+                require(part.weight.is_finite(), || {
+                    format!("module {} has weight {}", part.module, part.weight)
+                })?;
                 let Some(module) = modules.get(part.module.as_str()) else {
-                    let what = format!("the composition of {task} names module {}, which is not there", part.module);
+                    let what = format!(
+                        "the composition of {task} names module {}, which is not there",
+                        part.module
+                    );
                     return Err(contradiction(what));
                 };
-                require(composition.mode != Mode::Routed || tasks.contains(module.task.as_str()), || {
-                    format!("the routed composition of {task} names a module for {:?}, which has no head", module.task)
-                })?;
+                require(
+                    composition.mode != Mode::Routed || tasks.contains(module.task.as_str()),
+                    || {
+                        format!(
+                            "the routed composition of {task} names a module for {:?}, which has \
+                             no head",
+                            module.task
+                        )
+                    },
+                )?;
             }
         }
-        if let Some(composition) = self.compositions.iter().find(|composition| !are_weights(&composition.parts)) {
-            return Err(contradiction(format!("the weights of {} have no finite sum", composition.task)));
+        if let Some(composition) =
+            self.compositions.iter().find(|composition| !are_weights(&composition.parts))
+        {
+            return Err(contradiction(format!(
+                "the weights of {} have no finite sum",
+                composition.task
+            )));
         }
         let parts = self.compositions.iter().flat_map(|composition| &composition.parts);
         let used: BTreeSet<&str> = parts.map(|part| part.module.as_str()).collect();
@@ -204,9 +260,16 @@ impl Manifest {
         Ok(())
     }
 
-    /// A calibration is about the network of the task's own module, which must be there and, in a fusion, alone.
-    fn check_calibration(&self, head: &Head, modules: &BTreeMap<&str, &Module>) -> Result<(), Error> {
-        let Some(Calibration { temperature, error, threshold, least_probability, n }) = &head.calibration else {
+    /// A calibration is about the network of the task's own module, which must be there and, in a
+    /// fusion, alone.
+    fn check_calibration(
+        &self,
+        head: &Head,
+        modules: &BTreeMap<&str, &Module>,
+    ) -> Result<(), Error> {
+        let Some(Calibration { temperature, error, threshold, least_probability, n }) =
+            &head.calibration
+        else {
             return Ok(());
         };
         let positive = |value: &f64| value.is_finite() && *value > 0.0;
@@ -214,30 +277,48 @@ impl Manifest {
         check_count("the images of a calibration", *n)?;
         require(TEMPERATURES.contains(temperature), || {
             let (least, most) = (TEMPERATURES.start(), TEMPERATURES.end());
-            format!("the temperature of {} is {temperature}, not between {least} and {most}", head.task)
+            format!(
+                "the temperature of {} is {temperature}, not between {least} and {most}",
+                head.task
+            )
         })?;
         require(*n > 0 && positive(threshold) && share(error) && share(least_probability), || {
             format!("the calibration of {} has a number out of range", head.task)
         })?;
-        let own = |part: &Part| modules.get(part.module.as_str()).is_some_and(|module| module.task == head.task);
+        let own = |part: &Part| {
+            modules.get(part.module.as_str()).is_some_and(|module| module.task == head.task)
+        };
         let fits = |composition: &Composition| match composition.mode {
-            Mode::Fusion => matches!(&composition.parts[..], [part] if own(part) && part.weight == 1.0),
+            Mode::Fusion => {
+                matches!(&composition.parts[..], [part] if own(part) && part.weight == 1.0)
+            }
             Mode::Mixture | Mode::Routed => composition.parts.iter().any(own),
         };
         require(self.compositions.iter().any(|c| c.task == head.task && fits(c)), || {
-            format!("task {} has a calibration, and its composition is not of its own module", head.task)
+            format!(
+                "task {} has a calibration, and its composition is not of its own module",
+                head.task
+            )
         })
     }
 
     /// Several members may have one card.
-    fn check_members(&self, tasks: &BTreeSet<&str>, entries: &mut BTreeMap<&str, &str>) -> Result<(), Error> {
+    fn check_members(
+        &self,
+        tasks: &BTreeSet<&str>,
+        entries: &mut BTreeMap<&str, &str>,
+    ) -> Result<(), Error> {
         let (mut members, mut cards) = (BTreeSet::new(), BTreeSet::new());
         for member in &self.members {
             name("contributor", &member.contributor)?;
             name("licence", &member.licence)?;
             let of = format!("the member {}/{}", member.contributor, member.task);
-            require(tasks.contains(member.task.as_str()), || format!("{of} is for a task that has no head"))?;
-            require(members.insert((&member.contributor, &member.task)), || format!("{of} is there twice"))?;
+            require(tasks.contains(member.task.as_str()), || {
+                format!("{of} is for a task that has no head")
+            })?;
+            require(members.insert((&member.contributor, &member.task)), || {
+                format!("{of} is there twice")
+            })?;
             member.contribution.iter().try_for_each(|id| digest(&of, id))?;
             member.measured.iter().try_for_each(|measured| measured.check(&of))?;
             let Some(card) = &member.card else { continue };
@@ -247,18 +328,24 @@ impl Manifest {
                 })?;
                 cards.insert(card);
             }
-            require(cards.contains(card), || format!("the card of {of} is in entry {card:?}, which is not there"))?;
+            require(cards.contains(card), || {
+                format!("the card of {of} is in entry {card:?}, which is not there")
+            })?;
         }
         Ok(())
     }
 
     fn check_metrics(&self, tasks: &BTreeSet<&str>) -> Result<(), Error> {
         for (task, measured) in &self.measured {
-            require(tasks.contains(task.as_str()), || format!("measured names task {task:?}, which has no head"))?;
+            require(tasks.contains(task.as_str()), || {
+                format!("measured names task {task:?}, which has no head")
+            })?;
             measured.check(task)?;
         }
         for (task, metric) in &self.metrics {
-            require(tasks.contains(task.as_str()), || format!("metrics name task {task:?}, which has no head"))?;
+            require(tasks.contains(task.as_str()), || {
+                format!("metrics name task {task:?}, which has no head")
+            })?;
             name("metric", &metric.name)?;
             check_count("the images of a metric", metric.n)?;
             require(metric.n > 0, || format!("the metric of {task} is of no image"))?;
@@ -270,7 +357,9 @@ impl Manifest {
 
     fn check_int8(&self, tasks: &BTreeSet<&str>) -> Result<(), Error> {
         let measured: BTreeSet<&str> = self.int8.keys().map(String::as_str).collect();
-        require(measured.is_empty() || measured == *tasks, || "int8 is not about every task".into())?;
+        require(measured.is_empty() || measured == *tasks, || {
+            "int8 is not about every task".into()
+        })?;
         for (task, cost) in &self.int8 {
             name("int8 metric", &cost.name)?;
             check_count("the images of eight bits", cost.n)?;
@@ -289,15 +378,23 @@ fn missing(entry: &str) -> Refusal {
     Refusal::new(Class::MissingEntry, "the manifest does not list it").entry(entry)
 }
 
-/// Lengths are those of the value representations SH and LO (DICOM PS3.5, table 6.2-1), which have no backslash.
+/// Lengths are those of the value representations SH and LO (DICOM PS3.5, table 6.2-1), which have
+/// no backslash.
 fn check_codes(head: &Head) -> Result<(), Error> {
     require(head.codes.is_empty() || head.codes.len() == head.classes.len(), || {
-        format!("task {} has {} classes and {} codes", head.task, head.classes.len(), head.codes.len())
+        format!(
+            "task {} has {} classes and {} codes",
+            head.task,
+            head.classes.len(),
+            head.codes.len()
+        )
     })?;
     for code in &head.codes {
-        for (what, value, most) in
-            [("scheme", &code.scheme, 16), ("value", &code.value, 16), ("meaning", &code.meaning, 64)]
-        {
+        for (what, value, most) in [
+            ("scheme", &code.scheme, 16),
+            ("value", &code.value, 16),
+            ("meaning", &code.meaning, 64),
+        ] {
             text(&format!("code.{what}"), value, most)?;
             require(!value.contains('\\'), || format!("code.{what} {value:?} has a backslash"))?;
         }

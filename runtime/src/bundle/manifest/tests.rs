@@ -5,7 +5,8 @@ use super::super::{list, sha256_hex};
 use super::*;
 use crate::preprocess::{CropOffset, Filter, Resize, Size};
 
-/// A payload that is whole for the manifest (its parts are not what their names say; loading is tested elsewhere).
+/// A payload that is whole for the manifest (its parts are not what their names say; loading is
+/// tested elsewhere).
 pub(crate) fn payload() -> BTreeMap<String, Vec<u8>> {
     let module = b"module".to_vec();
     BTreeMap::from([
@@ -111,7 +112,11 @@ fn assert_refused(json: &str, words: &str) {
 fn what_is_written_is_read() {
     assert_eq!(Manifest::from_canonical(text().as_bytes()).unwrap(), example());
     assert!(text().starts_with(r#"{"base":{"digest":""#), "keys are sorted: {}", text());
-    assert!(text().contains(r#""rescale":0.00392156862745098,"#), "numbers as ECMAScript writes them: {}", text());
+    assert!(
+        text().contains(r#""rescale":0.00392156862745098,"#),
+        "numbers as ECMAScript writes them: {}",
+        text()
+    );
     assert!(text().contains("breast é"), "text stands as itself: {}", text());
 }
 
@@ -153,13 +158,23 @@ fn attack_other_spellings_of_the_same() {
 
 #[test]
 fn attack_unknown_and_duplicate_keys() {
-    assert_refused(&text().replacen("\"counter\":3", "\"counter\":3,\"counter\":4", 1), "dup_json_key");
-    assert_refused(&text().replacen("\"counter\":3", "\"counter\":3,\"cpunter\":4", 1), "unknown field");
-    assert_refused(&text().replacen("\"layers\":12", "\"layer\":1,\"layers\":12", 1), "unknown field");
+    assert_refused(
+        &text().replacen("\"counter\":3", "\"counter\":3,\"counter\":4", 1),
+        "dup_json_key",
+    );
+    assert_refused(
+        &text().replacen("\"counter\":3", "\"counter\":3,\"cpunter\":4", 1),
+        "unknown field",
+    );
+    assert_refused(
+        &text().replacen("\"layers\":12", "\"layer\":1,\"layers\":12", 1),
+        "unknown field",
+    );
     assert_refused(
         &text().replacen(
             "\"breast\":{\"high\"",
-            "\"breast\":{\"high\":1,\"low\":0,\"n\":1,\"name\":\"x\",\"value\":1},\"breast\":{\"high\"",
+            "\"breast\":{\"high\":1,\"low\":0,\"n\":1,\"name\":\"x\",\"value\":1},\
+             \"breast\":{\"high\"",
             1,
         ),
         "dup_json_key",
@@ -179,7 +194,10 @@ fn attack_json_that_is_none() {
 
 #[test]
 fn other_versions_are_named() {
-    assert_refused(&text().replacen("\"version\":1}", "\"version\":2}", 1), "version 2, and this program reads");
+    assert_refused(
+        &text().replacen("\"version\":1}", "\"version\":2}", 1),
+        "version 2, and this program reads",
+    );
     assert_refused(&text().replacen("medforge-bundle", "medforge-bundlf", 1), "medforge-bundlf");
 }
 
@@ -211,7 +229,9 @@ fn contradictions_are_refused() {
         ("SHA-256", |m| m.entries[0].sha256 = "0".into()),
         ("too long", |m| m.entries[0].length = u64::MAX),
         ("missing_entry): entry base.onnx", |m| drop(m.entries.remove(0))),
-        ("belongs to no module", |m| m.entries.push(Entry { name: "z".into(), ..m.entries[0].clone() })),
+        ("belongs to no module", |m| {
+            m.entries.push(Entry { name: "z".into(), ..m.entries[0].clone() })
+        }),
         ("belongs to no module", |m| m.modules.clear()),
         ("is there twice", |m| m.modules.push(m.modules[0].clone())),
         ("must be in modules/", |m| m.modules[0].entry = "base.onnx".into()),
@@ -255,7 +275,9 @@ fn contradictions_are_refused() {
         ("two classes", |m| m.heads[0].classes.truncate(1)),
         ("2 classes and 1 codes", |m| m.heads[0].codes = vec![code("SCT", "30807003")]),
         ("backslash", |m| m.heads[0].codes = vec![code("SCT", "1"), code("99A\\B", "2")]),
-        ("code.value", |m| m.heads[0].codes = vec![code("SCT", "12345678901234567"), code("SCT", "2")]),
+        ("code.value", |m| {
+            m.heads[0].codes = vec![code("SCT", "12345678901234567"), code("SCT", "2")]
+        }),
         ("exactly one composition", |m| m.compositions.clear()),
         ("exactly one composition", |m| m.compositions.push(m.compositions[0].clone())),
         ("no parts", |m| m.compositions[0].parts.clear()),
@@ -277,15 +299,21 @@ fn contradictions_are_refused() {
         ("16 times longer", |m| m.preprocessing.resize = Resize::ShortestEdge(1793)),
         ("temperature of breast is 0.04", |m| m.heads[0].calibration = Some(calibration(0.04))),
         ("temperature of breast is 20.1", |m| m.heads[0].calibration = Some(calibration(20.1))),
-        ("number out of range", |m| m.heads[0].calibration = Some(Calibration { n: 0, ..calibration(1.0) })),
+        ("number out of range", |m| {
+            m.heads[0].calibration = Some(Calibration { n: 0, ..calibration(1.0) })
+        }),
         ("weight NaN", |m| m.compositions[0].parts[0].weight = f64::NAN),
         ("which is not there", |m| m.compositions[0].parts[0].module = "0".repeat(64)),
         ("int8 is not about every task", |m| m.int8 = BTreeMap::from([("lung".into(), cost())])),
-        ("eight bits cost breast", |m| m.int8 = BTreeMap::from([("breast".into(), Int8Cost { low: 1.0, ..cost() })])),
+        ("eight bits cost breast", |m| {
+            m.int8 = BTreeMap::from([("breast".into(), Int8Cost { low: 1.0, ..cost() })])
+        }),
         ("eight bits cost breast", |m| {
             m.int8 = BTreeMap::from([("breast".into(), Int8Cost { f32: f64::NAN, ..cost() })]);
         }),
-        ("metrics name task", |m| m.metrics = BTreeMap::from([("lung".into(), m.metrics["breast"].clone())])),
+        ("metrics name task", |m| {
+            m.metrics = BTreeMap::from([("lung".into(), m.metrics["breast"].clone())])
+        }),
         ("its interval is none", |m| m.metrics.get_mut("breast").unwrap().low = 2.0),
         ("its interval is none", |m| m.metrics.get_mut("breast").unwrap().value = f64::INFINITY),
         ("no share of one", |m| m.metrics.get_mut("breast").unwrap().high = 1.5),
@@ -304,14 +332,17 @@ fn contradictions_are_refused() {
             let measured = Some(Measured { groups: Some(1 << 40), ..measured() });
             m.members = vec![Member { measured, ..member() }];
         }),
-        ("which is not there", |m| m.members = vec![Member { card: Some("cards/x.md".into()), ..member() }]),
+        ("which is not there", |m| {
+            m.members = vec![Member { card: Some("cards/x.md".into()), ..member() }]
+        }),
         ("must be in cards/", |m| {
             let card = m.modules[0].entry.replace("modules/", "cards/");
             m.entries.insert(2, Entry { name: card.clone(), length: 1, sha256: "e".repeat(64) });
             m.members = vec![Member { card: Some(card), ..member() }];
         }),
         ("no member", |m| {
-            m.entries.insert(2, Entry { name: "cards/x.md".into(), length: 1, sha256: "e".repeat(64) });
+            m.entries
+                .insert(2, Entry { name: "cards/x.md".into(), length: 1, sha256: "e".repeat(64) });
         }),
         ("tool.name", |m| m.tool.name.clear()),
     ];
@@ -326,7 +357,8 @@ fn contradictions_are_refused() {
 /// Persian needs joiners, Hebrew marks of a direction, and licences part their pages.
 #[test]
 fn prose_may_have_what_scripts_need() {
-    let intended_use = "\u{feff}می\u{200c}خواهم\r\n\tעברית\u{200f}!\u{c}Mam\u{ad}mo \u{2764}\u{fe0f}".into();
+    let intended_use =
+        "\u{feff}می\u{200c}خواهم\r\n\tעברית\u{200f}!\u{c}Mam\u{ad}mo \u{2764}\u{fe0f}".into();
     Manifest { intended_use, ..example() }.to_canonical().unwrap();
 }
 
@@ -337,14 +369,28 @@ fn what_earlier_packers_wrote_is_read() {
     let mut manifest = example();
     manifest.heads[0].classes = vec!["T".into(), "t".into()];
     manifest.metrics.get_mut("breast").unwrap().value = 0.7;
-    let share = Int8Cost { name: "accuracy".into(), f32: 0.0, int8: 1.0, low: 1.0, high: 1.0 + 1e-12, ..cost() };
+    let share = Int8Cost {
+        name: "accuracy".into(),
+        f32: 0.0,
+        int8: 1.0,
+        low: 1.0,
+        high: 1.0 + 1e-12,
+        ..cost()
+    };
     manifest.int8 = BTreeMap::from([("breast".into(), share)]);
     assert_eq!(Manifest::from_canonical(&manifest.to_canonical().unwrap()).unwrap(), manifest);
 }
 
 fn member() -> Member {
     let (contributor, task, licence) = ("hospital".into(), "breast".into(), "MIT".into());
-    Member { contributor, task, licence, contribution: Some("a".repeat(64)), card: None, measured: Some(measured()) }
+    Member {
+        contributor,
+        task,
+        licence,
+        contribution: Some("a".repeat(64)),
+        card: None,
+        measured: Some(measured()),
+    }
 }
 
 /// Two members with one card, and all that an evaluation says.
@@ -355,11 +401,15 @@ fn what_was_measured_and_who_took_part_is_read_as_written() {
     let card = format!("cards/{}.md", "e".repeat(64));
     manifest.entries.insert(2, Entry { name: card.clone(), length: 1, sha256: "e".repeat(64) });
     let first = Member { card: Some(card), ..member() };
-    manifest.members = vec![first.clone(), Member { contributor: "clinic".into(), measured: None, ..first }];
+    manifest.members =
+        vec![first.clone(), Member { contributor: "clinic".into(), measured: None, ..first }];
     let bytes = manifest.to_canonical().unwrap();
     assert_eq!(Manifest::from_canonical(&bytes).unwrap(), manifest);
     let text = String::from_utf8(bytes).unwrap();
-    assert_refused(&text.replacen(r#""beaten":true"#, r#""beaten":true,"extra":1"#, 1), "unknown field");
+    assert_refused(
+        &text.replacen(r#""beaten":true"#, r#""beaten":true,"extra":1"#, 1),
+        "unknown field",
+    );
 }
 
 fn calibration(temperature: f64) -> Calibration {
@@ -367,7 +417,14 @@ fn calibration(temperature: f64) -> Calibration {
 }
 
 fn cost() -> Int8Cost {
-    Int8Cost { name: "balanced_accuracy".into(), f32: 0.9, int8: 0.89, low: -0.02, high: 0.0, n: 40 }
+    Int8Cost {
+        name: "balanced_accuracy".into(),
+        f32: 0.9,
+        int8: 0.89,
+        low: -0.02,
+        high: 0.0,
+        n: 40,
+    }
 }
 
 fn code(scheme: &str, value: &str) -> Code {

@@ -34,7 +34,11 @@ pub fn example() -> Measured {
             floor("linear_probe", estimate(0.2, Some([0.1, 0.3])), true),
             floor("colour", estimate(0.0, Some([-0.1, 0.1])), false),
         ],
-        subgroups: vec![Subgroups { by: "site".into(), values: vec![value(""), value("a")], gaps: vec![gap] }],
+        subgroups: vec![Subgroups {
+            by: "site".into(),
+            values: vec![value(""), value("a")],
+            gaps: vec![gap],
+        }],
         no_intervals: None,
     }
 }
@@ -56,7 +60,12 @@ fn an_estimate_beside_its_interval_is_refused_when_packing_alone() {
     type Change = fn(&mut Measured);
     let table: [Change; 6] = [
         |m| m.metrics[0].value = 0.7,
-        |m| m.metrics.push(Estimate { name: "calibration_error".into(), ..estimate(0.02, Some([0.03, 0.1])) }),
+        |m| {
+            m.metrics.push(Estimate {
+                name: "calibration_error".into(),
+                ..estimate(0.02, Some([0.03, 0.1]))
+            })
+        },
         |m| m.floors[0].metrics[0].value = 0.9,
         |m| m.floors[0].difference.value = -0.5,
         |m| m.subgroups[0].values[1].metrics[0].value = 0.7,

@@ -17,13 +17,18 @@ fn at(text: &str) -> Trust {
 
 #[test]
 fn versions_only_go_up() {
-    let take = |state: &State, bytes: Vec<u8>| verify_newer(bytes, &trust(1), state).map(|(_, next)| next);
+    let take =
+        |state: &State, bytes: Vec<u8>| verify_newer(bytes, &trust(1), state).map(|(_, next)| next);
     let none = State::default();
     let two = take(&none, version(2, "a")).unwrap();
     assert_eq!((none.newest(&example().name), two.newest(&example().name)), (None, Some(2)));
     assert_eq!(take(&two, version(2, "a")).unwrap(), two, "the same again");
     assert_eq!(class(take(&two, version(1, "a"))), Class::Rollback);
-    assert_eq!(class(take(&two, version(2, "b"))), Class::Rollback, "another bundle under the same version");
+    assert_eq!(
+        class(take(&two, version(2, "b"))),
+        Class::Rollback,
+        "another bundle under the same version"
+    );
     assert_eq!(take(&two, version(7, "a")).unwrap().newest(&example().name), Some(7));
     assert_eq!(class(take(&two, version(3 + STEP, "a"))), Class::FastForward);
     assert!(take(&two, version(2 + STEP, "a")).is_ok());
@@ -33,7 +38,8 @@ fn versions_only_go_up() {
 /// What was refused leaves nothing behind: a stranger's version 9 does not keep version 3 away.
 #[test]
 fn refused_bundles_are_not_remembered() {
-    let before = State::default().accept(&verify(version(2, "a"), &trust(1)).unwrap(), &trust(1)).unwrap();
+    let before =
+        State::default().accept(&verify(version(2, "a"), &trust(1)).unwrap(), &trust(1)).unwrap();
     let mut manifest = example();
     manifest.counter = 9;
     let strangers = assemble(&manifest, &payload(), &[key(5)]).unwrap();
@@ -53,8 +59,9 @@ fn the_clock_does_not_go_back_and_old_versions_stay_known() {
 
 #[test]
 fn a_state_comes_back_from_its_bytes_and_from_no_others() {
-    let state =
-        State::default().accept(&verify(version(2, "a"), &trust(1)).unwrap(), &at("2026-05-01T00:00:00Z")).unwrap();
+    let state = State::default()
+        .accept(&verify(version(2, "a"), &trust(1)).unwrap(), &at("2026-05-01T00:00:00Z"))
+        .unwrap();
     let bytes = state.to_bytes().unwrap();
     assert_eq!(State::from_bytes(&bytes).unwrap(), state);
     let text = String::from_utf8(bytes).unwrap();

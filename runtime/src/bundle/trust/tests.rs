@@ -9,15 +9,21 @@ fn hex_key(seed: u8) -> String {
     hex::encode(key(seed).verifying_key().to_bytes())
 }
 
-/// Two release keys of which two must sign (alice, bob), and a maintainer (carol); `more` goes after it.
+/// Two release keys of which two must sign (alice, bob), and a maintainer (carol); `more` goes
+/// after it.
 fn file(version: u64, more: &str) -> String {
-    let keys: Vec<String> = [(1, "alice", "release"), (2, "bob", "release"), (3, "carol", "maintainer")]
-        .map(|(seed, name, role)| {
-            format!("[[keys]]\nname = \"{name}\"\npublic_key = \"{}\"\nroles = [\"{role}\"]\n", hex_key(seed))
-        })
-        .into();
+    let keys: Vec<String> =
+        [(1, "alice", "release"), (2, "bob", "release"), (3, "carol", "maintainer")]
+            .map(|(seed, name, role)| {
+                format!(
+                    "[[keys]]\nname = \"{name}\"\npublic_key = \"{}\"\nroles = [\"{role}\"]\n",
+                    hex_key(seed)
+                )
+            })
+            .into();
     format!(
-        "format = \"medforge-trust-1\"\nversion = {version}\n{more}\n[threshold]\nrelease = 1\nmaintainer = 1\n{}",
+        "format = \"medforge-trust-1\"\nversion = {version}\n{more}\n[threshold]\nrelease = \
+         1\nmaintainer = 1\n{}",
         keys.concat()
     )
 }
@@ -39,7 +45,10 @@ fn roles_tell_for_what_a_key_counts() {
     let other = file(1, "").replace(&hex_key(1), &hex_key(9));
     assert_eq!(class(verify(bundle(), &Trust::from_toml(&other).unwrap())), Class::WrongKey);
     let as_maintainer = file(1, "").replacen("release\"]", "maintainer\"]", 1);
-    assert_eq!(class(verify(bundle(), &Trust::from_toml(&as_maintainer).unwrap())), Class::WrongKey);
+    assert_eq!(
+        class(verify(bundle(), &Trust::from_toml(&as_maintainer).unwrap())),
+        Class::WrongKey
+    );
     let two = file(1, "").replace("release = 1", "release = 2");
     assert_eq!(class(verify(bundle(), &Trust::from_toml(&two).unwrap())), Class::BelowThreshold);
 }
@@ -50,9 +59,15 @@ fn revoked_keys_and_bundles_and_old_versions_are_refused() {
     let with = |table: &str| Trust::from_toml(&(file(1, "") + table)).unwrap();
     let revoked = with(&format!("[revoked]\nkeys = [\"{}\"]\n", hex_key(1)));
     assert_eq!(class(verify(bundle(), &revoked)), Class::RevokedKey);
-    assert_eq!(class(verify(bundle(), &with(&format!("[revoked]\nbundles = [\"{id}\"]\n")))), Class::RevokedBundle);
+    assert_eq!(
+        class(verify(bundle(), &with(&format!("[revoked]\nbundles = [\"{id}\"]\n")))),
+        Class::RevokedBundle
+    );
     let name = super::super::manifest::tests::example().name;
-    assert_eq!(class(verify(bundle(), &with(&format!("[minimum]\n\"{name}\" = 4\n")))), Class::Rollback);
+    assert_eq!(
+        class(verify(bundle(), &with(&format!("[minimum]\n\"{name}\" = 4\n")))),
+        Class::Rollback
+    );
     assert!(verify(bundle(), &with(&format!("[minimum]\n\"{name}\" = 3\n"))).is_ok());
 }
 
@@ -71,7 +86,10 @@ fn keys_and_files_count_within_their_time() {
     }
     assert!(at("2026-12-31T23:59:59Z").is_ok());
     assert_eq!(class(at("2027-01-01T00:00:00Z")), Class::Expired);
-    assert!(verify(bundle(), &Trust::from_toml(&timed).unwrap()).is_ok(), "a device without a clock");
+    assert!(
+        verify(bundle(), &Trust::from_toml(&timed).unwrap()).is_ok(),
+        "a device without a clock"
+    );
 }
 
 #[test]
@@ -110,18 +128,34 @@ fn what_is_no_trust_file_is_refused_by_class() {
 fn a_trust_file_follows_another_signed_by_enough_of_both() {
     let first = Trust::from_toml(&file(1, "")).unwrap();
     let next = file(2, "");
-    let follow = |text: &str, seeds: &[u8]| first.successor(text.as_bytes(), &signed(text, seeds), None);
+    let follow =
+        |text: &str, seeds: &[u8]| first.successor(text.as_bytes(), &signed(text, seeds), None);
     assert_eq!(follow(&next, &[3]).unwrap().version(), 2);
-    assert_eq!(class(follow(&next, &[1, 2])), Class::TrustRotationUnsigned, "release keys are no maintainers");
+    assert_eq!(
+        class(follow(&next, &[1, 2])),
+        Class::TrustRotationUnsigned,
+        "release keys are no maintainers"
+    );
     assert_eq!(class(follow(&next, &[9])), Class::TrustRotationUnsigned);
-    assert_eq!(class(first.successor(next.as_bytes(), &signed(&file(1, ""), &[3]), None)), Class::MixedBundles);
+    assert_eq!(
+        class(first.successor(next.as_bytes(), &signed(&file(1, ""), &[3]), None)),
+        Class::MixedBundles
+    );
     for version in [1, 3] {
         assert_eq!(class(follow(&file(version, ""), &[3])), Class::RootVersionSkip);
     }
     // Another maintainer takes over: both sign.
     let handed_over = next.replace(&hex_key(3), &hex_key(4));
-    assert_eq!(class(follow(&handed_over, &[3])), Class::TrustRotationUnsigned, "the new one has not agreed");
-    assert_eq!(class(follow(&handed_over, &[4])), Class::TrustRotationUnsigned, "the old one has not agreed");
+    assert_eq!(
+        class(follow(&handed_over, &[3])),
+        Class::TrustRotationUnsigned,
+        "the new one has not agreed"
+    );
+    assert_eq!(
+        class(follow(&handed_over, &[4])),
+        Class::TrustRotationUnsigned,
+        "the old one has not agreed"
+    );
     let second = follow(&handed_over, &[3, 4]).unwrap();
     let third = file(3, "").replace(&hex_key(3), &hex_key(4));
     assert!(second.successor(third.as_bytes(), &signed(&third, &[4]), None).is_ok());
@@ -141,8 +175,10 @@ fn a_trust_file_is_not_taken_for_keys() {
 
 #[test]
 fn a_maintainer_whose_time_is_over_signs_no_trust_file() {
-    let limited =
-        |version| file(version, "").replace("[\"maintainer\"]", "[\"maintainer\"]\nuntil = \"2026-02-01T00:00:00Z\"");
+    let limited = |version| {
+        file(version, "")
+            .replace("[\"maintainer\"]", "[\"maintainer\"]\nuntil = \"2026-02-01T00:00:00Z\"")
+    };
     let (first, next) = (Trust::from_toml(&limited(1)).unwrap(), limited(2));
     let at = |now| first.successor(next.as_bytes(), &signed(&next, &[3]), Some(moment(now)));
     assert!(at("2026-01-31T00:00:00Z").is_ok());

@@ -1,4 +1,5 @@
-//! The transformer's own kernels against tract's plan of the same graph; and what is not taken for the transformer.
+//! The transformer's own kernels against tract's plan of the same graph; and what is not taken for
+//! the transformer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -43,7 +44,9 @@ impl Oracle {
             }
         }
         for input in &mut graph.input {
-            let Some(type_proto::Value::TensorType(tensor)) = &mut input.r#type.as_mut().unwrap().value else {
+            let Some(type_proto::Value::TensorType(tensor)) =
+                &mut input.r#type.as_mut().unwrap().value
+            else {
                 panic!()
             };
             tensor.shape.as_mut().unwrap().dim[0].value = Some(Value::DimValue(1));
@@ -55,7 +58,9 @@ impl Oracle {
 
     fn feature(&self, base: &Base, image: &[f32], by_site: &BTreeMap<String, Factors>) -> Vec<f32> {
         let [height, width] = base.signature.image;
-        let tensor = |shape: &[usize], values: &[f32]| Tensor::from_shape(shape, values).unwrap().into_tvalue();
+        let tensor = |shape: &[usize], values: &[f32]| {
+            Tensor::from_shape(shape, values).unwrap().into_tvalue()
+        };
         let none = Factors::default();
         let factor = |name: &String| {
             let (name, half) = name.rsplit_once('.').unwrap();
@@ -70,7 +75,8 @@ impl Oracle {
             }
         };
         let pixels = tensor(&[1, 3, height, width], image);
-        let inputs: TVec<TValue> = std::iter::once(pixels).chain(self.inputs.iter().map(factor)).collect();
+        let inputs: TVec<TValue> =
+            std::iter::once(pixels).chain(self.inputs.iter().map(factor)).collect();
         let outputs = self.plan.run(inputs).unwrap();
         outputs[0].to_plain_array_view::<f32>().unwrap().iter().copied().collect()
     }
@@ -83,7 +89,10 @@ impl Base {
         rows: &[(usize, &Adapter)],
         cancelled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Vec<Vec<f32>>, Error> {
-        Ok(finite(self.run(images, rows, false, cancelled)?)?.into_iter().map(|seen| seen.feature).collect())
+        Ok(finite(self.run(images, rows, false, cancelled)?)?
+            .into_iter()
+            .map(|seen| seen.feature)
+            .collect())
     }
 }
 
@@ -102,7 +111,11 @@ fn load(onnx: &[u8], level: Level, threads: usize, spread: Spread, precision: Pr
     let layout = vit::recognise(&graph, signature.image[0]).unwrap();
     let pool = || Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     let pool = (threads > 1).then(|| (pool(), spread));
-    Base { vit: Vit::new(level, layout, &weights, precision, pool).unwrap(), process: Process::this(), signature }
+    Base {
+        vit: Vit::new(level, layout, &weights, precision, pool).unwrap(),
+        process: Process::this(),
+        signature,
+    }
 }
 
 fn numbers(seed: usize, count: usize) -> Vec<f32> {
@@ -110,14 +123,32 @@ fn numbers(seed: usize, count: usize) -> Vec<f32> {
 }
 
 /// Factors of rank `rank(site's index)` wherever that is not zero.
-fn factors(base: &Base, seed: usize, rank: impl Fn(usize, &str) -> usize) -> BTreeMap<String, Factors> {
+fn factors(
+    base: &Base,
+    seed: usize,
+    rank: impl Fn(usize, &str) -> usize,
+) -> BTreeMap<String, Factors> {
     let one = |(index, (name, site)): (usize, (&String, &graph::Site))| {
         let rank = rank(index, name);
         let small = |values: Vec<f32>| values.iter().map(|v| v * 0.3).collect();
         let a = small(numbers(seed + index, site.inputs * rank));
-        (name.clone(), Factors { rank, a, b: small(numbers(seed + index + 100, rank * site.outputs)), scale: None })
+        (
+            name.clone(),
+            Factors {
+                rank,
+                a,
+                b: small(numbers(seed + index + 100, rank * site.outputs)),
+                scale: None,
+            },
+        )
     };
-    base.signature.sites.iter().enumerate().map(one).filter(|(_, factors)| factors.rank > 0).collect()
+    base.signature
+        .sites
+        .iter()
+        .enumerate()
+        .map(one)
+        .filter(|(_, factors)| factors.rank > 0)
+        .collect()
 }
 
 fn compositions(base: &Base) -> Vec<BTreeMap<String, Factors>> {
@@ -137,9 +168,11 @@ fn images(base: &Base) -> Vec<Vec<f32>> {
 
 /// Each composition's feature of each image.
 fn each(base: &Base) -> Vec<Vec<f32>> {
-    let adapters: Vec<_> = compositions(base).iter().map(|factors| base.adapter(factors).unwrap()).collect();
+    let adapters: Vec<_> =
+        compositions(base).iter().map(|factors| base.adapter(factors).unwrap()).collect();
     let images = images(base);
-    let rows = adapters.iter().flat_map(|adapter| (0..images.len()).map(move |image| (image, adapter)));
+    let rows =
+        adapters.iter().flat_map(|adapter| (0..images.len()).map(move |image| (image, adapter)));
     rows.map(|row| base.features(&images, &[row], &|| false).unwrap().remove(0)).collect()
 }
 
@@ -147,18 +180,21 @@ fn each(base: &Base) -> Vec<Vec<f32>> {
 fn own_kernels_compute_what_tract_does_with_all_instructions() {
     let (oracle, base) = (Oracle::new(bundle().entry("base.onnx").unwrap()), own(Level::best(), 1));
     let images = images(&base);
-    let feature =
-        |factors: &BTreeMap<_, _>| images.iter().map(|i| oracle.feature(&base, i, factors)).collect::<Vec<_>>();
+    let feature = |factors: &BTreeMap<_, _>| {
+        images.iter().map(|i| oracle.feature(&base, i, factors)).collect::<Vec<_>>()
+    };
     let expected: Vec<_> = compositions(&base).iter().flat_map(feature).collect();
     for level in Level::all() {
         let ours = each(&own(level, 1));
         for (ours, expected) in ours.iter().zip(&expected) {
-            let square = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
+            let square =
+                |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
             let distance = square(&mut ours.iter().zip(expected).map(|(a, b)| a - b));
             let relative = distance / square(&mut expected.iter().copied());
             assert!(relative < 1e-5, "{level:?}: {relative}");
         }
-        let differ = ours.iter().enumerate().all(|(i, one)| ours[..i].iter().all(|other| one != other));
+        let differ =
+            ours.iter().enumerate().all(|(i, one)| ours[..i].iter().all(|other| one != other));
         assert!(differ, "images and compositions must be told apart");
     }
 }
@@ -168,15 +204,18 @@ fn eight_bits_come_near_and_are_the_same_on_any_threads_and_with_all_instruction
     let exact = each(&own(Level::best(), 1));
     let first = each(&spread(Level::best(), 1, Spread::Layers, Precision::Int8));
     for (ours, exact) in first.iter().zip(&exact) {
-        let square = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
-        let relative = square(&mut ours.iter().zip(exact).map(|(a, b)| a - b)) / square(&mut exact.iter().copied());
+        let square =
+            |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
+        let relative = square(&mut ours.iter().zip(exact).map(|(a, b)| a - b))
+            / square(&mut exact.iter().copied());
         assert!(relative > 1e-6 && relative < 0.05, "{relative}");
     }
     assert_eq!(each(&spread(Level::best(), 2, Spread::Layers, Precision::Int8)), first);
     for level in Level::all() {
         let ours = each(&spread(level, 1, Spread::Layers, Precision::Int8));
         for (ours, first) in ours.iter().flatten().zip(first.iter().flatten()) {
-            // What is not multiplied in eight bits is rounded in another order, and a step here and there goes the other way.
+            // What is not multiplied in eight bits is rounded in another order, and a step here and
+            // there goes the other way.
             assert!((ours - first).abs() < 0.05, "{level:?}: {ours} and {first}");
         }
     }
@@ -188,15 +227,23 @@ fn rows_together_on_any_threads_are_each_row_alone_to_the_last_bit() {
     let all = [1, 2, 3].map(|threads| (threads, Spread::Layers));
     for (threads, how) in all.into_iter().chain([(2, Spread::Images)]) {
         let base = spread(Level::best(), threads, how, Precision::F32);
-        let adapters: Vec<_> = compositions(&base).iter().map(|factors| base.adapter(factors).unwrap()).collect();
+        let adapters: Vec<_> =
+            compositions(&base).iter().map(|factors| base.adapter(factors).unwrap()).collect();
         let images = images(&base);
-        let rows: Vec<_> = adapters.iter().flat_map(|a| (0..images.len()).map(move |image| (image, a))).collect();
-        assert_eq!(base.features(&images, &rows, &|| false).unwrap(), expected, "{threads} threads, {how:?}");
+        let rows: Vec<_> =
+            adapters.iter().flat_map(|a| (0..images.len()).map(move |image| (image, a))).collect();
+        assert_eq!(
+            base.features(&images, &rows, &|| false).unwrap(),
+            expected,
+            "{threads} threads, {how:?}"
+        );
         // Some rows twice, and rows of one image only, which begin as one stream.
         let some = [0, 3, 6, 9, 12, 3, 0];
         let picked: Vec<_> = some.iter().map(|&row| rows[row]).collect();
         let found = base.features(&images, &picked, &|| false).unwrap();
-        some.iter().zip(found).for_each(|(&row, feature)| assert_eq!(feature, expected[row], "row {row}"));
+        some.iter()
+            .zip(found)
+            .for_each(|(&row, feature)| assert_eq!(feature, expected[row], "row {row}"));
     }
 }
 
@@ -204,17 +251,23 @@ fn rows_together_on_any_threads_are_each_row_alone_to_the_last_bit() {
 fn maps_change_no_bit_and_are_the_same_on_any_threads() {
     let expected = each(&own(Level::best(), 1));
     let mut first: Vec<Option<Vec<f32>>> = Vec::new();
-    for (threads, how) in [(1, Spread::Layers), (2, Spread::Layers), (3, Spread::Layers), (2, Spread::Images)] {
+    for (threads, how) in
+        [(1, Spread::Layers), (2, Spread::Layers), (3, Spread::Layers), (2, Spread::Images)]
+    {
         let base = spread(Level::best(), threads, how, Precision::F32);
-        let adapters: Vec<_> = compositions(&base).iter().map(|factors| base.adapter(factors).unwrap()).collect();
+        let adapters: Vec<_> =
+            compositions(&base).iter().map(|factors| base.adapter(factors).unwrap()).collect();
         let images = images(&base);
-        let rows: Vec<_> = adapters.iter().flat_map(|a| (0..images.len()).map(move |image| (image, a))).collect();
+        let rows: Vec<_> =
+            adapters.iter().flat_map(|a| (0..images.len()).map(move |image| (image, a))).collect();
         let seen = base.run(&images, &rows, true, &|| false).unwrap();
         assert!(seen.iter().map(|seen| &seen.feature).eq(&expected), "{threads} threads, {how:?}");
         let maps: Vec<_> = seen.into_iter().map(|seen| seen.map).collect();
         if first.is_empty() {
             // Rows that begin as one stream have the map that each has alone.
-            let alone = |row: &(usize, &Adapter)| base.run(&images, &[*row], true, &|| false).unwrap().remove(0).map;
+            let alone = |row: &(usize, &Adapter)| {
+                base.run(&images, &[*row], true, &|| false).unwrap().remove(0).map
+            };
             assert!(rows.iter().map(alone).eq(maps.iter().cloned()));
             first = maps;
             continue;
@@ -222,7 +275,9 @@ fn maps_change_no_bit_and_are_the_same_on_any_threads() {
         assert_eq!(maps, first, "{threads} threads, {how:?}");
     }
     let sums = first.iter().flatten().map(|map| map.iter().sum::<f32>());
-    assert!(sums.clone().count() == expected.len() && sums.clone().all(|sum| (sum - 1.0).abs() < 1e-5));
+    assert!(
+        sums.clone().count() == expected.len() && sums.clone().all(|sum| (sum - 1.0).abs() < 1e-5)
+    );
     let base = own(Level::best(), 1);
     let adapter = base.adapter(&BTreeMap::new()).unwrap();
     assert!(base.run(&images(&base), &[(0, &adapter)], false, &|| false).unwrap()[0].map.is_none());
@@ -238,7 +293,10 @@ fn a_cancelled_call_says_so_and_leaves_the_base_as_it_was() {
             let asked = AtomicUsize::new(0);
             let cancelled = || asked.fetch_add(1, Ordering::Relaxed) >= after;
             let rows = [(0, &adapter), (1, &adapter)];
-            assert!(matches!(base.features(&images, &rows, &cancelled), Err(Error::Cancelled)), "after {after}");
+            assert!(
+                matches!(base.features(&images, &rows, &cancelled), Err(Error::Cancelled)),
+                "after {after}"
+            );
         }
         assert_eq!(base.features(&images, &[(0, &adapter)], &|| false).unwrap(), before);
     }
@@ -249,10 +307,18 @@ fn what_does_not_fit_is_an_error() {
     let one = own(Level::best(), 1);
     let images = images(&one);
     let adapter = one.adapter(&BTreeMap::new()).unwrap();
-    assert!(one.features(&images, &[(3, &adapter)], &|| false).is_err(), "an image that is not there");
-    assert!(one.features(&[vec![0.0; 5]], &[(0, &adapter)], &|| false).is_err(), "an image of another size");
-    let wrong =
-        BTreeMap::from([("blocks.0.attn.q".into(), Factors { rank: 2, a: vec![0.0; 3], ..Factors::default() })]);
+    assert!(
+        one.features(&images, &[(3, &adapter)], &|| false).is_err(),
+        "an image that is not there"
+    );
+    assert!(
+        one.features(&[vec![0.0; 5]], &[(0, &adapter)], &|| false).is_err(),
+        "an image of another size"
+    );
+    let wrong = BTreeMap::from([(
+        "blocks.0.attn.q".into(),
+        Factors { rank: 2, a: vec![0.0; 3], ..Factors::default() },
+    )]);
     assert!(one.adapter(&wrong).is_err(), "factors of another shape");
 }
 
@@ -269,7 +335,12 @@ fn a_graph_that_differs_anywhere_is_not_taken_for_the_transformer() {
         let change = |change: &dyn Fn(&mut NodeProto)| {
             let mut graph = graph.clone();
             change(&mut graph.node[index]);
-            assert!(!known(&graph), "node {index}: {:?} in place of {:?}", graph.node[index], node_before(index));
+            assert!(
+                !known(&graph),
+                "node {index}: {:?} in place of {:?}",
+                graph.node[index],
+                node_before(index)
+            );
         };
         change(&|node| node.op_type = "Neg".into());
         change(&|node| node.output[0] = "elsewhere".into());
@@ -279,14 +350,15 @@ fn a_graph_that_differs_anywhere_is_not_taken_for_the_transformer() {
         for attribute in 0..graph.node[index].attribute.len() {
             let name = &graph.node[index].attribute[attribute].name;
             change(&|node| node.attribute[attribute].name = "other".into());
-            match name == "epsilon" {
+            if name == "epsilon" {
                 // One of several that must be alike.
-                true => change(&|node| node.attribute[attribute].f = 0.5),
-                false => change(&|node| {
+                change(&|node| node.attribute[attribute].f = 0.5)
+            } else {
+                change(&|node| {
                     let attribute = &mut node.attribute[attribute];
                     attribute.i += 1;
                     attribute.ints.push(0);
-                }),
+                })
             }
         }
         let mut shorter = graph.clone();
@@ -345,8 +417,13 @@ fn a_graph_of_many_fields_is_refused_before_it_is_read() {
     let fields = crate::onnx::fields(onnx).unwrap();
     // A base of the largest known depth, of which this has two blocks, is far from the limit.
     assert!(48 / 2 * fields < 60_000, "{fields}");
-    let graph = |nodes: usize| GraphProto { node: vec![NodeProto::default(); nodes], ..GraphProto::default() };
-    let written = |nodes| crate::onnx::ModelProto { graph: Some(graph(nodes)), ..Default::default() }.encode_to_vec();
+    let graph = |nodes: usize| GraphProto {
+        node: vec![NodeProto::default(); nodes],
+        ..GraphProto::default()
+    };
+    let written = |nodes| {
+        crate::onnx::ModelProto { graph: Some(graph(nodes)), ..Default::default() }.encode_to_vec()
+    };
     for (onnx, words) in [
         (written(100_000), "fields, more than"),
         (vec![0x92; (4 << 20) + 1], "bytes, more than"),

@@ -16,7 +16,8 @@ fn counted(classifier: &Classifier) -> Counted {
     let (bundle, base) = (bundle(), &active.base);
     let views = |name: &str| bundle.views(name);
     let (length, options) = (bundle.bytes().len(), Options::default());
-    Counted::new(bundle.manifest(), length, views, base.layout(), &base.signature, &options).unwrap()
+    Counted::new(bundle.manifest(), length, views, base.layout(), &base.signature, &options)
+        .unwrap()
 }
 
 /// Never less than what is there, and where registers are widest nearly the same.
@@ -38,8 +39,10 @@ fn limits_of_the_caller_are_kept_to_the_last_byte_and_operation() {
     let bytes = u64::try_from(counted.base + counted.modules).unwrap();
     // A module that is alone is the one network that golden vectors need.
     assert!(counted.golden <= counted.image, "{counted:?}");
-    let operations = u64::try_from(counted.image.max(counted.golden.div_ceil(GOLDEN_IMAGES.into()))).unwrap();
-    let load = |most| Classifier::load_with(&bundle(), Options { most, ..Options::default() }).map(drop);
+    let operations =
+        u64::try_from(counted.image.max(counted.golden.div_ceil(GOLDEN_IMAGES.into()))).unwrap();
+    let load =
+        |most| Classifier::load_with(&bundle(), Options { most, ..Options::default() }).map(drop);
     load(Cost { bytes, operations }).unwrap();
     for (most, words) in [
         (Cost { bytes: bytes - 1, operations }, "bytes of memory, and"),

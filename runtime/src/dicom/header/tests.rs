@@ -1,4 +1,5 @@
-//! Headers in every transfer syntax, against the library that reads whole files; cut, changed and lying files are refused.
+//! Headers in every transfer syntax, against the library that reads whole files; cut, changed and
+//! lying files are refused.
 
 use super::super::part10::{BIG_ENDIAN, EXPLICIT, IMPLICIT};
 use super::*;
@@ -34,7 +35,8 @@ pub fn part_10(syntax: &str, data: &[u8]) -> Vec<u8> {
     [&[0; 128][..], b"DICM", &length, &meta, &data].concat()
 }
 
-/// A data set with a sequence of undefined length, one of a given length and, where there are VRs, a private one of the VR UN in between.
+/// A data set with a sequence of undefined length, one of a given length and, where there are VRs,
+/// a private one of the VR UN in between.
 fn data(syntax: &str) -> Vec<u8> {
     data_with(syntax, matches!(syntax, EXPLICIT | DEFLATED))
 }
@@ -47,11 +49,14 @@ pub fn data_with(syntax: &str, unknown: bool) -> Vec<u8> {
     let inner = one((0x0010, 0x0020), "LO", b"inner ");
     let item = |content: &[u8]| one((0xfffe, 0xe000), "", content);
     let private = element(IMPLICIT, (0x0010, 0x0020), "", Some(b"hidden"));
-    let (little_item, little_end) =
-        (element(IMPLICIT, (0xfffe, 0xe000), "", Some(&private)), element(IMPLICIT, (0xfffe, 0xe0dd), "", Some(b"")));
-    let unknown = match unknown {
-        true => [open((0x0009, 0x1001), "UN"), little_item, little_end].concat(),
-        false => Vec::new(),
+    let (little_item, little_end) = (
+        element(IMPLICIT, (0xfffe, 0xe000), "", Some(&private)),
+        element(IMPLICIT, (0xfffe, 0xe0dd), "", Some(b"")),
+    );
+    let unknown = if unknown {
+        [open((0x0009, 0x1001), "UN"), little_item, little_end].concat()
+    } else {
+        Vec::new()
     };
     [
         one((0x0008, 0x0005), "CS", b"ISO_IR 100"),
@@ -111,7 +116,8 @@ fn what_peers_read_is_read() {
     let unknown = part_10(EXPLICIT, &data(EXPLICIT));
     let at = unknown.windows(6).position(|bytes| bytes == b"\x10\0\x20\0LO").unwrap();
     // The last of them is the file's own; the one before lies in a sequence.
-    let at = unknown.windows(10).rposition(|bytes| bytes == b"\x10\0\x20\0LO\x04\0P-").unwrap_or(at);
+    let at =
+        unknown.windows(10).rposition(|bytes| bytes == b"\x10\0\x20\0LO\x04\0P-").unwrap_or(at);
     let renamed = [&unknown[..at + 4], b"UN\0\0\x04\0\0\0P-17", &unknown[at + 12..]].concat();
     let without_vr = [&unknown[..at + 4], b"\x04\0\0\0P-17", &unknown[at + 12..]].concat();
     let named = element(EXPLICIT, (2, 0x10), "UI", Some(b"1.2.840.10008.1.2.1\0"));
@@ -124,8 +130,18 @@ fn what_peers_read_is_read() {
 #[test]
 fn values_that_cannot_be_read_are_refused_by_name() {
     for (tag, vr, value, word) in [
-        ((0x0008, 0x0018), "UI", &b"1.2.x\0"[..], "SOPInstanceUID (0008,0018) is no unique identifier"),
-        ((0x0028, 0x0008), "IS", b"two ", "NumberOfFrames (0028,0008) is \"two\", which is no number"),
+        (
+            (0x0008, 0x0018),
+            "UI",
+            &b"1.2.x\0"[..],
+            "SOPInstanceUID (0008,0018) is no unique identifier",
+        ),
+        (
+            (0x0028, 0x0008),
+            "IS",
+            b"two ",
+            "NumberOfFrames (0028,0008) is \"two\", which is no number",
+        ),
         ((0x0028, 0x0008), "IS", b"-1", "NumberOfFrames (0028,0008) is -1"),
     ] {
         let rows = element(EXPLICIT, (0x0028, 0x0010), "US", Some(&[4, 0]));
@@ -165,7 +181,8 @@ fn changed_bytes_never_panic() {
 
 #[test]
 fn lengths_that_lie_cost_nothing_and_are_refused() {
-    let patient = [&[0x10, 0, 0x20, 0][..], b"UT\0\0", &0xffff_fff0_u32.to_le_bytes(), b"abc"].concat();
+    let patient =
+        [&[0x10, 0, 0x20, 0][..], b"UT\0\0", &0xffff_fff0_u32.to_le_bytes(), b"abc"].concat();
     let text = header(&part_10(EXPLICIT, &patient)[..], "x.dcm").unwrap_err().to_string();
     assert!(text.contains("ends within an element or before its pixels"), "{text}");
 

@@ -1,9 +1,10 @@
-//! Files that break the standard in one way: read as their peers read them, with a note, or refused.
-//! What is right follows from the standard's formulas.
+//! Files that break the standard in one way: read as their peers read them, with a note, or
+//! refused. What is right follows from the standard's formulas.
 
 use super::*;
 
-/// An explicit file of 4 x 1 gray pixels of 12 bits in 16, with elements in place of its own or besides.
+/// An explicit file of 4 x 1 gray pixels of 12 bits in 16, with elements in place of its own or
+/// besides.
 struct Made {
     elements: Vec<((u16, u16), Vec<u8>)>,
     after: Vec<u8>,
@@ -14,9 +15,15 @@ const VALUES: [u16; 4] = [0, 1000, 2000, 4095];
 impl Made {
     fn new() -> Self {
         let mut made = Made { elements: Vec::new(), after: Vec::new() };
-        for (number, value) in
-            [(0x0002, 1u16), (0x0010, 1), (0x0011, 4), (0x0100, 16), (0x0101, 12), (0x0102, 11), (0x0103, 0)]
-        {
+        for (number, value) in [
+            (0x0002, 1u16),
+            (0x0010, 1),
+            (0x0011, 4),
+            (0x0100, 16),
+            (0x0101, 12),
+            (0x0102, 11),
+            (0x0103, 0),
+        ] {
             made = made.with((0x0028, number), "US", &value.to_le_bytes());
         }
         let pixels: Vec<u8> = VALUES.iter().flat_map(|value| value.to_le_bytes()).collect();
@@ -86,11 +93,16 @@ fn range(values: [u16; 4], most: f64) -> Vec<u8> {
 
 #[test]
 fn attributes_of_vr_un_have_the_dictionarys() {
-    let made = Made::new().with((0x0028, 0x1052), "UN", b"-1024 ").with((0x0028, 0x1053), "UN", b"2 ");
+    let made =
+        Made::new().with((0x0028, 0x1052), "UN", b"-1024 ").with((0x0028, 0x1053), "UN", b"2 ");
     let made = made.with((0x0028, 0x1050), "UN", b"40").with((0x0028, 0x1051), "UN", b"4000");
     let expected = VALUES.map(|value| linear(f64::from(value) * 2.0 - 1024.0, 40.0, 4000.0));
     assert_eq!(made.shown(0).unwrap(), (expected.to_vec(), vec![]));
-    let frames = Made::new().with((0x0028, 0x0008), "UN", b"7 ").with((0x0028, 0x0010), "UN", &1u16.to_le_bytes());
+    let frames = Made::new().with((0x0028, 0x0008), "UN", b"7 ").with(
+        (0x0028, 0x0010),
+        "UN",
+        &1u16.to_le_bytes(),
+    );
     assert_eq!(read(&part_10(EXPLICIT, &frames.data()), "x.dcm").unwrap().frames(), 7);
 }
 
@@ -101,7 +113,10 @@ fn a_number_that_is_there_and_cannot_be_read_is_refused() {
         made.refused("which is no number");
     }
     Made::new().with((0x0028, 0x0008), "IS", b"1.5").refused("no whole number");
-    Made::new().window("40", "400").with((0x0028, 0x1056), "CS", b"LOGISTIC").refused("none that is known");
+    Made::new()
+        .window("40", "400")
+        .with((0x0028, 0x1056), "CS", b"LOGISTIC")
+        .refused("none that is known");
     let twice = Made::new().with((0x0028, 0x1053), "DS", b"2");
     let twice = Made { after: element(EXPLICIT, (0x0028, 0x1053), "DS", Some(b"3 ")), ..twice };
     twice.refused("is there twice, with different values");
@@ -125,7 +140,10 @@ fn windows_of_no_width_are_none_and_of_less_than_one_exact() {
     assert_eq!(exact.read("LINEAR_EXACT"), expected);
     let negative = Made::new().window("40", "-1").shown(0).unwrap_err().to_string();
     assert!(negative.contains("a window of width -1 at 40 shows nothing"), "{negative}");
-    assert_eq!(Made::new().with((0x0028, 0x1050), "DS", b"40").read("is no window"), range(VALUES, 4095.0));
+    assert_eq!(
+        Made::new().with((0x0028, 0x1050), "DS", b"40").read("is no window"),
+        range(VALUES, 4095.0)
+    );
 }
 
 #[test]
@@ -135,7 +153,8 @@ fn odd_files_are_read_as_others_read_them() {
     assert_eq!(Made::new().with((0x0028, 0x0008), "IS", b"0").read("0 frames"), plain);
     let zeros = Made { after: vec![0; 22], ..Made::new() };
     assert_eq!(zeros.read("zeros stand after"), plain);
-    // An element without VR, and a sequence of VR UN whose items have none (PS3.5 6.2.2, note 2), or have some.
+    // An element without VR, and a sequence of VR UN whose items have none (PS3.5 6.2.2, note 2),
+    // or have some.
     let unnamed = element(IMPLICIT, (0x0011, 0x1001), "", Some(b"12"));
     assert_eq!(Made::new().raw((0x0011, 0x1001), unnamed).read("without VR"), plain);
     let inner = |syntax| element(syntax, (0x0008, 0x1150), "UI", Some(b"1.2.3\0"));
@@ -152,19 +171,26 @@ fn odd_files_are_read_as_others_read_them() {
 fn meta_information_without_version_or_length_is_read() {
     let named = element(EXPLICIT, (2, 0x10), "UI", Some(b"1.2.840.10008.1.2.1\0"));
     let version = element(EXPLICIT, (2, 1), "OB", Some(b""));
-    let length = |bytes: usize| element(EXPLICIT, (2, 0), "UL", Some(&(bytes as u32).to_le_bytes()));
+    let length =
+        |bytes: usize| element(EXPLICIT, (2, 0), "UL", Some(&(bytes as u32).to_le_bytes()));
     let all = version.len() + named.len();
-    for meta in [named.clone(), [version.clone(), named.clone()].concat(), [length(3), named.clone()].concat()] {
+    for meta in [
+        named.clone(),
+        [version.clone(), named.clone()].concat(),
+        [length(3), named.clone()].concat(),
+    ] {
         let file = [&[0; 128][..], b"DICM", &meta, &Made::new().data()].concat();
         let frame = read(&file, "x.dcm").unwrap().frame(0).unwrap();
         assert_eq!(frame.notes().len(), 1, "{:?}", frame.notes());
     }
-    let sound = [&[0; 128][..], b"DICM", &length(all), &version, &named, &Made::new().data()].concat();
+    let sound =
+        [&[0; 128][..], b"DICM", &length(all), &version, &named, &Made::new().data()].concat();
     assert!(read(&sound, "x.dcm").unwrap().frame(0).unwrap().notes().is_empty());
 }
 
 fn table(first: i16, bits: u16, entries: &[u16]) -> Vec<u8> {
-    let descriptor = [(entries.len() as u16).to_le_bytes(), first.to_le_bytes(), bits.to_le_bytes()].concat();
+    let descriptor =
+        [(entries.len() as u16).to_le_bytes(), first.to_le_bytes(), bits.to_le_bytes()].concat();
     let words: Vec<u8> = entries.iter().flat_map(|entry| entry.to_le_bytes()).collect();
     let described = element(EXPLICIT, (0x0028, 0x3002), "US", Some(&descriptor));
     item(&[described, element(EXPLICIT, (0x0028, 0x3006), "OW", Some(&words))].concat())
@@ -188,18 +214,24 @@ fn a_voi_table_of_fewer_bits_than_it_says_is_of_the_pixels_or_refused() {
     with(10, &turned).refused("says 10 bits, and an entry of the table is 4095");
 }
 
-/// Three frames; what each is shown by stands in its item, or in the shared one where its own has nothing.
+/// Three frames; what each is shown by stands in its item, or in the shared one where its own has
+/// nothing.
 #[test]
 fn each_frame_has_its_own_settings() {
     let window = |center: &str, function: Option<&[u8]>| {
         let text = |tag, value: &[u8]| element(EXPLICIT, (0x0028, tag), "DS", Some(value));
         let function = function.map(|name| element(EXPLICIT, (0x0028, 0x1056), "CS", Some(name)));
-        let content = [text(0x1050, center.as_bytes()), text(0x1051, b"2000"), function.unwrap_or_default()].concat();
+        let content =
+            [text(0x1050, center.as_bytes()), text(0x1051, b"2000"), function.unwrap_or_default()]
+                .concat();
         sequence((0x0028, 0x9132), &[item(&content)])
     };
     let tabled = sequence(
         (0x0028, 0x9132),
-        &[item(&sequence((0x0028, 0x3010), &[table(0, 12, &(0..4096).rev().collect::<Vec<u16>>())]))],
+        &[item(&sequence(
+            (0x0028, 0x3010),
+            &[table(0, 12, &(0..4096).rev().collect::<Vec<u16>>())],
+        ))],
     );
     let slope = element(EXPLICIT, (0x0028, 0x1053), "DS", Some(b"2 "));
     let transformed = sequence((0x0028, 0x9145), &[item(&slope)]);
@@ -215,10 +247,12 @@ fn each_frame_has_its_own_settings() {
     let of_table = measured.map(|x| ((4095.0 - x.min(4095.0)) / 4095.0 * 255.0_f64).round() as u8);
     assert_eq!(made.shown(0).unwrap().0, of_table);
     assert_eq!(made.shown(1).unwrap().0, measured.map(|x| linear(x, 1500.0, 2000.0)));
-    let sigmoid = measured.map(|x| (255.0 / (1.0 + (-4.0 * (x - 3000.0) / 2000.0).exp())).round() as u8);
+    let sigmoid =
+        measured.map(|x| (255.0 / (1.0 + (-4.0 * (x - 3000.0) / 2000.0).exp())).round() as u8);
     assert_eq!(made.shown(2).unwrap().0, sigmoid);
     let fewer = made.raw((0x5200, 0x9230), sequence((0x5200, 0x9230), &frames[..2]));
-    fewer.refused("PerFrameFunctionalGroupsSequence (5200,9230) has 2 items, and the file 3 frames");
+    fewer
+        .refused("PerFrameFunctionalGroupsSequence (5200,9230) has 2 items, and the file 3 frames");
 }
 
 #[test]
@@ -241,7 +275,8 @@ fn fragments_under_a_stated_length_and_by_offsets_are_read() {
     };
     let stated = file(element(EXPLICIT, (0x7fe0, 0x0010), "OB", Some(&parts)));
     let open = element(EXPLICIT, (0x7fe0, 0x0010), "OB", None);
-    let undefined = file([open, parts, element(EXPLICIT, (0xfffe, 0xe0dd), "", Some(b""))].concat());
+    let undefined =
+        file([open, parts, element(EXPLICIT, (0xfffe, 0xe0dd), "", Some(b""))].concat());
     for (file, notes) in [(&stated, 1), (&undefined, 0)] {
         for (number, shade) in [(0, 90), (1, 200)] {
             let frame = read(file, "x.dcm").unwrap().frame(number).unwrap();

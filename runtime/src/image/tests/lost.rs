@@ -5,8 +5,9 @@ use super::*;
 /// Where the data of each scan lies, without the markers around it.
 fn scans(jpeg: &[u8]) -> Vec<std::ops::Range<usize>> {
     let next = |at: usize| {
-        let markers =
-            jpeg[at..].windows(2).position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xd0..=0xd7 | 0xff));
+        let markers = jpeg[at..]
+            .windows(2)
+            .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xd0..=0xd7 | 0xff));
         at + markers.unwrap()
     };
     let mut found = Vec::new();
@@ -24,7 +25,8 @@ fn scans(jpeg: &[u8]) -> Vec<std::ops::Range<usize>> {
 
 /// The restart intervals of a scan, each with the marker that ends it.
 fn intervals(jpeg: &[u8], scan: std::ops::Range<usize>) -> Vec<std::ops::Range<usize>> {
-    let ends = (scan.start + 2..=scan.end).filter(|&at| jpeg[at - 2] == 0xff && matches!(jpeg[at - 1], 0xd0..=0xd7));
+    let ends = (scan.start + 2..=scan.end)
+        .filter(|&at| jpeg[at - 2] == 0xff && matches!(jpeg[at - 1], 0xd0..=0xd7));
     let mut begin = scan.start;
     let mut found: Vec<_> = ends.map(|end| std::mem::replace(&mut begin, end)..end).collect();
     found.push(begin..scan.end);
@@ -59,7 +61,9 @@ fn attack_jpegs_with_holes() {
 
 /// The golden files that are shown.
 fn shown() -> impl Iterator<Item = (String, Vec<u8>, u32)> {
-    golden().into_iter().filter(|(name, ..)| !name.starts_with("arithmetic") && !name.starts_with("CMYK"))
+    golden()
+        .into_iter()
+        .filter(|(name, ..)| !name.starts_with("arithmetic") && !name.starts_with("CMYK"))
 }
 
 fn without(jpeg: &[u8], place: std::ops::Range<usize>) -> Vec<u8> {
@@ -79,11 +83,17 @@ fn attack_jpegs_with_lost_data() {
         };
         for (number, scan) in scans(&jpeg).into_iter().enumerate() {
             for length in 1..=scan.len() {
-                lost(format!("scan {number}, its last {length} bytes"), &without(&jpeg, scan.end - length..scan.end));
+                lost(
+                    format!("scan {number}, its last {length} bytes"),
+                    &without(&jpeg, scan.end - length..scan.end),
+                );
             }
             let whole = intervals(&jpeg, scan.clone());
             for (at, interval) in whole.iter().enumerate() {
-                lost(format!("scan {number}, interval {at} cut out"), &without(&jpeg, interval.clone()));
+                lost(
+                    format!("scan {number}, interval {at} cut out"),
+                    &without(&jpeg, interval.clone()),
+                );
                 if let Some(last) = whole.get(at + 7) {
                     lost(
                         format!("scan {number}, intervals from {at} cut out"),
@@ -94,11 +104,17 @@ fn attack_jpegs_with_lost_data() {
                 lost(format!("scan {number}, interval {at} twice"), &twice);
             }
             for more in [b"\0\0".as_slice(), b"\x12\x34\x56", b"\xff\xd0"] {
-                lost(format!("scan {number}, {more:?} more"), &[&jpeg[..scan.end], more, &jpeg[scan.end..]].concat());
+                lost(
+                    format!("scan {number}, {more:?} more"),
+                    &[&jpeg[..scan.end], more, &jpeg[scan.end..]].concat(),
+                );
             }
         }
         // Other lines than the header says, by whole units.
-        let frame = jpeg.windows(2).position(|pair| pair[0] == 0xff && matches!(pair[1], 0xc0..=0xc2)).unwrap();
+        let frame = jpeg
+            .windows(2)
+            .position(|pair| pair[0] == 0xff && matches!(pair[1], 0xc0..=0xc2))
+            .unwrap();
         let rows = u16::from_be_bytes([jpeg[frame + 5], jpeg[frame + 6]]);
         let colours = jpeg[frame + 10..].chunks(3).take(jpeg[frame + 9].into());
         let unit = 8 * u16::from(colours.map(|colour| colour[1] & 15).max().unwrap());
@@ -135,7 +151,9 @@ fn what_writers_leave_at_the_end_of_a_scan_is_passed_over() {
     }
     assert!(mixed > 10, "only {mixed}");
     let mut wide = Cursor::new(Vec::new());
-    image::GrayImage::from_pixel(1024, 8, Luma([90])).write_to(&mut wide, ImageFormat::Jpeg).unwrap();
+    image::GrayImage::from_pixel(1024, 8, Luma([90]))
+        .write_to(&mut wide, ImageFormat::Jpeg)
+        .unwrap();
     let wide = wide.into_inner();
     let with = |left: usize| {
         let changed = [&wide[..wide.len() - 2], &vec![0x12; left], b"\xff\xd9"].concat();

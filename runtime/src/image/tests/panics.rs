@@ -22,9 +22,11 @@ fn a_decoder_that_panics_is_an_error_and_says_nothing_on_the_hosts_stderr() {
         assert!(thread::spawn(|| panic!("the host's own")).join().is_err());
         return;
     }
-    let test = "image::tests::panics::a_decoder_that_panics_is_an_error_and_says_nothing_on_the_hosts_stderr";
+    let test = "image::tests::panics::\
+                a_decoder_that_panics_is_an_error_and_says_nothing_on_the_hosts_stderr";
     let mut child = Command::new(std::env::current_exe().unwrap());
-    let child = child.args([test, "--exact", "--nocapture"]).env(CHILD, "1").env("RUST_BACKTRACE", "1");
+    let child =
+        child.args([test, "--exact", "--nocapture"]).env(CHILD, "1").env("RUST_BACKTRACE", "1");
     let output = child.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");

@@ -5,7 +5,13 @@ use super::*;
 use crate::classify::Cost;
 use crate::kernel::Activation;
 
-fn layout(hidden: usize, mlp: usize, heads: usize, blocks: usize, [patch, grid]: [usize; 2]) -> Layout {
+fn layout(
+    hidden: usize,
+    mlp: usize,
+    heads: usize,
+    blocks: usize,
+    [patch, grid]: [usize; 2],
+) -> Layout {
     let norm = || NormNames { weight: "w".into(), bias: "b".into() };
     let linear = |inputs, outputs| {
         let (site, weight, bias) = ("s".into(), "w".into(), Some("b".into()));

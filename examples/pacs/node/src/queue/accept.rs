@@ -39,8 +39,8 @@ impl Queue {
     /// safe.
     ///
     /// # Errors
-    /// The disk does not take it, or does not tell what is known. Where only the flush of its folder
-    /// failed it is worked on all the same: nothing lies in a folder and in no line.
+    /// The disk does not take it, or does not tell what is known. Where only the flush of its
+    /// folder failed it is worked on all the same: nothing lies in a folder and in no line.
     pub fn accept(&self, uid: &str, mut part: Part) -> Result<Accepted> {
         part.sync()?;
         let entering = locked(&self.entering);
@@ -60,8 +60,8 @@ impl Queue {
         Ok(Accepted::Known)
     }
 
-    /// What is here or done under an identifier, opened, so that it may move on meanwhile. Looked for
-    /// in the order in which files move.
+    /// What is here or done under an identifier, opened, so that it may move on meanwhile. Looked
+    /// for in the order in which files move.
     fn known(&self, uid: &str) -> io::Result<Option<Known>> {
         let file = |folder| there(File::open(self.path(folder, uid, "dcm")));
         if let Some(file) = file("accepted")? {
@@ -69,7 +69,9 @@ impl Queue {
         }
         if let Some(line) = self.line("done", uid)? {
             let digest = line["pixels_sha256"].as_str();
-            let what = || io::Error::new(ErrorKind::InvalidData, format!("done/{uid}.json names no pixels"));
+            let what = || {
+                io::Error::new(ErrorKind::InvalidData, format!("done/{uid}.json names no pixels"))
+            };
             return Ok(Some(Known::Pixels(digest.ok_or_else(what)?.to_owned())));
         }
         Ok(file("failed")?.map(Known::File))
@@ -192,7 +194,10 @@ mod tests {
             assert!(valid(good), "{good}");
         }
         let long = format!("1.{}", "2".repeat(63));
-        for bad in ["", ".", "1.", ".1", "1..2", "1.02", "00", "1.2a", "../1", "1/2", "1 ", "1.-2", "１", &long] {
+        for bad in [
+            "", ".", "1.", ".1", "1..2", "1.02", "00", "1.2a", "../1", "1/2", "1 ", "1.-2", "１",
+            &long,
+        ] {
             assert!(!valid(bad), "{bad:?}");
         }
     }

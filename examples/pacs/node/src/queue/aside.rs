@@ -220,6 +220,9 @@ mod tests {
         fs::create_dir(&in_the_way).unwrap();
         assert_eq!((queue.retry_failed(), queue.lengths().2), ((2, 1), 1));
         fs::remove_dir(&in_the_way).unwrap();
-        assert_eq!((queue.retry_failed(), queue.lengths().2, queue.lengths().0.waiting), ((1, 0), 0, 3));
+        assert_eq!(
+            (queue.retry_failed(), queue.lengths().2, queue.lengths().0.waiting),
+            ((1, 0), 0, 3)
+        );
     }
 }

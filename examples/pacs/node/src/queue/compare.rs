@@ -13,7 +13,8 @@ pub fn same_bytes(new: &mut File, old: &mut File) -> io::Result<bool> {
     if new.metadata()?.len() != old.metadata()?.len() {
         return Ok(false);
     }
-    let (mut some, mut others) = (BufReader::with_capacity(PIECE, new), BufReader::with_capacity(PIECE, old));
+    let (mut some, mut others) =
+        (BufReader::with_capacity(PIECE, new), BufReader::with_capacity(PIECE, old));
     loop {
         let (a, b) = (some.fill_buf()?, others.fill_buf()?);
         let count = a.len().min(b.len());

@@ -25,7 +25,13 @@ impl Queue {
     }
 
     /// Writes an image's results, whole: the audit line is in its place after all else is.
-    pub fn write_results(&self, uid: &str, report: &[u8], capture: &[u8], line: &[u8]) -> Result<()> {
+    pub fn write_results(
+        &self,
+        uid: &str,
+        report: &[u8],
+        capture: &[u8],
+        line: &[u8],
+    ) -> Result<()> {
         let mut parts = Vec::new();
         for (ending, bytes) in [("sr.dcm", report), ("sc.dcm", capture), ("json", line)] {
             let mut part = Part::new(&self.root.join("results"))?;
@@ -49,7 +55,8 @@ impl Queue {
 
     /// Removes what a finished image leaves.
     pub fn clean(&self, uid: &str) -> Result<()> {
-        for (folder, ending) in [("results", "sr.dcm"), ("results", "sc.dcm"), ("accepted", "dcm")] {
+        for (folder, ending) in [("results", "sr.dcm"), ("results", "sc.dcm"), ("accepted", "dcm")]
+        {
             let path = self.path(folder, uid, ending);
             if path.exists() {
                 fs::remove_file(path)?;
@@ -80,13 +87,20 @@ impl Queue {
         let Some(bytes) = there(fs::read(&path))? else { return Ok(None) };
         match serde_json::from_slice::<Value>(&bytes) {
             Ok(line) if line.is_object() => Ok(Some(line)),
-            _ => Err(io::Error::new(ErrorKind::InvalidData, format!("{}: this is no audit line", path.display()))),
+            _ => Err(io::Error::new(
+                ErrorKind::InvalidData,
+                format!("{}: this is no audit line", path.display()),
+            )),
         }
     }
 
     /// Flushes a folder's entries. Its handle is open for good: it needs no free one.
     pub(super) fn flush(&self, folder: &str) -> io::Result<()> {
-        FOLDERS.iter().zip(&self.folders).filter(|(name, _)| **name == folder).try_for_each(|(_, file)| file.sync_all())
+        FOLDERS
+            .iter()
+            .zip(&self.folders)
+            .filter(|(name, _)| **name == folder)
+            .try_for_each(|(_, file)| file.sync_all())
     }
 }
 

@@ -66,7 +66,8 @@ impl Line {
     /// Puts an image at the end.
     pub fn put(&mut self, waiting: Waiting) {
         self.last += 1;
-        self.ready.insert(self.last, Waiting { number: self.last, tries: Tries::default(), ..waiting });
+        self.ready
+            .insert(self.last, Waiting { number: self.last, tries: Tries::default(), ..waiting });
     }
 
     /// The next image: the oldest, or, if these are `retried` too, in turn with it one whose time
@@ -96,9 +97,10 @@ impl Line {
     /// Gives an image back its place.
     pub fn back(&mut self, waiting: Waiting) {
         self.left(&waiting);
-        match waiting.tries.none() {
-            true => self.ready.insert(waiting.number, waiting),
-            false => self.later.insert((Instant::now(), waiting.number), waiting),
+        if waiting.tries.none() {
+            self.ready.insert(waiting.number, waiting)
+        } else {
+            self.later.insert((Instant::now(), waiting.number), waiting)
         };
     }
 
@@ -129,7 +131,10 @@ mod tests {
         assert_eq!((&*first.uid, first.tries), ("1", Tries::default()));
         first.tries.broken += 1;
         line.later(first, Duration::from_millis(30));
-        assert_eq!(line.length(), Length { waiting: 2, later: 1, oldest: Some(SystemTime::UNIX_EPOCH) });
+        assert_eq!(
+            line.length(),
+            Length { waiting: 2, later: 1, oldest: Some(SystemTime::UNIX_EPOCH) }
+        );
         let second = line.next(true).unwrap();
         assert_eq!(second.uid, "2");
         line.back(second);

@@ -113,7 +113,9 @@ impl Queue {
             }
         }
         found.sort();
-        found.into_iter().for_each(|(since, uid)| queue.put(Stage::Classify, Waiting::new(uid, since)));
+        found
+            .into_iter()
+            .for_each(|(since, uid)| queue.put(Stage::Classify, Waiting::new(uid, since)));
         queue.lock().failed = queue.failures()?.into_iter().collect();
         Ok(queue)
     }
@@ -134,7 +136,8 @@ impl Queue {
                 return None;
             }
             let pause = until.saturating_duration_since(now);
-            state = self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
+            state =
+                self.changed.wait_timeout(state, pause).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 
@@ -183,7 +186,9 @@ fn alone(root: &Path) -> Result<File> {
     let path = root.join("lock");
     let file = part::private_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     match file.try_lock() {
-        Err(TryLockError::WouldBlock) => Err(format!("{}: another node has this queue", root.display()).into()),
+        Err(TryLockError::WouldBlock) => {
+            Err(format!("{}: another node has this queue", root.display()).into())
+        }
         // Some network file systems know no locks.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }

@@ -41,13 +41,16 @@ pub fn serve(wire: &mut Wire, contexts: &[Context], queue: &Queue) -> Result<()>
             Some(_) => return Err("a unit came that has no place in an association".into()),
         };
         for value in values {
-            let context = contexts.iter().find(|context| context.id == value.presentation_context_id);
+            let context =
+                contexts.iter().find(|context| context.id == value.presentation_context_id);
             let context = context.ok_or("something came in a context that was not agreed on")?;
             size += FRAGMENT.max(value.data.len() as u64);
             match (value.value_type, &mut image) {
                 (PDataValueType::Command, None) => {
                     if size > LARGEST_COMMAND {
-                        return Err(format!("a command has more than {LARGEST_COMMAND} bytes").into());
+                        return Err(
+                            format!("a command has more than {LARGEST_COMMAND} bytes").into()
+                        );
                     }
                     command.extend(value.data);
                     if !value.is_last {
@@ -76,7 +79,11 @@ pub fn serve(wire: &mut Wire, contexts: &[Context], queue: &Queue) -> Result<()>
                         wire.expect_message();
                     }
                 }
-                _ => return Err("commands and data came in another order than one after the other".into()),
+                _ => {
+                    return Err(
+                        "commands and data came in another order than one after the other".into()
+                    );
+                }
             }
         }
     }
@@ -93,7 +100,10 @@ struct Image<'a> {
 impl<'a> Image<'a> {
     fn new(asked: Request, context: &'a Context, queue: &Queue) -> Self {
         let file = if asked.class != context.class {
-            Err((NO_SUCH_CLASS, format!("its class is {}, and {} was agreed on", asked.class, context.class)))
+            Err((
+                NO_SUCH_CLASS,
+                format!("its class is {}, and {} was agreed on", asked.class, context.class),
+            ))
         } else if !valid(&asked.instance) {
             Err((CANNOT_UNDERSTAND, "its SOP Instance UID is no unique identifier".to_owned()))
         } else {
@@ -112,13 +122,18 @@ impl<'a> Image<'a> {
 
     /// Takes the image, and says what to answer.
     fn end(self, queue: &Queue) -> Result<Pdu> {
-        let taken = self.file.and_then(|(part, start)| take(part, start, &self.asked, &self.context.syntax, queue));
+        let taken = self
+            .file
+            .and_then(|(part, start)| take(part, start, &self.asked, &self.context.syntax, queue));
         let (status, counter) = match taken {
             Ok(Accepted::Known) => (0, &queue.counts.known),
             Ok(_) => (0, &queue.counts.accepted),
             Err((status, why)) => {
                 let kind = if status == OUT_OF_RESOURCES { "resources" } else { "not taken" };
-                let text = format!("{} was not taken, with status {status:#06x}: {why}", self.asked.instance);
+                let text = format!(
+                    "{} was not taken, with status {status:#06x}: {why}",
+                    self.asked.instance
+                );
                 said(kind, &text);
                 if status == OUT_OF_RESOURCES {
                     queue.counts.error(&text);
@@ -161,11 +176,16 @@ fn take(
         [("class", &class, &asked.class), ("SOP Instance UID", &instance, &asked.instance)]
     {
         if in_it != in_command {
-            return Err((DOES_NOT_MATCH, format!("its {named} is {in_command}, and {in_it} in its data set")));
+            return Err((
+                DOES_NOT_MATCH,
+                format!("its {named} is {in_command}, and {in_it} in its data set"),
+            ));
         }
     }
     match queue.accept(&asked.instance, part).map_err(|error| full(&*error))? {
-        Accepted::Other => Err((DUPLICATE, "another picture is known under this identifier".to_owned())),
+        Accepted::Other => {
+            Err((DUPLICATE, "another picture is known under this identifier".to_owned()))
+        }
         accepted => Ok(accepted),
     }
 }

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use dicom_ul::Pdu;
 use dicom_ul::pdu::{
-    AssociationRJ, AssociationRJResult, AssociationRJServiceProviderPresentationReason, AssociationRJSource,
+    AssociationRJ, AssociationRJResult, AssociationRJServiceProviderPresentationReason,
+    AssociationRJSource,
 };
 use rustls::ServerConfig;
 
@@ -78,8 +79,16 @@ impl Receiver {
             Some(place) => (place, false),
             None => {
                 count(&self.queue.counts.turned_away);
-                said("full", &format!("{} associations are open (--associations): more are rejected", self.most));
-                let Some(place) = Place::new(self, |receiver| (&receiver.telling, TOLD)) else { return };
+                said(
+                    "full",
+                    &format!(
+                        "{} associations are open (--associations): more are rejected",
+                        self.most
+                    ),
+                );
+                let Some(place) = Place::new(self, |receiver| (&receiver.telling, TOLD)) else {
+                    return;
+                };
                 (place, true)
             }
         };
@@ -96,7 +105,8 @@ impl Receiver {
 
     /// Serves one association to its end.
     fn serve(&self, socket: TcpStream, full: bool) -> Result<()> {
-        let negotiation = if full { self.times.negotiation.min(TELLING) } else { self.times.negotiation };
+        let negotiation =
+            if full { self.times.negotiation.min(TELLING) } else { self.times.negotiation };
         let mut wire = Wire::new(socket, self.tls.as_ref(), Times { negotiation, ..self.times })?;
         let contexts = match self.negotiated(&mut wire, full) {
             Ok(Some(contexts)) => contexts,
@@ -134,7 +144,10 @@ impl Receiver {
             Err(rejection) => {
                 if !full {
                     count(&self.queue.counts.turned_away);
-                    said("rejected", &format!("an association of {from} was rejected: {}", rejection.source));
+                    said(
+                        "rejected",
+                        &format!("an association of {from} was rejected: {}", rejection.source),
+                    );
                 }
                 wire.send(&Pdu::AssociationRJ(rejection))?;
                 Ok(None)

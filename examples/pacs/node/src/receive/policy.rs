@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use dicom_dictionary_std::uids;
 use dicom_ul::pdu::{
     AssociationAC, AssociationRJ, AssociationRJResult, AssociationRJServiceProviderASCEReason,
-    AssociationRJServiceUserReason, AssociationRJSource, AssociationRQ, PresentationContextProposed,
-    PresentationContextResult, PresentationContextResultReason, UserVariableItem,
+    AssociationRJServiceUserReason, AssociationRJSource, AssociationRQ,
+    PresentationContextProposed, PresentationContextResult, PresentationContextResultReason,
+    UserVariableItem,
 };
 use dicom_ul::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use ipnet::IpNet;
@@ -62,7 +63,10 @@ impl Policy {
 
     /// What an association's request is answered with: agreement, with its contexts, or a
     /// rejection.
-    pub fn answer(&self, asked: AssociationRQ) -> Result<(AssociationAC, Vec<Context>), AssociationRJ> {
+    pub fn answer(
+        &self,
+        asked: AssociationRQ,
+    ) -> Result<(AssociationAC, Vec<Context>), AssociationRJ> {
         use AssociationRJServiceUserReason as Reason;
         let user = |reason| rejection(AssociationRJSource::ServiceUser(reason));
         if asked.protocol_version & 1 == 0 {
@@ -89,7 +93,8 @@ impl Policy {
         }
         let results: Vec<_> = asked.presentation_contexts.iter().map(result).collect();
         let both = results.iter().zip(&asked.presentation_contexts);
-        let agreed = both.filter(|(result, _)| result.reason == PresentationContextResultReason::Acceptance);
+        let agreed =
+            both.filter(|(result, _)| result.reason == PresentationContextResultReason::Acceptance);
         let contexts = agreed.map(|(result, proposed)| Context {
             id: result.id,
             class: trimmed(&proposed.abstract_syntax).to_owned(),
@@ -123,7 +128,9 @@ fn result(proposed: &PresentationContextProposed) -> PresentationContextResult {
     let read = |syntax: &&str| SYNTAXES.contains(syntax) && *syntax != BIG_ENDIAN;
     let syntax = proposed.transfer_syntaxes.iter().map(|syntax| trimmed(syntax)).find(read);
     let reason = match syntax {
-        _ if !CLASSES.contains(&trimmed(&proposed.abstract_syntax)) => Reason::AbstractSyntaxNotSupported,
+        _ if !CLASSES.contains(&trimmed(&proposed.abstract_syntax)) => {
+            Reason::AbstractSyntaxNotSupported
+        }
         None => Reason::TransferSyntaxesNotSupported,
         Some(_) => Reason::Acceptance,
     };

@@ -29,7 +29,12 @@ impl Request {
         let missing = "a command lacks its field, message, class or instance";
         let (field, message) = command.field.zip(command.message).ok_or(missing)?;
         match field {
-            C_ECHO => Ok(Request { field, message, class: uids::VERIFICATION.into(), instance: String::new() }),
+            C_ECHO => Ok(Request {
+                field,
+                message,
+                class: uids::VERIFICATION.into(),
+                instance: String::new(),
+            }),
             C_STORE if command.has_data => {
                 let (class, instance) = command.class.zip(command.instance).ok_or(missing)?;
                 Ok(Request { field, message, class, instance })
@@ -42,9 +47,17 @@ impl Request {
     /// The command's answer, in its presentation context.
     pub fn answer(&self, context: u8, status: u16) -> Result<Pdu> {
         let mut elements = vec![
-            DataElement::new(tags::AFFECTED_SOP_CLASS_UID, VR::UI, dicom_value!(Str, self.class.as_str())),
+            DataElement::new(
+                tags::AFFECTED_SOP_CLASS_UID,
+                VR::UI,
+                dicom_value!(Str, self.class.as_str()),
+            ),
             DataElement::new(tags::COMMAND_FIELD, VR::US, dicom_value!(U16, [self.field | ANSWER])),
-            DataElement::new(tags::MESSAGE_ID_BEING_RESPONDED_TO, VR::US, dicom_value!(U16, [self.message])),
+            DataElement::new(
+                tags::MESSAGE_ID_BEING_RESPONDED_TO,
+                VR::US,
+                dicom_value!(U16, [self.message]),
+            ),
             DataElement::new(tags::COMMAND_DATA_SET_TYPE, VR::US, dicom_value!(U16, [0x0101])),
             DataElement::new(tags::STATUS, VR::US, dicom_value!(U16, [status])),
         ];
@@ -55,8 +68,12 @@ impl Request {
         let mut data = Vec::new();
         InMemDicomObject::command_from_element_iter(elements)
             .write_dataset_with_ts(&mut data, &IMPLICIT_VR_LITTLE_ENDIAN.erased())?;
-        let value =
-            PDataValue { presentation_context_id: context, value_type: PDataValueType::Command, is_last: true, data };
+        let value = PDataValue {
+            presentation_context_id: context,
+            value_type: PDataValueType::Command,
+            is_last: true,
+            data,
+        };
         Ok(Pdu::PData { data: vec![value] })
     }
 }

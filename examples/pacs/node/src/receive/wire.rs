@@ -31,7 +31,12 @@ pub struct Times {
 
 impl Times {
     pub fn new(idle: Duration) -> Self {
-        Times { negotiation: Duration::from_secs(10), idle, answer: Duration::from_secs(10), rate: 16 << 10 }
+        Times {
+            negotiation: Duration::from_secs(10),
+            idle,
+            answer: Duration::from_secs(10),
+            rate: 16 << 10,
+        }
     }
 }
 
@@ -53,9 +58,17 @@ impl Wire {
         let timed = Timed { socket, until, each_byte: Duration::ZERO, longest: times.negotiation };
         let stream = match tls {
             None => Stream::Plain(timed),
-            Some(config) => Stream::Tls(Box::new(StreamOwned::new(ServerConnection::new(config.clone())?, timed))),
+            Some(config) => Stream::Tls(Box::new(StreamOwned::new(
+                ServerConnection::new(config.clone())?,
+                timed,
+            ))),
         };
-        Ok(Wire { stream: BufReader::with_capacity(1 << 16, stream), times, buffer: Vec::new(), fresh: false })
+        Ok(Wire {
+            stream: BufReader::with_capacity(1 << 16, stream),
+            times,
+            buffer: Vec::new(),
+            fresh: false,
+        })
     }
 
     /// The next message may take its time from now on.
@@ -80,13 +93,18 @@ impl Wire {
         self.stream.read_exact(&mut head)?;
         let length = u32::from_be_bytes([head[2], head[3], head[4], head[5]]);
         if length > LONGEST {
-            return Err(format!("a unit has {length} bytes, and at most {LONGEST} are taken").into());
+            return Err(
+                format!("a unit has {length} bytes, and at most {LONGEST} are taken").into()
+            );
         }
         self.buffer.clear();
         self.buffer.extend(head);
         self.buffer.resize(head.len() + length as usize, 0);
         self.stream.read_exact(&mut self.buffer[head.len()..])?;
-        Ok(Some(read_pdu(&self.buffer[..], LONGEST, true)?.ok_or("a unit ends within one of its items")?))
+        Ok(Some(
+            read_pdu(&self.buffer[..], LONGEST, true)?
+                .ok_or("a unit ends within one of its items")?,
+        ))
     }
 
     /// Sends a unit.
@@ -198,7 +216,8 @@ impl Read for Timed {
         acknowledge_at_once(&self.socket)?;
         let read = in_time(self.socket.read(bytes))?;
         if !self.each_byte.is_zero() {
-            self.until = (self.until + self.each_byte * read as u32).min(Instant::now() + self.longest);
+            self.until =
+                (self.until + self.each_byte * read as u32).min(Instant::now() + self.longest);
         }
         Ok(read)
     }

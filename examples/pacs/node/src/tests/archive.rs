@@ -23,8 +23,8 @@ use crate::queue::{Queue, Stage, Waiting};
 use crate::send::Archive;
 use crate::status::Status;
 
-/// Statuses for instances that contain a text; status 1 breaks the association off, status 2 does so
-/// after an answer of success, and at status 3 nothing is said any more.
+/// Statuses for instances that contain a text; status 1 breaks the association off, status 2 does
+/// so after an answer of success, and at status 3 nothing is said any more.
 type Answers = Arc<Mutex<BTreeMap<&'static str, u16>>>;
 
 /// An archive that notes what it stored, and when.
@@ -43,12 +43,17 @@ impl Fake {
             for stream in listener.incoming() {
                 let (stored, answers, tls) = (stored.clone(), answers.clone(), tls.clone());
                 std::thread::spawn(move || {
-                    let options = ServerAssociationOptions::new().promiscuous(true).ae_title("ARCHIVE");
+                    let options =
+                        ServerAssociationOptions::new().promiscuous(true).ae_title("ARCHIVE");
                     match tls {
-                        None => options.establish(stream.unwrap()).map(|open| serve(open, &stored, &answers)),
+                        None => options
+                            .establish(stream.unwrap())
+                            .map(|open| serve(open, &stored, &answers)),
                         Some(tls) => {
                             let options = options.tls_config(tls);
-                            options.establish_tls(stream.unwrap()).map(|open| serve(open, &stored, &answers))
+                            options
+                                .establish_tls(stream.unwrap())
+                                .map(|open| serve(open, &stored, &answers))
                         }
                     }
                 });
@@ -82,8 +87,12 @@ fn serve<S: Read + Write + CloseSocket>(
                 asked = Command::read(&value.data).unwrap();
             } else if value.is_last {
                 let instance = asked.instance.clone().unwrap();
-                let found =
-                    answers.lock().unwrap().iter().find(|(part, _)| instance.contains(**part)).map(|one| *one.1);
+                let found = answers
+                    .lock()
+                    .unwrap()
+                    .iter()
+                    .find(|(part, _)| instance.contains(**part))
+                    .map(|one| *one.1);
                 let (status, ends) = match found {
                     Some(2) => (0, true),
                     found => (found.unwrap_or(0), false),
@@ -99,7 +108,9 @@ fn serve<S: Read + Write + CloseSocket>(
                     DataElement::new(tags::STATUS, VR::US, dicom_value!(U16, [status])),
                 ]);
                 let mut data = Vec::new();
-                answer.write_dataset_with_ts(&mut data, &IMPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
+                answer
+                    .write_dataset_with_ts(&mut data, &IMPLICIT_VR_LITTLE_ENDIAN.erased())
+                    .unwrap();
                 let presentation_context_id = value.presentation_context_id;
                 let (value_type, is_last) = (PDataValueType::Command, true);
                 let value = PDataValue { presentation_context_id, value_type, is_last, data };
@@ -127,7 +138,14 @@ fn part10(class: &str, uid: &str) -> Vec<u8> {
 /// Puts an image with made results in line to be sent.
 pub fn results(queue: &Queue, uid: &str) {
     queue.write("accepted", uid, "dcm", &part10(CLASS, uid)).unwrap();
-    queue.write("results", uid, "sr.dcm", &part10(uids::COMPREHENSIVE3_DSR_STORAGE, &format!("{uid}.1"))).unwrap();
+    queue
+        .write(
+            "results",
+            uid,
+            "sr.dcm",
+            &part10(uids::COMPREHENSIVE3_DSR_STORAGE, &format!("{uid}.1")),
+        )
+        .unwrap();
     queue.write("results", uid, "sc.dcm", &part10(CLASS, &format!("{uid}.2"))).unwrap();
     let line = serde_json::json!({ "image": uid, "pixels_sha256": "00" }).to_string();
     queue.write("results", uid, "json", line.as_bytes()).unwrap();
@@ -152,7 +170,12 @@ pub fn couriers(queue: &Arc<Queue>, archive: &Archive) {
 }
 
 pub fn archive_at(address: SocketAddr) -> Archive {
-    Archive { address: address.to_string(), title: "MEDFORGE".into(), called: "ARCHIVE".into(), tls: None }
+    Archive {
+        address: address.to_string(),
+        title: "MEDFORGE".into(),
+        called: "ARCHIVE".into(),
+        tls: None,
+    }
 }
 
 fn listener() -> TcpListener {
@@ -199,8 +222,14 @@ fn a_refused_result_holds_up_no_other_and_comes_back_on_request() {
     assert!(why.contains("0xa900"), "{why}");
     wait("the line to be empty", || asked(status_address, "GET /")["to_send"] == 0);
     let state = asked(status_address, "GET /");
-    assert_eq!((&state["failed"], &state["set_aside"], &state["to_classify"]), (&1.into(), &0.into(), &0.into()));
-    assert_eq!((&state["since_start"]["sent"], &state["since_start"]["refused"]), (&37.into(), &3.into()));
+    assert_eq!(
+        (&state["failed"], &state["set_aside"], &state["to_classify"]),
+        (&1.into(), &0.into(), &0.into())
+    );
+    assert_eq!(
+        (&state["since_start"]["sent"], &state["since_start"]["refused"]),
+        (&37.into(), &3.into())
+    );
     assert!(state["last_error"]["text"].as_str().unwrap().contains("0xa900"), "{state}");
     assert!(state["last_error"]["at"].as_str().unwrap().contains('T'), "{state}");
 
@@ -345,10 +374,15 @@ fn what_a_stop_leaves_between_two_folders_goes_back_in_line() {
     for (number, moved) in [&[][..], &["sr.dcm"], &["sr.dcm", "sc.dcm"]].into_iter().enumerate() {
         let uid = format!("1.2.{number}");
         results(&queue, &uid);
-        let line = serde_json::json!({ "image": uid, "pixels_sha256": "00", "error": "refused" }).to_string();
+        let line = serde_json::json!({ "image": uid, "pixels_sha256": "00", "error": "refused" })
+            .to_string();
         queue.write("failed", &uid, "json", line.as_bytes()).unwrap();
         for ending in moved {
-            std::fs::rename(queue.path("results", &uid, ending), queue.path("failed", &uid, ending)).unwrap();
+            std::fs::rename(
+                queue.path("results", &uid, ending),
+                queue.path("failed", &uid, ending),
+            )
+            .unwrap();
         }
         if moved.len() == 2 {
             std::fs::remove_file(queue.path("results", &uid, "json")).unwrap();
@@ -373,11 +407,18 @@ fn a_retry_while_results_are_put_aside_leaves_them_whole() {
             scope.spawn(|| node.queue().refuse(&uid, "for a test").unwrap());
             scope.spawn(|| node.queue().retry_failed());
         });
-        let there =
-            |folder, endings: &[&str]| endings.iter().all(|ending| node.queue().path(folder, &uid, ending).exists());
+        let there = |folder, endings: &[&str]| {
+            endings.iter().all(|ending| node.queue().path(folder, &uid, ending).exists())
+        };
         let aside = there("failed", &["json", "dcm", "sr.dcm", "sc.dcm"]);
         let back = there("accepted", &["dcm"]) && there("results", &["json", "sr.dcm", "sc.dcm"]);
-        assert!(aside != back, "{:?} {:?} {:?}", node.files("failed"), node.files("accepted"), node.files("results"));
+        assert!(
+            aside != back,
+            "{:?} {:?} {:?}",
+            node.files("failed"),
+            node.files("accepted"),
+            node.files("results")
+        );
     }
     assert_eq!(node.files("failed").len(), node.queue().lengths().2 * 4);
 }

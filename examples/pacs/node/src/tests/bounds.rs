@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use dicom_ul::Pdu;
 use dicom_ul::pdu::{
-    AssociationRJ, AssociationRJResult, AssociationRJServiceProviderPresentationReason, AssociationRJServiceUserReason,
-    AssociationRJSource, PDataValueType, PresentationContextProposed, PresentationContextResultReason,
+    AssociationRJ, AssociationRJResult, AssociationRJServiceProviderPresentationReason,
+    AssociationRJServiceUserReason, AssociationRJSource, PDataValueType,
+    PresentationContextProposed, PresentationContextResultReason,
 };
 
 use super::peers::*;
@@ -41,7 +42,9 @@ fn commands_and_fragments_without_end_are_cut_off() {
     let mut socket = node.associate();
     (0..8).for_each(|_| say(&mut socket, &part(PDataValueType::Command, false, vec![0; 4000])));
     assert!(matches!(hear(&mut socket), Some(Pdu::AbortRQ { .. })));
-    wait("the places to be free", || node.receiver.open.load(std::sync::atomic::Ordering::Relaxed) == 0);
+    wait("the places to be free", || {
+        node.receiver.open.load(std::sync::atomic::Ordering::Relaxed) == 0
+    });
 }
 
 #[test]
@@ -84,7 +87,11 @@ fn a_sender_of_one_byte_at_a_time_is_cut_off() {
     let mut asked = Vec::new();
     dicom_ul::pdu::write_pdu(&mut asked, &request("MEDFORGE", "SENDER")).unwrap();
     let mut within = Vec::new();
-    dicom_ul::pdu::write_pdu(&mut within, &part(PDataValueType::Command, true, command(CLASS, "1.2"))).unwrap();
+    dicom_ul::pdu::write_pdu(
+        &mut within,
+        &part(PDataValueType::Command, true, command(CLASS, "1.2")),
+    )
+    .unwrap();
     for (mut socket, bytes) in [(node.connect(), asked), (node.associate(), within)] {
         let start = Instant::now();
         let trickle = bytes.iter().cycle().take(1000);
@@ -151,7 +158,8 @@ fn titles_that_are_not_ours_are_rejected() {
         say(&mut socket, &request(called, calling));
         hear(&mut socket)
     };
-    let user = |reason| rejected(AssociationRJResult::Permanent, AssociationRJSource::ServiceUser(reason));
+    let user =
+        |reason| rejected(AssociationRJResult::Permanent, AssociationRJSource::ServiceUser(reason));
     let [called, calling] = [
         AssociationRJServiceUserReason::CalledAETitleNotRecognized,
         AssociationRJServiceUserReason::CallingAETitleNotRecognized,
@@ -168,7 +176,9 @@ fn addresses_that_are_not_allowed_are_not_heard() {
     let _ = says(&mut socket, &request("MEDFORGE", "SENDER"));
     assert_eq!(hear(&mut socket), None);
     let policy = &node.receiver.policy;
-    for (address, allowed) in [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("11.1.2.3", false), ("::1", false)] {
+    for (address, allowed) in
+        [("10.1.2.3", true), ("::ffff:10.1.2.3", true), ("11.1.2.3", false), ("::1", false)]
+    {
         assert_eq!(policy.allows(address.parse().unwrap()), allowed, "{address}");
     }
 }
@@ -181,7 +191,9 @@ fn answers_that_nobody_takes_end_the_association() {
     let echo = echo();
     let sent = (0..2_000_000).take_while(|_| says(&mut socket, &echo)).count();
     assert!(sent < 2_000_000);
-    wait("the place to be free", || node.receiver.open.load(std::sync::atomic::Ordering::Relaxed) == 0);
+    wait("the place to be free", || {
+        node.receiver.open.load(std::sync::atomic::Ordering::Relaxed) == 0
+    });
 }
 
 #[test]
@@ -199,14 +211,22 @@ fn contexts_are_agreed_on_one_by_one_and_what_breaks_the_rules_is_rejected() {
         say(&mut socket, &Pdu::AssociationRQ(asked));
         hear(&mut socket)
     };
-    let (explicit, big, report) = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.5.1.4.1.1.88.34");
-    let Some(Pdu::AssociationAC(agreed)) = ask(&[(1, CLASS, explicit), (3, report, explicit), (5, CLASS, big)]) else {
+    let (explicit, big, report) =
+        ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.5.1.4.1.1.88.34");
+    let Some(Pdu::AssociationAC(agreed)) =
+        ask(&[(1, CLASS, explicit), (3, report, explicit), (5, CLASS, big)])
+    else {
         panic!("no association");
     };
-    let reasons: Vec<_> = agreed.presentation_contexts.into_iter().map(|context| context.reason).collect();
-    use PresentationContextResultReason::{AbstractSyntaxNotSupported, Acceptance, TransferSyntaxesNotSupported};
+    let reasons: Vec<_> =
+        agreed.presentation_contexts.into_iter().map(|context| context.reason).collect();
+    use PresentationContextResultReason::{
+        AbstractSyntaxNotSupported, Acceptance, TransferSyntaxesNotSupported,
+    };
     assert_eq!(reasons, [Acceptance, AbstractSyntaxNotSupported, TransferSyntaxesNotSupported]);
-    for bad in [[(2, CLASS, explicit), (3, CLASS, explicit)], [(3, CLASS, explicit), (3, CLASS, explicit)]] {
+    for bad in
+        [[(2, CLASS, explicit), (3, CLASS, explicit)], [(3, CLASS, explicit), (3, CLASS, explicit)]]
+    {
         assert!(matches!(ask(&bad), Some(Pdu::AssociationRJ(_))), "{bad:?}");
     }
 }

@@ -18,7 +18,11 @@ fn identifiers_that_are_none_and_data_of_others_are_refused() {
     }
     assert_eq!(store(&mut socket, "1.2.3", &image("1.2.4", 0)), 0xa900);
     let mut other = picture("1.2.3", 0);
-    other.put(DataElement::new(tags::SOP_CLASS_UID, VR::UI, PrimitiveValue::from(uids::CT_IMAGE_STORAGE)));
+    other.put(DataElement::new(
+        tags::SOP_CLASS_UID,
+        VR::UI,
+        PrimitiveValue::from(uids::CT_IMAGE_STORAGE),
+    ));
     assert_eq!(store(&mut socket, "1.2.3", &bytes(&other)), 0xa900);
     assert_eq!(store_as(&mut socket, uids::CT_IMAGE_STORAGE, "1.2.3", &bytes(&other)), 0x0122);
     assert_eq!(store(&mut socket, "1.2.3", b"no data set at all"), 0xc000);
@@ -75,7 +79,9 @@ fn of_many_pictures_that_come_at_once_under_one_identifier_one_is_taken() {
     let node = Node::new();
     let answers: Vec<_> = std::thread::scope(|scope| {
         let node = &node;
-        let send = |seed| scope.spawn(move || store(&mut node.associate(), "1.2.3", &image("1.2.3", seed)));
+        let send = |seed| {
+            scope.spawn(move || store(&mut node.associate(), "1.2.3", &image("1.2.3", seed)))
+        };
         let senders: Vec<_> = (0..8).map(send).collect();
         senders.into_iter().map(|sender| sender.join().unwrap()).collect()
     });
@@ -140,7 +146,11 @@ fn folders_and_files_are_for_their_owner_alone() {
     fs::create_dir(&other).unwrap();
     fs::set_permissions(&other, fs::Permissions::from_mode(0o755)).unwrap();
     let _queue = Queue::open(&other).unwrap();
-    assert_eq!(fs::metadata(&other).unwrap().permissions().mode() & 0o777, 0o700, "a folder that was there");
+    assert_eq!(
+        fs::metadata(&other).unwrap().permissions().mode() & 0o777,
+        0o700,
+        "a folder that was there"
+    );
     let mode = |path: &str| fs::metadata(root.join(path)).unwrap().permissions().mode() & 0o777;
     for folder in ["", "accepted", "results", "done", "failed"] {
         assert_eq!(mode(folder), 0o700, "{folder}");

@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 use dicom_core::{DataElement, PrimitiveValue, Tag, VR, dicom_value};
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::InMemDicomObject;
-use dicom_transfer_syntax_registry::entries::{EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN};
+use dicom_transfer_syntax_registry::entries::{
+    EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN,
+};
 use dicom_ul::Pdu;
 use dicom_ul::pdu::{
-    AssociationRQ, PDataValue, PDataValueType, PresentationContextProposed, UserVariableItem, read_pdu, write_pdu,
+    AssociationRQ, PDataValue, PDataValueType, PresentationContextProposed, UserVariableItem,
+    read_pdu, write_pdu,
 };
 use tempfile::TempDir;
 
@@ -83,8 +86,10 @@ impl Node {
 }
 
 pub fn names(folder: &std::path::Path) -> Vec<String> {
-    let mut names: Vec<_> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     names
 }
@@ -139,7 +144,9 @@ pub fn hear(socket: &mut impl Read) -> Option<Pdu> {
 }
 
 pub fn part(value_type: PDataValueType, is_last: bool, data: Vec<u8>) -> Pdu {
-    Pdu::PData { data: vec![PDataValue { presentation_context_id: STORE, value_type, is_last, data }] }
+    Pdu::PData {
+        data: vec![PDataValue { presentation_context_id: STORE, value_type, is_last, data }],
+    }
 }
 
 /// A C-STORE command.
@@ -160,7 +167,11 @@ pub fn command(class: &str, uid: &str) -> Vec<u8> {
 /// A C-ECHO.
 pub fn echo() -> Pdu {
     let command = InMemDicomObject::command_from_element_iter([
-        DataElement::new(tags::AFFECTED_SOP_CLASS_UID, VR::UI, dicom_value!(Str, uids::VERIFICATION)),
+        DataElement::new(
+            tags::AFFECTED_SOP_CLASS_UID,
+            VR::UI,
+            dicom_value!(Str, uids::VERIFICATION),
+        ),
         DataElement::new(tags::COMMAND_FIELD, VR::US, dicom_value!(U16, [0x30])),
         DataElement::new(tags::MESSAGE_ID, VR::US, dicom_value!(U16, [1])),
         DataElement::new(tags::COMMAND_DATA_SET_TYPE, VR::US, dicom_value!(U16, [0x0101])),
@@ -168,7 +179,9 @@ pub fn echo() -> Pdu {
     let mut data = Vec::new();
     command.write_dataset_with_ts(&mut data, &IMPLICIT_VR_LITTLE_ENDIAN.erased()).unwrap();
     let (value_type, is_last) = (PDataValueType::Command, true);
-    Pdu::PData { data: vec![PDataValue { presentation_context_id: ECHO, value_type, is_last, data }] }
+    Pdu::PData {
+        data: vec![PDataValue { presentation_context_id: ECHO, value_type, is_last, data }],
+    }
 }
 
 /// The status that an image is answered with.

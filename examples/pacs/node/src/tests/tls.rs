@@ -39,7 +39,8 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        let paths = [format!("{name}.pem"), format!("{name}.key")].map(|file| self.folder.join(file));
+        let paths =
+            [format!("{name}.pem"), format!("{name}.key")].map(|file| self.folder.join(file));
         std::fs::write(&paths[0], certificate.pem()).unwrap();
         std::fs::write(&paths[1], key.serialize_pem()).unwrap();
         paths
@@ -70,9 +71,13 @@ fn stores(node: &Node, config: Arc<ClientConfig>, uid: &str) -> bool {
 #[test]
 fn only_senders_with_a_certificate_of_the_named_authority_are_heard() {
     let place = tempfile::tempdir().unwrap();
-    let (ours, strange) = (Authority::new(place.path(), "ours"), Authority::new(place.path(), "strange"));
-    let (node_has, sender_has, stranger_has) = (ours.issue("node"), ours.issue("sender"), strange.issue("stranger"));
-    let node = Node::with(|receiver| receiver.tls = Some(server(&own(&node_has), Some(&ours.ca())).unwrap()));
+    let (ours, strange) =
+        (Authority::new(place.path(), "ours"), Authority::new(place.path(), "strange"));
+    let (node_has, sender_has, stranger_has) =
+        (ours.issue("node"), ours.issue("sender"), strange.issue("stranger"));
+    let node = Node::with(|receiver| {
+        receiver.tls = Some(server(&own(&node_has), Some(&ours.ca())).unwrap())
+    });
     let trusting = |who: Option<&[PathBuf; 2]>| client(&ours.ca(), who.map(own).as_ref()).unwrap();
     assert!(stores(&node, trusting(Some(&sender_has)), "1.2.1"));
     assert!(!stores(&node, trusting(Some(&stranger_has)), "1.2.2"), "a stranger's certificate");
@@ -91,7 +96,8 @@ fn only_senders_with_a_certificate_of_the_named_authority_are_heard() {
 #[test]
 fn results_go_over_tls_to_the_archive_that_is_named_and_to_no_other() {
     let place = tempfile::tempdir().unwrap();
-    let (ours, strange) = (Authority::new(place.path(), "ours"), Authority::new(place.path(), "strange"));
+    let (ours, strange) =
+        (Authority::new(place.path(), "ours"), Authority::new(place.path(), "strange"));
     let (archive_has, node_has) = (ours.issue("archive"), ours.issue("node"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let fake = Fake::start(listener, Some(server(&own(&archive_has), Some(&ours.ca())).unwrap()));

@@ -11,10 +11,16 @@ use crate::queue::{Stage, Waiting};
 use crate::work::{Worker, not_read};
 
 fn worker(node: &Node) {
-    let trust = Trust::read(&std::fs::read(repository("tests/corpus/trust.toml")).unwrap()).unwrap();
+    let trust =
+        Trust::read(&std::fs::read(repository("tests/corpus/trust.toml")).unwrap()).unwrap();
     let bytes = Bytes::read(&repository("tests/corpus/good.medforge")).unwrap();
     let classifier = Classifier::load(bundle::verify(bytes, &trust).unwrap()).unwrap();
-    let worker = Worker { queue: node.queue().clone(), classifier: Arc::new(classifier), task: None, retries: true };
+    let worker = Worker {
+        queue: node.queue().clone(),
+        classifier: Arc::new(classifier),
+        task: None,
+        retries: true,
+    };
     std::thread::spawn(move || worker.classify());
 }
 
@@ -31,7 +37,10 @@ fn an_image_gets_results_and_one_that_cannot_be_read_a_reason() {
     wait("a reason", || node.files("failed") == ["1.2.2.dcm", "1.2.2.json"]);
     let line = std::fs::read(node.queue().path("results", "1.2.1", "json")).unwrap();
     let line: serde_json::Value = serde_json::from_slice(&line).unwrap();
-    assert_eq!((line["image"].as_str(), line["pixels_sha256"].as_str().map(str::len)), (Some("1.2.1"), Some(64)));
+    assert_eq!(
+        (line["image"].as_str(), line["pixels_sha256"].as_str().map(str::len)),
+        (Some("1.2.1"), Some(64))
+    );
 }
 
 #[test]
@@ -64,9 +73,12 @@ fn a_file_that_cannot_be_read_comes_again_ever_later_and_holds_up_no_other() {
     wait("results", || node.files("results").len() == 3);
     assert_eq!(node.queue().lengths().0.later, 40);
     // The last of its tries.
-    let (mut waiting, error) = (Waiting::new("1.1.1".into(), SystemTime::now()), std::io::Error::other("bad sector"));
+    let (mut waiting, error) =
+        (Waiting::new("1.1.1".into(), SystemTime::now()), std::io::Error::other("bad sector"));
     waiting.tries.unread = 5;
-    not_read(node.queue(), Stage::Classify, waiting, &error, |uid| node.queue().fail(uid, "bad sector"));
+    not_read(node.queue(), Stage::Classify, waiting, &error, |uid| {
+        node.queue().fail(uid, "bad sector")
+    });
     let line = std::fs::read_to_string(node.queue().path("failed", "1.1.1", "json")).unwrap();
     assert!(line.contains("bad sector"), "{line}");
     // For want of a handle none is given up.

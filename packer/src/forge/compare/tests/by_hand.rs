@@ -17,36 +17,52 @@ use crate::predict::{Predictor, argmax};
 /// The test images, and their features under the base changed by `sites`.
 pub fn see(sites: &Sites, data: &Dataset) -> (Images, Vec<Vec<f32>>) {
     let (vit, device) = (base(), Cpu::<f32>::new());
-    let images = Images::load(data, &data.indices(Split::Test), &vit.preprocessing_for(8).unwrap()).unwrap();
+    let images =
+        Images::load(data, &data.indices(Split::Test), &vit.preprocessing_for(8).unwrap()).unwrap();
     let all: Vec<usize> = (0..images.len()).collect();
-    let features = Predictor::changed(&device, &vit, sites, 8).features_of(&images, &all, |_| ()).unwrap();
+    let features =
+        Predictor::changed(&device, &vit, sites, 8).features_of(&images, &all, |_| ()).unwrap();
     (images, features)
 }
 
 /// softmax(W f + b), from its definition.
 fn softmax(head: &Head, feature: &[f32]) -> Vec<f64> {
-    let dot = |row: &[f32]| row.iter().zip(feature).map(|(w, f)| f64::from(*w) * f64::from(*f)).sum::<f64>();
+    let dot = |row: &[f32]| {
+        row.iter().zip(feature).map(|(w, f)| f64::from(*w) * f64::from(*f)).sum::<f64>()
+    };
     let rows = head.weight.data.chunks_exact(feature.len()).zip(&head.bias.data);
     let odds: Vec<f64> = rows.map(|(row, bias)| (dot(row) + f64::from(*bias)).exp()).collect();
     odds.iter().map(|odd| odd / odds.iter().sum::<f64>()).collect()
 }
 
-/// The share of each of two classes that was said, every image counted `weights` times; the mean of both.
+/// The share of each of two classes that was said, every image counted `weights` times; the mean of
+/// both.
 fn accuracy(said: &[Option<usize>], labels: &[usize], weights: &[u32]) -> f64 {
     let count = |class: usize, right: bool| -> f64 {
-        let of_class = (0..labels.len()).filter(|i| labels[*i] == class && (!right || said[*i] == Some(class)));
+        let of_class = (0..labels.len())
+            .filter(|i| labels[*i] == class && (!right || said[*i] == Some(class)));
         of_class.map(|i| f64::from(weights[i])).sum()
     };
-    let shares: Vec<f64> =
-        [0, 1].into_iter().filter(|c| count(*c, false) > 0.0).map(|c| count(c, true) / count(c, false)).collect();
+    let shares: Vec<f64> = [0, 1]
+        .into_iter()
+        .filter(|c| count(*c, false) > 0.0)
+        .map(|c| count(c, true) / count(c, false))
+        .collect();
     shares.iter().sum::<f64>() / shares.len() as f64
 }
 
-/// One task's numbers: [accuracy, AUC, accuracy with the task unknown, and with the base telling the task], and the accuracy in every resample.
-pub fn by_hand(sites: &Sites, task: &str, heads: &BTreeMap<String, Head>, data: &Dataset) -> ([f64; 4], Vec<f64>) {
+/// One task's numbers: [accuracy, AUC, accuracy with the task unknown, and with the base telling
+/// the task], and the accuracy in every resample.
+pub fn by_hand(
+    sites: &Sites,
+    task: &str,
+    heads: &BTreeMap<String, Head>,
+    data: &Dataset,
+) -> ([f64; 4], Vec<f64>) {
     let (images, features) = see(sites, data);
     let probabilities: Vec<Vec<f64>> = features.iter().map(|f| softmax(&heads[task], f)).collect();
-    let said: Vec<Option<usize>> = probabilities.iter().map(|p| Some(usize::from(p[1] > p[0]))).collect();
+    let said: Vec<Option<usize>> =
+        probabilities.iter().map(|p| Some(usize::from(p[1] > p[0]))).collect();
     let open: Vec<Option<usize>> = features
         .iter()
         .zip(&said)
@@ -61,7 +77,9 @@ pub fn by_hand(sites: &Sites, task: &str, heads: &BTreeMap<String, Head>, data: 
         .1
         .iter()
         .zip(&said)
-        .map(|(feature, said)| said.filter(|_| heads.keys().nth(argmax(&prototypes.shares(feature))).unwrap() == task))
+        .map(|(feature, said)| {
+            said.filter(|_| heads.keys().nth(argmax(&prototypes.shares(feature))).unwrap() == task)
+        })
         .collect();
     let labels = images.labels();
     let (mut above, mut pairs) = (0.0, 0.0);
@@ -72,7 +90,9 @@ pub fn by_hand(sites: &Sites, task: &str, heads: &BTreeMap<String, Head>, data: 
         }
     }
     let once = vec![1; labels.len()];
-    let draws = Bootstrap::new(labels, images.groups(), RESAMPLES, SEED).unwrap().run(|w| accuracy(&said, labels, w));
+    let draws = Bootstrap::new(labels, images.groups(), RESAMPLES, SEED)
+        .unwrap()
+        .run(|w| accuracy(&said, labels, w));
     (
         [
             accuracy(&said, labels, &once),
@@ -91,7 +111,11 @@ fn prototypes() -> Prototypes {
         let Parts { module, condensed, .. } = parts(n);
         (module, condensed.rounded())
     });
-    let tasks = hospitals.each_ref().map(|(module, set)| Task { name: &module.card.task, head: &module.head, set });
+    let tasks = hospitals.each_ref().map(|(module, set)| Task {
+        name: &module.card.task,
+        head: &module.head,
+        set,
+    });
     Judge::new(&device, &vit).prototypes(&tasks).unwrap()
 }
 

@@ -1,9 +1,11 @@
-//! Outputs of sites that are scaled, as DoRA needs it: the same kernels against tract, and graphs from before there were scales.
+//! Outputs of sites that are scaled, as DoRA needs it: the same kernels against tract, and graphs
+//! from before there were scales.
 
 use super::*;
 use crate::onnx;
 
-/// The frozen bundle's graph as packer writes it now: what a site computes is scaled, and its bias added after that.
+/// The frozen bundle's graph as packer writes it now: what a site computes is scaled, and its bias
+/// added after that.
 fn with_scales() -> Vec<u8> {
     let mut model = onnx::ModelProto::decode(bundle().entry("base.onnx").unwrap()).unwrap();
     let graph = model.graph.as_mut().unwrap();
@@ -39,7 +41,8 @@ fn with_scales() -> Vec<u8> {
         let of = |input: &&onnx::ValueInfoProto| input.name == format!("{site}.lora_b");
         let mut scale = graph.input.iter().find(of).unwrap().clone();
         scale.name = format!("{site}.lora_scale");
-        let shape = scale.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().shape.as_mut().unwrap();
+        let shape =
+            scale.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().shape.as_mut().unwrap();
         shape.dim[1].value = Some(onnx::DimensionValue::DimValue(1));
         graph.input.push(scale);
     }
@@ -56,7 +59,8 @@ fn scaled(base: &Base) -> Vec<BTreeMap<String, Factors>> {
     for (number, by_site) in all.iter_mut().enumerate() {
         for (index, (site, factors)) in by_site.iter_mut().enumerate().skip(number) {
             let outputs = base.signature.sites[site].outputs;
-            factors.scale = Some(numbers(index + 300, outputs).into_iter().map(|v| 1.0 + 0.5 * v).collect());
+            factors.scale =
+                Some(numbers(index + 300, outputs).into_iter().map(|v| 1.0 + 0.5 * v).collect());
         }
     }
     all.to_vec()
@@ -64,14 +68,17 @@ fn scaled(base: &Base) -> Vec<BTreeMap<String, Factors>> {
 
 fn features(base: &Base, compositions: &[BTreeMap<String, Factors>]) -> Vec<Vec<f32>> {
     let images = images(base);
-    let adapters: Vec<_> = compositions.iter().map(|by_site| base.adapter(by_site).unwrap()).collect();
-    let rows: Vec<_> = adapters.iter().flat_map(|adapter| (0..images.len()).map(move |i| (i, adapter))).collect();
+    let adapters: Vec<_> =
+        compositions.iter().map(|by_site| base.adapter(by_site).unwrap()).collect();
+    let rows: Vec<_> =
+        adapters.iter().flat_map(|adapter| (0..images.len()).map(move |i| (i, adapter))).collect();
     base.features(&images, &rows, &|| false).unwrap()
 }
 
 fn apart(ours: &[f32], expected: &[f32]) -> f32 {
     let square = |values: &mut dyn Iterator<Item = f32>| values.map(|v| v * v).sum::<f32>().sqrt();
-    square(&mut ours.iter().zip(expected).map(|(a, b)| a - b)) / square(&mut expected.iter().copied())
+    square(&mut ours.iter().zip(expected).map(|(a, b)| a - b))
+        / square(&mut expected.iter().copied())
 }
 
 #[test]
@@ -79,10 +86,14 @@ fn scaled_sites_compute_what_tract_does_with_all_instructions() {
     let (oracle, first) = (Oracle::new(&with_scales()), base(Level::best(), Precision::F32));
     let compositions = scaled(&first);
     let images = images(&first);
-    let one = |by_site| images.iter().map(|image| oracle.feature(&first, image, by_site)).collect::<Vec<_>>();
+    let one = |by_site| {
+        images.iter().map(|image| oracle.feature(&first, image, by_site)).collect::<Vec<_>>()
+    };
     let expected: Vec<_> = compositions.iter().flat_map(one).collect();
     for level in Level::all() {
-        for (ours, expected) in features(&base(level, Precision::F32), &compositions).iter().zip(&expected) {
+        for (ours, expected) in
+            features(&base(level, Precision::F32), &compositions).iter().zip(&expected)
+        {
             let apart = apart(ours, expected);
             assert!(apart < 1e-5, "{level:?}: {apart}");
         }
@@ -90,9 +101,14 @@ fn scaled_sites_compute_what_tract_does_with_all_instructions() {
     let mut plain = compositions.clone();
     plain.iter_mut().flat_map(BTreeMap::values_mut).for_each(|factors| factors.scale = None);
     let plain = features(&first, &plain);
-    assert!(expected.iter().zip(&plain).all(|(scaled, plain)| apart(plain, scaled) > 0.01), "scales change nothing");
+    assert!(
+        expected.iter().zip(&plain).all(|(scaled, plain)| apart(plain, scaled) > 0.01),
+        "scales change nothing"
+    );
     // In eight bits as near as without scales.
-    for (ours, exact) in features(&base(Level::best(), Precision::Int8), &compositions).iter().zip(&expected) {
+    for (ours, exact) in
+        features(&base(Level::best(), Precision::Int8), &compositions).iter().zip(&expected)
+    {
         let apart = apart(ours, exact);
         assert!(apart > 1e-6 && apart < 0.05, "{apart}");
     }
@@ -103,14 +119,20 @@ fn without_scales_both_graphs_give_the_same_bits() {
     let (old, new) = (own(Level::best(), 1), base(Level::best(), Precision::F32));
     let compositions = compositions(&old);
     assert_eq!(features(&new, &compositions), features(&old, &compositions));
-    assert!(new.signature.sites.values().all(|site| site.scaled) && old.signature.sites.values().all(|s| !s.scaled));
+    assert!(
+        new.signature.sites.values().all(|site| site.scaled)
+            && old.signature.sites.values().all(|s| !s.scaled)
+    );
 }
 
 #[test]
 fn scales_that_do_not_fit_are_an_error() {
     let (old, new) = (own(Level::best(), 1), base(Level::best(), Precision::F32));
     let mut by_site = scaled(&new).remove(0);
-    assert!(new.adapter(&by_site).is_ok() && old.adapter(&by_site).is_err(), "an older graph takes no scales");
+    assert!(
+        new.adapter(&by_site).is_ok() && old.adapter(&by_site).is_err(),
+        "an older graph takes no scales"
+    );
     let site = by_site.values_mut().next().unwrap();
     site.scale = Some(vec![1.0; 3]);
     assert!(new.adapter(&by_site).is_err(), "a scale of another length");
@@ -122,7 +144,8 @@ fn scales_that_do_not_fit_are_an_error() {
 fn a_scaled_graph_that_differs_is_not_taken_for_the_transformer() {
     let bundle = bundle();
     let onnx = with_scales();
-    let (graph, signature) = graph::read(&onnx, &bundle.views("base.safetensors").unwrap()).unwrap();
+    let (graph, signature) =
+        graph::read(&onnx, &bundle.views("base.safetensors").unwrap()).unwrap();
     let known = |graph: &GraphProto| vit::recognise(graph, signature.image[0]).is_ok();
     assert!(known(&graph));
     for (index, node) in graph.node.iter().enumerate() {
