@@ -2,9 +2,9 @@
 //! times signed, four at a time into 32 bits).
 //!
 //! One of two modules of this crate with unsafe code: no library at hand offers this instruction,
-//! and without it eight bits are slower than
-//! 32. Unsafe are the call of functions compiled for these instructions, made only where
-//!     [`available`] has found them, and loads and stores of whole arrays.
+//! and without it eight bits are slower than 32. Unsafe are the call of functions compiled for
+//! these instructions, made only where [`available`] has found them, and loads and stores of whole
+//! arrays.
 #![allow(unsafe_code)]
 
 #[cfg(target_arch = "x86_64")]
