@@ -19,7 +19,7 @@ fn cases(kernel: &Kernel) -> Vec<Case> {
         "activation" => {
             vec![("x", types()), ("y", types()), ("quick", flags()), ("backward", flags())]
         }
-        "adamw" | "sgd" => vec![("scaled", flags())],
+        "adamw" => vec![("scaled", flags())],
         "attention" => {
             vec![("x", types()), ("width", numbers(&[4, 32, 64])), ("keys", numbers(&[16, 32]))]
         }
@@ -34,8 +34,7 @@ fn cases(kernel: &Kernel) -> Vec<Case> {
         "column_sum" => vec![("x", types()), ("y", types()), ("dot", flags())],
         "cross_entropy" | "cross_entropy_backward" => vec![("x", types())],
         "fill" => vec![("y", types())],
-        "agree" | "colour" | "cutout" | "finite" | "image_mean" | "loss_scale" | "share"
-        | "trim" | "trim_count" | "trim_select" => vec![],
+        "colour" | "cutout" | "finite" | "image_mean" | "loss_scale" => vec![],
         "warp" => vec![("backward", flags())],
         "l2_normalise" => {
             vec![

@@ -14,7 +14,7 @@ use super::cpu::Chunk;
 use super::cpu::pool::Pool;
 use super::{
     Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize,
-    Rectangle, Sgd, Size, Update,
+    Rectangle, Size, Update,
 };
 
 /// Counts buffers of f32.
@@ -212,21 +212,9 @@ impl Device for Meter {
         self.like(images)
     }
 
-    fn adamw(&self, _: AdamW, updates: Vec<Update<Buffer, 2>>) {
+    fn adamw(&self, _: AdamW, updates: Vec<Update<Buffer>>) {
         for Update { weight, state: [first, second], .. } in updates {
             [weight, first, second].into_iter().for_each(|buffer| self.own(buffer));
         }
-    }
-    fn sgd(&self, _: Sgd, updates: Vec<Update<Buffer, 1>>) {
-        for Update { weight, state: [velocity], .. } in updates {
-            [weight, velocity].into_iter().for_each(|buffer| self.own(buffer));
-        }
-    }
-
-    fn trim(&self, x: &Buffer, _: usize) -> Buffer {
-        self.like(x)
-    }
-    fn elect(&self, deltas: &[(&Buffer, f64)]) -> Buffer {
-        self.like(deltas[0].0)
     }
 }

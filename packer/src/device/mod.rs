@@ -18,7 +18,7 @@ mod optimiser;
 mod tests;
 
 pub use image::{Affine, Colour, ImageSize, Rectangle};
-pub use optimiser::{AdamW, Sgd, Update};
+pub use optimiser::{AdamW, Update};
 
 /// Which side of a product is read transposed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,8 +119,8 @@ pub trait Device: Clone {
         0
     }
     /// The gradient of a loss to itself: 1, or a power of two where gradients are kept in a narrow
-    /// type. What comes of it is scaled by the same factor until [`Device::adamw`] or
-    /// [`Device::sgd`] takes it out again.
+    /// type. What comes of it is scaled by the same factor until [`Device::adamw`] takes it out
+    /// again.
     fn loss_gradient(&self) -> Self::Buffer {
         self.upload(&[1.0])
     }
@@ -332,15 +332,5 @@ pub trait Device: Clone {
     fn cutout(&self, size: ImageSize, images: &Self::Buffer, cut: &[Rectangle]) -> Self::Buffer;
 
     /// One AdamW step on each weight, its state being the two moments.
-    fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer, 2>>);
-    /// One step of gradient descent on each weight, its state being the velocity.
-    fn sgd(&self, settings: Sgd, updates: Vec<Update<Self::Buffer, 1>>);
-
-    /// x with all but the `keep` values of largest magnitude set to zero; values as large as the
-    /// smallest one kept stay too. NaN is larger than every number, so it stays unless `keep` is 0.
-    fn trim(&self, x: &Self::Buffer, keep: usize) -> Self::Buffer;
-    /// Sign election and disjoint mean (TIES, Yadav et al. 2023, section 4.2): the sign of the
-    /// weighted sum is elected value by value; the weighted values that have it are added up and
-    /// divided by their number. Zero where none has it.
-    fn elect(&self, deltas: &[(&Self::Buffer, f64)]) -> Self::Buffer;
+    fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer>>);
 }

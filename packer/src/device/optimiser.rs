@@ -1,12 +1,13 @@
-//! What a step of training is told: a weight with its gradient and state, and the optimisers'
+//! What a step of training is told: the weights with their gradients and moments, and AdamW's
 //! settings.
 
-/// A weight, its gradient, and the optimiser's state for it: N buffers of the weight's length, zero
-/// at the start.
-pub struct Update<'a, B, const N: usize> {
+/// A weight, its gradient, and the two moments that AdamW keeps for it: buffers of the weight's
+/// length, zero at the start.
+pub struct Update<'a, B> {
     pub weight: &'a mut B,
     pub gradient: &'a B,
-    pub state: [&'a mut B; N],
+    /// The moving means of the gradient and of its square.
+    pub state: [&'a mut B; 2],
 }
 
 /// The settings of one AdamW step (Loshchilov & Hutter 2019, algorithm 2, with decay scaled by the
@@ -20,13 +21,4 @@ pub struct AdamW {
     pub weight_decay: f64,
     /// 1 for the first step.
     pub step: u64,
-}
-
-/// The settings of one step of gradient descent with momentum (Sutskever et al. 2013, in PyTorch's
-/// form): v = momentum v + gradient + weight_decay w; w -= learning_rate v.
-#[derive(Clone, Copy, Debug)]
-pub struct Sgd {
-    pub learning_rate: f64,
-    pub momentum: f64,
-    pub weight_decay: f64,
 }

@@ -6,8 +6,7 @@
 //! 2. Elect: g = sgn(sum_i x_i), value by value.
 //! 3. Mean: sum of the x_i whose sign is g, divided by their number; 0 where there is none.
 //!
-//! w_i = 1 unless given (the paper's lambda). The semantics are those of `Device::trim` and
-//! `Device::elect`.
+//! w_i = 1 unless given (the paper's lambda).
 
 use super::Options;
 use super::delta::Delta;
@@ -50,4 +49,35 @@ pub fn nth_largest(values: &[f64], n: usize) -> f64 {
     }
     let mut magnitudes: Vec<f64> = values.iter().map(|v| v.abs()).collect();
     *magnitudes.select_nth_unstable_by(n - 1, |x, y| y.total_cmp(x)).1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trim_keeps_the_largest_magnitudes() {
+        let trimmed = |values: &[f64], density| {
+            let mut values = values.to_vec();
+            trim(&mut values, density);
+            values
+        };
+        let x = [0.5, -3.0, 2.0, 0.0, -2.0, 1.0];
+        assert_eq!(trimmed(&x, 1.0 / 6.0), [0.0, -3.0, 0.0, 0.0, 0.0, 0.0]);
+        let equals_stay = trimmed(&x, 2.0 / 6.0);
+        assert_eq!(equals_stay, [0.0, -3.0, 2.0, 0.0, -2.0, 0.0]);
+        assert_eq!(trimmed(&x, 3.0 / 6.0), equals_stay);
+        assert_eq!(trimmed(&x, 4.0 / 6.0), [0.0, -3.0, 2.0, 0.0, -2.0, 1.0]);
+        assert_eq!(trimmed(&x, 1.0), x);
+        assert_eq!(trimmed(&[7.0], 0.1), [7.0]);
+    }
+
+    /// By column: 1 - 4 + 6 elects plus, the mean of 1 and 6; -1 - 4 + 2 elects minus; 1 - 2 + 1
+    /// elects nothing; zeros have no sign; one value alone counts for one.
+    #[test]
+    fn elect_averages_what_agrees() {
+        let parts =
+            [[1.0, -1.0, 1.0, 0.0, 0.0], [-4.0, -4.0, -2.0, 0.0, 0.0], [6.0, 2.0, 1.0, 0.0, 1.5]];
+        assert_eq!(elect(&parts.map(Vec::from)), [3.5, -2.5, 0.0, 0.0, 1.5]);
+    }
 }

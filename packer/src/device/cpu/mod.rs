@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::Error;
 use crate::device::{
     Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize,
-    Rectangle, Sgd, Size, Update,
+    Rectangle, Size, Update,
 };
 
 mod activation;
@@ -19,7 +19,6 @@ mod colour;
 mod embed;
 mod loss;
 mod matmul;
-mod merge;
 mod norm;
 mod optimiser;
 pub(super) mod pool;
@@ -451,7 +450,7 @@ impl<T: Real> Device for Cpu<T> {
         colour::cutout(self, size, &images.values, cut)
     }
 
-    fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer, 2>>) {
+    fn adamw(&self, settings: AdamW, updates: Vec<Update<Self::Buffer>>) {
         for Update { weight, gradient, state: [first, second] } in updates {
             optimiser::adamw(
                 settings,
@@ -461,22 +460,6 @@ impl<T: Real> Device for Cpu<T> {
                 self.own(second),
             );
         }
-    }
-
-    fn sgd(&self, settings: Sgd, updates: Vec<Update<Self::Buffer, 1>>) {
-        for Update { weight, gradient, state: [velocity] } in updates {
-            optimiser::sgd(settings, self.own(weight), &gradient.values, self.own(velocity));
-        }
-    }
-
-    fn trim(&self, x: &Self::Buffer, keep: usize) -> Self::Buffer {
-        merge::trim(self, &x.values, keep)
-    }
-
-    fn elect(&self, deltas: &[(&Self::Buffer, f64)]) -> Self::Buffer {
-        let deltas: Vec<_> =
-            deltas.iter().map(|(x, weight)| (x.values.as_slice(), T::from_f64(*weight))).collect();
-        merge::elect(self, &deltas)
     }
 }
 

@@ -1,8 +1,8 @@
-//! One step of the optimisers on one weight.
+//! One step of AdamW on one weight.
 
 use rayon::prelude::*;
 
-use crate::device::{AdamW, Sgd};
+use crate::device::AdamW;
 
 use super::real::vectorised;
 use super::{GRAIN, Real};
@@ -37,26 +37,6 @@ pub fn adamw<T: Real>(
                         *m = *m * b1 + *g * rest1;
                         *v = *v * b2 + *g * *g * rest2;
                         *w = *w * keep - rate * *m / (v.sqrt() * unbias + epsilon);
-                    }
-                },
-            )
-        },
-    );
-}
-
-pub fn sgd<T: Real>(settings: Sgd, weight: &mut [T], gradient: &[T], velocity: &mut [T]) {
-    assert!(weight.len() == gradient.len() && weight.len() == velocity.len());
-    let [rate, momentum, decay] =
-        [settings.learning_rate, settings.momentum, settings.weight_decay].map(T::from_f64);
-    let velocity = velocity.par_chunks_mut(GRAIN);
-    weight.par_chunks_mut(GRAIN).zip(gradient.par_chunks(GRAIN)).zip(velocity).for_each(
-        |((w, g), v)| {
-            vectorised(
-                #[inline(always)]
-                || {
-                    for ((w, g), v) in w.iter_mut().zip(g).zip(v) {
-                        *v = momentum * *v + *g + decay * *w;
-                        *w += -rate * *v;
                     }
                 },
             )

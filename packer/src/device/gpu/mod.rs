@@ -13,7 +13,7 @@ use crate::Error;
 
 use super::{
     Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize,
-    Rectangle, Sgd, Size, Update,
+    Rectangle, Size, Update,
 };
 
 pub mod adapter;
@@ -24,7 +24,6 @@ mod engine;
 mod image;
 mod matmul;
 mod memory;
-mod merge;
 mod norm;
 mod optimiser;
 mod pool;
@@ -390,19 +389,7 @@ impl Device for Gpu {
         self.cut_out(size, images, cut)
     }
 
-    fn adamw(&self, settings: AdamW, updates: Vec<Update<Buffer, 2>>) {
+    fn adamw(&self, settings: AdamW, updates: Vec<Update<Buffer>>) {
         optimiser::adamw(self, settings, updates);
-    }
-
-    fn sgd(&self, settings: Sgd, updates: Vec<Update<Buffer, 1>>) {
-        optimiser::sgd(self, settings, updates);
-    }
-
-    fn trim(&self, x: &Buffer, keep: usize) -> Buffer {
-        self.trimmed(x, keep)
-    }
-
-    fn elect(&self, deltas: &[(&Buffer, f64)]) -> Buffer {
-        self.elected(deltas)
     }
 }

@@ -1,13 +1,13 @@
-//! Steps of the optimisers, and the loss scale that they take out of gradients.
+//! Steps of AdamW, and the loss scale that they take out of gradients.
 
-use medforge_shaders::{ADAMW, FINITE, LOSS_SCALE, SGD};
+use medforge_shaders::{ADAMW, FINITE, LOSS_SCALE};
 
-use crate::device::{AdamW, Sgd, Update};
+use crate::device::{AdamW, Update};
 
 use super::engine::Call;
 use super::{Buffer, Gpu};
 
-pub fn adamw(gpu: &Gpu, settings: AdamW, updates: Vec<Update<Buffer, 2>>) {
+pub fn adamw(gpu: &Gpu, settings: AdamW, updates: Vec<Update<Buffer>>) {
     let AdamW { learning_rate, beta1, beta2, epsilon, weight_decay, step } = settings;
     let numbers = [
         beta1,
@@ -33,27 +33,6 @@ pub fn adamw(gpu: &Gpu, settings: AdamW, updates: Vec<Update<Buffer, 2>>) {
             buffers: &buffers,
             groups: gpu.engine.over(quads as usize),
             operations: 12 * gradient.len as u64,
-        });
-    }
-    rescale(gpu);
-}
-
-pub fn sgd(gpu: &Gpu, settings: Sgd, updates: Vec<Update<Buffer, 1>>) {
-    let numbers = [settings.learning_rate, settings.momentum, settings.weight_decay];
-    look_at(gpu, updates.iter().map(|u| u.gradient));
-    for Update { weight, gradient, state: [velocity] } in updates {
-        let quads = gradient.quads();
-        let mut params = vec![quads];
-        params.extend(numbers.map(|n| (n as f32).to_bits()));
-        let mut buffers = vec![&**gradient, gpu.own(weight), gpu.own(velocity)];
-        buffers.extend(gpu.scaler.as_deref());
-        gpu.engine.run(Call {
-            kernel: &SGD,
-            settings: &[("scaled", gpu.scaler.is_some().into())],
-            params: &params,
-            buffers: &buffers,
-            groups: gpu.engine.over(quads as usize),
-            operations: 6 * gradient.len as u64,
         });
     }
     rescale(gpu);

@@ -10,8 +10,8 @@ use super::adapter::{self, Kind};
 use super::{Gpu, Options, Tile, Tuning};
 use crate::device::cpu::Cpu;
 use crate::device::{
-    Activation, AdamW, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Sgd,
-    Size, Update,
+    Activation, AdamW, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Size,
+    Update,
 };
 use crate::tape::{Dropout, LowRank, Tape, Tensor, Var};
 
@@ -412,55 +412,6 @@ fn augmentations() {
                 d.cutout(size, &x, &cut),
             ]
         });
-    }
-}
-
-#[test]
-fn merging() {
-    for len in [1, 5, 1024, 70_001] {
-        let x: Vec<f32> =
-            numbers(len, 1).iter().enumerate().map(|(i, v)| v * (1.0 + (i % 37) as f32)).collect();
-        for keep in [0, 1, len / 5, len / 2, len, len + 3] {
-            case!(format!("keep {keep} of {len}"), 0.0, |d| [d.trim(&d.upload(&x), keep)]);
-        }
-        let mut broken = x.clone();
-        broken[len / 2] = f32::NAN;
-        broken[len / 3] = -f32::NAN;
-        case!(format!("trim {len} with NaN"), 0.0, |d| [d.trim(&d.upload(&broken), 3)]);
-        let others = [2, 3, 4].map(|seed| numbers(len, seed));
-        case!(format!("sign election of {len}"), 2e-6, |d| {
-            let [a, b, c] = others.each_ref().map(|x| d.upload(x));
-            let broken = d.upload(&broken);
-            [
-                d.elect(&[(&a, 1.0)]),
-                d.elect(&[(&a, 0.5), (&b, -1.0), (&c, 0.25)]),
-                d.elect(&[(&a, 1.0), (&broken, 1.0)]),
-            ]
-        });
-    }
-}
-
-#[test]
-fn sgd() {
-    let len = 333;
-    let (w, g) = (numbers(len, 1), numbers(len, 2));
-    fn run<D: Device>(d: &D, w: &[f32], g: &[f32]) -> Vec<Vec<f32>> {
-        let (mut weight, mut velocity) = (d.upload(w), d.zeros(w.len()));
-        for _ in 0..3 {
-            // As it comes out of a backward pass: scaled where the device scales losses.
-            let scale = d.download(&d.loss_gradient()).unwrap()[0];
-            let gradient = d.upload(&g.iter().map(|g| g * scale).collect::<Vec<_>>());
-            let settings = Sgd { learning_rate: 0.1, momentum: 0.9, weight_decay: 0.01 };
-            d.sgd(
-                settings,
-                vec![Update { weight: &mut weight, gradient: &gradient, state: [&mut velocity] }],
-            );
-        }
-        [weight, velocity].iter().map(|b| d.download(b).unwrap()).collect()
-    }
-    let exact = run(&Cpu::<f64>::poisoned(), &w, &g);
-    for variant in variants() {
-        compare(&variant.name, false, 2e-6, &run(&variant.gpu, &w, &g), &exact);
     }
 }
 
