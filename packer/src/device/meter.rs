@@ -139,12 +139,6 @@ impl Device for Meter {
     ) -> [Buffer; 3] {
         [(); 3].map(|()| self.like(dy))
     }
-    fn softmax(&self, x: &Buffer, _: usize) -> Buffer {
-        self.like(x)
-    }
-    fn softmax_backward(&self, dy: &Buffer, _: &Buffer, _: usize) -> Buffer {
-        self.like(dy)
-    }
     fn l2_normalise(&self, x: &Buffer, columns: usize, _: f64) -> (Buffer, Buffer) {
         let divisors = self.take(x.values.len() / columns);
         (self.like(x), divisors)

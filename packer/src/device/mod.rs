@@ -230,11 +230,6 @@ pub trait Device: Clone {
         saved: &Self::Buffer,
     ) -> [Self::Buffer; 3];
 
-    /// softmax of each row of x [rows, columns].
-    fn softmax(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer;
-    /// The gradient to x of y = softmax(x).
-    fn softmax_backward(&self, dy: &Self::Buffer, y: &Self::Buffer, columns: usize)
-    -> Self::Buffer;
     /// Each row of x [rows, columns] divided by its Euclidean norm, or by `epsilon` if that is
     /// larger; and the divisors, one a row.
     fn l2_normalise(

@@ -230,16 +230,6 @@ impl<D: Device + 'static> Tape<D> {
         })
     }
 
-    /// softmax of each row; the result has x's shape.
-    pub fn softmax(&self, x: &Var<D>) -> Var<D> {
-        let columns = x.value.columns;
-        let y = self.device.softmax(&x.value.buffer, columns);
-        let (node, kept) = (x.node, y.clone());
-        self.record(x.value.like(y), &[x], move |d, dy, g| {
-            g.add(node, || d.softmax_backward(dy, &kept, columns));
-        })
-    }
-
     /// Each row divided by its Euclidean norm, or by `epsilon` if that is larger; the result has
     /// x's shape.
     pub fn l2_normalise(&self, x: &Var<D>, epsilon: f64) -> Var<D> {

@@ -1,41 +1,11 @@
-//! Softmax of rows, and the cross-entropy over it.
+//! The cross-entropy over the softmax of rows.
 
 use std::sync::Arc;
 
-use super::real::{self, sum2, vectorised};
+use super::real;
 use super::{Chunk, Cpu, Real};
 
 type Buffer<T> = Arc<Chunk<T>>;
-
-pub fn softmax<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize) -> Buffer<T> {
-    cpu.by_rows(x.len(), columns, |first, out| {
-        out.copy_from_slice(&x[first * columns..][..out.len()]);
-        vectorised(
-            #[inline(always)]
-            || out.chunks_exact_mut(columns).for_each(real::softmax),
-        )
-    })
-}
-
-/// dx = y * (dy - sum(dy * y)).
-pub fn softmax_backward<T: Real>(cpu: &Cpu<T>, dy: &[T], y: &[T], columns: usize) -> Buffer<T> {
-    assert_eq!(dy.len(), y.len());
-    cpu.by_rows(y.len(), columns, |first, out| {
-        let range = first * columns..first * columns + out.len();
-        let rows = dy[range.clone()].chunks_exact(columns).zip(y[range].chunks_exact(columns));
-        vectorised(
-            #[inline(always)]
-            || {
-                for (out, (dy, y)) in out.chunks_exact_mut(columns).zip(rows) {
-                    let mean = sum2(dy, y, |dy, y| dy * y);
-                    for ((out, dy), y) in out.iter_mut().zip(dy).zip(y) {
-                        *out = *y * (*dy - mean);
-                    }
-                }
-            },
-        )
-    })
-}
 
 pub fn cross_entropy<T: Real>(
     cpu: &Cpu<T>,

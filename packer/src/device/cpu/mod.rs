@@ -314,19 +314,6 @@ impl<T: Real> Device for Cpu<T> {
         )
     }
 
-    fn softmax(&self, x: &Self::Buffer, columns: usize) -> Self::Buffer {
-        loss::softmax(self, &x.values, columns)
-    }
-
-    fn softmax_backward(
-        &self,
-        dy: &Self::Buffer,
-        y: &Self::Buffer,
-        columns: usize,
-    ) -> Self::Buffer {
-        loss::softmax_backward(self, &dy.values, &y.values, columns)
-    }
-
     fn l2_normalise(
         &self,
         x: &Self::Buffer,

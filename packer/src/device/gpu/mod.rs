@@ -267,18 +267,6 @@ impl Device for Gpu {
         self.activate(kind, x, Some(dy))
     }
 
-    fn softmax(&self, x: &Buffer, columns: usize) -> Buffer {
-        let y = self.engine.allocate(x.len, x.element);
-        self.softmax_rows(x, &y, [x.len / columns, columns, columns]);
-        y
-    }
-
-    fn softmax_backward(&self, dy: &Buffer, y: &Buffer, columns: usize) -> Buffer {
-        let dx = self.engine.allocate(dy.len, dy.element);
-        self.softmax_rows_backward(dy, y, &dx, [dy.len / columns, columns, columns]);
-        dx
-    }
-
     fn l2_normalise(&self, x: &Buffer, columns: usize, epsilon: f64) -> (Buffer, Buffer) {
         self.l2(x, columns, epsilon)
     }
