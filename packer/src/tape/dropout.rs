@@ -3,10 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::device::Device;
 use crate::random::{Purpose, Stream};
-
-use super::{LowRank, Var};
 
 /// Which values are dropped: a matter of seed, step, site and image, whatever the device and
 /// however a batch is parted.
@@ -38,22 +35,6 @@ impl Dropout {
         };
         mask.par_chunks_mut((rows / self.images * columns).max(1)).enumerate().for_each(image);
         mask
-    }
-}
-
-impl<D: Device> LowRank<D> {
-    /// The mask of the branch's dropout on the device, and what it leaves of x.
-    pub(super) fn dropped(&self, d: &D, x: &Var<D>) -> (Option<D::Buffer>, D::Buffer) {
-        let x = &x.value;
-        match &self.dropout {
-            None => (None, x.buffer.clone()),
-            Some(dropout) => {
-                // All values as one row, each with a factor of its own.
-                let mask = d.upload(&dropout.mask(x.rows, x.columns));
-                let left = d.scale_columns(&x.buffer, &mask);
-                (Some(mask), left)
-            }
-        }
     }
 }
 

@@ -31,6 +31,20 @@ impl<D: Device> LowRank<D> {
     pub fn plain(a: Var<D>, b: Var<D>, scale: f64) -> Self {
         LowRank { a, b, scale, magnitude: None, dropout: None }
     }
+
+    /// The mask of the branch's dropout on the device, and what it leaves of x.
+    pub(super) fn dropped(&self, d: &D, x: &Var<D>) -> (Option<D::Buffer>, D::Buffer) {
+        let x = &x.value;
+        match &self.dropout {
+            None => (None, x.buffer.clone()),
+            Some(dropout) => {
+                // All values as one row, each with a factor of its own.
+                let mask = d.upload(&dropout.mask(x.rows, x.columns));
+                let left = d.scale_columns(&x.buffer, &mask);
+                (Some(mask), left)
+            }
+        }
+    }
 }
 
 impl<D: Device + 'static> Tape<D> {
