@@ -7,7 +7,7 @@ use medforge_shaders::{
 
 use crate::device::{AttentionSize, Form, Size};
 
-use super::engine::Call;
+use super::call::Call;
 use super::matmul::{self, Matrix, Product};
 use super::pool::Chunk;
 use super::{Buffer, Gpu};

@@ -4,7 +4,7 @@ use medforge_shaders::{ACTIVATION, COLUMN_SUM, Element, RESIDUAL};
 
 use crate::device::Activation;
 
-use super::engine::Call;
+use super::call::Call;
 use super::{Buffer, Gpu};
 
 /// Rows added up by one group at a time.

@@ -6,7 +6,7 @@ use medforge_shaders::{
 
 use crate::device::PatchSize;
 
-use super::engine::Call;
+use super::call::Call;
 use super::{Buffer, Gpu};
 
 impl Gpu {

@@ -4,7 +4,7 @@ use medforge_shaders::{COLOUR, CUTOUT, Element, IMAGE_MEAN, WARP};
 
 use crate::device::{Affine, Colour, ImageSize, Rectangle};
 
-use super::engine::Call;
+use super::call::Call;
 use super::{Buffer, Gpu};
 
 impl Gpu {

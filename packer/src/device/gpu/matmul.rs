@@ -6,7 +6,8 @@ use medforge_shaders::{Element, MATMUL};
 
 use crate::device::{Activation, Form, Size};
 
-use super::engine::{Call, Engine};
+use super::call::Call;
+use super::engine::Engine;
 use super::pool::Chunk;
 use super::tuning::Tile;
 use super::{Buffer, Gpu};

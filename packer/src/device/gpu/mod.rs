@@ -18,21 +18,28 @@ use super::{
 
 pub mod adapter;
 mod attention;
+mod buffers;
+mod call;
 mod elementwise;
 mod embed;
 mod engine;
+mod fault;
 mod image;
+mod lists;
 mod matmul;
 mod memory;
 mod norm;
 mod optimiser;
+mod pipelines;
 mod pool;
 mod profile;
+mod read;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tuning;
 
-pub use engine::{Call, Engine};
+pub use call::Call;
+pub use engine::Engine;
 pub use medforge_shaders::Kernel;
 pub use pool::Chunk;
 pub use profile::Record;
@@ -78,8 +85,13 @@ impl Gpu {
         let tuning = options.tuning.unwrap_or_else(|| Tuning::of(&description));
         let precision = if options.half { Element::F16 } else { Element::F32 };
         let budget = options.budget.or(description.memory);
-        let engine =
-            Engine::open((description, adapter), tuning, precision, budget, options.poison)?;
+        let engine = Arc::new(Engine::open(
+            (description, adapter),
+            tuning,
+            precision,
+            budget,
+            options.poison,
+        )?);
         let state = [SCALE.to_bits(), 0, 0, 0];
         let scaler =
             options.half.then(|| engine.upload(bytemuck::cast_slice(&state), 4, Element::F32));

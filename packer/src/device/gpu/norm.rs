@@ -2,7 +2,7 @@
 
 use medforge_shaders::{Element, L2_NORMALISE, LAYER_NORM, LAYER_NORM_BACKWARD};
 
-use super::engine::Call;
+use super::call::Call;
 use super::{Buffer, Gpu};
 
 impl Gpu {

@@ -4,7 +4,7 @@ use medforge_shaders::{ADAMW, FINITE, LOSS_SCALE};
 
 use crate::device::{AdamW, Update};
 
-use super::engine::Call;
+use super::call::Call;
 use super::{Buffer, Gpu};
 
 pub fn adamw(gpu: &Gpu, settings: AdamW, updates: Vec<Update<Buffer>>) {

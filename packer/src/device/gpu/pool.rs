@@ -2,13 +2,11 @@
 //! same sizes as the last one.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use medforge_shaders::Element;
 
-use super::engine::{Engine, lock};
-
-/// A buffer that goes back to its engine's pool when its last owner drops it. What was recorded
+/// A buffer that goes back to its pool when its last owner drops it. What was recorded
 /// with it has been queued before whatever its next owner records, so it may be written again at
 /// once.
 pub struct Chunk {
@@ -18,7 +16,7 @@ pub struct Chunk {
     pub(super) element: Element,
     size: u64,
     pooled: bool,
-    engine: Arc<Engine>,
+    pool: Arc<Mutex<Pool>>,
 }
 
 /// Free buffers by size, and the count of bytes.
@@ -38,14 +36,14 @@ const KEPT: u64 = 24;
 
 impl Chunk {
     pub fn new(
-        engine: Arc<Engine>,
+        pool: Arc<Mutex<Pool>>,
         buffer: Option<wgpu::Buffer>,
         len: usize,
         element: Element,
         size: u64,
         pooled: bool,
     ) -> Self {
-        Chunk { buffer, len, element, size, pooled, engine }
+        Chunk { buffer, len, element, size, pooled, pool }
     }
 
     /// The number of vec4s that hold the values.
@@ -57,7 +55,7 @@ impl Chunk {
 impl Drop for Chunk {
     fn drop(&mut self) {
         let Some(buffer) = self.buffer.take() else { return };
-        let mut pool = lock(&self.engine.pool);
+        let mut pool = lock(&self.pool);
         if self.pooled {
             pool.give(self.size, buffer)
         } else {
@@ -122,4 +120,9 @@ impl Pool {
         let clock = self.clock;
         self.free.entry(size).or_default().push((buffer, clock));
     }
+}
+
+/// The value behind a lock, also where a thread panicked while it held it.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|e| e.into_inner())
 }

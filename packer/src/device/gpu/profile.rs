@@ -1,6 +1,6 @@
 //! Dispatches counted, and timed where the adapter has time stamps.
 
-use super::engine::Call;
+use super::call::Call;
 
 /// One dispatch.
 #[derive(Clone, Debug)]
