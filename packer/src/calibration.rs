@@ -23,7 +23,8 @@ use crate::device::Device;
 use crate::eval::bootstrap::{Bootstrap, RESAMPLES, interval};
 use crate::eval::metrics::{Metric, Predictions};
 use crate::lora::{Calibration, Familiar, Interval, Module, ModuleCard};
-use crate::predict::{Predictor, logits, softmax_at};
+use crate::predict::{Predictor, logits};
+use crate::softmax::softmax_at;
 
 /// The share of the validation images whose score lies below the threshold.
 pub const KEPT: f64 = 0.95;

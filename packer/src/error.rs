@@ -30,6 +30,9 @@ pub enum Error {
     /// The runtime refused a tensor file, an image or a bundle.
     #[error(transparent)]
     Runtime(#[from] medforge_runtime::Error),
+    /// A device failed, or the operating system gave no random numbers.
+    #[error(transparent)]
+    Compute(#[from] medforge_compute::Error),
     // --- base, lora, train ---
     /// A configuration file that cannot be used.
     #[error("{}: {what}", path.display())]
@@ -315,21 +318,6 @@ pub enum Error {
     #[error("the method {settings} is not known here; use the packer that made the item")]
     UnknownMethod { settings: String },
     // --- gpu ---
-    /// No adapter, or none of that number.
-    #[error(
-        "--device {wanted}: {found}; install the GPU's driver (Vulkan, Metal or DX12), or use \
-         --device cpu"
-    )]
-    NoAdapter { wanted: String, found: String },
-    /// An adapter without what the kernels need.
-    #[error(
-        "the GPU {adapter} cannot be used: {what}; choose another (see `packer devices`), or use \
-         --device cpu"
-    )]
-    AdapterUnusable { adapter: String, what: String },
-    /// The adapter's memory is full.
-    #[error("the GPU's memory is full: {held} bytes are held and {wanted} more were asked for")]
-    GpuMemory { held: u64, wanted: u64 },
     /// The adapter's memory was full while training; about so many images would have fit.
     #[error(
         "the GPU's memory was full at {held} bytes with --batch {batch}; about {fits} images fit: \
@@ -337,15 +325,6 @@ pub enum Error {
          a smaller --size, or --device cpu"
     )]
     GpuBatch { held: u64, batch: usize, fits: usize },
-    /// The driver reset, or the device is gone.
-    #[error("the GPU was lost ({what}); begin again, or use --device cpu")]
-    GpuLost { what: String },
-    /// The driver or wgpu refused what packer asked for.
-    #[error(
-        "the GPU refused an operation ({what}); please report this with the GPU's name, and use \
-         --device cpu meanwhile"
-    )]
-    GpuInvalid { what: String },
     // --- demo ---
     /// The runtime and packer's evaluation differ.
     #[error(

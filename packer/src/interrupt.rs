@@ -9,6 +9,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 
 /// Installs the handler for Ctrl-C and the termination signals. A second signal ends the process at
 /// once.
+#[cfg(feature = "cli")]
 pub fn install() {
     let installed = ctrlc::set_handler(|| {
         if STOP.swap(true, Ordering::SeqCst) {

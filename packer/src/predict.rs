@@ -8,6 +8,7 @@ use crate::data::Images;
 use crate::device::Device;
 use crate::logistic::{Examples, Fit, Scale};
 use crate::lora::{Factors, Head, Module};
+use crate::softmax::softmax_at;
 use crate::tape::{LowRank, Tape, Tensor, Var};
 use crate::{Error, interrupt};
 
@@ -83,7 +84,7 @@ impl<D: Device + 'static> Predictor<D> {
             &[],
             observe,
         );
-        self.device.download(&feature.value.buffer)
+        Ok(self.device.download(&feature.value.buffer)?)
     }
 
     /// The features [n, features] of normalised pixels, the tokens [n, tokens, hidden] that enter
@@ -178,19 +179,6 @@ pub fn logits(head: &Head, feature: &[f32]) -> Vec<f64> {
     let product =
         |w: &[f32]| w.iter().zip(&*input).map(|(&w, &f)| f64::from(w) * f64::from(f)).sum::<f64>();
     rows.map(|(w, &b)| product(w) + f64::from(b)).collect()
-}
-
-/// softmax(logits / temperature).
-pub fn softmax_at(temperature: f64, logits: &[f64]) -> Vec<f64> {
-    let max = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let exp: Vec<f64> = logits.iter().map(|l| ((l - max) / temperature).exp()).collect();
-    let sum: f64 = exp.iter().sum();
-    exp.into_iter().map(|e| e / sum).collect()
-}
-
-/// softmax(logits).
-pub fn softmax(logits: &[f32]) -> Vec<f64> {
-    softmax_at(1.0, &logits.iter().map(|&l| l.into()).collect::<Vec<_>>())
 }
 
 /// The index of the largest value, the first of equals.

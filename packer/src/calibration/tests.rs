@@ -9,8 +9,8 @@ use crate::base::tests::small;
 use crate::data::Split;
 use crate::device::cpu::Cpu;
 use crate::lora::Head;
-use crate::predict::softmax;
 use crate::random::{Purpose, Stream};
+use crate::softmax::softmax;
 use crate::train::tests::data;
 
 /// A head whose logits are its two features.

@@ -1,6 +1,7 @@
 //! `packer devices`: the GPUs that `--device` can name.
 
-use crate::device::gpu::adapter::{self, Adapter};
+use crate::device::adapter::Adapter;
+use crate::device::choice;
 use crate::{Error, output};
 
 /// List the GPUs of this machine, the best first, with what they can do
@@ -17,7 +18,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> Result<(), Error> {
-    let adapters = adapter::list();
+    let adapters = choice::adapters();
     if args.json {
         let json =
             serde_json::to_string_pretty(&adapters).expect("a list of adapters is plain data");

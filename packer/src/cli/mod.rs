@@ -33,6 +33,10 @@ mod merge;
 mod pace;
 mod phantom;
 mod places;
+#[cfg(feature = "gpu")]
+mod profile;
+#[cfg(not(feature = "gpu"))]
+#[path = "no_profile.rs"]
 mod profile;
 mod sign;
 mod train;

@@ -1,11 +1,59 @@
 //! What one training step asked of the GPU, kernel by kernel.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
-use crate::device::gpu::Record;
+use crate::Error;
+use crate::device::gpu::{Gpu, Record};
+
+use super::device::Opened;
+
+/// The counting of a training's second step: the first one compiles the kernels.
+pub struct Profiling {
+    gpu: Gpu,
+    begun: Instant,
+    table: Result<Option<String>, Error>,
+}
+
+impl Profiling {
+    /// # Errors
+    /// [`Error::Option`] on the processor, where nothing is counted.
+    pub fn of(device: &Opened) -> Result<Self, Error> {
+        match device {
+            Opened::Gpu(gpu) => {
+                Ok(Profiling { gpu: gpu.clone(), begun: Instant::now(), table: Ok(None) })
+            }
+            Opened::Cpu(_) => {
+                let what = "counts what is asked of a GPU; pass --device gpu".into();
+                Err(Error::Option { name: "--profile", what })
+            }
+        }
+    }
+
+    /// Counts from the end of the first of `steps` to the end of the second.
+    pub fn after(&mut self, steps: usize) {
+        match steps {
+            1 => {
+                self.gpu.engine().profile();
+                self.begun = Instant::now();
+            }
+            2 => {
+                let records = self.gpu.engine().take_profile();
+                let seconds = self.begun.elapsed().as_secs_f64();
+                self.table = records.map(|r| Some(table(&r, seconds))).map_err(Error::from);
+            }
+            _ => {}
+        }
+    }
+
+    /// What was counted, as a table; nothing after fewer than two steps.
+    pub fn table(self) -> Result<Option<String>, Error> {
+        self.table
+    }
+}
 
 /// A table of `records`, which took `seconds` of wall time in all.
-pub fn table(records: &[Record], seconds: f64) -> String {
+fn table(records: &[Record], seconds: f64) -> String {
     let mut kernels: BTreeMap<&str, Sum> = BTreeMap::new();
     let mut total = Sum::default();
     for record in records {

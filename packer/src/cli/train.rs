@@ -4,12 +4,13 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::config::Effective;
-use super::device::{DeviceArg, Opened, on_device};
+use super::device::{DeviceArg, on_device};
 use super::dry_run;
 use super::input::{
     DataArg, FitArg, beside, bytes, check_task, check_text, class_texts, fingerprint, mebibytes,
     within,
 };
+use super::profile::Profiling;
 use crate::base::{FILES, TextTower, Vit};
 use crate::data::{Augment, Images, Split};
 use crate::eval::{Details, bootstrap};
@@ -23,7 +24,7 @@ use crate::{Error, calibration, output};
 
 mod console;
 
-use console::{Console, Profiling};
+use console::Console;
 
 /// Train a LoRA module and its head on a folder of labelled images.
 #[derive(clap::Args)]
@@ -257,14 +258,7 @@ pub fn run(args: Args, options: Vec<Effective>, places: &Places) -> Result<(), E
         validation,
         head: head.as_ref(),
     };
-    observer.profile = match &opened {
-        Opened::Gpu(gpu) => args.profile.then(|| Profiling::new(gpu.clone())),
-        Opened::Cpu(_) if args.profile => {
-            let what = "counts what is asked of a GPU; pass --device gpu".into();
-            return Err(Error::Option { name: "--profile", what });
-        }
-        Opened::Cpu(_) => None,
-    };
+    observer.profile = args.profile.then(|| Profiling::of(&opened)).transpose()?;
     if let Some(bound) = bound {
         let (taken, bound) = (mebibytes(plan.memory.total()), mebibytes(bound));
         output::say(&format!(
@@ -277,7 +271,7 @@ pub fn run(args: Args, options: Vec<Effective>, places: &Places) -> Result<(), E
         resume, &mut observer));
     observer.bar.finish_and_clear();
     let trained = trained.map_err(|e| observer.explain(e))?;
-    let table = observer.profile.take().map(|p| p.table).transpose()?;
+    let table = observer.profile.take().map(Profiling::table).transpose()?;
     let (epochs, kept_epoch) = (trained.epochs.clone(), trained.kept_epoch);
     let speed = trained.images_per_second.map_or(String::new(), |s| format!(", {s:.1} images/s"));
     let last = trained.epochs.last().map_or(f64::NAN, |e| e.loss);

@@ -5,7 +5,7 @@ use crate::base::Family;
 use crate::base::tests::{FAMILIES, small};
 use crate::data::{Dataset, Split};
 use crate::device::cpu::Cpu;
-use crate::device::gpu::tests::variants;
+use crate::gpu_variants::variants;
 use crate::output::Places;
 use crate::tape::Var;
 use crate::train::tests::data;

@@ -21,7 +21,8 @@ use crate::tape::{LowRank, Tape, Tensor, Var};
 use crate::{Error, interrupt, predict};
 
 /// How many weights there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// One a part.
@@ -31,7 +32,8 @@ pub enum Level {
 }
 
 /// How weights are found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "cli", derive(clap::ValueEnum))]
 #[serde(rename_all = "kebab-case")]
 pub enum Finder {
     /// Without gradients.
@@ -318,7 +320,7 @@ mod tests {
     use super::*;
     use crate::data::Condensed;
     use crate::device::cpu::Cpu;
-    use crate::device::gpu::tests::variants;
+    use crate::gpu_variants::variants;
     use crate::merge::composition_tests::{parts, setting, tasks};
 
     #[test]

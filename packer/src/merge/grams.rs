@@ -51,7 +51,7 @@ impl Grams {
             };
             match device.download(&x.value.buffer) {
                 Ok(rows) => add(known, site, &rows, factors.a.shape[1]),
-                Err(error) => *sums = Err(error),
+                Err(error) => *sums = Err(error.into()),
             }
         };
         let all: Vec<usize> = (0..images.len()).collect();
@@ -96,7 +96,7 @@ fn add(sums: &mut Sums, site: &str, rows: &[f32], inputs: usize) {
 mod tests {
     use super::*;
     use crate::device::cpu::Cpu;
-    use crate::device::gpu::tests::variants;
+    use crate::gpu_variants::variants;
     use crate::merge::composition_tests::setting;
     use crate::train::tests::data;
 

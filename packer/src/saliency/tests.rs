@@ -15,8 +15,8 @@ use crate::base::{Family, embedded};
 use crate::data::phantom::{self, HOSPITALS, Specimen};
 use crate::data::{Augment, Dataset, Split};
 use crate::device::cpu::Cpu;
-use crate::device::gpu::tests::variants;
 use crate::export::{self, build_bundle};
+use crate::gpu_variants::variants;
 use crate::lora::tests::module;
 use crate::train::{About, Examples, Method, Settings, Unobserved, train};
 

@@ -3,12 +3,14 @@
 
 use std::process::{Command, Stdio};
 
+use medforge_compute::Error as Compute;
+
 use crate::base::Family;
 use crate::base::tests::small;
 use crate::data::Split;
 use crate::device::cpu::Cpu;
-use crate::device::gpu::tests::variants;
 use crate::device::gpu::{Gpu, Options};
+use crate::gpu_variants::variants;
 use crate::output::Places;
 
 use super::tests::{assert_same, data, dora, lora, run_on, settings};
@@ -184,7 +186,8 @@ fn full_memory_names_the_batch_that_fits() {
         let gpu = Gpu::open(Options { number, budget, ..Options::default() }).unwrap();
         let mut run = Run { per_pass: 24, ..Run::new(&gpu, &vit, 2, None, &settings).unwrap() };
         let loss = run.step(&vec![0.5; 24 * 192], &[1; 24], 1e-3, 1);
-        let error = explain(gpu.download(&loss).expect_err("it cannot fit"), &vit, &settings);
+        let full = gpu.download(&loss).expect_err("it cannot fit");
+        let error = explain(full.into(), &vit, &settings);
         let Error::GpuBatch { fits, .. } = error else { panic!("{error}") };
         assert!((1..24).contains(&fits), "{error}");
         assert!(error.to_string().contains(&format!("--batch {fits}")), "{error}");
@@ -235,7 +238,9 @@ fn a_lost_device_is_an_error_and_the_checkpoint_stays() {
         let error = train(&gpu, &vit, examples, &settings, None, &mut loser)
             .err()
             .expect("the device is gone");
-        assert!(matches!(error, Error::GpuLost { .. } | Error::GpuInvalid { .. }), "{error}");
+        let Error::Compute(broken) = error else { panic!("{error}") };
+        let gone = matches!(broken, Compute::GpuLost { .. } | Compute::GpuInvalid { .. });
+        assert!(gone, "{broken}");
         assert_eq!(loser.saved, 6);
         let kept = Checkpoint::open(&path, &settings, "f").unwrap();
         assert_eq!(kept.step(), 5);

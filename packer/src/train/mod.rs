@@ -18,6 +18,7 @@ use crate::device::{AdamW, Device};
 use crate::lora::{Factors, Head, Targets};
 use crate::predict;
 use crate::random::{Purpose, Stream};
+use crate::softmax::softmax;
 use crate::tape::{Dropout, LowRank, Tape, Tensor as Matrix, Var};
 use crate::{Error, interrupt};
 
@@ -450,7 +451,9 @@ impl<'a, D: Device + 'static> Run<'a, D> {
 
 /// What to do about a GPU's memory that was full in a training.
 fn explain(error: Error, vit: &Vit, settings: &Settings) -> Error {
-    let Error::GpuMemory { held, .. } = error else { return error };
+    let Error::Compute(medforge_compute::Error::GpuMemory { held, .. }) = error else {
+        return error;
+    };
     // What is not weights was there for the images of a batch, and the last of them did not fit.
     let weights = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
     let fits = held.saturating_sub(weights) / (4 * values(&vit.config, settings) as u64);
@@ -533,7 +536,7 @@ fn validate<D: Device + 'static>(
         let logits = device.download(&logits.value.buffer)?;
         for (row, &i) in logits.chunks_exact(classes).zip(batch) {
             let label = images.labels()[i];
-            let p = predict::softmax(row);
+            let p = softmax(row);
             loss -= p[label].max(1e-12).ln() / indices.len() as f64;
             count[label] += 1;
             right[label] += usize::from(predict::argmax(&p) == label);

@@ -175,7 +175,7 @@ impl TextTower {
                     let product: f32 = query.iter().zip(row(&k, other)).map(|(q, k)| q * k).sum();
                     product / (width as f32).sqrt()
                 };
-                let shares = crate::predict::softmax(&(0..=token).map(score).collect::<Vec<_>>());
+                let shares = crate::softmax::softmax(&(0..=token).map(score).collect::<Vec<_>>());
                 let to = &mut out[token * hidden + head * width..][..width];
                 for (other, share) in shares.into_iter().enumerate() {
                     to.iter_mut().zip(row(&v, other)).for_each(|(t, v)| *t += share as f32 * v);

@@ -4,8 +4,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::cli::profile;
-use crate::device::gpu::Gpu;
+use crate::cli::profile::Profiling;
 use crate::output::NewFile;
 use crate::train::{Checkpoint, Epoch, Observer};
 use crate::{Error, output};
@@ -22,34 +21,6 @@ pub(super) struct Console<'a> {
     start: Instant,
     saved: Instant,
     pub profile: Option<Profiling>,
-}
-
-/// The counting of the second step: the first one compiles the kernels.
-pub(super) struct Profiling {
-    gpu: Gpu,
-    begun: Instant,
-    pub table: Result<Option<String>, Error>,
-}
-
-impl Profiling {
-    pub fn new(gpu: Gpu) -> Self {
-        Profiling { gpu, begun: Instant::now(), table: Ok(None) }
-    }
-
-    fn after(&mut self, steps: usize) {
-        match steps {
-            1 => {
-                self.gpu.engine().profile();
-                self.begun = Instant::now();
-            }
-            2 => {
-                let records = self.gpu.engine().take_profile();
-                self.table =
-                    records.map(|r| Some(profile::table(&r, self.begun.elapsed().as_secs_f64())));
-            }
-            _ => {}
-        }
-    }
 }
 
 /// A checkpoint is made this often within an epoch.

@@ -2,9 +2,9 @@
 //! takes, and bounds.
 
 use crate::base::tests::FAMILIES;
-use crate::device::gpu::tests::variants;
 use crate::device::gpu::{Gpu, Options};
 use crate::device::meter::Meter;
+use crate::gpu_variants::variants;
 use crate::train::plan::measure;
 
 use super::*;

@@ -6,8 +6,9 @@
 
 use std::sync::OnceLock;
 
-use super::adapter::{self, Kind};
-use super::{Gpu, Options, Tile, Tuning};
+use super::forms::{self, Variant};
+use super::{Call, Gpu, Options, adapters};
+use crate::device::adapter::Kind;
 use crate::device::cpu::Cpu;
 use crate::device::{
     Activation, AdamW, AttentionSize, Colour, Device, Form, ImageSize, PatchSize, Rectangle, Size,
@@ -15,58 +16,11 @@ use crate::device::{
 };
 use crate::tape::{Dropout, LowRank, Tape, Tensor, Var};
 
-/// An adapter in one of its forms.
-pub struct Variant {
-    pub name: String,
-    pub gpu: Gpu,
-    /// Values are kept in f16.
-    pub half: bool,
-}
-
 /// Every usable adapter in every form that can run on it, opened once.
-pub fn variants() -> &'static [Variant] {
+fn variants() -> &'static [Variant] {
     static VARIANTS: OnceLock<Vec<Variant>> = OnceLock::new();
     VARIANTS.get_or_init(|| {
-        let mut variants = Vec::new();
-        for adapter in adapter::list().into_iter().filter(|a| a.unusable.is_none()) {
-            let own = Tuning::of(&adapter);
-            let wide = adapter.subgroups && adapter.subgroup[0] >= 8;
-            let mut forms = vec![
-                ("its own form", own, false),
-                (
-                    "shared tiles",
-                    Tuning { tile: Tile::Shared, lanes: 64, stored_tokens: 0, full: 128 },
-                    false,
-                ),
-                (
-                    "registers",
-                    Tuning { tile: Tile::Registers, lanes: 1, stored_tokens: 256, full: 16 },
-                    false,
-                ),
-            ];
-            if wide {
-                forms.push((
-                    "subgroups",
-                    Tuning { tile: Tile::Subgroup, lanes: 64, stored_tokens: 4, full: 1 },
-                    false,
-                ));
-            }
-            if adapter.shader_f16 {
-                forms.push(("f16", own, true));
-                forms.push((
-                    "f16, shared tiles",
-                    Tuning { tile: Tile::Shared, ..forms[1].1 },
-                    true,
-                ));
-            }
-            for (form, tuning, half) in forms {
-                let number = Some(adapter.index);
-                let options =
-                    Options { number, half, tuning: Some(tuning), poison: true, budget: None };
-                let gpu = Gpu::open(options).unwrap();
-                variants.push(Variant { name: format!("{} ({form})", adapter.name), gpu, half });
-            }
-        }
+        let variants = forms::variants().unwrap();
         if variants.is_empty() {
             let required = std::env::var("MEDFORGE_REQUIRE_GPU").is_ok_and(|v| v == "1");
             assert!(!required, "MEDFORGE_REQUIRE_GPU=1, and no usable GPU adapter is here");
@@ -77,7 +31,7 @@ pub fn variants() -> &'static [Variant] {
 }
 
 /// Reproducible multiples of 1/256 in [-1, 1): exact in f16.
-pub fn numbers(len: usize, seed: u32) -> Vec<f32> {
+fn numbers(len: usize, seed: u32) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9e37_79b9) | 1;
     let mut next = || {
         state ^= state << 13;
@@ -498,7 +452,7 @@ fn nan_comes_out() {
 
 #[test]
 fn what_is_listed_can_be_chosen() {
-    let list = adapter::list();
+    let list = adapters();
     for (i, adapter) in list.iter().enumerate() {
         assert_eq!(adapter.index, i);
     }
@@ -527,7 +481,7 @@ fn a_validation_error_is_reported_when_something_is_read() {
         let gpu = Gpu::open(Options { number, ..Options::default() }).unwrap();
         let x = gpu.upload(&[1.0, 2.0]);
         assert_eq!(gpu.download(&x).unwrap(), [1.0, 2.0]);
-        let call = super::Call {
+        let call = Call {
             kernel: &BROKEN,
             settings: &[],
             params: &[],

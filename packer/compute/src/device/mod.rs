@@ -9,7 +9,10 @@
 
 use crate::Error;
 
+pub mod adapter;
+pub mod choice;
 pub mod cpu;
+#[cfg(feature = "gpu")]
 pub mod gpu;
 mod image;
 pub mod meter;

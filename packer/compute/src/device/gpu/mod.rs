@@ -11,12 +11,13 @@ use medforge_shaders::Element;
 
 use crate::Error;
 
+use super::adapter::Adapter;
 use super::{
     Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize,
     Rectangle, Size, Update,
 };
 
-pub mod adapter;
+mod adapter;
 mod attention;
 mod buffers;
 mod call;
@@ -24,6 +25,7 @@ mod elementwise;
 mod embed;
 mod engine;
 mod fault;
+pub mod forms;
 mod image;
 mod lists;
 mod matmul;
@@ -35,7 +37,7 @@ mod pool;
 mod profile;
 mod read;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 mod tuning;
 
 pub use call::Call;
@@ -60,7 +62,7 @@ pub struct Gpu {
 /// How to open an adapter.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// The number in `packer devices`; the best one if there is none.
+    /// The adapter's place in the list of all; the best one if there is none.
     pub number: Option<usize>,
     /// Frozen weights and activations in f16.
     pub half: bool,
@@ -72,6 +74,11 @@ pub struct Options {
     pub poison: bool,
 }
 
+/// Every adapter, the best first.
+pub fn adapters() -> Vec<Adapter> {
+    adapter::found().into_iter().map(|(description, _)| description).collect()
+}
+
 /// The loss scale to start with.
 const SCALE: f32 = 65536.0;
 
@@ -79,7 +86,7 @@ impl Gpu {
     pub fn open(options: Options) -> Result<Self, Error> {
         let (description, adapter) = adapter::choose(options.number)?;
         if options.half && !description.shader_f16 {
-            let what = "it has no f16 arithmetic in shaders; leave --precision at f32".into();
+            let what = "it has no f16 arithmetic in shaders; leave the precision at f32".into();
             return Err(Error::AdapterUnusable { adapter: description.name, what });
         }
         let tuning = options.tuning.unwrap_or_else(|| Tuning::of(&description));

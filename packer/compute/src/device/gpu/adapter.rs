@@ -3,57 +3,8 @@
 //! Refused: a device that does not exist, an adapter that lacks a feature or a limit that the
 //! kernels need.
 
-use std::fmt;
-use std::str::FromStr;
-
-use serde::Serialize;
-
 use crate::Error;
-
-/// Where packer computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// A discrete GPU, else an integrated one, else the processor. Never a software driver.
-    Auto,
-    Cpu,
-    /// The adapter of this number in `packer devices`; without one the best, software drivers last.
-    Gpu(Option<usize>),
-}
-
-/// How an adapter computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Kind {
-    Discrete,
-    Integrated,
-    Virtual,
-    Other,
-    /// A driver that runs on the processor: for tests.
-    Software,
-}
-
-/// An adapter, as `packer devices` lists it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Adapter {
-    /// N in `--device gpu:N`.
-    pub index: usize,
-    pub name: String,
-    pub kind: Kind,
-    pub backend: String,
-    pub driver: String,
-    /// Bytes of memory of its own, where the driver tells.
-    pub memory: Option<u64>,
-    pub largest_buffer: u64,
-    pub largest_binding: u64,
-    pub workgroup_memory: u32,
-    pub workgroups_per_dimension: u32,
-    pub subgroup: [u32; 2],
-    pub shader_f16: bool,
-    pub subgroups: bool,
-    pub timestamps: bool,
-    /// Why packer cannot use it, if it cannot.
-    pub unusable: Option<String>,
-}
+use crate::device::adapter::{Adapter, Kind};
 
 /// What the kernels need: name, value.
 const NEEDED: [(&str, u64); 5] = [
@@ -63,11 +14,6 @@ const NEEDED: [(&str, u64); 5] = [
     ("bytes of immediates", 64),
     ("bytes of a storage binding", 64 << 20),
 ];
-
-/// Every adapter, the best first.
-pub fn list() -> Vec<Adapter> {
-    found().into_iter().map(|(description, _)| description).collect()
-}
 
 /// The adapter of a number, or the best one.
 pub(super) fn choose(number: Option<usize>) -> Result<(Adapter, wgpu::Adapter), Error> {
@@ -92,7 +38,8 @@ pub(super) fn choose(number: Option<usize>) -> Result<(Adapter, wgpu::Adapter), 
     }
 }
 
-fn found() -> Vec<(Adapter, wgpu::Adapter)> {
+/// Every adapter with its description, the best first.
+pub(super) fn found() -> Vec<(Adapter, wgpu::Adapter)> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = wgpu::Backends::VULKAN | wgpu::Backends::METAL | wgpu::Backends::DX12;
     descriptor.memory_budget_thresholds.for_resource_creation = Some(95);
@@ -158,50 +105,6 @@ fn lacks(limits: &wgpu::Limits, features: wgpu::Features) -> Vec<String> {
     lacks
 }
 
-impl FromStr for Choice {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            None if text == "auto" => Ok(Choice::Auto),
-            None if text == "cpu" => Ok(Choice::Cpu),
-            None if text == "gpu" => Ok(Choice::Gpu(None)),
-            Some(("gpu", number)) if number.bytes().all(|b| b.is_ascii_digit()) => match number
-                .parse()
-            {
-                Ok(number) => Ok(Choice::Gpu(Some(number))),
-                Err(_) => {
-                    Err("give the adapter's number after gpu:, as `packer devices` lists it".into())
-                }
-            },
-            _ => Err("use cpu, gpu, gpu:N (see `packer devices`) or auto".into()),
-        }
-    }
-}
-
-impl fmt::Display for Choice {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        match self {
-            Choice::Auto => f.write_str("auto"),
-            Choice::Cpu => f.write_str("cpu"),
-            Choice::Gpu(None) => f.write_str("gpu"),
-            Choice::Gpu(Some(n)) => write!(f, "gpu:{n}"),
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Kind::Discrete => "discrete",
-            Kind::Integrated => "integrated",
-            Kind::Virtual => "virtual",
-            Kind::Other => "other",
-            Kind::Software => "software",
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,21 +117,5 @@ mod tests {
         let small = wgpu::Limits { max_compute_workgroup_storage_size: 4096, ..enough };
         let lacks = lacks(&small, wgpu::Features::IMMEDIATES);
         assert_eq!(lacks, ["4096 bytes of workgroup memory where 16384 are needed"]);
-    }
-
-    #[test]
-    fn device_names() {
-        assert_eq!("auto".parse(), Ok(Choice::Auto));
-        assert_eq!("cpu".parse(), Ok(Choice::Cpu));
-        assert_eq!("gpu".parse(), Ok(Choice::Gpu(None)));
-        assert_eq!("gpu:3".parse(), Ok(Choice::Gpu(Some(3))));
-        for wrong in
-            ["", "cuda", "gpu:", "gpu:-1", "gpu:1x", "gpu:99999999999999999999", "cpu:0", "GPU"]
-        {
-            assert!(wrong.parse::<Choice>().is_err(), "{wrong}");
-        }
-        for choice in [Choice::Auto, Choice::Cpu, Choice::Gpu(None), Choice::Gpu(Some(2))] {
-            assert_eq!(choice.to_string().parse(), Ok(choice));
-        }
     }
 }

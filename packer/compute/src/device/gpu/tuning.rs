@@ -1,6 +1,6 @@
 //! Which form of a kernel an adapter runs best.
 
-use super::adapter::{Adapter, Kind};
+use crate::device::adapter::{Adapter, Kind};
 
 /// The choices that depend on the adapter, not on the work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use medforge_shaders::Element;
 
 use crate::Error;
+use crate::device::adapter::Adapter;
 
-use super::adapter::Adapter;
 use super::call::Call;
 use super::fault::{Fault, FirstFault};
 use super::pipelines::{Pipeline, Pipelines};
