@@ -42,13 +42,13 @@ pub enum Element {
     F16,
 }
 
-/// Names and values of settings.
-pub type Settings<'a> = &'a [(&'static str, Setting)];
+/// Names and values of what a kernel is filled in with.
+pub type KernelSettings<'a> = &'a [(&'static str, Setting)];
 
 impl Kernel {
     /// The WGSL source with every setting filled in. Panics if the template asks for a setting that
     /// is not given: a bug in the caller.
-    pub fn specialise(&self, settings: Settings) -> String {
+    pub fn specialise(&self, settings: KernelSettings) -> String {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         let mut syntax = SyntaxConfig::builder();

@@ -11,96 +11,103 @@ use super::*;
 
 type Case = Vec<(&'static str, Setting)>;
 
+/// The values of a setting that are validated.
+#[derive(Clone, Copy)]
+enum Values {
+    Types,
+    Flags,
+    Numbers(&'static [u32]),
+}
+use Values::{Flags, Numbers, Types};
+
+const LANES: Values = Numbers(&[1, 64]);
+const WIDTHS: Values = Numbers(&[4, 32, 64]);
+const KEYS: Values = Numbers(&[16, 32]);
+
+/// Kernels with their settings; `matmul`'s are varied one after another.
+const SPECIALISED: &[(&[&str], &[(&str, Values)])] = &[
+    (&["activation"], &[("x", Types), ("y", Types), ("quick", Flags), ("backward", Flags)]),
+    (&["adamw"], &[("scaled", Flags)]),
+    (&["attention"], &[("x", Types), ("width", WIDTHS), ("keys", KEYS)]),
+    (
+        &["attention_backward_kv", "attention_backward_q"],
+        &[("x", Types), ("g", Types), ("width", WIDTHS), ("keys", KEYS)],
+    ),
+    (&["column_sum"], &[("x", Types), ("y", Types), ("dot", Flags)]),
+    (&["cross_entropy", "cross_entropy_backward"], &[("x", Types)]),
+    (&["fill"], &[("y", Types)]),
+    (&["colour", "cutout", "finite", "image_mean", "loss_scale"], &[]),
+    (&["warp"], &[("backward", Flags)]),
+    (
+        &["l2_normalise"],
+        &[("x", Types), ("y", Types), ("vec", Flags), ("lanes", LANES), ("backward", Flags)],
+    ),
+    (
+        &["layer_norm"],
+        &[
+            ("x", Types),
+            ("weight", Types),
+            ("y", Types),
+            ("affine", Flags),
+            ("vec", Flags),
+            ("lanes", LANES),
+        ],
+    ),
+    (
+        &["layer_norm_backward"],
+        &[("dy", Types), ("x", Types), ("gain", Types), ("vec", Flags), ("lanes", LANES)],
+    ),
+    (&["add_scaled", "convert"], &[("x", Types), ("y", Types)]),
+    (&["patches", "rows", "token_moments"], &[("x", Types), ("y", Types), ("backward", Flags)]),
+    (
+        &["residual"],
+        &[
+            ("x", Types),
+            ("y", Types),
+            ("z", Types),
+            ("scale", Types),
+            ("sum", Flags),
+            ("scaled", Flags),
+            ("vec", Flags),
+        ],
+    ),
+    (&["softmax"], &[("x", Types), ("y", Types), ("vec", Flags), ("lanes", LANES)]),
+    (
+        &["softmax_backward"],
+        &[("dy", Types), ("y", Types), ("dx", Types), ("vec", Flags), ("lanes", LANES)],
+    ),
+    (&["tokens"], &[("x", Types), ("weight", Types), ("y", Types)]),
+];
+
 /// The specialisations of a kernel that are validated: every combination of its flags and types,
 /// and typical numbers.
 fn cases(kernel: &Kernel) -> Vec<Case> {
-    let numbers = |n: &[u32]| n.iter().map(|n| Setting::from(*n)).collect::<Vec<_>>();
-    let settings = match kernel.name {
-        "activation" => {
-            vec![("x", types()), ("y", types()), ("quick", flags()), ("backward", flags())]
+    if kernel.name == "matmul" {
+        return matmul_cases();
+    }
+    let found = SPECIALISED.iter().find(|(names, _)| names.contains(&kernel.name));
+    let (_, settings) = found.unwrap_or_else(|| {
+        panic!("no specialisation of {} is validated: name them here", kernel.name)
+    });
+    product(&settings.iter().map(|(name, values)| (*name, values.all())).collect::<Vec<_>>())
+}
+
+impl Values {
+    fn all(self) -> Vec<Setting> {
+        match self {
+            Types => [Element::F32, Element::F16].map(Setting::from).into(),
+            Flags => [false, true].map(Setting::from).into(),
+            Numbers(numbers) => numbers.iter().map(|n| Setting::from(*n)).collect(),
         }
-        "adamw" => vec![("scaled", flags())],
-        "attention" => {
-            vec![("x", types()), ("width", numbers(&[4, 32, 64])), ("keys", numbers(&[16, 32]))]
-        }
-        "attention_backward_kv" | "attention_backward_q" => {
-            vec![
-                ("x", types()),
-                ("g", types()),
-                ("width", numbers(&[4, 32, 64])),
-                ("keys", numbers(&[16, 32])),
-            ]
-        }
-        "column_sum" => vec![("x", types()), ("y", types()), ("dot", flags())],
-        "cross_entropy" | "cross_entropy_backward" => vec![("x", types())],
-        "fill" => vec![("y", types())],
-        "colour" | "cutout" | "finite" | "image_mean" | "loss_scale" => vec![],
-        "warp" => vec![("backward", flags())],
-        "l2_normalise" => {
-            vec![
-                ("x", types()),
-                ("y", types()),
-                ("vec", flags()),
-                ("lanes", numbers(&[1, 64])),
-                ("backward", flags()),
-            ]
-        }
-        "layer_norm" => vec![
-            ("x", types()),
-            ("weight", types()),
-            ("y", types()),
-            ("affine", flags()),
-            ("vec", flags()),
-            ("lanes", numbers(&[1, 64])),
-        ],
-        "layer_norm_backward" => {
-            vec![
-                ("dy", types()),
-                ("x", types()),
-                ("gain", types()),
-                ("vec", flags()),
-                ("lanes", numbers(&[1, 64])),
-            ]
-        }
-        "matmul" => return matmul_cases(),
-        "add_scaled" | "convert" => vec![("x", types()), ("y", types())],
-        "patches" | "rows" | "token_moments" => {
-            vec![("x", types()), ("y", types()), ("backward", flags())]
-        }
-        "residual" => vec![
-            ("x", types()),
-            ("y", types()),
-            ("z", types()),
-            ("scale", types()),
-            ("sum", flags()),
-            ("scaled", flags()),
-            ("vec", flags()),
-        ],
-        "softmax" => {
-            vec![("x", types()), ("y", types()), ("vec", flags()), ("lanes", numbers(&[1, 64]))]
-        }
-        "softmax_backward" => {
-            vec![
-                ("dy", types()),
-                ("y", types()),
-                ("dx", types()),
-                ("vec", flags()),
-                ("lanes", numbers(&[1, 64])),
-            ]
-        }
-        "tokens" => vec![("x", types()), ("weight", types()), ("y", types())],
-        other => panic!("no specialisation of {other} is validated: name them here"),
-    };
-    product(&settings)
+    }
 }
 
 /// Every form and tile, with types, vec4 access and epilogue varied one after another.
 fn matmul_cases() -> Vec<Case> {
-    let numbers = |n: &[u32]| n.iter().map(|n| Setting::from(*n)).collect::<Vec<_>>();
     let bases = product(&[
-        ("form", numbers(&[0, 1, 2])),
-        ("tile", numbers(&[0, 1, 2])),
-        ("rows", numbers(&[8, 16, 32])),
+        ("form", Numbers(&[0, 1, 2]).all()),
+        ("tile", Numbers(&[0, 1, 2]).all()),
+        ("rows", Numbers(&[8, 16, 32]).all()),
     ]);
     let plain = [
         ("a", Setting::Element(Element::F32)),
@@ -135,14 +142,6 @@ fn matmul_cases() -> Vec<Case> {
         .iter()
         .flat_map(|base| changes.iter().map(|change| with(base, change)).collect::<Vec<_>>())
         .collect()
-}
-
-fn types() -> Vec<Setting> {
-    [Element::F32, Element::F16].map(Setting::from).into()
-}
-
-fn flags() -> Vec<Setting> {
-    [false, true].map(Setting::from).into()
 }
 
 /// Every combination of the values of each setting.

@@ -13,9 +13,10 @@ use crate::device::Device;
 mod dora;
 mod dropout;
 mod image;
+mod linear;
 mod ops;
 pub use dropout::Dropout;
-pub use ops::LowRank;
+pub use linear::LowRank;
 #[cfg(test)]
 mod tests;
 

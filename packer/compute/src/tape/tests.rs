@@ -2,12 +2,14 @@
 //! NaN.
 
 use crate::device::cpu::Cpu;
-use crate::device::{Activation, AttentionSize, Device, PatchSize, Update};
+use crate::device::{Activation, AttentionSize, Device, PatchSize};
 
 use super::{Dropout, LowRank, Tape, Tensor, Var};
 
 mod dora;
 mod image;
+mod recomputed;
+mod values;
 
 type D = Cpu<f64>;
 
@@ -192,141 +194,4 @@ fn a_constant_gets_no_gradient_and_costs_no_node() {
     let loss = tape.linear(&y, &w, None, None);
     let gradients = tape.backward(&loss);
     assert!(gradients.of(&w).is_some() && gradients.of(&x).is_none());
-}
-
-#[test]
-fn f32_follows_f64() {
-    let (wide, narrow) = (D::poisoned(), Cpu::<f32>::poisoned());
-    let x = numbers(65 * 48, 5);
-    let (gain, bias) = (numbers(48, 6), numbers(48, 7));
-    let size = AttentionSize { batch: 1, tokens: 65, heads: 3, width: 16 };
-    fn compute<D: Device>(
-        d: &D,
-        x: &[f32],
-        gain: &[f32],
-        bias: &[f32],
-        size: AttentionSize,
-    ) -> Vec<f32> {
-        let (x, gain, bias) = (d.upload(x), d.upload(gain), d.upload(bias));
-        let (x, _) = d.layer_norm(&x, &gain, &bias, 1e-6);
-        let (y, _) = d.attention(size, &x, &x, &x);
-        d.download(&d.activation(Activation::Gelu, &y)).unwrap()
-    }
-    let exact = compute(&wide, &x, &gain, &bias, size);
-    let ours = compute(&narrow, &x, &gain, &bias, size);
-    for (i, (exact, ours)) in exact.iter().zip(&ours).enumerate() {
-        assert!((exact - ours).abs() < 2e-6, "element {i}: {ours} against {exact}");
-    }
-}
-
-#[test]
-fn adamw_follows_the_paper() {
-    use crate::device::AdamW;
-    let device = D::poisoned();
-    let mut weight = device.upload(&[0.5, -1.0]);
-    let (mut m, mut v) = (device.zeros(2), device.zeros(2));
-    let (mut w, mut first, mut second) = (vec![0.5f64, -1.0], [0.0; 2], [0.0; 2]);
-    for step in 1..=3u64 {
-        let gradient = [0.25 * step as f32, -0.5];
-        let settings = AdamW {
-            learning_rate: 0.1,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            weight_decay: 0.01,
-            step,
-        };
-        let uploaded = device.upload(&gradient);
-        let update = Update { weight: &mut weight, gradient: &uploaded, state: [&mut m, &mut v] };
-        device.adamw(settings, vec![update]);
-        for i in 0..2 {
-            let g = f64::from(gradient[i]);
-            first[i] = 0.9 * first[i] + 0.1 * g;
-            second[i] = 0.999 * second[i] + 0.001 * g * g;
-            let (m_hat, v_hat) = (
-                first[i] / (1.0 - 0.9f64.powi(step as i32)),
-                second[i] / (1.0 - 0.999f64.powi(step as i32)),
-            );
-            w[i] -= 0.1 * (m_hat / (v_hat.sqrt() + 1e-8) + 0.01 * w[i]);
-        }
-    }
-    for (ours, exact) in device.values(&weight).iter().zip(&w) {
-        assert!((ours - exact).abs() < 1e-12, "{ours} against {exact}");
-    }
-}
-
-/// Layers after one another, `x` and the weights being used inside of the parts, between and after
-/// them; parts within parts.
-fn layers<D: Device + 'static>(tape: &Tape<D>, v: &[Var<D>], recompute: bool) -> Var<D> {
-    let part = |tape: &Tape<D>, x: &Var<D>| {
-        let (x, v) = (x.clone(), v.to_vec());
-        let inside = move |tape: &Tape<D>, x: &Var<D>| {
-            let lora = LowRank::plain(v[2].clone(), v[3].clone(), 0.5);
-            let y = tape.linear(x, &v[1], None, Some(&lora));
-            tape.residual(x, &tape.activation(Activation::Gelu, &y), None)
-        };
-        let outside = move |tape: &Tape<D>| {
-            let (x, inside) = (x.clone(), inside.clone());
-            let once = inside(tape, &x);
-            let y = if recompute {
-                let once = once.clone();
-                tape.recomputed(move |tape| inside(tape, &once))
-            } else {
-                inside(tape, &once)
-            };
-            tape.residual(&x, &y, None)
-        };
-        if recompute { tape.recomputed(outside) } else { outside(tape) }
-    };
-    let first = part(tape, &v[0]);
-    let second = part(tape, &tape.residual(&first, &v[0], None));
-    tape.residual(&second, &first, None)
-}
-
-#[test]
-fn recomputed() {
-    let shapes = [(3, 4), (4, 4), (2, 4), (4, 2)];
-    check("recomputed parts", &shapes, |t, v| layers(t, v, true));
-    check("a part that is what goes in", &[(2, 3)], |t, v| {
-        let x = v[0].clone();
-        t.recomputed(move |_| x.clone())
-    });
-    let device = Cpu::<f32>::poisoned();
-    let run = |recompute: bool| {
-        let tape = Tape::new(&device);
-        let v = shapes
-            .iter()
-            .zip(1..)
-            .map(|((r, c), i)| Tensor::new(&device, &numbers(r * c, i), *r, *c));
-        let v: Vec<_> = v.map(|x| tape.parameter(x)).collect();
-        let y = layers(&tape, &v, recompute);
-        let dy = device.upload(&numbers(12, 9));
-        let gradients = tape.backward_from([(&y, dy)]);
-        let mut found = vec![device.download(&y.value.buffer).unwrap()];
-        found.extend(v.iter().map(|v| device.download(gradients.of(v).unwrap()).unwrap()));
-        found
-    };
-    assert_eq!(run(true), run(false));
-}
-
-#[test]
-fn a_recomputed_part_keeps_nothing_but_its_input() {
-    use crate::device::meter::Meter;
-    let kept = |recompute: bool| {
-        let device = Meter::new();
-        let tape = Tape::new(&device);
-        let mut x = tape.parameter(Tensor::new(&device, &[0.0; 1000], 1, 1000));
-        for _ in 0..20 {
-            let part = move |tape: &Tape<Meter>| {
-                let y = (0..9).fold(x.clone(), |x, _| tape.activation(Activation::Gelu, &x));
-                tape.residual(&x, &y, None)
-            };
-            x = if recompute { tape.recomputed(part) } else { part(&tape) };
-        }
-        tape.backward_from([(&x, device.zeros(1000))]);
-        device.held().1 / 4000
-    };
-    // One value a part, ten inside of the one under way, and the gradients of two.
-    assert!(kept(false) > 20 * 9, "{}", kept(false));
-    assert!(kept(true) <= 20 + 10 + 4, "{}", kept(true));
 }

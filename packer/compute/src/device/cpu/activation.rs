@@ -44,8 +44,8 @@ pub fn backward<T: Real>(cpu: &Cpu<T>, kind: Activation, dy: &[T], x: &[T]) -> A
             x,
             #[inline(always)]
             |dy, x| {
-                let (s, slope) = sigmoid(x);
-                dy * (s + x * slope)
+                let (s, derivative) = sigmoid(x);
+                dy * (s + x * derivative)
             },
         ),
     }

@@ -7,12 +7,13 @@ use rayon::prelude::*;
 
 use crate::device::{AttentionSize, Size};
 
-use super::matmul::{View, product_in_place};
+use super::matmul::{Product, View};
 use super::real::{softmax, sum2, vectorised};
 use super::{Chunk, Cpu, Real};
 
 type Buffer<T> = Arc<Chunk<T>>;
 
+/// softmax(Q K^T / sqrt(width)) V per head, and the softmax [batch, heads, tokens, tokens].
 pub fn forward<T: Real>(
     cpu: &Cpu<T>,
     size: AttentionSize,
@@ -23,22 +24,15 @@ pub fn forward<T: Real>(
     let AttentionSize { batch, tokens, heads, width } = size;
     let (columns, square) = (heads * width, tokens * tokens);
     let (image, scores) = (tokens * columns, heads * square);
-    let scale = T::ONE / T::from_f64(width as f64).sqrt();
     let mut y = cpu.take(batch * image);
     let mut p = cpu.take(batch * scores);
     y.par_chunks_mut(image).zip(p.par_chunks_mut(scores)).enumerate().for_each(|(i, (y, p))| {
         for (h, p) in p.chunks_exact_mut(square).enumerate() {
             let at = |x| View::rows(head(x, i * image + h * width), columns);
             let (q, k, v) = (at(q), at(k), at(v));
-            product_in_place(
-                p,
-                tokens,
-                false,
-                Size { m: tokens, n: tokens, k: width },
-                scale,
-                q,
-                k.transposed(),
-            );
+            Product::of(to_scores(size), q, k.transposed())
+                .times(scale(size))
+                .write_here(p, tokens);
             vectorised(
                 #[inline(always)]
                 || {
@@ -48,20 +42,13 @@ pub fn forward<T: Real>(
                 },
             );
             let p = View::rows(p, tokens);
-            product_in_place(
-                &mut y[h * width..],
-                columns,
-                false,
-                Size { m: tokens, n: width, k: tokens },
-                T::ONE,
-                p,
-                v,
-            );
+            Product::of(to_tokens(size), p, v).write_here(&mut y[h * width..], columns);
         }
     });
     (cpu.wrap(y), cpu.wrap(p))
 }
 
+/// The gradients to Q, K and V, given that to the result and the softmax.
 pub fn backward<T: Real>(
     cpu: &Cpu<T>,
     size: AttentionSize,
@@ -72,7 +59,6 @@ pub fn backward<T: Real>(
     let AttentionSize { batch, tokens, heads, width } = size;
     let (columns, square) = (heads * width, tokens * tokens);
     let image = tokens * columns;
-    let scale = T::ONE / T::from_f64(width as f64).sqrt();
     let [q, k, v] = qkv;
     let [mut dq, mut dk, mut dv] = [(); 3].map(|()| cpu.take(batch * image));
     let images =
@@ -84,51 +70,49 @@ pub fn backward<T: Real>(
                 let p = &softmax[(i * heads + h) * square..][..square];
                 let at = |x| View::rows(head(x, i * image + h * width), columns);
                 let (dy, q, k, v) = (at(dy), at(q), at(k), at(v));
-                let to_tokens = Size { m: tokens, n: width, k: tokens };
-                product_in_place(
-                    &mut dv[h * width..],
-                    columns,
-                    false,
-                    to_tokens,
-                    T::ONE,
-                    View::rows(p, tokens).transposed(),
-                    dy,
-                );
-                product_in_place(
-                    ds,
-                    tokens,
-                    false,
-                    Size { m: tokens, n: tokens, k: width },
-                    T::ONE,
-                    dy,
-                    v.transposed(),
-                );
-                vectorised(
-                    #[inline(always)]
-                    || {
-                        for (ds, p) in ds.chunks_exact_mut(tokens).zip(p.chunks_exact(tokens)) {
-                            let mean = sum2(ds, p, |ds, p| ds * p);
-                            for (ds, p) in ds.iter_mut().zip(p) {
-                                *ds = *p * (*ds - mean) * scale;
-                            }
-                        }
-                    },
-                );
+                let to_tokens = |a, b| Product::of(to_tokens(size), a, b);
+                let p_transposed = View::rows(p, tokens).transposed();
+                to_tokens(p_transposed, dy).write_here(&mut dv[h * width..], columns);
+                Product::of(to_scores(size), dy, v.transposed()).write_here(ds, tokens);
+                softmax_gradient(ds, p, tokens, scale(size));
                 let ds = View::rows(ds, tokens);
-                product_in_place(&mut dq[h * width..], columns, false, to_tokens, T::ONE, ds, k);
-                product_in_place(
-                    &mut dk[h * width..],
-                    columns,
-                    false,
-                    to_tokens,
-                    T::ONE,
-                    ds.transposed(),
-                    q,
-                );
+                to_tokens(ds, k).write_here(&mut dq[h * width..], columns);
+                to_tokens(ds.transposed(), q).write_here(&mut dk[h * width..], columns);
             }
         },
     );
     [dq, dk, dv].map(|d| cpu.wrap(d))
+}
+
+/// Turns the gradient to the softmax p into that to the scores before `scale`, row by row.
+#[inline(always)]
+fn softmax_gradient<T: Real>(ds: &mut [T], p: &[T], tokens: usize, scale: T) {
+    vectorised(
+        #[inline(always)]
+        || {
+            for (ds, p) in ds.chunks_exact_mut(tokens).zip(p.chunks_exact(tokens)) {
+                let mean = sum2(ds, p, |ds, p| ds * p);
+                for (ds, p) in ds.iter_mut().zip(p) {
+                    *ds = *p * (*ds - mean) * scale;
+                }
+            }
+        },
+    );
+}
+
+/// 1 / sqrt(width), as the number type rounds it.
+fn scale<T: Real>(size: AttentionSize) -> T {
+    T::ONE / T::from_f64(size.width as f64).sqrt()
+}
+
+/// Of a product whose result has a row and a column for each token.
+fn to_scores(size: AttentionSize) -> Size {
+    Size { m: size.tokens, n: size.tokens, k: size.width }
+}
+
+/// Of a product whose result has a row for each token.
+fn to_tokens(size: AttentionSize) -> Size {
+    Size { m: size.tokens, n: size.width, k: size.tokens }
 }
 
 /// The values from `start` on, where one head of one image begins.

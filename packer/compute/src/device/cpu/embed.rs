@@ -167,8 +167,8 @@ pub fn token_moments_backward<T: Real>(
             let image = row / tokens * 2 * columns;
             let (dy, y) = (&dy[image..], &y[image..]);
             for (j, (out, x)) in out.iter_mut().zip(&x[row * columns..]).enumerate() {
-                let slope = dy[columns + j] * (*x - y[j]) / y[columns + j];
-                *out = (dy[j] + slope) / patches;
+                let of_deviation = dy[columns + j] * (*x - y[j]) / y[columns + j];
+                *out = (dy[j] + of_deviation) / patches;
             }
         }
     })

@@ -1,7 +1,7 @@
 //! Matrix products through the `gemm` crate.
 //!
-//! The one module of packer that allows unsafe code: `gemm` takes pointers and strides. Each call
-//! is preceded by checks that the last element of every operand lies inside its slice.
+//! Unsafe code is allowed here: `gemm` takes pointers and strides. Each call comes after checks that
+//! the last element of every operand lies inside its slice.
 #![allow(unsafe_code)]
 
 use crate::device::{Form, Size};
@@ -11,35 +11,22 @@ use super::Real;
 /// A product of fewer multiplications than this runs on the calling thread.
 const PARALLEL: usize = 1 << 21;
 
-/// C (+)= alpha * op(A) * op(B) for whole row-major matrices, on all threads of the pool.
-pub fn product<T: Real>(
-    c: &mut [T],
-    add: bool,
-    form: Form,
-    size: Size,
-    alpha: T,
-    a: &[T],
-    b: &[T],
-) {
-    let Size { m, n, k } = size;
-    let a = match form {
-        Form::Nn | Form::Nt => View::rows(a, k),
-        Form::Tn => View::rows(a, m).transposed(),
-    };
-    let b = match form {
-        Form::Nn | Form::Tn => View::rows(b, n),
-        Form::Nt => View::rows(b, k).transposed(),
-    };
-    let parallel = m.saturating_mul(n).saturating_mul(k) > PARALLEL;
-    run(c, n, add, size, alpha, a, b, parallel);
-}
-
 /// A matrix inside a slice: element (i, j) is at i*row + j*column.
 #[derive(Clone, Copy)]
 pub struct View<'a, T> {
     values: &'a [T],
     row: usize,
     column: usize,
+}
+
+/// alpha * A * B with A m x k and B k x n: to be written, or added to what is there.
+#[derive(Clone, Copy)]
+pub struct Product<'a, T> {
+    size: Size,
+    alpha: T,
+    a: View<'a, T>,
+    b: View<'a, T>,
+    add: bool,
 }
 
 impl<'a, T> View<'a, T> {
@@ -64,70 +51,90 @@ impl<'a, T> View<'a, T> {
     }
 }
 
-/// C (+)= alpha * A * B on the calling thread, C's rows being `stride` apart.
-pub fn product_in_place<T: Real>(
-    c: &mut [T],
-    stride: usize,
-    add: bool,
-    size: Size,
-    alpha: T,
-    a: View<T>,
-    b: View<T>,
-) {
-    run(c, stride, add, size, alpha, a, b, false);
-}
+impl<'a, T: Real> Product<'a, T> {
+    /// A * B.
+    pub fn of(size: Size, a: View<'a, T>, b: View<'a, T>) -> Self {
+        Product { size, alpha: T::ONE, a, b, add: false }
+    }
 
-#[expect(clippy::too_many_arguments)]
-fn run<T: Real>(
-    c: &mut [T],
-    stride: usize,
-    add: bool,
-    size: Size,
-    alpha: T,
-    a: View<T>,
-    b: View<T>,
-    parallel: bool,
-) {
-    let Size { m, n, k } = size;
-    if m == 0 || n == 0 {
-        return;
+    /// op(A) * op(B) of whole row-major matrices.
+    pub fn whole(form: Form, size: Size, a: &'a [T], b: &'a [T]) -> Self {
+        let Size { m, n, k } = size;
+        let a = match form {
+            Form::Nn | Form::Nt => View::rows(a, k),
+            Form::Tn => View::rows(a, m).transposed(),
+        };
+        let b = match form {
+            Form::Nn | Form::Tn => View::rows(b, n),
+            Form::Nt => View::rows(b, k).transposed(),
+        };
+        Product::of(size, a, b)
     }
-    let end = (m - 1).checked_mul(stride).and_then(|start| start.checked_add(n));
-    assert!(
-        n <= stride && end.is_some_and(|end| end <= c.len()),
-        "result of {m} x {n} does not fit {} values",
-        c.len()
-    );
-    if k > 0 {
-        a.check(m, k);
-        b.check(k, n);
+
+    pub fn times(self, alpha: T) -> Self {
+        Product { alpha, ..self }
     }
-    let parallelism = if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
-    let keep = if add { T::ONE } else { T::ZERO };
-    // SAFETY: the checks above show that every element that gemm reads or writes lies inside its
-    // slice; C is borrowed for writing, so it overlaps neither A nor B; gemm is given f32 or f64,
-    // the two types that implement Real.
-    unsafe {
-        gemm::gemm(
-            m,
-            n,
-            k,
-            c.as_mut_ptr(),
-            1,
-            stride as isize,
-            add,
-            a.values.as_ptr(),
-            a.column as isize,
-            a.row as isize,
-            b.values.as_ptr(),
-            b.column as isize,
-            b.row as isize,
-            keep,
-            alpha,
-            false,
-            false,
-            false,
-            parallelism,
+
+    /// The product as something to add to C.
+    pub fn added(self) -> Self {
+        Product { add: true, ..self }
+    }
+
+    /// Writes C, a whole row-major matrix, on all threads of the pool if it is large.
+    pub fn write(self, c: &mut [T]) {
+        let Size { m, n, k } = self.size;
+        let parallel = m.saturating_mul(n).saturating_mul(k) > PARALLEL;
+        let parallelism =
+            if parallel { gemm::Parallelism::Rayon(0) } else { gemm::Parallelism::None };
+        self.run(c, n, parallelism);
+    }
+
+    /// Writes C, whose rows are `stride` apart, on the calling thread.
+    pub fn write_here(self, c: &mut [T], stride: usize) {
+        self.run(c, stride, gemm::Parallelism::None);
+    }
+
+    fn run(self, c: &mut [T], stride: usize, parallelism: gemm::Parallelism) {
+        let Product { size: Size { m, n, k }, alpha, a, b, add } = self;
+        if m == 0 || n == 0 {
+            return;
+        }
+        let end = (m - 1).checked_mul(stride).and_then(|start| start.checked_add(n));
+        assert!(
+            n <= stride && end.is_some_and(|end| end <= c.len()),
+            "result of {m} x {n} does not fit {} values",
+            c.len()
         );
+        if k > 0 {
+            a.check(m, k);
+            b.check(k, n);
+        }
+        let keep = if add { T::ONE } else { T::ZERO };
+        // SAFETY: the checks above show that every element that gemm reads or writes lies inside
+        // its slice; C is borrowed for writing, so it overlaps neither A nor B; gemm is given f32
+        // or f64, the two types that implement Real.
+        unsafe {
+            gemm::gemm(
+                m,
+                n,
+                k,
+                c.as_mut_ptr(),
+                1,
+                stride as isize,
+                add,
+                a.values.as_ptr(),
+                a.column as isize,
+                a.row as isize,
+                b.values.as_ptr(),
+                b.column as isize,
+                b.row as isize,
+                keep,
+                alpha,
+                false,
+                false,
+                false,
+                parallelism,
+            );
+        }
     }
 }

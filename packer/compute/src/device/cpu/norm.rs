@@ -64,7 +64,7 @@ pub fn backward<T: Real>(
     gain: &[T],
 ) -> Buffer<T> {
     let columns = gain.len();
-    let share = T::ONE / T::from_f64(columns as f64);
+    let inverse_columns = T::ONE / T::from_f64(columns as f64);
     cpu.by_rows(x.len(), columns, |first, out| {
         vectorised(
             #[inline(always)]
@@ -76,8 +76,8 @@ pub fn backward<T: Real>(
                     for ((out, dy), gain) in out.iter_mut().zip(dy).zip(gain) {
                         *out = *dy * *gain;
                     }
-                    let mean_g = sum(out, |g| g) * share;
-                    let mean_gn = sum2(out, x, |g, x| g * ((x - mean) * scale)) * share;
+                    let mean_g = sum(out, |g| g) * inverse_columns;
+                    let mean_gn = sum2(out, x, |g, x| g * ((x - mean) * scale)) * inverse_columns;
                     for (out, x) in out.iter_mut().zip(x) {
                         *out = scale * (*out - mean_g - (*x - mean) * scale * mean_gn);
                     }
@@ -144,7 +144,7 @@ pub fn l2_backward<T: Real>(
 
 /// Per row: its mean, and 1 / sqrt(variance + epsilon).
 fn statistics<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize, epsilon: T) -> Buffer<T> {
-    let share = T::ONE / T::from_f64(columns as f64);
+    let inverse_columns = T::ONE / T::from_f64(columns as f64);
     let mut values = cpu.take(x.len() / columns * 2);
     rows_mut(&mut values, 2, |first, out| {
         vectorised(
@@ -152,8 +152,8 @@ fn statistics<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize, epsilon: T) -> Buf
             || {
                 for (i, out) in out.chunks_exact_mut(2).enumerate() {
                     let x = &x[(first + i) * columns..][..columns];
-                    let mean = sum(x, |x| x) * share;
-                    let variance = sum(x, |x| (x - mean) * (x - mean)) * share;
+                    let mean = sum(x, |x| x) * inverse_columns;
+                    let variance = sum(x, |x| (x - mean) * (x - mean)) * inverse_columns;
                     out[0] = mean;
                     out[1] = T::ONE / (variance + epsilon).sqrt();
                 }

@@ -1,8 +1,6 @@
 //! Products: which tile, which access, how many groups, and when a long sum is split.
 
-use std::sync::Arc;
-
-use medforge_shaders::{Element, MATMUL};
+use medforge_shaders::{Element, MATMUL, Setting};
 
 use crate::device::{Activation, Form, Size};
 
@@ -71,6 +69,11 @@ impl<'a> Product<'a> {
             accumulate: false,
             batch: [1, 1],
         }
+    }
+
+    /// Whether this is a sum in pieces: a batch over A and B that does not move in them.
+    fn is_split(&self) -> bool {
+        self.batch[1] > 1 && self.a.batch == [0, 0] && self.b.batch == [0, 0]
     }
 }
 
@@ -145,28 +148,44 @@ impl Gpu {
 }
 
 /// Records a product.
-pub fn run(engine: &Arc<Engine>, product: &Product) {
-    let Product { form, size: Size { m, n, k }, a, b, c, bias, activation, .. } = *product;
+pub fn run(engine: &Engine, product: &Product) {
+    let Product { size: Size { m, n, k }, a, b, c, bias, activation, .. } = *product;
     let [outer, inner] = product.batch;
-    // A batch over A and B that does not move in them is a sum in pieces.
-    let split = inner > 1 && a.batch == [0, 0] && b.batch == [0, 0];
-    let chunk = if split { k.div_ceil(inner).next_multiple_of(16) } else { k };
-    let vec_a = a.aligned(if form == Form::Tn { m } else { k });
-    let vec_b = b.aligned(if form == Form::Nt { k } else { n });
-    let vec_c = c.aligned(n);
     let tile = engine.tuning.tile;
-    let rows = match tile {
-        Tile::Shared => 8,
-        Tile::Registers => 8,
-        Tile::Subgroup if m <= 8 => 8,
-        Tile::Subgroup if m <= 16 || k < 256 => 16,
-        Tile::Subgroup => 32,
-    };
+    let rows = tile_rows(tile, m, k);
     let (across, down) = match tile {
         Tile::Shared => (64, 64),
         Tile::Subgroup => (32, rows),
         Tile::Registers => (32, 8 * rows),
     };
+    let mut buffers = vec![a.chunk, b.chunk];
+    buffers.extend(bias);
+    buffers.push(c.chunk);
+    buffers.extend(activation.map(|(_, y)| y));
+    let pieces = if product.is_split() { 1 } else { outer * inner };
+    engine.run(Call {
+        kernel: &MATMUL,
+        settings: &settings(product, tile, rows),
+        params: &params(product),
+        buffers: &buffers,
+        groups: [word(n.div_ceil(across)), word(m.div_ceil(down)), word(outer * inner)],
+        operations: 2 * (m * n * k * pieces) as u64,
+    });
+}
+
+/// Rows of the result that an invocation, or with subgroups a group, computes.
+fn tile_rows(tile: Tile, m: usize, k: usize) -> usize {
+    match tile {
+        Tile::Shared | Tile::Registers => 8,
+        Tile::Subgroup if m <= 8 => 8,
+        Tile::Subgroup if m <= 16 || k < 256 => 16,
+        Tile::Subgroup => 32,
+    }
+}
+
+/// The form of the kernel that a product takes.
+fn settings(product: &Product, tile: Tile, rows: usize) -> Vec<(&'static str, Setting)> {
+    let Product { form, size: Size { m, n, k }, a, b, c, bias, activation, .. } = *product;
     let mut settings = vec![
         ("form", (form as u32).into()),
         ("tile", (tile as u32).into()),
@@ -174,16 +193,24 @@ pub fn run(engine: &Arc<Engine>, product: &Product) {
         ("a", a.chunk.element.into()),
         ("b", b.chunk.element.into()),
         ("c", c.chunk.element.into()),
-        ("vec_a", vec_a.into()),
-        ("vec_b", vec_b.into()),
-        ("vec_c", vec_c.into()),
+        ("vec_a", a.aligned(if form == Form::Tn { m } else { k }).into()),
+        ("vec_b", b.aligned(if form == Form::Nt { k } else { n }).into()),
+        ("vec_c", c.aligned(n).into()),
         ("accumulate", product.accumulate.into()),
         ("biased", bias.is_some().into()),
         ("activation", activation.map_or(0, |(kind, _)| kind as u32 + 1).into()),
     ];
     settings.extend(bias.map(|bias| ("bias", bias.element.into())));
-    let word = |value: usize| u32::try_from(value).expect("a buffer has fewer than 2^32 values");
-    let params = [
+    settings
+}
+
+/// The kernel's parameters, as `matmul.wgsl` lists them.
+fn params(product: &Product) -> [u32; 16] {
+    let Product { size: Size { m, n, k }, a, b, c, .. } = *product;
+    let inner = product.batch[1];
+    let split = product.is_split();
+    let chunk = if split { k.div_ceil(inner).next_multiple_of(16) } else { k };
+    [
         word(m),
         word(n),
         word(k),
@@ -200,20 +227,11 @@ pub fn run(engine: &Arc<Engine>, product: &Product) {
         word(c.batch[1]),
         (product.alpha as f32).to_bits(),
         u32::from(split),
-    ];
-    let mut buffers = vec![a.chunk, b.chunk];
-    buffers.extend(bias);
-    buffers.push(c.chunk);
-    buffers.extend(activation.map(|(_, y)| y));
-    let pieces = if split { 1 } else { outer * inner };
-    engine.run(Call {
-        kernel: &MATMUL,
-        settings: &settings,
-        params: &params,
-        buffers: &buffers,
-        groups: [word(n.div_ceil(across)), word(m.div_ceil(down)), word(outer * inner)],
-        operations: 2 * (m * n * k * pieces) as u64,
-    });
+    ]
+}
+
+fn word(value: usize) -> u32 {
+    u32::try_from(value).expect("a buffer has fewer than 2^32 values")
 }
 
 /// The narrower of two types.
