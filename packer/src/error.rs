@@ -3,8 +3,9 @@
 
 use std::path::PathBuf;
 
-use medforge_runtime::Class;
 use medforge_runtime::words::{sentence, shown};
+
+mod exit;
 
 /// Why packer stopped. The text is one sentence for the person at the keyboard.
 #[derive(Debug, thiserror::Error)]
@@ -14,8 +15,7 @@ pub enum Error {
     #[error("{}: {source}", path.display())]
     Io { path: PathBuf, source: std::io::Error },
     /// The output is there already.
-    #[error("{} exists already; choose another {option}, or pass --force to replace it",
-        path.display())]
+    #[error("{} exists already; choose another place, or replace it", path.display())]
     OutputExists { path: PathBuf, option: &'static str },
     /// What stands where something goes is never replaced: a device, a link, an input, a secret
     /// key.
@@ -64,26 +64,26 @@ pub enum Error {
              base it was made with", path.display())]
     OtherBase { path: PathBuf, module: String, base: String },
     /// Targets that name no linear layer.
-    #[error("--targets: {what}; for example --targets q,v")]
+    #[error("targets: {what}; for example q,v")]
     Targets { what: String },
     /// A bound on memory that no way to train meets.
-    #[error("--memory {bound} bytes is too little for this training; the least that would do is \
+    #[error("{bound} bytes of memory are too little for this training; the least that would do is \
              {}MiB", least.div_ceil(1 << 20))]
     Memory { bound: u64, least: u64 },
     /// The loss stopped being a number.
     #[error(
-        "the loss is not finite at step {step}: the training diverged; lower --lr (now \
-         {learning_rate})"
+        "the loss is not finite at step {step}: the training diverged; lower the learning rate \
+         (now {learning_rate})"
     )]
     Diverged { step: usize, learning_rate: f64 },
     /// A checkpoint that cannot be gone on from.
     #[error("checkpoint {what}")]
     Checkpoint { what: String },
     /// A checkpoint of an earlier run is in the way.
-    #[error("{} is left from a run that was stopped; pass --resume to go on with it, or --force to \
-             begin again", path.display())]
+    #[error("{} is left from a run that was stopped; go on with it, or begin again",
+        path.display())]
     CheckpointExists { path: PathBuf },
-    /// A command-line option out of range.
+    /// A setting that cannot be used; named by its option where the command line found it.
     #[error("{name} {what}")]
     Option { name: &'static str, what: String },
     /// Images of other classes than the module knows.
@@ -91,12 +91,11 @@ pub enum Error {
     OtherClasses { path: PathBuf, data: String, module: String },
     /// A base whose images are prepared in another way than those that the module was trained on.
     #[error("{}: the module was trained on images prepared in another way than this base's \
-             preprocessor_config.json says; restore that file, or train without --fit",
-                 path.display())]
+             preprocessor_config.json says; restore that file, or train with the base's own way to \
+             fit", path.display())]
     OtherPreprocessing { path: PathBuf },
     /// A folder that packer did not make is not replaced.
-    #[error("{} holds no {marker}, so it is not something that --force replaces; choose another \
-             --out", path.display())]
+    #[error("{} holds no {marker}, so it is not replaced; choose another folder", path.display())]
     NotReplaced { path: PathBuf, marker: &'static str },
     // --- data ---
     /// Several rows or files that cannot be used.
@@ -158,8 +157,8 @@ pub enum Error {
     /// A class with too few patients for a private release.
     #[error(
         "class {class} has {groups} groups (patients) in the training part, fewer than {least}: \
-         noise that hides one of so few \
-         would hide everything; leave --epsilon away, or lower --min-groups knowing that"
+         noise that hides one of so few would hide everything; promise no budget, or lower the \
+         least number of groups knowing that"
     )]
     TooFewGroups { class: String, groups: usize, least: usize },
     /// Images that cannot be condensed.
@@ -205,8 +204,8 @@ pub enum Error {
     /// A condensed set that is not to be given away.
     #[error(
         "the condensed set of {task} started from patients' images (`start` is `real`), which can \
-         still be seen in it; condense \
-         from noise, or pass --allow-real-start if you may give these images away"
+         still be seen in it; condense from noise, or allow a real start if you may give these \
+         images away"
     )]
     RealStart { task: String },
     /// Two parts of a contribution that do not belong together.
@@ -218,7 +217,7 @@ pub enum Error {
         path.display())]
     Misdescribed { path: PathBuf, field: &'static str },
     /// A module of a head alone.
-    #[error("{}: the module adapts no site, so there is nothing to merge; train it with --targets",
+    #[error("{}: the module adapts no site, so there is nothing to merge; train it with targets",
         path.display())]
     NoSites { path: PathBuf },
     /// A card that is not text for people.
@@ -235,7 +234,7 @@ pub enum Error {
     #[error("{place}: {what}")]
     ForgeStore { place: String, what: String },
     /// There is no forge.
-    #[error("{place} is no forge (it has no forge.zip); `packer forge init` makes one")]
+    #[error("{place} is no forge (it has no forge.zip); make one first")]
     NoForge { place: String },
     /// There is one already.
     #[error("{place} is a forge already; nothing was changed")]
@@ -257,13 +256,9 @@ pub enum Error {
         path.display())]
     OthersKey { path: PathBuf, contributor: String },
     /// An older contribution, or the same again.
-    #[error(
-        "{}: it is number {counter} of {name} and number {newest} was pushed already; sign a newer \
-         one with --counter {}, or, if it \
-         was taken out or passed over, let the forge's keeper bring it back with `packer forge \
-         restore`",
-        path.display(), newest + 1
-    )]
+    #[error("{}: it is number {counter} of {name} and number {newest} was pushed already; sign a \
+             newer one with number {}, or, if it was taken out or passed over, let the forge's \
+             keeper restore it", path.display(), newest + 1)]
     Replayed { path: PathBuf, name: String, counter: u64, newest: u64 },
     /// A task that another contributor holds.
     #[error("{}: the task {task} is {holder:?}'s here; name yours otherwise", path.display())]
@@ -273,7 +268,7 @@ pub enum Error {
         path.display())]
     OtherImageSize { path: PathBuf, size: u32, others: u32 },
     /// A key that does not sign for the forge.
-    #[error("--key is not this forge's key; its public key is {key}")]
+    #[error("the key is not this forge's; its public key is {key}")]
     ForgeKey { key: String },
     /// A record of a forge that was changed, or is no record.
     #[error("{name}: {source}")]
@@ -288,16 +283,10 @@ pub enum Error {
     #[error("the forge's history is broken: {what}")]
     ForgeHistory { what: String },
     /// A contribution that waits and could not be merged.
-    #[error(
-        "{source}; push {push} stays waiting: choose another method, or pass over it with `packer \
-         forge skip`"
-    )]
+    #[error("{source}; push {push} stays waiting: choose another method, or pass over it")]
     NotMerged { push: u64, source: Box<Error> },
     /// A push that is not the next to be merged.
-    #[error(
-        "push {number} is not the next to be merged; all up to {merged} were, and `packer forge \
-         log` shows what waits"
-    )]
+    #[error("push {number} is not the next to be merged; all up to {merged} were")]
     NotNext { number: u64, merged: u64 },
     /// An item that is not there.
     #[error("there is no v{number}; the newest item is v{newest}")]
@@ -309,7 +298,7 @@ pub enum Error {
     #[error("the contribution of v{number} cannot be restored: {what}")]
     NotRestored { number: u64, what: String },
     /// A merge anew of nothing.
-    #[error("no item has members, so there is nothing to merge again; leave --again out")]
+    #[error("no item has members, so there is nothing to merge again")]
     NoMembers,
     /// An item that came out otherwise when it was made again.
     #[error("v{number} made again has other bytes: it is not what its members and settings give")]
@@ -320,9 +309,8 @@ pub enum Error {
     // --- gpu ---
     /// The adapter's memory was full while training; about so many images would have fit.
     #[error(
-        "the GPU's memory was full at {held} bytes with --batch {batch}; about {fits} images fit: \
-         pass --batch {fits}, \
-         a smaller --size, or --device cpu"
+        "the GPU's memory was full at {held} bytes with batches of {batch} images; about {fits} \
+         images fit: take smaller batches or images, or the processor"
     )]
     GpuBatch { held: u64, batch: usize, fits: usize },
     // --- demo ---
@@ -338,23 +326,23 @@ pub enum Error {
     ChangedBundleAccepted { byte: usize },
 }
 
-/// Faults that one message names.
-const NAMED: usize = 20;
-
 /// The first faults, each on a line of its own.
 fn listed(faults: &[Error]) -> String {
     let mut text: String = faults
         .iter()
-        .take(NAMED)
+        .take(Error::NAMED)
         .map(|fault| format!("\n  {}", sentence(&fault.to_string())))
         .collect();
-    if faults.len() > NAMED {
-        text += &format!("\n  and {} more; `packer check` lists all", faults.len() - NAMED);
+    if faults.len() > Error::NAMED {
+        text += &format!("\n  and {} more", faults.len() - Error::NAMED);
     }
     text
 }
 
 impl Error {
+    /// Faults that one message names.
+    pub const NAMED: usize = 20;
+
     /// Nothing, the one fault, or all of them as one error.
     ///
     /// # Errors
@@ -367,42 +355,8 @@ impl Error {
         }
     }
 
-    /// What is shown of it: on a line for each fault, each no longer than a screen, without
-    /// characters that nobody sees.
-    pub fn shown(&self) -> String {
-        match self {
-            Error::Faults { .. } => self.to_string(),
-            _ => sentence(&self.to_string()),
-        }
-    }
-
     /// An input or output error on `path`.
     pub fn io(path: impl Into<PathBuf>, source: std::io::Error) -> Self {
         Error::Io { path: path.into(), source }
-    }
-
-    /// The process exit code: 130 interrupted, 3 bundle, contribution or forge refused, 1 anything
-    /// else.
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Error::Interrupted { .. } => 130,
-            Error::Runtime(error) if error.is_refusal() => 3,
-            // A file that is no trust file at all, a wrong argument: nothing was checked.
-            Error::TrustFile { source, .. } if source.class() == Some(Class::BadTrustFile) => 1,
-            Error::TrustFile { .. } => 3,
-            Error::Contribution { .. }
-            | Error::NotAContributor { .. }
-            | Error::Misdescribed { .. } => 3,
-            Error::Refused(_)
-            | Error::UnknownContributor { .. }
-            | Error::OthersKey { .. }
-            | Error::Replayed { .. } => 3,
-            Error::TaskTaken { .. } | Error::OtherImageSize { .. } => 3,
-            Error::ForgeRecord { .. } | Error::ForgeObject { .. } | Error::ForgeHistory { .. } => 3,
-            Error::ForgeTooLong { .. } => 3,
-            Error::NotRebuilt { .. } => 3,
-            Error::NotMerged { source, .. } => source.exit_code(),
-            _ => 1,
-        }
     }
 }

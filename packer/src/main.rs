@@ -9,7 +9,8 @@
 
 use std::process::ExitCode;
 
-use medforge_packer::{cli, interrupt, output};
+use medforge_packer::cli::{self, hints};
+use medforge_packer::{interrupt, output};
 
 fn main() -> ExitCode {
     #[cfg(target_os = "linux")]
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
     match cli::run(std::env::args_os().collect()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            output::say(&format!("packer: {}", error.shown()));
+            output::say(&format!("packer: {}", hints::shown(&error)));
             ExitCode::from(error.exit_code())
         }
     }

@@ -42,7 +42,7 @@ pub enum Error {
     /// The golden image's feature is no number.
     #[error(
         "no golden vectors of task {}: the base gives a feature that is not finite; pack the \
-         bundle again with `packer bundle`",
+         bundle again",
         shown(task)
     )]
     GoldenFeature { task: String },

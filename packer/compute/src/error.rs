@@ -6,26 +6,25 @@
 pub enum Error {
     /// No adapter, or none of that number.
     #[error(
-        "--device {wanted}: {found}; install the GPU's driver (Vulkan, Metal or DX12), or use \
-         --device cpu"
+        "{wanted}: {found}; install the GPU's driver (Vulkan, Metal or DX12), or compute on the \
+         processor"
     )]
     NoAdapter { wanted: String, found: String },
     /// An adapter without what the kernels need.
     #[error(
-        "the GPU {adapter} cannot be used: {what}; choose another (see `packer devices`), or use \
-         --device cpu"
+        "the GPU {adapter} cannot be used: {what}; choose another, or compute on the processor"
     )]
     AdapterUnusable { adapter: String, what: String },
     /// The adapter's memory is full.
     #[error("the GPU's memory is full: {held} bytes are held and {wanted} more were asked for")]
     GpuMemory { held: u64, wanted: u64 },
     /// The driver reset, or the device is gone.
-    #[error("the GPU was lost ({what}); begin again, or use --device cpu")]
+    #[error("the GPU was lost ({what}); begin again, or compute on the processor")]
     GpuLost { what: String },
     /// The driver or wgpu refused what was asked for.
     #[error(
-        "the GPU refused an operation ({what}); please report this with the GPU's name, and use \
-         --device cpu meanwhile"
+        "the GPU refused an operation ({what}); please report this with the GPU's name, and \
+         compute on the processor meanwhile"
     )]
     GpuInvalid { what: String },
     /// The operating system gave no random numbers.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Size};
 use medforge_runtime::words::{sentence, shown};
 
+use super::hints;
 use super::input::{FitArg, columns};
 use super::train::{LEAST_CUT, cut_words};
 use crate::base::Vit;
@@ -58,7 +59,11 @@ pub fn run(args: Args) -> Result<(), Error> {
     if let Some(fit) = args.fit.get() {
         preprocessing = fit.of(&preprocessing);
     }
-    let findings = Findings::of(&args.data, &columns(args.columns.as_deref())?, &preprocessing)?;
+    let mut findings =
+        Findings::of(&args.data, &columns(args.columns.as_deref())?, &preprocessing)?;
+    for fault in &mut findings.faults {
+        fault.instead = fault.instead.take().map(|instead| hints::advised(&instead));
+    }
     let printed = if args.json {
         format!("{}\n", serde_json::to_string_pretty(&findings).expect("plain data"))
     } else {

@@ -25,6 +25,7 @@ mod eval;
 mod export_oms;
 mod export_onnx;
 mod forge;
+pub mod hints;
 mod import;
 mod input;
 mod inspect;

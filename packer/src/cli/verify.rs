@@ -9,6 +9,7 @@ use medforge_runtime::classify::{Classifier, Options, Precision};
 use medforge_runtime::{Class, Error as RuntimeError, file};
 use serde_json::{Value, json};
 
+use super::hints;
 use super::trusted::TrustArgs;
 use crate::output::Places;
 use crate::{Error, output};
@@ -158,7 +159,7 @@ fn source(error: &Error) -> Option<&RuntimeError> {
 
 fn refusal(error: &Error, class: Option<Class>) -> Value {
     let mut verdict = json!({ "verified": false, "refused": error.exit_code() == 3,
-        "reason": error.to_string() });
+        "reason": hints::worded(error) });
     if let Some(class) = class {
         verdict["class"] = json!(class.name());
         verdict["meaning"] = json!(class.meaning());

@@ -128,14 +128,10 @@ impl Checkpoint {
         let header: Header = serde_json::from_str(header)
             .map_err(|_| refuse("was made by another version of packer"))?;
         if header.settings != *settings {
-            return Err(refuse(
-                "was made with other settings; repeat them, or pass --force to begin again",
-            ));
+            return Err(refuse("was made with other settings; repeat them, or begin again"));
         }
         if header.fingerprint != fingerprint {
-            return Err(refuse(
-                "was made with another base, module or data; pass --force to begin again",
-            ));
+            return Err(refuse("was made with another base, module or data; begin again"));
         }
         let mut take =
             |name: &str| found.remove(name).map(|t| t.data).ok_or_else(|| refuse("lacks a tensor"));

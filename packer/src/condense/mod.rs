@@ -365,7 +365,7 @@ fn check(source: Source, settings: &Settings, budget: Option<Budget>) -> Result<
         }
     }
     if settings.labels == Labels::Soft && module.is_none() {
-        return refuse("soft labels are a module's probabilities; pass --module".into());
+        return refuse("soft labels are a module's probabilities; name a module".into());
     }
     if let Some(budget) = budget {
         let members = images.labels().iter().copied().zip(images.groups().iter().copied());
@@ -374,23 +374,23 @@ fn check(source: Source, settings: &Settings, budget: Option<Budget>) -> Result<
             (
                 module.is_some(),
                 "a module has seen the same patients and carries no accounting of its own; leave \
-                 --module away",
+                 the module away",
             ),
             (
                 settings.start == Start::Real,
-                "a start from real images shows them; leave --init at noise",
+                "a start from real images shows them; start from noise",
             ),
             (
                 settings.target == Target::Cluster,
-                "clusters are found by reading every image; pass --targets class",
+                "clusters are found by reading every image; take the classes as targets",
             ),
             (
                 settings.ridge > 0.0,
-                "the ridge classifier reads every image at each iteration; pass --ridge 0",
+                "the ridge classifier reads every image at each iteration; take a ridge of 0",
             ),
         ];
         if let Some((_, why)) = second.iter().find(|(asked, _)| *asked) {
-            return refuse(format!("with --epsilon patients are read once: {why}"));
+            return refuse(format!("under a privacy budget patients are read once: {why}"));
         }
     }
     Ok(())

@@ -85,8 +85,8 @@ impl Columns {
                     if needed == 4 { "path, label, group and split" } else { "path and label" };
                 let have: Vec<&str> = header.iter().take(20).map(String::as_str).collect();
                 return Err(format!(
-                    "column {name} is missing; the header must name {names}, or --columns \
-                     {field}=NAME say which of {:?} it is",
+                    "column {name} is missing; the header must name {names}, or choose \
+                     among {:?} by {field}=NAME",
                     have.join(", ")
                 ));
             }

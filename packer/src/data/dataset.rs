@@ -128,7 +128,7 @@ impl Dataset {
                 "names columns of a list, and {} has no splits.csv or labels.csv",
                 root.display()
             );
-            return Err(Error::Option { name: "--columns", what });
+            return Err(Error::Option { name: "the choice of columns", what });
         }
         let listing = match list {
             Some(file) => splits::read(root, &file, columns)?,
@@ -180,8 +180,7 @@ impl Dataset {
                 let part = if lacks(&training) { "training" } else { "validation" };
                 let what = format!(
                     "class {name} has no image in the {part} part that the data state; add some, \
-                     or pass --validation to have a \
-                     part taken from all training images (0 for none)"
+                     or have a part taken from all training images"
                 );
                 return Err(Error::HoldOut { what });
             }

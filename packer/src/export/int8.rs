@@ -46,7 +46,9 @@ pub fn measured(
         let task = &head.task;
         let Some(data) = data.get(task) else {
             return Err(Error::Bundle {
-                what: format!("no images of {task} are there; name them with --int8 {task}=DIR"),
+                what: format!(
+                    "no images of {task} are there; name some to measure eight bits with"
+                ),
             });
         };
         if data.classes != head.classes {

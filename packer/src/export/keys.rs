@@ -59,9 +59,7 @@ pub fn read_secret(path: &Path) -> Result<SigningKey, Error> {
         return SigningKey::from_pkcs8_encrypted_pem(&text, passphrase)
             .map_err(|_| refuse("is not opened by this pass phrase"));
     }
-    SigningKey::from_pkcs8_pem(&text).map_err(|_| {
-        refuse("is no Ed25519 secret key in PKCS#8 PEM; `packer keygen` makes one (NAME.key)")
-    })
+    SigningKey::from_pkcs8_pem(&text).map_err(|_| refuse("is no Ed25519 secret key in PKCS#8 PEM"))
 }
 
 /// The most memory, and the most bytes gone over, for a key by scrypt; openssl makes keys of 16
@@ -73,7 +71,7 @@ const MOST_ROUNDS: u32 = 10_000_000;
 /// Refuses an encrypted key that would take memory or time without measure, before a pass phrase is
 /// asked for.
 fn check_cost(pem: &str) -> Result<(), &'static str> {
-    let damaged = "is no encrypted secret key in PKCS#8 PEM; `packer keygen --encrypt` makes one";
+    let damaged = "is no encrypted secret key in PKCS#8 PEM";
     let (_, document) = SecretDocument::from_pem(pem).map_err(|_| damaged)?;
     let key = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| damaged)?;
     let sound = match key.encryption_algorithm.pbes2().map(|scheme| &scheme.kdf) {
@@ -109,7 +107,7 @@ pub static PASSPHRASE_FD: OnceLock<u32> = OnceLock::new();
 /// A pass phrase: the first line of [`PASSPHRASE_FD`], or typed on the terminal, twice if it is
 /// `new`.
 pub fn passphrase(prompt: &str, new: bool) -> Result<String, Error> {
-    let refuse = |what: String| Error::Option { name: "--passphrase-fd", what };
+    let refuse = |what: String| Error::Option { name: "the descriptor of the pass phrase", what };
     if let Some(fd) = PASSPHRASE_FD.get() {
         let path = PathBuf::from(format!("/dev/fd/{fd}"));
         let file =

@@ -69,7 +69,7 @@ pub fn has_magnitudes(sites: &BTreeMap<String, Factors>) -> bool {
 pub fn unfusable(module: &str) -> Error {
     let what = format!(
         "DoRA modules mix but do not fuse: {module} has magnitudes; take it alone with weight 1, \
-         mix the modules, or train it without --dora"
+         mix the modules, or train it without DoRA"
     );
     Error::Merge { what }
 }

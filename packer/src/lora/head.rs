@@ -43,7 +43,7 @@ impl Head {
         classes: &[String],
         texts: &TextHead,
     ) -> Result<Self, Error> {
-        let refuse = |what: String| Err(Error::Option { name: "--class-text", what });
+        let refuse = |what: String| Err(Error::Option { name: "the class text", what });
         if let Some(unknown) = texts.keys().find(|class| !classes.contains(class)) {
             return refuse(format!(
                 "describes the class {unknown}, and the classes are {}",
@@ -85,10 +85,10 @@ impl Head {
         class: &str,
         texts: &[String],
     ) -> Result<(), Error> {
-        let refuse = |what: String| Err(Error::Option { name: "--class-text", what });
+        let refuse = |what: String| Err(Error::Option { name: "the class text", what });
         if self.logit_scale.is_none() {
             return refuse(format!(
-                "adds the class {class} to a linear head; train it with --head text for that"
+                "adds the class {class} to a linear head; train it with a head of texts for that"
             ));
         }
         if self.classes.iter().any(|known| known == class) {

@@ -20,7 +20,7 @@ pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
     if let Some(other) = parts.iter().find(|part| part.b.ncols() != rank) {
         let other = other.b.ncols();
         return Err(format!(
-            "factors of rank {rank} and {other} cannot be merged apart; use --space delta"
+            "factors of rank {rank} and {other} cannot be merged apart; merge in the space of deltas"
         ));
     }
     let half = |half: &str, of: &dyn Fn(&Part) -> (Mat<f64>, f64)| {
@@ -41,7 +41,9 @@ pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
         match options.method {
             Method::Average | Method::TaskArithmetic | Method::DareLinear => Ok(dare::sum(&all)),
             Method::Ties | Method::DareTies => Ok(ties::elect(&all)),
-            other => Err(format!("{other} merges deltas, not factors apart; use --space delta")),
+            other => Err(format!(
+                "{other} merges deltas, not factors apart; merge in the space of deltas"
+            )),
         }
     };
     let a = half("A", &|part| (part.a.clone(), part.weight.signum()))?;

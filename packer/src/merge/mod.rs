@@ -158,7 +158,7 @@ pub fn one_rank(sites: Sites) -> Result<(usize, Sites), Error> {
     if rank > options::MAX_RANK {
         let most = options::MAX_RANK;
         return Err(Error::Merge {
-            what: format!("the result has rank {rank}, more than {most}; merge to a --rank"),
+            what: format!("the result has rank {rank}, more than {most}; merge to a smaller rank"),
         });
     }
     Ok((rank, sites.into_iter().map(|(site, factors)| (site, factors.padded(rank))).collect()))

@@ -74,7 +74,7 @@ impl NewPair {
 }
 
 fn exists(path: &Path) -> Error {
-    let what = "exists already and a key is never replaced; choose another --out".into();
+    let what = "exists already and a key is never replaced; choose another name".into();
     Error::Key { path: path.to_owned(), what }
 }
 

@@ -116,7 +116,7 @@ fn no_output_takes_the_place_of_another_argument() {
         let said = file(out, other, false).unwrap_err().to_string();
         assert!(said.contains("what --other names"), "{out} {other}: {said}");
     }
-    // Without `--force` no other word; a result in a folder that is read is nobody's input.
+    // Where nothing is replaced no other word; a result in a folder that is read is nobody's input.
     for name in ["page.html", "b.medforge", "p.csv", "labels.csv", "in/Splits.CSV"] {
         fs::write(at("m").join(name), b"x").unwrap();
     }
@@ -125,12 +125,12 @@ fn no_output_takes_the_place_of_another_argument() {
     };
     for out in ["m/page.html", "m/b.medforge", "m/p.csv"] {
         assert!(file(out, "m", false).is_ok(), "{out}");
-        assert!(unforced(out).contains("--force"), "{out}");
+        assert!(unforced(out).contains("replace it"), "{out}");
     }
     for out in ["m/n", "m/labels.csv", "m/in/Splits.CSV"] {
         let said = [unforced(out), file(out, "m", false).unwrap_err().to_string()];
         assert!(
-            said.iter().all(|said| said.contains("may belong to") && !said.contains("--force")),
+            said.iter().all(|said| said.contains("may belong to") && !said.contains("replace it")),
             "{said:?}"
         );
     }

@@ -97,14 +97,10 @@ impl Checkpoint {
         let header: Header = serde_json::from_str(header)
             .map_err(|_| refuse("was made by another version of packer"))?;
         if header.settings != *settings {
-            return Err(refuse(
-                "was made with other settings; repeat them, or pass --force to begin again",
-            ));
+            return Err(refuse("was made with other settings; repeat them, or begin again"));
         }
         if header.fingerprint != fingerprint {
-            return Err(refuse(
-                "was made with another base or other data; pass --force to begin again",
-            ));
+            return Err(refuse("was made with another base or other data; begin again"));
         }
         let mut parts: BTreeMap<String, Host> = BTreeMap::new();
         for (name, tensor) in found {

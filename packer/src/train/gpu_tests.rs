@@ -190,7 +190,7 @@ fn full_memory_names_the_batch_that_fits() {
         let error = explain(full.into(), &vit, &settings);
         let Error::GpuBatch { fits, .. } = error else { panic!("{error}") };
         assert!((1..24).contains(&fits), "{error}");
-        assert!(error.to_string().contains(&format!("--batch {fits}")), "{error}");
+        assert!(error.to_string().contains(&format!("about {fits} images fit")), "{error}");
     }
 }
 

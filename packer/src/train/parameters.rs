@@ -216,9 +216,7 @@ impl<D: Device + 'static> Parameters<D> {
                 .map(|(n, t)| (n, &t.shape))
                 .eq(self.list.iter().map(|(n, p)| (n, &p.shape)))
             {
-                let what =
-                    "holds other tensors than this training has; pass --force to begin again"
-                        .into();
+                let what = "holds other tensors than this training has; begin again".into();
                 return Err(Error::Checkpoint { what });
             }
         }

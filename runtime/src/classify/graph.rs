@@ -103,7 +103,7 @@ pub(super) fn read(
 
 /// Something in the graph that is refused.
 pub(super) fn refuse(what: impl AsRef<str>) -> Error {
-    let what = format!("it {}; pack the bundle again with `packer bundle`", what.as_ref());
+    let what = format!("it {}; pack the bundle again", what.as_ref());
     Refusal::new(Class::OnnxRefused, what).entry(ENTRY).into()
 }
 
@@ -186,7 +186,7 @@ fn signature(graph: &GraphProto) -> Result<Signature, Error> {
 
 /// Tensors that do not fit the graph or the manifest: every one of them.
 pub(super) fn misfit(class: Class, entry: &str, tensors: &[String]) -> Error {
-    let what = format!("{}; pack the bundle again with `packer bundle`", tensors.join("; "));
+    let what = format!("{}; pack the bundle again", tensors.join("; "));
     Refusal::new(class, what).entry(entry).into()
 }
 

@@ -29,8 +29,8 @@ pub(super) fn active(
 ) -> Result<Active, Error> {
     let int8 = options.precision == Precision::Int8;
     if int8 && bundle.manifest().int8.is_empty() {
-        let what = "what eight bits cost it was not measured; pack it with `packer bundle --int8 \
-                    TASK=DIR`, or run it in 32";
+        let what = "what eight bits cost it was not measured; pack it with images to measure that \
+                    with, or run it in 32";
         return Err(Error::Precision { what: what.into() });
     }
     let active = unchecked(bundle, options, other, beside)?;

@@ -12,18 +12,18 @@ pub const LARGEST_EPSILON: f64 = 100.0;
 /// once is (epsilon, delta) differentially private; rounded up in the last digits, never down.
 ///
 /// # Errors
-/// Values that mean nothing, naming the option.
+/// Values that mean nothing, naming the setting.
 pub fn noise(epsilon: f64, delta: f64) -> Result<f64, Error> {
     let refuse = |name: &'static str, what: String| Err(Error::Option { name, what });
     if !(epsilon > 0.0 && epsilon <= LARGEST_EPSILON) {
         return refuse(
-            "--epsilon",
+            "epsilon",
             format!("is {epsilon}; it must be above 0 and at most {LARGEST_EPSILON}"),
         );
     }
     if !(delta > 0.0 && delta < 1.0) {
         return refuse(
-            "--delta",
+            "delta",
             format!("is {delta}; it must lie between 0 and 1, well below 1 / patients"),
         );
     }
@@ -112,10 +112,10 @@ mod tests {
         for (epsilon, delta) in
             [(0.0, 1e-5), (-1.0, 1e-5), (f64::NAN, 1e-5), (f64::INFINITY, 1e-5), (101.0, 1e-5)]
         {
-            assert!(noise(epsilon, delta).unwrap_err().to_string().starts_with("--epsilon"));
+            assert!(noise(epsilon, delta).unwrap_err().to_string().starts_with("epsilon"));
         }
         for delta in [0.0, 1.0, -1e-5, f64::NAN] {
-            assert!(noise(1.0, delta).unwrap_err().to_string().starts_with("--delta"));
+            assert!(noise(1.0, delta).unwrap_err().to_string().starts_with("delta"));
         }
     }
 }
