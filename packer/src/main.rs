@@ -1,9 +1,9 @@
 //! The `packer` program: reads the command line, runs it, prints one sentence on failure.
 //!
-//! On Linux the search for a GPU goes through a layer that looks for a display too, and where
-//! `XDG_RUNTIME_DIR` is not set writes to standard error what looks like a failure. A process
-//! cannot change its environment while others of its threads may read it, so packer begins anew
-//! with it set.
+//! On Linux the search for a GPU goes through a layer that looks for a display too. Where
+//! `XDG_RUNTIME_DIR` is not set, that layer writes to standard error what looks like a failure. A
+//! process cannot change its environment while others of its threads may read it, so packer begins
+//! anew with it set.
 #![forbid(unsafe_code)]
 #![deny(clippy::print_stderr, clippy::print_stdout)]
 

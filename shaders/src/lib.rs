@@ -1,12 +1,15 @@
-//! The WGSL compute kernels, one file each; every file's header says what it computes, how it is
-//! bound, why its tile has the shape it has and how far it may be off. Nothing is run here:
-//! packer's `gpu` device compiles and dispatches them.
+//! The WGSL compute kernels, one file each. Every file's header says what it computes, how it is
+//! bound, why its tile has the shape it has and how far it may be off. Nothing is run here: the
+//! `gpu` device of `medforge-compute` compiles and dispatches them.
 //!
 //! A file is a template (Jinja syntax): element types, tile sizes and unrolled loops are filled in
-//! by [`Kernel::specialise`]. Conventions: settings in small letters; parameters in `var<immediate>
-//! params`; bindings of group 0 counted from 0, what is read before what is written; 64 invocations
-//! a group where a header says nothing else; in a kernel that goes over a list, invocation i = id.x
-//! + id.y * groups.x * 64, so that lists longer than one dimension of groups need no second kernel.
+//! by [`Kernel::specialise`]. Conventions:
+//!
+//! - settings in small letters, parameters in `var<immediate> params`;
+//! - bindings of group 0 counted from 0, what is read before what is written;
+//! - 64 invocations a group where a header says nothing else;
+//! - in a kernel that goes over a list, invocation i = id.x + id.y * groups.x * 64, so that a list
+//!   may be longer than one dimension of groups.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;

@@ -1,6 +1,6 @@
 //! Random numbers that depend on nothing but their address: (seed, purpose, a, b).
 //!
-//! Each address has its own ChaCha8 stream, so work may run in any order, on any number of threads,
+//! Each address has its own ChaCha8 stream. So work may run in any order, on any number of threads,
 //! or resume half-way, and still draw the same numbers. Conversions are written out here because
 //! those of the `rand` crate may change with its version.
 

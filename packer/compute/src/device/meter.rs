@@ -1,10 +1,9 @@
 //! A device that computes nothing and counts: what a computation takes in memory, before it is
 //! begun.
 //!
-//! It asks a pool like the processor's for every buffer that [`Cpu`](super::cpu::Cpu) asks for, in
-//! the same order, and keeps none of the values. A GPU takes about as much (see
-//! [`Device::overhead`]), or less: it stores no scores of large attentions, and with f16 half of
-//! most buffers. Whatever it is asked for, it answers with zeros.
+//! It asks a pool for every buffer that [`Cpu`](super::cpu::Cpu) asks for, in the same order, and
+//! keeps no values. A GPU takes about as much (see [`Device::overhead`]), or less: it stores no
+//! scores of large attentions, and with f16 half of most buffers. Every answer is zeros.
 
 use std::sync::Arc;
 

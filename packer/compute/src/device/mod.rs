@@ -212,8 +212,8 @@ pub trait Device: Clone {
     /// The gradient of [`Device::first_rows`]: dy in the first rows, zero elsewhere.
     fn first_rows_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize)
     -> Self::Buffer;
-    /// Of each group of `tokens` rows, at least two, the mean and then the standard deviation,
-    /// sqrt(variance + epsilon), of all rows but the first: [groups, 2 * columns].
+    /// The mean and the standard deviation, sqrt(variance + epsilon), of all rows but the first of
+    /// each group of `tokens` rows, at least two. The result is [groups, 2 * columns].
     fn token_moments(
         &self,
         x: &Self::Buffer,

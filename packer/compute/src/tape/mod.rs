@@ -1,10 +1,10 @@
 //! Reverse-mode automatic differentiation over a device. It knows operations, not models.
 //!
-//! Each operation computes its value at once and, if a gradient is wanted through it, leaves on the
-//! tape a closure that turns the gradient of its result into gradients of its operands. A value
-//! that no closure keeps is freed as soon as the last [`Var`] holding it goes, so frozen layers
-//! cost no memory beyond what their own backward needs. Of a part that is
-//! [recomputed](Tape::recomputed) only what goes into it is kept.
+//! Each operation computes its value at once. If a gradient is wanted through it, it leaves a
+//! closure on the tape, which turns the gradient of its result into gradients of its operands. A
+//! value that no closure keeps is freed with the last [`Var`] that holds it: frozen layers cost no
+//! memory but what their own backward needs. Of a part that is [recomputed](Tape::recomputed) only
+//! the input is kept.
 
 use std::cell::RefCell;
 

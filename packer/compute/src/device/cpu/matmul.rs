@@ -1,7 +1,7 @@
 //! Matrix products through the `gemm` crate.
 //!
-//! Unsafe code is allowed here: `gemm` takes pointers and strides. Each call comes after checks that
-//! the last element of every operand lies inside its slice.
+//! Unsafe code is allowed here: `gemm` takes pointers and strides. Before each call it is checked
+//! that the last element of every operand lies inside its slice.
 #![allow(unsafe_code)]
 
 use crate::device::{Form, Size};

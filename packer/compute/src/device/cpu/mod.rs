@@ -1,5 +1,5 @@
-//! The `cpu` device: gemm for products, rayon over rows, everything else written so that the
-//! compiler vectorises it for the processor it meets (AVX-512 where there is one).
+//! The `cpu` device: gemm for products, rayon over rows. The rest is written so that the compiler
+//! vectorises it for the processor it meets, with AVX-512 where there is one.
 //!
 //! Generic over f32 and f64: f32 trains, f64 is what the gradient checks compare with.
 

@@ -1,5 +1,5 @@
-//! Buffers in memory and those that are free to be used again: a training step asks for the same
-//! lengths again and again, and fresh pages from the system cost more than many of the operations.
+//! Buffers in memory, and those that are free to be used again. A training step asks for the same
+//! lengths again and again. Fresh pages from the system cost more than many of the operations.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};

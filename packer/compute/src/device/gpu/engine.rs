@@ -1,9 +1,9 @@
-//! The queue of an adapter: buffers from a pool, pipelines compiled once, dispatches recorded into
-//! one command buffer until somebody wants the result.
+//! The queue of an adapter: dispatches are recorded into one command buffer until somebody wants
+//! the result.
 //!
 //! Nothing here fails at once. The first thing that goes wrong (memory, a reset, a validation
-//! error) is kept; from then on nothing is recorded any more and every read reports it, so that no
-//! number can come out of a broken device.
+//! error) is kept. From then on nothing is recorded and every read reports it: no number comes out
+//! of a broken device.
 
 use std::sync::{Arc, Mutex};
 

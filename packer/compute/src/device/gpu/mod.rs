@@ -1,9 +1,9 @@
 //! The `gpu` device: WGSL compute shaders through wgpu, on Vulkan, Metal or DX12.
 //!
-//! Work is recorded, not done. [`Device::submit`] hands it to the driver; [`Device::download`] waits
-//! for it, and reports whatever went wrong. With `Element::F16` frozen weights and activations are
-//! kept in f16. Sums, statistics, trained weights, their gradients and moments stay f32, and losses
-//! are scaled so that small gradients survive.
+//! Work is recorded, not done. [`Device::submit`] hands it to the driver; [`Device::download`]
+//! waits for it, and reports whatever went wrong. With `Element::F16` frozen weights and
+//! activations are kept in f16. Sums, statistics, trained weights, their gradients and moments stay
+//! f32, and losses are scaled so that small gradients survive.
 //!
 //! [`Device::submit`]: super::Device::submit
 //! [`Device::download`]: super::Device::download

@@ -1,4 +1,4 @@
-//! Buffers on the adapter, and those that are free to be used again: a training step asks for the
+//! Buffers on the adapter, and those that are free to be used again. A training step asks for the
 //! same sizes as the last one.
 
 use std::collections::HashMap;
@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use medforge_shaders::Element;
 
-/// A buffer that goes back to its pool when its last owner drops it. What was recorded
-/// with it has been queued before whatever its next owner records, so it may be written again at
-/// once.
+/// A buffer that goes back to its pool when its last owner drops it. It may be written again at
+/// once: what was recorded with it runs before what its next owner records.
 pub struct Chunk {
     pub(super) buffer: Option<wgpu::Buffer>,
     /// Number of values.
