@@ -118,10 +118,6 @@ impl Gpu {
 
     /// Indices or other four-byte values.
     fn words<T: bytemuck::NoUninit>(&self, values: &[T]) -> Buffer {
-        self.engine.upload(
-            bytemuck::cast_slice(values),
-            std::mem::size_of_val(values) / 4,
-            Element::F32,
-        )
+        self.engine.upload(bytemuck::cast_slice(values), size_of_val(values) / 4, Element::F32)
     }
 }
