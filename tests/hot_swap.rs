@@ -16,7 +16,7 @@ use medforge_packer::export::build_bundle;
 use medforge_packer::lora::Module;
 use medforge_runtime::bundle::{self, Manifest, Trust, VerifiedBundle, frame};
 use medforge_runtime::classify::{
-    self, Cancel, Classification, Classifier, Cost, Mode, Part, Queue, Request, Row, Selection,
+    self, Cancel, Classification, Classifier, Cost, Mode, Part, Row, Selection,
 };
 use medforge_runtime::image::RgbImage8;
 use medforge_runtime::tensors::{self, Tensor};
@@ -227,49 +227,6 @@ fn a_cancelled_call_ends_and_the_next_one_runs() {
         assert!(matches!(error, Error::Cancelled), "{error}");
         assert_eq!(with(&classifier, &Selection::Default).unwrap(), expected);
     }
-}
-
-#[test]
-fn a_queue_answers_every_request_and_says_when_it_is_full() {
-    let _turn = turn();
-    let vit = vit();
-    let classifier =
-        Arc::new(Classifier::load(verified(packed(&vit, "five", &five(&vit)))).unwrap());
-    let request = |seed, cancel| Request {
-        image: picture(seed),
-        task: Some("task0".into()),
-        selection: Selection::Default,
-        cancel,
-    };
-    let direct = |seed| classifier.classify(picture(seed).view(), Some("task0")).unwrap();
-    let queue = Queue::new(classifier.clone(), 2.try_into().unwrap(), 3).unwrap();
-    let tickets: Vec<_> =
-        (0..20).map(|seed| queue.submit(request(seed, Cancel::default())).unwrap()).collect();
-    for (seed, ticket) in tickets.into_iter().enumerate() {
-        assert_eq!(ticket.wait().unwrap(), direct(seed as u32), "each its own answer");
-    }
-    let stopped = Cancel::by(Arc::new(AtomicBool::new(true)));
-    assert!(matches!(queue.submit(request(0, stopped)).unwrap().wait(), Err(Error::Cancelled)));
-    let unknown = Request { task: Some("other".into()), ..request(0, Cancel::default()) };
-    assert!(matches!(queue.submit(unknown).unwrap().wait(), Err(Error::UnknownTask { .. })));
-
-    // More at once than two threads can keep up with: some come back, and none of them is lost.
-    let (mut waiting, mut returned) = (Vec::new(), 0);
-    for seed in 0..2000 {
-        match queue.try_submit(request(seed % 7, Cancel::default())).unwrap() {
-            Ok(ticket) => waiting.push((seed % 7, ticket)),
-            Err(request) => {
-                assert_eq!(request.image, picture(seed % 7));
-                returned += 1;
-            }
-        }
-    }
-    assert!(returned > 0 && waiting.len() >= 3, "{returned} came back");
-    drop(queue);
-    let expected: Vec<_> = (0..7).map(direct).collect();
-    waiting
-        .into_iter()
-        .for_each(|(seed, ticket)| assert_eq!(ticket.wait().unwrap(), expected[seed as usize]));
 }
 
 #[test]

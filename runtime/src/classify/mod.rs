@@ -38,7 +38,6 @@ mod map;
 mod options;
 mod parts;
 mod process;
-mod queue;
 mod record;
 mod selection;
 
@@ -46,7 +45,6 @@ pub use active::{Active, Row};
 pub use cost::affordable;
 pub use map::Map;
 pub use options::{Cost, GOLDEN_IMAGES, Options, Precision, Spread, Threads};
-pub use queue::{Queue, Request, Ticket};
 pub use selection::{Cancel, Selection};
 
 pub use crate::bundle::manifest::{Code, Mode, Part};
