@@ -13,6 +13,7 @@ use super::config::{TextConfig, text_config};
 use super::forward::matrix;
 use crate::device::Device;
 use crate::device::cpu::Cpu;
+use crate::softmax::softmax;
 use crate::tape::{Tape, Tensor as Matrix, Var};
 use crate::{Error, input, interrupt};
 
@@ -175,10 +176,10 @@ impl TextTower {
                     let product: f32 = query.iter().zip(row(&k, other)).map(|(q, k)| q * k).sum();
                     product / (width as f32).sqrt()
                 };
-                let shares = crate::softmax::softmax(&(0..=token).map(score).collect::<Vec<_>>());
+                let weights = softmax(&(0..=token).map(score).collect::<Vec<_>>());
                 let to = &mut out[token * hidden + head * width..][..width];
-                for (other, share) in shares.into_iter().enumerate() {
-                    to.iter_mut().zip(row(&v, other)).for_each(|(t, v)| *t += share as f32 * v);
+                for (other, weight) in weights.into_iter().enumerate() {
+                    to.iter_mut().zip(row(&v, other)).for_each(|(t, v)| *t += weight as f32 * v);
                 }
             }
         }
