@@ -1,11 +1,15 @@
 //! The messages of ONNX that a base is written in and read from (onnx.proto of ONNX 1.16, IR
-//! version 10; field numbers are its).
+//! version 10, whose field numbers these are).
 //!
-//! Left out is what no base has and what changes nothing (documentation, metadata). What would
-//! change what a graph computes is kept as [`Unread`], so that whoever reads a graph can refuse it.
+//! Two kinds of fields are left out: those that no base has, and those that change nothing
+//! (documentation, metadata). Fields that would change what a graph computes are kept as
+//! [`Unread`], so that a graph with one can be refused.
 
-use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use prost::{Message, Oneof};
+
+mod fields;
+
+pub use fields::fields;
 
 /// A message whose presence is all that is asked about.
 pub type Unread = Vec<u8>;
@@ -204,58 +208,4 @@ pub enum DimensionValue {
     DimValue(i64),
     #[prost(string, tag = "2")]
     DimParam(String),
-}
-
-/// A message that holds others of which there may be many.
-#[derive(Clone, Copy)]
-enum Kind {
-    Model,
-    Graph,
-    Node,
-    Attribute,
-    Tensor,
-    Value,
-    Type,
-    TensorType,
-    Shape,
-}
-
-impl Kind {
-    /// What the field `tag` holds, if it is one of these.
-    fn inside(self, tag: u32) -> Option<Kind> {
-        match (self, tag) {
-            (Kind::Model, 7) => Some(Kind::Graph),
-            (Kind::Graph, 1) => Some(Kind::Node),
-            (Kind::Graph, 5) => Some(Kind::Tensor),
-            (Kind::Graph, 11 | 12) => Some(Kind::Value),
-            (Kind::Node, 5) => Some(Kind::Attribute),
-            (Kind::Value, 2) => Some(Kind::Type),
-            (Kind::Type, 1) => Some(Kind::TensorType),
-            (Kind::TensorType, 2) => Some(Kind::Shape),
-            _ => None,
-        }
-    }
-}
-
-/// How many fields the model `bytes` has, without memory for any of them; none where it cannot be
-/// read. A field of two bytes may become a message of a hundred.
-pub fn fields(bytes: &[u8]) -> Option<usize> {
-    fields_of(bytes, Kind::Model)
-}
-
-fn fields_of(mut bytes: &[u8], kind: Kind) -> Option<usize> {
-    let mut count = 0;
-    while !bytes.is_empty() {
-        let (tag, wire) = decode_key(&mut bytes).ok()?;
-        count += 1;
-        if wire == WireType::LengthDelimited {
-            let length = usize::try_from(decode_varint(&mut bytes).ok()?).ok()?;
-            let (inside, rest) = bytes.split_at_checked(length)?;
-            bytes = rest;
-            count += kind.inside(tag).map_or(Some(0), |kind| fields_of(inside, kind))?;
-        } else {
-            skip_field(wire, tag, &mut bytes, DecodeContext::default()).ok()?;
-        }
-    }
-    Some(count)
 }
