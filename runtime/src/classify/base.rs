@@ -98,8 +98,8 @@ impl Base {
     /// Lays out the factors of a composition. A site that is not named gets rank 0.
     pub fn adapter(&self, by_site: &BTreeMap<String, Factors>) -> Result<Adapter, Error> {
         let by_site = by_site.iter().map(|(site, f)| {
-            let gain = f.scale.as_deref();
-            (site.clone(), SiteFactors { rank: f.rank, a: &f.a, b: &f.b, gain })
+            let magnitude_scale = f.scale.as_deref();
+            (site.clone(), SiteFactors { rank: f.rank, a: &f.a, b: &f.b, magnitude_scale })
         });
         let by_site = by_site.collect();
         let misfit = || device("LoRA factors do not have the shape of their site".into());

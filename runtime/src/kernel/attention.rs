@@ -30,15 +30,15 @@ impl WithSimd for Attend<'_> {
         while row < self.queries {
             let count = (self.queries - row).min(rows::<S>());
             let scores = &mut scores[..count * keys];
-            shares(
-                simd,
-                &self.q[row * self.q_stride..],
-                self.q_stride,
-                count,
-                self.scale,
-                self.keys,
-                scores,
-            );
+            AttentionWeights {
+                q: &self.q[row * self.q_stride..],
+                q_stride: self.q_stride,
+                queries: count,
+                scale: self.scale,
+                keys: self.keys,
+                out: &mut *scores,
+            }
+            .with_simd(simd);
             Linear::product(scores, count, self.values, &mut self.out[row * self.values.n..])
                 .with_simd(simd);
             row += count;
@@ -47,7 +47,7 @@ impl WithSimd for Attend<'_> {
 }
 
 /// How much one head attends to each key: `softmax(q k^T * scale)`, without the values.
-pub(crate) struct Shares<'a> {
+pub(crate) struct AttentionWeights<'a> {
     /// As in [`Attend`].
     pub q: &'a [f32],
     pub q_stride: usize,
@@ -58,31 +58,18 @@ pub(crate) struct Shares<'a> {
     pub out: &'a mut [f32],
 }
 
-impl WithSimd for Shares<'_> {
+impl WithSimd for AttentionWeights<'_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        shares(simd, self.q, self.q_stride, self.queries, self.scale, self.keys, self.out);
-    }
-}
-
-/// `softmax(q k^T * scale)` of `count` queries into `out` `[count, keys]`.
-#[inline(always)]
-fn shares<S: Simd>(
-    simd: S,
-    q: &[f32],
-    q_stride: usize,
-    count: usize,
-    scale: f32,
-    keys: &Panels,
-    out: &mut [f32],
-) {
-    Linear { x_stride: q_stride, ..Linear::product(q, count, keys, out) }.with_simd(simd);
-    // A closure would be compiled for no vectors: only what is inlined is compiled for the
-    // processor's.
-    for scores in out.chunks_exact_mut(keys.n) {
-        softmax(simd, scores, scale);
+        let AttentionWeights { q, q_stride, queries, scale, keys, out } = self;
+        Linear { x_stride: q_stride, ..Linear::product(q, queries, keys, out) }.with_simd(simd);
+        // A closure would be compiled for no vectors: only what is inlined is compiled for the
+        // processor's.
+        for scores in out.chunks_exact_mut(keys.n) {
+            softmax(simd, scores, scale);
+        }
     }
 }
 
@@ -114,9 +101,9 @@ fn softmax<S: Simd>(simd: S, scores: &mut [f32], scale: f32) {
         simd.partial_store_f32s(rest, last);
         sum += rest.iter().sum::<f32>();
     }
-    let share = simd.splat_f32s(1.0 / sum);
+    let inverse = simd.splat_f32s(1.0 / sum);
     for part in scores.chunks_mut(lanes) {
-        let value = simd.mul_f32s(simd.partial_load_f32s(part), share);
+        let value = simd.mul_f32s(simd.partial_load_f32s(part), inverse);
         simd.partial_store_f32s(part, value);
     }
 }

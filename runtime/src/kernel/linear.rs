@@ -1,4 +1,4 @@
-//! A linear layer with everything that follows it: `y = act((x W + l B) * g + b) * s (+ y)`.
+//! A linear layer with everything that follows it: `y = act((x W + l B) * m + b) * s (+ y)`.
 //!
 //! A tile of rows and columns keeps its sums in registers over the whole depth, goes on over the
 //! low-rank branch `l B` without leaving them, and is finished and stored once. Weights are read
@@ -23,7 +23,7 @@ pub(crate) enum Activation {
 
 /// The second half of a low-rank branch: `values` `[rows, rank]` and `b` `[rank, n]`.
 #[derive(Clone, Copy)]
-pub(crate) struct Low<'a> {
+pub(crate) struct LowRank<'a> {
     pub values: &'a [f32],
     pub b: &'a Panels,
 }
@@ -45,14 +45,14 @@ pub(crate) struct Linear<'a> {
     pub rows: usize,
     /// `[k, n]`
     pub weight: Factor<'a>,
-    pub low: Option<Low<'a>>,
+    pub low: Option<LowRank<'a>>,
     /// `[n]`: what the sums are multiplied with before the bias.
-    pub gain: Option<&'a [f32]>,
+    pub magnitude_scale: Option<&'a [f32]>,
     /// `[n]`
     pub bias: Option<&'a [f32]>,
     pub activation: Activation,
-    /// `[n]`
-    pub scale: Option<&'a [f32]>,
+    /// `[n]`: what the activated sums are multiplied with.
+    pub layer_scale: Option<&'a [f32]>,
     /// Whether the result is added to `out` or replaces it.
     pub add: bool,
     /// `[rows, n]`, rows `out_stride` apart.
@@ -64,18 +64,16 @@ impl<'a> Linear<'a> {
     /// `x W` and nothing else, rows without gaps.
     pub fn product(x: &'a [f32], rows: usize, weight: &'a Panels, out: &'a mut [f32]) -> Self {
         let (x_stride, out_stride) = (weight.k, weight.n);
-        let weight = Factor::Panels(weight);
-        let (low, gain, bias, scale, activation) = (None, None, None, None, Activation::None);
         Linear {
             x,
             x_stride,
             rows,
-            weight,
-            low,
-            gain,
-            bias,
-            activation,
-            scale,
+            weight: Factor::Panels(weight),
+            low: None,
+            magnitude_scale: None,
+            bias: None,
+            activation: Activation::None,
+            layer_scale: None,
             add: false,
             out,
             out_stride,
@@ -186,8 +184,8 @@ impl Linear<'_> {
             let to = (from + S::F32_LANES).min(out.len());
             let part = |values: &[f32]| simd.partial_load_f32s(&values[from..to]);
             let mut value = simd.partial_load_f32s(sums);
-            if let Some(gain) = self.gain {
-                value = simd.mul_f32s(value, part(gain));
+            if let Some(scale) = self.magnitude_scale {
+                value = simd.mul_f32s(value, part(scale));
             }
             if let Some(bias) = self.bias {
                 value = simd.add_f32s(value, part(bias));
@@ -197,7 +195,7 @@ impl Linear<'_> {
                 Activation::Gelu => math::gelu(simd, value),
                 Activation::QuickGelu => math::quick_gelu(simd, value),
             };
-            if let Some(scale) = self.scale {
+            if let Some(scale) = self.layer_scale {
                 value = simd.mul_f32s(value, part(scale));
             }
             if self.add {

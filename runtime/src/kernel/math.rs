@@ -50,9 +50,9 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let e = exp(simd, simd.mul_f32s(simd.neg_f32s(z), z));
     // Half of erfc(|x| / sqrt 2): the tail of the normal distribution.
     let tail = simd.mul_f32s(all(0.5), simd.mul_f32s(simd.mul_f32s(sum, t), e));
-    let share =
+    let below =
         simd.select_f32s(simd.less_than_f32s(x, all(0.0)), tail, simd.sub_f32s(all(1.0), tail));
-    simd.mul_f32s(x, share)
+    simd.mul_f32s(x, below)
 }
 
 /// `x sigmoid(1.702 x)`

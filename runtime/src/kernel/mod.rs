@@ -13,9 +13,9 @@ mod norm;
 mod panels;
 mod vnni;
 
-pub(crate) use attention::{Attend, Shares};
+pub(crate) use attention::{Attend, AttentionWeights};
 pub(crate) use int8::{Int8Panels, Int8Rows};
-pub(crate) use linear::{Activation, Factor, Linear, Low};
+pub(crate) use linear::{Activation, Factor, Linear, LowRank};
 pub(crate) use norm::layer_norm;
 pub(crate) use panels::Panels;
 

@@ -54,7 +54,7 @@ fn a_linear_layer_is_what_its_formula_says_for_ragged_shapes() {
     {
         let (x, w) = (numbers(1, rows * k), numbers(2, k * n));
         let (low, b) = (numbers(3, rows * rank), numbers(4, rank * n));
-        let (bias, scale, before, gain) =
+        let (bias, scale, before, magnitude_scale) =
             (numbers(5, n), numbers(6, n), numbers(7, rows * n), numbers(8, n));
         let (weight, b_panels) = (Panels::new(level, k, n, &w), Panels::new(level, rank, n, &b));
         let (xw, lb) = (product(&x, &w, rows, k, n), product(&low, &b, rows, rank, n));
@@ -64,21 +64,21 @@ fn a_linear_layer_is_what_its_formula_says_for_ragged_shapes() {
                 Activation::Gelu => v * normal(v),
                 Activation::QuickGelu => v / (1.0 + (-1.702 * v).exp()),
             };
-            for (add, gained) in [(false, false), (true, false), (false, true), (true, true)] {
+            for (add, scaled) in [(false, false), (true, false), (false, true), (true, true)] {
                 let mut out = if add { before.clone() } else { vec![f32::NAN; rows * n] };
                 level.run(Linear {
-                    gain: gained.then_some(&gain),
+                    magnitude_scale: scaled.then_some(&magnitude_scale),
                     bias: Some(&bias),
-                    low: Some(Low { values: &low, b: &b_panels }),
+                    low: Some(LowRank { values: &low, b: &b_panels }),
                     activation,
-                    scale: Some(&scale),
+                    layer_scale: Some(&scale),
                     add,
                     ..Linear::product(&x, rows, &weight, &mut out)
                 });
                 let exact = |i: usize| {
                     let column = i % n;
-                    let gain = if gained { f64::from(gain[column]) } else { 1.0 };
-                    let value = act((xw[i] + lb[i]) * gain + f64::from(bias[column]))
+                    let before_bias = if scaled { f64::from(magnitude_scale[column]) } else { 1.0 };
+                    let value = act((xw[i] + lb[i]) * before_bias + f64::from(bias[column]))
                         * f64::from(scale[column]);
                     value + if add { f64::from(before[i]) } else { 0.0 }
                 };

@@ -25,7 +25,7 @@ pub(super) struct Branch {
     /// `[rank, outputs]`
     pub b: Panels,
     /// `[outputs]`
-    pub gain: Option<Vec<f32>>,
+    pub magnitude_scale: Option<Vec<f32>>,
 }
 
 /// One site's factors as they come: rank, A `[inputs, rank]`, B `[rank, outputs]`, and of DoRA what
@@ -35,7 +35,7 @@ pub(crate) struct SiteFactors<'a> {
     pub rank: usize,
     pub a: &'a [f32],
     pub b: &'a [f32],
-    pub gain: Option<&'a [f32]>,
+    pub magnitude_scale: Option<&'a [f32]>,
 }
 
 impl Vit {
@@ -60,8 +60,8 @@ impl Adapter {
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         let branches = self.blocks.iter().flatten().chain([&self.projection]).flatten();
-        let gain = |branch: &Branch| branch.gain.as_ref().map_or(0, |gain| size_of_val(&**gain));
-        branches.map(|branch| branch.a.bytes() + branch.b.bytes() + gain(branch)).sum()
+        let scale = |branch: &Branch| branch.magnitude_scale.as_deref().map_or(0, size_of_val);
+        branches.map(|branch| branch.a.bytes() + branch.b.bytes() + scale(branch)).sum()
     }
 }
 
@@ -88,16 +88,18 @@ fn branch(
     by_site: &BTreeMap<String, SiteFactors>,
 ) -> Option<Option<Branch>> {
     match by_site.get(&names.site) {
-        Some(&SiteFactors { rank, a, b, gain }) if rank > 0 || gain.is_some() => {
+        Some(&SiteFactors { rank, a, b, magnitude_scale: scale })
+            if rank > 0 || scale.is_some() =>
+        {
             let fits =
-                gain.is_none_or(|gain| names.scaled && rank > 0 && gain.len() == names.outputs);
+                scale.is_none_or(|scale| names.scaled && rank > 0 && scale.len() == names.outputs);
             (fits && a.len() == names.inputs * rank && b.len() == rank * names.outputs)
                 .then_some(())?;
             let (a, b) = (
                 Panels::new(level, names.inputs, rank, a),
                 Panels::new(level, rank, names.outputs, b),
             );
-            Some(Some(Branch { a, b, gain: gain.map(<[f32]>::to_vec) }))
+            Some(Some(Branch { a, b, magnitude_scale: scale.map(<[f32]>::to_vec) }))
         }
         _ => Some(None),
     }

@@ -10,7 +10,7 @@ use rayon::iter::{IntoParallelIterator, ParallelIterator};
 use super::adapter::Branch;
 use super::rollout::{BLOCKS, Rollout};
 use super::{Adapter, Block, Linear, Vit, Weight};
-use crate::kernel::{self, Activation, Attend, Factor, Int8Rows, Low, Panels, layer_norm};
+use crate::kernel::{self, Activation, Attend, Factor, Int8Rows, LowRank, Panels, layer_norm};
 use crate::{Error, memory};
 
 /// How several threads share the work of a call.
@@ -349,7 +349,7 @@ impl Vit {
             self.level.run(kernel::Linear::product(x, rows, &branch.a, &mut low));
             low
         });
-        let low = low.as_ref().zip(branch).map(|(values, branch)| Low { values, b: &branch.b });
+        let low = low.as_ref().zip(branch).map(|(values, branch)| LowRank { values, b: &branch.b });
         let product;
         let weight = match (&linear.weight, &input.rounded) {
             (Weight::Full(panels), _) => Factor::Panels(panels),
@@ -367,10 +367,10 @@ impl Vit {
             rows,
             weight,
             low,
-            gain: branch.and_then(|branch| branch.gain.as_deref()),
+            magnitude_scale: branch.and_then(|branch| branch.magnitude_scale.as_deref()),
             bias: linear.bias.as_deref(),
             activation: after.activation,
-            scale: after.scale,
+            layer_scale: after.scale,
             add: after.add,
             out,
             out_stride: n,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::Vit;
 use super::forward::{Stream, spread};
-use crate::kernel::{Panels, Shares};
+use crate::kernel::{AttentionWeights, Panels};
 use crate::{Error, memory};
 
 /// Blocks that are looked at, the last ones: over all twelve, maps of a real base came out nearly
@@ -74,7 +74,7 @@ impl Vit {
             for head in 0..heads {
                 keys.fill_transposed(&k[head * width..], hidden);
                 let q = &q[head * width..];
-                self.level.run(Shares {
+                self.level.run(AttentionWeights {
                     q,
                     q_stride: hidden,
                     queries,
