@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::base::{Adapter, Base, Factors};
 use super::parts::{self, Logits};
-use super::{Abstain, Assessment};
+use super::result::{Abstain, Assessment};
 use crate::Error;
 use crate::bundle::manifest::{self, Mode, Part};
 use crate::bundle::sha256_hex;

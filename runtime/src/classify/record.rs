@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Abstain, Assessment, Classification};
+use super::result::{Abstain, Assessment, Classification};
 use crate::Error;
 
 impl Classification {
