@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::base::{Adapter, Base, finite};
-use super::composed::{Composed, Head, Module};
+use super::composed::{Composed, Module};
+use super::head::Head;
 use super::map::{self, Map};
 use super::parts::Prototypes;
 use super::result::{Classification, Participant, Times};

@@ -42,7 +42,7 @@ pub(super) struct Factors {
     /// `[rank, outputs]`
     pub b: Vec<f32>,
     /// `[outputs]`
-    pub scale: Option<Vec<f32>>,
+    pub magnitude_scale: Option<Vec<f32>>,
 }
 
 impl Plan {
@@ -63,7 +63,7 @@ impl Plan {
             )));
         }
         for names in layout.linears() {
-            if signature.sites.get(&names.site).is_none_or(|site| site.scaled != names.scaled) {
+            if signature.sites.get(&names.site).is_none_or(|site| site.scalable != names.scaled) {
                 return Err(graph::refuse(format!(
                     "has other inputs for site {} than its operations take",
                     names.site
@@ -98,7 +98,7 @@ impl Base {
     /// Lays out the factors of a composition. A site that is not named gets rank 0.
     pub fn adapter(&self, by_site: &BTreeMap<String, Factors>) -> Result<Adapter, Error> {
         let by_site = by_site.iter().map(|(site, f)| {
-            let magnitude_scale = f.scale.as_deref();
+            let magnitude_scale = f.magnitude_scale.as_deref();
             (site.clone(), SiteFactors { rank: f.rank, a: &f.a, b: &f.b, magnitude_scale })
         });
         let by_site = by_site.collect();

@@ -1,4 +1,4 @@
-//! A composition laid out for the base, and a task's head: from features to probabilities.
+//! Modules that act together, laid out for the base: from features to probabilities.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 use serde::Serialize;
 
 use super::base::{Adapter, Base, Factors};
-use super::parts::{self, Logits};
+use super::head::Head;
+use super::parts;
 use super::result::{Abstain, Assessment};
 use crate::Error;
-use crate::bundle::manifest::{self, Mode, Part};
+use crate::bundle::manifest::{Mode, Part};
 use crate::bundle::sha256_hex;
 
-/// A module as a bundle brought it.
+/// A module, as it came in a bundle.
 pub(super) struct Module {
     pub id: String,
     /// The task that it was trained for.
@@ -22,17 +23,6 @@ pub(super) struct Module {
     adapter: OnceLock<Arc<Adapter>>,
 }
 
-/// The head of a task.
-pub(super) struct Head {
-    pub task: String,
-    /// SHA-256 of its entry.
-    pub digest: String,
-    logits: Logits,
-    pub calibration: Option<manifest::Calibration>,
-    pub classes: Arc<[String]>,
-    pub codes: Arc<[manifest::Code]>,
-}
-
 /// Modules that act together, laid out.
 pub(super) struct Composed {
     /// SHA-256 of the base, the head, the mode and the parts.
@@ -40,8 +30,8 @@ pub(super) struct Composed {
     mode: Mode,
     /// One for a fusion (of no modules: the frozen base), else one a module.
     pub networks: Vec<Arc<Adapter>>,
-    /// By module: its weight, and the task whose share of an image it is multiplied with where the
-    /// composition is routed.
+    /// Each module with its weight. In a routed composition that is multiplied with the share of
+    /// the module's task in an image.
     parts: Vec<(Arc<Module>, f64)>,
     /// The network of the task's own module, where this is the composition that the head was
     /// calibrated for.
@@ -176,9 +166,11 @@ impl Composed {
         self.parts.iter().map(|(module, weight)| weight * share(&module.task)).collect()
     }
 
-    /// The probabilities of the classes from the features under each network, computed in f64: the
-    /// head's softmax; of several networks the sum with `weights`, negative sums counted as zero,
-    /// brought to one (even where nothing is left).
+    /// The probabilities of the classes from the features under each network, computed in f64.
+    ///
+    /// For one network that is the head's softmax. For several it is the sum with `weights`, which
+    /// is then divided by its total. Negative sums count as zero. Where nothing is left, all
+    /// classes have the same probability.
     pub fn probabilities(
         &self,
         head: &Head,
@@ -218,7 +210,7 @@ impl Module {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
-        let scale = |f: &Factors| f.scale.as_ref().map_or(0, |scale| size_of_val(&**scale));
+        let scale = |f: &Factors| f.magnitude_scale.as_deref().map_or(0, size_of_val);
         let factors = self
             .factors
             .values()
@@ -237,54 +229,14 @@ impl Module {
         }
     }
 
-    /// Whether a site's outputs are scaled, as by DoRA.
+    /// Whether it has magnitude scales, as DoRA has.
     fn is_scaled(&self) -> bool {
-        self.factors.values().any(|factors| factors.scale.is_some())
+        self.factors.values().any(|factors| factors.magnitude_scale.is_some())
     }
 
     /// The largest at any site.
     fn rank(&self) -> usize {
         self.factors.values().map(|factors| factors.rank).max().unwrap_or(0)
-    }
-}
-
-impl Head {
-    /// Of `stated`, from its checked tensors.
-    pub fn new(stated: &manifest::Head, digest: &str, logits: Logits) -> Self {
-        let classes = stated.classes.clone().into();
-        let codes = stated.codes.clone().into();
-        let calibration = stated.calibration.clone();
-        Head {
-            task: stated.task.clone(),
-            digest: digest.to_owned(),
-            logits,
-            calibration,
-            classes,
-            codes,
-        }
-    }
-
-    fn softmax(&self, feature: &[f32], temperature: f64) -> Vec<f64> {
-        let Logits { weight, bias, logit_scale, .. } = &self.logits;
-        let factor = logit_scale.map_or(1.0, |scale| {
-            let length = feature.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>().sqrt();
-            scale / length.max(1e-12)
-        });
-        let rows = weight.chunks_exact(feature.len()).zip(bias);
-        let logits: Vec<f64> = rows
-            .map(|(row, &bias)| {
-                let product = row
-                    .iter()
-                    .zip(feature)
-                    .map(|(&w, &x)| f64::from(w) * f64::from(x))
-                    .sum::<f64>();
-                (f64::from(bias) + factor * product) / temperature
-            })
-            .collect();
-        let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let shares: Vec<f64> = logits.iter().map(|logit| (logit - largest).exp()).collect();
-        let total: f64 = shares.iter().sum();
-        shares.iter().map(|share| share / total).collect()
     }
 }
 

@@ -50,12 +50,12 @@ const MAX_WIDTH: i64 = 1 << 16;
 
 /// One linear layer that LoRA can adapt: its input and output widths.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Site {
+pub(super) struct SiteWidths {
     pub inputs: usize,
     pub outputs: usize,
     /// Whether the graph takes what its outputs are multiplied with before the bias, as DoRA needs
     /// it.
-    pub scaled: bool,
+    pub scalable: bool,
 }
 
 /// What goes into a graph and what comes out.
@@ -64,7 +64,7 @@ pub(super) struct Signature {
     /// Height and width of `pixels`, the first input.
     pub image: [usize; 2],
     /// The sites that the inputs after `pixels`, LoRA factors and scales, make up.
-    pub sites: BTreeMap<String, Site>,
+    pub sites: BTreeMap<String, SiteWidths>,
     /// Length of `feature`, the one output.
     pub feature: usize,
 }
@@ -174,7 +174,7 @@ fn signature(graph: &GraphProto) -> Result<Signature, Error> {
     }
     let sites = widths.into_iter().map(|(site, widths)| match widths {
         [Some(inputs), Some(outputs), scale] if scale.is_none_or(|width| width == outputs) => {
-            Ok((site.to_owned(), Site { inputs, outputs, scaled: scale.is_some() }))
+            Ok((site.to_owned(), SiteWidths { inputs, outputs, scalable: scale.is_some() }))
         }
         [Some(_), Some(_), _] => {
             Err(wrong(&format!("lora_b and lora_scale of different widths at site {site}")))

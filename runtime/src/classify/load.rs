@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use super::active::{Active, Brought, Task};
 use super::base::{Adapter, Base, Plan};
-use super::composed::{Composed, Head, Module};
+use super::composed::{Composed, Module};
 use super::cost::Counted;
 use super::graph::Signature;
+use super::head::Head;
 use super::parts::Prototypes;
 use super::{Answers, GOLDEN_LEVELS, GOLDEN_TOLERANCE, INT8_TOLERANCE, Options, Precision, parts};
 use crate::bundle::description::contradiction;

@@ -33,6 +33,7 @@ mod change;
 mod composed;
 mod cost;
 mod graph;
+mod head;
 mod load;
 mod map;
 mod options;

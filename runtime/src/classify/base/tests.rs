@@ -69,7 +69,7 @@ impl Oracle {
                 "lora_a" => tensor(&[1, site.inputs, factors.rank], &factors.a),
                 "lora_scale" => {
                     let ones = vec![1.0; site.outputs];
-                    tensor(&[1, 1, site.outputs], factors.scale.as_ref().unwrap_or(&ones))
+                    tensor(&[1, 1, site.outputs], factors.magnitude_scale.as_ref().unwrap_or(&ones))
                 }
                 _ => tensor(&[1, factors.rank, site.outputs], &factors.b),
             }
@@ -128,7 +128,7 @@ fn factors(
     seed: usize,
     rank: impl Fn(usize, &str) -> usize,
 ) -> BTreeMap<String, Factors> {
-    let one = |(index, (name, site)): (usize, (&String, &graph::Site))| {
+    let one = |(index, (name, site)): (usize, (&String, &graph::SiteWidths))| {
         let rank = rank(index, name);
         let small = |values: Vec<f32>| values.iter().map(|v| v * 0.3).collect();
         let a = small(numbers(seed + index, site.inputs * rank));
@@ -138,7 +138,7 @@ fn factors(
                 rank,
                 a,
                 b: small(numbers(seed + index + 100, rank * site.outputs)),
-                scale: None,
+                magnitude_scale: None,
             },
         )
     };

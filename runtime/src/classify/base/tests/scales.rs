@@ -59,7 +59,7 @@ fn scaled(base: &Base) -> Vec<BTreeMap<String, Factors>> {
     for (number, by_site) in all.iter_mut().enumerate() {
         for (index, (site, factors)) in by_site.iter_mut().enumerate().skip(number) {
             let outputs = base.signature.sites[site].outputs;
-            factors.scale =
+            factors.magnitude_scale =
                 Some(numbers(index + 300, outputs).into_iter().map(|v| 1.0 + 0.5 * v).collect());
         }
     }
@@ -99,7 +99,10 @@ fn scaled_sites_compute_what_tract_does_with_all_instructions() {
         }
     }
     let mut plain = compositions.clone();
-    plain.iter_mut().flat_map(BTreeMap::values_mut).for_each(|factors| factors.scale = None);
+    plain
+        .iter_mut()
+        .flat_map(BTreeMap::values_mut)
+        .for_each(|factors| factors.magnitude_scale = None);
     let plain = features(&first, &plain);
     assert!(
         expected.iter().zip(&plain).all(|(scaled, plain)| apart(plain, scaled) > 0.01),
@@ -120,8 +123,8 @@ fn without_scales_both_graphs_give_the_same_bits() {
     let compositions = compositions(&old);
     assert_eq!(features(&new, &compositions), features(&old, &compositions));
     assert!(
-        new.signature.sites.values().all(|site| site.scaled)
-            && old.signature.sites.values().all(|s| !s.scaled)
+        new.signature.sites.values().all(|site| site.scalable)
+            && old.signature.sites.values().all(|s| !s.scalable)
     );
 }
 
@@ -134,7 +137,7 @@ fn scales_that_do_not_fit_are_an_error() {
         "an older graph takes no scales"
     );
     let site = by_site.values_mut().next().unwrap();
-    site.scale = Some(vec![1.0; 3]);
+    site.magnitude_scale = Some(vec![1.0; 3]);
     assert!(new.adapter(&by_site).is_err(), "a scale of another length");
     by_site.values_mut().next().unwrap().rank = 0;
     assert!(new.adapter(&by_site).is_err(), "a scale without factors");
