@@ -28,7 +28,7 @@ pub mod stored;
 mod swap;
 pub mod tensors;
 #[cfg(feature = "classify")]
-mod vit;
+pub mod vit;
 pub mod words;
 
 pub use class::Class;

@@ -1,8 +1,7 @@
 //! A base ready to run, and the LoRA factors it runs with.
 //!
-//! It runs on the transformer's own kernels. A [`Plan`] is read first, and nothing made before what
-//! it costs is known. Refused: a graph that is not node by node one that `packer` writes, and
-//! features that are not finite. A panic in the kernels comes back as an error.
+//! It runs on the transformer's own kernels. Refused: features that are not finite. A panic in the
+//! kernels comes back as an error.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,20 +9,14 @@ use std::sync::Arc;
 
 use rayon::ThreadPool;
 
-use super::graph::{self, Signature};
+use super::graph::Signature;
 use super::process::Process;
 use crate::Error;
 use crate::kernel::Level;
 use crate::tensors::View;
-use crate::vit::{self, Layout, Precision, Seen, SiteFactors, Spread, Vit};
+use crate::vit::{Output, Precision, Shape, SiteFactors, Spread, Vit};
 
 pub(super) use crate::vit::Adapter;
-
-/// A base as its graph describes it, before anything of it is made.
-pub(super) struct Plan {
-    pub layout: Layout,
-    pub signature: Signature,
-}
 
 /// A base ready to run.
 pub(super) struct Base {
@@ -32,8 +25,7 @@ pub(super) struct Base {
     pub signature: Signature,
 }
 
-/// The factors of one site, scaling and weights folded into `b`, and of DoRA what its outputs are
-/// multiplied with before the bias.
+/// The factors of one site, scaling and weights folded into `b`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Factors {
     pub rank: usize,
@@ -41,58 +33,26 @@ pub(super) struct Factors {
     pub a: Vec<f32>,
     /// `[rank, outputs]`
     pub b: Vec<f32>,
-    /// `[outputs]`
+    /// `[outputs]`, of DoRA: what the site's outputs are multiplied with before the bias.
     pub magnitude_scale: Option<Vec<f32>>,
 }
 
-impl Plan {
-    /// Reads `onnx`, which must fit the shapes of `weights`.
-    pub fn read(onnx: &[u8], weights: &BTreeMap<String, View>) -> Result<Self, Error> {
-        let (graph, signature) = graph::read(onnx, weights)?;
-        let layout = match signature.image {
-            [height, width] if height == width => {
-                vit::recognise(&graph, height).map_err(graph::refuse)?
-            }
-            _ => return Err(graph::refuse("is for images that are not square")),
-        };
-        if layout.feature() != signature.feature {
-            return Err(graph::refuse(format!(
-                "says that a feature has {} values, and its operations make {}",
-                signature.feature,
-                layout.feature()
-            )));
-        }
-        for names in layout.linears() {
-            if signature.sites.get(&names.site).is_none_or(|site| site.scalable != names.scaled) {
-                return Err(graph::refuse(format!(
-                    "has other inputs for site {} than its operations take",
-                    names.site
-                )));
-            }
-        }
-        if layout.linears().count() != signature.sites.len() {
-            return Err(graph::refuse("has inputs for sites that no operation takes"));
-        }
-        Ok(Plan { layout, signature })
-    }
-}
-
 impl Base {
-    /// Prepares what `plan` describes to run on `threads`, or on each caller's own thread.
+    /// Prepares a network of this shape to run on `threads`, or on each caller's own thread.
     pub fn new(
-        plan: Plan,
+        shape: Shape,
         weights: &BTreeMap<String, View>,
         precision: Precision,
         threads: Option<(Arc<ThreadPool>, Spread)>,
     ) -> Result<Self, Error> {
-        let Plan { layout, signature } = plan;
-        let vit = guarded(|| Vit::new(Level::best(), layout, weights, precision, threads))?;
+        let signature = Signature::of(&shape);
+        let vit = guarded(|| Vit::new(Level::best(), shape, weights, precision, threads))?;
         Ok(Base { vit, process: Process::this(), signature })
     }
 
-    /// The transformer that it is.
-    pub fn layout(&self) -> &Layout {
-        self.vit.layout()
+    /// What it is.
+    pub fn shape(&self) -> &Shape {
+        self.vit.shape()
     }
 
     /// Lays out the factors of a composition. A site that is not named gets rank 0.
@@ -115,7 +75,7 @@ impl Base {
         rows: &[(usize, &Adapter)],
         maps: bool,
         cancelled: &(dyn Fn() -> bool + Sync),
-    ) -> Result<Vec<Seen>, Error> {
+    ) -> Result<Vec<Output>, Error> {
         self.process.check()?;
         let [height, width] = self.signature.image;
         if images.iter().any(|image| image.len() != 3 * height * width) {
@@ -131,15 +91,15 @@ impl Base {
 }
 
 /// The same, if all of it is finite.
-pub(super) fn finite(seen: Vec<Seen>) -> Result<Vec<Seen>, Error> {
+pub(super) fn finite(outputs: Vec<Output>) -> Result<Vec<Output>, Error> {
     let all = |values: &[f32]| values.iter().all(|value| value.is_finite());
-    if !seen.iter().all(|seen| all(&seen.feature)) {
+    if !outputs.iter().all(|output| all(&output.feature)) {
         return Err(device("the base gave a feature that is not finite".into()));
     }
-    if !seen.iter().all(|seen| seen.map.as_deref().is_none_or(all)) {
+    if !outputs.iter().all(|output| output.map.as_deref().is_none_or(all)) {
         return Err(device("the base's attention is not finite".into()));
     }
-    Ok(seen)
+    Ok(outputs)
 }
 
 /// In a child of `fork()` the pool's threads are not there, and ending them would wait for them.

@@ -7,14 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::base::Plan;
-use super::graph::Signature;
+use super::graph;
 use super::options::{Cost, GOLDEN_IMAGES, Options};
 use crate::bundle::description::require;
-use crate::bundle::manifest::{Composition, Manifest, Mode};
+use crate::bundle::manifest::{self, Composition, Manifest, Mode};
 use crate::error::Refusal;
 use crate::tensors::{self, View};
-use crate::vit::{Layout, Taken};
+use crate::vit::{Shape, Site, Taken};
 use crate::{Class, Error};
 
 /// What a bundle takes.
@@ -31,8 +30,8 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// Counts what a bundle of this manifest and `length` takes on the base of this `layout`, given
-    /// the tensors of an entry. No value of a tensor is read.
+    /// Counts what a bundle of this manifest and `length` takes on a base of this shape, given the
+    /// tensors of an entry. No value of a tensor is read.
     ///
     /// # Errors
     /// [`Class::Contradiction`] where the manifest denies the graph, and the classes of tensor
@@ -41,31 +40,39 @@ impl Counted {
         manifest: &Manifest,
         length: usize,
         views: impl Fn(&str) -> Result<BTreeMap<String, View<'a>>, Error>,
-        layout: &Layout,
-        signature: &Signature,
+        shape: &Shape,
         options: &Options,
     ) -> Result<Self, Error> {
-        agrees(manifest, layout, signature)?;
-        let (pass, mut modules) = (layout.base(options.precision), BTreeMap::new());
-        for module in &manifest.modules {
-            let views = views(&module.entry)?;
-            let rank = |site: &str| {
-                let shape = views.get(&format!("{site}.lora_a")).map(|view| &view.shape);
-                shape.and_then(|shape| shape.last()).copied().unwrap_or(0)
-            };
-            let largest = layout.linears().map(|names| rank(&names.site)).max().unwrap_or(0);
-            modules.insert(module.id.as_str(), (layout.adapter(rank), largest as u128));
-        }
+        agrees(manifest, shape)?;
+        let (pass, modules) = (shape.base(options.precision), modules(manifest, views, shape)?);
         let mut counted = Counted {
             base: 0,
             modules: modules.values().map(|(taken, _)| taken.bytes).sum(),
             image: 0,
             golden: 0,
         };
+        let ranks = counted.compositions(manifest, pass, &modules, shape.feature() as u128);
+        let (threads, precision) = (options.threads.count() as u128, options.precision);
+        let activations = shape.activations(precision, threads, options.spread, ranks);
+        counted.base = pass.bytes + activations + length as u128;
+        // The file's values, most of them in half of the bytes that they have in memory.
+        let own = manifest.entries.iter().filter(|entry| !entry.name.starts_with("base."));
+        counted.modules += own.map(|entry| 2 * u128::from(entry.length)).sum::<u128>();
+        Ok(counted)
+    }
+
+    /// Counts the networks of all compositions, given what one `pass` of the base takes. Returns
+    /// the largest rank of any of them.
+    fn compositions(
+        &mut self,
+        manifest: &Manifest,
+        pass: Taken,
+        modules: &ByModule,
+        feature: u128,
+    ) -> u128 {
         // The networks that golden vectors are made with; the frozen base is none of a module's.
         let mut networks: BTreeSet<Option<&str>> = BTreeSet::new();
         let mut ranks = modules.values().map(|(_, rank)| *rank).max().unwrap_or(0);
-        let feature = signature.feature as u128;
         let classes: BTreeMap<_, _> =
             manifest.heads.iter().map(|head| (&head.task, head.classes.len() as u128)).collect();
         for Composition { task, mode, parts } in &manifest.compositions {
@@ -79,11 +86,11 @@ impl Counted {
                 Mode::Routed => 1 + parts.len() as u128,
             };
             let base = count * pass.operations + together.operations;
-            counted.image = counted.image.max(base + count * classes * feature + feature * feature);
+            self.image = self.image.max(base + count * classes * feature + feature * feature);
             if *mode == Mode::Fusion && !alone {
                 // A network of its own, laid out from factors that are joined first.
-                counted.modules += 2 * together.bytes;
-                counted.golden += pass.operations + together.operations;
+                self.modules += 2 * together.bytes;
+                self.golden += pass.operations + together.operations;
                 ranks = ranks.max(known().map(|(_, rank)| rank).sum());
             } else {
                 networks.extend(parts.iter().map(|part| Some(part.module.as_str())));
@@ -93,19 +100,8 @@ impl Counted {
         let added = |id: &Option<&str>| {
             id.and_then(|id| modules.get(id)).map_or(0, |(taken, _)| taken.operations)
         };
-        counted.golden += networks.iter().map(|id| pass.operations + added(id)).sum::<u128>();
-        counted.base = pass.bytes
-            + layout.activations(
-                options.precision,
-                options.threads.count() as u128,
-                options.spread,
-                ranks,
-            )
-            + length as u128;
-        // The file's values, most of them in half of the bytes that they have in memory.
-        let own = manifest.entries.iter().filter(|entry| !entry.name.starts_with("base."));
-        counted.modules += own.map(|entry| 2 * u128::from(entry.length)).sum::<u128>();
-        Ok(counted)
+        self.golden += networks.iter().map(|id| pass.operations + added(id)).sum::<u128>();
+        ranks
     }
 
     /// Refuses what is more than `most`, `beside` bytes of other bundles' modules.
@@ -134,8 +130,28 @@ impl Counted {
     }
 }
 
-/// For who packs: whether `options` allow what a bundle of this manifest and payload takes. No more
-/// of the payload is looked at, and none of it need be whole.
+/// By id, what a module takes laid out, and its largest rank.
+type ByModule<'a> = BTreeMap<&'a str, (Taken, u128)>;
+
+fn modules<'m, 'a>(
+    manifest: &'m Manifest,
+    views: impl Fn(&str) -> Result<BTreeMap<String, View<'a>>, Error>,
+    shape: &Shape,
+) -> Result<ByModule<'m>, Error> {
+    let one = |module: &'m manifest::Module| {
+        let views = views(&module.entry)?;
+        let rank = |site: Site| {
+            let shape = views.get(&site.lora_a()).map(|view| &view.shape);
+            shape.and_then(|shape| shape.last()).copied().unwrap_or(0)
+        };
+        let largest = shape.sites().map(rank).max().unwrap_or(0);
+        Ok((module.id.as_str(), (shape.adapter(rank), largest as u128)))
+    };
+    manifest.modules.iter().map(one).collect()
+}
+
+/// For packers, not devices: whether `options` allow what a bundle of this manifest and payload
+/// takes. Nothing else is checked, and the payload need not be complete.
 ///
 /// # Errors
 /// [`Class::TooCostly`]; [`Error::Refused`] for a graph that devices would not take.
@@ -146,21 +162,20 @@ pub fn affordable(
 ) -> Result<(), Error> {
     let entry = |name: &str| payload.get(name).map_or(&[][..], Vec::as_slice);
     let views = |name: &str| tensors::views(entry(name), name);
-    let Plan { layout, signature } = Plan::read(entry("base.onnx"), &views("base.safetensors")?)?;
+    let shape = graph::read(entry("base.onnx"), &views("base.safetensors")?)?;
     let length = payload.values().map(Vec::len).sum();
-    Counted::new(manifest, length, views, &layout, &signature, options)?.within(options.most, 0)
+    Counted::new(manifest, length, views, &shape, options)?.within(options.most, 0)
 }
 
 /// Whether the manifest says of the base what the graph says.
-fn agrees(manifest: &Manifest, layout: &Layout, signature: &Signature) -> Result<(), Error> {
+fn agrees(manifest: &Manifest, shape: &Shape) -> Result<(), Error> {
     let base = &manifest.base;
-    let [height, width] = signature.image;
     for (what, graph, stated) in [
-        ("rows of an image", height, Some(base.image_size[0])),
-        ("columns of an image", width, Some(base.image_size[1])),
-        ("values of a feature", signature.feature, Some(base.feature_size)),
-        ("blocks", layout.blocks.len(), Some(base.layers)),
-        ("heads", layout.heads, base.heads),
+        ("rows of an image", shape.side(), Some(base.image_size[0])),
+        ("columns of an image", shape.side(), Some(base.image_size[1])),
+        ("values of a feature", shape.feature(), Some(base.feature_size)),
+        ("blocks", shape.blocks, Some(base.layers)),
+        ("heads", shape.heads, base.heads),
     ] {
         require(stated.is_none_or(|stated| stated as usize == graph), || {
             format!("base.onnx has {graph} {what}, and base says {}", stated.unwrap_or(0))

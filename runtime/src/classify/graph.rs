@@ -1,8 +1,8 @@
-//! `base.onnx`: what it is made of, its inputs and output, and whether weights fit it.
+//! `base.onnx`: how long it may be, which network it is, and whether weights fit it.
 //!
-//! Refused: an operation or a structure that no base needs (loops, functions, files), inputs that
-//! are not `pixels` and LoRA factors with, or in older graphs without, their scales, and weights
-//! that the graph asks for and `base.safetensors` lacks, has in another shape, or has beside it.
+//! Refused: a graph that packer does not write, or that keeps weights in another file. Refused too:
+//! weights that the graph asks for and `base.safetensors` lacks, has in another shape, or has
+//! beside it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,51 +10,24 @@ use prost::Message;
 
 use crate::Class;
 use crate::error::{Error, Refusal};
-use crate::onnx::{
-    self, AttributeProto, DataLocation, DataType, DimensionValue, GraphProto, ModelProto,
-    NodeProto, TensorProto, ValueInfoProto,
-};
+use crate::onnx::{self, DataLocation, DataType, GraphProto, ModelProto, TensorProto};
 use crate::tensors::View;
+use crate::vit::{self, Shape};
 
 /// The entry that errors name.
 const ENTRY: &str = "base.onnx";
-
-/// What a base is made of.
-const OPERATIONS: [&str; 17] = [
-    "Add",
-    "Concat",
-    "Conv",
-    "Div",
-    "Erf",
-    "Expand",
-    "Gather",
-    "Identity",
-    "LayerNormalization",
-    "MatMul",
-    "Mul",
-    "Reshape",
-    "Shape",
-    "Sigmoid",
-    "Slice",
-    "Softmax",
-    "Transpose",
-];
 
 /// Longest graph, in bytes, and most fields in it. The largest base that is known has 0.4 MB and
 /// 40,000.
 const LONGEST: usize = 4 << 20;
 const MOST_FIELDS: usize = 100_000;
 
-/// Longest side of any input or output: a wider base is a mistake or an attack on memory.
-const MAX_WIDTH: i64 = 1 << 16;
-
 /// One linear layer that LoRA can adapt: its input and output widths.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct SiteWidths {
     pub inputs: usize,
     pub outputs: usize,
-    /// Whether the graph takes what its outputs are multiplied with before the bias, as DoRA needs
-    /// it.
+    /// Whether the graph takes a magnitude scale there, as DoRA needs it.
     pub scalable: bool,
 }
 
@@ -63,18 +36,37 @@ pub(super) struct SiteWidths {
 pub(super) struct Signature {
     /// Height and width of `pixels`, the first input.
     pub image: [usize; 2],
-    /// The sites that the inputs after `pixels`, LoRA factors and scales, make up.
+    /// The sites that the inputs after `pixels` make up, by name.
     pub sites: BTreeMap<String, SiteWidths>,
     /// Length of `feature`, the one output.
     pub feature: usize,
 }
 
-/// Reads a graph for these weights: every initialiser that it marks as external must be among them
+impl Signature {
+    /// Of the graph of a network.
+    pub fn of(shape: &Shape) -> Self {
+        let scalable = shape.magnitude_scales;
+        let sites = shape.sites().map(|site| {
+            let (inputs, outputs) = shape.widths(site);
+            (site.to_string(), SiteWidths { inputs, outputs, scalable })
+        });
+        let sites = sites.collect();
+        Signature { image: [shape.side(); 2], sites, feature: shape.feature() }
+    }
+}
+
+/// Reads a graph for these weights. Every initialiser that it marks as external must be among them
 /// in its shape, and nothing else.
-pub(super) fn read(
-    onnx: &[u8],
-    weights: &BTreeMap<String, View>,
-) -> Result<(GraphProto, Signature), Error> {
+pub(super) fn read(onnx: &[u8], weights: &BTreeMap<String, View>) -> Result<Shape, Error> {
+    let graph = decode(onnx)?;
+    no_other_files(&graph)?;
+    let shape = vit::recognise(&graph).map_err(refuse)?;
+    check_weights(&graph, weights)?;
+    Ok(shape)
+}
+
+/// The messages of `onnx`, unless they are too many.
+fn decode(onnx: &[u8]) -> Result<GraphProto, Error> {
     let malformed = |what: String| Refusal::new(Class::OnnxMalformed, what).entry(ENTRY);
     if onnx.len() > LONGEST {
         return Err(refuse(format!("has {} bytes, more than {LONGEST}", onnx.len())));
@@ -88,26 +80,16 @@ pub(super) fn read(
     if !model.functions.is_empty() || !model.training_info.is_empty() {
         return Err(refuse("holds functions or training information, which no base needs"));
     }
-    let Some(graph) = model.graph else {
-        return Err(malformed("it holds no graph".into()).into());
-    };
-    no_other_files(&graph)?;
-    graph.node.iter().try_for_each(check_node)?;
-    if !graph.sparse_initializer.is_empty() || !graph.quantization_annotation.is_empty() {
-        return Err(refuse("holds sparse or quantised weights, which no base needs"));
-    }
-    let signature = signature(&graph)?;
-    check_weights(&graph, weights)?;
-    Ok((graph, signature))
+    Ok(model.graph.ok_or_else(|| malformed("it holds no graph".into()))?)
 }
 
 /// Something in the graph that is refused.
-pub(super) fn refuse(what: impl AsRef<str>) -> Error {
+fn refuse(what: impl AsRef<str>) -> Error {
     let what = format!("it {}; pack the bundle again", what.as_ref());
     Refusal::new(Class::OnnxRefused, what).entry(ENTRY).into()
 }
 
-/// Weights come from the bundle alone: an initialiser that names a file is refused before anything
+/// Weights come from the bundle alone. An initialiser that names a file is refused before anything
 /// could open it.
 fn no_other_files(graph: &GraphProto) -> Result<(), Error> {
     match graph.initializer.iter().find(|initialiser| !initialiser.external_data.is_empty()) {
@@ -117,71 +99,6 @@ fn no_other_files(graph: &GraphProto) -> Result<(), Error> {
             Err(Refusal::new(Class::OnnxExternalDataPath, what).entry(ENTRY).into())
         }
     }
-}
-
-fn check_node(node: &NodeProto) -> Result<(), Error> {
-    if !node.domain.is_empty() || !OPERATIONS.contains(&node.op_type.as_str()) {
-        return Err(refuse(format!("has the operation {:?}, which no base needs", node.op_type)));
-    }
-    let holds_more = |a: &AttributeProto| {
-        a.g.is_some()
-            || a.t.is_some()
-            || a.sparse_tensor.is_some()
-            || !a.ref_attr_name.is_empty()
-            || !a.graphs.is_empty()
-            || !a.tensors.is_empty()
-            || !a.sparse_tensors.is_empty()
-    };
-    if node.attribute.iter().any(holds_more) {
-        Err(refuse(format!("has a graph or a tensor inside of node {:?}", node.name)))
-    } else {
-        Ok(())
-    }
-}
-
-fn signature(graph: &GraphProto) -> Result<Signature, Error> {
-    let wrong = |what: &str| refuse(format!("has {what}"));
-    let (pixels, rest) = graph.input.split_first().ok_or_else(|| wrong("no input"))?;
-    let image = match (pixels.name.as_str(), dims(pixels)?.as_slice()) {
-        ("pixels", &[None, Some(3), Some(height), Some(width)]) => [height, width],
-        _ => return Err(wrong("a first input other than `pixels` of shape [N, 3, height, width]")),
-    };
-    let feature = match graph.output.as_slice() {
-        [output] if output.name == "feature" => match dims(output)?.as_slice() {
-            &[None, Some(width)] => width,
-            _ => return Err(wrong("an output `feature` of another shape than [N, D]")),
-        },
-        _ => return Err(wrong("outputs other than `feature`")),
-    };
-    let mut widths: BTreeMap<&str, [Option<usize>; 3]> = BTreeMap::new();
-    for input in rest {
-        let wrong = |what: &str| refuse(format!("has an input {:?} that {what}", input.name));
-        let (site, half) = input.name.rsplit_once('.').unwrap_or_default();
-        let (place, width) = match (half, dims(input)?.as_slice()) {
-            ("lora_a", &[None, Some(width), None]) => (0, width),
-            ("lora_b", &[None, None, Some(width)]) => (1, width),
-            ("lora_scale", &[None, Some(1), Some(width)]) => (2, width),
-            _ => {
-                return Err(wrong(
-                    "is none of SITE.lora_a [N, in, R], SITE.lora_b [N, R, out] and \
-                     SITE.lora_scale [N, 1, out]",
-                ));
-            }
-        };
-        if widths.entry(site).or_default()[place].replace(width).is_some() {
-            return Err(wrong("is there twice"));
-        }
-    }
-    let sites = widths.into_iter().map(|(site, widths)| match widths {
-        [Some(inputs), Some(outputs), scale] if scale.is_none_or(|width| width == outputs) => {
-            Ok((site.to_owned(), SiteWidths { inputs, outputs, scalable: scale.is_some() }))
-        }
-        [Some(_), Some(_), _] => {
-            Err(wrong(&format!("lora_b and lora_scale of different widths at site {site}")))
-        }
-        _ => Err(wrong(&format!("not both of lora_a and lora_b at site {site}"))),
-    });
-    Ok(Signature { image, sites: sites.collect::<Result<_, _>>()?, feature })
 }
 
 /// Tensors that do not fit the graph or the manifest: every one of them.
@@ -226,21 +143,4 @@ fn misfit_of(initialiser: &TensorProto, tensor: Option<&View>) -> Option<String>
         format!("{name} has shape {:?}, the graph asks for {:?}", tensor.shape, initialiser.dims)
     };
     (!fits).then(wrong)
-}
-
-/// The dimensions of an f32 input or output; `None` where one is symbolic.
-fn dims(info: &ValueInfoProto) -> Result<Vec<Option<usize>>, Error> {
-    let wrong = || refuse(format!("has no usable f32 shape for {:?}", info.name));
-    let Some(tensor) = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref()) else {
-        return Err(wrong());
-    };
-    if tensor.elem_type != DataType::Float as i32 {
-        return Err(wrong());
-    }
-    let dims = tensor.shape.as_ref().ok_or_else(wrong)?.dim.iter().map(|dim| match &dim.value {
-        Some(DimensionValue::DimValue(size @ 1..=MAX_WIDTH)) => Ok(Some(*size as usize)),
-        Some(DimensionValue::DimParam(_)) => Ok(None),
-        _ => Err(wrong()),
-    });
-    dims.collect()
 }

@@ -6,7 +6,7 @@
 ///
 /// With `A` the attention `[tokens, tokens]` of a block, the mean over its heads, and `M = (A + I)
 /// / 2` for the residual, it is the CLS token's row of `M_L M_(L-1) M_(L-2)`, L being the last
-/// block, without the CLS token's own share, brought to a sum of one. Of a mixture it is the sum
+/// block, without the CLS token's own value, divided by its sum. Of a mixture it is the sum
 /// over its networks with the weights of this image, negative ones counted as zero.
 ///
 /// It says where the network looked, and not for which class nor which way: every class of an image

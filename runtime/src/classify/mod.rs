@@ -18,7 +18,6 @@
 //! [`Options::most`], which is known before anything is made, and devices that disagree with the
 //! golden vectors; nothing is changed then.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::Error;
@@ -32,6 +31,7 @@ mod base;
 mod change;
 mod composed;
 mod cost;
+mod golden;
 mod graph;
 mod head;
 mod load;
@@ -41,29 +41,19 @@ mod parts;
 mod process;
 mod record;
 mod result;
+mod rows;
 mod selection;
 
-pub use active::{Active, Row};
+pub use active::Active;
 pub use cost::affordable;
+pub use golden::{Answers, GOLDEN_LEVELS, GOLDEN_TOLERANCE, INT8_TOLERANCE};
 pub use map::Map;
 pub use options::{Cost, GOLDEN_IMAGES, Options, Precision, Spread, Threads};
 pub use result::{Abstain, Assessment, Classification, Participant, Times};
+pub use rows::Row;
 pub use selection::{Cancel, Selection};
 
 pub use crate::bundle::manifest::{Code, Mode, Part};
-
-/// Largest relative error of a feature, `||ours - golden|| / ||golden||`, and largest absolute
-/// error of a probability, by which a device may differ from the golden vectors.
-pub const GOLDEN_TOLERANCE: f64 = 1e-3;
-
-/// By how many grey levels a pixel of the golden image may differ after preprocessing: resizing
-/// rounds to whole ones.
-pub const GOLDEN_LEVELS: f64 = 1.01;
-
-/// [`GOLDEN_TOLERANCE`] in eight bits: what is rounded to one step here may be rounded to the next
-/// one on another processor, and the blocks after it carry that on (2 % of a feature were seen
-/// between two sets of instructions).
-pub const INT8_TOLERANCE: f64 = 0.1;
 
 /// Bundles ready to classify.
 pub struct Classifier {
@@ -82,10 +72,6 @@ pub struct Memory {
     /// Buffers that wait for the next call.
     pub scratch: usize,
 }
-
-/// By task, what it answers to the golden pixels: features, `[networks, feature]`, and
-/// probabilities.
-pub type Answers = BTreeMap<String, (Vec<f32>, Vec<f32>)>;
 
 impl Classifier {
     /// Prepares `bundle` to run on this device and checks the device against the golden vectors.

@@ -2,105 +2,103 @@
 
 use std::collections::BTreeMap;
 
-use super::Vit;
-use super::layout::{BlockNames, LinearNames};
-use crate::kernel::{Level, Panels};
+use super::site::{ByLayer, Layer, Site};
+use super::transformer::Vit;
+use crate::kernel::Panels;
 
 /// What one composition adds to the linear layers. Swapping is passing another one.
 pub(crate) struct Adapter {
-    /// By block: q, k, v, o, fc1, fc2.
-    pub(super) blocks: Vec<[Option<Branch>; 6]>,
+    pub(super) blocks: Vec<ByLayer<Option<Branch>>>,
     /// After the last block, where the base has a projection.
     pub(super) projection: Option<Branch>,
-    /// The first block in which something is added: blocks before it compute what the base
+    /// The first block in which something is added. Blocks before it compute what the base
     /// computes.
-    pub(super) first: usize,
+    first: usize,
 }
 
-/// `(x A) B`, scaling and weights folded into `b`; and what the layer's outputs are multiplied with
-/// before the bias.
+/// `(x A) B`, scaling and weights folded into `b`, and the magnitude scale.
 pub(super) struct Branch {
     /// `[inputs, rank]`
     pub a: Panels,
     /// `[rank, outputs]`
     pub b: Panels,
-    /// `[outputs]`
+    /// `[outputs]`: what the layer's outputs are multiplied with before the bias.
     pub magnitude_scale: Option<Vec<f32>>,
 }
 
-/// One site's factors as they come: rank, A `[inputs, rank]`, B `[rank, outputs]`, and of DoRA what
-/// outputs are multiplied with, `[outputs]`.
+/// One site's factors as they come.
 #[derive(Clone, Copy)]
 pub(crate) struct SiteFactors<'a> {
     pub rank: usize,
+    /// `[inputs, rank]`
     pub a: &'a [f32],
+    /// `[rank, outputs]`
     pub b: &'a [f32],
+    /// `[outputs]`, of DoRA.
     pub magnitude_scale: Option<&'a [f32]>,
 }
 
+/// Factors that do not fit their site.
+struct Misfit;
+
 impl Vit {
-    /// Lays out factors by site. None if they do not have the site's shape, or a gain where the
-    /// graph takes none.
+    /// Lays out factors by site. None if they do not have the site's shape, or a magnitude scale
+    /// where the graph takes none.
     pub fn adapter(&self, by_site: &BTreeMap<String, SiteFactors>) -> Option<Adapter> {
-        let blocks = self.layout.blocks.iter().map(|names| block(self.level, names, by_site));
-        let blocks: Vec<_> = blocks.collect::<Option<_>>()?;
-        let projection = match &self.layout.projection {
-            Some(names) => branch(self.level, names, by_site)?,
+        let branch = |site: Site| match by_site.get(&site.to_string()) {
+            Some(factors) if factors.rank > 0 || factors.magnitude_scale.is_some() => {
+                self.branch(site, factors).map(Some)
+            }
+            _ => Ok(None),
+        };
+        let numbers = 0..self.shape.blocks;
+        let blocks = numbers
+            .map(|block| ByLayer::of(|layer: Layer| branch(Site::Block(block, layer))))
+            .collect::<Result<Vec<_>, Misfit>>()
+            .ok()?;
+        let projection = match self.shape.projection {
+            Some(_) => branch(Site::Projection).ok()?,
             None => None,
         };
         // Rows that part only after the last block part in it.
         let after = blocks.len() - usize::from(projection.is_some());
-        let first =
-            blocks.iter().position(|block| block.iter().any(Option::is_some)).unwrap_or(after);
+        let adds = |block: &ByLayer<Option<Branch>>| block.iter().any(Option::is_some);
+        let first = blocks.iter().position(adds).unwrap_or(after);
         Some(Adapter { blocks, projection, first })
+    }
+
+    fn branch(&self, site: Site, factors: &SiteFactors) -> Result<Branch, Misfit> {
+        let SiteFactors { rank, a, b, magnitude_scale } = *factors;
+        let (inputs, outputs) = self.shape.widths(site);
+        let scalable = self.shape.magnitude_scales && rank > 0;
+        let scaled = magnitude_scale.is_none_or(|scale| scalable && scale.len() == outputs);
+        if !scaled || a.len() != inputs * rank || b.len() != rank * outputs {
+            return Err(Misfit);
+        }
+        Ok(Branch {
+            a: Panels::new(self.level, inputs, rank, a),
+            b: Panels::new(self.level, rank, outputs, b),
+            magnitude_scale: magnitude_scale.map(<[f32]>::to_vec),
+        })
     }
 }
 
 impl Adapter {
+    /// Whether it and `other` have parted in this block at the latest.
+    pub(super) fn parts(&self, number: usize, other: &Adapter) -> bool {
+        !std::ptr::eq(self, other) && self.first.min(other.first) <= number
+    }
+
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
-        let branches = self.blocks.iter().flatten().chain([&self.projection]).flatten();
-        let scale = |branch: &Branch| branch.magnitude_scale.as_deref().map_or(0, size_of_val);
-        branches.map(|branch| branch.a.bytes() + branch.b.bytes() + scale(branch)).sum()
+        let blocks = self.blocks.iter().flat_map(ByLayer::iter);
+        blocks.chain([&self.projection]).flatten().map(Branch::bytes).sum()
     }
 }
 
-fn block(
-    level: Level,
-    names: &BlockNames,
-    by_site: &BTreeMap<String, SiteFactors>,
-) -> Option<[Option<Branch>; 6]> {
-    let [q, k, v] = &names.qkv;
-    let branch = |names| branch(level, names, by_site);
-    Some([
-        branch(q)?,
-        branch(k)?,
-        branch(v)?,
-        branch(&names.o)?,
-        branch(&names.fc1)?,
-        branch(&names.fc2)?,
-    ])
-}
-
-fn branch(
-    level: Level,
-    names: &LinearNames,
-    by_site: &BTreeMap<String, SiteFactors>,
-) -> Option<Option<Branch>> {
-    match by_site.get(&names.site) {
-        Some(&SiteFactors { rank, a, b, magnitude_scale: scale })
-            if rank > 0 || scale.is_some() =>
-        {
-            let fits =
-                scale.is_none_or(|scale| names.scaled && rank > 0 && scale.len() == names.outputs);
-            (fits && a.len() == names.inputs * rank && b.len() == rank * names.outputs)
-                .then_some(())?;
-            let (a, b) = (
-                Panels::new(level, names.inputs, rank, a),
-                Panels::new(level, rank, names.outputs, b),
-            );
-            Some(Some(Branch { a, b, magnitude_scale: scale.map(<[f32]>::to_vec) }))
-        }
-        _ => Some(None),
+impl Branch {
+    fn bytes(&self) -> usize {
+        let scale = self.magnitude_scale.as_deref().map_or(0, size_of_val);
+        self.a.bytes() + self.b.bytes() + scale
     }
 }

@@ -1,5 +1,4 @@
-//! The transformer's own kernels against tract's plan of the same graph; and what is not taken for
-//! the transformer.
+//! The transformer's own kernels against tract's plan of the same graph.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,11 +8,13 @@ use tract_onnx::prelude::{
     Framework, InferenceModelExt, IntoRunnable, IntoTValue, TValue, TVec, Tensor, TypedSimplePlan,
 };
 
+use super::super::graph;
 use super::super::process::Process;
 use super::*;
 use crate::bundle::{Trust, VerifiedBundle, verify};
-use crate::onnx::{GraphProto, NodeProto};
 
+mod graphs;
+mod maps;
 mod scales;
 
 /// Two blocks, 17 tokens, six sites a block.
@@ -91,7 +92,7 @@ impl Base {
     ) -> Result<Vec<Vec<f32>>, Error> {
         Ok(finite(self.run(images, rows, false, cancelled)?)?
             .into_iter()
-            .map(|seen| seen.feature)
+            .map(|output| output.feature)
             .collect())
     }
 }
@@ -107,12 +108,12 @@ fn spread(level: Level, threads: usize, spread: Spread, precision: Precision) ->
 fn load(onnx: &[u8], level: Level, threads: usize, spread: Spread, precision: Precision) -> Base {
     let bundle = bundle();
     let weights = bundle.views("base.safetensors").unwrap();
-    let (graph, signature) = graph::read(onnx, &weights).unwrap();
-    let layout = vit::recognise(&graph, signature.image[0]).unwrap();
+    let shape = graph::read(onnx, &weights).unwrap();
+    let signature = Signature::of(&shape);
     let pool = || Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap());
     let pool = (threads > 1).then(|| (pool(), spread));
     Base {
-        vit: Vit::new(level, layout, &weights, precision, pool).unwrap(),
+        vit: Vit::new(level, shape, &weights, precision, pool).unwrap(),
         process: Process::this(),
         signature,
     }
@@ -248,42 +249,6 @@ fn rows_together_on_any_threads_are_each_row_alone_to_the_last_bit() {
 }
 
 #[test]
-fn maps_change_no_bit_and_are_the_same_on_any_threads() {
-    let expected = each(&own(Level::best(), 1));
-    let mut first: Vec<Option<Vec<f32>>> = Vec::new();
-    for (threads, how) in
-        [(1, Spread::Layers), (2, Spread::Layers), (3, Spread::Layers), (2, Spread::Images)]
-    {
-        let base = spread(Level::best(), threads, how, Precision::F32);
-        let adapters: Vec<_> =
-            compositions(&base).iter().map(|factors| base.adapter(factors).unwrap()).collect();
-        let images = images(&base);
-        let rows: Vec<_> =
-            adapters.iter().flat_map(|a| (0..images.len()).map(move |image| (image, a))).collect();
-        let seen = base.run(&images, &rows, true, &|| false).unwrap();
-        assert!(seen.iter().map(|seen| &seen.feature).eq(&expected), "{threads} threads, {how:?}");
-        let maps: Vec<_> = seen.into_iter().map(|seen| seen.map).collect();
-        if first.is_empty() {
-            // Rows that begin as one stream have the map that each has alone.
-            let alone = |row: &(usize, &Adapter)| {
-                base.run(&images, &[*row], true, &|| false).unwrap().remove(0).map
-            };
-            assert!(rows.iter().map(alone).eq(maps.iter().cloned()));
-            first = maps;
-            continue;
-        }
-        assert_eq!(maps, first, "{threads} threads, {how:?}");
-    }
-    let sums = first.iter().flatten().map(|map| map.iter().sum::<f32>());
-    assert!(
-        sums.clone().count() == expected.len() && sums.clone().all(|sum| (sum - 1.0).abs() < 1e-5)
-    );
-    let base = own(Level::best(), 1);
-    let adapter = base.adapter(&BTreeMap::new()).unwrap();
-    assert!(base.run(&images(&base), &[(0, &adapter)], false, &|| false).unwrap()[0].map.is_none());
-}
-
-#[test]
 fn a_cancelled_call_says_so_and_leaves_the_base_as_it_was() {
     for base in [own(Level::best(), 1), own(Level::best(), 2)] {
         let adapter = base.adapter(&BTreeMap::new()).unwrap();
@@ -320,116 +285,4 @@ fn what_does_not_fit_is_an_error() {
         Factors { rank: 2, a: vec![0.0; 3], ..Factors::default() },
     )]);
     assert!(one.adapter(&wrong).is_err(), "factors of another shape");
-}
-
-#[test]
-fn a_graph_that_differs_anywhere_is_not_taken_for_the_transformer() {
-    let bundle = bundle();
-    let onnx = bundle.entry("base.onnx").unwrap();
-    let (graph, signature) = graph::read(onnx, &bundle.views("base.safetensors").unwrap()).unwrap();
-    let side = signature.image[0];
-    let known = |graph: &GraphProto| vit::recognise(graph, side).is_ok();
-    assert!(known(&graph) && vit::recognise(&graph, side + 1).is_err());
-    for index in 0..graph.node.len() {
-        let node_before = |index: usize| graph.node[index].name.clone();
-        let change = |change: &dyn Fn(&mut NodeProto)| {
-            let mut graph = graph.clone();
-            change(&mut graph.node[index]);
-            assert!(
-                !known(&graph),
-                "node {index}: {:?} in place of {:?}",
-                graph.node[index],
-                node_before(index)
-            );
-        };
-        change(&|node| node.op_type = "Neg".into());
-        change(&|node| node.output[0] = "elsewhere".into());
-        for input in 0..graph.node[index].input.len() {
-            change(&|node| node.input[input] = "pixels.other".into());
-        }
-        for attribute in 0..graph.node[index].attribute.len() {
-            let name = &graph.node[index].attribute[attribute].name;
-            change(&|node| node.attribute[attribute].name = "other".into());
-            if name == "epsilon" {
-                // One of several that must be alike.
-                change(&|node| node.attribute[attribute].f = 0.5)
-            } else {
-                change(&|node| {
-                    let attribute = &mut node.attribute[attribute];
-                    attribute.i += 1;
-                    attribute.ints.push(0);
-                })
-            }
-        }
-        let mut shorter = graph.clone();
-        shorter.node.remove(index);
-        assert!(!known(&shorter), "without node {index}");
-        let mut longer = graph.clone();
-        longer.node.insert(index, graph.node[index].clone());
-        assert!(!known(&longer), "node {index} twice");
-    }
-    for index in 0..graph.initializer.len() {
-        let mut changed = graph.clone();
-        let tensor = &mut changed.initializer[index];
-        tensor.dims.push(2);
-        if let Some(byte) = tensor.raw_data.first_mut() {
-            *byte ^= 5;
-        }
-        assert!(!known(&changed), "{} changed", graph.initializer[index].name);
-    }
-}
-
-/// Packed and laid out once for each place, a weight or site in many would be many times the file.
-#[test]
-fn each_weight_and_each_site_is_in_one_place() {
-    let bundle = bundle();
-    let weights = bundle.views("base.safetensors").unwrap();
-    let (graph, signature) = graph::read(bundle.entry("base.onnx").unwrap(), &weights).unwrap();
-    vit::recognise(&graph, signature.image[0]).unwrap();
-    for (from, to) in [
-        ("blocks.0.attn.k.weight", "blocks.0.attn.q.weight"),
-        ("blocks.1.mlp.fc1.bias", "blocks.0.mlp.fc1.bias"),
-        ("blocks.0.norm2.weight", "norm.weight"),
-        ("embed.patch.bias", "blocks.0.norm1.bias"),
-        ("blocks.1.attn.o.lora_a", "blocks.0.attn.v.lora_a"),
-    ] {
-        let mut graph = graph.clone();
-        let (mut changed, inputs) = (0, graph.node.iter_mut().flat_map(|node| &mut node.input));
-        // Of a site both halves.
-        let halves = [from, to].map(|name| name.replace("lora_a", "lora_b"));
-        for input in inputs {
-            if *input == from || *input == halves[0] {
-                *input = if *input == from { to.to_owned() } else { halves[1].clone() };
-                changed += 1;
-            }
-        }
-        assert!(changed > 0, "{from} is not there");
-        let error = vit::recognise(&graph, signature.image[0]).unwrap_err();
-        assert!(error.contains("in two places"), "{from}: {error}");
-    }
-}
-
-/// A node of two bytes takes more than a hundred once it is read.
-#[test]
-fn a_graph_of_many_fields_is_refused_before_it_is_read() {
-    let (bundle, weights) = (bundle(), BTreeMap::new());
-    let onnx = bundle.entry("base.onnx").unwrap();
-    let fields = crate::onnx::fields(onnx).unwrap();
-    // A base of the largest known depth, of which this has two blocks, is far from the limit.
-    assert!(48 / 2 * fields < 60_000, "{fields}");
-    let graph = |nodes: usize| GraphProto {
-        node: vec![NodeProto::default(); nodes],
-        ..GraphProto::default()
-    };
-    let written = |nodes| {
-        crate::onnx::ModelProto { graph: Some(graph(nodes)), ..Default::default() }.encode_to_vec()
-    };
-    for (onnx, words) in [
-        (written(100_000), "fields, more than"),
-        (vec![0x92; (4 << 20) + 1], "bytes, more than"),
-        (onnx[..onnx.len() / 2].to_vec(), "cannot be read"),
-    ] {
-        let error = graph::read(&onnx, &weights).unwrap_err();
-        assert!(error.is_refusal() && error.to_string().contains(words), "{words}: {error}");
-    }
 }

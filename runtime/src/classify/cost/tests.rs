@@ -16,8 +16,7 @@ fn counted(classifier: &Classifier) -> Counted {
     let (bundle, base) = (bundle(), &active.base);
     let views = |name: &str| bundle.views(name);
     let (length, options) = (bundle.bytes().len(), Options::default());
-    Counted::new(bundle.manifest(), length, views, base.layout(), &base.signature, &options)
-        .unwrap()
+    Counted::new(bundle.manifest(), length, views, base.shape(), &options).unwrap()
 }
 
 /// Never less than what is there, and where registers are widest nearly the same.
@@ -26,9 +25,9 @@ fn no_more_memory_is_taken_than_was_counted() {
     let classifier = Classifier::load(bundle()).unwrap();
     let (found, counted) = (classifier.memory(), counted(&classifier));
     assert!(found.scratch > 0);
-    let layout = classifier.active().base.layout().base(Precision::F32).bytes;
+    let pass = classifier.active().base.shape().base(Precision::F32).bytes;
     let base = found.base as u128;
-    assert!(base <= layout && layout < base * 2, "{base} {layout}");
+    assert!(base <= pass && pass < base * 2, "{base} {pass}");
     assert!((found.modules as u128) <= counted.modules, "{found:?} {counted:?}");
     assert!((found.base + found.scratch) as u128 <= counted.base, "{found:?} {counted:?}");
 }

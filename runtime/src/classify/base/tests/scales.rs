@@ -2,50 +2,16 @@
 //! from before there were scales.
 
 use super::*;
-use crate::onnx;
+use crate::onnx::{self, GraphProto};
+use crate::vit;
 
 /// The frozen bundle's graph as packer writes it now: what a site computes is scaled, and its bias
 /// added after that.
 fn with_scales() -> Vec<u8> {
     let mut model = onnx::ModelProto::decode(bundle().entry("base.onnx").unwrap()).unwrap();
-    let graph = model.graph.as_mut().unwrap();
-    let (mut nodes, mut scales, mut bias) = (Vec::new(), Vec::new(), None);
-    for mut node in std::mem::take(&mut graph.node) {
-        if node.name.ends_with(".biased") {
-            bias = Some(node);
-            continue;
-        }
-        let Some(site) = node.name.strip_suffix(".adapted").map(str::to_owned) else {
-            nodes.push(node);
-            continue;
-        };
-        let output = std::mem::replace(&mut node.output[0], format!("{site}.sum"));
-        let scaled = format!("{site}.lora_scaled");
-        let mul = NodeProto {
-            op_type: "Mul".into(),
-            name: scaled.clone(),
-            input: vec![format!("{site}.sum"), format!("{site}.lora_scale")],
-            output: vec![if bias.is_some() { scaled.clone() } else { output.clone() }],
-            ..NodeProto::default()
-        };
-        let add = bias.take().map(|mut bias: NodeProto| {
-            node.input[0] = std::mem::replace(&mut bias.input[0], scaled);
-            bias.output[0] = output;
-            bias
-        });
-        nodes.extend([node, mul].into_iter().chain(add));
-        scales.push(site);
-    }
-    graph.node = nodes;
-    for site in scales {
-        let of = |input: &&onnx::ValueInfoProto| input.name == format!("{site}.lora_b");
-        let mut scale = graph.input.iter().find(of).unwrap().clone();
-        scale.name = format!("{site}.lora_scale");
-        let shape =
-            scale.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().shape.as_mut().unwrap();
-        shape.dim[1].value = Some(onnx::DimensionValue::DimValue(1));
-        graph.input.push(scale);
-    }
+    let shape = vit::recognise(model.graph.as_ref().unwrap()).unwrap();
+    assert!(!shape.magnitude_scales, "the frozen bundle is from before there were scales");
+    model.graph = Some(vit::graph(&vit::Shape { magnitude_scales: true, ..shape }));
     model.encode_to_vec()
 }
 
@@ -145,11 +111,8 @@ fn scales_that_do_not_fit_are_an_error() {
 
 #[test]
 fn a_scaled_graph_that_differs_is_not_taken_for_the_transformer() {
-    let bundle = bundle();
-    let onnx = with_scales();
-    let (graph, signature) =
-        graph::read(&onnx, &bundle.views("base.safetensors").unwrap()).unwrap();
-    let known = |graph: &GraphProto| vit::recognise(graph, signature.image[0]).is_ok();
+    let graph = onnx::ModelProto::decode(&*with_scales()).unwrap().graph.unwrap();
+    let known = |graph: &GraphProto| vit::recognise(graph).is_ok();
     assert!(known(&graph));
     for (index, node) in graph.node.iter().enumerate() {
         if node.name.ends_with(".lora_scaled") || node.name.ends_with(".biased") {

@@ -1,0 +1,53 @@
+//! From pixels to tokens.
+
+use super::stream::{Stream, spread};
+use super::transformer::Vit;
+use crate::kernel;
+use crate::{Error, memory};
+
+impl Vit {
+    /// The tokens of an image (planes `[3, side, side]`) with their positions.
+    pub(super) fn embed(&self, pixels: &[f32], threads: usize) -> Result<Stream, Error> {
+        let (shape, weights) = (&self.shape, &self.weights);
+        let (hidden, area, patches) = (shape.hidden, shape.patch_values(), shape.patches());
+        let mut stream = self.stream()?;
+        let cut = self.cut(pixels)?;
+        stream.x.copy_from_slice(&weights.positions);
+        let (leading, rest) = stream.x.split_at_mut(patches.start * hidden);
+        leading.iter_mut().zip(&weights.leading).for_each(|(x, token)| *x += token);
+        let each = patches.len().div_ceil(self.pieces(1, threads));
+        let work: Vec<_> = cut.chunks(each * area).zip(rest.chunks_mut(each * hidden)).collect();
+        spread(threads, work, |(cut, out)| {
+            let product = kernel::Linear::product(cut, cut.len() / area, &weights.patch, out);
+            let bias = weights.patch_bias.as_deref();
+            self.level.run(kernel::Linear { bias, add: true, ..product });
+        });
+        if let Some(norm) = &weights.first_norm {
+            self.normalise(norm, &stream.x, &mut stream.y);
+            std::mem::swap(&mut stream.x, &mut stream.y);
+        }
+        Ok(stream)
+    }
+
+    /// An image's patches, `[patches, patch values]`: by channel, then from the top.
+    fn cut(&self, pixels: &[f32]) -> Result<Vec<f32>, Error> {
+        let (patch, grid, side) = (self.shape.patch, self.shape.grid, self.shape.side());
+        let area = self.shape.patch_values();
+        let mut cut = memory::floats(self.shape.patches().len() * area, "an image's patches")?;
+        for (index, row) in cut.chunks_exact_mut(area).enumerate() {
+            let (top, left) = (index / grid * patch, index % grid * patch);
+            for (line, values) in row.chunks_exact_mut(patch).enumerate() {
+                let (channel, y) = (line / patch, line % patch);
+                let from = (channel * side + top + y) * side + left;
+                values.copy_from_slice(&pixels[from..][..patch]);
+            }
+        }
+        Ok(cut)
+    }
+
+    /// Into how many pieces the tokens of each of `streams` are divided, so that all threads have
+    /// as much to do.
+    pub(super) fn pieces(&self, streams: usize, threads: usize) -> usize {
+        if streams.is_multiple_of(threads) { 1 } else { threads.min(self.shape.tokens()) }
+    }
+}

@@ -1,0 +1,55 @@
+//! Networks that are written are recognised, and sizes that none has are refused.
+
+use super::*;
+use crate::vit::graph;
+
+#[test]
+fn each_network_is_read_off_its_graph() {
+    let quick = Mlp { width: 12, activation: Activation::QuickGelu };
+    let norms = Norms { first: true, layer_scale: true, ..Shape::small().norms };
+    for shape in [
+        Shape::small(),
+        Shape { magnitude_scales: false, ..Shape::small() },
+        Shape { qkv_bias: false, patch_bias: false, ..Shape::small() },
+        Shape { mlp: quick, norms, projection: Some(6), ..Shape::small() },
+        Shape { patch: 1, grid: 1, blocks: 1, heads: 8, ..Shape::small() },
+        Shape { blocks: MOST_BLOCKS, ..Shape::small() },
+    ] {
+        assert_eq!(recognise(&graph(&shape)), Ok(shape));
+    }
+}
+
+#[test]
+fn sizes_that_no_network_has_are_refused() {
+    for shape in [
+        Shape { blocks: 0, ..Shape::small() },
+        Shape { blocks: MOST_BLOCKS + 1, ..Shape::small() },
+        Shape { heads: 3, ..Shape::small() },
+        Shape { grid: 1 << 8, patch: 1 << 9, ..Shape::small() },
+        Shape { hidden: 1 << 17, ..Shape::small() },
+    ] {
+        let error = recognise(&graph(&shape)).unwrap_err();
+        assert!(error.starts_with("is not a transformer as packer writes it"), "{error}");
+    }
+}
+
+#[test]
+fn the_first_difference_is_named() {
+    let found = |change: &dyn Fn(&mut GraphProto)| {
+        let mut graph = graph(&Shape::small());
+        change(&mut graph);
+        recognise(&graph).unwrap_err()
+    };
+    for (change, words) in [
+        (&|g: &mut GraphProto| g.node[7].op_type = "Tanh".into(), "node 7 on, Tanh (\"embed"),
+        (&|g: &mut GraphProto| g.node.truncate(9), "node 9 on, the end"),
+        (&|g: &mut GraphProto| g.input.swap(1, 2), "input 1 on, \"blocks.0.attn.q.lora_b\""),
+        (&|g: &mut GraphProto| g.output.clear(), "output 0 on, the end"),
+        (&|g: &mut GraphProto| g.name = "other".into(), "its name or its extensions"),
+        (&|g: &mut GraphProto| drop(g.initializer.remove(0)), "shape.cut is missing"),
+    ] as [(&dyn Fn(&mut GraphProto), &str); 6]
+    {
+        let error = found(change);
+        assert!(error.contains(words), "{error} does not say: {words}");
+    }
+}
