@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use medforge_runtime::vit::Shape;
+
 use crate::base::{Vit, VitConfig, Weights, forward_from_leaf, forward_observed};
 use crate::data::Images;
 use crate::device::Device;
@@ -60,6 +62,11 @@ impl<D: Device + 'static> Predictor<D> {
         Predictor { device: device.clone(), weights, sites }
     }
 
+    /// The network that the base is for images of this size.
+    pub fn shape(&self) -> Shape {
+        self.weights.shape()
+    }
+
     /// The features [n, features] of normalised pixels [n, 3, size, size].
     pub fn features(&self, pixels: &[f32]) -> Result<Vec<f32>, Error> {
         self.features_observed(pixels, &|_, _| ())
@@ -75,15 +82,8 @@ impl<D: Device + 'static> Predictor<D> {
         let each = 3 * self.weights.image_size * self.weights.image_size;
         let images = Var::constant(Tensor::frozen(&self.device, pixels, pixels.len() / each, each));
         let tape = Tape::new(&self.device);
-        let (feature, _) = forward_observed(
-            &tape,
-            &self.weights,
-            &self.sites,
-            &self.device,
-            &images,
-            &[],
-            observe,
-        );
+        let feature =
+            forward_observed(&tape, &self.weights, &self.sites, &self.device, &images, observe);
         Ok(self.device.download(&feature.value.buffer)?)
     }
 

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::Vit;
+use super::vit::Vit;
 use crate::Error;
 
 /// Its three files, by the names of a Hugging Face folder.

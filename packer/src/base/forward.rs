@@ -1,14 +1,18 @@
-//! The forward pass on the tape: images in, the CLS token after the last layer norm (CLIP: and the
-//! visual projection) out, and on request the tokens of any block.
+//! The forward pass on the tape: images in, features out. The feature is the class token after the
+//! last layer norm, and of CLIP after the visual projection. On request the tokens of any block
+//! come with it.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use medforge_runtime::vit::{Layer, Shape, Site};
+
+use super::positions;
+use super::vit::Vit;
+use super::vit_config::VitConfig;
 use crate::device::{AttentionSize, Device, PatchSize};
 use crate::tape::{LowRank, Tape, Tensor, Var};
-
-use super::{PROJECTION, Vit, VitConfig, positions};
 
 /// A base's weights on a device, frozen, for images of one size.
 #[derive(Clone)]
@@ -24,18 +28,13 @@ pub struct Weights<D: Device> {
 impl<D: Device + 'static> Weights<D> {
     /// Uploads the weights; positions are interpolated to `image_size` once.
     pub fn frozen(device: &D, vit: &Vit, image_size: usize) -> Self {
-        let grid = |size: usize| size / vit.config.patch;
+        let [own, shape] = [vit.config.image_size, image_size].map(|size| vit.config.shape(size));
         let vars = vit.tensors.iter().map(|(name, tensor)| {
-            let value = match name.as_str() {
-                "embed.positions" => {
-                    let table = positions::interpolate(
-                        &tensor.data,
-                        grid(vit.config.image_size),
-                        grid(image_size),
-                    );
-                    Tensor::frozen(device, &table, vit.config.tokens(image_size), vit.config.hidden)
-                }
-                _ => matrix(device, &tensor.shape, &tensor.data, Tensor::frozen),
+            let value = if name == "embed.positions" {
+                let table = positions::interpolate(&tensor.data, &own, &shape);
+                Tensor::frozen(device, &table, shape.tokens(), shape.hidden)
+            } else {
+                matrix(device, &tensor.shape, &tensor.data, Tensor::frozen)
             };
             (name.clone(), Var::constant(value))
         });
@@ -51,6 +50,11 @@ impl<D: Device + 'static> Weights<D> {
     /// grid.
     pub fn trained(config: VitConfig, image_size: usize, vars: BTreeMap<String, Var<D>>) -> Self {
         Weights { config, image_size, recompute: false, vars: Arc::new(vars) }
+    }
+
+    /// The network that they are of.
+    pub fn shape(&self) -> Shape {
+        self.config.shape(self.image_size)
     }
 
     fn get(&self, name: &str) -> &Var<D> {
@@ -92,22 +96,22 @@ pub fn forward_with_tokens<D: Device + 'static>(
     images: &Var<D>,
     blocks: &[usize],
 ) -> (Var<D>, Vec<Var<D>>) {
-    forward_observed(tape, weights, sites, device, images, blocks, &|_, _| ())
+    let wanted = Wanted { blocks, leaf: None, observe: &|_, _| () };
+    Pass::new(tape, weights, sites).run(device, images, &wanted)
 }
 
-/// [`forward_with_tokens`]; `observe` is shown what goes into the linear layer at each site. Of the
-/// last block's layers after its attention that is one row an image, unless the block's tokens are
-/// wanted.
+/// [`forward`]; `observe` is shown what goes into the linear layer at each site. Of the last
+/// block's layers after its attention that is one row an image.
 pub fn forward_observed<D: Device + 'static>(
     tape: &Tape<D>,
     weights: &Weights<D>,
     sites: &BTreeMap<String, LowRank<D>>,
     device: &D,
     images: &Var<D>,
-    blocks: &[usize],
     observe: &dyn Fn(&str, &Var<D>),
-) -> (Var<D>, Vec<Var<D>>) {
-    run(tape, weights, sites, device, images, &Look { blocks, leaf: None, observe })
+) -> Var<D> {
+    let wanted = Wanted { blocks: &[], leaf: None, observe };
+    Pass::new(tape, weights, sites).run(device, images, &wanted).0
 }
 
 /// The features, and the tokens [batch*tokens, hidden] that enter `block` (counted from 0) as a
@@ -121,19 +125,13 @@ pub fn forward_from_leaf<D: Device + 'static>(
     images: &Var<D>,
     block: usize,
 ) -> (Var<D>, Var<D>) {
-    let (feature, leaf) = run(
-        tape,
-        weights,
-        sites,
-        device,
-        images,
-        &Look { blocks: &[], leaf: Some(block), observe: &|_, _| () },
-    );
+    let wanted = Wanted { blocks: &[], leaf: Some(block), observe: &|_, _| () };
+    let (feature, leaf) = Pass::new(tape, weights, sites).run(device, images, &wanted);
     (feature, leaf.into_iter().next().expect("the block is one of the base's"))
 }
 
-/// What a caller wants to see of a forward pass beside the features.
-struct Look<'a, D: Device> {
+/// What a caller wants of a forward pass beside the features.
+struct Wanted<'a, D: Device> {
     /// Blocks whose tokens are given back as they leave.
     blocks: &'a [usize],
     /// A block whose tokens are given back as they enter, as a parameter.
@@ -141,121 +139,136 @@ struct Look<'a, D: Device> {
     observe: &'a dyn Fn(&str, &Var<D>),
 }
 
-fn run<D: Device + 'static>(
-    tape: &Tape<D>,
-    weights: &Weights<D>,
-    sites: &BTreeMap<String, LowRank<D>>,
-    device: &D,
-    images: &Var<D>,
-    look: &Look<D>,
-) -> (Var<D>, Vec<Var<D>>) {
-    let Look { blocks, leaf, observe } = *look;
-    let config = &weights.config;
-    let (batch, size) = (images.value.rows, weights.image_size);
-    let tokens = config.tokens(size);
-    let patches =
-        tape.patches(images, PatchSize { batch, height: size, width: size, patch: config.patch });
-    let embedded = tape.linear(
-        &patches,
-        weights.get("embed.patch.weight"),
-        weights.vars.get("embed.patch.bias"),
-        None,
-    );
-    let table = weights.get("embed.positions");
-    let table = if table.value.rows == tokens {
-        table.clone()
-    } else {
-        let (from, to) = (config.image_size / config.patch, size / config.patch);
-        let matrix = Tensor::new(device, &positions::matrix(from, to), tokens, table.value.rows);
-        tape.resample(&matrix, table)
-    };
-    let mut x = tape.tokens(&embedded, weights.get("embed.cls"), &table);
-    if config.pre_norm() {
-        x = tape.layer_norm(
-            &x,
-            weights.get("embed.norm.weight"),
-            weights.get("embed.norm.bias"),
-            config.eps,
-        );
-    }
-    let mut seen = Vec::with_capacity(blocks.len());
-    let shared = weights.recompute.then(|| Rc::new((weights.clone(), sites.clone())));
-    for n in 0..config.layers {
-        if leaf == Some(n) {
-            x = tape.parameter(x.value);
-            seen.push(x.clone());
-        }
-        let last = n + 1 == config.layers;
-        let wanted = blocks.contains(&n);
-        // Only the CLS token is asked of the last block: nothing after its attention mixes tokens.
-        let cls_only = last && !wanted;
-        x = match shared.clone() {
-            Some(shared) => tape.recomputed(move |tape| {
-                let (weights, sites) = &*shared;
-                block(tape, weights, sites, n, x.clone(), cls_only, &|_, _| ())
-            }),
-            None => block(tape, weights, sites, n, x, cls_only, observe),
-        };
-        if wanted {
-            seen.push(x.clone());
-            if last {
-                x = tape.first_rows(&x, tokens);
-            }
-        }
-    }
-    let mut feature =
-        tape.layer_norm(&x, weights.get("norm.weight"), weights.get("norm.bias"), config.eps);
-    if config.projection.is_some() {
-        observe(PROJECTION, &feature);
-        feature =
-            tape.linear(&feature, weights.get("projection.weight"), None, sites.get(PROJECTION));
-    }
-    (feature, seen)
+/// A forward pass on a tape.
+struct Pass<'a, D: Device> {
+    tape: &'a Tape<D>,
+    weights: &'a Weights<D>,
+    sites: &'a BTreeMap<String, LowRank<D>>,
+    shape: Shape,
 }
 
-/// Block `n` of `x` [batch*tokens, hidden]: the result has x's shape, or with `cls_only` one row an
-/// image.
-fn block<D: Device + 'static>(
-    tape: &Tape<D>,
-    weights: &Weights<D>,
-    sites: &BTreeMap<String, LowRank<D>>,
-    n: usize,
-    mut x: Var<D>,
-    cls_only: bool,
-    observe: &dyn Fn(&str, &Var<D>),
-) -> Var<D> {
-    let config = &weights.config;
-    let tokens = config.tokens(weights.image_size);
-    let (batch, width) = (x.value.rows / tokens, config.hidden / config.heads);
-    let get = |name: &str| weights.get(&format!("blocks.{n}.{name}"));
-    let linear = |x: &Var<D>, name: &str| {
-        let site = format!("blocks.{n}.{name}");
-        observe(&site, x);
-        let bias = weights.vars.get(&format!("{site}.bias"));
-        tape.linear(x, get(&format!("{name}.weight")), bias, sites.get(&site))
-    };
-    let norm = |x: &Var<D>, name: &str| {
-        tape.layer_norm(x, get(&format!("{name}.weight")), get(&format!("{name}.bias")), config.eps)
-    };
-    let scale = |name: &str| config.layer_scale.then(|| get(name));
-    let y = norm(&x, "norm1");
-    let (q, k, v) = (linear(&y, "attn.q"), linear(&y, "attn.k"), linear(&y, "attn.v"));
-    let mut y =
-        tape.attention(&q, &k, &v, AttentionSize { batch, tokens, heads: config.heads, width });
-    if cls_only {
-        (x, y) = (tape.first_rows(&x, tokens), tape.first_rows(&y, tokens));
+impl<'a, D: Device + 'static> Pass<'a, D> {
+    fn new(
+        tape: &'a Tape<D>,
+        weights: &'a Weights<D>,
+        sites: &'a BTreeMap<String, LowRank<D>>,
+    ) -> Self {
+        Pass { tape, weights, sites, shape: weights.shape() }
     }
-    x = tape.residual(&x, &linear(&y, "attn.o"), scale("scale1"));
-    let site = format!("blocks.{n}.mlp.fc1");
-    let bias = weights.vars.get(&format!("{site}.bias"));
-    let y = norm(&x, "norm2");
-    observe(&site, &y);
-    let y = tape.linear_activation(
-        config.activation,
-        &y,
-        get("mlp.fc1.weight"),
-        bias,
-        sites.get(&site),
-    );
-    tape.residual(&x, &linear(&y, "mlp.fc2"), scale("scale2"))
+
+    fn run(&self, device: &D, images: &Var<D>, wanted: &Wanted<D>) -> (Var<D>, Vec<Var<D>>) {
+        let Pass { tape, weights, sites, ref shape } = *self;
+        let mut x = self.embed(device, images);
+        let mut given = Vec::with_capacity(wanted.blocks.len());
+        let shared = weights.recompute.then(|| Rc::new((weights.clone(), sites.clone())));
+        for n in 0..shape.blocks {
+            if wanted.leaf == Some(n) {
+                x = tape.parameter(x.value);
+                given.push(x.clone());
+            }
+            let last = n + 1 == shape.blocks;
+            let asked = wanted.blocks.contains(&n);
+            // Only the pooled token is asked of the last block: nothing after its attention mixes
+            // tokens.
+            let pooled = last && !asked;
+            x = match shared.clone() {
+                Some(shared) => tape.recomputed(move |tape| {
+                    let (weights, sites) = &*shared;
+                    Pass::new(tape, weights, sites).block(n, x.clone(), pooled, &|_, _| ())
+                }),
+                None => self.block(n, x, pooled, wanted.observe),
+            };
+            if asked {
+                given.push(x.clone());
+                if last {
+                    x = self.pooled(&x);
+                }
+            }
+        }
+        (self.feature(&x, wanted.observe), given)
+    }
+
+    /// The tokens [batch*tokens, hidden] of `images`, with their positions.
+    fn embed(&self, device: &D, images: &Var<D>) -> Var<D> {
+        let Pass { tape, weights, ref shape, .. } = *self;
+        let (batch, side) = (images.value.rows, shape.side());
+        let size = PatchSize { batch, height: side, width: side, patch: shape.patch };
+        let patches = tape.patches(images, size);
+        let bias = weights.vars.get("embed.patch.bias");
+        let embedded = tape.linear(&patches, weights.get("embed.patch.weight"), bias, None);
+        let table = weights.get("embed.positions");
+        let table = if table.value.rows == shape.tokens() {
+            table.clone()
+        } else {
+            let own = weights.config.shape(weights.config.image_size);
+            let matrix = positions::matrix(&own, shape);
+            let matrix = Tensor::new(device, &matrix, shape.tokens(), own.tokens());
+            tape.resample(&matrix, table)
+        };
+        let x = tape.tokens(&embedded, weights.get("embed.cls"), &table);
+        if shape.norms.first { self.norm(&x, "embed.norm") } else { x }
+    }
+
+    /// Block `n` of `x` [batch*tokens, hidden]: the result has x's shape, or with `pooled` one row
+    /// an image.
+    fn block(
+        &self,
+        n: usize,
+        mut x: Var<D>,
+        pooled: bool,
+        observe: &dyn Fn(&str, &Var<D>),
+    ) -> Var<D> {
+        let Pass { tape, weights, ref shape, .. } = *self;
+        let name = |part: &str| format!("blocks.{n}.{part}");
+        let linear = |x: &Var<D>, layer| self.linear(x, Site::Block(n, layer), observe);
+        let scale = |part| shape.norms.layer_scale.then(|| weights.get(&name(part)));
+        let y = self.norm(&x, &name("norm1"));
+        let (q, k, v) = (linear(&y, Layer::Q), linear(&y, Layer::K), linear(&y, Layer::V));
+        let (tokens, heads, width) = (shape.tokens(), shape.heads, shape.head_width());
+        let batch = x.value.rows / tokens;
+        let mut y = tape.attention(&q, &k, &v, AttentionSize { batch, tokens, heads, width });
+        if pooled {
+            (x, y) = (self.pooled(&x), self.pooled(&y));
+        }
+        x = tape.residual(&x, &linear(&y, Layer::O), scale("scale1"));
+        let y = self.norm(&x, &name("norm2"));
+        let fc1 = Site::Block(n, Layer::Fc1);
+        observe(&fc1.to_string(), &y);
+        let y = tape.linear_activation(
+            weights.config.activation,
+            &y,
+            weights.get(&fc1.weight()),
+            weights.vars.get(&fc1.bias()),
+            self.sites.get(&fc1.to_string()),
+        );
+        tape.residual(&x, &linear(&y, Layer::Fc2), scale("scale2"))
+    }
+
+    /// The features of what leaves the last block, one row an image.
+    fn feature(&self, x: &Var<D>, observe: &dyn Fn(&str, &Var<D>)) -> Var<D> {
+        let feature = self.norm(x, "norm");
+        match self.shape.projection {
+            Some(_) => self.linear(&feature, Site::Projection, observe),
+            None => feature,
+        }
+    }
+
+    fn linear(&self, x: &Var<D>, site: Site, observe: &dyn Fn(&str, &Var<D>)) -> Var<D> {
+        let name = site.to_string();
+        observe(&name, x);
+        let (weight, bias) =
+            (self.weights.get(&site.weight()), self.weights.vars.get(&site.bias()));
+        self.tape.linear(x, weight, bias, self.sites.get(&name))
+    }
+
+    fn norm(&self, x: &Var<D>, name: &str) -> Var<D> {
+        let [weight, bias] =
+            ["weight", "bias"].map(|part| self.weights.get(&format!("{name}.{part}")));
+        self.tape.layer_norm(x, weight, bias, self.shape.norms.epsilon)
+    }
+
+    /// The pooled token of each image: the first.
+    fn pooled(&self, x: &Var<D>) -> Var<D> {
+        self.tape.first_rows(x, self.shape.tokens())
+    }
 }

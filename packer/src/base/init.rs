@@ -8,7 +8,8 @@ use medforge_runtime::tensors::Tensor;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{VitConfig, parameter_shapes};
+use super::parameters::parameter_shapes;
+use super::vit_config::VitConfig;
 
 pub fn random(config: &VitConfig, seed: u64) -> BTreeMap<String, Tensor> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);

@@ -7,7 +7,8 @@ use std::path::Path;
 use medforge_runtime::image::RgbView;
 use serde_json::{Value, json};
 
-use super::config::{self, File};
+use super::config;
+use super::file::File;
 use super::timm;
 
 /// Ramps of different steepness that jump from white to black, with a fine grain: golden.py's
@@ -32,7 +33,7 @@ fn pixels_are_those_of_transformers_and_timm_to_one_grey_level() {
         let preprocessing = match settings["input_size"][1].as_u64() {
             Some(side) => {
                 let bytes = serde_json::to_vec(&settings).unwrap();
-                timm::preprocessing(
+                timm::preprocessing::preprocessing(
                     &File::parse("config.json".into(), &bytes).unwrap(),
                     side as usize,
                 )

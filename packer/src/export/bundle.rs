@@ -19,7 +19,7 @@ use medforge_runtime::preprocess::Preprocessing;
 use medforge_runtime::tensors::{self, Dtype, Tensor};
 
 use super::{card, onnx, sbom};
-use crate::base::{Family, Vit};
+use crate::base::Vit;
 use crate::device::cpu::Cpu;
 use crate::lora::{Module, ModuleCard};
 use crate::merge::Sites;
@@ -494,11 +494,7 @@ fn base(vit: &Vit, digest: String, size: u32) -> manifest::Base {
     let config = &vit.config;
     let small = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     manifest::Base {
-        family: match config.family {
-            Family::Clip => "clip".into(),
-            Family::Dinov2 => "dinov2".into(),
-            Family::Vit => "vit".into(),
-        },
+        family: config.family.name().into(),
         digest,
         image_size: [size, size],
         feature_size: small(config.features()),

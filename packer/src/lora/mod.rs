@@ -16,7 +16,7 @@ use medforge_runtime::words::shown;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::base::{Family, Identity, PROJECTION, Vit, VitConfig};
+use crate::base::{Family, Identity, Vit, VitConfig};
 use crate::{Error, input};
 
 pub mod dora;
@@ -293,13 +293,9 @@ pub fn is_task_name(task: &str) -> bool {
 
 /// The shape (out, in) of the linear layer at `site`; none if the base has no such site.
 pub fn site_shape(config: &VitConfig, site: &str) -> Option<(usize, usize)> {
-    if site == PROJECTION {
-        return config.projection.map(|_| Target::Projection.shape(config));
-    }
-    let (n, piece) = site.strip_prefix("blocks.")?.split_once('.')?;
-    let target = Target::ALL.into_iter().find(|t| t.piece() == piece)?;
-    let known = n.parse::<usize>().is_ok_and(|i| i < config.layers && i.to_string() == n);
-    known.then(|| target.shape(config))
+    let shape = config.shape(config.image_size);
+    let (inputs, outputs) = shape.widths(shape.site(site)?);
+    Some((outputs, inputs))
 }
 
 fn read_card(path: &Path, bytes: &[u8]) -> Result<ModuleCard, Error> {

@@ -74,12 +74,7 @@ impl Saved {
         classes: &[String],
         features: usize,
     ) -> Result<Head, Error> {
-        let takes = match (family, self.layer.as_str()) {
-            (Family::Vit, _) | (Family::Dinov2, "head") => None,
-            (Family::Dinov2, _) => Some("the class token and the mean of the patches"),
-            (Family::Clip, _) => Some("the mean of the patches"),
-        };
-        if let Some(takes) = takes {
+        if let Some(takes) = family.head_takes(&self.layer) {
             let what = format!(
                 "holds a {} that takes {takes}, and packer's heads take the class token; put a \
                  head.safetensors for it beside the file",

@@ -3,8 +3,10 @@
 
 use std::str::FromStr;
 
+use medforge_runtime::vit::{Layer, Site};
+
 use crate::Error;
-use crate::base::{PROJECTION, VitConfig};
+use crate::base::VitConfig;
 
 /// One kind of linear layer of a block, or the projection after the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,27 +41,24 @@ impl Target {
         }
     }
 
-    /// As part of a site's name.
-    pub fn piece(self) -> &'static str {
-        match self {
-            Target::Q => "attn.q",
-            Target::K => "attn.k",
-            Target::V => "attn.v",
-            Target::O => "attn.o",
-            Target::Fc1 => "mlp.fc1",
-            Target::Fc2 => "mlp.fc2",
-            Target::Projection => PROJECTION,
-        }
+    /// The site of the block with this number, or the one after all blocks.
+    fn site(self, block: usize) -> Site {
+        let layer = match self {
+            Target::Q => Layer::Q,
+            Target::K => Layer::K,
+            Target::V => Layer::V,
+            Target::O => Layer::O,
+            Target::Fc1 => Layer::Fc1,
+            Target::Fc2 => Layer::Fc2,
+            Target::Projection => return Site::Projection,
+        };
+        Site::Block(block, layer)
     }
 
     /// (out, in) of the layer.
     pub fn shape(self, config: &VitConfig) -> (usize, usize) {
-        match self {
-            Target::Fc1 => (config.mlp, config.hidden),
-            Target::Fc2 => (config.hidden, config.mlp),
-            Target::Projection => (config.features(), config.hidden),
-            _ => (config.hidden, config.hidden),
-        }
+        let (inputs, outputs) = config.shape(config.image_size).widths(self.site(0));
+        (outputs, inputs)
     }
 }
 
@@ -82,9 +81,8 @@ impl Targets {
         }
         let first = config.layers.saturating_sub(last_layers.unwrap_or(config.layers));
         let blocks = first..config.layers;
-        let blocks = blocks
-            .flat_map(|n| within.iter().map(move |t| (format!("blocks.{n}.{}", t.piece()), *t)));
-        Ok(blocks.chain(after.iter().map(|t| (t.piece().to_owned(), *t))).collect())
+        let blocks = blocks.flat_map(|n| within.iter().map(move |t| (t.site(n).to_string(), *t)));
+        Ok(blocks.chain(after.iter().map(|t| (t.site(0).to_string(), *t))).collect())
     }
 }
 

@@ -7,6 +7,8 @@
 //! its tokens by then, and on images of which one region alone carries the class the map's mass
 //! there was that of an even map.
 
+use medforge_runtime::vit::Shape;
+
 use crate::base::{Vit, VitConfig};
 use crate::data::Images;
 use crate::device::Device;
@@ -78,7 +80,8 @@ pub fn maps<D: Device + 'static>(
     let [_, tokens, gradient] = predictor.traced(pixels, 0, slope)?;
     let each = tokens.len() / answers.len();
     let pairs = tokens.chunks_exact(each).zip(gradient.chunks_exact(each));
-    let maps = pairs.map(|(tokens, gradient)| positive(tokens, gradient, config.hidden));
+    let shape = predictor.shape();
+    let maps = pairs.map(|(tokens, gradient)| positive(tokens, gradient, &shape));
     let saliency = |(probabilities, map): (Vec<f64>, Vec<f32>)| Saliency {
         class: argmax(&probabilities),
         probabilities,
@@ -88,13 +91,13 @@ pub fn maps<D: Device + 'static>(
     Ok(answers.into_iter().zip(maps.collect::<Vec<_>>()).map(saliency).collect())
 }
 
-/// Of each patch the positive part of the sum over its `hidden` values of gradient times activation
-/// less the patches' mean, divided by the largest of all. The first token is the CLS token and left
-/// out.
-fn positive(tokens: &[f32], gradient: &[f32], hidden: usize) -> Vec<f32> {
-    let patches = || tokens.chunks_exact(hidden).skip(1);
+/// Of each patch the positive part of the sum over its values of gradient times activation less the
+/// patches' mean, divided by the largest of all.
+fn positive(tokens: &[f32], gradient: &[f32], shape: &Shape) -> Vec<f32> {
+    let first = shape.patches().start;
+    let patches = || tokens.chunks_exact(shape.hidden).skip(first);
     let count = patches().count() as f64;
-    let mut mean = vec![0.0; hidden];
+    let mut mean = vec![0.0; shape.hidden];
     patches().for_each(|patch| {
         mean.iter_mut().zip(patch).for_each(|(m, x)| *m += f64::from(*x) / count)
     });
@@ -103,7 +106,7 @@ fn positive(tokens: &[f32], gradient: &[f32], hidden: usize) -> Vec<f32> {
         all.map(|((x, dx), mean)| (f64::from(*x) - mean) * f64::from(*dx)).sum::<f64>().max(0.0)
     };
     let values: Vec<f64> =
-        patches().zip(gradient.chunks_exact(hidden).skip(1)).map(product).collect();
+        patches().zip(gradient.chunks_exact(shape.hidden).skip(first)).map(product).collect();
     let most = values.iter().copied().fold(0.0, f64::max);
     values.into_iter().map(|value| if most > 0.0 { value / most } else { 0.0 } as f32).collect()
 }

@@ -193,8 +193,9 @@ fn rollout(vit: &Vit, module: Option<&Module>, pixels: &[f32], size: usize) -> V
         }
         row = next;
     }
-    let total: f64 = row[1..].iter().sum();
-    row[1..].iter().map(|share| share / total).collect()
+    let patches = &row[config.shape(size).patches()];
+    let total: f64 = patches.iter().sum();
+    patches.iter().map(|share| share / total).collect()
 }
 
 #[test]

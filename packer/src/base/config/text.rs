@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::file::File;
-use super::{MAX_HIDDEN, MAX_LAYERS, activation};
+use super::super::file::File;
+use super::super::vit_config::{MAX_HIDDEN, MAX_LAYERS};
 use crate::Error;
 use crate::device::Activation;
 
@@ -55,7 +55,7 @@ pub fn text_config(dir: &Path, bytes: &[u8]) -> Result<TextConfig, Error> {
         heads: text.count_or("num_attention_heads", hidden, 8)?,
         mlp: text.count_or("intermediate_size", 16 * MAX_HIDDEN, 2048)?,
         eps: text.number("layer_norm_eps", 1e-5)?,
-        activation: activation(&text, "quick_gelu")?,
+        activation: text.activation("quick_gelu")?,
         end: if text.has("eos_token_id") { text.index("eos_token_id")? as u32 } else { 49_407 },
         projection: file.count_or("projection_dim", MAX_HIDDEN, 512)?,
     };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tokenizers::{Tokenizer, TruncationParams};
 
-use super::TextConfig;
+use super::super::config::TextConfig;
 use crate::{Error, input};
 
 /// What begins and ends every text of a CLIP.

@@ -3,8 +3,12 @@
 
 use std::fs;
 
+use medforge_runtime::preprocess::{CropOffset, Filter, Resize, Size};
+use medforge_runtime::tensors;
 use serde_json::{Value, json};
 
+use crate::base::{Family, Vit};
+use crate::device::Activation;
 use crate::parity::folder;
 
 use super::*;

@@ -1,11 +1,12 @@
-//! A JSON object in a file, read key by key; what is missing or of another kind is refused with the
+//! A JSON object in a file, read key by key. What is missing or of another kind is refused with the
 //! file and the key.
 
-use medforge_runtime::preprocess::Size;
+use medforge_runtime::preprocess::{Preprocessing, Size};
 use serde_json::{Map, Value};
 
-use super::MAX_IMAGE_SIZE;
+use super::vit_config::MAX_IMAGE_SIZE;
 use crate::Error;
+use crate::device::Activation;
 
 /// A JSON object in a file, so that each complaint names the file and the key.
 pub struct File {
@@ -79,6 +80,25 @@ impl File {
 
     pub fn count_or(&self, key: &str, most: usize, default: usize) -> Result<usize, Error> {
         if self.has(key) { self.count(key, most) } else { Ok(default) }
+    }
+
+    /// The activation of an MLP, under Hugging Face's key.
+    pub fn activation(&self, default: &str) -> Result<Activation, Error> {
+        match if self.has("hidden_act") { self.text("hidden_act")? } else { default } {
+            "gelu" => Ok(Activation::Gelu),
+            "quick_gelu" => Ok(Activation::QuickGelu),
+            other => self.refuse(format!(
+                "hidden_act {other:?} is not read; packer reads gelu and quick_gelu"
+            )),
+        }
+    }
+
+    /// `preprocessing`, unless it is none that images can be prepared with.
+    pub fn usable(&self, preprocessing: Preprocessing) -> Result<Preprocessing, Error> {
+        match preprocessing.check() {
+            Ok(()) => Ok(preprocessing),
+            Err(error) => self.refuse(error.to_string()),
+        }
     }
 
     /// The object under `key`; empty where there is none.

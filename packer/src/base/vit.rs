@@ -1,0 +1,122 @@
+//! A base in memory: how it is read from a folder of Hugging Face's or timm's form, and written.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use medforge_runtime::preprocess::Preprocessing;
+use medforge_runtime::tensors::Tensor;
+use sha2::{Digest, Sha256};
+
+use super::config::{self, preprocessor};
+use super::file::File;
+use super::fit::preprocessing_for;
+use super::identity::Identity;
+use super::vit_config::VitConfig;
+use super::{checkpoint, init, timm};
+use crate::{Error, input};
+
+/// A vision transformer on the host: what it is, how images are prepared for it, and its weights in
+/// f32.
+pub struct Vit {
+    pub config: VitConfig,
+    pub preprocessing: Preprocessing,
+    /// By internal name (`blocks.3.attn.q.weight`); each remembers the type it was stored in.
+    pub tensors: BTreeMap<String, Tensor>,
+}
+
+/// The files of a base's folder: configuration, preprocessing, weights.
+pub const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", "model.safetensors"];
+
+impl Vit {
+    /// Reads `config.json`, `preprocessor_config.json` (timm's folders have none, and a CLIP saved
+    /// by transformers 5 has `processor_config.json` in its place) and `model.safetensors`.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let file = input::folder(dir);
+        Self::assembled(dir, &file, || preprocessor::of_folder(dir, &file))
+    }
+
+    /// The same of a base whose [`FILES`] are given by name; messages name them as files of
+    /// `place`.
+    pub fn read(
+        place: &Path,
+        file: impl Fn(&str) -> Result<Vec<u8>, Error>,
+    ) -> Result<Self, Error> {
+        Self::assembled(place, &file, || preprocessor::parse(place, &file(FILES[1])?))
+    }
+
+    /// A base of `config.json`, weights and, unless they are timm's, `settings` for its images.
+    fn assembled(
+        place: &Path,
+        file: &impl Fn(&str) -> Result<Vec<u8>, Error>,
+        settings: impl FnOnce() -> Result<Preprocessing, Error>,
+    ) -> Result<Self, Error> {
+        let [config, _, weights] = FILES;
+        let parsed = File::parse(place.join(config), &file(config)?)?;
+        if timm::wrote(&parsed) {
+            let read = timm::read(&parsed, &file(weights)?, &place.join(weights))?;
+            let (config, preprocessing, tensors) = read;
+            return Ok(Vit { config, preprocessing, tensors });
+        }
+        let (config, preprocessing) = (config::vit_config(&parsed)?, settings()?);
+        let tensors = checkpoint::parse(&file(weights)?, &place.join(weights), &config)?;
+        Ok(Vit { config, preprocessing, tensors })
+    }
+
+    /// A transformer of the shape that `dir`'s configuration files describe, with random weights.
+    pub fn random(dir: &Path, seed: u64) -> Result<Self, Error> {
+        let read = input::folder(dir);
+        let file = File::parse(dir.join(FILES[0]), &read(FILES[0])?)?;
+        if timm::wrote(&file) {
+            return file.refuse(
+                "is timm's, which gives no shape without the weights; start from transformers' \
+                 config.json"
+                    .into(),
+            );
+        }
+        let config = config::vit_config(&file)?;
+        let preprocessing = preprocessor::of_folder(dir, read)?;
+        let tensors = init::random(&config, seed);
+        Ok(Vit { config, preprocessing, tensors })
+    }
+
+    /// The three files of a Hugging Face folder, by name. Weights are stored in each tensor's own
+    /// type.
+    pub fn files(&self) -> Result<Vec<(&'static str, Vec<u8>)>, Error> {
+        let [config, preprocessor, weights] = FILES;
+        Ok(vec![
+            (config, config::write(&self.config)),
+            (preprocessor, preprocessor::write(self.config.family, &self.preprocessing)),
+            (weights, checkpoint::write(&self.config, &self.tensors)?),
+        ])
+    }
+
+    /// SHA-256 in hex over the configuration and every tensor as f32: the same weights stored in
+    /// f16 or f32 are the same base.
+    pub fn digest(&self) -> String {
+        let mut hash = Sha256::new();
+        hash.update(b"medforge base 1\n");
+        hash.update(serde_json::to_vec(&self.config).expect("a configuration is plain data"));
+        for (name, tensor) in &self.tensors {
+            hash.update(format!("\n{name} {:?}\n", tensor.shape));
+            hash.update(little_endian(&tensor.data));
+        }
+        hex::encode(hash.finalize())
+    }
+
+    /// All but the weights, and their digest.
+    pub fn identity(&self) -> Identity {
+        let (config, preprocessing) = (self.config.clone(), self.preprocessing.clone());
+        Identity { config, preprocessing, digest: self.digest() }
+    }
+
+    /// How images are prepared for an input of `size` x `size`: resize and crop of the base's
+    /// preprocessor, both scaled by the same factor.
+    pub fn preprocessing_for(&self, size: u32) -> Result<Preprocessing, Error> {
+        preprocessing_for(&self.config, &self.preprocessing, size)
+    }
+}
+
+/// The bytes of `values`, little-endian.
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
+}
