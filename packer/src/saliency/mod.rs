@@ -85,7 +85,7 @@ pub fn maps<D: Device + 'static>(
     let saliency = |(probabilities, map): (Vec<f64>, Vec<f32>)| Saliency {
         class: argmax(&probabilities),
         probabilities,
-        grid: map.len().isqrt(),
+        grid: shape.grid,
         map,
     };
     Ok(answers.into_iter().zip(maps.collect::<Vec<_>>()).map(saliency).collect())
