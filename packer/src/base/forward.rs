@@ -4,75 +4,13 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use medforge_runtime::vit::{Layer, Shape, Site};
 
 use super::positions;
-use super::vit::Vit;
-use super::vit_config::VitConfig;
+use super::weights::Weights;
 use crate::device::{AttentionSize, Device, PatchSize};
 use crate::tape::{LowRank, Tape, Tensor, Var};
-
-/// A base's weights on a device, frozen, for images of one size.
-#[derive(Clone)]
-pub struct Weights<D: Device> {
-    pub config: VitConfig,
-    pub image_size: usize,
-    /// Whether a pass keeps only what goes into each block, and the backward pass
-    /// [recomputes](Tape::recomputed) the rest. Blocks are not observed then.
-    pub recompute: bool,
-    vars: Arc<BTreeMap<String, Var<D>>>,
-}
-
-impl<D: Device + 'static> Weights<D> {
-    /// Uploads the weights; positions are interpolated to `image_size` once.
-    pub fn frozen(device: &D, vit: &Vit, image_size: usize) -> Self {
-        let [own, shape] = [vit.config.image_size, image_size].map(|size| vit.config.shape(size));
-        let vars = vit.tensors.iter().map(|(name, tensor)| {
-            let value = if name == "embed.positions" {
-                let table = positions::interpolate(&tensor.data, &own, &shape);
-                Tensor::frozen(device, &table, shape.tokens(), shape.hidden)
-            } else {
-                matrix(device, &tensor.shape, &tensor.data, Tensor::frozen)
-            };
-            (name.clone(), Var::constant(value))
-        });
-        Weights {
-            config: vit.config.clone(),
-            image_size,
-            recompute: false,
-            vars: Arc::new(vars.collect()),
-        }
-    }
-
-    /// Weights that are all trained: `vars` holds every parameter, positions in the base's own
-    /// grid.
-    pub fn trained(config: VitConfig, image_size: usize, vars: BTreeMap<String, Var<D>>) -> Self {
-        Weights { config, image_size, recompute: false, vars: Arc::new(vars) }
-    }
-
-    /// The network that they are of.
-    pub fn shape(&self) -> Shape {
-        self.config.shape(self.image_size)
-    }
-
-    fn get(&self, name: &str) -> &Var<D> {
-        self.vars.get(name).unwrap_or_else(|| panic!("the base has no parameter {name}"))
-    }
-}
-
-/// A parameter as a matrix, the first dimension as rows and a vector as one row, brought to the
-/// device by `upload`.
-pub fn matrix<D: Device>(
-    device: &D,
-    shape: &[usize],
-    data: &[f32],
-    upload: impl FnOnce(&D, &[f32], usize, usize) -> Tensor<D>,
-) -> Tensor<D> {
-    let rows = if shape.len() == 1 { 1 } else { shape[0] };
-    upload(device, data, rows, data.len() / rows)
-}
 
 /// The features [batch, features] of `images` [batch, 3*size*size] under `weights` and the low-rank
 /// branches of `sites`.
@@ -194,7 +132,7 @@ impl<'a, D: Device + 'static> Pass<'a, D> {
         let (batch, side) = (images.value.rows, shape.side());
         let size = PatchSize { batch, height: side, width: side, patch: shape.patch };
         let patches = tape.patches(images, size);
-        let bias = weights.vars.get("embed.patch.bias");
+        let bias = weights.optional("embed.patch.bias");
         let embedded = tape.linear(&patches, weights.get("embed.patch.weight"), bias, None);
         let table = weights.get("embed.positions");
         let table = if table.value.rows == shape.tokens() {
@@ -238,7 +176,7 @@ impl<'a, D: Device + 'static> Pass<'a, D> {
             weights.config.activation,
             &y,
             weights.get(&fc1.weight()),
-            weights.vars.get(&fc1.bias()),
+            weights.optional(&fc1.bias()),
             self.sites.get(&fc1.to_string()),
         );
         tape.residual(&x, &linear(&y, Layer::Fc2), scale("scale2"))
@@ -257,7 +195,7 @@ impl<'a, D: Device + 'static> Pass<'a, D> {
         let name = site.to_string();
         observe(&name, x);
         let (weight, bias) =
-            (self.weights.get(&site.weight()), self.weights.vars.get(&site.bias()));
+            (self.weights.get(&site.weight()), self.weights.optional(&site.bias()));
         self.tape.linear(x, weight, bias, self.sites.get(&name))
     }
 

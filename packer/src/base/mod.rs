@@ -22,9 +22,10 @@ pub mod text;
 mod timm;
 mod vit;
 mod vit_config;
+mod weights;
 
 pub use fit::Fit;
-pub use forward::{Weights, forward, forward_from_leaf, forward_observed, forward_with_tokens};
+pub use forward::{forward, forward_from_leaf, forward_observed, forward_with_tokens};
 pub use identity::Identity;
 pub use medforge_runtime::vit::PROJECTION;
 pub use names::{adapter_path, sites_of_adapter_path};
@@ -32,6 +33,7 @@ pub use parameters::{parameter_shape, parameter_shapes};
 pub use text::TextTower;
 pub use vit::{FILES, Vit};
 pub use vit_config::{Family, VitConfig};
+pub use weights::Weights;
 
 #[cfg(test)]
 mod pixels_tests;

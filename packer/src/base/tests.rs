@@ -139,7 +139,7 @@ fn trained_weights_compute_what_frozen_ones_do() {
     let upload = |(name, t): (&String, &tensors::Tensor)| {
         (
             name.clone(),
-            tape.parameter(super::forward::matrix(&device, &t.shape, &t.data, Tensor::new)),
+            tape.parameter(super::weights::matrix(&device, &t.shape, &t.data, Tensor::new)),
         )
     };
     let trained =

@@ -10,7 +10,7 @@ use std::path::Path;
 use medforge_runtime::tensors::{self, Tensor};
 
 use super::config::{TextConfig, text_config};
-use super::forward::matrix;
+use super::weights::matrix;
 use crate::device::Device;
 use crate::device::cpu::Cpu;
 use crate::softmax::softmax;
