@@ -26,8 +26,9 @@
 // The third number: changes when something is mended.
 #define MEDFORGE_VERSION_PATCH 0
 
-// What a function came to. Numbers are never reused: 1 to 19 the call, 50 to 59 the device and the question asked, 100 and up what was
-// refused: those are the classes of the format's documentation, under the same names.
+// What a function came to. Numbers are never reused: 1 to 19 are about the call, 50 to 59 about
+// the device and the question asked. From 100 on they say what was refused: those are the
+// classes of the format's documentation, under the same names.
 enum medforge_result
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
   : uint32_t
@@ -429,7 +430,8 @@ enum medforge_level
  {
   // A call that failed; the line is its sentence.
   MEDFORGE_LEVEL_ERROR = 1,
-  // A bundle that was opened, added, replaced or unloaded, a default that was changed, and each classification as JSON.
+  // A bundle that was opened, added, replaced or unloaded, a default that was changed, and each
+  // classification as JSON.
   MEDFORGE_LEVEL_INFO = 3,
 };
 #ifndef __cplusplus
@@ -452,31 +454,38 @@ typedef struct medforge_report medforge_report;
 // Results of one call.
 typedef struct medforge_results medforge_results;
 
-// A function that is told a level (medforge_level), a line that lives until it returns, and what medforge_set_log was given.
+// A function that is told a level (medforge_level), a line that lives until it returns, and what
+// medforge_set_log was given.
 typedef void (*medforge_log_callback)(uint32_t level, const char *line, void *user);
 
-// A bundle in memory or in a file. Zero it, set struct_size to sizeof(medforge_source), then path or data.
+// A bundle in memory or in a file. Zero it, set struct_size to sizeof(medforge_source), then path
+// or data.
 typedef struct {
   // sizeof(medforge_source): what lies beyond it is not read.
   size_t struct_size;
   // A file. NULL: data is given.
   const char *path;
-  // The bundle's bytes, of a buffer or a mapping; they are copied while it is verified, and not needed after the call.
+  // The bundle's bytes, of a buffer or a mapping; they are copied while it is verified, and not
+  // needed after the call.
   const uint8_t *data;
   // Bytes of data.
   size_t length;
 } medforge_source;
 
-// Whom to trust and how to run. Zero it, set struct_size to sizeof(medforge_open_options), then what is wanted.
+// Whom to trust and how to run. Zero it, set struct_size to sizeof(medforge_open_options), then
+// what is wanted.
 typedef struct {
   // sizeof(medforge_open_options): what lies beyond it is not read.
   size_t struct_size;
-  // The public key or keys (SPKI PEM), or the trust file (TOML). This or trust_data must be given.
+  // The public key or keys (SPKI PEM), or the trust file (TOML). This or trust_data must be
+  // given.
   const char *trust_path;
-  // What this device remembers, so that older bundles are refused: read if it is there, written when a bundle was opened. Threads and
-  // processes take turns, by a lock on a file beside it, of the same name and `.lock`, which stays. NULL: nothing.
+  // What this device remembers, so that older bundles are refused: read if it is there, written
+  // when a bundle was opened. Threads and processes take turns, by a lock on a file beside it,
+  // of the same name and `.lock`, which stays. NULL: nothing.
   const char *state_path;
-  // The time, UTC, such as "2026-01-31T23:59:59Z". NULL, on a device without a clock: no time is looked at.
+  // The time, UTC, such as "2026-01-31T23:59:59Z". NULL, on a device without a clock: no time is
+  // looked at.
   const char *now;
   // The same as what trust_path names, in memory. NULL: there is a path.
   const uint8_t *trust_data;
@@ -485,15 +494,16 @@ typedef struct {
   // Threads of the classifier's own that classify, at most four for each processor. 0: none,
   // calls run on their caller's thread.
   uint32_t threads;
-  // Not 0: each of those threads takes whole images, where a call has several. 0: all share each image.
+  // Not 0: each of those threads takes whole images, where a call has several. 0: all share each
+  // image.
   uint32_t spread_images;
   // Not 0: in eight bits, if the bundle was measured so.
   uint32_t int8;
   // Bytes of memory that bundles may ask for: the file, weights, modules and what a call of one
-  // image computes with, known before anything is loaded. More is MEDFORGE_RESULT_TOO_COSTLY. Not
-  // counted: images as they are given and as they are resized, and what medforge_replace takes the
-  // place of. medforge_add and medforge_replace keep to what the classifier was opened with, in
-  // this and the next. 0: four times what the largest base that is known has in memory,
+  // image computes with, known before anything is loaded. More is MEDFORGE_RESULT_TOO_COSTLY.
+  // Not counted: images as they are given and as they are resized, and what medforge_replace
+  // takes the place of. medforge_add and medforge_replace keep to what the classifier was opened
+  // with, in this and the next. 0: four times what the largest base that is known has in memory,
   // 32,000,000,000.
   uint64_t most_bytes;
   // Multiply-adds that bundles may ask for, for one image; their golden vectors may take 16
@@ -565,14 +575,16 @@ typedef struct {
   const uint16_t *entries;
 } medforge_lut;
 
-// An image. Zero it, set struct_size to sizeof(medforge_image), then what it has. Zeros mean: stored values, unsigned, little-endian, gray, rows without
-// gaps, all bits stored, slope 1, the whole range shown.
+// An image. Zero it, set struct_size to sizeof(medforge_image), then what it has. Zeros mean:
+// stored values, unsigned, little-endian, gray, rows without gaps, all bits stored, slope 1, the
+// whole range shown.
 typedef struct {
   // sizeof(medforge_image): what lies beyond it is not read.
   size_t struct_size;
   // A medforge_image_kind.
   uint32_t kind;
-  // Of a DICOM file, or of stored values with several frames one after another: which of them, counted from 0.
+  // Of a DICOM file, or of stored values with several frames one after another: which of them,
+  // counted from 0.
   uint32_t frame;
   // The stored values, or the file. Not NULL.
   const void *data;
@@ -624,11 +636,13 @@ typedef struct {
   int64_t padding_last;
 } medforge_image;
 
-// How to classify. Zero it, set struct_size to sizeof(medforge_classify_options), then what is wanted.
+// How to classify. Zero it, set struct_size to sizeof(medforge_classify_options), then what is
+// wanted.
 typedef struct {
   // sizeof(medforge_classify_options): what lies beyond it is not read.
   size_t struct_size;
-  // The task. NULL: the only one, or, where the bundle tells tasks by their looks, the image's likeliest.
+  // The task. NULL: the only one, or, where the bundle tells tasks by their looks, the image's
+  // likeliest.
   const char *task;
   // Which modules take part. NULL: the task's default.
   const medforge_selection *selection;
@@ -648,7 +662,8 @@ typedef struct {
   const char *meaning;
 } medforge_code;
 
-// What was found in one image, and with what. Everything it points to lives until its results are freed.
+// What was found in one image, and with what. Everything it points to lives until its results are
+// freed.
 typedef struct {
   // sizeof(medforge_classification), set before the call: what lies beyond it is not written.
   size_t struct_size;
@@ -680,7 +695,8 @@ typedef struct {
   size_t signer_count;
   // Those public keys, in hex.
   const char *const *signers;
-  // SHA-256 of the pixels, in hex: of stored values without gaps between rows, or of an image file's RGB.
+  // SHA-256 of the pixels, in hex: of stored values without gaps between rows, or of an image
+  // file's RGB.
   const char *pixels_sha256;
   // Resizing and normalising, in nanoseconds.
   uint64_t preprocessing_ns;
@@ -688,23 +704,28 @@ typedef struct {
   uint64_t base_ns;
   // All of this as one line of canonical JSON (RFC 8785), for audit logs.
   const char *json;
-  // 1 where the task was calibrated for what it ran with, else 0: then the next three say nothing.
+  // 1 where the task was calibrated for what it ran with, else 0: then the next three say
+  // nothing.
   int32_t calibrated;
-  // Whether there should be no answer, and why. Probabilities are given all the same, for the record.
+  // Whether there should be no answer, and why. Probabilities are given all the same, for the
+  // record.
   medforge_abstain abstain;
-  // The out-of-distribution score: how far the image is from those that the task was trained on, which have about 1.
+  // The out-of-distribution score: how far the image is from those that the task was trained on,
+  // which have about 1.
   double ood_score;
   // The score above which an image is unfamiliar.
   double ood_threshold;
   // Notes about the image's file.
   size_t note_count;
-  // What of a DICOM file broke the standard and was read all the same, and which of several frames this is: a sentence each.
+  // What of a DICOM file broke the standard and was read all the same, and which of several
+  // frames this is: a sentence each.
   const char *const *notes;
 } medforge_classification;
 
-// Where in an image a result comes from: how much of what the base made of it was mixed of each of its patches (attention rollout over
-// the last three blocks). It says where the network looked, and not for which class; it is a weak sign, no segmentation, and no evidence that the answer is right. What
-// it points to lives until its results are freed.
+// Where in an image a result comes from: how much of what the base made of it was mixed of each of
+// its patches (attention rollout over the last three blocks). It says where the network looked,
+// and not for which class; it is a weak sign, no segmentation, and no evidence that the answer is
+// right. What it points to lives until its results are freed.
 typedef struct {
   // sizeof(medforge_map), set before the call: what lies beyond it is not written.
   size_t struct_size;
@@ -712,8 +733,9 @@ typedef struct {
   size_t grid;
   // grid * grid values, rows from the top: at least 0 each, and 1 together.
   const float *values;
-  // The left edge of the part of the image that the grid lies over, in pixels of the image as it was given. What is beside that part was cut off
-  // and not seen; with black beside the image it is below 0.
+  // The left edge of the part of the image that the grid lies over, in pixels of the image as it
+  // was given. What is beside that part was cut off and not seen; with black beside the image it
+  // is below 0.
   double left;
   // The part's top edge.
   double top;
@@ -745,21 +767,21 @@ const char *medforge_result_name(uint32_t result);
 // The version of the library, such as "0.1.0". Never NULL.
 const char *medforge_version(void);
 
-// What was wrong in this thread's last call that failed: one sentence, empty if none has. Never NULL; valid until this
-// thread's next failure.
+// What was wrong in this thread's last call that failed: one sentence, empty if none has. Never
+// NULL; valid until this thread's next failure.
 const char *medforge_last_error(void);
 
-// Tells `callback` from now on what happens, in all threads, on the thread where it happens, before that call returns; NULL: nobody. Once this returns, the
-// function before is not called any more. The callback must not call this library.
+// Tells `callback` from now on what happens, in all threads, on the thread where it happens,
+// before that call returns; NULL: nobody. Once this returns, the function before is not called any
+// more. The callback must not call this library.
 //
 // # Safety
 // `callback` may be called from any thread with `user`.
-void medforge_set_log(medforge_log_callback callback,
-                      void *user);
+void medforge_set_log(medforge_log_callback callback, void *user);
 
-// Verifies the bundle in the file `bundle_path` against the public key or keys (SPKI PEM), or the trust file (TOML), in the file
-// `trust_path`, loads it and checks this device against its golden vectors. No time is looked at and nothing is remembered:
-// medforge_open_with does both.
+// Verifies the bundle in the file `bundle_path` against the public key or keys (SPKI PEM), or the
+// trust file (TOML), in the file `trust_path`, loads it and checks this device against its golden
+// vectors. No time is looked at and nothing is remembered: medforge_open_with does both.
 //
 // # Safety
 // Both paths are NUL-terminated strings; `classifier` points to a writable pointer.
@@ -770,13 +792,14 @@ medforge_result medforge_open(const char *bundle_path,
 // Verifies and loads a bundle as `options` say, and checks this device against its golden vectors.
 //
 // # Safety
-// `source` and `options` point to structs that begin with their sizes and whose pointers are NULL or point to what their fields say;
-// `classifier` points to a writable pointer.
+// `source` and `options` point to structs that begin with their sizes and whose pointers are NULL
+// or point to what their fields say; `classifier` points to a writable pointer.
 medforge_result medforge_open_with(const medforge_source *source,
                                    const medforge_open_options *options,
                                    medforge_classifier **classifier);
 
-// Adds the modules and tasks of a bundle with the same base to an open classifier, while other threads classify. How it runs stays as it was opened.
+// Adds the modules and tasks of a bundle with the same base to an open classifier, while other
+// threads classify. How it runs stays as it was opened.
 //
 // # Safety
 // `classifier` is open; `source` and `options` as for medforge_open_with.
@@ -784,7 +807,8 @@ medforge_result medforge_add(const medforge_classifier *classifier,
                              const medforge_source *source,
                              const medforge_open_options *options);
 
-// Goes on with another bundle alone, while other threads classify; a base that is the same stays as it is in memory.
+// Goes on with another bundle alone, while other threads classify; a base that is the same stays
+// as it is in memory.
 //
 // # Safety
 // As for medforge_add.
@@ -792,23 +816,24 @@ medforge_result medforge_replace(const medforge_classifier *classifier,
                                  const medforge_source *source,
                                  const medforge_open_options *options);
 
-// Lets go of a bundle: of its tasks, and of modules that no other bundle brought. Calls under way finish with them.
+// Lets go of a bundle: of its tasks, and of modules that no other bundle brought. Calls under way
+// finish with them.
 //
 // # Safety
 // `classifier` is open; `bundle` is a NUL-terminated string.
-medforge_result medforge_unload(const medforge_classifier *classifier,
-                                const char *bundle);
+medforge_result medforge_unload(const medforge_classifier *classifier, const char *bundle);
 
 // What `task` runs with from now on where a call says nothing else.
 //
 // # Safety
-// `classifier` is open; `task` is a NUL-terminated string; `selection` points to a selection with as many modules and weights as it says.
+// `classifier` is open; `task` is a NUL-terminated string; `selection` points to a selection with
+// as many modules and weights as it says.
 medforge_result medforge_set_default(const medforge_classifier *classifier,
                                      const char *task,
                                      const medforge_selection *selection);
 
-// Whether the trust file `next_path`, with its signatures, may take the place of `trust_path` at the time `now` (NULL: no time is looked at).
-// No file is changed: the caller replaces it.
+// Whether the trust file `next_path`, with its signatures, may take the place of `trust_path` at
+// the time `now` (NULL: no time is looked at). No file is changed: the caller replaces it.
 //
 // # Safety
 // All paths are NUL-terminated strings; `now` is one or NULL.
@@ -817,8 +842,9 @@ medforge_result medforge_trust_follows(const char *trust_path,
                                        const char *signatures_path,
                                        const char *now);
 
-// Verifies a bundle as `options` say and loads nothing: the frame, signatures, trust, manifest and every byte are checked, the golden vectors are not
-// run. With options->state_path older bundles are refused, and this one is remembered.
+// Verifies a bundle as `options` say and loads nothing: the frame, signatures, trust, manifest and
+// every byte are checked, the golden vectors are not run. With options->state_path older bundles
+// are refused, and this one is remembered.
 //
 // # Safety
 // As for medforge_open_with; `report` points to a writable pointer.
@@ -829,9 +855,9 @@ medforge_result medforge_verify(const medforge_source *source,
 // The report as a struct.
 //
 // # Safety
-// `report` came from medforge_verify and is not freed; `view` points to a struct that begins with its size.
-medforge_result medforge_report_get(const medforge_report *report,
-                                    medforge_report_view *view);
+// `report` came from medforge_verify and is not freed; `view` points to a struct that begins with
+// its size.
+medforge_result medforge_report_get(const medforge_report *report, medforge_report_view *view);
 
 // Frees a report. NULL is allowed.
 //
@@ -860,22 +886,24 @@ medforge_result medforge_cancel_set(const medforge_cancel *cancel);
 // Frees a flag. NULL is allowed.
 //
 // # Safety
-// `cancel` is NULL or came from medforge_cancel_new, and nobody sets it any more. Calls that have it may still run.
+// `cancel` is NULL or came from medforge_cancel_new, and nobody sets it any more. Calls that have
+// it may still run.
 void medforge_cancel_free(medforge_cancel *cancel);
 
-// Classifies `image_count` images as `options` say (NULL: the default of the only task), all with the same set of modules. All are classified or
-// none.
+// Classifies `image_count` images as `options` say (NULL: the default of the only task), all with
+// the same set of modules. All are classified or none.
 //
 // # Safety
-// `classifier` is open; `images` points to as many images, each with pointers that reach as far as it says; `options` is NULL or points to
-// options; `results` points to a writable pointer.
+// `classifier` is open; `images` points to as many images, each with pointers that reach as far as
+// it says; `options` is NULL or points to options; `results` points to a writable pointer.
 medforge_result medforge_classify(const medforge_classifier *classifier,
                                   const medforge_image *images,
                                   size_t image_count,
                                   const medforge_classify_options *options,
                                   medforge_results **results);
 
-// As medforge_classify, with the same answers to the last bit; each result also has a map, which medforge_results_map gives.
+// As medforge_classify, with the same answers to the last bit; each result also has a map, which
+// medforge_results_map gives.
 //
 // # Safety
 // As for medforge_classify.
@@ -894,15 +922,18 @@ medforge_result medforge_results_count(const medforge_results *results, size_t *
 // Result `index`, counted from 0. What it points to lives until the results are freed.
 //
 // # Safety
-// `results` came from medforge_classify and is not freed; `classification` points to a struct that begins with its size.
+// `results` came from medforge_classify and is not freed; `classification` points to a struct that
+// begins with its size.
 medforge_result medforge_results_get(const medforge_results *results,
                                      size_t index,
                                      medforge_classification *classification);
 
-// Where in its image result `index`, counted from 0, comes from. Results of medforge_classify have no map.
+// Where in its image result `index`, counted from 0, comes from. Results of medforge_classify have
+// no map.
 //
 // # Safety
-// `results` came from medforge_explain or medforge_classify and is not freed; `map` points to a struct that begins with its size.
+// `results` came from medforge_explain or medforge_classify and is not freed; `map` points to a
+// struct that begins with its size.
 medforge_result medforge_results_map(const medforge_results *results,
                                      size_t index,
                                      medforge_map *map);
@@ -926,7 +957,8 @@ void medforge_close(medforge_classifier *classifier);
 // `classifier` is open; `count` points to a writable size_t.
 medforge_result medforge_bundle_count(const medforge_classifier *classifier, size_t *count);
 
-// The id of bundle `index`, in order of their ids: SHA-256 of its manifest, 64 hex digits. Lists change when bundles are added or unloaded.
+// The id of bundle `index`, in order of their ids: SHA-256 of its manifest, 64 hex digits. Lists
+// change when bundles are added or unloaded.
 //
 // # Safety
 // `classifier` is open; `id` points to a writable pointer.
@@ -970,7 +1002,8 @@ medforge_result medforge_module_id(const medforge_classifier *classifier,
                                    size_t index,
                                    const char **id);
 
-// What `task` (NULL: the only one) runs with by default: a medforge_selection_kind and the number of modules.
+// What `task` (NULL: the only one) runs with by default: a medforge_selection_kind and the number
+// of modules.
 //
 // # Safety
 // `classifier` is open; `task` is NULL or a NUL-terminated string; both outputs can be written.
@@ -992,7 +1025,8 @@ medforge_result medforge_default_module(const medforge_classifier *classifier,
 // The number of classes of `task`; a NULL task is the only one.
 //
 // # Safety
-// `classifier` is open; `task` is NULL or a NUL-terminated string; `count` points to a writable size_t.
+// `classifier` is open; `task` is NULL or a NUL-terminated string; `count` points to a writable
+// size_t.
 medforge_result medforge_class_count(const medforge_classifier *classifier,
                                      const char *task,
                                      size_t *count);
@@ -1000,13 +1034,15 @@ medforge_result medforge_class_count(const medforge_classifier *classifier,
 // The name of class `index` of `task`, counted from 0; a NULL task is the only one.
 //
 // # Safety
-// `classifier` is open; `task` is NULL or a NUL-terminated string; `name` points to a writable pointer.
+// `classifier` is open; `task` is NULL or a NUL-terminated string; `name` points to a writable
+// pointer.
 medforge_result medforge_class_name(const medforge_classifier *classifier,
                                     const char *task,
                                     size_t index,
                                     const char **name);
 
-// What class `index` of `task` is in a coding scheme; three NULLs where the bundle does not say it.
+// What class `index` of `task` is in a coding scheme; three NULLs where the bundle does not say
+// it.
 //
 // # Safety
 // `classifier` is open; `task` is NULL or a NUL-terminated string; all outputs can be written.
@@ -1023,13 +1059,13 @@ medforge_result medforge_class_code(const medforge_classifier *classifier,
 // `classifier` is open; `memory` points to a struct that begins with its size.
 medforge_result medforge_memory_use(const medforge_classifier *classifier, medforge_memory *memory);
 
-// Classifies an image of any size: rows of `width` RGB triples of bytes, `stride` bytes from one row to the next. Writes
-// the probability of each class of `task`, in the order of their indices, to `probabilities`, which has room for
-// `capacity` values. A NULL task is the only one.
+// Classifies an image of any size: rows of `width` RGB triples of bytes, `stride` bytes from one
+// row to the next. Writes the probability of each class of `task`, in the order of their indices,
+// to `probabilities`, which has room for `capacity` values. A NULL task is the only one.
 //
 // # Safety
-// `classifier` is open; `task` is NULL or a NUL-terminated string; `pixels` points to (height - 1) * stride + 3 * width
-// readable bytes; `probabilities` points to `capacity` writable floats.
+// `classifier` is open; `task` is NULL or a NUL-terminated string; `pixels` points to (height - 1)
+// * stride + 3 * width readable bytes; `probabilities` points to `capacity` writable floats.
 medforge_result medforge_classify_rgb(const medforge_classifier *classifier,
                                       const char *task,
                                       const uint8_t *pixels,
