@@ -1,9 +1,8 @@
-//! A bundle's bytes, read from a file or handed over, and the digests of its entries where a second
-//! thread took them while the file was read.
+//! A bundle's bytes, read from a file or handed over. A second thread may take the digests of its
+//! entries while the file is read.
 //!
-//! The digests are of the bytes in memory, at places that the entries' own headers give;
-//! [`verify`](super::verify()) uses one only where the archive's checked frame has an entry at that
-//! very place.
+//! The digests are of the bytes in memory, at places that the entries' own headers give. Verifying
+//! uses a digest only where the archive's checked frame has an entry at that very place.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,7 +14,8 @@ use std::sync::mpsc;
 use memmap2::MmapMut;
 use sha2::{Digest, Sha256};
 
-use super::frame::{self, LIMITS};
+use super::frame::records::{LOCAL, LOCAL_HEADER};
+use super::rules::{self, LIMITS, too_large};
 use crate::{Error, file, memory};
 
 /// The bytes of a bundle.
@@ -27,9 +27,9 @@ pub struct Bytes {
 
 enum Data {
     Owned(Vec<u8>),
-    /// Only the first bytes, as many as are said.
+    /// A buffer, and how many of its first bytes are the bundle.
     Mapped(MmapMut, usize),
-    /// More than a bundle may have, of which none was read.
+    /// A file with more bytes than a bundle may have; none was read.
     TooMany,
 }
 
@@ -53,8 +53,8 @@ impl Bytes {
         Ok(Data::Mapped(map, length).into())
     }
 
-    /// As [`read`](Self::read), while a thread of its own reads and this one takes the digests:
-    /// loading is sooner done on two cores.
+    /// As [`read`](Self::read), on two threads: one reads the file while this one takes the
+    /// digests. On two cores loading takes less time.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -98,7 +98,7 @@ impl Bytes {
     /// [`Class::TooLarge`](crate::Class::TooLarge).
     pub(super) fn all(&self) -> Result<&[u8], Error> {
         match self.data {
-            Data::TooMany => Err(frame::too_large().into()),
+            Data::TooMany => Err(too_large().into()),
             _ => Ok(self),
         }
     }
@@ -106,7 +106,7 @@ impl Bytes {
     /// SHA-256 of the bytes in `range`, in hex.
     pub(super) fn sha256_hex(&self, range: Range<usize>) -> String {
         let known = self.digests.get(&(range.start, range.len())).cloned();
-        known.unwrap_or_else(|| super::sha256_hex(&self[range]))
+        known.unwrap_or_else(|| rules::sha256_hex(&self[range]))
     }
 }
 
@@ -143,8 +143,8 @@ impl std::fmt::Debug for Bytes {
 /// Bytes that are read at a time.
 const CHUNK: usize = 1 << 20;
 
-/// The file at `path`, a buffer for it, and how much of that to fill: one byte more than the file
-/// has, so that a file that grows meanwhile is found out by its frame. None for a file with more
+/// The file at `path`, a buffer for it, and how much of that to fill. That is one byte more than
+/// the file has, so that the frame shows whether the file grew meanwhile. None for a file with more
 /// bytes than a bundle may have.
 fn opened(path: &Path) -> io::Result<Option<(File, MmapMut, usize)>> {
     let file = file::open(path)?;
@@ -154,8 +154,8 @@ fn opened(path: &Path) -> io::Result<Option<(File, MmapMut, usize)>> {
     Ok(Some((file, memory::zeros(length + 1)?, length + 1)))
 }
 
-/// Follows an archive's local headers as its bytes come in, and takes the digest of what each is
-/// the header of.
+/// Follows an archive's local headers as its bytes come in, and takes the digest of each entry's
+/// data.
 #[derive(Default)]
 struct Digests {
     /// Bytes taken so far.
@@ -168,9 +168,6 @@ struct Digests {
     hasher: Sha256,
     found: BTreeMap<(usize, usize), String>,
 }
-
-/// Length of a local header without name and extra field (APPNOTE.TXT, 4.3.7).
-const LOCAL: usize = 30;
 
 impl Digests {
     fn take(&mut self, mut bytes: &[u8]) {
@@ -207,11 +204,11 @@ impl Digests {
         }
     }
 
-    /// How long the header is that is coming in, as far as it is known; nothing for what is none.
+    /// The length of the header that is coming in, as far as it is known; 0 if it is no header.
     fn header_length(&self) -> usize {
         match self.header.len() {
             0..LOCAL => LOCAL,
-            _ if !self.header.starts_with(b"PK\x03\x04") => 0,
+            _ if !self.header.starts_with(LOCAL_HEADER) => 0,
             _ => LOCAL + self.number(26, 2) + self.number(28, 2),
         }
     }

@@ -7,25 +7,31 @@
 //! says which attack meets which check and test.
 
 mod bytes;
+mod canonical;
 pub mod description;
 pub mod frame;
 pub mod manifest;
 pub mod measured;
+mod moment;
+mod names;
+mod rules;
 pub mod signature;
 mod state;
+mod texts;
 mod trust;
 mod verify;
 
 use std::collections::BTreeMap;
 
 use ed25519_dalek::SigningKey;
-use sha2::{Digest, Sha256};
 
 pub use bytes::Bytes;
 pub use description::Description;
 pub use manifest::Manifest;
+pub use moment::Moment;
+pub use rules::{Role, sha256_hex};
 pub use state::{STEP, State};
-pub use trust::{LONGEST as LONGEST_TRUST, Moment, Role, TRUST_TYPE, Trust};
+pub use trust::{LONGEST as LONGEST_TRUST, TRUST_TYPE, Trust};
 #[cfg(feature = "classify")]
 pub(crate) use verify::refused;
 pub use verify::{Signed, Unverified, Verified, open, open_envelope, open_unverified};
@@ -45,8 +51,8 @@ pub fn verify(bytes: impl Into<Bytes>, trust: &Trust) -> Result<VerifiedBundle, 
     open(bytes, trust)
 }
 
-/// Verifies the bundle `bytes`, and that it is none older than what the device accepted before;
-/// gives what is to be remembered from now on.
+/// Verifies the bundle `bytes`, and that it is no older than what the device accepted before. Also
+/// gives the state to remember from now on.
 ///
 /// # Errors
 /// As [`verify()`] and [`State::accept`]; what was remembered stays.
@@ -60,7 +66,7 @@ pub fn verify_newer(
     Ok((bundle, next))
 }
 
-/// Checks all that [`verify()`] does but for the trust: whoever signed.
+/// Checks all that [`verify()`] does, except whether the signers are trusted.
 ///
 /// # Errors
 /// As [`verify()`], without the classes of trust.
@@ -151,11 +157,6 @@ pub fn with_signatures<D: Description>(
     let joined = signature::join(parts[1].1, signatures, D::PAYLOAD_TYPE, parts[0].1)?;
     parts[1].1 = &joined;
     frame::write(&parts)
-}
-
-/// SHA-256 as 64 lower-case hex digits: the form of every digest and id in a bundle.
-pub fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(Sha256::digest(bytes))
 }
 
 #[cfg(test)]

@@ -11,20 +11,18 @@
 //! for it: every signature can be checked, also those of strangers, so that no byte of the file
 //! goes unchecked. Whom to trust is decided elsewhere ([`Trust`](super::Trust)).
 //!
-//! Refused: weak (small-order) keys, signatures that RFC 8032 read strictly does not allow, a key
-//! given twice, none. `verify_strict` decides; what exactly is wrong with a signature is asked
-//! afterwards.
+//! Refused: weak (small-order) keys, signatures that a strict reading of RFC 8032 does not allow, a
+//! key given twice, and a file without signatures. `verify_strict` decides. Only afterwards is it
+//! asked what exactly is wrong with a signature.
 
 use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 
-use super::description::{canonical, from_canonical};
-use super::frame::LIMITS;
+use super::canonical::{canonical, from_canonical};
+use super::rules::LIMITS;
+pub use super::rules::SIGNATURES;
 use crate::Class;
 use crate::error::{Error, Refusal};
-
-/// The name of the signatures' own entry.
-pub const SIGNATURES: &str = "signatures.json";
 
 /// `signatures.json` for the exact bytes of a manifest of this payload type.
 ///
@@ -132,12 +130,13 @@ pub(super) fn verifying_key(bytes: &[u8; 32]) -> Result<VerifyingKey, Refusal> {
 /// What is wrong with a signature that does not hold. R is its first half, S its second (RFC 8032,
 /// section 5.1.7).
 fn fault(signature: &[u8; 64]) -> Class {
-    let (r, s) = signature.split_first_chunk::<32>().expect("64 bytes begin with 32");
+    let r: [u8; 32] = std::array::from_fn(|at| signature[at]);
+    let s = &signature[32..];
     // Little-endian: compared from the last byte.
     if s.iter().rev().ge(ORDER.iter().rev()) {
         return Class::SPlusL;
     }
-    if VerifyingKey::from_bytes(r).is_ok_and(|point| point.is_weak()) {
+    if VerifyingKey::from_bytes(&r).is_ok_and(|point| point.is_weak()) {
         Class::SmallOrderR
     } else {
         Class::MixedBundles

@@ -1,17 +1,26 @@
-//! What a device remembers between bundles: the newest version of each that it accepted, and when,
-//! so that nobody gives it an older one.
+//! What a device remembers between bundles: the newest version of each that it accepted, and when.
+//! So nobody can give it an older one.
 //!
-//! Only accepted bundles get in ([`State::accept`] takes nothing else); the caller keeps the bytes.
-//! It never expires: a version seen long ago is still a version seen. Refused: older versions,
-//! another bundle under the same version, versions absurdly far ahead, an older trust file, a clock
-//! that went backwards, a file that no accepted bundle left.
+//! Only accepted bundles get in: [`State::accept`] takes nothing else. The caller keeps the bytes,
+//! which never expire. Refused are
+//!
+//! - older versions, and another bundle under the same version,
+//! - versions absurdly far ahead,
+//! - an older trust file,
+//! - a clock that went backwards,
+//! - a file that no accepted bundle left.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::description::{MAX_COUNT, MAX_NAME, canonical, check_digest, from_canonical};
-use super::{Moment, Trust, VerifiedBundle};
+use super::canonical::{canonical, from_canonical};
+use super::manifest::Manifest;
+use super::moment::Moment;
+use super::rules::{MAX_COUNT, check_digest};
+use super::texts::MAX_NAME;
+use super::trust::Trust;
+use super::verify::Verified;
 use crate::Class;
 use crate::error::{Error, Refusal};
 
@@ -27,13 +36,13 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     time: Option<Moment>,
     /// Bundle name -> the newest version of it.
-    bundles: BTreeMap<String, Seen>,
+    bundles: BTreeMap<String, Release>,
 }
 
-/// One version of a bundle.
+/// A version of a bundle that was accepted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Seen {
+struct Release {
     counter: u64,
     id: String,
 }
@@ -80,12 +89,14 @@ impl State {
                 refuse(format!("its trust file has version {}", state.trust_version)).into()
             );
         }
-        for (name, seen) in &state.bundles {
-            check_digest(name, &seen.id).map_err(|error| refuse(error.to_string()))?;
-            if name.len() > MAX_NAME || seen.counter > MAX_COUNT {
-                return Err(
-                    refuse(format!("version {} of {name:?} is no bundle's", seen.counter)).into()
-                );
+        for (name, release) in &state.bundles {
+            check_digest(name, &release.id).map_err(|error| refuse(error.to_string()))?;
+            if name.len() > MAX_NAME || release.counter > MAX_COUNT {
+                return Err(refuse(format!(
+                    "version {} of {name:?} is no bundle's",
+                    release.counter
+                ))
+                .into());
             }
         }
         Ok(state)
@@ -102,14 +113,14 @@ impl State {
 
     /// The newest version of `name` that was accepted.
     pub fn newest(&self, name: &str) -> Option<u64> {
-        self.bundles.get(name).map(|seen| seen.counter)
+        self.bundles.get(name).map(|release| release.counter)
     }
 
     /// The state after `bundle`, which was verified under `trust`. This one is not changed.
     ///
     /// # Errors
     /// [`Class::Rollback`], [`Class::FastForward`], [`Class::ClockBackwards`].
-    pub fn accept(&self, bundle: &VerifiedBundle, trust: &Trust) -> Result<State, Error> {
+    pub fn accept(&self, bundle: &Verified<Manifest>, trust: &Trust) -> Result<State, Error> {
         let manifest = bundle.manifest();
         let (name, counter) = (&manifest.name, manifest.counter);
         let refuse = |class, what: String| Err(Refusal::new(class, what).into());
@@ -128,25 +139,26 @@ impl State {
                 format!("the trust file is version {old}, and version {new} was in use before"),
             );
         }
-        let seen = self.bundles.get(name);
-        match seen {
-            Some(seen) if counter < seen.counter => {
-                let newest = seen.counter;
+        let newest = self.bundles.get(name);
+        match newest {
+            Some(release) if counter < release.counter => {
+                let newest = release.counter;
                 return refuse(
                     Class::Rollback,
                     format!("version {counter} of {name:?}, and {newest} was accepted before"),
                 );
             }
-            Some(seen) if counter == seen.counter && bundle.id() != seen.id => {
+            Some(release) if counter == release.counter && bundle.id() != release.id => {
                 let what = format!(
                     "another bundle was accepted as version {counter} of {name:?}: {}",
-                    seen.id
+                    release.id
                 );
                 return refuse(Class::Rollback, what);
             }
             _ => {}
         }
-        if let Some(before) = seen.map(|seen| seen.counter).filter(|before| counter - before > STEP)
+        if let Some(before) =
+            newest.map(|release| release.counter).filter(|before| counter - before > STEP)
         {
             let what = format!(
                 "version {counter} of {name:?} after version {before}: more than {STEP} at once"
@@ -154,7 +166,7 @@ impl State {
             return refuse(Class::FastForward, what);
         }
         let mut next = self.clone();
-        next.bundles.insert(name.clone(), Seen { counter, id: bundle.id().to_owned() });
+        next.bundles.insert(name.clone(), Release { counter, id: bundle.id().to_owned() });
         next.trust_version = trust.version();
         next.time = trust.now().cloned().or(next.time);
         Ok(next)

@@ -1,19 +1,19 @@
 //! From a file's bytes to an archive that may be used: frame, signatures, trust, manifest, entries,
 //! in this order.
 //!
-//! Nothing is read out of the manifest before enough trusted keys have signed its bytes, and no
-//! entry is handed out before its digest was found in that manifest.
+//! Nothing is read out of the manifest before enough trusted keys have signed its bytes. No entry
+//! is handed out before its digest was found in that manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use ed25519_dalek::VerifyingKey;
 
-use super::frame::{self, LIMITS};
-use super::manifest::{Entry, MANIFEST};
-use super::signature::{self, SIGNATURES};
+use super::bytes::Bytes;
+use super::description::{Description, Entry};
+use super::rules::{LIMITS, MANIFEST, SIGNATURES, sha256_hex};
 use super::trust::Trust;
-use super::{Bytes, Description, sha256_hex};
+use super::{frame, signature};
 use crate::Class;
 use crate::error::{Error, Refusal};
 #[cfg(feature = "classify")]
@@ -44,7 +44,7 @@ pub fn open<D: Description>(bytes: impl Into<Bytes>, trust: &Trust) -> Result<Ve
     Opened::open(bytes.into(), Some(trust)).map(Verified)
 }
 
-/// Checks all that [`open`] does but for the trust: whoever signed.
+/// Checks all that [`open`] does, except whether the signers are trusted.
 ///
 /// # Errors
 /// As [`open`], without the classes of trust.
@@ -56,7 +56,7 @@ pub fn open_unverified<D: Description>(bytes: impl Into<Bytes>) -> Result<Unveri
 /// payload.
 ///
 /// # Errors
-/// As [`open`], but that no payload is looked for and any is refused.
+/// As [`open`]. No payload is looked for, and any is refused.
 pub fn open_envelope<D: Description>(bytes: &[u8], trust: &Trust) -> Result<Signed<D>, Error> {
     let mut payload: BTreeMap<_, _> = frame::parse(bytes)?.into_iter().collect();
     let signed = Signed::take(bytes, &mut payload, Some(trust))?;

@@ -1,10 +1,16 @@
-//! ZIP's records read as they stand, believing nothing: for naming what is wrong with an archive,
-//! never for using it.
+//! ZIP's records, read as they stand. Nothing in them is believed: they help to name what is wrong
+//! with an archive, and are never used otherwise.
 
-use super::diagnose::{CENTRAL_HEADER, END_RECORD, LOCAL_HEADER};
-use super::{CENTRAL, LOCAL};
 use crate::Class;
 use crate::error::Refusal;
+
+/// What ZIP's records begin with (APPNOTE 6.3.10, section 4.3).
+pub const LOCAL_HEADER: &[u8] = b"PK\x03\x04";
+pub(super) const CENTRAL_HEADER: &[u8] = b"PK\x01\x02";
+pub(super) const END_RECORD: &[u8] = b"PK\x05\x06";
+/// Length of a local header without name and extra field, and of a directory's record without them.
+pub const LOCAL: usize = 30;
+const CENTRAL: usize = 46;
 
 /// The end record (APPNOTE 6.3.10, section 4.3.16).
 #[derive(Clone, Copy)]

@@ -1,5 +1,6 @@
 //! Trust files: who counts for what and when, and how one file follows another.
 
+use super::super::rules::sha256_hex;
 use super::super::signature::sign;
 use super::super::tests::{bundle, class, key};
 use super::super::verify;

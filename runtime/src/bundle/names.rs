@@ -3,8 +3,8 @@
 //!
 //! Every name outside of that is refused; the class says which trick it is.
 
+use super::rules::LIMITS;
 use crate::Class;
-use crate::bundle::frame::LIMITS;
 use crate::error::{Error, Refusal};
 
 /// Devices on Windows, also with an ending.
