@@ -20,7 +20,7 @@ use medforge_packer::base::Vit;
 use medforge_packer::export::{Options as Pack, build_bundle, onnx};
 use medforge_runtime::bundle::{self, Bytes, Trust};
 use medforge_runtime::classify::{
-    Classifier, Mode, Options, Part, Precision, Selection, Spread, Threads, Times,
+    Classifier, Mode, Options, Precision, Selection, Spread, Threads, Times, WeightedModule,
 };
 use medforge_runtime::image::{RgbImage8, RgbView};
 use serde_json::{Value, json};
@@ -173,12 +173,12 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
 fn selection(classifier: &Classifier, words: &[&str]) -> Result<Selection> {
     let active = classifier.active();
     let ids: Vec<&str> = active.modules().collect();
-    let parts = |count: &str| -> Result<Vec<Part>> {
+    let parts = |count: &str| -> Result<Vec<WeightedModule>> {
         let count = count.parse()?;
         Ok(ids
             .iter()
             .take(count)
-            .map(|id| Part { module: (*id).into(), weight: 1.0 / count as f64 })
+            .map(|id| WeightedModule { module: (*id).into(), weight: 1.0 / count as f64 })
             .collect())
     };
     Ok(match words {

@@ -16,7 +16,7 @@ use medforge_packer::export::build_bundle;
 use medforge_packer::lora::Module;
 use medforge_runtime::bundle::{self, Manifest, Trust, VerifiedBundle, frame};
 use medforge_runtime::classify::{
-    self, Cancel, Classification, Classifier, Cost, Mode, Part, Row, Selection,
+    self, Cancel, Classification, Classifier, Cost, Mode, Row, Selection, WeightedModule,
 };
 use medforge_runtime::image::RgbImage8;
 use medforge_runtime::tensors::{self, Tensor};
@@ -63,8 +63,8 @@ fn ids(bundle: &VerifiedBundle) -> Vec<String> {
     modules.into_iter().map(|(_, id)| id).collect()
 }
 
-fn part(module: &str, weight: f64) -> Part {
-    Part { module: module.into(), weight }
+fn part(module: &str, weight: f64) -> WeightedModule {
+    WeightedModule { module: module.into(), weight }
 }
 
 fn with(classifier: &Classifier, selection: &Selection) -> Result<Classification, Error> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use medforge_runtime::classify::{self, Mode, Part};
+use medforge_runtime::classify::{self, Mode, WeightedModule};
 
 use crate::growing::{self, Growing};
 use crate::last_error::{Failure, guard};
@@ -178,7 +178,7 @@ pub unsafe fn selection(pointer: *const Selection) -> Result<classify::Selection
             let module = text(modules.add(index).read(), "selection.modules[i]")?.to_owned();
             let weight =
                 if selection.weights.is_null() { 1.0 } else { selection.weights.add(index).read() };
-            Ok(Part { module, weight })
+            Ok(WeightedModule { module, weight })
         }
     });
     Ok(classify::Selection::Composition(mode, parts.collect::<Result<_, Failure>>()?))

@@ -7,7 +7,7 @@ use std::path::Path;
 use medforge_packer::base::Vit;
 use medforge_packer::export::onnx::Graph;
 use medforge_runtime::bundle::manifest::{
-    Calibration, Composition, Head, Manifest, Metric, Mode, Module, Part,
+    Calibration, Composition, Head, Manifest, Metric, Mode, Module, WeightedModule,
 };
 use medforge_runtime::bundle::sha256_hex;
 use medforge_runtime::onnx::{DimensionValue, GraphProto, ModelProto, NodeProto};
@@ -53,7 +53,7 @@ fn bases(good: &Good) -> Vec<Case> {
         payload.remove(&manifest.modules.remove(0).entry);
         (payload, manifest, ids)
     };
-    let part = |module: &String| Part { module: module.clone(), weight: 1.0 };
+    let part = |module: &String| WeightedModule { module: module.clone(), weight: 1.0 };
     let mixed = |name, mode| {
         let (payload, mut manifest, ids) = with_modules(60);
         manifest.compositions[0].parts = ids.iter().map(part).collect();
@@ -118,7 +118,7 @@ fn fusions(good: &Good) -> Vec<Case> {
             .collect();
         payload.remove(&manifest.modules.remove(0).entry);
         manifest.modules.iter_mut().for_each(|module| module.rank = rank as u32);
-        let part = |module| Part { module, weight: 0.5 };
+        let part = |module| WeightedModule { module, weight: 0.5 };
         manifest.compositions[0].parts = ids.into_iter().map(part).collect();
         Case::bundle("contradiction", made(good, &payload, manifest)).called(name)
     };
@@ -346,8 +346,10 @@ fn crowd(good: &Good) -> Vec<u8> {
         manifest.heads.push(Head { task: task.clone(), entry, calibration, ..head.clone() });
         // The task's own module comes last.
         let parts = (0..256).rev().map(|other| (number + other * 11) % 2800);
-        let part =
-            |module: usize| Part { module: manifest.modules[module].id.clone(), weight: 1.0 };
+        let part = |module: usize| WeightedModule {
+            module: manifest.modules[module].id.clone(),
+            weight: 1.0,
+        };
         let parts = parts.map(part).collect();
         manifest.compositions.push(Composition { task, mode: Mode::Mixture, parts });
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use medforge_runtime::bundle::manifest::{
-    Calibration, Code, Int8Cost, Manifest, Metric, Mode, Part,
+    Calibration, Code, Int8Cost, Manifest, Metric, Mode, WeightedModule,
 };
 use medforge_runtime::bundle::measured::{Estimate, Floor, Measured};
 use medforge_runtime::bundle::{Description, frame, list, sha256_hex, signature};
@@ -239,14 +239,15 @@ fn compositions(good: &Good) -> Vec<Case> {
             let first = manifest.modules[0].id.clone();
             let parts = [first, second].into_iter().zip(weights);
             manifest.compositions[0].parts =
-                parts.map(|(module, weight)| Part { module, weight }).collect();
+                parts.map(|(module, weight)| WeightedModule { module, weight }).collect();
             manifest.compositions[0].mode = mode;
         });
         Case::bundle("contradiction", bytes).called(name)
     };
     let parts = changed(good, |_, manifest| {
         let part = manifest.compositions[0].parts[0].clone();
-        let other = |n: usize| Part { module: sha256_hex(&n.to_le_bytes()), ..part.clone() };
+        let other =
+            |n: usize| WeightedModule { module: sha256_hex(&n.to_le_bytes()), ..part.clone() };
         manifest.compositions[0].parts = (0..257).map(other).collect();
     });
     let overflowing = |name, weight: f64, factor: f32| {
@@ -254,7 +255,7 @@ fn compositions(good: &Good) -> Vec<Case> {
             let large = another(payload, manifest, |all| {
                 all.values_mut().for_each(|t| t.data.fill(factor))
             });
-            manifest.compositions[0].parts = vec![Part { module: large, weight }];
+            manifest.compositions[0].parts = vec![WeightedModule { module: large, weight }];
             payload.remove(&manifest.modules.remove(0).entry);
         });
         Case::bundle("golden_mismatch", bytes).called(name)

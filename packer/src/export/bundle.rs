@@ -336,7 +336,7 @@ impl<'a> Layout<'a> {
                     layout.compose(
                         task,
                         Mode::Fusion,
-                        vec![manifest::Part { module: id.clone(), weight: 1.0 }],
+                        vec![manifest::WeightedModule { module: id.clone(), weight: 1.0 }],
                     );
                     layout.networks.insert(task.clone(), vec![first]);
                 }
@@ -375,11 +375,14 @@ impl<'a> Layout<'a> {
                         // Two contributors may have sent the same module.
                         match parts
                             .iter_mut()
-                            .find(|part: &&mut manifest::Part| part.module == ids[&m])
+                            .find(|part: &&mut manifest::WeightedModule| part.module == ids[&m])
                         {
                             Some(part) => part.weight += weight,
                             None => {
-                                parts.push(manifest::Part { module: ids[&m].clone(), weight });
+                                parts.push(manifest::WeightedModule {
+                                    module: ids[&m].clone(),
+                                    weight,
+                                });
                                 networks.push(first + m);
                             }
                         }
@@ -402,7 +405,7 @@ impl<'a> Layout<'a> {
                         });
                     };
                     let id = layout.add(sites, card.contributor, card.licence, task.clone())?;
-                    parts.push(manifest::Part { module: id, weight: 1.0 });
+                    parts.push(manifest::WeightedModule { module: id, weight: 1.0 });
                 }
                 for task in model.heads.keys() {
                     layout.compose(task, Mode::Routed, parts.clone());
@@ -440,7 +443,7 @@ impl<'a> Layout<'a> {
         Ok(id)
     }
 
-    fn compose(&mut self, task: &str, mode: Mode, parts: Vec<manifest::Part>) {
+    fn compose(&mut self, task: &str, mode: Mode, parts: Vec<manifest::WeightedModule>) {
         self.compositions.push(manifest::Composition { task: task.to_owned(), mode, parts });
     }
 }

@@ -627,7 +627,7 @@ fn a_mixture_runs_every_module_that_has_a_weight() {
 /// One alone is exact, several mix, and no fusion is asked of them in vain.
 #[test]
 fn dora_modules_mix_and_do_not_fuse() {
-    use medforge_runtime::bundle::manifest::{Mode, Part};
+    use medforge_runtime::bundle::manifest::{Mode, WeightedModule};
     use medforge_runtime::classify::{Cancel, Selection};
     let vit = small(Family::Dinov2);
     let mut modules = three(&vit);
@@ -651,7 +651,10 @@ fn dora_modules_mix_and_do_not_fuse() {
         verified(bundle.clone()).manifest().modules.iter().map(|m| m.id.clone()).collect();
     let classifier = load(bundle).unwrap();
     let ask = |parts: &[(usize, f64)]| {
-        let part = |(m, weight): &(usize, f64)| Part { module: ids[*m].clone(), weight: *weight };
+        let part = |(m, weight): &(usize, f64)| WeightedModule {
+            module: ids[*m].clone(),
+            weight: *weight,
+        };
         let selection = Selection::Composition(Mode::Fusion, parts.iter().map(part).collect());
         classifier.classify_with(
             picture(9, 9).view(),

@@ -17,8 +17,8 @@ mod task;
 pub use check::are_weights;
 pub use content::{Base, FORMAT, Manifest, Member, Module, REQUIRED, Tool, VERSION};
 pub use task::{
-    Calibration, Code, Composition, Head, Int8Cost, MOST_PARTS, Metric, Mode, PROTOTYPES, Part,
-    Routing,
+    Calibration, Code, Composition, Head, Int8Cost, MOST_PARTS, Metric, Mode, PROTOTYPES, Routing,
+    WeightedModule,
 };
 
 impl Description for Manifest {

@@ -10,7 +10,7 @@ use super::head::Head;
 use super::parts;
 use super::result::{Abstain, Assessment};
 use crate::Error;
-use crate::bundle::manifest::{Mode, Part};
+use crate::bundle::manifest::{Mode, WeightedModule};
 use crate::bundle::sha256_hex;
 
 /// A module, as it came in a bundle.
@@ -44,7 +44,7 @@ struct Identity<'a> {
     base: &'a str,
     head: &'a str,
     mode: Mode,
-    parts: &'a [Part],
+    parts: &'a [WeightedModule],
 }
 
 impl Composed {
@@ -54,7 +54,7 @@ impl Composed {
         digest: &str,
         head: &Head,
         mode: Mode,
-        parts: &[Part],
+        parts: &[WeightedModule],
         modules: &BTreeMap<String, Arc<Module>>,
     ) -> Result<Self, Error> {
         let known = parts.iter().map(|part| match modules.get(&part.module) {

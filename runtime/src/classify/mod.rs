@@ -53,7 +53,7 @@ pub use result::{Abstain, Assessment, Classification, Participant, Times};
 pub use rows::Row;
 pub use selection::{Cancel, Selection};
 
-pub use crate::bundle::manifest::{Code, Mode, Part};
+pub use crate::bundle::manifest::{Code, Mode, WeightedModule};
 
 /// Bundles ready to classify.
 pub struct Classifier {

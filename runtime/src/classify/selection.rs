@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::Error;
-use crate::bundle::manifest::{MOST_PARTS, Mode, Part, are_weights};
+use crate::bundle::manifest::{MOST_PARTS, Mode, WeightedModule, are_weights};
 
 /// Which modules take part in a classification.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,13 +18,16 @@ pub enum Selection {
     /// No module: the frozen base and the task's head.
     Frozen,
     /// These modules, acting together in this way. Weights may be zero or negative.
-    Composition(Mode, Vec<Part>),
+    Composition(Mode, Vec<WeightedModule>),
 }
 
 impl Selection {
     /// One module alone, by its id.
     pub fn module(id: impl Into<String>) -> Self {
-        Selection::Composition(Mode::Fusion, vec![Part { module: id.into(), weight: 1.0 }])
+        Selection::Composition(
+            Mode::Fusion,
+            vec![WeightedModule { module: id.into(), weight: 1.0 }],
+        )
     }
 
     /// What can be told without knowing the modules.

@@ -63,7 +63,7 @@ pub struct Composition {
     /// How the parts act together.
     pub mode: Mode,
     /// The modules, at least one.
-    pub parts: Vec<Part>,
+    pub parts: Vec<WeightedModule>,
 }
 
 /// How the parts of a composition act together.
@@ -80,10 +80,10 @@ pub enum Mode {
     Routed,
 }
 
-/// One module's share in a composition.
+/// A module of a composition, and its weight.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Part {
+pub struct WeightedModule {
     /// The module's id.
     pub module: String,
     /// Finite; may be negative.

@@ -6,7 +6,7 @@ use super::*;
 #[test]
 fn weights_without_a_finite_sum_are_refused() {
     let selection = |weights: [f64; 2]| {
-        let part = |(n, weight): (usize, f64)| Part { module: n.to_string(), weight };
+        let part = |(n, weight): (usize, f64)| WeightedModule { module: n.to_string(), weight };
         Selection::Composition(Mode::Mixture, weights.into_iter().enumerate().map(part).collect())
     };
     for weights in [[1e308, 1e308], [1e308, -1e308], [f64::MAX, f64::MAX]] {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bundle::manifest::content::{Manifest, Module};
-use crate::bundle::manifest::task::{Composition, MOST_PARTS, Mode, PROTOTYPES, Part};
+use crate::bundle::manifest::task::{Composition, MOST_PARTS, Mode, PROTOTYPES, WeightedModule};
 use crate::bundle::rules::{contradiction, require, unlisted};
 use crate::error::Error;
 
 /// Whether the weights of a composition give a finite sum, whatever probabilities they are
 /// multiplied with.
-pub fn are_weights(parts: &[Part]) -> bool {
+pub fn are_weights(parts: &[WeightedModule]) -> bool {
     parts.iter().map(|part| part.weight.abs()).sum::<f64>().is_finite()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::bundle::manifest::content::{Manifest, Module};
-use crate::bundle::manifest::task::{Calibration, Composition, Head, Mode, Part};
+use crate::bundle::manifest::task::{Calibration, Composition, Head, Mode, WeightedModule};
 use crate::bundle::rules::{check_count, require, unlisted};
 use crate::bundle::texts::{check_classes, check_length as text, check_task as task};
 use crate::error::Error;
@@ -67,7 +67,7 @@ impl Manifest {
         require(*n > 0 && positive(threshold) && share(error) && share(least_probability), || {
             format!("the calibration of {} has a number out of range", head.task)
         })?;
-        let own = |part: &Part| {
+        let own = |part: &WeightedModule| {
             modules.get(part.module.as_str()).is_some_and(|module| module.task == head.task)
         };
         let fits = |composition: &Composition| match composition.mode {

@@ -126,7 +126,7 @@ const OF_COMPOSITIONS: &[(&str, Change)] = &[
     ("no finite sum", |m| {
         m.compositions[0].parts[0].weight = 1e308;
         let module = extra(m);
-        m.compositions[0].parts.push(Part { module, weight: -1e308 });
+        m.compositions[0].parts.push(WeightedModule { module, weight: -1e308 });
     }),
     ("257 parts", |m| {
         let part = m.compositions[0].parts[0].clone();

@@ -63,7 +63,7 @@ pub(crate) fn example() -> Manifest {
         compositions: vec![Composition {
             task: "breast".into(),
             mode: Mode::Fusion,
-            parts: vec![Part { module: id, weight: 0.1 }],
+            parts: vec![WeightedModule { module: id, weight: 0.1 }],
         }],
         routing: None,
         preprocessing: preprocessing(),
