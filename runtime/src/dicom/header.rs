@@ -1,8 +1,11 @@
 //! What the beginning of a DICOM Part 10 file says of its patient, its maker and its frames. No
 //! pixel is read, and no length that the file states is believed before as many bytes are there.
 //!
-//! Refused: what is no Part 10 file, ends before its pixels or has more than [`MAX_HEAD`] bytes
-//! before them (inflated, where it is deflated); values that are there and cannot be read.
+//! Refused:
+//!
+//! - what is no Part 10 file, or ends before its pixels,
+//! - more than [`MAX_HEAD`] bytes before the pixels (of a deflated file, after inflating),
+//! - values that are there and cannot be read.
 
 use std::io::Read;
 
@@ -49,6 +52,7 @@ pub struct Header {
     pub sex: String,
     /// Patient's Age, as DICOM writes it: `034Y`, `007M`.
     pub age: String,
+    /// Manufacturer.
     pub manufacturer: String,
     /// Institution Name.
     pub institution: String,

@@ -1,9 +1,12 @@
-//! How a frame's stored values are shown: slope and intercept, windows and tables, of the file or
-//! of the frame's own functional groups (PS3.3 C.7.6.16), each item by item, the shared groups
-//! where a frame's own say nothing.
+//! How a frame's stored values are shown: by slope and intercept, windows and tables. They are
+//! those of the frame's own functional groups (PS3.3 C.7.6.16). Where these say nothing, the shared
+//! groups count, and then the file.
 //!
-//! Refused: items that are more or fewer than the frames, tables that are missing, segmented or
-//! shorter than they say, and values that are there and cannot be read.
+//! Refused:
+//!
+//! - items that are more or fewer than the frames,
+//! - tables that are missing, segmented or shorter than they say,
+//! - values that are there and cannot be read.
 
 use dicom_core::Tag;
 

@@ -1,20 +1,21 @@
 //! Files that break the standard in one way: read as their peers read them, with a note, or
 //! refused. What is right follows from the standard's formulas.
 
+use super::coded::gray;
 use super::*;
 
 /// An explicit file of 4 x 1 gray pixels of 12 bits in 16, with elements in place of its own or
 /// besides.
-struct Made {
+struct OddFile {
     elements: Vec<((u16, u16), Vec<u8>)>,
     after: Vec<u8>,
 }
 
 const VALUES: [u16; 4] = [0, 1000, 2000, 4095];
 
-impl Made {
+impl OddFile {
     fn new() -> Self {
-        let mut made = Made { elements: Vec::new(), after: Vec::new() };
+        let mut file = OddFile { elements: Vec::new(), after: Vec::new() };
         for (number, value) in [
             (0x0002, 1u16),
             (0x0010, 1),
@@ -24,10 +25,10 @@ impl Made {
             (0x0102, 11),
             (0x0103, 0),
         ] {
-            made = made.with((0x0028, number), "US", &value.to_le_bytes());
+            file = file.with((0x0028, number), "US", &value.to_le_bytes());
         }
         let pixels: Vec<u8> = VALUES.iter().flat_map(|value| value.to_le_bytes()).collect();
-        made.with((0x0028, 0x0004), "CS", b"MONOCHROME2 ").with((0x7fe0, 0x0010), "OW", &pixels)
+        file.with((0x0028, 0x0004), "CS", b"MONOCHROME2 ").with((0x7fe0, 0x0010), "OW", &pixels)
     }
 
     fn with(self, tag: (u16, u16), vr: &str, value: &[u8]) -> Self {
@@ -93,12 +94,12 @@ fn range(values: [u16; 4], most: f64) -> Vec<u8> {
 
 #[test]
 fn attributes_of_vr_un_have_the_dictionarys() {
-    let made =
-        Made::new().with((0x0028, 0x1052), "UN", b"-1024 ").with((0x0028, 0x1053), "UN", b"2 ");
-    let made = made.with((0x0028, 0x1050), "UN", b"40").with((0x0028, 0x1051), "UN", b"4000");
+    let file =
+        OddFile::new().with((0x0028, 0x1052), "UN", b"-1024 ").with((0x0028, 0x1053), "UN", b"2 ");
+    let file = file.with((0x0028, 0x1050), "UN", b"40").with((0x0028, 0x1051), "UN", b"4000");
     let expected = VALUES.map(|value| linear(f64::from(value) * 2.0 - 1024.0, 40.0, 4000.0));
-    assert_eq!(made.shown(0).unwrap(), (expected.to_vec(), vec![]));
-    let frames = Made::new().with((0x0028, 0x0008), "UN", b"7 ").with(
+    assert_eq!(file.shown(0).unwrap(), (expected.to_vec(), vec![]));
+    let frames = OddFile::new().with((0x0028, 0x0008), "UN", b"7 ").with(
         (0x0028, 0x0010),
         "UN",
         &1u16.to_le_bytes(),
@@ -109,39 +110,39 @@ fn attributes_of_vr_un_have_the_dictionarys() {
 #[test]
 fn a_number_that_is_there_and_cannot_be_read_is_refused() {
     for (tag, text) in [(0x1052, "40 HU"), (0x1053, "1,024"), (0x1050, "centre"), (0x1051, "NaN")] {
-        let made = Made::new().window("40", "400").with((0x0028, tag), "DS", text.as_bytes());
-        made.refused("which is no number");
+        let file = OddFile::new().window("40", "400").with((0x0028, tag), "DS", text.as_bytes());
+        file.refused("which is no number");
     }
-    Made::new().with((0x0028, 0x0008), "IS", b"1.5").refused("no whole number");
-    Made::new()
+    OddFile::new().with((0x0028, 0x0008), "IS", b"1.5").refused("no whole number");
+    OddFile::new()
         .window("40", "400")
         .with((0x0028, 0x1056), "CS", b"LOGISTIC")
         .refused("none that is known");
-    let twice = Made::new().with((0x0028, 0x1053), "DS", b"2");
-    let twice = Made { after: element(EXPLICIT, (0x0028, 0x1053), "DS", Some(b"3 ")), ..twice };
+    let twice = OddFile::new().with((0x0028, 0x1053), "DS", b"2");
+    let twice = OddFile { after: element(EXPLICIT, (0x0028, 0x1053), "DS", Some(b"3 ")), ..twice };
     twice.refused("is there twice, with different values");
 }
 
 #[test]
 fn a_decimal_comma_is_a_point_with_a_note() {
-    let made = Made::new().window("512", "1024").with((0x0028, 0x1053), "DS", b"0,25");
-    let shades = made.read("the comma in RescaleSlope (0028,1053) \"0,25\" is read as a point");
+    let file = OddFile::new().window("512", "1024").with((0x0028, 0x1053), "DS", b"0,25");
+    let shades = file.read("the comma in RescaleSlope (0028,1053) \"0,25\" is read as a point");
     assert_eq!(shades, VALUES.map(|value| linear(f64::from(value) * 0.25, 512.0, 1024.0)));
 }
 
 #[test]
 fn windows_of_no_width_are_none_and_of_less_than_one_exact() {
-    assert_eq!(Made::new().window("0", "0").read("width 0"), range(VALUES, 4095.0));
-    let exact = Made::new().window("0.5", "0.5").with((0x0028, 0x1053), "DS", b"0.00025");
+    assert_eq!(OddFile::new().window("0", "0").read("width 0"), range(VALUES, 4095.0));
+    let exact = OddFile::new().window("0.5", "0.5").with((0x0028, 0x1053), "DS", b"0.00025");
     let expected = VALUES.map(|value| {
         let share: f64 = (f64::from(value) * 0.00025 - 0.5) / 0.5 + 0.5;
         (share.clamp(0.0, 1.0) * 255.0).round() as u8
     });
     assert_eq!(exact.read("LINEAR_EXACT"), expected);
-    let negative = Made::new().window("40", "-1").shown(0).unwrap_err().to_string();
+    let negative = OddFile::new().window("40", "-1").shown(0).unwrap_err().to_string();
     assert!(negative.contains("a window of width -1 at 40 shows nothing"), "{negative}");
     assert_eq!(
-        Made::new().with((0x0028, 0x1050), "DS", b"40").read("is no window"),
+        OddFile::new().with((0x0028, 0x1050), "DS", b"40").read("is no window"),
         range(VALUES, 4095.0)
     );
 }
@@ -149,20 +150,20 @@ fn windows_of_no_width_are_none_and_of_less_than_one_exact() {
 #[test]
 fn odd_files_are_read_as_others_read_them() {
     let plain = range(VALUES, 4095.0);
-    assert_eq!(Made::new().shown(0).unwrap(), (plain.clone(), vec![]));
-    assert_eq!(Made::new().with((0x0028, 0x0008), "IS", b"0").read("0 frames"), plain);
-    let zeros = Made { after: vec![0; 22], ..Made::new() };
+    assert_eq!(OddFile::new().shown(0).unwrap(), (plain.clone(), vec![]));
+    assert_eq!(OddFile::new().with((0x0028, 0x0008), "IS", b"0").read("0 frames"), plain);
+    let zeros = OddFile { after: vec![0; 22], ..OddFile::new() };
     assert_eq!(zeros.read("zeros stand after"), plain);
     // An element without VR, and a sequence of VR UN whose items have none (PS3.5 6.2.2, note 2),
     // or have some.
     let unnamed = element(IMPLICIT, (0x0011, 0x1001), "", Some(b"12"));
-    assert_eq!(Made::new().raw((0x0011, 0x1001), unnamed).read("without VR"), plain);
+    assert_eq!(OddFile::new().raw((0x0011, 0x1001), unnamed).read("without VR"), plain);
     let inner = |syntax| element(syntax, (0x0008, 0x1150), "UI", Some(b"1.2.3\0"));
     for syntax in [IMPLICIT, EXPLICIT] {
         let open = element(EXPLICIT, (0x0011, 0x1002), "UN", None);
         let end = element(EXPLICIT, (0xfffe, 0xe0dd), "", Some(b""));
-        let made = Made::new().raw((0x0011, 0x1002), [open, item(&inner(syntax)), end].concat());
-        let (shades, notes) = made.shown(0).unwrap();
+        let file = OddFile::new().raw((0x0011, 0x1002), [open, item(&inner(syntax)), end].concat());
+        let (shades, notes) = file.shown(0).unwrap();
         assert_eq!((shades, notes.is_empty()), (plain.clone(), syntax == IMPLICIT));
     }
 }
@@ -179,12 +180,12 @@ fn meta_information_without_version_or_length_is_read() {
         [version.clone(), named.clone()].concat(),
         [length(3), named.clone()].concat(),
     ] {
-        let file = [&[0; 128][..], b"DICM", &meta, &Made::new().data()].concat();
+        let file = [&[0; 128][..], b"DICM", &meta, &OddFile::new().data()].concat();
         let frame = read(&file, "x.dcm").unwrap().frame(0).unwrap();
         assert_eq!(frame.notes().len(), 1, "{:?}", frame.notes());
     }
     let sound =
-        [&[0; 128][..], b"DICM", &length(all), &version, &named, &Made::new().data()].concat();
+        [&[0; 128][..], b"DICM", &length(all), &version, &named, &OddFile::new().data()].concat();
     assert!(read(&sound, "x.dcm").unwrap().frame(0).unwrap().notes().is_empty());
 }
 
@@ -201,7 +202,7 @@ fn table(first: i16, bits: u16, entries: &[u16]) -> Vec<u8> {
 fn a_voi_table_of_fewer_bits_than_it_says_is_of_the_pixels_or_refused() {
     let turned: Vec<u16> = (0..4096).map(|value| 4095 - value).collect();
     let with = |bits, entries: &[u16]| {
-        Made::new().raw((0x0028, 0x3010), sequence((0x0028, 0x3010), &[table(0, bits, entries)]))
+        OddFile::new().raw((0x0028, 0x3010), sequence((0x0028, 0x3010), &[table(0, bits, entries)]))
     };
     let expected = range(VALUES.map(|value| 4095 - value), 4095.0);
     assert_eq!(with(16, &turned).read("shown as 12 bits"), expected);
@@ -238,19 +239,19 @@ fn each_frame_has_its_own_settings() {
     let shared = [window("1500", None), transformed].concat();
     let frames = [item(&tabled), item(&[]), item(&window("3000", Some(b"SIGMOID ")))];
     let pixels: Vec<u8> = VALUES.iter().flat_map(|value| value.to_le_bytes()).collect();
-    let made = Made::new()
+    let file = OddFile::new()
         .with((0x0028, 0x0008), "IS", b"3")
         .raw((0x5200, 0x9229), sequence((0x5200, 0x9229), &[item(&shared)]))
         .raw((0x5200, 0x9230), sequence((0x5200, 0x9230), &frames))
         .with((0x7fe0, 0x0010), "OW", &pixels.repeat(3));
     let measured = VALUES.map(|value| f64::from(value) * 2.0);
     let of_table = measured.map(|x| ((4095.0 - x.min(4095.0)) / 4095.0 * 255.0_f64).round() as u8);
-    assert_eq!(made.shown(0).unwrap().0, of_table);
-    assert_eq!(made.shown(1).unwrap().0, measured.map(|x| linear(x, 1500.0, 2000.0)));
+    assert_eq!(file.shown(0).unwrap().0, of_table);
+    assert_eq!(file.shown(1).unwrap().0, measured.map(|x| linear(x, 1500.0, 2000.0)));
     let sigmoid =
         measured.map(|x| (255.0 / (1.0 + (-4.0 * (x - 3000.0) / 2000.0).exp())).round() as u8);
-    assert_eq!(made.shown(2).unwrap().0, sigmoid);
-    let fewer = made.raw((0x5200, 0x9230), sequence((0x5200, 0x9230), &frames[..2]));
+    assert_eq!(file.shown(2).unwrap().0, sigmoid);
+    let fewer = file.raw((0x5200, 0x9230), sequence((0x5200, 0x9230), &frames[..2]));
     fewer
         .refused("PerFrameFunctionalGroupsSequence (5200,9230) has 2 items, and the file 3 frames");
 }
