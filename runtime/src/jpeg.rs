@@ -13,12 +13,14 @@ mod huffman;
 mod idct;
 pub mod lossless;
 mod planes;
+mod read;
 mod walk;
 
 use std::fmt;
 
-pub use head::{Component, Head, Process, Quantization, Scan, ScanComponent, head};
+pub use head::{Component, Head, Process, Quantization, Scan, ScanComponent};
 pub use idct::Sample;
+pub use read::head;
 
 /// What a JPEG holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,16 +55,6 @@ fn damaged(what: impl Into<String>) -> Fault {
 
 fn unsupported(what: impl Into<String>) -> Fault {
     Fault::Unsupported(what.into())
-}
-
-/// A scan whose data cannot fill the image, whatever it holds.
-fn too_little(head: &Head<'_>, scan: &Scan<'_>) -> Fault {
-    damaged(format!(
-        "{} bytes of data cannot hold {} x {} pixels",
-        scan.data.len(),
-        head.columns,
-        head.rows
-    ))
 }
 
 #[cfg(test)]

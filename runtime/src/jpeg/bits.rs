@@ -81,9 +81,9 @@ impl<'a> Bits<'a> {
     }
 
     /// Ends the scan, and says whether bytes are left after its last sample. Cameras and scanners
-    /// leave zeros there, the next restart marker or a few bytes more; what is more than that is of
-    /// samples that were lost before it, as `line`, the least bits of a line of units, can tell.
-    /// The bits that fill up the last byte say nothing.
+    /// leave zeros there, the next restart marker or a few bytes more. More than that belongs to
+    /// samples that were lost before it. `line`, the least bits of a line of units, tells how much
+    /// is too much. The bits that fill up the last byte say nothing.
     pub(super) fn end(&self, line: usize) -> Result<bool, Fault> {
         let held = (self.held << (self.count % 8)).to_be_bytes();
         let held = &held[..(self.count / 8) as usize];

@@ -1,15 +1,18 @@
 //! Baseline, extended and progressive JPEGs with Huffman codes, in any scans and sampling factors
-//! that libjpeg decodes, to the bit as libjpeg-turbo shows those of 8 bits, and dcmtk those of 12.
+//! that libjpeg decodes. Samples of 8 bits are those of libjpeg-turbo to the bit, and samples of 12
+//! bits those of dcmtk.
 //!
-//! Refused by name: arithmetic coding, hierarchical files, sampling factors of which one is no
-//! multiple of the other, progressive files that do not bring every coefficient in full (viewers
-//! guess at the rest).
+//! Refused by name:
+//!
+//! - arithmetic coding and hierarchical files,
+//! - sampling factors of which one is no multiple of the other,
+//! - progressive files that do not bring every coefficient in full; viewers guess at the rest.
 
 use super::entropy::Entropy;
-use super::head::{Head, Process, Scan};
+use super::head::{Head, Process, Scan, too_little};
 use super::idct::Sample;
 use super::planes::{Blocks, Layout, Plane};
-use super::{Decoded, Fault, damaged, too_little, unsupported};
+use super::{Decoded, Fault, damaged, unsupported};
 use crate::image::MAX_PIXELS;
 
 /// The samples of a JPEG in the colours that it keeps: of 8 bits as `u8`, or of 12 bits as `u16`.
@@ -103,9 +106,9 @@ fn check(head: &Head<'_>, bits: u8) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Each coefficient of each colour comes in full, bit after bit, and each scan that brings first
-/// ones has a bit at least for each block, and one more for its end in a sequential JPEG: room is
-/// made only where data can fill it.
+/// Each coefficient of each colour comes in full, bit after bit. A scan that brings first bits has
+/// at least one bit for each block, and in a sequential JPEG one more for the block's end. So room
+/// is made only where data can fill it.
 fn check_scans(head: &Head<'_>, layouts: &[Layout]) -> Result<(), Fault> {
     let progressive = head.process == Process::Progressive;
     // The lowest bit that is there.

@@ -78,9 +78,9 @@ impl<'a> Entropy<'a> {
     }
 }
 
-/// Goes through the blocks of a scan in their order, with the component's place in the scan and the
-/// block's across and down, and starts again where the scan does. Says whether bytes are left at
-/// the end.
+/// Goes through the blocks of a scan in their order, and starts again where the scan does. `visit`
+/// gets the component's place in the scan, and the block's across and down. Says whether bytes are
+/// left at the end.
 fn walk<'a>(
     scan: &Scan<'a>,
     layouts: &[Layout],

@@ -1,6 +1,6 @@
 //! The inverse cosine transform of an 8 x 8 block, in integers: the fast algorithm of Loeffler,
-//! Ligtenberg and Moschytz with 13 bits of constants and 1 or 2 more in between, to the last bit
-//! what libjpeg's accurate one (`islow`) gives.
+//! Ligtenberg and Moschytz. Constants have 13 bits, values in between 1 or 2 more. The result is
+//! that of libjpeg's accurate transform (`islow`), to the last bit.
 
 use std::num::Wrapping;
 

@@ -3,9 +3,9 @@
 //! sampling factors than 1 x 1.
 
 use super::bits::Bits;
-use super::head::{Head, Process, Scan};
+use super::head::{Head, Process, Scan, too_little};
 use super::huffman::Table;
-use super::{Decoded, Fault, damaged, too_little, unsupported};
+use super::{Decoded, Fault, damaged, unsupported};
 use crate::image::MAX_PIXELS;
 
 /// The samples of a lossless JPEG of any precision, moved up by the point transform as dcmtk, GDCM

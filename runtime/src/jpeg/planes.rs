@@ -1,6 +1,7 @@
-//! The blocks of a colour, their coefficients and samples, and its lines brought to the size of the
-//! image as libjpeg does it: twice as many by three quarters of the nearer sample and one of the
-//! farther, else each repeated.
+//! The blocks of a colour, their coefficients and samples, and its lines at the size of the image.
+//!
+//! Lines are enlarged as libjpeg does it. Twice as many samples are three quarters of the nearer
+//! one and one quarter of the farther; other factors repeat each sample.
 
 use super::head::Head;
 use super::idct::{self, Sample};
