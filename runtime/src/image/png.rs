@@ -7,7 +7,7 @@ use std::io::Cursor;
 
 use png::{BitDepth, ColorType, Decoder, Limits, Transformations};
 
-use super::{MAX_PIXELS, RgbImage8};
+use super::rgb::{MAX_PIXELS, RgbImage8};
 use crate::Error;
 
 /// What a PNG begins with.

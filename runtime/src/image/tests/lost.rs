@@ -1,5 +1,6 @@
 //! JPEGs of which data is lost: cut out, overwritten, exchanged, left over. None is answered.
 
+use super::jpegs::golden;
 use super::*;
 
 /// Where the data of each scan lies, without the markers around it.
