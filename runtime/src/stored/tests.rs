@@ -1,6 +1,7 @@
 //! Each step against the standard's formulas, worked out by hand; and what does not fit.
 
 use super::*;
+use crate::Error;
 
 const BITS: Bits = Bits { allocated: 16, stored: 16, high: 15, signed: true, big_endian: false };
 
