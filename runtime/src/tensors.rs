@@ -1,45 +1,26 @@
 //! Tensor files (safetensors), read as hostile input and written in one byte form.
 //!
-//! Refused: files that the format's own rules refuse, duplicate keys anywhere in the header, a
-//! dimension of zero, shapes that overflow, NaN and infinite values, and any type but F32, F16 and
-//! BF16.
+//! Refused:
+//!
+//! - files that the format's own rules refuse, and duplicate keys anywhere in the header,
+//! - a dimension of zero, and shapes that overflow,
+//! - NaN and infinite values, and any type but F32, F16 and BF16.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use half::{bf16, f16};
-use safetensors::{SafeTensorError, SafeTensors};
+use safetensors::SafeTensors;
 
 use crate::words::shown;
 use crate::{Class, Error, json};
 
-/// How a tensor's values are stored in the file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dtype {
-    /// IEEE 754 binary32.
-    F32,
-    /// IEEE 754 binary16.
-    F16,
-    /// The upper half of a binary32.
-    BF16,
-}
+mod header;
+mod tensor;
+mod write;
 
-/// A tensor in memory: row-major values widened to f32, and the type that the file has them in.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Tensor {
-    /// Dimensions, none of them zero; empty for a scalar.
-    pub shape: Vec<usize>,
-    /// As many values as the shape's product.
-    pub data: Vec<f32>,
-    /// The type in the file.
-    pub dtype: Dtype,
-}
-
-impl Tensor {
-    /// A tensor to be stored as F32.
-    pub fn f32(shape: Vec<usize>, data: Vec<f32>) -> Self {
-        Tensor { shape, data, dtype: Dtype::F32 }
-    }
-}
+use header::{LONGEST_HEADER, NESTING, fault, header};
+pub use tensor::{Dtype, Tensor};
+pub use write::write;
 
 /// A tensor in a file that has been looked through: its values are read when they are asked for.
 #[derive(Debug, Clone)]
@@ -154,72 +135,6 @@ pub fn read(bytes: &[u8], file: &str) -> Result<BTreeMap<String, Tensor>, Error>
     views(bytes, file)?.into_iter().map(|(name, view)| Ok((name, view.read()?))).collect()
 }
 
-/// The safetensors file of `tensors` and `metadata`: always the same bytes for the same content.
-///
-/// Tensors are laid out as the safetensors library does it, so that every value is aligned: F32
-/// before the two-byte types, then by name. F16 and BF16 round to the nearest, ties to even.
-///
-/// # Errors
-/// [`Error::Tensor`] for a name given twice or reserved, a value that is not finite as stored, a
-/// dimension of zero or a shape that does not fit the number of values: what [`read`] would refuse
-/// is not written.
-pub fn write<'a>(
-    tensors: impl IntoIterator<Item = (&'a str, &'a Tensor)>,
-    metadata: &BTreeMap<String, String>,
-) -> Result<Vec<u8>, Error> {
-    let mut tensors: Vec<_> = tensors.into_iter().collect();
-    tensors.sort_by_key(|(name, tensor)| (tensor.dtype != Dtype::F32, *name));
-    let mut header = Vec::new();
-    if !metadata.is_empty() {
-        header.push(format!("\"__metadata__\":{}", to_json(metadata)));
-    }
-    let mut names = BTreeSet::new();
-    let mut data = Vec::new();
-    for (name, tensor) in tensors {
-        let refuse = |what: &str| Error::Tensor {
-            file: "tensors to write".into(),
-            tensor: name.into(),
-            class: Class::StUnusable,
-            what: what.into(),
-        };
-        if name == "__metadata__" || !names.insert(name) {
-            return Err(refuse("the name is taken"));
-        }
-        let values =
-            tensor.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-        if tensor.shape.contains(&0) || values != Some(tensor.data.len()) {
-            return Err(refuse(&format!(
-                "{} values do not fill shape {:?}",
-                tensor.data.len(),
-                tensor.shape
-            )));
-        }
-        let start = data.len();
-        if !narrow(tensor, &mut data) {
-            return Err(refuse("a value is not finite (or too large for its type)"));
-        }
-        header.push(format!(
-            "{}:{{\"dtype\":\"{:?}\",\"shape\":{},\"data_offsets\":[{start},{}]}}",
-            to_json(name),
-            tensor.dtype,
-            to_json(&tensor.shape),
-            data.len()
-        ));
-    }
-    let mut header = format!("{{{}}}", header.join(","));
-    header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
-    if header.len() as u64 > LONGEST_HEADER {
-        let what =
-            format!("the header would have {} bytes, more than {LONGEST_HEADER}", header.len());
-        return Err(Error::TensorFile {
-            file: "tensors to write".into(),
-            class: Class::StHugeHeader,
-            what,
-        });
-    }
-    Ok([&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat())
-}
-
 /// The values as f32, or why the type is not read.
 fn widen(dtype: safetensors::Dtype, bytes: &[u8]) -> Result<(Dtype, Vec<f32>), String> {
     let pairs = || bytes.as_chunks::<2>().0.iter();
@@ -236,81 +151,6 @@ fn widen(dtype: safetensors::Dtype, bytes: &[u8]) -> Result<(Dtype, Vec<f32>), S
         }
         other => Err(format!("type {other} is not read; convert it to F32, F16 or BF16")),
     }
-}
-
-/// Appends the values as stored; false if one of them is not finite there.
-fn narrow(tensor: &Tensor, out: &mut Vec<u8>) -> bool {
-    tensor.data.iter().all(|&value| match tensor.dtype {
-        Dtype::F32 => {
-            out.extend(value.to_le_bytes());
-            value.is_finite()
-        }
-        Dtype::F16 => {
-            let value = f16::from_f32(value);
-            out.extend(value.to_le_bytes());
-            value.is_finite()
-        }
-        Dtype::BF16 => {
-            let value = bf16::from_f32(value);
-            out.extend(value.to_le_bytes());
-            value.is_finite()
-        }
-    })
-}
-
-fn to_json(value: &(impl serde::Serialize + ?Sized)) -> String {
-    serde_json::to_string(value).expect("strings, numbers and maps of strings always serialise")
-}
-
-/// Where the header lies in the file, as far as its own length says.
-fn header(bytes: &[u8]) -> Option<&[u8]> {
-    let (length, rest) = bytes.split_first_chunk::<8>()?;
-    rest.get(..usize::try_from(u64::from_le_bytes(*length)).ok()?)
-}
-
-/// Bytes of a header: twenty thousand tensors. It is read before anything else is known of the
-/// file, into ten times as much memory.
-const LONGEST_HEADER: u64 = 4 << 20;
-
-/// Objects and lists in one another in a header: the format needs three.
-const NESTING: usize = 16;
-
-/// The class of what the safetensors library refused.
-fn fault(bytes: &[u8], error: &SafeTensorError) -> Class {
-    match error {
-        SafeTensorError::HeaderTooLarge | SafeTensorError::InvalidHeaderLength => {
-            Class::StHugeHeader
-        }
-        SafeTensorError::MetadataIncompleteBuffer => Class::StTrailing,
-        SafeTensorError::TensorInvalidInfo | SafeTensorError::ValidationOverflow => {
-            Class::StShapeOverflow
-        }
-        SafeTensorError::InvalidOffset(_) => offsets_fault(bytes).unwrap_or(Class::StMalformed),
-        _ => Class::StMalformed,
-    }
-}
-
-/// Whether tensors overlap or leave bytes between them.
-fn offsets_fault(bytes: &[u8]) -> Option<Class> {
-    #[derive(serde::Deserialize)]
-    struct Place {
-        data_offsets: Option<(u64, u64)>,
-    }
-    let tensors: BTreeMap<String, Place> = serde_json::from_slice(header(bytes)?).ok()?;
-    let mut all: Vec<(u64, u64)> =
-        tensors.values().filter_map(|place| place.data_offsets).collect();
-    all.sort_unstable();
-    let mut end = 0;
-    for (from, to) in all {
-        if from < end || to < from {
-            return Some(Class::StOverlap);
-        }
-        if from > end {
-            return Some(Class::StHole);
-        }
-        end = to;
-    }
-    None
 }
 
 #[cfg(test)]
