@@ -951,6 +951,28 @@ void medforge_results_free(medforge_results *results);
 // `classifier` is NULL or came from medforge_open, and no thread uses it any more.
 void medforge_close(medforge_classifier *classifier);
 
+// What the classifier takes of memory, by part.
+//
+// # Safety
+// `classifier` is open; `memory` points to a struct that begins with its size.
+medforge_result medforge_memory_use(const medforge_classifier *classifier, medforge_memory *memory);
+
+// Classifies an image of any size: rows of `width` RGB triples of bytes, `stride` bytes from one
+// row to the next. Writes the probability of each class of `task`, in the order of their indices,
+// to `probabilities`, which has room for `capacity` values. A NULL task is the only one.
+//
+// # Safety
+// `classifier` is open; `task` is NULL or a NUL-terminated string; `pixels` points to (height - 1)
+// * stride + 3 * width readable bytes; `probabilities` points to `capacity` writable floats.
+medforge_result medforge_classify_rgb(const medforge_classifier *classifier,
+                                      const char *task,
+                                      const uint8_t *pixels,
+                                      uint32_t width,
+                                      uint32_t height,
+                                      size_t stride,
+                                      size_t capacity,
+                                      float *probabilities);
+
 // The number of bundles: one, unless others were added.
 //
 // # Safety
@@ -1052,28 +1074,6 @@ medforge_result medforge_class_code(const medforge_classifier *classifier,
                                     const char **scheme,
                                     const char **value,
                                     const char **meaning);
-
-// What the classifier takes of memory, by part.
-//
-// # Safety
-// `classifier` is open; `memory` points to a struct that begins with its size.
-medforge_result medforge_memory_use(const medforge_classifier *classifier, medforge_memory *memory);
-
-// Classifies an image of any size: rows of `width` RGB triples of bytes, `stride` bytes from one
-// row to the next. Writes the probability of each class of `task`, in the order of their indices,
-// to `probabilities`, which has room for `capacity` values. A NULL task is the only one.
-//
-// # Safety
-// `classifier` is open; `task` is NULL or a NUL-terminated string; `pixels` points to (height - 1)
-// * stride + 3 * width readable bytes; `probabilities` points to `capacity` writable floats.
-medforge_result medforge_classify_rgb(const medforge_classifier *classifier,
-                                      const char *task,
-                                      const uint8_t *pixels,
-                                      uint32_t width,
-                                      uint32_t height,
-                                      size_t stride,
-                                      size_t capacity,
-                                      float *probabilities);
 
 #ifdef __cplusplus
 }  // extern "C"
