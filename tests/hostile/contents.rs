@@ -7,12 +7,12 @@ use ed25519_dalek::{Signer, SigningKey};
 use medforge_runtime::bundle::{Description, Manifest, frame, sha256_hex, signature};
 use medforge_runtime::tensors::{self, Tensor};
 
-use crate::{Case, Good};
+use crate::case::{Case, Good};
 
 const TYPE: &str = <Manifest as Description>::PAYLOAD_TYPE;
 
 pub fn cases(good: &Good) -> Vec<Case> {
-    [json(good), signatures(good), payload(good)].concat()
+    [json(good), signatures(good), tensor_files(good), payload(good)].concat()
 }
 
 /// The good bundle with other bytes for its manifest, signed anew by the same key.
@@ -100,19 +100,12 @@ fn signatures(good: &Good) -> Vec<Case> {
     let identity = format!("01{}", "00".repeat(31));
     let mut small_r = signature;
     small_r[..32].copy_from_slice(&hex::decode(&identity).unwrap());
-    let mut plus_l = signature;
-    let order =
-        hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
-    let mut carry = 0;
-    for (digit, add) in plus_l[32..].iter_mut().zip(&order) {
-        let sum = u16::from(*digit) + u16::from(*add) + carry;
-        (*digit, carry) = (sum as u8, sum >> 8);
-    }
+    let plus_l = plus_order(signature);
     let good_entry = entry(&ours, &hex::encode(signature));
     // p + 18 in place of 18: values from p on encode points a second time (RFC 8032, section
     // 5.1.3).
     let noncanonical = "ff".repeat(32);
-    let strangers: Vec<String> = (0..65_u8)
+    let mut sorted: Vec<String> = (0..65_u8)
         .map(|n| {
             let key = SigningKey::from_bytes(&[n.wrapping_add(100); 32]);
             entry(
@@ -121,7 +114,6 @@ fn signatures(good: &Good) -> Vec<Case> {
             )
         })
         .collect();
-    let mut sorted = strangers;
     sorted.sort();
     let stranger = SigningKey::from_bytes(&[9; 32]);
     let strange = signature::sign(std::slice::from_ref(&stranger), TYPE, manifest).unwrap();
@@ -145,10 +137,21 @@ fn signatures(good: &Good) -> Vec<Case> {
     ]
 }
 
-/// One payload entry changed by somebody who may sign: lengths, digests and the manifest all agree
-/// with it.
-fn payload(good: &Good) -> Vec<Case> {
-    let module = good.names().find(|n| n.starts_with("modules/")).unwrap().to_owned();
+/// The signature with the group's order added to its second half: another spelling of the same.
+fn plus_order(signature: [u8; 64]) -> [u8; 64] {
+    let mut plus = signature;
+    let order =
+        hex::decode("edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010").unwrap();
+    let mut carry = 0;
+    for (digit, add) in plus[32..].iter_mut().zip(&order) {
+        let sum = u16::from(*digit) + u16::from(*add) + carry;
+        (*digit, carry) = (sum as u8, sum >> 8);
+    }
+    plus
+}
+
+/// Tensor files of one entry that break the rules of the format.
+fn tensor_files(good: &Good) -> Vec<Case> {
     let head = good.names().find(|n| n.starts_with("heads/")).unwrap().to_owned();
     let forged = |class, entry: &str, bytes: Vec<u8>| {
         Case::bundle(class, resigned(good, entry, bytes, |_| ()))
@@ -160,21 +163,12 @@ fn payload(good: &Good) -> Vec<Case> {
         format!("\"{name}\":{{\"dtype\":\"F32\",\"shape\":{shape},\"data_offsets\":[{from},{to}]}}")
     };
     let st = |class, text: String, data| forged(class, &head, header(&text, data));
-    let changed = |class, entry: &str, change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
-        let mut all = tensors::read(good.entry(entry), entry).unwrap();
-        change(&mut all);
-        let bytes =
-            tensors::write(all.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap();
-        forged(class, entry, bytes)
-    };
     let value = |class, bits: u32| {
         let mut bytes = good.entry(&head).to_vec();
         let at = bytes.len() - 4;
         bytes[at..].copy_from_slice(&bits.to_le_bytes());
         forged(class, &head, bytes)
     };
-    let first = |all: &BTreeMap<String, Tensor>| all.keys().next().unwrap().clone();
-    let onnx = good.entry("base.onnx");
     vec![
         st(
             "st_overlap",
@@ -202,6 +196,26 @@ fn payload(good: &Good) -> Vec<Case> {
         st("st_unusable", format!("{{{}}}", tensor("bias", "[0]", 0, 0)), 0),
         value("nan_weight", f32::NAN.to_bits()),
         value("inf_weight", f32::INFINITY.to_bits()),
+    ]
+}
+
+/// One payload entry changed by somebody who may sign: lengths, digests and the manifest all agree
+/// with it.
+fn payload(good: &Good) -> Vec<Case> {
+    let module = good.names().find(|n| n.starts_with("modules/")).unwrap().to_owned();
+    let forged = |class, entry: &str, bytes: Vec<u8>| {
+        Case::bundle(class, resigned(good, entry, bytes, |_| ()))
+    };
+    let changed = |class, entry: &str, change: &dyn Fn(&mut BTreeMap<String, Tensor>)| {
+        let mut all = tensors::read(good.entry(entry), entry).unwrap();
+        change(&mut all);
+        let bytes =
+            tensors::write(all.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap();
+        forged(class, entry, bytes)
+    };
+    let first = |all: &BTreeMap<String, Tensor>| all.keys().next().unwrap().clone();
+    let onnx = good.entry("base.onnx");
+    vec![
         Case::bundle("module_wrong_base", {
             let mut manifest = good.manifest();
             manifest.modules[0].base = sha256_hex(b"another base");

@@ -2,27 +2,26 @@
 //! are made when the tests run: most are megabytes of zeros.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use medforge_packer::base::Vit;
-use medforge_packer::export::onnx::Graph;
 use medforge_runtime::bundle::manifest::{
     Calibration, Composition, Head, Manifest, Metric, Mode, Module, WeightedModule,
 };
 use medforge_runtime::bundle::sha256_hex;
-use medforge_runtime::onnx::{DimensionValue, GraphProto, ModelProto, NodeProto};
-use medforge_runtime::preprocess::{Resize, Size};
-use medforge_runtime::tensors::{self, Dtype, Tensor};
-use prost::Message;
+use medforge_runtime::tensors::{Dtype, Tensor};
 
-use crate::signer::{Payload, another, made};
-use crate::{Case, Good};
+use crate::case::{Case, Good};
+use crate::signer::payload::{Payload, another, made};
+
+mod graphs;
+mod network;
+
+use network::{Shape, on};
 
 pub fn cases(good: &Good) -> Vec<Case> {
     let (payload, manifest) =
         on(good, &Shape { wide: 1, side: 140, patch: 1, heads: 1, layers: 1 });
     let kept = Case::bundle("too_costly", made(good, &payload, manifest));
-    [bases(good), fusions(good), graphs(good), texts(good)]
+    [bases(good), fusions(good), graphs::cases(good), texts(good)]
         .concat()
         .into_iter()
         .map(Case::unkept)
@@ -39,45 +38,14 @@ fn bases(good: &Good) -> Vec<Case> {
         let (payload, manifest) = on(good, &base);
         costly(name, &payload, manifest)
     };
-    // What one image takes here is below the limit, and a few parts of a mixture are above it.
-    let middling = Shape { wide: 16, side: 64, patch: 1, heads: 16, layers: 32 };
-    let with_modules = |count: usize| {
-        let (mut payload, mut manifest) = on(good, &middling);
-        let ids: Vec<String> = (0..count)
-            .map(|n| {
-                another(&mut payload, &mut manifest, |all| {
-                    all.values_mut().for_each(|t| t.data[0] = n as f32)
-                })
-            })
-            .collect();
-        payload.remove(&manifest.modules.remove(0).entry);
-        (payload, manifest, ids)
-    };
-    let part = |module: &String| WeightedModule { module: module.clone(), weight: 1.0 };
     let mixed = |name, mode| {
-        let (payload, mut manifest, ids) = with_modules(60);
+        let (payload, mut manifest, ids) = with_modules(good, 60);
         manifest.compositions[0].parts = ids.iter().map(part).collect();
         manifest.compositions[0].mode = mode;
         costly(name, &payload, manifest)
     };
-    let golden = {
-        let (mut payload, mut manifest, ids) = with_modules(700);
-        let (head, bytes) = (manifest.heads.remove(0), payload["heads/breast.safetensors"].clone());
-        payload.remove(&head.entry);
-        manifest.compositions.clear();
-        for (number, id) in ids.iter().enumerate() {
-            let task = format!("t{number}");
-            let entry = format!("heads/{task}.safetensors");
-            payload.insert(entry.clone(), bytes.clone());
-            manifest.heads.push(Head { task: task.clone(), entry, ..head.clone() });
-            manifest.compositions.push(Composition {
-                task,
-                mode: Mode::Fusion,
-                parts: vec![part(id)],
-            });
-        }
-        costly("golden_vectors_of_many_tasks", &payload, manifest)
-    };
+    let (payload, manifest) = many_tasks(good);
+    let golden = costly("golden_vectors_of_many_tasks", &payload, manifest);
     vec![
         plain("patches_of_one_pixel", Shape { wide: 16, side: 224, patch: 1, heads: 2, layers: 1 }),
         plain(
@@ -92,6 +60,42 @@ fn bases(good: &Good) -> Vec<Case> {
         mixed("mixture_of_sixty", Mode::Mixture),
         golden,
     ]
+}
+
+/// A network and so many modules for it. What one image takes here is below the limit, and a few
+/// parts of a mixture are above it.
+fn with_modules(good: &Good, count: usize) -> (Payload, Manifest, Vec<String>) {
+    let middling = Shape { wide: 16, side: 64, patch: 1, heads: 16, layers: 32 };
+    let (mut payload, mut manifest) = on(good, &middling);
+    let ids: Vec<String> = (0..count)
+        .map(|n| {
+            another(&mut payload, &mut manifest, |all| {
+                all.values_mut().for_each(|t| t.data[0] = n as f32)
+            })
+        })
+        .collect();
+    payload.remove(&manifest.modules.remove(0).entry);
+    (payload, manifest, ids)
+}
+
+fn part(module: &String) -> WeightedModule {
+    WeightedModule { module: module.clone(), weight: 1.0 }
+}
+
+/// A task and a head for each of many modules, each with golden vectors.
+fn many_tasks(good: &Good) -> (Payload, Manifest) {
+    let (mut payload, mut manifest, ids) = with_modules(good, 700);
+    let (head, bytes) = (manifest.heads.remove(0), payload["heads/breast.safetensors"].clone());
+    payload.remove(&head.entry);
+    manifest.compositions.clear();
+    for (number, id) in ids.iter().enumerate() {
+        let task = format!("t{number}");
+        let entry = format!("heads/{task}.safetensors");
+        payload.insert(entry.clone(), bytes.clone());
+        manifest.heads.push(Head { task: task.clone(), entry, ..head.clone() });
+        manifest.compositions.push(Composition { task, mode: Mode::Fusion, parts: vec![part(id)] });
+    }
+    (payload, manifest)
 }
 
 /// Fusions of modules with scales, and of more ranks than any site has inputs.
@@ -123,168 +127,6 @@ fn fusions(good: &Good) -> Vec<Case> {
         Case::bundle("contradiction", made(good, &payload, manifest)).called(name)
     };
     vec![fused("ranks_without_end", 4096, false), fused("scales_fused", 2, true)]
-}
-
-/// A network, by the width of its layers.
-struct Shape {
-    wide: usize,
-    side: usize,
-    patch: usize,
-    heads: usize,
-    layers: usize,
-}
-
-/// The good bundle on another base, all of whose weights are zero.
-fn on(good: &Good, shape: &Shape) -> (Payload, Manifest) {
-    let place = tempfile::tempdir().unwrap();
-    let vit = shape.vit(place.path());
-    let side = shape.side as u32;
-    let graph = Graph::new(&vit, 2 * shape.patch as u32).unwrap();
-    let mut model = ModelProto::decode(&*graph.without_weights()).unwrap();
-    let mut tensors = graph.tensors;
-    shape.stretch(model.graph.as_mut().unwrap(), &mut tensors);
-    for tensor in tensors.values_mut() {
-        tensor.data = vec![0.0; tensor.shape.iter().product()];
-        tensor.dtype = Dtype::F16;
-    }
-    let mut payload: Payload = good.entries[2..].iter().cloned().collect();
-    payload.insert("base.onnx".into(), model.encode_to_vec());
-    let weights = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
-    payload.insert("base.safetensors".into(), tensors::write(weights, &BTreeMap::new()).unwrap());
-    let mut manifest = good.manifest();
-    (manifest.base.image_size, manifest.base.feature_size) = ([side; 2], shape.wide as u32);
-    (manifest.base.layers, manifest.base.heads) = (shape.layers as u32, Some(shape.heads as u32));
-    let size = Size { height: side, width: side };
-    (manifest.preprocessing.resize, manifest.preprocessing.crop) = (Resize::Exact(size), None);
-    (payload, manifest)
-}
-
-impl Shape {
-    fn vit(&self, place: &Path) -> Vit {
-        let Shape { wide, patch, heads, layers, .. } = self;
-        let side = 2 * patch;
-        let config = format!(
-            r#"{{"model_type":"vit","hidden_size":{wide},"num_hidden_layers":{layers},
-            "num_attention_heads":{heads},
-            "intermediate_size":16,"image_size":{side},"patch_size":{patch}}}"#
-        );
-        let processor = format!(
-            r#"{{"size":{{"height":{side},"width":{side}}},"resample":3,
-            "image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}}"#
-        );
-        std::fs::write(place.join("config.json"), config).unwrap();
-        std::fs::write(place.join("preprocessor_config.json"), processor).unwrap();
-        Vit::random(place, 1).unwrap()
-    }
-
-    /// Makes a graph for two by two patches one for as many as the image has: packer itself writes
-    /// none of more than 128 by 128.
-    fn stretch(&self, graph: &mut GraphProto, tensors: &mut BTreeMap<String, Tensor>) {
-        let (grid, patch, side) =
-            (self.side as i64 / self.patch as i64, self.patch as i64, self.side as i64);
-        let bytes = |values: &[i64]| {
-            values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>()
-        };
-        let area = 3 * patch * patch;
-        for initialiser in &mut graph.initializer {
-            if initialiser.raw_data == bytes(&[0, 3, 2, patch, 2, patch]) {
-                initialiser.raw_data = bytes(&[0, 3, grid, patch, grid, patch]);
-            } else if initialiser.raw_data == bytes(&[0, 4, area]) {
-                initialiser.raw_data = bytes(&[0, grid * grid, area]);
-            } else if initialiser.dims == [1, 5, self.wide as i64] {
-                initialiser.dims[1] = 1 + grid * grid;
-                tensors.get_mut(&initialiser.name).unwrap().shape[1] = 1 + (grid * grid) as usize;
-            }
-        }
-        let pixels = graph.input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap();
-        for dim in &mut pixels.shape.as_mut().unwrap().dim[2..] {
-            dim.value = Some(DimensionValue::DimValue(side));
-        }
-    }
-}
-
-/// Graphs that take memory before anything is known of them, and one whose blocks all have the same
-/// weights.
-fn graphs(good: &Good) -> Vec<Case> {
-    let bundle = |graph: Vec<u8>, layers: usize| {
-        let mut payload: Payload = good.entries[2..].iter().cloned().collect();
-        payload.insert("base.onnx".into(), graph);
-        let mut manifest = good.manifest();
-        manifest.base.layers = layers as u32;
-        made(good, &payload, manifest)
-    };
-    let node = NodeProto::default();
-    let empty = GraphProto { node: vec![node; 200_000], ..GraphProto::default() };
-    let empty = ModelProto { graph: Some(empty), ..ModelProto::default() }.encode_to_vec();
-    let long = [good.entry("base.onnx"), &vec![0x92; 4 << 20]].concat();
-    let shared = {
-        let (mut payload, mut manifest) =
-            on(good, &Shape { wide: 16, side: 16, patch: 8, heads: 2, layers: 2 });
-        let mut model = ModelProto::decode(&*payload["base.onnx"]).unwrap();
-        manifest.base.layers = 60;
-        again(model.graph.as_mut().unwrap(), 58);
-        payload.insert("base.onnx".into(), model.encode_to_vec());
-        made(good, &payload, manifest)
-    };
-    let shorter = {
-        let mut payload: Payload = good.entries[2..].iter().cloned().collect();
-        let mut model = ModelProto::decode(&*payload["base.onnx"]).unwrap();
-        let feature = model.graph.as_mut().unwrap().output[0].r#type.as_mut().unwrap();
-        let dims = &mut feature.tensor_type.as_mut().unwrap().shape.as_mut().unwrap().dim;
-        dims[1].value = Some(DimensionValue::DimValue(8));
-        payload.insert("base.onnx".into(), model.encode_to_vec());
-        let mut manifest = good.manifest();
-        manifest.base.feature_size = 8;
-        made(good, &payload, manifest)
-    };
-    vec![
-        Case::bundle("onnx_refused", shorter).called("feature_of_another_length"),
-        Case::bundle("onnx_refused", bundle(empty, 1)).called("graph_of_empty_nodes"),
-        Case::bundle("onnx_refused", bundle(long, 1)).called("graph_without_end"),
-        Case::bundle("onnx_refused", shared).called("block_sixty_times"),
-    ]
-}
-
-/// Puts the first block of a graph of two there `times` more, each with the same weights and sites.
-fn again(graph: &mut GraphProto, times: usize) {
-    let norms: Vec<usize> = graph
-        .node
-        .iter()
-        .enumerate()
-        .filter(|(_, n)| n.op_type == "LayerNormalization")
-        .map(|n| n.0)
-        .collect();
-    let (from, to) = (norms[0], norms[2]);
-    let mut nodes: Vec<NodeProto> = graph.node[..to].to_vec();
-    let (first, mut last) =
-        (graph.node[from].input[0].clone(), graph.node[to - 1].output[0].clone());
-    let out = last.clone();
-    for time in 0..times {
-        let made: Vec<String> =
-            graph.node[from..to].iter().flat_map(|node| node.output.clone()).collect();
-        let renamed = |name: &String| match made.contains(name) {
-            true => format!("{name}.{time}"),
-            false if *name == first => last.clone(),
-            false => name.clone(),
-        };
-        let copies = graph.node[from..to].iter().map(|node| NodeProto {
-            name: format!("{}.{time}", node.name),
-            input: node.input.iter().map(renamed).collect(),
-            output: node.output.iter().map(renamed).collect(),
-            ..node.clone()
-        });
-        let copies: Vec<NodeProto> = copies.collect();
-        nodes.extend(copies);
-        last = format!("{out}.{time}");
-    }
-    for mut node in graph.node[to..].iter().cloned() {
-        node.input
-            .iter_mut()
-            .filter(|input| **input == out)
-            .for_each(|input| input.clone_from(&last));
-        nodes.push(node);
-    }
-    graph.node = nodes;
 }
 
 /// A manifest and a tensor file of so many small values that reading them would take many times

@@ -1,7 +1,7 @@
 //! Archives that other programs accept or misread: the frame, its entries, their names.
 
 use crate::archive::{Header, Raw, Tail, archive, end_record};
-use crate::{Case, Good};
+use crate::case::{Case, Good};
 
 pub fn cases(good: &Good) -> Vec<Case> {
     [whole(good), entries(good), names(good)].concat()
@@ -78,19 +78,6 @@ fn entries(good: &Good) -> Vec<Case> {
     };
     let card =
         |class, change: &dyn Fn(&mut Raw)| changed(class, &|entries| change(&mut entries[place]));
-    let stored = |data: &[u8]| {
-        // Deflate's stored block (RFC 1951, section 3.2.4).
-        let length = data.len() as u16;
-        [&[1][..], &length.to_le_bytes(), &(!length).to_le_bytes(), data].concat()
-    };
-    let squeeze = |entry: &mut Raw, stream: Vec<u8>, unpacked: u32| {
-        entry.both(|h| (h.method, h.packed, h.unpacked) = (8, stream.len() as u32, unpacked));
-        entry.data = stream;
-    };
-    let unicode_path = |name: &[u8]| {
-        let content = [&[1][..], &crc32fast::hash(b"model_card.md").to_le_bytes(), name].concat();
-        [&0x7075_u16.to_le_bytes()[..], &(content.len() as u16).to_le_bytes(), &content].concat()
-    };
     vec![
         changed("dup_name", &|all| {
             let twice = all[place].clone();
@@ -134,6 +121,24 @@ fn entries(good: &Good) -> Vec<Case> {
         card("entry_comment", &|e| e.comment = b"a comment".to_vec()),
         card("symlink", &|e| e.attributes = 0o120_777 << 16),
     ]
+}
+
+/// Deflate's stored block (RFC 1951, section 3.2.4).
+fn stored(data: &[u8]) -> Vec<u8> {
+    let length = data.len() as u16;
+    [&[1][..], &length.to_le_bytes(), &(!length).to_le_bytes(), data].concat()
+}
+
+/// An entry that says it is deflated to `stream`.
+fn squeeze(entry: &mut Raw, stream: Vec<u8>, unpacked: u32) {
+    entry.both(|h| (h.method, h.packed, h.unpacked) = (8, stream.len() as u32, unpacked));
+    entry.data = stream;
+}
+
+/// Info-ZIP's extra field of a second name.
+fn unicode_path(name: &[u8]) -> Vec<u8> {
+    let content = [&[1][..], &crc32fast::hash(b"model_card.md").to_le_bytes(), name].concat();
+    [&0x7075_u16.to_le_bytes()[..], &(content.len() as u16).to_le_bytes(), &content].concat()
 }
 
 fn names(good: &Good) -> Vec<Case> {

@@ -8,7 +8,8 @@ use ed25519_dalek::SigningKey;
 use medforge_packer::export::{Options, build_bundle};
 use medforge_runtime::bundle::{Manifest, assemble, frame, list};
 
-use crate::{Good, small, trust};
+use crate::case::Good;
+use crate::{small, trust};
 
 /// Writes `good.medforge` and `trust.toml`.
 pub fn write(corpus: &Path) {

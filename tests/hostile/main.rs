@@ -1,7 +1,9 @@
-//! Every class of hostile input, each built from one good bundle by a small change, kept under
-//! `tests/corpus/NAME/` for other readers of the format, and refused under its class's name by the
-//! library and by the command line (the C API: `tests/c_api.rs`). Each class has a folder of its
-//! own name, and what a trusted signer may not ask for has names of its own.
+//! Every class of hostile input, each built from one good bundle by a small change. The files are
+//! kept under `tests/corpus/NAME/` for other readers of the format. The library and the command
+//! line refuse them under their class's name (the C API: `tests/c_api/corpus.rs`).
+//!
+//! Each class has a folder of its own name. What a trusted signer may not ask for has names of its
+//! own.
 //!
 //! A folder holds what differs from the good bundle and its trust file beside it, and `case.json`:
 //! the files, the time of checking and what is expected. With MEDFORGE_WRITE_CORPUS set the folders
@@ -10,6 +12,7 @@
 mod archive;
 #[path = "../../fuzz/bodies.rs"]
 mod bodies;
+mod case;
 mod contents;
 mod costly;
 mod framing;
@@ -28,155 +31,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use ed25519_dalek::SigningKey;
-use medforge_runtime::bundle::{
-    Manifest, Moment, State, Trust, VerifiedBundle, frame, verify, verify_newer,
-};
+use medforge_runtime::bundle::{Moment, State, Trust, VerifiedBundle, verify, verify_newer};
 use medforge_runtime::classify::Classifier;
 use medforge_runtime::{Class, Error};
-use serde::Deserialize;
 
-/// The good bundle, taken apart.
-pub struct Good {
-    pub bytes: Vec<u8>,
-    pub entries: Vec<(String, Vec<u8>)>,
-    pub key: SigningKey,
-}
-
-impl Good {
-    fn open() -> Self {
-        let bytes = fs::read(corpus().join("good.medforge")).unwrap();
-        let entries = frame::parse(&bytes).unwrap();
-        let entries =
-            entries.into_iter().map(|(name, range)| (name, bytes[range].to_vec())).collect();
-        Good { bytes, entries, key: SigningKey::from_bytes(&[1; 32]) }
-    }
-
-    pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().map(|(name, _)| name.as_str())
-    }
-
-    pub fn place(&self, name: &str) -> usize {
-        self.names().position(|n| n == name).unwrap()
-    }
-
-    pub fn entry(&self, name: &str) -> &[u8] {
-        &self.entries[self.place(name)].1
-    }
-
-    pub fn manifest(&self) -> Manifest {
-        serde_json::from_slice(self.entry("manifest.json")).unwrap()
-    }
-}
-
-/// One folder: its name, its class, its files, when it is checked.
-#[derive(Clone)]
-pub struct Case {
-    name: &'static str,
-    class: &'static str,
-    /// Whether it is kept as files: some would be megabytes of nothing.
-    kept: bool,
-    files: BTreeMap<&'static str, Vec<u8>>,
-    now: String,
-}
-
-impl Case {
-    /// The good bundle, to be refused for what goes with it.
-    pub fn good(class: &'static str) -> Self {
-        Case {
-            name: class,
-            class,
-            kept: true,
-            files: BTreeMap::new(),
-            now: "2026-06-01T00:00:00Z".into(),
-        }
-    }
-
-    pub fn bundle(class: &'static str, bytes: Vec<u8>) -> Self {
-        Case::good(class).with("bundle.medforge", bytes)
-    }
-
-    pub fn with(mut self, name: &'static str, bytes: Vec<u8>) -> Self {
-        self.files.insert(name, bytes);
-        self
-    }
-
-    pub fn called(self, name: &'static str) -> Self {
-        Case { name, ..self }
-    }
-
-    pub fn unkept(self) -> Self {
-        Case { kept: false, ..self }
-    }
-
-    pub fn at(mut self, now: &str) -> Self {
-        self.now = now.into();
-        self
-    }
-
-    fn all_files(&self) -> impl Iterator<Item = (&'static str, Vec<u8>)> {
-        self.files
-            .iter()
-            .map(|(name, bytes)| (*name, bytes.clone()))
-            .chain([("case.json", self.description())])
-    }
-
-    fn write(&self, folder: &Path) {
-        let _ = fs::remove_dir_all(folder);
-        fs::create_dir_all(folder).unwrap();
-        self.all_files().for_each(|(name, bytes)| fs::write(folder.join(name), bytes).unwrap());
-    }
-
-    fn description(&self) -> Vec<u8> {
-        let place = |name: &str, default: Option<&str>| {
-            if self.files.contains_key(name) {
-                Some(name.to_owned())
-            } else {
-                default.map(str::to_owned)
-            }
-        };
-        let class = class(self.class);
-        let value = serde_json::json!({
-            "refused_as": self.class,
-            "meaning": class.meaning(),
-            "bundle": place("bundle.medforge", Some("../good.medforge")),
-            "trust": place("trust.toml", Some("../trust.toml")),
-            "state": place("state.json", None),
-            "next": place("next.toml", None),
-            "signatures": place("next.sig", None),
-            "now": self.now,
-        });
-        format!("{value:#}\n").into_bytes()
-    }
-}
-
-/// What `case.json` says.
-#[derive(Deserialize)]
-struct Description {
-    refused_as: String,
-    bundle: String,
-    trust: String,
-    state: Option<String>,
-    next: Option<String>,
-    signatures: Option<String>,
-    now: String,
-}
-
-fn corpus() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/corpus")
-}
-
-fn class(name: &str) -> Class {
-    Class::ALL
-        .iter()
-        .find(|(_, n, _)| *n == name)
-        .unwrap_or_else(|| panic!("there is no class {name}"))
-        .0
-}
-
-pub fn hex_key(key: &SigningKey) -> String {
-    hex::encode(key.verifying_key().to_bytes())
-}
+use case::{Case, Description, Good, class, corpus};
 
 fn cases(good: &Good) -> Vec<Case> {
     [

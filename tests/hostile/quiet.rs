@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::corpus;
+use crate::case::corpus;
 
 /// What a program opens on Linux before its own `main` begins, or asks the system about itself:
 /// none of it the user's.

@@ -8,7 +8,7 @@ use medforge_runtime::bundle::{
     Moment, State, TRUST_TYPE, Trust, assemble, sha256_hex, signature, verify,
 };
 
-use crate::{Case, Good, hex_key};
+use crate::case::{Case, Good, hex_key};
 
 /// A trust file of version `version`: `release` of two release keys must sign (the good bundle's
 /// and bob's); carol maintains.
