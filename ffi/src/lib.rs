@@ -1,10 +1,15 @@
 //! MedForge's C API: verify and open bundles, change what runs, classify images, read results.
 //!
-//! The conventions: every fallible function returns a [`medforge_result`](Status), outputs come
-//! last and are written only on success, every pointer is checked for NULL, a panic becomes a code,
-//! the error text belongs to the calling thread. What cannot be checked is that a pointer points to
-//! as many bytes as the caller says; that is the caller's promise, and the reason for the unsafe
-//! code in this crate.
+//! The conventions:
+//!
+//! - Every fallible function returns a [`medforge_result`](Status).
+//! - Outputs come last, and are written only on success.
+//! - Every pointer is checked for NULL, and a panic becomes a code.
+//! - The error text belongs to the calling thread.
+//!
+//! It cannot be checked that a pointer points to as many bytes as the caller says. That is the
+//! caller's promise, and the reason for the unsafe code in this crate.
+#![deny(missing_docs)]
 
 mod classifier;
 mod growing;

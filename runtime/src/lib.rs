@@ -4,6 +4,7 @@
 //! It opens no socket, starts no thread unless asked and writes no file.
 // Forbidden but for two modules, which say why: `kernel::vnni` and `classify::process`.
 #![deny(unsafe_code)]
+#![deny(missing_docs)]
 
 pub mod bundle;
 mod class;
