@@ -1,5 +1,5 @@
-//! Files to read: regular ones alone, so that no pipe, device or folder keeps a program waiting or
-//! reading for ever, and of a size that the caller states.
+//! Files to read: only regular ones, of a size that the caller bounds. So no pipe, device or folder
+//! keeps a program waiting or reading for ever.
 //!
 //! A link counts as what it leads to.
 
@@ -12,8 +12,8 @@ use std::path::Path;
 /// # Errors
 /// What the system says, and [`io::ErrorKind::InvalidInput`] for what is no regular file.
 pub fn open(path: &Path) -> io::Result<File> {
-    // Opening a device may do something by itself, and opening a pipe waits for a writer: asked
-    // first, and again of what was opened, which may be another file by then.
+    // Opening a device may do something by itself, and opening a pipe waits for a writer. So the
+    // kind is checked before opening. It is checked again afterwards: the file may be another.
     check(path)?;
     let mut options = OpenOptions::new();
     #[cfg(unix)]

@@ -1,5 +1,5 @@
-//! Panics inside of decoders: caught, and nothing of them on the standard error of the program that
-//! this is a part of.
+//! Panics inside decoders: they are caught, and the program that uses this library shows nothing of
+//! them on its standard error.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -11,16 +11,16 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A decoder stopped in a way that it must not: a fault of the decoder, brought out by the file.
+/// The decoder panicked: a fault of its own, which the file brought out.
 pub(crate) struct Panicked;
 
 /// What is said of the file then.
 pub(crate) const FAILED: &str =
-    "its decoder failed inside; leave the file away, and report it to MedForge";
+    "its decoder failed inside; leave the file out, and report it to MedForge";
 
-/// What `decode` gives. The first call puts a panic hook before the program's own, which goes on to
-/// hear of all panics but those inside of `decode`. Where a panic ends the program, its own hook
-/// hears of that too.
+/// What `decode` gives. The first call puts a panic hook before the program's own. The program's
+/// own hook still hears of every panic outside of `decode`. Where a panic ends the program, it
+/// hears of those inside too.
 pub(crate) fn decoding<T>(decode: impl FnOnce() -> T) -> Result<T, Panicked> {
     static HOOK: Once = Once::new();
     // A thread that panics already may not change the hook.

@@ -1,6 +1,6 @@
 //! JSON as hostile input, before anything is made of it: UTF-8, well formed, not nested too deep,
-//! no key twice in any object, and no more values than memory is for: an empty text of three bytes
-//! becomes twenty-four.
+//! no key twice in any object, and a bounded number of values. An empty text takes three bytes in a
+//! file and twenty-four in memory.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

@@ -1,7 +1,8 @@
-//! Large buffers: zeros in a mapping of their own, given back to the system when dropped. Memory
-//! that is not there is an error, not an end of the process. Huge pages were tried: they load a
-//! base a tenth faster where memory is in one piece, and up to three times slower where the kernel
-//! has to put it together first.
+//! Large buffers: zeros in a mapping of their own, given back to the system when dropped. If memory
+//! is short, that is an error and not the end of the process.
+//!
+//! Huge pages were tried. A base loads a tenth faster where memory is in one piece. Where the
+//! kernel has to put it together first, it loads up to three times slower.
 
 use std::io;
 

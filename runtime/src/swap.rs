@@ -1,5 +1,5 @@
-//! A value that is exchanged whole while others use it: a reader keeps the one that it began with,
-//! and the last to let go of a value frees it.
+//! A value that is exchanged whole while others use it. A reader keeps the one that it began with.
+//! The last to let go of a value frees it.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 

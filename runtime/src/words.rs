@@ -1,6 +1,6 @@
-//! Text of others in our own: names, values and messages that come out of a file may be endless,
-//! move a terminal's cursor, turn the direction of writing or begin another line of a log. Here
-//! they become harmless and short.
+//! Foreign text in our own. Names, values and messages that come out of a file may be endless, move
+//! a terminal's cursor, turn the direction of writing or begin another line of a log. Here they
+//! become harmless and short.
 
 use unicode_normalization::char::is_combining_mark;
 
@@ -9,14 +9,14 @@ pub const MOST: usize = 300;
 /// The most characters of a sentence.
 const MOST_OF_ALL: usize = 1000;
 
-/// A name or value as it is shown: on one line, every character that is not seen as an escape, the
-/// middle left out of what has more than [`MOST`] characters.
+/// A name or value as it is shown: on one line, with escapes for characters that nobody sees. If it
+/// has more than [`MOST`] characters, its middle is left out.
 pub fn shown(text: &str) -> String {
     cut(&escaped(text), MOST)
 }
 
-/// A sentence with such names in it, none of whose words has more than [`MOST`] characters, and all
-/// of it has a thousand. What stands in double quotes, as `{:?}` writes it, counts as one word.
+/// A sentence with such names in it. Each word has at most [`MOST`] characters, and all of it at
+/// most a thousand. Text in double quotes, as `{:?}` writes it, counts as one word.
 pub fn sentence(text: &str) -> String {
     let (mut quoted, mut escape) = (false, false);
     let between = |c: char| {
@@ -29,7 +29,7 @@ pub fn sentence(text: &str) -> String {
     cut(&words.join(" "), MOST_OF_ALL)
 }
 
-/// Text on one line, every character that is not seen as an escape.
+/// Text on one line, with escapes for characters that nobody sees.
 pub fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
@@ -43,8 +43,9 @@ pub fn turns(c: char) -> bool {
     matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Characters without a width or a shape: soft hyphens, joiners, marks of a direction, fillers,
-/// blanks that are no spaces, ends of lines and paragraphs, tags, variations of what is before.
+/// Characters without a width or a shape. They are soft hyphens, joiners, marks of a direction,
+/// fillers and blanks that are no spaces. Ends of lines and paragraphs, tags, and variations of the
+/// character before count too.
 pub fn is_unseen(c: char) -> bool {
     matches!(c,
         '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
