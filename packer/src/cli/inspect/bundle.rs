@@ -1,4 +1,4 @@
-//! A bundle.
+//! What a bundle says of itself.
 
 use medforge_runtime::bundle::{Manifest, inspect};
 use serde_json::json;
@@ -44,6 +44,24 @@ fn description(manifest: &Manifest, id: &str) -> String {
             base.family, base.layers, base.digest
         ),
     );
+    heads(manifest, &mut row);
+    members(manifest, &mut row);
+    for module in &manifest.modules {
+        row("module", module.id.clone());
+        row(
+            "  for",
+            format!("{}, by {}, licence {}", module.task, module.contributor, module.licence),
+        );
+        row("  adapts", format!("{} sites, rank {}", module.sites.len(), module.rank));
+    }
+    for entry in &manifest.entries {
+        row("entry", format!("{:>12} bytes  {}", entry.length, entry.name));
+    }
+    text
+}
+
+/// Each task with its classes, and how it did.
+fn heads(manifest: &Manifest, row: &mut impl FnMut(&str, String)) {
     for head in &manifest.heads {
         let untrained = |class: &String| {
             if head.zero_shot.contains(class) { " (without training)" } else { "" }
@@ -68,6 +86,10 @@ fn description(manifest: &Manifest, id: &str) -> String {
             (None, None) => row("  result", format!("as it is packed here it was {NEVER}")),
         }
     }
+}
+
+/// The modules that a merged model was made of, and how each did alone.
+fn members(manifest: &Manifest, row: &mut impl FnMut(&str, String)) {
     for member in &manifest.members {
         row(
             "merged from",
@@ -89,16 +111,4 @@ fn description(manifest: &Manifest, id: &str) -> String {
             None => row("  alone", NEVER.into()),
         }
     }
-    for module in &manifest.modules {
-        row("module", module.id.clone());
-        row(
-            "  for",
-            format!("{}, by {}, licence {}", module.task, module.contributor, module.licence),
-        );
-        row("  adapts", format!("{} sites, rank {}", module.sites.len(), module.rank));
-    }
-    for entry in &manifest.entries {
-        row("entry", format!("{:>12} bytes  {}", entry.length, entry.name));
-    }
-    text
 }
