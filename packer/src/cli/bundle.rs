@@ -42,7 +42,7 @@ pub struct Args {
     counter: u64,
 }
 
-/// What every bundle is given: signers, a place, and what people say about it.
+/// The options of every command that writes a bundle: keys, place, name and purpose.
 #[derive(clap::Args)]
 pub(super) struct Release {
     /// The key that signs; repeat it for more signatures

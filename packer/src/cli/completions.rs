@@ -1,5 +1,5 @@
-//! `packer completions` and `packer man`: what the shell and the manual need, made from the command
-//! line's own definition.
+//! `packer completions`: shell completions and manual pages, made from the command line's own
+//! definition.
 
 use std::path::{Path, PathBuf};
 

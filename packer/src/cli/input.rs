@@ -1,4 +1,4 @@
-//! What several commands check and name in the same way: options, and the files beside an output.
+//! What several commands share: options, their checks, and the names of files beside an output.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,7 @@ pub(super) fn mebibytes(bytes: u64) -> String {
     }
 }
 
-/// Names go into file and entry names.
+/// Refuses a task's name that could not be part of a file's name.
 pub(super) fn check_task(task: &str) -> Result<(), Error> {
     if is_task_name(task) {
         Ok(())
@@ -116,7 +116,7 @@ pub(super) fn check_task(task: &str) -> Result<(), Error> {
     }
 }
 
-/// What a bundle's manifest takes as a name.
+/// Refuses a text that a bundle's manifest would refuse.
 pub(super) fn check_text(option: &'static str, text: &str) -> Result<(), Error> {
     description::check_text("it", text).map_err(|error| match error {
         RuntimeError::Refused(refusal) => {
@@ -141,7 +141,7 @@ pub(super) fn class_texts(given: &[String]) -> Result<TextHead, Error> {
     Ok(texts)
 }
 
-/// What the data are: paths, labels and groups, not pixels.
+/// A SHA-256 over the paths, labels and groups of some images; not over their pixels.
 pub(super) fn fingerprint(data: &Dataset, indices: &[usize]) -> String {
     use sha2::{Digest, Sha256};
     let mut hash = Sha256::new();
@@ -188,7 +188,7 @@ pub(super) fn folders(
 mod tests {
     use super::*;
 
-    /// Before the work, and not by the bundle after it.
+    /// They are refused before the work begins, and not by the bundle at its end.
     #[test]
     fn names_that_no_bundle_takes_are_refused_at_once() {
         check_text("--contributor", "Universitätsklinikum Bonn").unwrap();

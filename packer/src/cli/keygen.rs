@@ -37,7 +37,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     ))
 }
 
-/// `path` with `ending` after its last part, whatever dots that has.
+/// `path` with `ending` added, even where its last part has dots.
 fn with_ending(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);

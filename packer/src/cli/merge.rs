@@ -69,8 +69,8 @@ pub(super) struct Numbers {
     pub seed: u64,
 }
 
-/// Methods that `packer forge` has: their weights are found on condensed sets, of which a module
-/// has none.
+/// Methods of `packer forge` alone: they find their weights on condensed sets, and a module has
+/// none.
 const OF_FORGES: [&str; 3] = ["fusion", "mixture", "routed"];
 
 pub fn run(args: Args, places: &Places) -> Result<(), Error> {

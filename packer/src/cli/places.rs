@@ -8,7 +8,7 @@ use clap::{Arg, ArgMatches, Command};
 
 use crate::output::{Place, Places};
 
-/// The options that name what is written. Whatever else names a path is read.
+/// The options that name an output. Every other path is read.
 const OUTPUTS: [&str; 9] = [
     "explain",
     "export-request",
@@ -21,7 +21,7 @@ const OUTPUTS: [&str; 9] = [
     "state",
 ];
 
-/// The paths that were given to the command that runs, and the file of options that it may read.
+/// The paths on the command line, and the file of options.
 pub(super) fn of((command, matches): (&Command, &ArgMatches), config: &str) -> Places {
     let mut places: Vec<Place> =
         command.get_arguments().flat_map(|arg| named(arg, matches)).collect();

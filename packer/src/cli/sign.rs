@@ -1,5 +1,5 @@
-//! `packer sign`: a further signature on a bundle, also by a key that never touches the machine
-//! where the bundle is; and signatures on trust files.
+//! `packer sign`: a further signature on a bundle, or one on a trust file. The key may be on another
+//! machine.
 
 use std::path::PathBuf;
 
@@ -57,7 +57,7 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
     let Some(out) = &args.out else {
         return Err(Error::Option { name: "--out", what: "is needed".into() });
     };
-    // A file of signatures grows by one and loses none.
+    // One signature is added to the file; the others stay.
     let place = if payload.apart() {
         places.updated("--out", out)?
     } else {

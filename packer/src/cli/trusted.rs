@@ -1,4 +1,4 @@
-//! Whom a command trusts and what it remembers, the same options wherever a bundle is verified.
+//! Whom a command trusts and what it remembers: the options of every command that verifies.
 
 use std::path::{Path, PathBuf};
 
@@ -27,12 +27,12 @@ pub struct TrustArgs {
 const LONGEST_STATE: u64 = 4 << 20;
 
 impl TrustArgs {
-    /// Whom to trust at this moment, asked for once.
+    /// Whom to trust now. The clock is read once.
     pub fn trust(&self) -> Result<Trust, Error> {
         read_trust_at(&self.trust, moment(self.now.as_deref())?)
     }
 
-    /// Refuses `--state` for a command that does not find out whether the bundle runs here.
+    /// Refuses `--state` where a command does not test that the bundle runs here.
     pub fn forgets(&self) -> Result<(), Error> {
         match &self.state {
             None => Ok(()),
@@ -43,9 +43,8 @@ impl TrustArgs {
         }
     }
 
-    /// The bundle at `path`, verified, and with `--state` no older than what was accepted before;
-    /// `used` makes of it what the command is for, and only if that goes well the bundle is
-    /// remembered.
+    /// Verifies the bundle at `path` and hands it to `used`. With `--state` it must not be older than
+    /// the bundle accepted before, and it is remembered once `used` succeeds.
     pub fn open<T>(
         &self,
         path: &Path,
@@ -67,8 +66,7 @@ impl TrustArgs {
 
     fn before(&self) -> Result<Option<State>, Error> {
         let Some(path) = &self.state else { return Ok(None) };
-        // Only a file that is not there means a device that has accepted nothing; one that cannot
-        // be read does not.
+        // A missing file means that nothing was accepted yet. One that cannot be read does not.
         match std::fs::symlink_metadata(path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 Ok(Some(State::default()))
@@ -78,7 +76,7 @@ impl TrustArgs {
     }
 }
 
-/// What `--now` says; none on a device without a clock. The clock is read here, once.
+/// The time that `--now` says, or the clock's; none on a device without a clock.
 pub fn moment(now: Option<&str>) -> Result<Option<Moment>, Error> {
     let text = match now {
         Some("unknown") => return Ok(None),
@@ -88,7 +86,7 @@ pub fn moment(now: Option<&str>) -> Result<Option<Moment>, Error> {
     Moment::try_from(text).map(Some).map_err(|what| Error::Option { name: "--now", what })
 }
 
-/// The trust file at `path`, at this moment.
+/// The trust file at `path`, as it holds now.
 pub fn read_trust_at(path: &Path, now: Option<Moment>) -> Result<Trust, Error> {
     let trust = keys::read_trust(path)?;
     let Some(now) = now else { return Ok(trust) };

@@ -49,7 +49,7 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
                 }
                 _ => Ok(()),
             };
-            // What cannot be told is a fault, and no reason to end as if nothing had been refused.
+            // The bundle is still refused, even where that could not be printed.
             if let Err(lost) = printed {
                 output::say(&format!("packer: {lost}"));
             }
@@ -65,7 +65,7 @@ fn check(args: &Args, places: &Places) -> Result<Value, Error> {
     args.trusted.open(&args.bundle, places, |bundle, trust| {
         let report = report(&bundle, trust, args.quick)?;
         if !args.quick {
-            // In every number of bits that the bundle has golden vectors for.
+            // In 32 bits, and in eight if the bundle has golden vectors for these.
             Classifier::load_with(&bundle, Options::default())?;
             if !bundle.manifest().int8.is_empty() {
                 Classifier::load_with(

@@ -1,5 +1,4 @@
-//! The options of `packer forge merge` that say how; each only with a method that it means
-//! something for.
+//! The options of `packer forge merge` that say how. Each goes only with the methods that use it.
 
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -110,7 +109,7 @@ impl How {
     }
 }
 
-/// A bar for searches, which is not seen before the first step.
+/// A progress bar for searches; it shows from the first step on.
 pub(super) fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("search {bar:30} {pos} of {len}, {eta} left");
     ProgressBar::no_length().with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))

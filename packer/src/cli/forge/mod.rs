@@ -64,7 +64,7 @@ pub fn run(command: Command, places: &Places) -> Result<(), Error> {
     }
 }
 
-/// Which forge, and by whom.
+/// Which forge, and the key that it must have.
 #[derive(clap::Args)]
 struct At {
     /// The forge: a folder or an address

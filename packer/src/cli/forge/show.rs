@@ -70,6 +70,6 @@ pub fn run(args: Args) -> Result<(), Error> {
     }
     row("", verdict);
     let printed = output::print(&text);
-    // A refusal stays one where it cannot be told.
+    // The item is still refused, even where that could not be printed.
     verified.map(drop).and(printed)
 }

@@ -95,7 +95,7 @@ fn description(manifest: &Manifest, id: &str) -> String {
     text
 }
 
-/// Somebody's text, which cannot drive a terminal.
+/// A foreign text with its control characters escaped, so that it cannot drive a terminal.
 fn harmless(card: &[u8]) -> String {
     let shown = |c: char| {
         if c.is_control() && !matches!(c, '\n' | '\t') {

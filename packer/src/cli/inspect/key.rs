@@ -1,4 +1,4 @@
-//! Public keys, by the names that trust files and contributors' lists know them by.
+//! Public keys, by the names that they have in trust files and contributors' lists.
 
 use medforge_runtime::bundle::{Trust, sha256_hex};
 use serde_json::{Value, json};
