@@ -14,7 +14,7 @@ use super::canvas::{Canvas, Palette};
 use super::cluster::{distance, mean};
 use super::ensemble::Ensemble;
 use super::plan::precision;
-use super::privacy::{Budget, Contribution, Release, release};
+use super::privacy::{Budget, FeatureRow, Release, release};
 use super::statistics::{Layout, Network};
 use super::view::View;
 use super::{Observer, Settings, Source};
@@ -129,13 +129,12 @@ impl Bank {
     ) -> Result<(), Error> {
         let width = self.layout.width();
         let private = self.private.as_mut().expect("the bank is private");
-        let contribution = |&m: &usize| {
+        let row = |&m: &usize| {
             let row = &private.rows[m * width..][..width];
-            Contribution { class: self.labels[m], group: self.groups[m], row }
+            FeatureRow { class: self.labels[m], group: self.groups[m], row }
         };
-        let contributions: Vec<Contribution> = members.iter().map(contribution).collect();
-        private.release =
-            Some(release(&contributions, classes, CLIP * (width as f64).sqrt(), budget)?);
+        let rows: Vec<FeatureRow> = members.iter().map(row).collect();
+        private.release = Some(release(&rows, classes, CLIP * (width as f64).sqrt(), budget)?);
         Ok(())
     }
 
