@@ -10,9 +10,11 @@ use crate::predict::Predictor;
 use crate::random::{Purpose, Stream};
 use crate::{Error, interrupt};
 
-use super::canvas::{Canvas, Palette};
+use super::canvas::Canvas;
 use super::cluster::{distance, mean};
 use super::ensemble::Ensemble;
+use super::palette::Palette;
+use super::pixels::normalised;
 use super::plan::precision;
 use super::privacy::{Budget, FeatureRow, Release, release};
 use super::statistics::{Layout, Network};
@@ -101,7 +103,7 @@ impl Bank {
             let network = Network { weights: &frozen, sites: ensemble.sites(device, v) };
             let pictures: Vec<f32> =
                 (0..REFERENCE).flat_map(|i| canvas.noise(REFERENCE_SEED, i, 0)).collect();
-            let normalised = super::normalised(vit, &canvas.paint(&pictures), settings.size);
+            let normalised = normalised(vit, &canvas.paint(&pictures), settings.size);
             let rows = network.rows(device, &normalised, view, &layout)?;
             let [centre, deviation] = moments(&rows, width);
             if released.is_none() {

@@ -23,10 +23,13 @@ mod cluster;
 mod ensemble;
 mod objective;
 mod page;
+mod palette;
+mod pixels;
 mod plan;
 pub mod privacy;
 mod settings;
 mod sheet;
+mod spectrum;
 mod statistics;
 #[cfg(test)]
 mod tests;
@@ -39,9 +42,11 @@ pub use page::page;
 pub use settings::{Matching, Settings, Target};
 pub use sheet::contact_sheet;
 
-use canvas::{Canvas, Palette, planar};
+use canvas::Canvas;
 use ensemble::Ensemble;
 use objective::{Goal, Seen};
+use palette::Palette;
+use pixels::{normalised, planar, to_rgb};
 use plan::Plan;
 use privacy::{Accounting, Budget};
 use statistics::{Network, separate};
@@ -226,12 +231,7 @@ impl<D: Device + 'static> Look<'_, D> {
         let gradients = tape.backward_from(results.iter().zip(seeds));
         let to_images = gradients.of(&leaf).expect("every statistic depends on the pixels");
         let mut to_images = device.download(to_images)?;
-        let scale = vit.preprocessing.std.map(|std| 255.0 * vit.preprocessing.rescale / std);
-        let channel = |i: usize| i / (size * size) % 3;
-        to_images
-            .iter_mut()
-            .enumerate()
-            .for_each(|(i, v)| *v = (f64::from(*v) * scale[channel(i)]) as f32);
+        to_rgb(vit, &mut to_images, size);
         Ok((loss, canvas.pull_back(coefficients, &to_images)))
     }
 }
@@ -264,16 +264,6 @@ fn start(
         Start::Real => canvas.coefficients(&planar(images.pixels(bank.images()[plan.nearest[i]]))),
     };
     (0..labels.len()).flat_map(image).collect()
-}
-
-/// RGB in 0..1 [n, 3, size, size], normalised for the base.
-fn normalised(vit: &Vit, images: &[f32], size: usize) -> Vec<f32> {
-    let p = &vit.preprocessing;
-    let value = |(i, v): (usize, &f32)| {
-        let c = i / (size * size) % 3;
-        ((f64::from(*v) * 255.0 * p.rescale - p.mean[c]) / p.std[c]) as f32
-    };
-    images.iter().enumerate().map(value).collect()
 }
 
 /// One-hot rows, or the module's mean probabilities over the real images of each target.
