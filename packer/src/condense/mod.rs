@@ -21,12 +21,14 @@ mod canvas;
 mod checkpoint;
 mod cluster;
 mod ensemble;
+mod goal;
 mod objective;
 mod page;
 mod palette;
 mod pixels;
 mod plan;
 pub mod privacy;
+mod ridge;
 mod settings;
 mod sheet;
 mod spectrum;
@@ -44,7 +46,7 @@ pub use sheet::contact_sheet;
 
 use canvas::Canvas;
 use ensemble::Ensemble;
-use objective::{Goal, Seen};
+use goal::{Goal, LossWeights, SyntheticBatch};
 use palette::Palette;
 use pixels::{normalised, planar, to_rgb};
 use plan::Plan;
@@ -171,7 +173,7 @@ pub fn condense_from<D: Device + 'static>(
         let goal = &plan.goals[view];
         let see =
             Look { device, network: &network, bank, view, goal, parts, classes: classes.len() };
-        let (loss, slope) =
+        let (loss, gradient) =
             see.gradient(&canvas, vit, &coefficients, &pick(&plan.of), &pick(&labels))?;
         if !loss.is_finite() {
             return Err(Error::Diverged { step: t + 1, learning_rate: settings.learning_rate });
@@ -179,7 +181,7 @@ pub fn condense_from<D: Device + 'static>(
         let rate = settings.learning_rate
             * 0.5
             * (1.0 + (std::f64::consts::PI * t as f64 / settings.iterations as f64).cos());
-        state.descend(&chosen, &slope, rate, settings.momentum);
+        state.descend(&chosen, &gradient, rate, settings.momentum);
         state.note(loss);
         observer.step("condensing", state.iteration, settings.iterations, Some(state.recent()));
     }
@@ -196,7 +198,7 @@ struct Look<'a, D: Device> {
     bank: &'a Bank,
     view: usize,
     goal: &'a Goal,
-    parts: objective::Weights,
+    parts: LossWeights,
     classes: usize,
 }
 
@@ -222,9 +224,9 @@ impl<D: Device + 'static> Look<'_, D> {
             .map(|r| device.download(&r.value.buffer))
             .collect::<Result<Vec<_>, _>>()?;
         let rows = statistics::interleave(&values, labels.len());
-        let (loss, slope) =
-            objective::loss(goal, &Seen { rows: &rows, targets, labels }, layout, parts, classes);
-        let seeds = separate(&slope, layout)
+        let batch = SyntheticBatch { rows: &rows, targets, labels };
+        let (loss, to_rows) = objective::loss(goal, &batch, layout, parts, classes);
+        let seeds = separate(&to_rows, layout)
             .into_iter()
             .map(|part| device.upload(&part))
             .collect::<Vec<_>>();

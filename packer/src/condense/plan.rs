@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::bank::Bank;
 use super::cluster::{distance, k_means, mean};
-use super::objective::{Goal, Real};
+use super::goal::{Goal, RealFeatures};
 use super::{Settings, Target};
 use crate::Error;
 
@@ -158,7 +158,7 @@ impl Bank {
                     .for_each(|(s, (v, c))| *s += f64::from(v - c).powi(2));
             }
         }
-        let real = ridge.then(|| Real {
+        let real = ridge.then(|| RealFeatures {
             features: clusters
                 .keys()
                 .flat_map(|m| &row(*m)[..self.layout().features])

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::objective::Weights as Parts;
+use super::goal::LossWeights;
 use super::statistics::Layout;
 use crate::Error;
 use crate::base::Vit;
@@ -97,13 +97,13 @@ impl Settings {
         }
     }
 
-    pub(super) fn parts(&self) -> Parts {
+    pub(super) fn parts(&self) -> LossWeights {
         let (means, deviations) = match self.matching {
             Matching::Feature => (0.0, 0.0),
             Matching::Mean => (1.0, 0.0),
             Matching::Moments => (1.0, 1.0),
         };
-        Parts { feature: 1.0, means, deviations, ridge: self.ridge }
+        LossWeights { feature: 1.0, means, deviations, ridge: self.ridge }
     }
 
     /// The layout of a row of statistics.
