@@ -11,13 +11,12 @@ use crate::random::{Purpose, Stream};
 use crate::{Error, interrupt};
 
 use super::canvas::Canvas;
-use super::cluster::{distance, mean};
+use super::cluster::distance;
 use super::ensemble::Ensemble;
 use super::palette::Palette;
 use super::pixels::normalised;
-use super::plan::precision;
 use super::privacy::{Budget, FeatureRow, Release, release};
-use super::statistics::{Layout, Network};
+use super::statistics::{Layout, Network, moments};
 use super::view::View;
 use super::{Observer, Settings, Source};
 
@@ -267,18 +266,4 @@ fn choose(images: &Images, classes: usize, settings: &Settings) -> Vec<usize> {
     }
     chosen.sort_unstable();
     chosen
-}
-
-/// Mean and deviation of each column, the deviation never much smaller than the average one.
-fn moments(rows: &[f32], width: usize) -> [Vec<f32>; 2] {
-    let centre = mean(rows.chunks_exact(width)).unwrap_or_default();
-    let mut square = vec![0f64; width];
-    for row in rows.chunks_exact(width) {
-        square
-            .iter_mut()
-            .zip(row.iter().zip(&centre))
-            .for_each(|(s, (v, c))| *s += f64::from(v - c).powi(2));
-    }
-    let deviation = precision(&square, rows.len() / width).iter().map(|p| 1.0 / p).collect();
-    [centre, deviation]
 }

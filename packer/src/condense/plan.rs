@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::bank::Bank;
 use super::cluster::{distance, k_means, mean};
 use super::goal::{Goal, RealFeatures};
+use super::statistics::precision;
 use super::{Settings, Target};
 use crate::Error;
 
@@ -168,12 +169,4 @@ impl Bank {
         });
         Goal { targets: rows, precision: precision(&square, clusters.len()), real }
     }
-}
-
-/// 1 / deviation from sums of squares over `n` rows; a deviation counts for at least a twentieth of
-/// the columns' average.
-pub(super) fn precision(square: &[f64], n: usize) -> Vec<f32> {
-    let deviations: Vec<f64> = square.iter().map(|s| (s / n as f64).sqrt()).collect();
-    let least = 0.05 * deviations.iter().sum::<f64>() / deviations.len() as f64;
-    deviations.iter().map(|d| (1.0 / d.max(least).max(1e-9)) as f32).collect()
 }

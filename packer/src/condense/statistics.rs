@@ -1,5 +1,4 @@
-//! What of an image is matched: its CLS feature and, at some blocks, mean and deviation of its
-//! tokens; and the bank of these that the real images have under every view, computed once.
+//! What is matched of an image: its CLS feature and, at some blocks, mean and deviation of its tokens.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -11,6 +10,7 @@ use crate::predict;
 use crate::tape::{LowRank, Tape, Tensor, Var};
 use crate::{Error, interrupt};
 
+use super::cluster::mean;
 use super::view::View;
 
 /// Added to the variance over tokens, so that the deviation of equal tokens has a gradient.
@@ -140,4 +140,26 @@ pub fn separate(rows: &[f32], layout: &Layout) -> Vec<Vec<f32>> {
         rows.chunks_exact(layout.width()).flat_map(|row| &row[cut.clone()]).copied().collect()
     })
     .collect()
+}
+
+/// 1 / deviation from sums of squares over `n` rows; a deviation counts for at least a twentieth of
+/// the columns' average.
+pub fn precision(square: &[f64], n: usize) -> Vec<f32> {
+    let deviations: Vec<f64> = square.iter().map(|s| (s / n as f64).sqrt()).collect();
+    let least = 0.05 * deviations.iter().sum::<f64>() / deviations.len() as f64;
+    deviations.iter().map(|d| (1.0 / d.max(least).max(1e-9)) as f32).collect()
+}
+
+/// Mean and deviation of each column, the deviation never much smaller than the average one.
+pub fn moments(rows: &[f32], width: usize) -> [Vec<f32>; 2] {
+    let centre = mean(rows.chunks_exact(width)).unwrap_or_default();
+    let mut square = vec![0f64; width];
+    for row in rows.chunks_exact(width) {
+        square
+            .iter_mut()
+            .zip(row.iter().zip(&centre))
+            .for_each(|(s, (v, c))| *s += f64::from(v - c).powi(2));
+    }
+    let deviation = precision(&square, rows.len() / width).iter().map(|p| 1.0 / p).collect();
+    [centre, deviation]
 }
