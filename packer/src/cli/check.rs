@@ -1,4 +1,4 @@
-//! `packer check`: a data set looked at before anything is made of it.
+//! `packer check`: looks at a whole data set before it is used.
 
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Size};
 use medforge_runtime::words::{sentence, shown};
 
+use super::cut::{LEAST_CUT, cut_words};
 use super::hints;
 use super::input::{FitArg, columns};
-use super::train::{LEAST_CUT, cut_words};
 use crate::base::Vit;
 use crate::data::Findings;
 use crate::{Error, output};
@@ -39,8 +39,7 @@ pub struct Args {
     json: bool,
 }
 
-/// The side of a square that is cut from the centre, where no base says another; what is cut does
-/// not depend on it.
+/// The side of the centre square where no base says another. What is cut does not depend on it.
 const SIDE: u32 = 224;
 
 pub fn run(args: Args) -> Result<(), Error> {

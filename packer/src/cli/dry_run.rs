@@ -8,9 +8,9 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::config::Effective;
+use super::cut::{LEAST_CUT, cut_words, passes};
 use super::device::{Opened, on_device};
 use super::input::mebibytes;
-use super::train::{LEAST_CUT, cut_words, passes};
 use crate::base::Vit;
 use crate::data::{Dataset, Split};
 use crate::device::Device;

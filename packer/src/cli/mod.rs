@@ -17,6 +17,7 @@ mod completions;
 mod condense;
 mod config;
 mod contribute;
+mod cut;
 mod demo;
 mod device;
 mod devices;

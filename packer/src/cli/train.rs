@@ -4,6 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use super::config::Effective;
+use super::cut::{LEAST_CUT, cut_words, passes};
 use super::device::{DeviceArg, on_device};
 use super::dry_run;
 use super::input::{
@@ -18,7 +19,7 @@ use crate::lora::{Head, Module, TextHead};
 use crate::output::{NewFolder, Places};
 use crate::predict::probabilities;
 use crate::train::{
-    About, Checkpoint, Counts, Course, Cut, Examples, Method, Plan, Settings, Trained, train_cut,
+    About, Checkpoint, Counts, Course, Examples, Method, Plan, Settings, Trained, train_cut,
 };
 use crate::{Error, calibration, output};
 
@@ -393,27 +394,6 @@ impl Args {
             method,
         })
     }
-}
-
-/// The least share of the images' area whose loss is worth a word.
-pub(super) const LEAST_CUT: f64 = 0.005;
-
-/// What the crop leaves away, in words.
-pub(super) fn cut_words(cut: f64) -> String {
-    format!(
-        "the centre crop leaves away {:.0} % of the images' area, which is never seen: --fit \
-         squash or --fit pad keeps all",
-        100.0 * cut
-    )
-}
-
-/// How a batch is cut, in words.
-pub(super) fn passes(cut: Cut, batch: usize) -> String {
-    let passes = match batch.div_ceil(cut.per_pass) {
-        1 => format!("{batch} images in one pass"),
-        passes => format!("{batch} images in {passes} passes of at most {}", cut.per_pass),
-    };
-    if cut.recompute { format!("{passes}, blocks recomputed in the backward pass") } else { passes }
 }
 
 /// The module of a training, and the base that it is for: after full training a new one.
