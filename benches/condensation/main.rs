@@ -22,7 +22,7 @@ use std::path::PathBuf;
 
 use clap::Parser;
 use medforge_packer::condense::privacy::{Budget, Counts};
-use medforge_packer::condense::{Matching, Settings, Target};
+use medforge_packer::condense::{CondenseSettings, Matching, Target};
 use medforge_packer::data::{Labels, Start};
 use medforge_packer::device::cpu::Cpu;
 use results::Results;
@@ -111,9 +111,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 impl Args {
     /// packer's defaults, with what `--settings` says.
-    fn settings(&self) -> Result<Settings, Box<dyn std::error::Error>> {
+    fn settings(&self) -> Result<CondenseSettings, Box<dyn std::error::Error>> {
         let private = self.epsilon.is_some();
-        let defaults = Settings {
+        let defaults = CondenseSettings {
             size: SIZE,
             per_class: 0,
             iterations: 100,

@@ -8,7 +8,7 @@ use std::time::Instant;
 use medforge_packer::Error;
 use medforge_packer::condense::privacy::Budget;
 use medforge_packer::condense::{
-    Bank, Settings, Source, Unobserved, condense_from, contact_sheet, k_means, medoids,
+    Bank, CondenseSettings, Source, Unobserved, condense_from, contact_sheet, k_means, medoids,
 };
 use medforge_packer::data::Condensed;
 use medforge_packer::device::Device;
@@ -28,7 +28,7 @@ pub enum Set {
 pub struct Maker {
     out: PathBuf,
     name: String,
-    settings: Settings,
+    settings: CondenseSettings,
     budget: Option<Budget>,
     with_module: bool,
     bank: Option<Bank>,
@@ -38,7 +38,7 @@ impl Maker {
     pub fn new(
         out: &Path,
         name: &str,
-        settings: Settings,
+        settings: CondenseSettings,
         budget: Option<Budget>,
         with_module: bool,
     ) -> Self {
@@ -93,7 +93,7 @@ impl Maker {
         if dir.join(Condensed::MARKER).exists() {
             return Ok(Some(Set::Synthetic(Box::new(Condensed::open(&dir)?))));
         }
-        let settings = Settings { per_class, seed, ..self.settings.clone() };
+        let settings = CondenseSettings { per_class, seed, ..self.settings.clone() };
         let module = self.with_module.then_some(&task.module);
         let source =
             Source { vit: &task.base, classes: &task.classes, images: &task.train, module };

@@ -12,7 +12,7 @@ use medforge_packer::eval::Metric;
 use medforge_packer::eval::metrics::Predictions;
 use medforge_packer::lora::Module;
 use medforge_packer::predict::{Predictor, argmax, linear_head, probabilities};
-use medforge_packer::train::{About, Examples, Method, Settings, Unobserved, train};
+use medforge_packer::train::{About, Examples, Method, TrainSettings, Unobserved, train};
 
 use crate::SIZE;
 use crate::networks::merged;
@@ -201,7 +201,7 @@ impl Task {
             (None, Set::Real(chosen)) => (&self.train, chosen.clone()),
             (None, Set::Synthetic(_)) => unreachable!("a synthetic set has images"),
         };
-        let settings = Settings {
+        let settings = TrainSettings {
             size: SIZE,
             epochs: (SHOWN / training.len()).clamp(EPOCHS[0], EPOCHS[1]),
             batch: 32,

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use medforge_packer::base::Vit;
 use medforge_packer::device::gpu::{Gpu, Record};
-use medforge_packer::train::{Method, Settings, Stepper};
+use medforge_packer::train::{Method, TrainSettings, Stepper};
 
 pub struct Measured {
     pub text: String,
@@ -19,7 +19,7 @@ pub fn measure(
     batch: usize,
     size: usize,
 ) -> Result<Measured, Box<dyn std::error::Error>> {
-    let settings = Settings {
+    let settings = TrainSettings {
         size,
         epochs: 1,
         batch,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::membership::Scores;
 use crate::condense::privacy::{Accounting, Budget};
-use crate::condense::{self, Bank, Settings, Source, Unobserved, condense_from};
+use crate::condense::{self, Bank, CondenseSettings, Source, Unobserved, condense_from};
 use crate::data::{Condensed, Images};
 use crate::device::Device;
 use crate::predict::{Predictor, linear_head, probabilities};
@@ -28,9 +28,10 @@ pub fn set_scores<D: Device + 'static>(
 ) -> Result<Scores, Error> {
     let Source { vit, classes, images, .. } = source;
     let refuse = |what: String| Error::Evaluation { what };
-    let settings: Settings = serde_json::from_value(set.record.settings.clone()).map_err(|e| {
-        refuse(format!("the set's settings are of another version of packer ({e})"))
-    })?;
+    let settings: CondenseSettings =
+        serde_json::from_value(set.record.settings.clone()).map_err(|e| {
+            refuse(format!("the set's settings are of another version of packer ({e})"))
+        })?;
     settings.check()?;
     if settings.size != set.record.image_size as usize {
         return Err(refuse(format!(
@@ -60,7 +61,8 @@ pub fn set_scores<D: Device + 'static>(
                 Budget { epsilon: a.epsilon, delta: a.delta, least_groups: 1, counts: a.counts };
             bank.release(&members, classes, budget)?;
         }
-        let settings = Settings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
+        let settings =
+            CondenseSettings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
         let made =
             condense_from(device, source, "shadow", &settings, &bank, &members, None, observer)?;
         let [sure, near, like] = ask(&predictor, &made, images, &features)?;
@@ -79,7 +81,7 @@ pub fn set_scores<D: Device + 'static>(
 pub fn module_scores<D: Device + 'static>(
     device: &D,
     source: Source,
-    settings: &train::Settings,
+    settings: &train::TrainSettings,
     shadows: usize,
     seed: u64,
     observer: &mut dyn train::Observer,
@@ -93,7 +95,7 @@ pub fn module_scores<D: Device + 'static>(
         let inside = half(images, seed, shadow);
         let training: Vec<usize> = all.iter().copied().filter(|&i| inside[i]).collect();
         let settings =
-            train::Settings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
+            train::TrainSettings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
         let examples = Examples { classes, images, training: &training, validation: &[], head };
         let trained = train(device, vit, examples, &settings, None, observer)?;
         let about =

@@ -75,7 +75,7 @@ fn three_shadows_are_refused() {
 /// favours neither side.
 #[test]
 fn copies_are_nearer_to_what_they_were_made_from() {
-    use crate::condense::{Matching, Settings, Source, Target, Unobserved, condense};
+    use crate::condense::{CondenseSettings, Matching, Source, Target, Unobserved, condense};
     use crate::data::{Labels, Start};
     let (_dir, dataset) = data();
     let vit = small(Family::Dinov2);
@@ -83,7 +83,7 @@ fn copies_are_nearer_to_what_they_were_made_from() {
     let preprocessing = vit.preprocessing_for(8).unwrap();
     let load = |split| Images::load(&dataset, &dataset.indices(split), &preprocessing).unwrap();
     let (training, control) = (load(Split::Train), load(Split::Test));
-    let settings = Settings {
+    let settings = CondenseSettings {
         size: 8,
         per_class: 8,
         iterations: 2,

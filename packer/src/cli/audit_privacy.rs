@@ -15,7 +15,7 @@ use crate::condense::privacy::Accounting;
 use crate::data::{Condensed, Dataset, Images, Progress, Split};
 use crate::device::Device;
 use crate::lora::Module;
-use crate::train::Settings;
+use crate::train::TrainSettings;
 use crate::{Error, eval, output};
 
 mod report;
@@ -176,7 +176,8 @@ impl<D: Device + 'static> Audit<'_, D> {
         let Audit { device, vit, .. } = *self;
         let Args { shadows, seed, .. } = *self.args;
         let images = &self.load(Split::Train, &module.card.preprocessing)?;
-        let settings = serde_json::from_value::<Settings>(module.card.training["settings"].clone());
+        let settings =
+            serde_json::from_value::<TrainSettings>(module.card.training["settings"].clone());
         let settings = &settings.map_err(|e| Error::Evaluation {
             what: format!(
                 "the module's card does not say how it was trained ({e}), so no shadow can be \

@@ -12,7 +12,7 @@ use super::input::{DataArg, beside, check_task, fingerprint, within};
 use crate::base::Vit;
 use crate::condense::privacy::{self, Accounting, Budget, Counts};
 use crate::condense::{
-    Checkpoint, Matching, Observer, Settings, Source, Target, condense, contact_sheet, page,
+    Checkpoint, CondenseSettings, Matching, Observer, Source, Target, condense, contact_sheet, page,
 };
 use crate::data::{Condensed, Images, Labels, Split, Start};
 use crate::lora::Module;
@@ -186,7 +186,7 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         vit.preprocessing = module.card.preprocessing.clone();
     }
     let size = args.recipe.size.unwrap_or(vit.preprocessing.output_size().height);
-    let settings = Settings { size: size as usize, ..settings };
+    let settings = CondenseSettings { size: size as usize, ..settings };
     let preprocessing = vit.preprocessing_for(size)?;
     let data = args.data.open()?;
     if let Some(module) = &module {
@@ -243,7 +243,7 @@ impl Args {
 
 impl Recipe {
     /// The settings, with the size still to be filled in.
-    fn settings(&self, private: bool) -> Result<Settings, Error> {
+    fn settings(&self, private: bool) -> Result<CondenseSettings, Error> {
         within("--per-class", self.per_class as f64, 1.0, 10_000.0)?;
         within("--iterations", self.iterations as f64, 1.0, 1e6)?;
         within("--batch", self.batch as f64, 1.0, 4096.0)?;
@@ -254,7 +254,7 @@ impl Recipe {
         within("--perturbation", self.perturbation, 0.0, 10.0)?;
         let ridge = self.ridge.unwrap_or(if private { 0.0 } else { 3.0 });
         within("--ridge", ridge, 0.0, 1e6)?;
-        Ok(Settings {
+        Ok(CondenseSettings {
             size: 0,
             per_class: self.per_class,
             iterations: self.iterations,

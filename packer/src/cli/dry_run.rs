@@ -15,7 +15,7 @@ use crate::base::Vit;
 use crate::data::{Dataset, Split};
 use crate::device::Device;
 use crate::random::{Purpose, Stream};
-use crate::train::{Counts, Plan, Settings, Stepper};
+use crate::train::{Counts, Plan, Stepper, TrainSettings};
 use crate::{Error, interrupt, output};
 
 /// A training, ready to begin.
@@ -24,7 +24,7 @@ pub struct DryRun<'a> {
     pub data: &'a Dataset,
     /// Indices of the images to train on and to validate on.
     pub parts: [&'a [usize]; 2],
-    pub settings: &'a Settings,
+    pub settings: &'a TrainSettings,
     pub counts: Counts,
     pub plan: Plan,
     pub bound: Option<u64>,

@@ -19,7 +19,7 @@ use crate::lora::{Head, Module, TextHead};
 use crate::output::{NewFolder, Places};
 use crate::predict::probabilities;
 use crate::train::{
-    About, Checkpoint, Counts, Course, Examples, Method, Plan, Settings, Trained, train_cut,
+    About, Checkpoint, Counts, Course, Examples, Method, Plan, TrainSettings, Trained, train_cut,
 };
 use crate::{Error, calibration, output};
 
@@ -198,7 +198,7 @@ pub fn run(args: Args, options: Vec<Effective>, places: &Places) -> Result<(), E
         vit.preprocessing = fit.of(&vit.preprocessing);
     }
     let size = args.size.unwrap_or(vit.preprocessing.output_size().height);
-    let settings = Settings { size: size as usize, ..settings };
+    let settings = TrainSettings { size: size as usize, ..settings };
     let preprocessing = vit.preprocessing_for(size)?;
     let data = args.data.open()?;
     let (texts, head) = args.head(&data.classes)?;
@@ -351,7 +351,7 @@ impl Args {
     }
 
     /// The settings, with the size still to be filled in.
-    fn settings(&self) -> Result<Settings, Error> {
+    fn settings(&self) -> Result<TrainSettings, Error> {
         within("--epochs", self.epochs as f64, 1.0, 100_000.0)?;
         within("--batch", self.batch as f64, 1.0, 4096.0)?;
         within("--lr", self.lr, 1e-9, 1e3)?;
@@ -378,7 +378,7 @@ impl Args {
                 dropout: self.lora_dropout,
             }
         };
-        Ok(Settings {
+        Ok(TrainSettings {
             size: 0,
             epochs: self.epochs,
             batch: self.batch,
@@ -400,7 +400,7 @@ impl Args {
 fn made(
     args: &Args,
     mut vit: Vit,
-    settings: &Settings,
+    settings: &TrainSettings,
     mut trained: Trained,
     texts: TextHead,
 ) -> Result<(Vit, Module), Error> {

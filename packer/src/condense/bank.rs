@@ -18,7 +18,7 @@ use super::pixels::normalised;
 use super::privacy::{Budget, FeatureRow, Release, release};
 use super::statistics::{Layout, Network, moments};
 use super::view::View;
-use super::{Observer, Settings, Source};
+use super::{CondenseSettings, Observer, Source};
 
 /// Statistics of real images, or what was released of them.
 pub struct Bank {
@@ -57,7 +57,7 @@ impl Bank {
     pub fn measure<D: Device + 'static>(
         device: &D,
         source: Source,
-        settings: &Settings,
+        settings: &CondenseSettings,
         observer: &mut dyn Observer,
     ) -> Result<Bank, Error> {
         let Source { vit, classes, images, module } = source;
@@ -84,7 +84,7 @@ impl Bank {
     pub fn private<D: Device + 'static>(
         device: &D,
         source: Source,
-        settings: &Settings,
+        settings: &CondenseSettings,
         released: Option<Release>,
         observer: &mut dyn Observer,
     ) -> Result<Bank, Error> {
@@ -139,7 +139,11 @@ impl Bank {
         Ok(())
     }
 
-    fn empty(Source { vit, images, .. }: Source, settings: &Settings, chosen: Vec<usize>) -> Bank {
+    fn empty(
+        Source { vit, images, .. }: Source,
+        settings: &CondenseSettings,
+        chosen: Vec<usize>,
+    ) -> Bank {
         // The first view is the plain one, under the base itself.
         let drawn = (1..settings.views).map(|v| {
             if v < MIRRORED {
@@ -255,7 +259,7 @@ impl Bank {
 const REFERENCE_SEED: u64 = 0x6d65_6466;
 
 /// At most `real_per_class` images of each class, chosen by the seed.
-fn choose(images: &Images, classes: usize, settings: &Settings) -> Vec<usize> {
+fn choose(images: &Images, classes: usize, settings: &CondenseSettings) -> Vec<usize> {
     let mut chosen = Vec::new();
     for class in 0..classes {
         let mut own: Vec<usize> =

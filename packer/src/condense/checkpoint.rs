@@ -10,14 +10,14 @@ use medforge_runtime::tensors::{self, Tensor};
 use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
-use super::Settings;
+use super::CondenseSettings;
 use super::privacy::Release;
 use crate::output::NewFile;
 use crate::{Error, input};
 
 /// A condensation after some iteration.
 pub struct Checkpoint {
-    pub settings: Settings,
+    pub settings: CondenseSettings,
     /// Iterations done.
     pub iteration: usize,
     /// [n, 3, size, size].
@@ -32,7 +32,7 @@ pub struct Checkpoint {
 
 #[derive(Serialize, Deserialize)]
 struct Header {
-    settings: Settings,
+    settings: CondenseSettings,
     iteration: usize,
     first: f64,
     smooth: f64,
@@ -48,7 +48,7 @@ const SHARE: f64 = 0.05;
 impl Checkpoint {
     pub(super) fn begin(
         release: Option<Release>,
-        settings: &Settings,
+        settings: &CondenseSettings,
         coefficients: Vec<f32>,
     ) -> Self {
         let velocity = vec![0.0; coefficients.len()];
@@ -115,7 +115,11 @@ impl Checkpoint {
     }
 
     /// Reads a checkpoint that was made with the same settings, base, module and data.
-    pub fn open(path: &Path, settings: &Settings, fingerprint: &str) -> Result<Self, Error> {
+    pub fn open(
+        path: &Path,
+        settings: &CondenseSettings,
+        fingerprint: &str,
+    ) -> Result<Self, Error> {
         let bytes = input::read(path, input::MAX_WEIGHTS)?;
         let refuse = |what: &str| Error::Checkpoint { what: format!("{}: {what}", path.display()) };
         let mut found = tensors::read(&bytes, &path.display().to_string())?;

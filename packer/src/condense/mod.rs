@@ -41,7 +41,7 @@ pub use bank::Bank;
 pub use checkpoint::Checkpoint;
 pub use cluster::{k_means, medoids};
 pub use page::page;
-pub use settings::{Matching, Settings, Target};
+pub use settings::{CondenseSettings, Matching, Target};
 pub use sheet::contact_sheet;
 
 use canvas::Canvas;
@@ -92,7 +92,7 @@ pub fn condense<D: Device + 'static>(
     device: &D,
     source: Source,
     task: &str,
-    settings: &Settings,
+    settings: &CondenseSettings,
     budget: Option<Budget>,
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
@@ -119,7 +119,7 @@ pub fn condense_from<D: Device + 'static>(
     device: &D,
     source: Source,
     task: &str,
-    settings: &Settings,
+    settings: &CondenseSettings,
     bank: &Bank,
     members: &[usize],
     resume: Option<Checkpoint>,
@@ -255,7 +255,7 @@ fn chosen(n: usize, batch: usize, seed: u64, t: usize) -> Vec<usize> {
 /// The first coefficients of every image.
 fn start(
     canvas: &Canvas,
-    settings: &Settings,
+    settings: &CondenseSettings,
     plan: &Plan,
     labels: &[usize],
     images: &Images,
@@ -271,7 +271,7 @@ fn start(
 /// One-hot rows, or the module's mean probabilities over the real images of each target.
 fn soft_labels(
     Source { classes, module, .. }: Source,
-    settings: &Settings,
+    settings: &CondenseSettings,
     bank: &Bank,
     members: &[usize],
     plan: &Plan,
@@ -301,7 +301,7 @@ fn soft_labels(
 fn record(
     Source { vit, classes, images, module }: Source,
     task: &str,
-    settings: &Settings,
+    settings: &CondenseSettings,
     bank: &Bank,
     members: &[usize],
     loss: [f64; 2],
@@ -334,7 +334,7 @@ fn record(
 }
 
 /// Refuses what cannot be condensed or must not be read.
-fn check(source: Source, settings: &Settings, budget: Option<Budget>) -> Result<(), Error> {
+fn check(source: Source, settings: &CondenseSettings, budget: Option<Budget>) -> Result<(), Error> {
     let Source { classes, images, module, .. } = source;
     let refuse = |what: String| Err(Error::Condense { what });
     for (class, name) in classes.iter().enumerate() {

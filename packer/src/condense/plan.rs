@@ -7,7 +7,7 @@ use super::bank::Bank;
 use super::cluster::{distance, k_means, mean};
 use super::goal::{Goal, RealFeatures};
 use super::statistics::precision;
-use super::{Settings, Target};
+use super::{CondenseSettings, Target};
 use crate::Error;
 
 /// What each synthetic image is for.
@@ -31,7 +31,7 @@ impl Bank {
     /// Targets and goals for the real images `members`.
     pub(super) fn plan(
         &self,
-        settings: &Settings,
+        settings: &CondenseSettings,
         members: &[usize],
         classes: &[String],
     ) -> Result<Plan, Error> {
@@ -99,7 +99,7 @@ impl Bank {
     }
 
     /// The clusters of one class, none of them with fewer groups than [`LEAST_GROUPS`].
-    fn clusters(&self, own: &[usize], settings: &Settings) -> Vec<usize> {
+    fn clusters(&self, own: &[usize], settings: &CondenseSettings) -> Vec<usize> {
         let rows: Vec<&[f32]> = own.iter().map(|&m| self.feature(m)).collect();
         let mut most = settings.per_class.min(own.len() / 2);
         loop {

@@ -10,7 +10,7 @@ use crate::data::{Labels, Start};
 
 /// How to condense. Everything that changes the result is here and goes into the record.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct CondenseSettings {
     /// Side of the images in pixels.
     pub size: usize,
     /// Synthetic images of each class.
@@ -64,7 +64,7 @@ pub enum Target {
     Cluster,
 }
 
-impl Settings {
+impl CondenseSettings {
     /// Refuses what is out of range; settings may come from a file.
     pub fn check(&self) -> Result<(), Error> {
         let counts = [

@@ -15,8 +15,8 @@ use super::statistics::Layout;
 use super::view::View;
 use super::*;
 
-fn settings() -> Settings {
-    Settings {
+fn settings() -> CondenseSettings {
+    CondenseSettings {
         size: 8,
         per_class: 3,
         iterations: 40,
@@ -37,8 +37,13 @@ fn settings() -> Settings {
     }
 }
 
-fn private() -> Settings {
-    Settings { matching: Matching::Feature, target: Target::Class, ridge: 0.0, ..settings() }
+fn private() -> CondenseSettings {
+    CondenseSettings {
+        matching: Matching::Feature,
+        target: Target::Class,
+        ridge: 0.0,
+        ..settings()
+    }
 }
 
 /// A budget so large that the noise hardly shows.
@@ -51,7 +56,7 @@ fn images(dataset: &Dataset, vit: &Vit) -> Images {
         .unwrap()
 }
 
-fn run(settings: &Settings, budget: Option<Budget>) -> Result<Condensed, Error> {
+fn run(settings: &CondenseSettings, budget: Option<Budget>) -> Result<Condensed, Error> {
     let (_dir, dataset) = data();
     let vit = small(Family::Dinov2);
     let images = images(&dataset, &vit);
@@ -228,7 +233,7 @@ fn the_loss_falls_and_the_same_seed_gives_the_same_set() {
     assert!(last < 0.9 * first, "{first} to {last}");
     assert_eq!((set.len(), set.classes()), (6, vec![0, 0, 0, 1, 1, 1]));
     assert_eq!(set.images, run(&settings(), None).unwrap().images);
-    assert_ne!(set.images, run(&Settings { seed: 6, ..settings() }, None).unwrap().images);
+    assert_ne!(set.images, run(&CondenseSettings { seed: 6, ..settings() }, None).unwrap().images);
     assert!(set.record.privacy.is_none() && set.record.real_images.is_some());
 }
 
@@ -289,7 +294,7 @@ fn a_stopped_condensation_goes_on_as_if_there_had_been_no_stop() {
                 condense(&device, source, "t", &settings, budget, Some(narrow), &mut Unobserved);
             assert!(damaged.unwrap_err().to_string().contains("damaged"));
         }
-        let other = Settings { iterations: 41, ..settings.clone() };
+        let other = CondenseSettings { iterations: 41, ..settings.clone() };
         assert!(
             Checkpoint::open(&path, &other, "f").err().unwrap().to_string().contains("settings")
         );
@@ -302,11 +307,11 @@ fn a_stopped_condensation_goes_on_as_if_there_had_been_no_stop() {
 #[test]
 fn every_setting_condenses() {
     let cases = [
-        Settings { matching: Matching::Feature, ..settings() },
-        Settings { matching: Matching::Mean, target: Target::Class, ..settings() },
-        Settings { augment: false, perturbation: 0.0, ..settings() },
-        Settings { per_class: 1, ridge: 0.0, batch: 100, ..settings() },
-        Settings { per_class: 40, batch: 80, ..settings() },
+        CondenseSettings { matching: Matching::Feature, ..settings() },
+        CondenseSettings { matching: Matching::Mean, target: Target::Class, ..settings() },
+        CondenseSettings { augment: false, perturbation: 0.0, ..settings() },
+        CondenseSettings { per_class: 1, ridge: 0.0, batch: 100, ..settings() },
+        CondenseSettings { per_class: 40, batch: 80, ..settings() },
     ];
     for case in cases {
         let set = run(&case, None).unwrap();
@@ -324,8 +329,11 @@ fn real_images_are_a_start_only_where_asked() {
     let vit = small(Family::Dinov2);
     let real = images(&dataset, &vit);
     for (start, close) in [(Start::Real, true), (Start::Noise, false)] {
-        let set = run(&Settings { start, iterations: 1, learning_rate: 1e-6, ..settings() }, None)
-            .unwrap();
+        let set = run(
+            &CondenseSettings { start, iterations: 1, learning_rate: 1e-6, ..settings() },
+            None,
+        )
+        .unwrap();
         assert_eq!(set.record.start, start);
         for i in 0..set.len() {
             let distance = |m: usize| {
@@ -351,9 +359,9 @@ fn a_private_set_says_what_it_covers_and_reads_patients_once() {
     );
     assert!(set.record.real_images.is_none() && set.record.real_groups.is_none());
     let second = [
-        Settings { target: Target::Cluster, ..private() },
-        Settings { ridge: 1.0, ..private() },
-        Settings { start: Start::Real, ..private() },
+        CondenseSettings { target: Target::Cluster, ..private() },
+        CondenseSettings { ridge: 1.0, ..private() },
+        CondenseSettings { start: Start::Real, ..private() },
     ];
     for settings in second {
         let sentence = run(&settings, Some(budget())).unwrap_err().to_string();
@@ -367,7 +375,9 @@ fn a_private_set_says_what_it_covers_and_reads_patients_once() {
 #[test]
 fn images_that_cannot_be_condensed_are_refused() {
     let vit = small(Family::Dinov2);
-    let refused = |pixels: &dyn Fn(usize, usize) -> u8, labels: &[usize], settings: Settings| {
+    let refused = |pixels: &dyn Fn(usize, usize) -> u8,
+                   labels: &[usize],
+                   settings: CondenseSettings| {
         let dir = tempfile::tempdir().unwrap();
         let mut table = String::from("path,label,group,split\n");
         for (i, label) in labels.iter().enumerate() {
@@ -407,12 +417,13 @@ fn images_that_cannot_be_condensed_are_refused() {
     assert!(refused(&|i, _| 10 * i as u8, &[0, 0, 1, 1], settings()).contains("of one colour"));
     assert!(refused(&|_, p| p as u8, &[0, 0, 1, 1], settings()).contains("the same picture"));
     assert!(
-        refused(&varied, &[0, 0, 1, 1], Settings { batch: 0, ..settings() }).contains("batch is 0")
+        refused(&varied, &[0, 0, 1, 1], CondenseSettings { batch: 0, ..settings() })
+            .contains("batch is 0")
     );
     assert!(
-        refused(&varied, &[0, 0, 1, 1], Settings { ridge: f64::NAN, ..settings() })
+        refused(&varied, &[0, 0, 1, 1], CondenseSettings { ridge: f64::NAN, ..settings() })
             .contains("ridge is NaN")
     );
-    let soft = Settings { labels: Labels::Soft, ..settings() };
+    let soft = CondenseSettings { labels: Labels::Soft, ..settings() };
     assert!(refused(&varied, &[0, 0, 1, 1], soft).contains("--module"));
 }

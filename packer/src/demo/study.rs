@@ -12,7 +12,7 @@ use crate::data::{Augment, Dataset, Images, Split};
 use crate::device::cpu::Cpu;
 use crate::lora::Module;
 use crate::output::Places;
-use crate::train::{About, Epoch, Examples, Method, Observer, Settings, train};
+use crate::train::{About, Epoch, Examples, Method, Observer, TrainSettings, train};
 
 /// Side of the images in pixels.
 const SIZE: usize = 64;
@@ -76,9 +76,9 @@ impl Study {
 }
 
 /// Each hospital begins from random numbers of its own, as contributors do.
-fn settings(hospital: &Hospital, options: &Options) -> Settings {
+fn settings(hospital: &Hospital, options: &Options) -> TrainSettings {
     let own = HOSPITALS.iter().position(|h| h.name == hospital.name).unwrap_or_default();
-    Settings {
+    TrainSettings {
         size: SIZE,
         epochs: options.epochs,
         batch: 16,

@@ -18,7 +18,7 @@ use crate::device::cpu::Cpu;
 use crate::export::{self, build_bundle};
 use crate::gpu_variants::variants;
 use crate::lora::tests::module;
-use crate::train::{About, Examples, Method, Settings, Unobserved, train};
+use crate::train::{About, Examples, Method, TrainSettings, Unobserved, train};
 
 const SIDE: usize = 64;
 /// Side of the window in pixels: 10 % of the image.
@@ -55,7 +55,7 @@ fn data(images: usize) -> (tempfile::TempDir, Dataset, BTreeMap<String, [usize; 
 }
 
 fn trained(vit: &Vit, data: &Dataset) -> Module {
-    let settings = Settings {
+    let settings = TrainSettings {
         size: SIDE,
         epochs: 5,
         batch: 16,

@@ -13,11 +13,11 @@ use crate::output::NewFile;
 use crate::{Error, input};
 
 use super::parameters::Host;
-use super::{Epoch, Settings, Validation};
+use super::{Epoch, TrainSettings, Validation};
 
 /// A training after some step.
 pub struct Checkpoint {
-    pub settings: Settings,
+    pub settings: TrainSettings,
     pub progress: Progress,
     pub weights: Host,
     /// AdamW's first and second moments.
@@ -47,7 +47,7 @@ pub struct Best {
 
 #[derive(Serialize, Deserialize)]
 struct Header {
-    settings: Settings,
+    settings: TrainSettings,
     progress: Progress,
     best: Option<(usize, Validation)>,
     /// Base digest and data: what else must be the same.
@@ -83,7 +83,7 @@ impl Checkpoint {
     }
 
     /// Reads a checkpoint that was made with the same settings, base and data.
-    pub fn open(path: &Path, settings: &Settings, fingerprint: &str) -> Result<Self, Error> {
+    pub fn open(path: &Path, settings: &TrainSettings, fingerprint: &str) -> Result<Self, Error> {
         // Weights, the best ones, and two moments of each.
         let bytes = input::read(path, 4 * input::MAX_WEIGHTS)?;
         let refuse = |what: &str| Error::Checkpoint { what: format!("{}: {what}", path.display()) };

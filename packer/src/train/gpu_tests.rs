@@ -72,7 +72,7 @@ fn one_step_agrees_with_the_processor() {
 fn a_run_of_twenty_steps_agrees_with_the_processor() {
     for method in [lora(), Method::Full] {
         let settings =
-            Settings { batch: 6, epochs: 5, learning_rate: 1e-2, ..settings(method.clone()) };
+            TrainSettings { batch: 6, epochs: 5, learning_rate: 1e-2, ..settings(method.clone()) };
         let exact = run_on(&Cpu::<f64>::poisoned(), &settings, true, None).unwrap();
         assert!(
             exact.epochs[4].loss < 0.99 * exact.epochs[0].loss,
@@ -133,7 +133,7 @@ fn a_stopped_run_on_a_gpu_ends_with_the_same_bytes() {
 
 #[test]
 fn a_batch_that_does_not_fit_is_split() {
-    let settings = Settings { batch: 8, ..settings(lora()) };
+    let settings = TrainSettings { batch: 8, ..settings(lora()) };
     let vit = small(Family::Dinov2);
     let pixels: Vec<f32> = (0..8 * 192).map(|i| (i as f32 * 0.37).sin()).collect();
     let labels = [0, 1, 0, 1, 1, 1, 0, 0];
@@ -169,7 +169,7 @@ fn a_batch_that_does_not_fit_is_split() {
 
 #[test]
 fn full_memory_names_the_batch_that_fits() {
-    let settings = Settings { batch: 24, ..settings(lora()) };
+    let settings = TrainSettings { batch: 24, ..settings(lora()) };
     let vit = small(Family::Dinov2);
     let weights: u64 = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
     let bytes = 4 * vit.config.training_values(8) as u64;

@@ -40,7 +40,7 @@ pub use plan::{Counts, Cut, Memory, Plan};
 
 /// How to train. Everything that changes the result is here and goes into the module card.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct TrainSettings {
     /// Side of the input in pixels.
     pub size: usize,
     pub epochs: usize,
@@ -159,7 +159,7 @@ pub fn train<D: Device + 'static>(
     device: &D,
     vit: &Vit,
     examples: Examples,
-    settings: &Settings,
+    settings: &TrainSettings,
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
 ) -> Result<Trained, Error> {
@@ -171,7 +171,7 @@ pub fn train_cut<D: Device + 'static>(
     device: &D,
     vit: &Vit,
     examples: Examples,
-    settings: &Settings,
+    settings: &TrainSettings,
     cut: Option<Cut>,
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
@@ -184,7 +184,7 @@ fn run<D: Device + 'static>(
     device: &D,
     vit: &Vit,
     examples: Examples,
-    settings: &Settings,
+    settings: &TrainSettings,
     cut: Option<Cut>,
     resume: Option<Checkpoint>,
     observer: &mut dyn Observer,
@@ -279,7 +279,7 @@ fn run<D: Device + 'static>(
 }
 
 /// The learning rate of a step counted from 0: linear warm-up times a cosine from 1 to 0.
-pub fn learning_rate(settings: &Settings, step: usize, total: usize) -> f64 {
+pub fn learning_rate(settings: &TrainSettings, step: usize, total: usize) -> f64 {
     let warm_up = (step + 1) as f64 / (settings.warm_up * total as f64).max(1.0);
     let cosine = 0.5 * (1.0 + (std::f64::consts::PI * step as f64 / total as f64).cos());
     settings.learning_rate * warm_up.min(1.0) * cosine
@@ -297,7 +297,7 @@ impl<'a, D: Device + 'static> Stepper<'a, D> {
         device: &'a D,
         vit: &'a Vit,
         classes: usize,
-        settings: &'a Settings,
+        settings: &'a TrainSettings,
     ) -> Result<Self, Error> {
         Ok(Stepper(Run::new(device, vit, classes, None, settings)?))
     }
@@ -330,7 +330,7 @@ impl<'a, D: Device + 'static> Stepper<'a, D> {
 struct Run<'a, D: Device> {
     device: &'a D,
     vit: &'a Vit,
-    settings: &'a Settings,
+    settings: &'a TrainSettings,
     frozen: Option<Weights<D>>,
     parameters: Parameters<D>,
     /// Images that fit the device at once, in a step and in a validation.
@@ -345,7 +345,7 @@ impl<'a, D: Device + 'static> Run<'a, D> {
         vit: &'a Vit,
         classes: usize,
         head: Option<&Head>,
-        settings: &'a Settings,
+        settings: &'a TrainSettings,
     ) -> Result<Self, Error> {
         let parameters = Parameters::new(device, vit, classes, head, settings)?;
         let frozen = match settings.method {
@@ -450,7 +450,7 @@ impl<'a, D: Device + 'static> Run<'a, D> {
 }
 
 /// What to do about a GPU's memory that was full in a training.
-fn explain(error: Error, vit: &Vit, settings: &Settings) -> Error {
+fn explain(error: Error, vit: &Vit, settings: &TrainSettings) -> Error {
     let Error::Compute(medforge_compute::Error::GpuMemory { held, .. }) = error else {
         return error;
     };
@@ -468,7 +468,7 @@ const GROUPS: usize = 65_535;
 
 /// Values that a training step keeps for one image: the base's, and what magnitude and dropout add
 /// at each site.
-fn values(config: &VitConfig, settings: &Settings) -> usize {
+fn values(config: &VitConfig, settings: &TrainSettings) -> usize {
     let mut each = 0;
     if let Method::Lora { targets: text, last_layers, dora, dropout, .. } = &settings.method {
         let sites = targets(text)
@@ -482,7 +482,7 @@ fn values(config: &VitConfig, settings: &Settings) -> usize {
 }
 
 /// Images that a device's buffers and its memory, where it knows that, hold at once.
-fn per_pass(device: &impl Device, config: &VitConfig, settings: &Settings) -> usize {
+fn per_pass(device: &impl Device, config: &VitConfig, settings: &TrainSettings) -> usize {
     let bytes = 4 * values(config, settings) as u64;
     let by_memory = device.memory_left().map_or(u64::MAX, |left| left / bytes);
     let by_memory = usize::try_from(by_memory).unwrap_or(usize::MAX);
@@ -490,7 +490,7 @@ fn per_pass(device: &impl Device, config: &VitConfig, settings: &Settings) -> us
 }
 
 /// Images that a device's buffers hold at once.
-fn limit(device: &impl Device, config: &VitConfig, settings: &Settings) -> usize {
+fn limit(device: &impl Device, config: &VitConfig, settings: &TrainSettings) -> usize {
     let by_buffer = device.largest_buffer() / config.largest_values(settings.size);
     let by_groups = GROUPS / config.heads;
     by_buffer.min(by_groups).min(config.images_per_pass(settings.size)).clamp(1, settings.batch)
@@ -502,7 +502,7 @@ fn collect<D: Device>(
     device: &D,
     pending: &mut Vec<(D::Buffer, usize)>,
     state: &mut checkpoint::Progress,
-    settings: &Settings,
+    settings: &TrainSettings,
 ) -> Result<f64, Error> {
     let (mut sum, mut count) = (0.0, 0);
     for (loss, images) in pending.drain(..) {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Method, Settings, Trained};
+use super::{Method, TrainSettings, Trained};
 use crate::Error;
 use crate::base::Vit;
 use crate::lora::{Module, ModuleCard, Run};
@@ -23,7 +23,7 @@ impl Trained {
     pub fn into_module(
         self,
         vit: &Vit,
-        settings: &Settings,
+        settings: &TrainSettings,
         about: About,
     ) -> Result<Module, Error> {
         let (rank, alpha) = match settings.method {

@@ -1,6 +1,6 @@
 //! A training as a page. Names are whatever somebody chose; [`crate::report`] escapes every text.
 
-use super::{Epoch, Settings};
+use super::{Epoch, TrainSettings};
 use crate::calibration;
 use crate::eval::{Details, Metric};
 use crate::lora::Module;
@@ -9,7 +9,7 @@ use crate::report::{Block, Chart, Confusion, Line, Metrics, Report, facts_of};
 /// All that the page shows.
 pub struct Course<'a> {
     pub module: &'a Module,
-    pub settings: &'a Settings,
+    pub settings: &'a TrainSettings,
     pub epochs: &'a [Epoch],
     /// Counted from 1.
     pub kept_epoch: usize,

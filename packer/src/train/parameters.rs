@@ -14,7 +14,7 @@ use crate::random::{Purpose, Stream};
 use crate::tape::{LowRank, Tape, Tensor as Matrix, Var};
 
 use super::checkpoint::{Best, Checkpoint, Progress};
-use super::{MAGNITUDE, Method, Settings, branches, targets};
+use super::{MAGNITUDE, Method, TrainSettings, branches, targets};
 
 /// Trained weights by name: `SITE.lora_a`, `SITE.lora_b`, with DoRA `SITE.lora_magnitude_vector`,
 /// the base's own names, `head.weight`, `head.bias`.
@@ -51,7 +51,7 @@ impl<D: Device + 'static> Parameters<D> {
         vit: &Vit,
         classes: usize,
         fixed: Option<&Head>,
-        settings: &Settings,
+        settings: &TrainSettings,
     ) -> Result<Self, Error> {
         let mut host = Host::new();
         let mut scale = 1.0;
@@ -188,7 +188,7 @@ impl<D: Device + 'static> Parameters<D> {
     pub fn checkpoint(
         &self,
         device: &D,
-        settings: &Settings,
+        settings: &TrainSettings,
         progress: &Progress,
         best: &Option<Best>,
     ) -> Result<Checkpoint, Error> {
@@ -251,7 +251,7 @@ pub fn split(
     mut weights: Host,
     classes: &[String],
     fixed: Option<&Head>,
-    settings: &Settings,
+    settings: &TrainSettings,
 ) -> Result<(BTreeMap<String, Factors>, Head, Option<Host>), Error> {
     let mut take = |name: &str| {
         let missing = || Error::Checkpoint { what: format!("tensor {name} is missing") };

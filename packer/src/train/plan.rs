@@ -11,7 +11,7 @@ use crate::device::Device;
 use crate::device::meter::Meter;
 use crate::tape::{Tape, Tensor as Matrix, Var};
 
-use super::{Run, Settings, limit, per_pass};
+use super::{Run, TrainSettings, limit, per_pass};
 
 /// How the images of a batch go through the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,7 +60,7 @@ pub struct Plan {
 
 impl Cut {
     /// This cut where the device's buffers allow it, else as much of it as they do.
-    pub(super) fn on(self, device: &impl Device, vit: &Vit, settings: &Settings) -> Cut {
+    pub(super) fn on(self, device: &impl Device, vit: &Vit, settings: &TrainSettings) -> Cut {
         Cut { per_pass: self.per_pass.min(limit(device, &vit.config, settings)), ..self }
     }
 
@@ -100,7 +100,7 @@ impl Plan {
     pub fn new<D: Device>(
         device: &D,
         vit: &Vit,
-        settings: &Settings,
+        settings: &TrainSettings,
         counts: Counts,
         bound: Option<u64>,
     ) -> Result<Plan, Error> {
@@ -164,7 +164,11 @@ fn base_bytes(vit: &Vit) -> u64 {
 }
 
 /// A step on a full batch, one on what is left at an epoch's end, and a validation.
-pub(super) fn measure<D: Device + 'static>(run: &mut Run<D>, settings: &Settings, counts: Counts) {
+pub(super) fn measure<D: Device + 'static>(
+    run: &mut Run<D>,
+    settings: &TrainSettings,
+    counts: Counts,
+) {
     let each = 3 * settings.size * settings.size;
     let batch = settings.batch.min(counts.training).max(1);
     for images in [batch, counts.training % settings.batch] {

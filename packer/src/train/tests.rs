@@ -31,8 +31,8 @@ pub(crate) fn data() -> (tempfile::TempDir, Dataset) {
     (dir, dataset)
 }
 
-pub(super) fn settings(method: Method) -> Settings {
-    Settings {
+pub(super) fn settings(method: Method) -> TrainSettings {
+    TrainSettings {
         size: 8,
         epochs: 4,
         batch: 5,
@@ -69,13 +69,13 @@ pub(super) fn dora() -> Method {
 }
 
 /// Trains; stops at step `stop` as a signal would and goes on from the checkpoint made there.
-fn run(settings: &Settings, validation: bool, stop: Option<usize>) -> Trained {
+fn run(settings: &TrainSettings, validation: bool, stop: Option<usize>) -> Trained {
     run_on(&Cpu::<f32>::poisoned(), settings, validation, stop).unwrap()
 }
 
 pub(super) fn run_on<D: Device + 'static>(
     device: &D,
-    settings: &Settings,
+    settings: &TrainSettings,
     validation: bool,
     stop: Option<usize>,
 ) -> Result<Trained, Error> {
@@ -168,7 +168,7 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_does_not() {
     let settings = settings(lora());
     let first = run(&settings, false, None);
     assert_same(&first, &run(&settings, false, None));
-    let other = run(&Settings { seed: 4, ..settings }, false, None);
+    let other = run(&TrainSettings { seed: 4, ..settings }, false, None);
     assert_ne!(first.head.weight, other.head.weight);
 }
 
@@ -265,7 +265,7 @@ fn a_training_that_diverges_says_so() {
     let all = dataset.indices(crate::data::Split::Train);
     let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
     let positions: Vec<usize> = (0..all.len()).collect();
-    let settings = Settings { learning_rate: 1e30, epochs: 20, ..settings(Method::Full) };
+    let settings = TrainSettings { learning_rate: 1e30, epochs: 20, ..settings(Method::Full) };
     let examples = Examples {
         classes: &dataset.classes,
         images: &images,
@@ -291,15 +291,16 @@ fn a_checkpoint_of_other_settings_or_data_is_refused() {
         .save(&Places::default().updated("--out", &path).unwrap(), "f")
         .unwrap();
     assert!(Checkpoint::open(&path, &settings, "f").is_ok());
-    let said =
-        |s: &Settings, f: &str| Checkpoint::open(&path, s, f).err().expect("refused").to_string();
-    assert!(said(&Settings { seed: 9, ..settings.clone() }, "f").contains("other settings"));
+    let said = |s: &TrainSettings, f: &str| {
+        Checkpoint::open(&path, s, f).err().expect("refused").to_string()
+    };
+    assert!(said(&TrainSettings { seed: 9, ..settings.clone() }, "f").contains("other settings"));
     assert!(said(&settings, "g").contains("other data"));
 }
 
 #[test]
 fn the_learning_rate_rises_then_falls_to_nothing() {
-    let settings = Settings { warm_up: 0.1, learning_rate: 1.0, ..settings(lora()) };
+    let settings = TrainSettings { warm_up: 0.1, learning_rate: 1.0, ..settings(lora()) };
     let rates: Vec<f64> = (0..100).map(|s| learning_rate(&settings, s, 100)).collect();
     assert!((rates[0] - 0.1).abs() < 1e-3 && rates[..10].is_sorted());
     assert!(rates[10..].windows(2).all(|w| w[1] < w[0]) && rates[99] < 1e-3);
@@ -332,7 +333,7 @@ fn a_head_of_texts_stays_as_it_is_and_the_base_moves_to_it() {
         dora: false,
         dropout: 0.0,
     };
-    let settings = Settings { epochs: 20, ..settings(method) };
+    let settings = TrainSettings { epochs: 20, ..settings(method) };
     let trained =
         train(&Cpu::<f32>::poisoned(), &vit, examples, &settings, None, &mut Unobserved).unwrap();
     assert_eq!(

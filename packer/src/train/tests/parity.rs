@@ -33,7 +33,7 @@ fn ten_steps_of_lora_and_of_dora_are_those_of_peft() {
             dora,
             dropout: 0.0,
         };
-        let settings = Settings { weight_decay: 0.01, ..settings(lora) };
+        let settings = TrainSettings { weight_decay: 0.01, ..settings(lora) };
         let device = Cpu::<f32>::poisoned();
         let mut run = Run::new(&device, &vit, 3, None, &settings).unwrap();
 

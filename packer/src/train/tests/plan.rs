@@ -36,7 +36,7 @@ fn methods(family: Family) -> Vec<Method> {
 fn ten_steps<D: Device + 'static>(
     device: &D,
     vit: &Vit,
-    settings: &Settings,
+    settings: &TrainSettings,
     cut: Cut,
 ) -> Vec<Vec<f32>> {
     let mut run = Run::new(device, vit, 2, None, settings).unwrap();
@@ -169,7 +169,7 @@ fn the_count_is_enough_for_a_gpu() {
         r#"{"size":{"height":32,"width":32},"image_mean":[0.5,0.5,0.5],"image_std":[0.5,0.5,0.5]}"#;
     std::fs::write(dir.path().join("preprocessor_config.json"), processor).unwrap();
     let vit = Vit::random(dir.path(), 7).unwrap();
-    let settings = Settings { size: 32, batch: 8, ..settings(lora()) };
+    let settings = TrainSettings { size: 32, batch: 8, ..settings(lora()) };
     for variant in variants().iter().filter(|v| !v.half).take(1) {
         let number = Some(variant.gpu.engine().adapter.index);
         for part in [0.0, 0.4, 0.8, 2.0] {
