@@ -12,7 +12,7 @@ use medforge_packer::eval::Metric;
 use medforge_packer::eval::metrics::Predictions;
 use medforge_packer::lora::Module;
 use medforge_packer::predict::{Predictor, argmax, linear_head, probabilities};
-use medforge_packer::train::{About, Examples, Method, TrainSettings, Unobserved, train};
+use medforge_packer::train::{About, Examples, Job, Method, TrainSettings, Unobserved};
 
 use crate::SIZE;
 use crate::networks::merged;
@@ -226,7 +226,7 @@ impl Task {
             validation: &[],
             head: None,
         };
-        let trained = train(device, network, examples, &settings, None, &mut Unobserved)?;
+        let trained = Job::new(device, network, examples, &settings).run(&mut Unobserved)?;
         let about =
             About { task: self.name.clone(), contributor: String::new(), licence: String::new() };
         let module = trained.into_module(network, &settings, about)?;

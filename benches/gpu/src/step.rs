@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use medforge_packer::base::Vit;
 use medforge_packer::device::gpu::{Gpu, Record};
-use medforge_packer::train::{Method, TrainSettings, Stepper};
+use medforge_packer::train::{Method, Stepper, TrainSettings};
 
 pub struct Measured {
     pub text: String,

@@ -10,7 +10,7 @@ use crate::data::{Condensed, Images};
 use crate::device::Device;
 use crate::predict::{Predictor, linear_head, probabilities};
 use crate::random::{Purpose, Stream};
-use crate::train::{self, About, Examples, train};
+use crate::train::{self, About, Examples, Job};
 use crate::{Error, interrupt};
 
 /// Makes `shadows` sets with the settings of `set` and asks each about all training images: how
@@ -97,7 +97,7 @@ pub fn module_scores<D: Device + 'static>(
         let settings =
             train::TrainSettings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
         let examples = Examples { classes, images, training: &training, validation: &[], head };
-        let trained = train(device, vit, examples, &settings, None, observer)?;
+        let trained = Job::new(device, vit, examples, &settings).run(observer)?;
         let about =
             About { task: "shadow".into(), contributor: String::new(), licence: String::new() };
         let module = trained.into_module(vit, &settings, about)?;

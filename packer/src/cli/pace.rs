@@ -46,8 +46,8 @@ impl condense::Observer for Pace {
 }
 
 impl train::Observer for Pace {
-    fn step(&mut self, done: usize, total: usize, _: usize, _: Option<f64>) {
-        self.at(Instant::now(), done, total);
+    fn step(&mut self, step: &train::Step) {
+        self.at(Instant::now(), step.done, step.total);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::data::{Augment, Dataset, Images, Split};
 use crate::device::cpu::Cpu;
 use crate::lora::Module;
 use crate::output::Places;
-use crate::train::{About, Epoch, Examples, Method, Observer, TrainSettings, train};
+use crate::train::{About, Epoch, Examples, Job, Method, Observer, Step, TrainSettings};
 
 /// Side of the images in pixels.
 const SIZE: usize = 64;
@@ -61,7 +61,8 @@ impl Study {
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_message(format!("hospital {}", hospital.name));
         let mut observer = Bar(bar);
-        let trained = train(&Cpu::<f32>::new(), vit, examples, &settings, None, &mut observer);
+        let device = Cpu::<f32>::new();
+        let trained = Job::new(&device, vit, examples, &settings).run(&mut observer);
         observer.0.finish_and_clear();
         let trained = trained?;
         let (epochs, images_per_second) = (trained.epochs.clone(), trained.images_per_second);
@@ -101,8 +102,8 @@ fn settings(hospital: &Hospital, options: &Options) -> TrainSettings {
 struct Bar(ProgressBar);
 
 impl Observer for Bar {
-    fn step(&mut self, done: usize, total: usize, _images: usize, _loss: Option<f64>) {
-        self.0.set_length(total as u64);
-        self.0.set_position(done as u64);
+    fn step(&mut self, step: &Step) {
+        self.0.set_length(step.total as u64);
+        self.0.set_position(step.done as u64);
     }
 }

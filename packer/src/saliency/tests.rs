@@ -18,7 +18,7 @@ use crate::device::cpu::Cpu;
 use crate::export::{self, build_bundle};
 use crate::gpu_variants::variants;
 use crate::lora::tests::module;
-use crate::train::{About, Examples, Method, TrainSettings, Unobserved, train};
+use crate::train::{About, Examples, Job, Method, TrainSettings, Unobserved};
 
 const SIDE: usize = 64;
 /// Side of the window in pixels: 10 % of the image.
@@ -87,8 +87,8 @@ fn trained(vit: &Vit, data: &Dataset) -> Module {
         validation: &[],
         head: None,
     };
-    let trained =
-        train(&Cpu::<f32>::new(), vit, examples, &settings, None, &mut Unobserved).unwrap();
+    let device = Cpu::<f32>::new();
+    let trained = Job::new(&device, vit, examples, &settings).run(&mut Unobserved).unwrap();
     let about =
         About { task: "window".into(), contributor: "tests".into(), licence: "CC0-1.0".into() };
     trained.into_module(vit, &settings, about).unwrap()

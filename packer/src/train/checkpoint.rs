@@ -1,19 +1,18 @@
-//! The file that a killed training goes on from: one safetensors file, replaced as a whole.
-//!
-//! Refused: a checkpoint of other settings, another base or other data, a damaged one.
+//! What a killed training goes on from.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use medforge_runtime::tensors;
-use safetensors::SafeTensors;
 use serde::{Deserialize, Serialize};
 
 use crate::output::NewFile;
 use crate::{Error, input};
 
-use super::parameters::Host;
-use super::{Epoch, TrainSettings, Validation};
+use super::envelope::{self, Header, refused};
+use super::host::Host;
+use super::observer::Resumable;
+use super::outcome::{Epoch, Validation};
+use super::settings::TrainSettings;
 
 /// A training after some step.
 pub struct Checkpoint {
@@ -46,7 +45,7 @@ pub struct Best {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct TrainHeader {
     settings: TrainSettings,
     progress: Progress,
     best: Option<(usize, Validation)>,
@@ -54,12 +53,30 @@ struct Header {
     fingerprint: String,
 }
 
-const HEADER: &str = "medforge_checkpoint";
+impl Header for TrainHeader {
+    const KEY: &'static str = "medforge_checkpoint";
+    const FINGERPRINT: &'static str = "base or other data";
+    /// Weights, the best ones, and two moments of each.
+    const LARGEST: u64 = 4 * input::MAX_WEIGHTS;
 
-impl Checkpoint {
-    /// Writes the file in one go. `fingerprint` names the base and the data.
-    pub fn save(&self, file: &NewFile, fingerprint: &str) -> Result<(), Error> {
-        let header = Header {
+    type Settings = TrainSettings;
+
+    fn settings(&self) -> &TrainSettings {
+        &self.settings
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
+impl Resumable for Checkpoint {
+    fn step(&self) -> usize {
+        self.progress.step
+    }
+
+    fn save(&self, file: &NewFile, fingerprint: &str) -> Result<(), Error> {
+        let header = TrainHeader {
             settings: self.settings.clone(),
             progress: self.progress.clone(),
             best: self.progress.best.as_ref().map(|b| (b.epoch, b.validation)),
@@ -71,37 +88,18 @@ impl Checkpoint {
         let named = parts
             .into_iter()
             .flat_map(|(part, host)| host.iter().map(move |(n, t)| (format!("{part}/{n}"), t)));
-        let named: Vec<_> = named.collect();
-        let header = serde_json::to_string(&header).expect("a header is plain data");
-        let metadata = BTreeMap::from([(HEADER.to_owned(), header)]);
-        file.write(&tensors::write(named.iter().map(|(n, t)| (n.as_str(), *t)), &metadata)?)
+        envelope::save(file, &header, named)
     }
+}
 
-    /// Steps done.
-    pub fn step(&self) -> usize {
-        self.progress.step
-    }
-
+impl Checkpoint {
     /// Reads a checkpoint that was made with the same settings, base and data.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`]: another one, or a damaged one.
     pub fn open(path: &Path, settings: &TrainSettings, fingerprint: &str) -> Result<Self, Error> {
-        // Weights, the best ones, and two moments of each.
-        let bytes = input::read(path, 4 * input::MAX_WEIGHTS)?;
-        let refuse = |what: &str| Error::Checkpoint { what: format!("{}: {what}", path.display()) };
-        let found = tensors::read(&bytes, &path.display().to_string())?;
-        let metadata =
-            SafeTensors::read_metadata(&bytes).ok().and_then(|(_, m)| m.metadata().clone());
-        let header = metadata
-            .as_ref()
-            .and_then(|m| m.get(HEADER))
-            .ok_or_else(|| refuse("is not a checkpoint"))?;
-        let header: Header = serde_json::from_str(header)
-            .map_err(|_| refuse("was made by another version of packer"))?;
-        if header.settings != *settings {
-            return Err(refuse("was made with other settings; repeat them, or begin again"));
-        }
-        if header.fingerprint != fingerprint {
-            return Err(refuse("was made with another base or other data; begin again"));
-        }
+        let (header, found) = envelope::open::<TrainHeader>(path, settings, fingerprint)?;
+        let refuse = |what: &str| refused(path, what);
         let mut parts: BTreeMap<String, Host> = BTreeMap::new();
         for (name, tensor) in found {
             let (part, name) =

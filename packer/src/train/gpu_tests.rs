@@ -1,19 +1,24 @@
 //! Training on a GPU: what the processor does, in parts where memory is short, and a clear end
 //! where the device fails.
 
+use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 
 use medforge_compute::Error as Compute;
 
-use crate::base::Family;
+use crate::Error;
 use crate::base::tests::small;
-use crate::data::Split;
+use crate::base::{Family, VitConfig};
+use crate::device::Device;
 use crate::device::cpu::Cpu;
 use crate::device::gpu::{Gpu, Options};
 use crate::gpu_variants::variants;
 use crate::output::Places;
 
-use super::tests::{assert_same, data, dora, lora, run_on, settings};
+use super::checkpoint::Progress;
+use super::fits::{explain, per_pass};
+use super::step::Training;
+use super::tests::{Loaded, assert_same, dora, lora, run_on, settings};
 use super::*;
 
 /// The same weights, a few steps into a training: the loss and the gradient of every weight.
@@ -25,21 +30,19 @@ fn one_step_agrees_with_the_processor() {
     for method in [lora(), dora(), Method::Full] {
         let settings = settings(method.clone());
         let exact = Cpu::<f64>::poisoned();
-        let mut run = Run::new(&exact, &vit, 2, None, &settings).unwrap();
+        let mut run = Training::new(&exact, &vit, 2, None, &settings).unwrap();
         for step in 1..=3 {
             run.step(&pixels, &labels, 1e-2, step);
         }
-        let reached = run
-            .parameters
-            .checkpoint(&exact, &settings, &checkpoint::Progress::default(), &None)
-            .unwrap();
+        let reached =
+            run.parameters.checkpoint(&exact, &settings, &Progress::default(), &None).unwrap();
         let (loss, gradients) = run.gradients(&pixels, &labels, 4, 0);
         for variant in variants() {
             if variant.half && method == Method::Full {
                 continue;
             }
             let gpu = &variant.gpu;
-            let mut other = Run::new(gpu, &vit, 2, None, &settings).unwrap();
+            let mut other = Training::new(gpu, &vit, 2, None, &settings).unwrap();
             other.parameters.restore(gpu, &reached).unwrap();
             let (found_loss, found) = other.gradients(&pixels, &labels, 4, 0);
             let scale = gpu.download(&gpu.loss_gradient()).unwrap()[0];
@@ -145,13 +148,14 @@ fn a_batch_that_does_not_fit_is_split() {
             Gpu::open(Options { number, budget: Some(weights + 3 * bytes), ..Options::default() })
                 .unwrap();
         assert!(per_pass(&small, &vit.config, &settings) < 8);
-        assert_eq!(Run::new(&variant.gpu, &vit, 2, None, &settings).unwrap().per_pass, 8);
+        assert_eq!(Training::new(&variant.gpu, &vit, 2, None, &settings).unwrap().per_pass, 8);
         let many_heads = VitConfig { heads: 20_000, ..vit.config.clone() };
         assert_eq!(per_pass(&variant.gpu, &many_heads, &settings), 3);
         for parts in [1, 3, 7] {
             let mut runs = [parts, 8].map(|per_pass| {
-                let run = Run::new(&variant.gpu, &vit, 2, None, &settings).unwrap();
-                Run { per_pass, ..run }
+                let mut run = Training::new(&variant.gpu, &vit, 2, None, &settings).unwrap();
+                run.per_pass = per_pass;
+                run
             });
             for step in 1..=3 {
                 let losses = runs.each_mut().map(|run| {
@@ -184,7 +188,8 @@ fn full_memory_names_the_batch_that_fits() {
         // split ahead.
         let budget = Some(2 * weights + 4 * bytes);
         let gpu = Gpu::open(Options { number, budget, ..Options::default() }).unwrap();
-        let mut run = Run { per_pass: 24, ..Run::new(&gpu, &vit, 2, None, &settings).unwrap() };
+        let mut run = Training::new(&gpu, &vit, 2, None, &settings).unwrap();
+        run.per_pass = 24;
         let loss = run.step(&vec![0.5; 24 * 192], &[1; 24], 1e-3, 1);
         let full = gpu.download(&loss).expect_err("it cannot fit");
         let error = explain(full.into(), &vit, &settings);
@@ -204,38 +209,31 @@ fn a_lost_device_is_an_error_and_the_checkpoint_stays() {
         saved: usize,
     }
     impl Observer for Loser {
-        fn step(&mut self, done: usize, _: usize, _: usize, _: Option<f64>) {
-            if done == 6 {
+        fn step(&mut self, step: &Step) {
+            if step.done == 6 {
                 self.gpu.engine().destroy();
             }
         }
         fn wants_checkpoint(&mut self) -> bool {
             true
         }
-        fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
+        fn checkpoint(&mut self, checkpoint: &dyn Resumable) -> Result<(), Error> {
             self.saved += 1;
             checkpoint.save(&Places::default().updated("--out", &self.path)?, "f")
         }
     }
-    let (dir, dataset) = data();
+    let dir = tempfile::tempdir().unwrap();
     let vit = small(Family::Dinov2);
-    let training = dataset.indices(Split::Train);
-    let images = Images::load(&dataset, &training, &vit.preprocessing_for(8).unwrap()).unwrap();
-    let positions: Vec<usize> = (0..training.len()).collect();
-    let examples = Examples {
-        classes: &dataset.classes,
-        images: &images,
-        training: &positions,
-        validation: &[],
-        head: None,
-    };
+    let loaded = Loaded::new(&vit, false);
+    let examples = loaded.examples();
     for variant in variants().iter().filter(|v| !v.half).take(1) {
         let number = Some(variant.gpu.engine().adapter.index);
         let gpu = Gpu::open(Options { number, ..Options::default() }).unwrap();
         let path = dir.path().join("checkpoint");
         let settings = settings(lora());
         let mut loser = Loser { gpu: gpu.clone(), path: path.clone(), saved: 0 };
-        let error = train(&gpu, &vit, examples, &settings, None, &mut loser)
+        let error = Job::new(&gpu, &vit, examples, &settings)
+            .run(&mut loser)
             .err()
             .expect("the device is gone");
         let Error::Compute(broken) = error else { panic!("{error}") };
@@ -245,9 +243,9 @@ fn a_lost_device_is_an_error_and_the_checkpoint_stays() {
         let kept = Checkpoint::open(&path, &settings, "f").unwrap();
         assert_eq!(kept.step(), 5);
         // Another device goes on from it.
-        let trained =
-            train(&Cpu::<f32>::new(), &vit, examples, &settings, Some(kept), &mut Unobserved)
-                .unwrap();
+        let device = Cpu::<f32>::new();
+        let job = Job::new(&device, &vit, examples, &settings);
+        let trained = Job { resume: Some(kept), ..job }.run(&mut Unobserved).unwrap();
         assert_eq!(trained.epochs.len(), settings.epochs);
     }
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Method, TrainSettings, Trained};
+use super::outcome::Trained;
+use super::settings::{Method, TrainSettings};
 use crate::Error;
 use crate::base::Vit;
 use crate::lora::{Module, ModuleCard, Run};

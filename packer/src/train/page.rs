@@ -1,6 +1,7 @@
 //! A training as a page. Names are whatever somebody chose; [`crate::report`] escapes every text.
 
-use super::{Epoch, TrainSettings};
+use super::outcome::Epoch;
+use super::settings::TrainSettings;
 use crate::calibration;
 use crate::eval::{Details, Metric};
 use crate::lora::Module;

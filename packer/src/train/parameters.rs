@@ -1,5 +1,4 @@
-//! The weights being trained, with AdamW's moments: made, stepped, saved, restored, and split into
-//! module, head and base.
+//! The weights being trained, on the device, with AdamW's moments: made, stepped, saved, restored.
 
 use std::collections::BTreeMap;
 
@@ -8,25 +7,24 @@ use medforge_runtime::tensors::{Dtype, Tensor};
 use crate::Error;
 use crate::base::Vit;
 use crate::device::{AdamW, Device, Update};
-use crate::lora::dora::row_norms;
-use crate::lora::{Factors, Head};
-use crate::random::{Purpose, Stream};
+use crate::lora::Head;
 use crate::tape::{LowRank, Tape, Tensor as Matrix, Var};
 
 use super::checkpoint::{Best, Checkpoint, Progress};
-use super::{MAGNITUDE, Method, TrainSettings, branches, targets};
+use super::host::{Host, MAGNITUDE, initial, zero_head};
+use super::settings::{Method, TrainSettings};
 
-/// Trained weights by name: `SITE.lora_a`, `SITE.lora_b`, with DoRA `SITE.lora_magnitude_vector`,
-/// the base's own names, `head.weight`, `head.bias`.
+/// Trained weights by the names of [`Host`].
 pub struct Parameters<D: Device> {
     list: BTreeMap<String, Parameter<D>>,
+    /// Alpha / rank.
     scale: f64,
     /// A head that stays as it is; else `list` has one.
-    fixed: Option<Fixed<D>>,
+    fixed: Option<FixedHead<D>>,
 }
 
 /// A head of texts on the device.
-struct Fixed<D: Device> {
+struct FixedHead<D: Device> {
     head: Head,
     /// The rows times the logit scale.
     weight: Var<D>,
@@ -39,13 +37,12 @@ struct Parameter<D: Device> {
     second: D::Buffer,
 }
 
-/// Weights on the host, by name.
-pub type Host = BTreeMap<String, Tensor>;
-
 impl<D: Device + 'static> Parameters<D> {
-    /// A starts uniform within 1/sqrt(in) (as PEFT starts it), B at zero, magnitudes at the norms
-    /// of the frozen weight's rows, and a head for `classes` classes at zero, unless `fixed` is to
-    /// stay as it is; full training starts from the base.
+    /// Weights as [`initial`] has them, and a head for `classes` classes at zero, unless `fixed` is
+    /// to stay as it is.
+    ///
+    /// # Errors
+    /// Targets that the base does not have.
     pub fn new(
         device: &D,
         vit: &Vit,
@@ -53,60 +50,17 @@ impl<D: Device + 'static> Parameters<D> {
         fixed: Option<&Head>,
         settings: &TrainSettings,
     ) -> Result<Self, Error> {
-        let mut host = Host::new();
-        let mut scale = 1.0;
-        match &settings.method {
-            Method::Lora { rank, alpha, targets: text, last_layers, dora, .. } => {
-                scale = alpha / *rank as f64;
-                let sites = targets(text)?.sites(&vit.config, *last_layers)?;
-                for (i, (site, target)) in sites.into_iter().enumerate() {
-                    let (out, inputs) = target.shape(&vit.config);
-                    let mut stream = Stream::at(settings.seed, Purpose::Initial, i as u64, 0);
-                    let bound = 1.0 / (inputs as f64).sqrt();
-                    let a =
-                        (0..rank * inputs).map(|_| stream.range(-bound, bound) as f32).collect();
-                    host.insert(format!("{site}.lora_a"), Tensor::f32(vec![*rank, inputs], a));
-                    host.insert(
-                        format!("{site}.lora_b"),
-                        Tensor::f32(vec![out, *rank], vec![0.0; out * rank]),
-                    );
-                    if *dora {
-                        let norms = row_norms(&vit.tensors[&format!("{site}.weight")]);
-                        host.insert(format!("{site}.{MAGNITUDE}"), Tensor::f32(vec![out], norms));
-                    }
-                }
-            }
-            Method::Full => host.extend(vit.tensors.iter().map(|(n, t)| (n.clone(), t.clone()))),
-        }
+        let mut host = initial(vit, settings)?;
+        let scale = match settings.method {
+            Method::Lora { rank, alpha, .. } => alpha / rank as f64,
+            Method::Full => 1.0,
+        };
         let features = vit.config.features();
         if fixed.is_none() {
-            host.insert(
-                "head.weight".into(),
-                Tensor::f32(vec![classes, features], vec![0.0; classes * features]),
-            );
-            host.insert("head.bias".into(), Tensor::f32(vec![classes], vec![0.0; classes]));
+            host.extend(zero_head(classes, features));
         }
-        let fixed = fixed.map(|head| {
-            let scale = head.logit_scale.unwrap_or(1.0);
-            let rows: Vec<f32> = head.weight.data.iter().map(|w| w * scale).collect();
-            Fixed {
-                head: head.clone(),
-                weight: Var::constant(Matrix::frozen(device, &rows, classes, features)),
-            }
-        });
-        let list = host.into_iter().map(|(name, tensor)| {
-            let len = tensor.data.len();
-            let (first, second) = (device.zeros(len), device.zeros(len));
-            (
-                name,
-                Parameter {
-                    shape: tensor.shape,
-                    weight: device.upload(&tensor.data),
-                    first,
-                    second,
-                },
-            )
-        });
+        let fixed = fixed.map(|head| FixedHead::new(device, head, features));
+        let list = host.into_iter().map(|(name, tensor)| (name, Parameter::new(device, tensor)));
         Ok(Parameters { list: list.collect(), scale, fixed })
     }
 
@@ -145,23 +99,27 @@ impl<D: Device + 'static> Parameters<D> {
     /// Every weight as a variable of `tape`. [`Parameters::update`] copies weights that are still
     /// held this way.
     pub fn variables(&self, tape: &Tape<D>) -> BTreeMap<String, Var<D>> {
-        let variable = |(name, p): (&String, &Parameter<D>)| {
-            (name.clone(), tape.parameter(matrix::<D>(&p.shape, p.weight.clone())))
-        };
+        let variable =
+            |(name, p): (&String, &Parameter<D>)| (name.clone(), tape.parameter(p.matrix()));
         self.list.iter().map(variable).collect()
     }
 
     /// Every weight as a constant, for predictions.
     pub fn constants(&self) -> BTreeMap<String, Var<D>> {
-        let constant = |(name, p): (&String, &Parameter<D>)| {
-            (name.clone(), Var::constant(matrix::<D>(&p.shape, p.weight.clone())))
-        };
+        let constant =
+            |(name, p): (&String, &Parameter<D>)| (name.clone(), Var::constant(p.matrix()));
         self.list.iter().map(constant).collect()
     }
 
-    /// The low-rank branches among `vars`.
+    /// The low-rank branches among `vars`, by site.
     pub fn low_rank(&self, vars: &BTreeMap<String, Var<D>>) -> BTreeMap<String, LowRank<D>> {
-        branches(vars, self.scale)
+        let sites = vars.keys().filter_map(|name| name.strip_suffix(".lora_a"));
+        let branch = |site: &str| {
+            let [a, b] = ["lora_a", "lora_b"].map(|half| vars[&format!("{site}.{half}")].clone());
+            let magnitude = vars.get(&format!("{site}.{MAGNITUDE}")).cloned();
+            (site.to_owned(), LowRank { magnitude, ..LowRank::plain(a, b, self.scale) })
+        };
+        sites.map(branch).collect()
     }
 
     /// One AdamW step on every weight that has a gradient.
@@ -180,11 +138,17 @@ impl<D: Device + 'static> Parameters<D> {
     }
 
     /// The weights on the host.
+    ///
+    /// # Errors
+    /// What the device reports.
     pub fn weights(&self, device: &D) -> Result<Host, Error> {
-        self.list.iter().map(|(name, p)| Ok((name.clone(), p.host(device, &p.weight)?))).collect()
+        self.download(device, |p| &p.weight)
     }
 
     /// Everything that is needed to go on after `progress`.
+    ///
+    /// # Errors
+    /// What the device reports.
     pub fn checkpoint(
         &self,
         device: &D,
@@ -192,22 +156,19 @@ impl<D: Device + 'static> Parameters<D> {
         progress: &Progress,
         best: &Option<Best>,
     ) -> Result<Checkpoint, Error> {
-        let moments = |pick: fn(&Parameter<D>) -> &D::Buffer| {
-            self.list
-                .iter()
-                .map(|(name, p)| Ok((name.clone(), p.host(device, pick(p))?)))
-                .collect::<Result<_, Error>>()
-        };
         Ok(Checkpoint {
             settings: settings.clone(),
             progress: Progress { best: best.clone(), ..progress.clone() },
             weights: self.weights(device)?,
-            first: moments(|p| &p.first)?,
-            second: moments(|p| &p.second)?,
+            first: self.download(device, |p| &p.first)?,
+            second: self.download(device, |p| &p.second)?,
         })
     }
 
     /// Takes over the weights and moments of a checkpoint of the same settings.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`]: its tensors are not those of this training.
     pub fn restore(&mut self, device: &D, checkpoint: &Checkpoint) -> Result<(), Error> {
         let best = checkpoint.progress.best.as_ref().map(|b| &b.weights);
         for weights in [Some(&checkpoint.weights), best].into_iter().flatten() {
@@ -233,59 +194,41 @@ impl<D: Device + 'static> Parameters<D> {
         }
         Ok(())
     }
-}
 
-impl<D: Device> Parameter<D> {
-    fn host(&self, device: &D, buffer: &D::Buffer) -> Result<Tensor, Error> {
-        Ok(Tensor { shape: self.shape.clone(), data: device.download(buffer)?, dtype: Dtype::F32 })
+    /// One buffer of each parameter on the host.
+    fn download(&self, device: &D, pick: fn(&Parameter<D>) -> &D::Buffer) -> Result<Host, Error> {
+        let one = |(name, p): (&String, &Parameter<D>)| {
+            let (shape, data) = (p.shape.clone(), device.download(pick(p))?);
+            Ok((name.clone(), Tensor { shape, data, dtype: Dtype::F32 }))
+        };
+        self.list.iter().map(one).collect()
     }
 }
 
 /// A feature shorter than this is not made longer.
 const LEAST_LENGTH: f64 = 1e-12;
 
-/// Trained weights as the factors of each site, the head (`fixed` if there is one), and after full
-/// training the base's weights.
-#[expect(clippy::type_complexity)]
-pub fn split(
-    mut weights: Host,
-    classes: &[String],
-    fixed: Option<&Head>,
-    settings: &TrainSettings,
-) -> Result<(BTreeMap<String, Factors>, Head, Option<Host>), Error> {
-    let mut take = |name: &str| {
-        let missing = || Error::Checkpoint { what: format!("tensor {name} is missing") };
-        weights.remove(name).ok_or_else(missing)
-    };
-    let head = match fixed {
-        Some(head) => head.clone(),
-        None => Head {
-            classes: classes.to_vec(),
-            weight: take("head.weight")?,
-            bias: take("head.bias")?,
-            logit_scale: None,
-            temperature: 1.0,
-            familiar: None,
-        },
-    };
-    if settings.method == Method::Full {
-        return Ok((BTreeMap::new(), head, Some(weights)));
+impl<D: Device> FixedHead<D> {
+    fn new(device: &D, head: &Head, features: usize) -> Self {
+        let scale = head.logit_scale.unwrap_or(1.0);
+        let rows: Vec<f32> = head.weight.data.iter().map(|w| w * scale).collect();
+        let matrix = Matrix::frozen(device, &rows, head.classes.len(), features);
+        FixedHead { head: head.clone(), weight: Var::constant(matrix) }
     }
-    let names: Vec<String> =
-        weights.keys().filter_map(|n| n.strip_suffix(".lora_a").map(str::to_owned)).collect();
-    let mut sites = BTreeMap::new();
-    for site in names {
-        let mut half = |half: &str| {
-            weights.remove(&format!("{site}.{half}")).expect("both halves are made together")
-        };
-        let (a, b) = (half("lora_a"), half("lora_b"));
-        let factors = Factors { a, b, magnitude: weights.remove(&format!("{site}.{MAGNITUDE}")) };
-        sites.insert(site, factors);
-    }
-    Ok((sites, head, None))
 }
 
-fn matrix<D: Device>(shape: &[usize], buffer: D::Buffer) -> Matrix<D> {
-    let rows = if shape.len() == 1 { 1 } else { shape[0] };
-    Matrix { buffer, rows, columns: shape.iter().product::<usize>() / rows }
+impl<D: Device> Parameter<D> {
+    /// A weight with moments of zero.
+    fn new(device: &D, tensor: Tensor) -> Self {
+        let len = tensor.data.len();
+        let (first, second) = (device.zeros(len), device.zeros(len));
+        Parameter { shape: tensor.shape, weight: device.upload(&tensor.data), first, second }
+    }
+
+    /// The weight as a matrix; a vector is one row.
+    fn matrix(&self) -> Matrix<D> {
+        let rows = if self.shape.len() == 1 { 1 } else { self.shape[0] };
+        let columns = self.shape.iter().product::<usize>() / rows;
+        Matrix { buffer: self.weight.clone(), rows, columns }
+    }
 }

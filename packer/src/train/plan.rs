@@ -1,5 +1,5 @@
-//! What a training will take, known before it begins: its bytes, counted by running a step on a
-//! [`Meter`], and how a batch goes through the device so that they stay within a bound.
+//! What a training will take, known before it begins. A step is run on a [`Meter`], which counts
+//! its bytes; a batch is cut so that they stay within a bound.
 //!
 //! Refused: a bound that even one image at a time, with recomputed blocks, does not meet.
 
@@ -11,21 +11,14 @@ use crate::device::Device;
 use crate::device::meter::Meter;
 use crate::tape::{Tape, Tensor as Matrix, Var};
 
-use super::{Run, TrainSettings, limit, per_pass};
-
-/// How the images of a batch go through the device.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Cut {
-    /// Images at once; the gradients of the passes are added up.
-    pub per_pass: usize,
-    /// Whether of each block only its input is kept, and the rest recomputed in the backward pass
-    /// (Chen et al. 2016). The result is the same, bit for bit.
-    pub recompute: bool,
-}
+use super::cut::Cut;
+use super::fits::per_pass;
+use super::settings::TrainSettings;
+use super::step::Training;
 
 /// How many images a training reads.
 #[derive(Clone, Copy, Debug)]
-pub struct Counts {
+pub struct ImageCounts {
     pub classes: usize,
     pub training: usize,
     pub validation: usize,
@@ -51,36 +44,15 @@ pub struct Memory {
     pub program: u64,
 }
 
-/// A training that was thought through.
+/// How a training will go through the device, and what it takes.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Plan {
     pub cut: Cut,
     pub memory: Memory,
 }
 
-impl Cut {
-    /// This cut where the device's buffers allow it, else as much of it as they do.
-    pub(super) fn on(self, device: &impl Device, vit: &Vit, settings: &TrainSettings) -> Cut {
-        Cut { per_pass: self.per_pass.min(limit(device, &vit.config, settings)), ..self }
-    }
-
-    /// The ways to cut a batch, the fastest first.
-    ///
-    /// Fewer images at once come before recomputation, which runs each block's forward pass a
-    /// second time. At about equal memory a ViT-S/14 (112 px, 240 MiB) trained 8.4 images per
-    /// CPU-second with one image at once and 6.7 with three and recomputed blocks, a CLIP ViT-B/16
-    /// (224 px, 800 to 843 MiB) 1.03 and .75; with all eight at once it was 11.3 and 1.16.
-    fn candidates(batch: usize) -> impl Iterator<Item = Cut> {
-        let mut sizes: Vec<usize> = (1..=batch).map(|passes| batch.div_ceil(passes)).collect();
-        sizes.dedup();
-        let both = [false, true].into_iter();
-        both.flat_map(move |recompute| {
-            sizes.clone().into_iter().map(move |per_pass| Cut { per_pass, recompute })
-        })
-    }
-}
-
 impl Memory {
+    /// All bytes together.
     pub fn total(&self) -> u64 {
         self.weights
             + self.optimiser
@@ -101,16 +73,16 @@ impl Plan {
         device: &D,
         vit: &Vit,
         settings: &TrainSettings,
-        counts: Counts,
+        counts: ImageCounts,
         bound: Option<u64>,
     ) -> Result<Plan, Error> {
         let meter = Meter::new();
-        let mut run = Run::new(&meter, vit, counts.classes, None, settings)?;
-        let trained = 4 * run.parameters.lengths().map(|(_, len)| len as u64).sum::<u64>();
+        let mut training = Training::new(&meter, vit, counts.classes, None, settings)?;
+        let trained = 4 * training.parameters.lengths().map(|(_, len)| len as u64).sum::<u64>();
         let base = base_bytes(vit);
         let begun = meter.held().0;
-        // Weights and two moments on the host, in the making of the file and in the file's bytes;
-        // with a validation part the best epoch's weights too, which also stay.
+        // Weights and two moments on the host, in the making of the file and in the file's bytes.
+        // With a validation part the best epoch's weights too, which also stay.
         let copies = if counts.validation > 0 { 13 } else { 9 };
         let pixels = 3 * (settings.size * settings.size) as u64;
         let memory = Memory {
@@ -125,8 +97,8 @@ impl Plan {
         let mut with = |cut: Cut, activations: u64| {
             let cut = cut.on(device, vit, settings);
             meter.bound(begun + activations / percent * 100);
-            run.cut(cut);
-            measure(&mut run, settings, counts);
+            training.cut(cut);
+            measure(&mut training, settings, counts);
             let counted = meter.held().1 - begun;
             Plan {
                 cut,
@@ -152,8 +124,8 @@ impl Plan {
     }
 }
 
-/// What the program, its threads and their scratch take beside everything that is counted: 25 to 29
-/// MiB were measured on two threads; some is left over.
+/// What the program, its threads and their scratch take beside everything that is counted. On two
+/// threads 25 to 29 MiB were measured; the rest is room to spare.
 fn program() -> u64 {
     (32 + 8 * rayon::current_num_threads() as u64) << 20
 }
@@ -165,25 +137,25 @@ fn base_bytes(vit: &Vit) -> u64 {
 
 /// A step on a full batch, one on what is left at an epoch's end, and a validation.
 pub(super) fn measure<D: Device + 'static>(
-    run: &mut Run<D>,
+    training: &mut Training<D>,
     settings: &TrainSettings,
-    counts: Counts,
+    counts: ImageCounts,
 ) {
     let each = 3 * settings.size * settings.size;
     let batch = settings.batch.min(counts.training).max(1);
     for images in [batch, counts.training % settings.batch] {
         // Passes repeat themselves: two and the rest show all that there is.
-        let shown = images.min(2 * run.per_pass + images % run.per_pass);
+        let shown = images.min(2 * training.per_pass + images % training.per_pass);
         if shown > 0 {
-            run.step(&vec![0.0; shown * each], &vec![0; shown], 1e-3, 1);
+            training.step(&vec![0.0; shown * each], &vec![0; shown], 1e-3, 1);
         }
     }
-    for images in [counts.validation.min(run.at_once), counts.validation % run.at_once] {
+    for images in [counts.validation.min(training.at_once), counts.validation % training.at_once] {
         if images > 0 {
-            let input = Matrix::frozen(run.device, &vec![0.0; images * each], images, each);
-            let vars = run.parameters.constants();
-            let sites = run.parameters.low_rank(&vars);
-            run.logits(&Tape::new(run.device), &vars, &sites, &Var::constant(input));
+            let input = Matrix::frozen(training.device, &vec![0.0; images * each], images, each);
+            let vars = training.parameters.constants();
+            let sites = training.parameters.low_rank(&vars);
+            training.logits(&Tape::new(training.device), &vars, &sites, &Var::constant(input));
         }
     }
 }

@@ -1,72 +1,53 @@
-//! What `packer train` shows while it runs, and when it keeps a checkpoint.
+//! What `packer train` shows while it runs.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+use crate::cli::keep::Keeper;
 use crate::cli::profile::Profiling;
 use crate::output::NewFile;
-use crate::train::{Checkpoint, Epoch, Observer};
+use crate::train::{Epoch, Observer, Resumable, Step};
 use crate::{Error, output};
 
-/// The progress bar, and the checkpoint file.
+/// The progress bar, and the keeper of checkpoints.
 pub(super) struct Console<'a> {
     pub bar: ProgressBar,
-    path: &'a NewFile,
-    fingerprint: &'a str,
+    pub keeper: Keeper<'a>,
     epochs: usize,
     first_step: usize,
     images: usize,
     loss: f64,
     start: Instant,
-    saved: Instant,
     pub profile: Option<Profiling>,
 }
-
-/// A checkpoint is made this often within an epoch.
-const CHECKPOINT: Duration = Duration::from_secs(30);
 
 impl<'a> Console<'a> {
     pub fn new(path: &'a NewFile, fingerprint: &'a str, epochs: usize, first_step: usize) -> Self {
         let style = ProgressStyle::with_template("{bar:30} {pos}/{len} steps  {msg}  {eta} left");
         let bar =
             ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let now = Instant::now();
         Console {
             bar,
-            path,
-            fingerprint,
+            keeper: Keeper::new(path, fingerprint),
             epochs,
             first_step,
             images: 0,
             loss: f64::NAN,
-            start: now,
-            saved: now,
+            start: Instant::now(),
             profile: None,
-        }
-    }
-
-    /// An interruption, with what to do next.
-    pub fn explain(&self, error: Error) -> Error {
-        match error {
-            Error::Interrupted { .. } if self.path.path().exists() => Error::Interrupted {
-                hint: format!(
-                    "; {} is kept, go on with the same command and --resume",
-                    self.path.path().display()
-                ),
-            },
-            other => other,
         }
     }
 }
 
 impl Observer for Console<'_> {
-    fn step(&mut self, done: usize, total: usize, images: usize, loss: Option<f64>) {
+    fn step(&mut self, step: &Step) {
+        let (done, total) = (step.done, step.total);
         if let Some(profile) = &mut self.profile {
             profile.after(done - self.first_step);
         }
-        self.images += images;
-        self.loss = loss.unwrap_or(self.loss);
+        self.images += step.images;
+        self.loss = step.loss.unwrap_or(self.loss);
         let speed = self.images as f64 / self.start.elapsed().as_secs_f64();
         self.bar.set_length((total - self.first_step) as u64);
         self.bar.set_position((done - self.first_step) as u64);
@@ -86,13 +67,11 @@ impl Observer for Console<'_> {
         if self.bar.is_hidden() { output::say(&line) } else { self.bar.println(line) }
     }
 
-    fn checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), Error> {
-        checkpoint.save(self.path, self.fingerprint)?;
-        self.saved = Instant::now();
-        Ok(())
+    fn checkpoint(&mut self, checkpoint: &dyn Resumable) -> Result<(), Error> {
+        self.keeper.keep(checkpoint)
     }
 
     fn wants_checkpoint(&mut self) -> bool {
-        self.saved.elapsed() > CHECKPOINT
+        self.keeper.is_due()
     }
 }

@@ -17,6 +17,14 @@ fn factors(vit: &Vit, golden: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeM
     renamed.collect()
 }
 
+/// Tensors of the same shapes, all zero.
+fn zeros(tensors: &BTreeMap<String, Tensor>) -> BTreeMap<String, Tensor> {
+    let zero = |(name, t): (&String, &Tensor)| {
+        (name.clone(), Tensor::f32(t.shape.clone(), vec![0.0; t.data.len()]))
+    };
+    tensors.iter().map(zero).collect()
+}
+
 #[test]
 fn ten_steps_of_lora_and_of_dora_are_those_of_peft() {
     for (family, kind) in
@@ -35,20 +43,13 @@ fn ten_steps_of_lora_and_of_dora_are_those_of_peft() {
         };
         let settings = TrainSettings { weight_decay: 0.01, ..settings(lora) };
         let device = Cpu::<f32>::poisoned();
-        let mut run = Run::new(&device, &vit, 3, None, &settings).unwrap();
-
-        let zeros = |tensors: &BTreeMap<String, Tensor>| -> BTreeMap<String, Tensor> {
-            let zero = |(name, t): (&String, &Tensor)| {
-                (name.clone(), Tensor::f32(t.shape.clone(), vec![0.0; t.data.len()]))
-            };
-            tensors.iter().map(zero).collect()
-        };
+        let mut run = Training::new(&device, &vit, 3, None, &settings).unwrap();
         let mut weights = zeros(&run.parameters.weights(&device).unwrap());
         let start = factors(&vit, &golden, &format!("train.{kind}.start."));
         assert_eq!(start.len() + 2, weights.len());
         weights.extend(start.clone());
         let (first, second) = (zeros(&weights), zeros(&weights));
-        let progress = checkpoint::Progress::default();
+        let progress = Progress::default();
         let checkpoint =
             Checkpoint { settings: settings.clone(), progress, weights, first, second };
         run.parameters.restore(&device, &checkpoint).unwrap();

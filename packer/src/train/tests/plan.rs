@@ -39,7 +39,7 @@ fn ten_steps<D: Device + 'static>(
     settings: &TrainSettings,
     cut: Cut,
 ) -> Vec<Vec<f32>> {
-    let mut run = Run::new(device, vit, 2, None, settings).unwrap();
+    let mut run = Training::new(device, vit, 2, None, settings).unwrap();
     run.cut(cut);
     let labels = [0, 1, 0, 1, 1];
     let pixels: Vec<f32> = (0..5 * 192).map(|i| (i as f32 * 0.37).sin()).collect();
@@ -94,9 +94,9 @@ fn recomputed_blocks_give_the_same_bits_on_a_gpu() {
     }
 }
 
-fn counts(vit: &Vit) -> Counts {
+fn counts(vit: &Vit) -> ImageCounts {
     let file = 4 * vit.tensors.values().map(|t| t.data.len() as u64).sum::<u64>();
-    Counts { classes: 2, training: 13, validation: 7, file }
+    ImageCounts { classes: 2, training: 13, validation: 7, file }
 }
 
 /// The count is of the very buffers that the processor asks for, whole and cut, with and without a
@@ -110,11 +110,11 @@ fn the_count_is_what_the_processor_takes() {
             for cut in [(5, false), (2, false), (5, true), (1, true)] {
                 let cut = Cut { per_pass: cut.0, recompute: cut.1 };
                 let meter = Meter::new();
-                let mut run = Run::new(&meter, &vit, 2, None, &settings).unwrap();
+                let mut run = Training::new(&meter, &vit, 2, None, &settings).unwrap();
                 run.cut(cut);
                 measure(&mut run, &settings, counts(&vit));
                 let cpu = Cpu::<f32>::new();
-                let mut run = Run::new(&cpu, &vit, 2, None, &settings).unwrap();
+                let mut run = Training::new(&cpu, &vit, 2, None, &settings).unwrap();
                 run.cut(cut);
                 measure(&mut run, &settings, counts(&vit));
                 assert_eq!(meter.held().1, cpu.peak() as u64, "{family:?}, {method:?}, {cut:?}");
@@ -145,7 +145,7 @@ fn a_bound_is_met_by_the_first_cut_that_does() {
         // program leave.
         let Memory { images, checkpoint, program, .. } = plan.memory;
         let left = bound - counts(&vit).file - images - checkpoint - program;
-        let mut run = Run::new(&cpu, &vit, 2, None, &settings).unwrap();
+        let mut run = Training::new(&cpu, &vit, 2, None, &settings).unwrap();
         run.cut(plan.cut);
         measure(&mut run, &settings, counts(&vit));
         assert!(cpu.peak() as u64 <= left, "{} of {left}", cpu.peak());
@@ -183,7 +183,7 @@ fn the_count_is_enough_for_a_gpu() {
                 Plan::new(&gpu, &vit, &settings, counts(&vit), None).unwrap().memory.total();
             let bound = least + (part * (whole - least) as f64) as u64;
             let plan = Plan::new(&gpu, &vit, &settings, counts(&vit), Some(bound)).unwrap();
-            let mut run = Run::new(&gpu, &vit, 2, None, &settings).unwrap();
+            let mut run = Training::new(&gpu, &vit, 2, None, &settings).unwrap();
             run.cut(plan.cut);
             measure(&mut run, &settings, counts(&vit));
             gpu.download(&gpu.zeros(1)).expect("nothing was too large for the bound");
@@ -209,26 +209,12 @@ fn the_count_is_enough_for_a_gpu() {
 fn a_bounded_training_learns_as_an_unbounded_one() {
     let settings = settings(lora());
     let whole = run(&settings, true, None);
-    let (_dir, dataset) = data();
     let vit = small(Family::Dinov2);
-    let (training, held_out) = dataset.hold_out(0.3, 1).unwrap();
-    let all: Vec<usize> = training.iter().chain(&held_out).copied().collect();
-    let images = Images::load(&dataset, &all, &vit.preprocessing_for(8).unwrap()).unwrap();
-    let positions: Vec<usize> = (0..all.len()).collect();
-    let (training, validation) = positions.split_at(training.len());
-    let examples =
-        Examples { classes: &dataset.classes, images: &images, training, validation, head: None };
+    let loaded = Loaded::new(&vit, true);
     let with = |cut| {
-        train_cut(
-            &Cpu::<f32>::poisoned(),
-            &vit,
-            examples,
-            &settings,
-            Some(cut),
-            None,
-            &mut Unobserved,
-        )
-        .unwrap()
+        let device = Cpu::<f32>::poisoned();
+        let job = Job::new(&device, &vit, loaded.examples(), &settings);
+        Job { cut: Some(cut), ..job }.run(&mut Unobserved).unwrap()
     };
     let again = with(Cut { per_pass: 5, recompute: true });
     // The validation part goes through in other batches, whose sums are rounded in another order.
