@@ -8,11 +8,12 @@ use std::time::Instant;
 use medforge_packer::Error;
 use medforge_packer::condense::privacy::Budget;
 use medforge_packer::condense::{
-    Bank, CondenseSettings, Source, Unobserved, condense_from, contact_sheet, k_means, medoids,
+    Bank, Condensation, CondenseSettings, Source, contact_sheet, k_means, medoids,
 };
 use medforge_packer::data::Condensed;
 use medforge_packer::device::Device;
 use medforge_packer::random::{Purpose, Stream};
+use medforge_packer::train::Unobserved;
 
 use crate::task::Task;
 
@@ -118,14 +119,9 @@ impl Maker {
                 released => released?,
             }
         }
-        let set = condense_from(
-            device,
-            source,
-            &task.name,
-            &settings,
+        let set = Condensation::new(device, source, &task.name, &settings).run_from(
             bank,
             &members,
-            None,
             &mut Unobserved,
         )?;
         let (seconds, [first, last]) = (begun.elapsed().as_secs_f64(), set.record.loss);

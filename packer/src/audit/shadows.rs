@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use super::membership::Scores;
 use crate::condense::privacy::{Accounting, Budget};
-use crate::condense::{self, Bank, CondenseSettings, Source, Unobserved, condense_from};
+use crate::condense::{Bank, Condensation, CondenseSettings, Source};
 use crate::data::{Condensed, Images};
 use crate::device::Device;
 use crate::predict::{Predictor, linear_head, probabilities};
 use crate::random::{Purpose, Stream};
-use crate::train::{self, About, Examples, Job};
+use crate::train::{About, Examples, Job, Observer, TrainSettings, Unobserved};
 use crate::{Error, interrupt};
 
 /// Makes `shadows` sets with the settings of `set` and asks each about all training images: how
@@ -23,7 +23,7 @@ pub fn set_scores<D: Device + 'static>(
     set: &Condensed,
     shadows: usize,
     seed: u64,
-    observer: &mut dyn condense::Observer,
+    observer: &mut dyn Observer,
     mut step: impl FnMut(usize),
 ) -> Result<Scores, Error> {
     let Source { vit, classes, images, .. } = source;
@@ -61,10 +61,10 @@ pub fn set_scores<D: Device + 'static>(
                 Budget { epsilon: a.epsilon, delta: a.delta, least_groups: 1, counts: a.counts };
             bank.release(&members, classes, budget)?;
         }
-        let settings =
-            CondenseSettings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
-        let made =
-            condense_from(device, source, "shadow", &settings, &bank, &members, None, observer)?;
+        let seed = settings.seed + 1 + shadow as u64;
+        let settings = CondenseSettings { seed, ..settings.clone() };
+        let made = Condensation::new(device, source, "shadow", &settings)
+            .run_from(&bank, &members, observer)?;
         let [sure, near, like] = ask(&predictor, &made, images, &features)?;
         scores.statistics[0].push(sure);
         scores.statistics[1].push(near);
@@ -81,10 +81,10 @@ pub fn set_scores<D: Device + 'static>(
 pub fn module_scores<D: Device + 'static>(
     device: &D,
     source: Source,
-    settings: &train::TrainSettings,
+    settings: &TrainSettings,
     shadows: usize,
     seed: u64,
-    observer: &mut dyn train::Observer,
+    observer: &mut dyn Observer,
     mut step: impl FnMut(usize),
 ) -> Result<Scores, Error> {
     let Source { vit, classes, images, module } = source;
@@ -95,7 +95,7 @@ pub fn module_scores<D: Device + 'static>(
         let inside = half(images, seed, shadow);
         let training: Vec<usize> = all.iter().copied().filter(|&i| inside[i]).collect();
         let settings =
-            train::TrainSettings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
+            TrainSettings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
         let examples = Examples { classes, images, training: &training, validation: &[], head };
         let trained = Job::new(device, vit, examples, &settings).run(observer)?;
         let about =

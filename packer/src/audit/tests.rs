@@ -75,8 +75,9 @@ fn three_shadows_are_refused() {
 /// favours neither side.
 #[test]
 fn copies_are_nearer_to_what_they_were_made_from() {
-    use crate::condense::{CondenseSettings, Matching, Source, Target, Unobserved, condense};
+    use crate::condense::{Condensation, CondenseSettings, Matching, Source, Target};
     use crate::data::{Labels, Start};
+    use crate::train::Unobserved;
     let (_dir, dataset) = data();
     let vit = small(Family::Dinov2);
     let device = Cpu::<f32>::new();
@@ -103,7 +104,8 @@ fn copies_are_nearer_to_what_they_were_made_from() {
         seed: 1,
     };
     let source = Source { vit: &vit, classes: &dataset.classes, images: &training, module: None };
-    let set = condense(&device, source, "t", &settings, None, None, &mut Unobserved).unwrap();
+    let condensation = Condensation::new(&device, source, "t", &settings);
+    let set = condensation.run(None, &mut Unobserved).unwrap();
     let [pixels, features] = distances(&device, &vit, &set, &training, &control, 0).unwrap();
     assert!(pixels.least_to_training < 0.02 && pixels.nearer_to_training.value > 0.5, "{pixels:?}");
     assert!(pixels.least_to_training < pixels.least_to_control, "{pixels:?}");

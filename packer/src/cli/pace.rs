@@ -1,24 +1,24 @@
-//! Says on standard error, once the first steps of a long row of equal tasks are done, how long all
-//! of them will take.
+//! Says on standard error how long a row of equal tasks will take, once the first steps are done.
 
 use std::time::{Duration, Instant};
 
-use crate::{condense, output, train};
+use crate::output;
+use crate::train::{Observer, Step};
 
 /// Watches the first of `tasks` tasks.
 pub struct Pace {
     what: &'static str,
     tasks: usize,
-    /// When the first step was done, and which it was.
+    /// When the first step was done, and its number.
     begun: Option<(Instant, usize)>,
     said: bool,
 }
 
-/// How long steps are watched before they are taken to be like the rest.
+/// How long steps are watched before their pace is taken for that of all.
 const WATCHED: Duration = Duration::from_secs(5);
 
 impl Pace {
-    /// Of `tasks` tasks, each of them one of `what`.
+    /// For `tasks` tasks, which `what` names in the plural.
     pub fn new(what: &'static str, tasks: usize) -> Self {
         Pace { what, tasks, begun: None, said: false }
     }
@@ -39,14 +39,8 @@ impl Pace {
     }
 }
 
-impl condense::Observer for Pace {
-    fn step(&mut self, _: &'static str, done: usize, total: usize, _: Option<f64>) {
-        self.at(Instant::now(), done, total);
-    }
-}
-
-impl train::Observer for Pace {
-    fn step(&mut self, step: &train::Step) {
+impl Observer for Pace {
+    fn step(&mut self, step: &Step) {
         self.at(Instant::now(), step.done, step.total);
     }
 }

@@ -1,29 +1,29 @@
 //! The bank: the statistics of the real images under every view and its network, measured once.
 //!
-//! Of a private bank goals see the released class means alone, in units of what random pictures of
-//! no patient give.
+//! A private bank shows goals only the released class means, in units of what random pictures of no
+//! patient give.
 
-use crate::base::Weights;
+use crate::Error;
 use crate::data::{Images, Labels};
 use crate::device::Device;
 use crate::predict::Predictor;
 use crate::random::{Purpose, Stream};
-use crate::{Error, interrupt};
+use crate::train::Observer;
 
-use super::canvas::Canvas;
 use super::cluster::distance;
-use super::ensemble::Ensemble;
-use super::palette::Palette;
-use super::pixels::normalised;
-use super::privacy::{Budget, FeatureRow, Release, release};
-use super::statistics::{Layout, Network, moments};
+use super::privacy::{Budget, Release};
+use super::private_rows::PrivateRows;
+use super::settings::CondenseSettings;
+use super::source::Source;
+use super::statistics::Layout;
 use super::view::View;
-use super::{CondenseSettings, Observer, Source};
+use super::viewer::Viewer;
+use super::views::Views;
 
 /// Statistics of real images, or what was released of them.
 pub struct Bank {
     layout: Layout,
-    views: Vec<View>,
+    views: Views,
     /// Indices of the real images, and their classes and groups.
     images: Vec<usize>,
     labels: Vec<usize>,
@@ -32,28 +32,15 @@ pub struct Bank {
     rows: Vec<Vec<f32>>,
     /// The module's plain features, by image, for soft labels.
     adapted: Vec<Vec<f32>>,
-    private: Option<Private>,
+    private: Option<PrivateRows>,
 }
-
-/// What a private bank holds.
-struct Private {
-    /// By image, for a release: its mean over the views, each in units of random pictures [images,
-    /// width].
-    rows: Vec<f32>,
-    /// By view, the mean and deviation of random pictures.
-    reference: Vec<[Vec<f32>; 2]>,
-    release: Option<Release>,
-}
-
-/// Views that only mirror, the plain one among them: what a head will see and what trainings draw.
-const MIRRORED: usize = 4;
-/// Random pictures that a private release is measured against.
-const REFERENCE: usize = 64;
-/// The largest norm of a group's row, in units of what random pictures have on average.
-const CLIP: f64 = 2.0;
 
 impl Bank {
     /// Measures the training images of `source` under every view.
+    ///
+    /// # Errors
+    /// [`Error::Condense`]: a class whose images are all the same picture. An interruption; what the
+    /// device reports.
     pub fn measure<D: Device + 'static>(
         device: &D,
         source: Source,
@@ -63,12 +50,10 @@ impl Bank {
         let Source { vit, classes, images, module } = source;
         let chosen = choose(images, classes.len(), settings);
         let mut bank = Bank::empty(source, settings, chosen);
-        let frozen = Weights::frozen(device, vit, settings.size);
-        let ensemble = Ensemble::new(vit, module, settings.perturbation, settings.seed);
-        for (v, view) in bank.views.iter().enumerate() {
-            let network = Network { weights: &frozen, sites: ensemble.sites(device, v) };
-            bank.rows.push(network.rows_of(device, images, &bank.images, view, &bank.layout)?);
-            observer.step("views of the real images", v + 1, bank.views.len(), None);
+        let viewer = Viewer::new(device, source, settings, &bank.layout, &bank.views);
+        for view in 0..bank.views.len() {
+            bank.rows.push(viewer.rows_of(images, &bank.images, view)?);
+            observer.step(&viewer.step(view + 1, bank.images.len()));
         }
         if let (Some(module), Labels::Soft) = (module, settings.labels) {
             let predictor = Predictor::new(device, vit, Some(module), settings.size);
@@ -79,8 +64,11 @@ impl Bank {
     }
 
     /// Measures what [`Bank::release`] will release: every image's row is its mean over the views,
-    /// each view in units of random pictures. With a release that was made before, no patient is
-    /// read again.
+    /// each view in units of random pictures. Where a release was made before, no patient is read
+    /// again.
+    ///
+    /// # Errors
+    /// An interruption; what the device reports.
     pub fn private<D: Device + 'static>(
         device: &D,
         source: Source,
@@ -88,55 +76,31 @@ impl Bank {
         released: Option<Release>,
         observer: &mut dyn Observer,
     ) -> Result<Bank, Error> {
-        let Source { vit, images, .. } = source;
-        let mut bank = Bank::empty(source, settings, (0..images.len()).collect());
-        let (layout, views) = (bank.layout.clone(), bank.views.len());
-        let width = layout.width();
-        let frozen = Weights::frozen(device, vit, settings.size);
-        let ensemble = Ensemble::new(vit, None, settings.perturbation, settings.seed);
-        let canvas = Canvas::new(settings.size, Palette::neutral(vit.preprocessing.mean));
-        let mut sums = vec![0f32; if released.is_none() { images.len() * width } else { 0 }];
-        let mut reference = Vec::with_capacity(views);
-        for (v, view) in bank.views.iter().enumerate() {
-            interrupt::check()?;
-            let network = Network { weights: &frozen, sites: ensemble.sites(device, v) };
-            let pictures: Vec<f32> =
-                (0..REFERENCE).flat_map(|i| canvas.noise(REFERENCE_SEED, i, 0)).collect();
-            let normalised = normalised(vit, &canvas.paint(&pictures), settings.size);
-            let rows = network.rows(device, &normalised, view, &layout)?;
-            let [centre, deviation] = moments(&rows, width);
-            if released.is_none() {
-                let rows = network.rows_of(device, images, &bank.images, view, &layout)?;
-                for (sum, row) in sums.chunks_exact_mut(width).zip(rows.chunks_exact(width)) {
-                    for j in 0..width {
-                        sum[j] += (row[j] - centre[j]) / deviation[j] / views as f32;
-                    }
-                }
-            }
-            reference.push([centre, deviation]);
-            observer.step("views of the real images", v + 1, views, None);
-        }
-        bank.private = Some(Private { rows: sums, reference, release: released });
+        let mut bank = Bank::empty(source, settings, (0..source.images.len()).collect());
+        let source = Source { module: None, ..source };
+        let viewer = Viewer::new(device, source, settings, &bank.layout, &bank.views);
+        let private = PrivateRows::measure(&viewer, source, settings.size, released, observer)?;
+        bank.private = Some(private);
         Ok(bank)
     }
 
     /// Releases the class means of the images `members` within `budget`, once: this is what spends
-    /// it. Panics on a bank that is not private or took up a release.
+    /// it.
+    ///
+    /// # Errors
+    /// What [`release`](super::privacy::release) refuses; a bank that was not measured for a
+    /// release, or that took one up.
     pub fn release(
         &mut self,
         members: &[usize],
         classes: &[String],
         budget: Budget,
     ) -> Result<(), Error> {
-        let width = self.layout.width();
-        let private = self.private.as_mut().expect("the bank is private");
-        let row = |&m: &usize| {
-            let row = &private.rows[m * width..][..width];
-            FeatureRow { class: self.labels[m], group: self.groups[m], row }
+        let Some(private) = &mut self.private else {
+            let what = "the bank was not measured for a release".into();
+            return Err(Error::Condense { what });
         };
-        let rows: Vec<FeatureRow> = members.iter().map(row).collect();
-        private.release = Some(release(&rows, classes, CLIP * (width as f64).sqrt(), budget)?);
-        Ok(())
+        private.release(members, [&self.labels, &self.groups], classes, budget)
     }
 
     fn empty(
@@ -144,19 +108,9 @@ impl Bank {
         settings: &CondenseSettings,
         chosen: Vec<usize>,
     ) -> Bank {
-        // The first view is the plain one, under the base itself.
-        let drawn = (1..settings.views).map(|v| {
-            if v < MIRRORED {
-                View::mirrored(v)
-            } else {
-                View::draw(settings.seed, v, settings.size)
-            }
-        });
-        let plain = (1..settings.views).map(|_| View::plain());
-        let others: Vec<View> = if settings.augment { drawn.collect() } else { plain.collect() };
         Bank {
             layout: settings.layout(vit),
-            views: [View::plain()].into_iter().chain(others).collect(),
+            views: Views::of(settings),
             labels: chosen.iter().map(|&i| images.labels()[i]).collect(),
             groups: chosen.iter().map(|&i| images.groups()[i]).collect(),
             images: chosen,
@@ -188,22 +142,22 @@ impl Bank {
     }
 
     pub(super) fn view(&self, view: usize) -> &View {
-        &self.views[view]
+        self.views.at(view)
     }
 
     pub(super) fn view_count(&self) -> usize {
         self.views.len()
     }
 
-    /// What was released; none of a bank that is not private.
+    /// What was released; none where the bank is not private.
     pub(super) fn released(&self) -> Option<&Release> {
         self.private
             .as_ref()
             .map(|p| p.release.as_ref().expect("a private bank is used after its release"))
     }
 
-    /// By view, the mean and deviation of random pictures that a release is in units of; none of a
-    /// bank that is not private.
+    /// By view, the mean and deviation of random pictures: the units of a release. None where the
+    /// bank is not private.
     pub(super) fn reference(&self) -> Option<&[[Vec<f32>; 2]]> {
         self.private.as_ref().map(|p| p.reference.as_slice())
     }
@@ -214,22 +168,12 @@ impl Bank {
         &self.rows[view][member * width..][..width]
     }
 
-    /// The view of iteration `t`: in turns a mirrored and a drawn one, each kind once in each round
-    /// of a random order.
+    /// The view of iteration `t`.
     pub(super) fn order(&self, seed: u64, t: usize) -> usize {
-        let mirrored = MIRRORED.min(self.views.len());
-        let drawn = self.views.len() - mirrored;
-        let (kind, n, turn) = match drawn {
-            0 => (0, mirrored, t),
-            _ if t % 2 == 1 => (mirrored, drawn, t / 2),
-            _ => (0, mirrored, t / 2),
-        };
-        let mut order: Vec<usize> = (kind..kind + n).collect();
-        Stream::at(seed, Purpose::Subset, (turn / n) as u64, kind as u64).shuffle(&mut order);
-        order[turn % n]
+        self.views.order(seed, t)
     }
 
-    /// The real images, as indices into what they were measured from.
+    /// The real images, as indices into the source's images.
     pub fn images(&self) -> &[usize] {
         &self.images
     }
@@ -254,9 +198,6 @@ impl Bank {
         &self.adapted[member]
     }
 }
-
-/// The seed of the random pictures: a constant, so that a release can be used by whoever has it.
-const REFERENCE_SEED: u64 = 0x6d65_6466;
 
 /// At most `real_per_class` images of each class, chosen by the seed.
 fn choose(images: &Images, classes: usize, settings: &CondenseSettings) -> Vec<usize> {

@@ -1,18 +1,17 @@
-//! The file that a stopped condensation goes on from: one safetensors file, replaced as a whole.
+//! What a stopped condensation goes on from.
 //!
-//! Of a private set it holds the release, so that going on reads no patient a second time. Refused:
-//! a checkpoint of other settings, another base or other data, a damaged one.
+//! Of a private set it holds the release, so that going on reads no patient a second time.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use medforge_runtime::tensors::{self, Tensor};
-use safetensors::SafeTensors;
+use medforge_runtime::tensors::Tensor;
 use serde::{Deserialize, Serialize};
 
-use super::CondenseSettings;
 use super::privacy::Release;
+use super::settings::CondenseSettings;
 use crate::output::NewFile;
+use crate::train::Resumable;
+use crate::train::envelope::{self, refused};
 use crate::{Error, input};
 
 /// A condensation after some iteration.
@@ -20,18 +19,20 @@ pub struct Checkpoint {
     pub settings: CondenseSettings,
     /// Iterations done.
     pub iteration: usize,
-    /// [n, 3, size, size].
+    /// What the images are painted from, [n, 3, size, size].
     pub coefficients: Vec<f32>,
+    /// Their momentum, in the same form.
     pub velocity: Vec<f32>,
     /// The loss of the first iteration.
     pub first: f64,
-    /// The loss of late, over about 20 iterations.
+    /// A running mean of the loss over about 20 iterations.
     smooth: f64,
+    /// Of a private set, what was released of its patients.
     pub release: Option<Release>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Header {
+struct CondenseHeader {
     settings: CondenseSettings,
     iteration: usize,
     first: f64,
@@ -41,11 +42,48 @@ struct Header {
     fingerprint: String,
 }
 
-const HEADER: &str = "medforge_condense_checkpoint";
+impl envelope::Header for CondenseHeader {
+    const KEY: &'static str = "medforge_condense_checkpoint";
+    const FINGERPRINT: &'static str = "base, module or data";
+    const LARGEST: u64 = input::MAX_WEIGHTS;
+
+    type Settings = CondenseSettings;
+
+    fn settings(&self) -> &CondenseSettings {
+        &self.settings
+    }
+
+    fn fingerprint(&self) -> &str {
+        &self.fingerprint
+    }
+}
+
 /// How much of the smoothed loss one iteration replaces.
 const SHARE: f64 = 0.05;
 
+impl Resumable for Checkpoint {
+    fn step(&self) -> usize {
+        self.iteration
+    }
+
+    fn save(&self, file: &NewFile, fingerprint: &str) -> Result<(), Error> {
+        let header = CondenseHeader {
+            settings: self.settings.clone(),
+            iteration: self.iteration,
+            first: self.first,
+            smooth: self.smooth,
+            release: self.release.clone(),
+            fingerprint: fingerprint.to_owned(),
+        };
+        let vector = |values: &[f32]| Tensor::f32(vec![values.len()], values.to_vec());
+        let (coefficients, velocity) = (vector(&self.coefficients), vector(&self.velocity));
+        let named = [("coefficients", &coefficients), ("velocity", &velocity)];
+        envelope::save(file, &header, named.into_iter().map(|(n, t)| (n.to_owned(), t)))
+    }
+}
+
 impl Checkpoint {
+    /// Before the first iteration.
     pub(super) fn begin(
         release: Option<Release>,
         settings: &CondenseSettings,
@@ -64,9 +102,8 @@ impl Checkpoint {
         }
     }
 
-    /// One step of gradient descent with momentum on the images `chosen`, each along its gradient
-    /// brought to unit mean square: how far an image moves does not depend on how large its loss
-    /// is.
+    /// One step of gradient descent with momentum on the images `chosen`. Each gradient is first
+    /// brought to unit mean square, so that a step's length does not depend on the loss.
     pub(super) fn descend(&mut self, chosen: &[usize], gradient: &[f32], rate: f64, momentum: f64) {
         let each = gradient.len() / chosen.len();
         for (&image, gradient) in chosen.iter().zip(gradient.chunks_exact(each)) {
@@ -91,52 +128,22 @@ impl Checkpoint {
         self.smooth += SHARE.max(1.0 / self.iteration as f64) * (loss - self.smooth);
     }
 
-    /// The loss of late.
+    /// A running mean of the loss over about 20 iterations.
     pub fn recent(&self) -> f64 {
         self.smooth
     }
 
-    /// Writes the file in one go. `fingerprint` names the base, the module and the data.
-    pub fn save(&self, file: &NewFile, fingerprint: &str) -> Result<(), Error> {
-        let header = Header {
-            settings: self.settings.clone(),
-            iteration: self.iteration,
-            first: self.first,
-            smooth: self.smooth,
-            release: self.release.clone(),
-            fingerprint: fingerprint.to_owned(),
-        };
-        let vector = |values: &[f32]| Tensor::f32(vec![values.len()], values.to_vec());
-        let (coefficients, velocity) = (vector(&self.coefficients), vector(&self.velocity));
-        let header = serde_json::to_string(&header).expect("a header is plain data");
-        let metadata = BTreeMap::from([(HEADER.to_owned(), header)]);
-        let named = [("coefficients", &coefficients), ("velocity", &velocity)];
-        file.write(&tensors::write(named, &metadata)?)
-    }
-
     /// Reads a checkpoint that was made with the same settings, base, module and data.
+    ///
+    /// # Errors
+    /// [`Error::Checkpoint`]: another one, or a damaged one.
     pub fn open(
         path: &Path,
         settings: &CondenseSettings,
         fingerprint: &str,
     ) -> Result<Self, Error> {
-        let bytes = input::read(path, input::MAX_WEIGHTS)?;
-        let refuse = |what: &str| Error::Checkpoint { what: format!("{}: {what}", path.display()) };
-        let mut found = tensors::read(&bytes, &path.display().to_string())?;
-        let metadata =
-            SafeTensors::read_metadata(&bytes).ok().and_then(|(_, m)| m.metadata().clone());
-        let header = metadata
-            .as_ref()
-            .and_then(|m| m.get(HEADER))
-            .ok_or_else(|| refuse("is not a checkpoint"))?;
-        let header: Header = serde_json::from_str(header)
-            .map_err(|_| refuse("was made by another version of packer"))?;
-        if header.settings != *settings {
-            return Err(refuse("was made with other settings; repeat them, or begin again"));
-        }
-        if header.fingerprint != fingerprint {
-            return Err(refuse("was made with another base, module or data; begin again"));
-        }
+        let (header, mut found) = envelope::open::<CondenseHeader>(path, settings, fingerprint)?;
+        let refuse = |what: &str| refused(path, what);
         let mut take =
             |name: &str| found.remove(name).map(|t| t.data).ok_or_else(|| refuse("lacks a tensor"));
         let (coefficients, velocity) = (take("coefficients")?, take("velocity")?);

@@ -3,7 +3,7 @@
 
 use crate::random::{Purpose, Stream};
 
-/// Rounds after which it stops, settled or not.
+/// The most rounds, even where clusters still change.
 const ROUNDS: usize = 50;
 
 /// The cluster of each row, 0..k: at most `clusters`, fewer where rows are fewer or equal.
@@ -51,7 +51,7 @@ pub fn distance(a: &[f32], b: &[f32]) -> f64 {
     a.iter().zip(b).map(|(a, b)| f64::from(a - b).powi(2)).sum()
 }
 
-/// The mean of rows; none if there is none.
+/// The mean of rows; none where there are no rows.
 pub fn mean<'a>(rows: impl Iterator<Item = &'a [f32]>) -> Option<Vec<f32>> {
     let (mut sum, mut count) = (Vec::new(), 0usize);
     for row in rows {

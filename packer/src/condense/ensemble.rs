@@ -1,6 +1,6 @@
-//! The networks that a set is matched under: the base, perturbed at random for each view, with the
-//! contributor's own module at a random strength in half of them. A set that works under all of
-//! these has less to lose under a merge that nobody has seen.
+//! The networks that a set is matched under: the base, perturbed at random for each view. Half of
+//! them also have the contributor's own module, at a random strength. A set that works under all of
+//! these loses less under a merge that is not known yet.
 
 use std::collections::BTreeMap;
 
@@ -78,7 +78,7 @@ impl<'a> Ensemble<'a> {
 fn random(weight: &Tensor, strength: f64, stream: &mut Stream) -> Factors {
     let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
     let norm = weight.data.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
-    // B A has about out * in * RANK * a^2 * b^2 as its squared norm.
+    // The squared norm of B A is about out * in * RANK * a^2 * b^2.
     let scale = strength * norm / ((outputs * inputs * RANK) as f64).sqrt();
     let mut normal =
         |n: usize, scale: f64| (0..n).map(|_| (scale * stream.normal()) as f32).collect::<Vec<_>>();

@@ -14,8 +14,8 @@ const SHOWN: usize = 20;
 /// Points of a curve at most.
 const POINTS: usize = 200;
 
-/// The set as one page that loads nothing. `course` is iterations, counted from 1, and the loss of
-/// late at each; where a run was gone on with it begins there.
+/// The set as one page that loads nothing. `course` has iterations, counted from 1, and a running
+/// mean of the loss at each. A run that was resumed begins at the iteration where it went on.
 pub fn page(set: &Condensed, course: &[(usize, f64)]) -> Result<Report, Error> {
     let record = &set.record;
     let fact = |name: &str, value: String| (name.to_owned(), value);

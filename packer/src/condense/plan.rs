@@ -3,12 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::Error;
+
 use super::bank::Bank;
 use super::cluster::{distance, k_means, mean};
 use super::goal::{Goal, RealFeatures};
+use super::privacy::Release;
+use super::settings::{CondenseSettings, Target};
 use super::statistics::precision;
-use super::{CondenseSettings, Target};
-use crate::Error;
 
 /// What each synthetic image is for.
 pub struct Plan {
@@ -28,39 +30,54 @@ pub struct Plan {
 const LEAST_GROUPS: usize = 2;
 
 impl Bank {
-    /// Targets and goals for the real images `members`.
+    /// Targets and goals for the real images `members`, or for what was released of them.
     pub(super) fn plan(
         &self,
         settings: &CondenseSettings,
         members: &[usize],
         classes: &[String],
     ) -> Result<Plan, Error> {
-        let mut of = Vec::new();
-        if let (Some(release), Some(reference)) = (self.released(), self.reference()) {
-            let width = self.layout().width();
-            if release.means.len() != classes.len()
-                || release.means.iter().any(|mean| mean.len() != width)
-            {
-                let what =
-                    "the checkpoint is damaged: its release does not fit classes and layers".into();
-                return Err(Error::Checkpoint { what });
+        match (self.released(), self.reference()) {
+            (Some(release), Some(reference)) => {
+                let of = (0..classes.len()).flat_map(|class| vec![class; settings.per_class]);
+                let goals = self.released_goals(release, reference, classes.len())?;
+                Ok(Plan { goals, of: of.collect(), nearest: vec![], clusters: BTreeMap::new() })
             }
-            of.extend((0..classes.len()).flat_map(|class| vec![class; settings.per_class]));
-            let goals = reference.iter().map(|[centre, deviation]| {
-                let row = |mean: &Vec<f32>| {
-                    (0..mean.len()).map(|j| centre[j] + deviation[j] * mean[j]).collect()
-                };
-                let targets = release.means.iter().map(row).collect();
-                Goal { targets, precision: deviation.iter().map(|d| 1.0 / d).collect(), real: None }
-            });
-            return Ok(Plan {
-                goals: goals.collect(),
-                of,
-                nearest: vec![],
-                clusters: BTreeMap::new(),
-            });
+            _ => self.measured_plan(settings, members, classes),
         }
-        let (mut clusters, mut nearest, mut targets) = (BTreeMap::new(), Vec::new(), 0);
+    }
+
+    /// The goals of a private bank: each class's released mean, under every view.
+    fn released_goals(
+        &self,
+        release: &Release,
+        reference: &[[Vec<f32>; 2]],
+        classes: usize,
+    ) -> Result<Vec<Goal>, Error> {
+        let width = self.layout().width();
+        if release.means.len() != classes || release.means.iter().any(|mean| mean.len() != width) {
+            let what =
+                "the checkpoint is damaged: its release does not fit classes and layers".into();
+            return Err(Error::Checkpoint { what });
+        }
+        let goals = reference.iter().map(|[centre, deviation]| {
+            let row = |mean: &Vec<f32>| {
+                (0..mean.len()).map(|j| centre[j] + deviation[j] * mean[j]).collect()
+            };
+            let targets = release.means.iter().map(row).collect();
+            Goal { targets, precision: deviation.iter().map(|d| 1.0 / d).collect(), real: None }
+        });
+        Ok(goals.collect())
+    }
+
+    fn measured_plan(
+        &self,
+        settings: &CondenseSettings,
+        members: &[usize],
+        classes: &[String],
+    ) -> Result<Plan, Error> {
+        let (mut of, mut nearest) = (Vec::new(), Vec::new());
+        let (mut clusters, mut targets) = (BTreeMap::new(), 0);
         for (class, name) in classes.iter().enumerate() {
             let own: Vec<usize> =
                 members.iter().copied().filter(|&m| self.labels()[m] == class).collect();
@@ -74,20 +91,9 @@ impl Bank {
                 Target::Cluster => self.clusters(&own, settings),
             };
             let count = found.iter().max().map_or(0, |c| c + 1);
-            let rows: Vec<&[f32]> = own.iter().map(|&m| self.feature(m)).collect();
             for i in 0..settings.per_class {
-                let cluster = i % count;
-                of.push(targets + cluster);
-                let centre =
-                    mean(rows.iter().zip(&found).filter(|(_, c)| **c == cluster).map(|(r, _)| *r));
-                let centre = centre.expect("a cluster has a member");
-                // Several images of one target start from different real ones.
-                let mut by_distance: Vec<usize> =
-                    (0..own.len()).filter(|&m| found[m] == cluster).collect();
-                by_distance.sort_by(|&a, &b| {
-                    distance(rows[a], &centre).total_cmp(&distance(rows[b], &centre))
-                });
-                nearest.push(own[by_distance[i / count % by_distance.len()]]);
+                of.push(targets + i % count);
+                nearest.push(self.nearest(&own, &found, i % count, i / count));
             }
             clusters.extend(own.iter().zip(&found).map(|(m, cluster)| (*m, targets + cluster)));
             targets += count;
@@ -96,6 +102,18 @@ impl Bank {
             .map(|v| self.goal(v, &clusters, targets, settings.ridge > 0.0))
             .collect();
         Ok(Plan { goals, of, nearest, clusters })
+    }
+
+    /// The image of a cluster that is nearest to its mean, or with `turn` the next nearest and so
+    /// on: several synthetic images of one target start from different real ones.
+    fn nearest(&self, own: &[usize], found: &[usize], cluster: usize, turn: usize) -> usize {
+        let members = own.iter().zip(found).filter(|(_, c)| **c == cluster).map(|(m, _)| *m);
+        let mut members: Vec<usize> = members.collect();
+        let centre = mean(members.iter().map(|&m| self.feature(m)));
+        let centre = centre.expect("a cluster has a member");
+        let from_centre = |m: usize| distance(self.feature(m), &centre);
+        members.sort_by(|&a, &b| from_centre(a).total_cmp(&from_centre(b)));
+        members[turn % members.len()]
     }
 
     /// The clusters of one class, none of them with fewer groups than [`LEAST_GROUPS`].
@@ -135,6 +153,8 @@ impl Bank {
         }
     }
 
+    /// The goal under one view: the mean of each target, in units of the deviation within the real
+    /// classes, and with `ridge` the real features.
     fn goal(
         &self,
         view: usize,

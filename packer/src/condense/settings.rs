@@ -66,6 +66,9 @@ pub enum Target {
 
 impl CondenseSettings {
     /// Refuses what is out of range; settings may come from a file.
+    ///
+    /// # Errors
+    /// [`Error::Condense`], naming the setting.
     pub fn check(&self) -> Result<(), Error> {
         let counts = [
             ("size", self.size, 8192),
@@ -97,7 +100,15 @@ impl CondenseSettings {
         }
     }
 
-    pub(super) fn parts(&self) -> LossWeights {
+    /// The length of iteration `t`'s step, counted from 0: it falls along a cosine.
+    pub(super) fn rate(&self, t: usize) -> f64 {
+        self.learning_rate
+            * 0.5
+            * (1.0 + (std::f64::consts::PI * t as f64 / self.iterations as f64).cos())
+    }
+
+    /// How much each part of the loss counts.
+    pub(super) fn loss_weights(&self) -> LossWeights {
         let (means, deviations) = match self.matching {
             Matching::Feature => (0.0, 0.0),
             Matching::Mean => (1.0, 0.0),

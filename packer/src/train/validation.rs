@@ -32,7 +32,7 @@ pub(super) fn validate<D: Device + 'static>(
         let logits = device.download(&logits.value.buffer)?;
         for (row, &i) in logits.chunks_exact(classes).zip(batch) {
             let label = images.labels()[i];
-            let p = predict::softmax(row);
+            let p = softmax(row);
             loss -= p[label].max(1e-12).ln() / indices.len() as f64;
             count[label] += 1;
             right[label] += usize::from(predict::argmax(&p) == label);
