@@ -55,7 +55,8 @@ pub(super) fn parse(arguments: Vec<OsString>) -> Result<(Cli, Vec<Effective>, Pl
     Ok((cli, options, places::of(innermost(&command, &matches), FILE)))
 }
 
-/// Prints clap's message or help and ends the process. Returns only where help could not be written.
+/// Prints clap's message or help and ends the process. Returns only where help could not be
+/// written.
 fn end(error: &clap::Error) -> Error {
     let said = error.print().and_then(|()| std::io::stdout().flush());
     match output::arrived(said) {

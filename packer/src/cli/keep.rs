@@ -1,5 +1,5 @@
-//! The checkpoint of a long command: where it stands, when it is kept, and what an interruption says
-//! of it.
+//! The checkpoint of a long command: where it stands, when it is kept, and what an interruption
+//! says of it.
 
 use std::fs;
 use std::path::Path;
@@ -13,8 +13,8 @@ use crate::train::Resumable;
 /// A checkpoint is kept this often.
 const EVERY: Duration = Duration::from_secs(30);
 
-/// The checkpoint beside the output `out`. One that stands there is refused, unless the command goes
-/// on from it (`resume`) or may forget it (`force`).
+/// The checkpoint beside the output `out`. One that stands there is refused, unless the command
+/// goes on from it (`resume`) or may forget it (`force`).
 pub(super) fn place(
     places: &Places,
     out: &Path,

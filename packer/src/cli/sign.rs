@@ -1,5 +1,5 @@
-//! `packer sign`: a further signature on a bundle, or one on a trust file. The key may be on another
-//! machine.
+//! `packer sign`: a further signature on a bundle, or one on a trust file. The key may be on
+//! another machine.
 
 use std::path::PathBuf;
 

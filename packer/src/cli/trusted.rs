@@ -43,8 +43,8 @@ impl TrustArgs {
         }
     }
 
-    /// Verifies the bundle at `path` and hands it to `used`. With `--state` it must not be older than
-    /// the bundle accepted before, and it is remembered once `used` succeeds.
+    /// Verifies the bundle at `path` and hands it to `used`. With `--state` it must not be older
+    /// than the bundle accepted before, and it is remembered once `used` succeeds.
     pub fn open<T>(
         &self,
         path: &Path,

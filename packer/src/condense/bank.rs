@@ -39,8 +39,8 @@ impl Bank {
     /// Measures the training images of `source` under every view.
     ///
     /// # Errors
-    /// [`Error::Condense`]: a class whose images are all the same picture. An interruption; what the
-    /// device reports.
+    /// [`Error::Condense`]: a class whose images are all the same picture. An interruption; what
+    /// the device reports.
     pub fn measure<D: Device + 'static>(
         device: &D,
         source: Source,

@@ -1,11 +1,11 @@
-//! The synthetic images' parametrisation: cosine coefficients in units of the real images' spectrum,
-//! and colours in the real images' own axes. Also the noise that images start from, about the mean
-//! picture of a class.
+//! The synthetic images' parametrisation: cosine coefficients in units of the real images'
+//! spectrum, and colours in the real images' own axes. Also the noise that images start from, about
+//! the mean picture of a class.
 //!
 //! A coefficient counts by what its frequency has in the real images; where these may not be read,
-//! by 1/f, as in natural images. So a step of gradient descent changes what is smooth before what is
-//! fine. Colours lie within 2.5 standard deviations of the mean along each principal axis. Without
-//! both, pixels learn what one network sees (Olah et al. 2017, "Feature Visualization",
+//! by 1/f, as in natural images. So a step of gradient descent changes what is smooth before what
+//! is fine. Colours lie within 2.5 standard deviations of the mean along each principal axis.
+//! Without both, pixels learn what one network sees (Olah et al. 2017, "Feature Visualization",
 //! preconditioning).
 
 use ndarray::{Array2, ArrayView2, ArrayViewMut2};
@@ -106,8 +106,8 @@ impl Canvas {
         images
     }
 
-    /// The gradient to the coefficients from that to the images. A colour that was cut off at 0 or 1
-    /// has no gradient, unless a step against it would bring the colour back.
+    /// The gradient to the coefficients from that to the images. A colour that was cut off at 0 or
+    /// 1 has no gradient, unless a step against it would bring the colour back.
     pub fn pull_back(&self, coefficients: &[f32], gradient: &[f32]) -> Vec<f32> {
         let mut out = vec![0.0; coefficients.len()];
         let each = self.values();

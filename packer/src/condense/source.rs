@@ -1,5 +1,5 @@
-//! What is condensed. Refused: a class of one image, images of one colour, and with a privacy budget
-//! whatever would read patients a second time.
+//! What is condensed. Refused: a class of one image, images of one colour, and with a privacy
+//! budget whatever would read patients a second time.
 
 use crate::Error;
 use crate::base::Vit;

@@ -6,8 +6,8 @@ use rayon::prelude::*;
 pub struct Spectrum {
     /// By class, the mean of the coefficients [3, size, size].
     pub means: Vec<Vec<f64>>,
-    /// How far coefficients lie from their class's mean [3, size, size], the same for all of an axis
-    /// and about one frequency.
+    /// How far coefficients lie from their class's mean [3, size, size], the same for all of an
+    /// axis and about one frequency.
     pub scales: Vec<f32>,
 }
 

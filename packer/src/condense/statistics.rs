@@ -1,4 +1,5 @@
-//! What is matched of an image: its CLS feature and, at some blocks, mean and deviation of its tokens.
+//! What is matched of an image: its CLS feature and, at some blocks, mean and deviation of its
+//! tokens.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

@@ -25,8 +25,8 @@ pub(super) struct ViewLoss<'a, D: Device> {
 }
 
 impl<D: Device + 'static> ViewLoss<'_, D> {
-    /// The loss of images given by their coefficients [n, 3, size, size], and its gradient to these.
-    /// Each image has a target, an index into the goal's, and a label, its class.
+    /// The loss of images given by their coefficients [n, 3, size, size], and its gradient to
+    /// these. Each image has a target, an index into the goal's, and a label, its class.
     pub fn gradient(
         &self,
         canvas: &Canvas,

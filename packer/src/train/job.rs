@@ -20,7 +20,8 @@ pub struct Job<'a, D: Device> {
     pub vit: &'a Vit,
     pub examples: Examples<'a>,
     pub settings: &'a TrainSettings,
-    /// How each batch is cut, as a [`Plan`](super::Plan) says; none as the device's memory asks for.
+    /// How each batch is cut, as a [`Plan`](super::Plan) says; none as the device's memory asks
+    /// for.
     pub cut: Option<Cut>,
     /// A checkpoint of the same job to go on from.
     pub resume: Option<Checkpoint>,
@@ -40,8 +41,8 @@ impl<'a, D: Device + 'static> Job<'a, D> {
     /// Trains.
     ///
     /// # Errors
-    /// [`Error::Diverged`] if the loss stops being a number, [`Error::GpuBatch`] if a batch does not
-    /// fit a GPU; an interruption; targets that the base does not have; a checkpoint of another
+    /// [`Error::Diverged`] if the loss stops being a number, [`Error::GpuBatch`] if a batch does
+    /// not fit a GPU; an interruption; targets that the base does not have; a checkpoint of another
     /// training.
     pub fn run(self, observer: &mut dyn Observer) -> Result<Trained, Error> {
         let Job { device, vit, examples, settings, cut, resume } = self;

@@ -37,8 +37,8 @@ pub trait Observer {
     fn step(&mut self, _step: &Step) {}
     /// After each epoch of a training.
     fn epoch(&mut self, _epoch: &Epoch) {}
-    /// When a checkpoint is due: when [`Observer::wants_checkpoint`] says so and on interruption; in
-    /// a training after each epoch too; in a condensation before the first step too.
+    /// When a checkpoint is due: when [`Observer::wants_checkpoint`] says so and on interruption;
+    /// in a training after each epoch too; in a condensation before the first step too.
     fn checkpoint(&mut self, _checkpoint: &dyn Resumable) -> Result<(), Error> {
         Ok(())
     }

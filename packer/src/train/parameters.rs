@@ -14,7 +14,8 @@ use super::checkpoint::{Best, Checkpoint, Progress};
 use super::host::{Host, MAGNITUDE, initial, zero_head};
 use super::settings::{Method, TrainSettings};
 
-/// Trained weights by the names of [`Host`].
+/// Trained weights by name: `SITE.lora_a`, `SITE.lora_b`, with DoRA `SITE.lora_magnitude_vector`,
+/// the base's own names, `head.weight`, `head.bias`.
 pub struct Parameters<D: Device> {
     list: BTreeMap<String, Parameter<D>>,
     /// Alpha / rank.
@@ -38,8 +39,8 @@ struct Parameter<D: Device> {
 }
 
 impl<D: Device + 'static> Parameters<D> {
-    /// Weights as [`initial`] has them, and a head for `classes` classes at zero, unless `fixed` is
-    /// to stay as it is.
+    /// The weights that a training starts from, and a head for `classes` classes at zero, unless
+    /// `fixed` is to stay as it is.
     ///
     /// # Errors
     /// Targets that the base does not have.

@@ -10,8 +10,8 @@ use toml::{Table, Value};
 use super::names::{below, option, options, place};
 use crate::Error;
 
-/// Options that decide who is trusted or that consent to something, such as replacing a file. A file
-/// that merely lies in the working directory may not give them.
+/// Options that decide who is trusted or that consent to something, such as replacing a file. A
+/// file that merely lies in the working directory may not give them.
 const DECIDING: [&str; 6] = ["allow-real-start", "force", "now", "quick", "state", "trust"];
 
 /// The file of options.
