@@ -88,7 +88,7 @@ impl Bank {
     /// it.
     ///
     /// # Errors
-    /// What [`release`](super::privacy::release) refuses; a bank that was not measured for a
+    /// What [`release`](fn@super::privacy::release) refuses; a bank that was not measured for a
     /// release, or that took one up.
     pub fn release(
         &mut self,

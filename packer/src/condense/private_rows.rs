@@ -64,7 +64,8 @@ impl PrivateRows {
     /// it. `labels` and `groups` are those of all images.
     ///
     /// # Errors
-    /// What [`release`] refuses; rows that were not measured, since a release was made before.
+    /// What [`release`](fn@release) refuses; rows that were not measured, since a release was made
+    /// before.
     pub fn release(
         &mut self,
         members: &[usize],

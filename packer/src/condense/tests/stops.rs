@@ -1,5 +1,9 @@
 //! What was stopped goes on as if there had been no stop.
 
+use std::path::Path;
+
+use safetensors::SafeTensors;
+
 use crate::output::{NewFile, Places};
 
 use super::*;
@@ -29,6 +33,13 @@ impl Observer for Stopper {
     }
 }
 
+/// What the file says of itself, in the form of every version.
+fn header(path: &Path) -> String {
+    let bytes = std::fs::read(path).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    metadata.metadata().as_ref().unwrap()["medforge_condense_checkpoint"].clone()
+}
+
 #[test]
 fn a_stopped_condensation_goes_on_as_if_there_had_been_no_stop() {
     let (_dir, dataset) = data();
@@ -43,6 +54,10 @@ fn a_stopped_condensation_goes_on_as_if_there_had_been_no_stop() {
         let begin = || Condensation::new(&device, source, "t", &settings);
         let stopped = begin().run(budget, &mut Stopper { at: 17, done: 0, file });
         assert!(matches!(stopped, Err(Error::Interrupted { .. })));
+        assert!(header(&path).starts_with(&format!(
+            "{{\"settings\":{},\"iteration\":17,\"first\":",
+            serde_json::to_string(&settings).unwrap()
+        )));
         let open = || Checkpoint::open(&path, &settings, "f").unwrap();
         let from =
             |kept| Condensation { resume: Some(kept), ..begin() }.run(budget, &mut Unobserved);

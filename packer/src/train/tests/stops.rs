@@ -1,5 +1,7 @@
 //! What was stopped goes on as if there had been no stop, and only where it belongs.
 
+use safetensors::SafeTensors;
+
 use super::*;
 
 #[test]
@@ -38,4 +40,36 @@ fn a_checkpoint_of_other_settings_or_data_is_refused() {
     };
     assert!(said(&TrainSettings { seed: 9, ..settings.clone() }, "f").contains("other settings"));
     assert!(said(&settings, "g").contains("other data"));
+}
+
+/// So that a training goes on from a checkpoint of another version.
+#[test]
+fn the_form_of_a_checkpoint_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("c");
+    let (settings, vit, device) = (settings(lora()), small(Family::Vit), Cpu::<f32>::new());
+    let parameters = Parameters::new(&device, &vit, 2, None, &settings).unwrap();
+    parameters
+        .checkpoint(&device, &settings, &Progress::default(), &None)
+        .unwrap()
+        .save(&Places::default().updated("--out", &path).unwrap(), "f")
+        .unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+    let header = &metadata.metadata().as_ref().unwrap()["medforge_checkpoint"];
+    let settings = serde_json::to_string(&settings).unwrap();
+    assert_eq!(
+        *header,
+        format!(
+            "{{\"settings\":{settings},\"progress\":{{\"step\":0,\"loss_sum\":0.0,\"epochs\":[]}},\
+             \"best\":null,\"fingerprint\":\"f\"}}"
+        )
+    );
+    let names: Vec<String> = metadata.tensors().into_keys().collect();
+    assert_eq!(names.len(), 3 * parameters.lengths().count());
+    for (name, _) in parameters.lengths() {
+        for part in ["weight", "first", "second"] {
+            assert!(names.contains(&format!("{part}/{name}")), "{part}/{name}");
+        }
+    }
 }
