@@ -10,9 +10,10 @@ use crate::random::Stream;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hospital {
     pub name: &'static str,
-    /// Optical density of R, G, B for one unit of haematoxylin and of eosin (Ruifrok and Johnston
-    /// 2001 for the first hospital).
+    /// Optical density of R, G, B for one unit of haematoxylin. The first hospital's densities are
+    /// those of Ruifrok and Johnston (2001).
     haematoxylin: [f64; 3],
+    /// The same for eosin.
     eosin: [f64; 3],
     /// The light of the lamp in R, G, B, 0..1.
     lamp: [f64; 3],
@@ -20,14 +21,14 @@ pub struct Hospital {
     blur: f64,
     /// The exponent from light to pixel value.
     gamma: f64,
-    /// How much light a corner loses.
+    /// How much of the light a corner loses.
     vignette: f64,
     /// Standard deviation of the sensor noise, in grey levels.
     noise: f64,
 }
 
-/// The three hospitals of the demonstration: `a` textbook colours and a clean scanner, `b` red,
-/// soft and dim at the edges, `c` pale blue, sharp and noisy.
+/// The three hospitals of the demonstration. `a` has textbook colours and a clean scanner; `b` is
+/// red, soft and dim at the edges; `c` is pale blue, sharp and noisy.
 pub const HOSPITALS: [Hospital; 3] = [
     Hospital {
         name: "a",
@@ -62,12 +63,13 @@ pub const HOSPITALS: [Hospital; 3] = [
 ];
 
 impl Hospital {
-    /// The hospital of that name.
+    /// The hospital called `name`.
     pub fn named(name: &str) -> Option<&'static Hospital> {
         HOSPITALS.iter().find(|h| h.name == name)
     }
 
-    /// Photographs a sheet whose haematoxylin and eosin are `strength` times as strong as written.
+    /// Photographs a sheet after both of its stains, haematoxylin and eosin, are made `strength`
+    /// times as strong.
     pub(super) fn photograph(
         &self,
         sheet: &Sheet,
@@ -109,7 +111,8 @@ fn noise(stream: &mut Stream) -> [f64; 3] {
     })
 }
 
-/// A Gaussian blur of standard deviation `sigma` pixels, rows then columns; the border repeats.
+/// A Gaussian blur of standard deviation `sigma` pixels, rows then columns. Beyond the border the
+/// last pixel repeats.
 fn blur(light: &mut Vec<[f64; 3]>, side: usize, sigma: f64) {
     let reach = (3.0 * sigma).ceil() as usize;
     if reach == 0 {

@@ -1,9 +1,9 @@
 //! A sheet of tissue before the camera: how much haematoxylin and eosin each point holds, and the
 //! shapes that are painted on it.
 //!
-//! Lengths are in units of which the field of view has [`FIELD`] a side, whatever the number of
-//! pixels. Only operations that IEEE 754 defines exactly are used (with libm for sine and cosine),
-//! so that the same seed gives the same bytes everywhere.
+//! A side of the field of view is [`FIELD`] units long, whatever its number of pixels. IEEE
+//! 754 defines every operation here exactly, and sine and cosine are libm's. So the same seed gives
+//! the same bytes everywhere.
 
 use crate::random::Stream;
 
@@ -17,7 +17,7 @@ pub struct Sheet {
     pub eosin: Vec<f64>,
 }
 
-/// What is painted: concentrations and how much of them covers what was there, all at one point.
+/// What is painted at one point.
 #[derive(Clone, Copy)]
 pub struct Paint {
     pub haematoxylin: f64,
@@ -38,7 +38,7 @@ impl Sheet {
         Sheet { side, haematoxylin, eosin }
     }
 
-    /// Paints within `reach` of a point: `paint(dx, dy)` sees each pixel's offset from it.
+    /// Paints within `reach` of a point; `paint(dx, dy)` gets each pixel's offset from it.
     pub fn paint(&mut self, [x, y]: [f64; 2], reach: f64, paint: impl Fn(f64, f64) -> Paint) {
         let unit = FIELD / self.side as f64;
         let span = |at: f64| {
@@ -111,7 +111,7 @@ impl Blob {
         [self.centre[0] + c * u - s * v, self.centre[1] + s * u + c * v]
     }
 
-    /// The largest distance of the outline from the centre, at most.
+    /// No point of the outline is farther from the centre.
     pub fn reach(&self) -> f64 {
         let waves: f64 = self.waves.iter().map(|w| w[0].abs() + w[1].abs()).sum();
         self.axes[0].max(self.axes[1]) * (1.0 + waves)
@@ -122,8 +122,8 @@ impl Blob {
         (self.axes[0] * self.axes[1]).sqrt()
     }
 
-    /// The outline's relative radius in a direction: powers of the unit vector give the multiples
-    /// of its angle.
+    /// The outline's relative radius in the direction of a unit vector, whose powers have the
+    /// multiples of its angle.
     fn outline(&self, [c, s]: [f64; 2]) -> f64 {
         let (mut re, mut im, mut radius) = (c, s, 1.0);
         for [a, b] in self.waves {
