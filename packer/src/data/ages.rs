@@ -1,13 +1,13 @@
-//! Ages in bands: a number of years, or what DICOM writes (`034Y`, `007M`), so that results can be
-//! told apart by them.
+//! Ages in bands, so that results can be told apart by them. An age is a number of years, or what
+//! DICOM writes (`034Y`, `007M`).
 
-use super::part::tokens;
+use super::tokens::tokens;
 
-/// Years of age up to which a band reaches, and its name.
+/// The last year of age in each band, and the band's name.
 const BANDS: [(u32, &str); 4] = [(17, "0-17"), (39, "18-39"), (64, "40-64"), (u32::MAX, "65+")];
-/// Above it a number is no age in years.
+/// A larger number is no age in years.
 const OLDEST: f64 = 130.0;
-/// Words of a column's name beside `age` that leave it an age in years.
+/// Words that a column of ages in years may have in its name.
 const BESIDE: [&str; 21] = [
     "age",
     "ages",
@@ -39,8 +39,8 @@ pub(super) fn is_age(column: &str) -> bool {
         && tokens.iter().all(|token| BESIDE.contains(&token.as_str()))
 }
 
-/// The band of an age such as `034Y` or `007M` (PS3.5, table 6.2-1, AS), also with fewer digits;
-/// none where it is none.
+/// The band of an age such as `034Y` or `007M` (PS3.5, table 6.2-1, AS), also with fewer digits.
+/// None for any other text.
 pub(super) fn of_dicom(age: &str) -> Option<&'static str> {
     let (number, unit) = age.split_at_checked(age.len().checked_sub(1)?)?;
     let digits =
@@ -56,7 +56,7 @@ pub(super) fn of_dicom(age: &str) -> Option<&'static str> {
     of_years(years)
 }
 
-/// The band of a list's value: years, with a decimal point or comma, or as DICOM writes it.
+/// The band of a value in a list: years, with a decimal point or comma, or as DICOM writes it.
 pub(super) fn of_value(value: &str) -> Option<&'static str> {
     let digits = value.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b',');
     let years = value

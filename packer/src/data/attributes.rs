@@ -1,10 +1,12 @@
-//! What is known of images besides class and group (site, scanner, sex, age, ...): the further
-//! columns of a list, or values of DICOM headers. Evaluation tells results apart by them; training
-//! never sees them. Numbers in a column of ages are told in bands.
+//! Attributes: what is known of images besides class and group (site, scanner, sex, age, ...). They
+//! are the other columns of a list, or values of DICOM headers.
 //!
-//! Columns that cannot be used are only refused where somebody asks for them: those after the first
-//! 32, those that are there twice, and those with a value over 64 bytes, not in UTF-8, with a
-//! control character or one that nobody sees.
+//! Evaluation tells results apart by them; training never sees them. A column of ages is told in
+//! bands.
+//!
+//! A column that cannot be used is refused only where somebody asks for it. Such are columns after
+//! the first 32, columns that are there twice, and columns with a value that is over 64 bytes, not
+//! UTF-8, or holds a control character or one that nobody sees.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -13,19 +15,19 @@ use medforge_runtime::words::{is_unseen, turns};
 
 use super::ages;
 
-/// Further columns of a list.
+/// The most columns that are kept.
 const MAX_COLUMNS: usize = 32;
 /// The longest name or value, in bytes.
 pub(super) const MAX_VALUE: usize = 64;
 
-/// One value an image.
+/// One value for each image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attribute {
     pub name: String,
-    /// In the order of the data set's items; empty where nothing is stated. Equal values share
+    /// In the order of the data set's items; empty text where nothing is stated. Equal values share
     /// their memory.
     pub values: Vec<Arc<str>>,
-    /// Why it cannot be used, if it cannot; there are no values then.
+    /// Why it cannot be used, if so. It has no values then.
     pub fault: Option<String>,
 }
 
@@ -33,20 +35,21 @@ pub struct Attribute {
 #[derive(Default)]
 pub(super) struct Attributes {
     all: Vec<Attribute>,
-    /// Those that are columns of a list and are kept: which attribute, which column.
+    /// The columns of the list that are kept: index into `all`, and column.
     columns: Vec<(usize, usize)>,
-    known: HashSet<Arc<str>>,
+    /// Every value so far, once.
+    texts: HashSet<Arc<str>>,
 }
 
 impl Attributes {
     /// Begins the attribute `name`, which is the column `column` of a list.
     pub fn begin(&mut self, name: &str, column: usize) {
-        // What cannot be written on a command line is not asked for.
+        // A name that no command line can hold is never asked for.
         if check("the name", name).is_err() {
             return;
         }
         let fault = match (
-            self.all.iter_mut().find(|known| known.name == name),
+            self.all.iter_mut().find(|other| other.name == name),
             self.columns.len() == MAX_COLUMNS,
         ) {
             (Some(first), _) => {
@@ -65,11 +68,12 @@ impl Attributes {
         self.all.push(Attribute { name: name.to_owned(), values: Vec::new(), fault });
     }
 
+    /// Whether there is one of that name.
     pub fn has(&self, name: &str) -> bool {
         self.all.iter().any(|attribute| attribute.name == name)
     }
 
-    /// The next image's values, which `field` gives by column; `row` is where they stand.
+    /// Takes the next image's values, which `field` gives by column. They stand in row `row`.
     pub fn push<'a>(&mut self, row: u64, field: impl Fn(usize) -> &'a [u8]) {
         for at in 0..self.columns.len() {
             let (number, column) = self.columns[at];
@@ -88,12 +92,14 @@ impl Attributes {
         }
     }
 
-    /// An attribute that the list does not have, whose values are free of what is refused.
+    /// Adds an attribute that is no column of the list. Its values must already be free of refused
+    /// characters.
     pub fn add<'a>(&mut self, name: &str, values: impl Iterator<Item = &'a str>) {
         let values = values.map(|value| self.shared(value)).collect();
         self.all.push(Attribute { name: name.to_owned(), values, fault: None });
     }
 
+    /// The attributes with all their values, ages in bands.
     pub fn finish(mut self) -> Vec<Attribute> {
         for attribute in &mut self.all {
             if attribute.fault.is_some() {
@@ -109,11 +115,11 @@ impl Attributes {
     }
 
     fn shared(&mut self, value: &str) -> Arc<str> {
-        if let Some(known) = self.known.get(value) {
-            return known.clone();
+        if let Some(text) = self.texts.get(value) {
+            return text.clone();
         }
         let value: Arc<str> = value.into();
-        self.known.insert(value.clone());
+        self.texts.insert(value.clone());
         value
     }
 }
@@ -132,7 +138,7 @@ fn check(what: &str, value: &str) -> Result<(), String> {
     }
 }
 
-/// What no bundle takes in a name or value.
+/// Whether bundles refuse this character in a name or value.
 pub(super) fn is_refused(c: char) -> bool {
     c.is_control() || turns(c) || is_unseen(c)
 }

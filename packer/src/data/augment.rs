@@ -1,19 +1,19 @@
 //! Augmentation of training images: flips and colour jitter, drawn anew for each image and epoch.
 //!
-//! The draw depends only on (seed, epoch, image), so that a resumed run sees the same pictures in
-//! any order of work.
+//! A draw depends on the seed, the epoch and the image alone. So a resumed run sees the same
+//! pictures, in any order of work.
 
 use crate::random::{Purpose, Stream};
 
-/// What may happen to a training image, each flip with probability one half. By default a
-/// horizontal flip alone: tissue on a slide has no upside, but chests have.
+/// What may happen to a training image. Each flip happens with probability one half. The default is
+/// a horizontal flip alone: tissue on a slide has no top, but a chest has.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
     pub flip_horizontal: bool,
     pub flip_vertical: bool,
-    /// Brightness, contrast and saturation are each scaled by a factor uniform in [1 - x, 1 + x]; 0
-    /// is none, 1 the most.
+    /// Brightness, contrast and saturation are each scaled by a factor that is uniform in
+    /// [1 - x, 1 + x]. 0 is none, 1 the most.
     pub colour_jitter: f32,
 }
 
@@ -23,7 +23,7 @@ impl Default for Augment {
     }
 }
 
-/// Which draw: with the image's index, the address of its random numbers.
+/// Together with the image's index, the address of a draw's random numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draw {
     pub seed: u64,
@@ -61,7 +61,7 @@ fn reverse_rows(pixels: &mut [u8], stride: usize) {
     top.chunks_exact_mut(stride).zip(bottom).for_each(|(a, b)| a.swap_with_slice(b));
 }
 
-/// Brightness about 0, then contrast about the image's mean grey, then saturation about each
+/// Scales brightness about 0, then contrast about the image's mean grey, then saturation about each
 /// pixel's grey (ITU-R BT.601 luma).
 fn jitter(pixels: &mut [u8], [brightness, contrast, saturation]: [f32; 3]) {
     let grey = |[r, g, b]: [f32; 3]| 0.299 * r + 0.587 * g + 0.114 * b;

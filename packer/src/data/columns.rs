@@ -1,23 +1,23 @@
-//! The header of a list: which column is what, under the names that people gave them, and what
-//! stands between fields.
+//! The header of a list: which column is what, whatever people call it, and which character stands
+//! between fields.
 //!
-//! Refused: a column that is needed and missing, or there twice.
+//! Refused: a needed column that is missing, and a column that is there twice.
 
 use std::str::FromStr;
 
-/// What a list says of an image.
+/// The columns that a list may have for each image.
 pub(super) const FIELDS: [&str; 4] = ["path", "label", "group", "split"];
-/// What may stand between the fields of a list.
+/// The characters that may stand between the fields of a list.
 const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 
-/// The names that a list's columns path, label, group and split have; by default these.
+/// What a list calls its columns path, label, group and split: by default just that.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Columns([Option<String>; 4]);
 
 impl FromStr for Columns {
     type Err = String;
 
-    /// `path=file,label=diagnosis`: a column of packer's, and the name that it has in the list.
+    /// `path=file,label=diagnosis`: packer's name of a column, then the list's.
     fn from_str(text: &str) -> Result<Self, String> {
         let mut columns = Columns::default();
         for pair in text.split(',') {
@@ -26,7 +26,7 @@ impl FromStr for Columns {
                 return Err(format!("{pair:?} is not like label=diagnosis"));
             };
             let Some(slot) =
-                FIELDS.iter().position(|known| *known == field).map(|i| &mut columns.0[i])
+                FIELDS.iter().position(|name| *name == field).map(|i| &mut columns.0[i])
             else {
                 return Err(format!(
                     "there is no column {field:?}; the columns are {}",
@@ -41,12 +41,12 @@ impl FromStr for Columns {
     }
 }
 
-/// Where the four columns stand, if they do.
+/// Where each of the four columns stands, if the list has it.
 pub(super) type Positions = [Option<usize>; 4];
 
 impl Columns {
-    /// The delimiter of the list that begins with `text`, its header, and where the columns stand,
-    /// of which the first `needed` must.
+    /// The delimiter of the list that begins with `text`, its header, and where the columns stand.
+    /// The first `needed` columns must be there.
     pub(super) fn of_header(
         &self,
         text: &[u8],
@@ -58,7 +58,7 @@ impl Columns {
                 return Ok((*delimiter, std::mem::take(header), positions));
             }
         }
-        // What divides the most is what was meant, a comma where nothing does.
+        // The delimiter that makes the most fields was meant; a comma where none makes any.
         let most = all.iter().rev().max_by_key(|(_, header)| header.len());
         let header = most.map(|(_, header)| header.as_slice()).unwrap_or_default();
         match self.positions(header, needed) {
@@ -95,7 +95,7 @@ impl Columns {
     }
 }
 
-/// The first record's fields; what is not UTF-8 in it cannot be asked for.
+/// The first record's fields. A field that is not UTF-8 matches no name.
 fn header(text: &[u8], delimiter: u8) -> Vec<String> {
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter).from_reader(text);

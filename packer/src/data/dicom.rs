@@ -1,5 +1,5 @@
-//! What the headers of a list's DICOM files add to it: the patient as group, and sex, age, maker
-//! and institution as attributes. Pixels are not read.
+//! What the headers of DICOM files add to a list: the patient as group, and sex, age, maker and
+//! institution as attributes. Pixels are not read.
 //!
 //! Refused: a file without a patient where the list has no groups, and two files of one SOP
 //! Instance UID.
@@ -11,15 +11,19 @@ use medforge_runtime::dicom::Header;
 use rayon::prelude::*;
 
 use super::attributes::{Attributes, MAX_VALUE, is_refused};
-use super::dataset::{Entry, Listing};
+use super::entry::{Entry, Listing, check_text};
 use super::progress::Progress;
-use super::splits::check_text;
 use super::{ages, picture};
 use crate::{Error, interrupt};
 
-/// Reads the headers behind the entries of `listing`. Where the list has no column for them
-/// (`grouped`), the groups become patients; what is no DICOM file keeps a group that it has. An
-/// attribute that the list has stays. Gives each entry's PatientID, none where it is no DICOM file.
+/// Reads the headers behind the entries of `listing`, and gives each entry's PatientID: none where
+/// it is no DICOM file.
+///
+/// Where the list has no column for groups (`grouped` is false), patients become the groups; a file
+/// that is no DICOM keeps the group that it has. An attribute of the list wins over the header's.
+///
+/// # Errors
+/// [`Error::Interrupted`]; all else is added to the listing's faults.
 pub(super) fn complete(
     root: &Path,
     grouped: bool,
@@ -32,14 +36,47 @@ pub(super) fn complete(
     if faults.len() > before {
         return Ok(vec![None; entries.len()]);
     }
+    check_instances(entries, &headers, faults);
+    if !grouped {
+        group_by_patient(root, entries, &headers, faults);
+    }
+    if headers.iter().any(Option::is_some) {
+        for name in ["PatientSex", "PatientAge", "Manufacturer", "InstitutionName"] {
+            if !attributes.has(name) {
+                let values: Vec<String> = headers
+                    .iter()
+                    .map(|header| header.as_ref().map_or(String::new(), |h| value(h, name)))
+                    .collect();
+                attributes.add(name, values.iter().map(String::as_str));
+            }
+        }
+    }
+    Ok(headers.into_iter().map(|header| header.map(|header| header.patient)).collect())
+}
+
+/// Finds files of one SOP Instance UID.
+fn check_instances(entries: &[Entry], headers: &[Option<Header>], faults: &mut Vec<Error>) {
     let mut instances: HashMap<&str, &Entry> = HashMap::new();
-    for (entry, uid) in stated(entries, &headers, |header| &header.instance) {
+    for (entry, header) in entries.iter().zip(headers) {
+        let Some(uid) = header.as_ref().map(|header| header.instance.as_str()) else { continue };
+        if uid.is_empty() {
+            continue;
+        }
         if let Some(first) = instances.insert(uid, entry) {
             let (uid, first, second) = (uid.to_owned(), first.place.clone(), entry.place.clone());
             faults.push(Error::DuplicateInstance { uid, path: entry.path.clone(), first, second });
         }
     }
-    for (entry, header) in entries.iter_mut().zip(&headers).filter(|_| !grouped) {
+}
+
+/// Makes the PatientID of each header the group of its entry.
+fn group_by_patient(
+    root: &Path,
+    entries: &mut [Entry],
+    headers: &[Option<Header>],
+    faults: &mut Vec<Error>,
+) {
+    for (entry, header) in entries.iter_mut().zip(headers) {
         if header.is_none() && !entry.group.is_empty() {
             continue;
         }
@@ -57,21 +94,9 @@ pub(super) fn complete(
             Err(what) => faults.push(Error::DataFolder { path: root.join(&entry.path), what }),
         }
     }
-    if headers.iter().any(Option::is_some) {
-        for name in ["PatientSex", "PatientAge", "Manufacturer", "InstitutionName"] {
-            if !attributes.has(name) {
-                let values: Vec<String> = headers
-                    .iter()
-                    .map(|header| header.as_ref().map_or(String::new(), |h| value(h, name)))
-                    .collect();
-                attributes.add(name, values.iter().map(String::as_str));
-            }
-        }
-    }
-    Ok(headers.into_iter().map(|header| header.map(|header| header.patient)).collect())
 }
 
-/// The headers of those that are DICOM files; what cannot be read goes to `faults`.
+/// The header of each entry, none where it is no DICOM file. What cannot be read goes to `faults`.
 fn headers(
     root: &Path,
     entries: &[Entry],
@@ -95,22 +120,8 @@ fn headers(
     Ok(read.into_iter().map(kept).collect())
 }
 
-/// The entries whose header states a value, each with it.
-fn stated<'a>(
-    entries: &'a [Entry],
-    headers: &'a [Option<Header>],
-    value: impl Fn(&'a Header) -> &'a str,
-) -> impl Iterator<Item = (&'a Entry, &'a str)> {
-    let all = entries
-        .iter()
-        .zip(headers)
-        .filter_map(move |(entry, header)| Some((entry, value(header.as_ref()?))));
-    all.filter(|(_, value)| !value.is_empty())
-}
-
-/// What there is to say of a patient (as [`complete`] gives them) on both sides under different
-/// groups. The list's groups are believed, for patients may have been renamed; but that is worth a
-/// look.
+/// A warning about the first patient (as [`complete`] gives them) who is on both sides of the split
+/// under different groups. The list's groups are believed, since patients may have been renamed.
 pub(super) fn straddling(entries: &[Entry], patients: &[Option<String>]) -> Option<String> {
     let mut seen: HashMap<&str, &Entry> = HashMap::new();
     for (entry, patient) in entries.iter().zip(patients) {

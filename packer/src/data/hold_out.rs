@@ -1,17 +1,21 @@
 //! Takes a validation part from the training groups, whole groups at a time, each class in
-//! proportion. Test is never touched.
+//! proportion. Test images are never touched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use super::dataset::{Dataset, Split};
+use super::dataset::Dataset;
+use super::part::Split;
 use crate::Error;
 use crate::random::{Purpose, Stream};
 
 impl Dataset {
-    /// Splits the training items into (training, validation) indices, both in order. For each
-    /// class, rarest first, groups in random order go to validation while that brings the class
-    /// nearer to `fraction` of its images. A fraction of 0 holds out nothing; one outside [0, 1),
-    /// or a class that cannot be on both sides, is an error.
+    /// Splits the training items into (training, validation) indices, both in order.
+    ///
+    /// Classes come rarest first. For each one, groups in random order go to validation while that
+    /// brings the class nearer to `fraction` of its images. A fraction of 0 holds out nothing.
+    ///
+    /// # Errors
+    /// [`Error::HoldOut`]: a fraction below 0, 1 or above; a class that cannot be on both sides.
     pub fn hold_out(&self, fraction: f64, seed: u64) -> Result<(Vec<usize>, Vec<usize>), Error> {
         let train = self.indices(Split::Train);
         if fraction == 0.0 {
@@ -19,63 +23,88 @@ impl Dataset {
         }
         if !(fraction > 0.0 && fraction < 1.0) {
             return Err(Error::HoldOut {
-                what: format!("the fraction is {fraction}; it must be at least 0 and below 1"),
+                what: format!(
+                    "the fraction is {fraction}; it must be above 0 and below 1, or 0 for no \
+                     validation part"
+                ),
             });
         }
+        let mut groups = self.counts_by_group(&train);
+        Stream::at(seed, Purpose::HoldOut, 0, 0).shuffle(&mut groups);
+        let total = self.class_counts(Split::Train);
+        let mut chosen = Chosen::of(&groups, total.len());
+        for class in chosen.rarest_first() {
+            chosen.take(&groups, class, fraction * total[class] as f64);
+            if chosen.images[class] == 0 {
+                let name = &self.classes[class];
+                let what = format!(
+                    "class {name} would vanish from training or from validation, for it is in too \
+                     few training groups; train without a validation part or add groups"
+                );
+                return Err(Error::HoldOut { what });
+            }
+        }
+        let taken = groups.iter().zip(&chosen.taken).filter(|&(_, &taken)| taken);
+        let validated: HashSet<&str> = taken.map(|((group, _), _)| *group).collect();
+        Ok(train
+            .into_iter()
+            .partition(|&item| !validated.contains(self.items[item].group.as_str())))
+    }
+
+    /// The groups of the items `train`, sorted by name, each with its images of each class.
+    fn counts_by_group(&self, train: &[usize]) -> Vec<(&str, Vec<usize>)> {
         let mut groups: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-        for &item in &train {
+        for &item in train {
             let counts = groups
                 .entry(&self.items[item].group)
                 .or_insert_with(|| vec![0; self.classes.len()]);
             counts[self.items[item].label] += 1;
         }
-        let mut groups: Vec<(&str, Vec<usize>)> = groups.into_iter().collect();
-        Stream::at(seed, Purpose::HoldOut, 0, 0).shuffle(&mut groups);
+        groups.into_iter().collect()
+    }
+}
 
-        let total = self.class_counts(Split::Train);
-        // Groups that still train and hold the class: none may fall to 0.
-        let mut remaining: Vec<usize> = (0..total.len())
+/// The groups that were chosen for validation so far.
+struct Chosen {
+    /// Whether each group was.
+    taken: Vec<bool>,
+    /// Their images of each class.
+    images: Vec<usize>,
+    /// Groups that still train and hold each class: none may fall to 0.
+    remaining: Vec<usize>,
+}
+
+impl Chosen {
+    /// None of `groups` yet.
+    fn of(groups: &[(&str, Vec<usize>)], classes: usize) -> Self {
+        let remaining = (0..classes)
             .map(|class| groups.iter().filter(|(_, counts)| counts[class] > 0).count())
             .collect();
-        let mut order: Vec<usize> = (0..total.len()).collect();
-        order.sort_by_key(|&class| (remaining[class], class));
+        Chosen { taken: vec![false; groups.len()], images: vec![0; classes], remaining }
+    }
 
-        let mut held = vec![0usize; total.len()];
-        let mut taken = vec![false; groups.len()];
-        for class in order {
-            let target = fraction * total[class] as f64;
-            for (slot, (_, counts)) in groups.iter().enumerate() {
-                let nearer =
-                    (held[class] + counts[class]) as f64 - target < target - held[class] as f64;
-                let safe = counts.iter().zip(&remaining).all(|(&n, &left)| n == 0 || left > 1);
-                if taken[slot] || counts[class] == 0 || !safe || !(nearer || held[class] == 0) {
-                    continue;
-                }
-                taken[slot] = true;
-                for (c, &n) in counts.iter().enumerate().filter(|&(_, &n)| n > 0) {
-                    held[c] += n;
-                    remaining[c] -= 1;
-                }
+    /// The classes, that of the fewest groups first.
+    fn rarest_first(&self) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.remaining.len()).collect();
+        order.sort_by_key(|&class| (self.remaining[class], class));
+        order
+    }
+
+    /// Takes groups while that brings `class` nearer to `target` images, and at least one.
+    fn take(&mut self, groups: &[(&str, Vec<usize>)], class: usize, target: f64) {
+        for (slot, (_, counts)) in groups.iter().enumerate() {
+            let held = self.images[class];
+            let nearer = (held + counts[class]) as f64 - target < target - held as f64;
+            let safe = counts.iter().zip(&self.remaining).all(|(&n, &left)| n == 0 || left > 1);
+            if self.taken[slot] || counts[class] == 0 || !safe || !(nearer || held == 0) {
+                continue;
             }
-            if held[class] == 0 {
-                let name = &self.classes[class];
-                let what = format!(
-                    "class {name} would vanish from training or from validation, for it is in too \
-                     few training groups; \
-                     train without a validation part or add groups"
-                );
-                return Err(Error::HoldOut { what });
+            self.taken[slot] = true;
+            for (class, &n) in counts.iter().enumerate().filter(|&(_, &n)| n > 0) {
+                self.images[class] += n;
+                self.remaining[class] -= 1;
             }
         }
-        let validated: std::collections::HashSet<&str> = groups
-            .iter()
-            .zip(&taken)
-            .filter(|&(_, &taken)| taken)
-            .map(|((group, _), _)| *group)
-            .collect();
-        Ok(train
-            .into_iter()
-            .partition(|&item| !validated.contains(self.items[item].group.as_str())))
     }
 }
 

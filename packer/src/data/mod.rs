@@ -1,14 +1,16 @@
-//! Labelled images: a folder of PNG, JPEG, TIFF or DICOM files, or a MedMNIST file, with splits and
-//! what else is known of each image; decoded and resized pixels, augmentation, and synthetic tissue
-//! (phantoms).
+//! Labelled images: a folder of PNG, JPEG, TIFF or DICOM files, or a MedMNIST file.
 //!
-//! Refused, each naming the file or the row: paths that leave the folder, files that are missing or
-//! do not decode, a file named twice, a class without images, a class that only the test split
-//! knows, and a group (patient) on both sides of a split.
+//! Here are the lists with their splits and attributes, the decoded and resized pixels, their
+//! augmentation, and synthetic tissue (phantoms).
+//!
+//! Refused, each by the name of its file or row: paths that leave the folder, files that are
+//! missing or do not decode, a file named twice, a class without images, a class that only the test
+//! split knows, and a group (patient) on both sides of a split.
 
 mod ages;
 mod attributes;
 mod augment;
+mod build;
 mod check;
 mod colour;
 mod columns;
@@ -16,14 +18,19 @@ mod condensed;
 mod dataset;
 mod dicom;
 mod divide;
+mod entry;
+mod folder;
 mod hold_out;
 mod images;
 mod npz;
+mod open;
 mod part;
+mod part_name;
 pub mod phantom;
 mod picture;
 mod progress;
 mod splits;
+mod tokens;
 mod tree;
 
 pub use attributes::Attribute;
@@ -32,8 +39,9 @@ pub use check::Findings;
 pub use colour::Colour;
 pub use columns::Columns;
 pub use condensed::{Condensed, Labels, Record, Start};
-pub use dataset::{Dataset, Item, Split};
+pub use dataset::{Dataset, Item};
 pub use images::Images;
+pub use part::Split;
 pub use picture::{Picture, decode};
 pub(crate) use progress::Progress;
 

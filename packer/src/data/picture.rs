@@ -1,7 +1,7 @@
-//! Image files by what they are: PNG, JPEG, TIFF or DICOM.
+//! Image files of every kind: PNG, JPEG, TIFF or DICOM.
 //!
-//! Refused: what the runtime's decoders refuse, and DICOM files of several frames, for a label
-//! names one image.
+//! Refused: what the runtime's decoders refuse, and DICOM files of several frames, since a label is
+//! for one image.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -13,24 +13,25 @@ use medforge_runtime::image::{self, RgbImage8};
 
 use crate::{Error, input};
 
-/// How the names of files end that are read as images.
+/// The endings of files that are read as images.
 pub(super) const ENDINGS: [&str; 11] =
     ["png", "jpg", "jpeg", "jpe", "jfif", "tif", "tiff", "dcm", "dicom", "dic", "ima"];
-/// Of these, those of no DICOM file.
+/// Those of them that no DICOM file has.
 const PLAIN: [&str; 7] = ["png", "jpg", "jpeg", "jpe", "jfif", "tif", "tiff"];
 
 /// A decoded image file.
 pub struct Picture {
     pub image: RgbImage8,
-    /// What of a DICOM file broke the standard and was read all the same.
+    /// Where a DICOM file broke the standard and was read all the same.
     pub notes: Vec<String>,
 }
 
-/// Decodes the image file at `path`. Files named as PNG, JPEG or TIFF are that; others are DICOM if
-/// they begin as DICOM Part 10 does.
+/// Decodes the image file at `path`. A name of PNG, JPEG or TIFF is believed; another file is DICOM
+/// if it begins as DICOM Part 10 does.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::TooLarge`], and what the module's head says is refused.
+/// [`Error::Io`]; [`Error::TooLarge`]; [`Error::Runtime`] for files that do not decode or hold
+/// several frames.
 pub fn decode(path: &Path) -> Result<Picture, Error> {
     let bytes = input::read(path, input::MAX_IMAGE)?;
     let name = path.display().to_string();
@@ -49,7 +50,8 @@ pub fn decode(path: &Path) -> Result<Picture, Error> {
     Ok(Picture { image, notes: frame.notes().to_vec() })
 }
 
-/// One line for each note of many images: how many have it, and the first of them.
+/// One line for each different note of many images: the first image that has it, and how many
+/// more.
 pub(super) fn note_lines<'a>(noted: impl Iterator<Item = (&'a Path, &'a [String])>) -> Vec<String> {
     let mut all: BTreeMap<&str, (usize, &Path)> = BTreeMap::new();
     for (path, notes) in noted {
@@ -64,11 +66,10 @@ pub(super) fn note_lines<'a>(noted: impl Iterator<Item = (&'a Path, &'a [String]
     all.into_iter().map(line).collect()
 }
 
-/// Width and height of the image file at `path` (none of a DICOM file), of which no pixel is
-/// decoded.
+/// Width and height of the image file at `path`, none for a DICOM file. No pixel is decoded.
 ///
 /// # Errors
-/// As [`decode`], where the file's header says already that it is refused.
+/// As [`decode`], where the file's header is reason enough.
 pub(super) fn size(path: &Path) -> Result<Option<(u32, u32)>, Error> {
     let bytes = input::read(path, input::MAX_IMAGE)?;
     let name = path.display().to_string();
@@ -86,7 +87,7 @@ pub(super) fn begins_as_dicom(path: &Path) -> bool {
     input::open(path).is_ok_and(read) && is_part_10(&start)
 }
 
-/// The header of a DICOM file; none of another.
+/// The header of a DICOM file; none for another file.
 pub(super) fn header(path: &Path) -> Result<Option<Header>, Error> {
     if is_named(path, &PLAIN) {
         return Ok(None);

@@ -1,5 +1,4 @@
-//! A progress bar on stderr that shows itself only when the work takes over two seconds, and never
-//! without a terminal.
+//! A progress bar on stderr. It shows when the work takes over two seconds and there is a terminal.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 
+/// How long nothing is shown.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Counts steps from any thread.
@@ -19,7 +19,7 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `total` steps ahead, each one of `what`.
+    /// A bar for `total` steps; `what` names them.
     pub fn new(what: &'static str, total: usize) -> Self {
         Progress {
             what,
@@ -30,7 +30,7 @@ impl Progress {
         }
     }
 
-    /// One step done.
+    /// Counts one step.
     pub fn step(&self) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         if self.begun.elapsed() > PATIENCE {

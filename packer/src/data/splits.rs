@@ -1,37 +1,41 @@
-//! Reads `splits.csv` or `labels.csv`: one image a row, with the columns path, label, group and
-//! split (train, val or test, or another common name of these). labels.csv may leave group and
-//! split away: then a group is the PatientID of DICOM files, and whole groups are divided. Further
-//! columns are attributes. Between fields stands a comma, a semicolon, a tab or a bar.
+//! Reads `splits.csv` or `labels.csv`: one image a row.
 //!
-//! Refused, naming the row, all of them at once: a missing field, another split word, a path that
-//! is absolute, holds `..`, links out of the folder, is not there or was named before, and text
-//! that is not UTF-8 or holds control characters.
+//! The columns are path, label, group and split (train, val or test, or another common name of
+//! these); further columns are attributes. A labels.csv may do without group and split: then a
+//! group is the PatientID of DICOM files, and whole groups are divided. A comma, a semicolon, a tab
+//! or a bar stands between fields.
+//!
+//! Refused, all rows at once by their numbers: a missing field, another split word, and text that
+//! is not UTF-8 or holds control characters. So is a path that is absolute, holds `..`, links out
+//! of the folder, is not there or was named before.
 
-use std::collections::HashMap;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::attributes::Attributes;
 use super::columns::{Columns, FIELDS, Positions};
-use super::dataset::{Entry, Listing};
-use super::part::Part;
+use super::entry::{Entry, Listing, check_text};
+use super::folder::ImageFolder;
+use super::part::SplitPart;
+use super::part_name::PartName;
 use super::{dicom, divide};
 use crate::{Error, input};
 
 /// The largest list that is read, in bytes.
 const MAX_FILE: u64 = 1 << 28;
-/// The longest label or group, in bytes.
-const MAX_NAME: usize = 200;
-/// Rows that cannot be used and are named; after them nothing more is read.
+/// Reading stops after this many rows that cannot be used.
 const MAX_FAULTS: usize = 10_000;
 
-/// The list that a folder has, if it has one: splits.csv, else labels.csv.
+/// The list in the folder `root`, if there is one: splits.csv, else labels.csv.
 pub(super) fn file_of(root: &Path) -> Option<PathBuf> {
     let files = ["splits.csv", "labels.csv"].map(|name| root.join(name));
     files.into_iter().find(|file| file.symlink_metadata().is_ok())
 }
 
-/// The rows of `file`, with every path checked to be a file inside `root`, and what else is known
-/// of them.
+/// The rows of `file` with their attributes. Every path is checked to be a file inside `root`.
+///
+/// # Errors
+/// [`Error::SplitsRow`] for the header, [`Error::Io`], [`Error::TooLarge`]; what is wrong with
+/// single rows is among the listing's faults.
 pub(super) fn read(root: &Path, file: &Path, columns: &Columns) -> Result<Listing, Error> {
     let bytes = input::read(file, MAX_FILE)?;
     let in_header = |what: String| Error::SplitsRow { file: file.to_owned(), row: 1, what };
@@ -50,7 +54,7 @@ pub(super) fn read(root: &Path, file: &Path, columns: &Columns) -> Result<Listin
         attributes.begin(name, column);
     }
     let mut listing = Listing::default();
-    let mut folder = Folder::open(root)?;
+    let mut folder = ImageFolder::open(root)?;
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::All).delimiter(delimiter).from_reader(text);
     for record in reader.byte_records() {
@@ -84,7 +88,7 @@ fn entry(
     row: u64,
     positions: Positions,
     file: &Path,
-    folder: &mut Folder,
+    folder: &mut ImageFolder,
 ) -> Result<Entry, Error> {
     let refuse = |what: String| Error::SplitsRow { file: file.to_owned(), row, what };
     let mut fields = [""; 4];
@@ -95,10 +99,10 @@ fn entry(
         check_text(name, field).map_err(refuse)?;
     }
     let [path, label, group, split] = fields;
-    let part = match (split, Part::of(split)) {
+    let part = match (split, PartName::of(split).part()) {
         (_, Some(part)) => part,
-        // No column: divided later.
-        ("", None) => Part::Train,
+        // Without the column, the groups are divided later.
+        ("", None) => SplitPart::Train,
         (other, None) => {
             return Err(refuse(format!("split is {other:?}; it must be train, val or test")));
         }
@@ -106,67 +110,8 @@ fn entry(
     let place = format!("{}, row {row}", file.display());
     let path = folder.check(Path::new(path), &place)?;
     let (class, group, split, validation) =
-        (label.to_owned(), group.to_owned(), part.split(), part == Part::Validation);
+        (label.to_owned(), group.to_owned(), part.split(), part == SplitPart::Validation);
     Ok(Entry { path, class, group, split, validation, place })
-}
-
-/// Why `text` cannot be a label, a group or a path.
-pub(super) fn check_text(name: &str, text: &str) -> Result<(), String> {
-    if text.is_empty() {
-        return Err(format!("{name} is empty"));
-    }
-    if name != "path" && text.len() > MAX_NAME {
-        return Err(format!("{name} is {} bytes long; the limit is {MAX_NAME}", text.len()));
-    }
-    if text.chars().any(char::is_control) {
-        Err(format!("{name} {text:?} holds a control character"))
-    } else {
-        Ok(())
-    }
-}
-
-/// The folder that images must lie in, and those already named.
-pub(super) struct Folder {
-    root: PathBuf,
-    canonical: PathBuf,
-    named: HashMap<PathBuf, String>,
-}
-
-impl Folder {
-    pub fn open(root: &Path) -> Result<Folder, Error> {
-        let canonical = root.canonicalize().map_err(|e| Error::io(root, e))?;
-        Ok(Folder { root: root.to_owned(), canonical, named: HashMap::new() })
-    }
-
-    /// `path`, relative and without `.`, if it is a plain file inside the folder, named here for
-    /// the first time.
-    pub fn check(&mut self, path: &Path, place: &str) -> Result<PathBuf, Error> {
-        let leaves = || Error::PathLeavesFolder { place: place.to_owned(), path: path.to_owned() };
-        let mut plain = PathBuf::new();
-        for component in path.components() {
-            match component {
-                Component::Normal(part) => plain.push(part),
-                Component::CurDir => {}
-                Component::ParentDir | Component::RootDir | Component::Prefix(_) => {
-                    return Err(leaves());
-                }
-            }
-        }
-        let missing = || Error::ImageMissing { place: place.to_owned(), path: path.to_owned() };
-        let full = self.root.join(&plain).canonicalize().map_err(|_| missing())?;
-        if !full.starts_with(&self.canonical) {
-            return Err(leaves());
-        }
-        if !full.is_file() {
-            return Err(missing());
-        }
-        match self.named.insert(full, place.to_owned()) {
-            Some(first) => {
-                Err(Error::DuplicatePath { path: path.to_owned(), first, second: place.to_owned() })
-            }
-            None => Ok(plain),
-        }
-    }
 }
 
 fn csv_error(file: &Path, error: csv::Error) -> Error {

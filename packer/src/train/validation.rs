@@ -2,6 +2,7 @@
 
 use crate::data::Images;
 use crate::device::Device;
+use crate::softmax::softmax;
 use crate::tape::{Tape, Tensor as Matrix, Var};
 use crate::{Error, interrupt, predict};
 

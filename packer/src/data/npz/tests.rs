@@ -1,5 +1,6 @@
-//! MedMNIST's files: what numpy wrote is read as it was, and what is no such file is refused.
+//! MedMNIST's files: what numpy wrote is read as it is, and other files are refused.
 
+use std::fs::File;
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -7,7 +8,6 @@ use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Si
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::*;
 use crate::data::{Dataset, Images, Split};
 
 /// As `tests/parity/golden.py` writes it: gray 5 x 4, six images in training, two in val, three in

@@ -2,10 +2,12 @@
 //! patient.
 //!
 //! Three classes (regular, atypical, invasive) differ by the size, density and disorder of glands
-//! and nuclei. Each class has its own grade, patients vary about it and images about their patient,
-//! so that neighbouring classes overlap a little. Stain strength varies from patient to patient and
-//! image to image whatever the class. The pictures depend on nothing but the hospital, the size and
-//! the seed: the same bytes on every platform. They are drawings, not evidence about real tissue.
+//! and nuclei. Each class has its own grade. Patients vary about it, and images about their
+//! patient, so that neighbouring classes overlap a little. Stain strength varies from patient to
+//! patient and from image to image, whatever the class.
+//!
+//! The pictures depend on the hospital, the size and the seed alone: the same bytes on every
+//! platform. They are drawings, not evidence about real tissue.
 
 mod hospital;
 mod sheet;
@@ -18,7 +20,7 @@ use rayon::prelude::*;
 
 pub use hospital::{HOSPITALS, Hospital};
 
-use super::dataset::Split;
+use super::part::Split;
 use super::progress::Progress;
 use crate::output::NewFolder;
 use crate::random::{Purpose, Stream};
@@ -34,13 +36,13 @@ const GRADE_SPREAD: [f64; 2] = [0.06, 0.06];
 /// images of a patient.
 const STAIN_SPREAD: [f64; 2] = [0.18, 0.14];
 const IMAGES_PER_PATIENT: usize = 8;
-/// The part of each class' patients that is tested on.
+/// The fraction of each class's patients that is tested on.
 const TEST_FRACTION: f64 = 0.3;
-/// The file by which a data set of phantoms is known.
+/// Every data set of phantoms has this file.
 pub const MARKER: &str = "splits.csv";
-/// Image sides that can be asked for, in pixels.
+/// The sides that an image may have, in pixels.
 pub const SIDES: std::ops::RangeInclusive<usize> = 32..=1024;
-/// Numbers of images that can be asked for, of each hospital.
+/// How many images a hospital may have.
 pub const IMAGES: std::ops::RangeInclusive<usize> = 12..=1_000_000;
 
 /// What one picture shows.
@@ -56,8 +58,11 @@ pub struct Specimen {
     pub split: Split,
 }
 
-/// The pictures of a hospital: classes in equal parts, up to eight images a patient, 30 % of each
-/// class' patients as test split.
+/// The pictures of a hospital: as many of each class, up to eight of a patient. 30 % of each
+/// class's patients are the test split.
+///
+/// # Errors
+/// [`Error::Phantom`] for a number outside [`IMAGES`].
 pub fn specimens(hospital: &'static Hospital, images: usize) -> Result<Vec<Specimen>, Error> {
     if !IMAGES.contains(&images) {
         let what = format!(
@@ -90,6 +95,9 @@ pub fn specimens(hospital: &'static Hospital, images: usize) -> Result<Vec<Speci
 }
 
 /// Draws one picture, `side` pixels wide and high.
+///
+/// # Errors
+/// [`Error::Phantom`] for a side outside [`SIDES`].
 pub fn draw(specimen: &Specimen, side: usize, seed: u64) -> Result<RgbImage8, Error> {
     if !SIDES.contains(&side) {
         let what = format!(
@@ -99,7 +107,7 @@ pub fn draw(specimen: &Specimen, side: usize, seed: u64) -> Result<RgbImage8, Er
         );
         return Err(Error::Phantom { what });
     }
-    // The hospital's name is a part of the address: two hospitals never share a patient.
+    // The hospital's name is a part of the address, so that no two hospitals share a patient.
     let hospital =
         specimen.hospital.name.bytes().fold(0u64, |all, byte| all << 8 | u64::from(byte));
     let address = |purpose, number: usize| Stream::at(seed, purpose, hospital, number as u64);
@@ -116,9 +124,11 @@ pub fn draw(specimen: &Specimen, side: usize, seed: u64) -> Result<RgbImage8, Er
     specimen.hospital.photograph(&sheet, strength, &mut camera)
 }
 
-/// Writes a data set to the folder `out`, where [`MARKER`] tells it from others:
-/// `HOSPITAL/CLASS/NUMBER.png`, `images` of each hospital, and splits.csv with patients as groups.
-/// Returns the number of images.
+/// Writes a data set to the folder `out`: `HOSPITAL/CLASS/NUMBER.png`, `images` of each hospital,
+/// and splits.csv with patients as groups. Returns the number of images.
+///
+/// # Errors
+/// As [`specimens`] and [`draw`]; [`Error::Io`], [`Error::Interrupted`].
 pub fn write(
     out: NewFolder,
     hospitals: &[&'static Hospital],
@@ -156,6 +166,9 @@ pub fn write(
 }
 
 /// The PNG file of an image.
+///
+/// # Errors
+/// [`Error::Phantom`] where it cannot be encoded.
 pub fn png(image: &RgbImage8) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
