@@ -1,8 +1,14 @@
 //! Line charts as inline SVG. Lines differ by colour (Okabe and Ito's, safe for colour-blind
-//! readers), by dash and by marker, and the numbers stand in a table under the chart.
+//! readers), by dash and by marker. The numbers stand in a table under the chart.
 
-use super::html::escape;
-use super::{Chart, Line};
+use super::block::{Chart, Line};
+use super::escape::escape;
+
+mod axis;
+mod words;
+
+use axis::Axis;
+use words::{in_words, numbers};
 
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 260.0;
@@ -11,11 +17,12 @@ const RIGHT: f64 = 14.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 44.0;
 const DASHES: [&str; 4] = ["", "7 4", "2 3", "9 3 2 3"];
-/// Lines beyond this many repeat colours.
+/// Further lines repeat the colours.
 const COLOURS: usize = 6;
-/// Points beyond this many are drawn without markers.
+/// A line of more points has no markers.
 const MARKED: usize = 40;
 
+/// The chart with its legend and its numbers.
 pub fn figure(chart: &Chart) -> String {
     let lines: Vec<Line> = chart.lines.iter().map(finite).collect();
     let points = || lines.iter().flat_map(|l| &l.points);
@@ -30,53 +37,9 @@ pub fn figure(chart: &Chart) -> String {
         Some((low, high)) => Axis::over(low, high),
         None => Axis::around(points().map(|p| p.1)),
     };
-    let (x_at, y_at) =
-        (|v: f64| x.place(v, LEFT, WIDTH - RIGHT), |v: f64| y.place(v, HEIGHT - BOTTOM, TOP));
-
-    let mut svg = String::new();
-    for (tick, label) in y.ticks() {
-        let at = y_at(tick);
-        svg += &format!(
-            "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>",
-            WIDTH - RIGHT
-        );
-        svg += &format!(
-            "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>\n",
-            LEFT - 6.0,
-            at + 4.0
-        );
-    }
-    for (tick, label) in x.ticks() {
-        let at = x_at(tick);
-        let y = HEIGHT - BOTTOM + 16.0;
-        svg += &format!(
-            "<text class=\"tick\" x=\"{at:.1}\" y=\"{y}\" text-anchor=\"middle\">{label}</text>\n"
-        );
-    }
-    let (middle, low) = (LEFT + (WIDTH - LEFT - RIGHT) / 2.0, HEIGHT - 8.0);
-    svg += &format!(
-        "<text x=\"{middle}\" y=\"{low}\" text-anchor=\"middle\">{}</text>\n",
-        escape(&chart.x_label)
-    );
-    let centre = TOP + (HEIGHT - TOP - BOTTOM) / 2.0;
-    svg += &format!(
-        "<text transform=\"translate(12 {centre}) rotate(-90)\" text-anchor=\"middle\">{}</text>\n",
-        escape(&chart.y_label)
-    );
-    for (index, line) in lines.iter().enumerate() {
-        let (class, dash) = (index % COLOURS, DASHES[index % DASHES.len()]);
-        let path: Vec<String> =
-            line.points.iter().map(|&(a, b)| format!("{:.1},{:.1}", x_at(a), y_at(b))).collect();
-        svg += &format!(
-            "<polyline class=\"line c{class}\" stroke-dasharray=\"{dash}\" points=\"{}\"/>\n",
-            path.join(" ")
-        );
-        if line.points.len() <= MARKED {
-            for &(a, b) in &line.points {
-                svg += &marker(index, x_at(a), y_at(b), class);
-            }
-        }
-    }
+    let plot = Plot { x, y };
+    let mut svg = plot.frame(chart);
+    svg.extend(lines.iter().enumerate().map(|(index, line)| plot.line(index, line)));
     format!(
         "<figure class=\"chart\">\n<figcaption>{title}</figcaption>\n\
          <svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
@@ -87,17 +50,77 @@ pub fn figure(chart: &Chart) -> String {
     )
 }
 
-/// What the chart shows, for those who do not see it.
-fn in_words(chart: &Chart, lines: &[Line]) -> String {
-    let mut words = format!("{}: {} over {}.", chart.title, chart.y_label, chart.x_label);
-    for line in lines {
-        if let (Some(first), Some(last)) = (line.points.first(), line.points.last()) {
-            words += &format!(" {} goes from {} to {}.", line.name, short(first.1), short(last.1));
-        }
-    }
-    words
+/// The axes of one chart, and where its values lie in the picture.
+struct Plot {
+    x: Axis,
+    y: Axis,
 }
 
+impl Plot {
+    fn x_at(&self, value: f64) -> f64 {
+        self.x.place(value, LEFT, WIDTH - RIGHT)
+    }
+
+    fn y_at(&self, value: f64) -> f64 {
+        self.y.place(value, HEIGHT - BOTTOM, TOP)
+    }
+
+    /// The grid, the ticks and the labels of both axes.
+    fn frame(&self, chart: &Chart) -> String {
+        let mut svg = String::new();
+        for (tick, label) in self.y.ticks() {
+            let at = self.y_at(tick);
+            svg += &format!(
+                "<line class=\"grid\" x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>",
+                WIDTH - RIGHT
+            );
+            svg += &format!(
+                "<text class=\"tick\" x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{label}</text>\n",
+                LEFT - 6.0,
+                at + 4.0
+            );
+        }
+        let y = HEIGHT - BOTTOM + 16.0;
+        for (tick, label) in self.x.ticks() {
+            svg += &format!(
+                "<text class=\"tick\" x=\"{:.1}\" y=\"{y}\" text-anchor=\"middle\">{label}\
+                 </text>\n",
+                self.x_at(tick)
+            );
+        }
+        let (middle, low) = (LEFT + (WIDTH - LEFT - RIGHT) / 2.0, HEIGHT - 8.0);
+        svg += &format!(
+            "<text x=\"{middle}\" y=\"{low}\" text-anchor=\"middle\">{}</text>\n",
+            escape(&chart.x_label)
+        );
+        let centre = TOP + (HEIGHT - TOP - BOTTOM) / 2.0;
+        svg += &format!(
+            "<text transform=\"translate(12 {centre}) rotate(-90)\" text-anchor=\"middle\">{}\
+             </text>\n",
+            escape(&chart.y_label)
+        );
+        svg
+    }
+
+    /// One line; `index` chooses its colour, dash and marker.
+    fn line(&self, index: usize, line: &Line) -> String {
+        let (class, dash) = (index % COLOURS, DASHES[index % DASHES.len()]);
+        let point = |&(a, b): &(f64, f64)| format!("{:.1},{:.1}", self.x_at(a), self.y_at(b));
+        let path: Vec<String> = line.points.iter().map(point).collect();
+        let mut svg = format!(
+            "<polyline class=\"line c{class}\" stroke-dasharray=\"{dash}\" points=\"{}\"/>\n",
+            path.join(" ")
+        );
+        if line.points.len() <= MARKED {
+            for &(a, b) in &line.points {
+                svg += &marker(index, self.x_at(a), self.y_at(b), class);
+            }
+        }
+        svg
+    }
+}
+
+/// The names of the lines, if there are several.
 fn legend(lines: &[Line]) -> String {
     if lines.len() < 2 {
         return String::new();
@@ -116,30 +139,7 @@ fn legend(lines: &[Line]) -> String {
     format!("<ul class=\"legend\">\n{items}</ul>\n")
 }
 
-/// The numbers themselves, folded away.
-fn numbers(chart: &Chart, lines: &[Line]) -> String {
-    let mut all: Vec<f64> = lines.iter().flat_map(|l| l.points.iter().map(|p| p.0)).collect();
-    all.sort_by(f64::total_cmp);
-    all.dedup();
-    let head: String =
-        lines.iter().map(|l| format!("<th scope=\"col\">{}</th>", escape(&l.name))).collect();
-    let mut rows = String::new();
-    for x in all {
-        let value = |line: &Line| {
-            line.points.iter().find(|p| p.0 == x).map_or("\u{2013}".to_owned(), |p| short(p.1))
-        };
-        let cells: String = lines.iter().map(|l| format!("<td>{}</td>", value(l))).collect();
-        rows += &format!("<tr><th scope=\"row\">{}</th>{cells}</tr>\n", short(x));
-    }
-    let label = escape(&chart.x_label);
-    format!(
-        "<details><summary>Numbers</summary><table><thead><tr><th \
-         scope=\"col\">{label}</th>{head}</tr></thead>\n\
-         <tbody>\n{rows}</tbody></table></details>\n"
-    )
-}
-
-/// A disc, a square, a triangle or a diamond.
+/// A disc, a square, a triangle or a diamond at a point.
 fn marker(index: usize, x: f64, y: f64, class: usize) -> String {
     let shape = match index % 4 {
         0 => {
@@ -156,89 +156,9 @@ fn marker(index: usize, x: f64, y: f64, class: usize) -> String {
     format!("<polygon class=\"mark c{class}\" points=\"{}\"/>", points.join(" "))
 }
 
+/// The line without points that are not finite.
 fn finite(line: &Line) -> Line {
     let points =
         line.points.iter().copied().filter(|(x, y)| x.is_finite() && y.is_finite()).collect();
     Line { name: line.name.clone(), points }
-}
-
-struct Axis {
-    low: f64,
-    high: f64,
-    step: f64,
-}
-
-impl Axis {
-    fn over(low: f64, high: f64) -> Axis {
-        let (low, high) = if high > low { (low, high) } else { (low - 0.5, low + 0.5) };
-        let rough = (high - low) / 5.0;
-        let power = 10f64.powf(rough.log10().floor());
-        let step = power
-            * [1.0, 2.0, 2.5, 5.0, 10.0].into_iter().find(|m| m * power >= rough).unwrap_or(10.0);
-        Axis { low, high, step }
-    }
-
-    /// From the least to the largest value, with ticks at whole numbers where all values are.
-    fn exact(values: impl Iterator<Item = f64> + Clone) -> Axis {
-        let (low, high) = extent(values.clone());
-        let axis = Axis::over(low, high);
-        match { values }.all(|v| v == v.trunc()) {
-            true => Axis { step: axis.step.ceil(), ..axis },
-            false => axis,
-        }
-    }
-
-    /// A little wider than the values, on ticks; from 0 if they are near it.
-    fn around(values: impl Iterator<Item = f64>) -> Axis {
-        let (low, high) = extent(values);
-        let low = if low >= 0.0 && low < 0.5 * high { 0.0 } else { low };
-        let axis = Axis::over(low, high);
-        let (low, high) = (
-            (axis.low / axis.step).floor() * axis.step,
-            (axis.high / axis.step).ceil() * axis.step,
-        );
-        Axis { low, high, step: axis.step }
-    }
-
-    fn place(&self, value: f64, from: f64, to: f64) -> f64 {
-        from + (to - from) * ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
-    }
-
-    fn ticks(&self) -> Vec<(f64, String)> {
-        let first = (self.low / self.step - 1e-6).ceil();
-        let count = (((self.high / self.step + 1e-6).floor() - first) as usize).min(20);
-        let decimals = (-self.step.log10().floor()).clamp(0.0, 12.0) as usize;
-        let decimals = if self.step / 10f64.powi(-(decimals as i32)) % 1.0 > 0.01 {
-            decimals + 1
-        } else {
-            decimals
-        };
-        let small = self.high.abs().max(self.low.abs()) < 0.01;
-        let label = |tick: f64| match (small, tick == 0.0) {
-            (true, true) => "0".to_owned(),
-            (true, false) => format!("{tick:.1e}"),
-            (false, _) => format!("{tick:.decimals$}"),
-        };
-        (0..=count)
-            .map(|i| (first + i as f64) * self.step)
-            .map(|tick| (tick, label(tick)))
-            .collect()
-    }
-}
-
-fn extent(values: impl Iterator<Item = f64>) -> (f64, f64) {
-    values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)))
-}
-
-/// Four significant digits.
-fn short(value: f64) -> String {
-    let size = value.abs();
-    if value == value.trunc() && size < 1e6 {
-        format!("{value:.0}")
-    } else if (1e-3..1e5).contains(&size) {
-        let decimals = (3.0 - size.log10().floor()).max(0.0) as usize;
-        format!("{value:.decimals$}")
-    } else {
-        format!("{value:.3e}")
-    }
 }

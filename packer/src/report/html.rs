@@ -1,14 +1,39 @@
-//! Blocks into HTML. Whatever comes from outside goes through [`escape`].
+//! The page as HTML. Every text from outside goes through [`escape`].
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-
-use super::{Block, Gallery, Picture, Report, chart, table};
+use super::block::Block;
+use super::escape::escape;
+use super::{chart, gallery, table};
+use crate::Error;
+use crate::output::NewFile;
 
 const STYLE: &str = include_str!("style.css");
 
+/// A page.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    pub title: String,
+    /// One or two sentences under the title.
+    pub summary: String,
+    pub blocks: Vec<Block>,
+}
+
+impl Report {
+    /// The page as HTML.
+    pub fn html(&self) -> String {
+        page(self)
+    }
+
+    /// Writes the page to `file`: whole or not at all.
+    ///
+    /// # Errors
+    /// As [`NewFile::write`].
+    pub fn write(&self, file: &NewFile) -> Result<(), Error> {
+        file.write(self.html().as_bytes())
+    }
+}
+
 /// The whole page.
-pub fn page(report: &Report) -> String {
+fn page(report: &Report) -> String {
     let title = escape(&report.title);
     let mut body = String::new();
     let mut open = false;
@@ -18,7 +43,7 @@ pub fn page(report: &Report) -> String {
             body += &format!("<h2>{}</h2>\n", escape(text));
             open = true;
         } else {
-            body += &self::block(block);
+            body += &html_of(block);
         }
     }
     if open {
@@ -40,31 +65,8 @@ pub fn page(report: &Report) -> String {
     )
 }
 
-/// Text that HTML shows as it is, in content and in quoted attributes. Control characters become a
-/// replacement mark.
-pub fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped += "&amp;",
-            '<' => escaped += "&lt;",
-            '>' => escaped += "&gt;",
-            '"' => escaped += "&quot;",
-            '\'' => escaped += "&#39;",
-            '\n' | '\t' => escaped.push(' '),
-            // Directional overrides could make a name read backwards.
-            c if c.is_control()
-                || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') =>
-            {
-                escaped.push('\u{fffd}');
-            }
-            c => escaped.push(c),
-        }
-    }
-    escaped
-}
-
-fn block(block: &Block) -> String {
+/// One block, which is no heading.
+fn html_of(block: &Block) -> String {
     match block {
         Block::Heading(_) => String::new(),
         Block::Text(text) => format!("<p>{}</p>\n", escape(text)),
@@ -78,50 +80,11 @@ fn block(block: &Block) -> String {
         Block::Charts(charts) => beside(charts.iter().map(chart::figure)),
         Block::Metrics(metrics) => table::metrics(metrics),
         Block::Confusions(confusions) => beside(confusions.iter().map(table::confusion)),
-        Block::Gallery(gallery) => self::gallery(gallery),
+        Block::Gallery(gallery) => gallery::figure(gallery),
     }
 }
 
+/// Figures that stand beside each other where there is room.
 fn beside(figures: impl Iterator<Item = String>) -> String {
     format!("<div class=\"beside\">\n{}</div>\n", figures.collect::<String>())
-}
-
-fn gallery(gallery: &Gallery) -> String {
-    let pictures: String = gallery.pictures.iter().map(picture).collect();
-    let caption = escape(&gallery.caption);
-    format!(
-        "<figure class=\"gallery\">\n<figcaption>{caption}</figcaption>\n<ul>\n{pictures}</ul>\n\
-         </figure>\n"
-    )
-}
-
-fn picture(picture: &Picture) -> String {
-    let mut words = Vec::new();
-    if let Some(truth) = &picture.truth {
-        words.push(format!("<span>truth <b>{}</b></span>", escape(truth)));
-    }
-    let mut class = "";
-    if let Some(prediction) = &picture.prediction {
-        let sign = match &picture.truth {
-            Some(truth) if *truth == prediction.class => "\u{2713} ",
-            Some(_) => {
-                class = " class=\"wrong\"";
-                "\u{2717} "
-            }
-            None => "",
-        };
-        let percent = 100.0 * prediction.probability;
-        words.push(format!(
-            "<span>{sign}predicted <b>{}</b> {percent:.0}&nbsp;%</span>",
-            escape(&prediction.class)
-        ));
-    }
-    let source = escape(&picture.source);
-    words.push(format!("<span class=\"source\">{source}</span>"));
-    let data = STANDARD.encode(&picture.png);
-    let alt = format!("Image {source}");
-    format!(
-        "<li{class}><img alt=\"{alt}\" src=\"data:image/png;base64,{data}\"><div>{}</div></li>\n",
-        words.join("<br>")
-    )
 }

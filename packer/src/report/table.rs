@@ -1,9 +1,10 @@
-//! Tables: metrics with their intervals and, if asked for, bars; confusion matrices whose cells are
-//! shaded by the share of their row.
+//! Tables: metrics with their intervals and, if asked for, bars; confusion matrices. A cell's shade
+//! is its share of the row.
 
-use super::html::escape;
-use super::{Confusion, Interval, Metrics};
+use super::block::{Confusion, Interval, Metrics};
+use super::escape::escape;
 
+/// A table of metrics.
 pub fn metrics(metrics: &Metrics) -> String {
     let head: String =
         metrics.columns.iter().map(|c| format!("<th scope=\"col\">{}</th>", escape(c))).collect();
@@ -31,6 +32,7 @@ pub fn metrics(metrics: &Metrics) -> String {
     )
 }
 
+/// A confusion matrix.
 pub fn confusion(confusion: &Confusion) -> String {
     let head: String =
         confusion.classes.iter().map(|c| format!("<th scope=\"col\">{}</th>", escape(c))).collect();
@@ -64,7 +66,7 @@ fn estimate(estimate: Interval) -> String {
     format!("<span>{value:.3}</span>{range}")
 }
 
-/// The value over a range, with its interval as whiskers; the numbers stand beside it in words.
+/// The value as a bar over a range, with its interval as whiskers. Its numbers stand beside it.
 fn bar(estimate: Interval, (low, high): (f64, f64)) -> String {
     let place = |v: f64| 100.0 * ((v - low) / (high - low)).clamp(0.0, 1.0);
     let whiskers = estimate.interval.map_or(String::new(), |(low, high)| {
