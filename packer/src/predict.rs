@@ -1,5 +1,5 @@
-//! Features and class probabilities of images under a base and, if given, a module: what evaluation
-//! and golden vectors use.
+//! Features and class probabilities of images, from a base with or without a module. Evaluation and
+//! golden vectors use them.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,7 @@ use crate::softmax::softmax_at;
 use crate::tape::{LowRank, Tape, Tensor, Var};
 use crate::{Error, interrupt};
 
-/// Images per pass, less where they are large: enough for full products, little memory, within the
-/// device's buffers.
+/// Images per pass: enough to keep the device busy, few enough for its memory and its buffers.
 pub fn batch(device: &impl Device, config: &VitConfig, size: usize) -> usize {
     let fit = device.largest_buffer() / config.largest_values(size);
     config.images_per_pass(size).min(fit).clamp(1, 32)
@@ -29,6 +28,7 @@ pub struct Predictor<D: Device> {
 }
 
 impl<D: Device + 'static> Predictor<D> {
+    /// The base `vit`, with the changes of `module` if there is one.
     pub fn new(device: &D, vit: &Vit, module: Option<&Module>, size: usize) -> Self {
         let none = BTreeMap::new();
         let (sites, scale) = module.map_or((&none, 1.0), |m| (&m.sites, m.scale()));
@@ -68,12 +68,18 @@ impl<D: Device + 'static> Predictor<D> {
     }
 
     /// The features [n, features] of normalised pixels [n, 3, size, size].
+    ///
+    /// # Errors
+    /// Errors of the device.
     pub fn features(&self, pixels: &[f32]) -> Result<Vec<f32>, Error> {
         self.features_observed(pixels, &|_, _| ())
     }
 
-    /// [`Predictor::features`]; `observe` is shown what goes into the linear layer at each site, as
+    /// The same; `observe` sees what goes into the linear layer at each site, as
     /// [`forward_observed`] says.
+    ///
+    /// # Errors
+    /// Errors of the device.
     pub fn features_observed(
         &self,
         pixels: &[f32],
@@ -87,14 +93,17 @@ impl<D: Device + 'static> Predictor<D> {
         Ok(self.device.download(&feature.value.buffer)?)
     }
 
-    /// The features [n, features] of normalised pixels, the tokens [n, tokens, hidden] that enter
-    /// `block`, and the gradient to these of a sum over images whose gradient to the features
-    /// `slope` gives.
+    /// The features [n, features] of normalised pixels [n, 3, size, size], the tokens [n, tokens,
+    /// hidden] that enter `block`, and the gradient with respect to these tokens. `gradient` turns
+    /// the features into the gradient with respect to them.
+    ///
+    /// # Errors
+    /// Errors of the device.
     pub fn traced(
         &self,
         pixels: &[f32],
         block: usize,
-        slope: impl FnOnce(&[f32]) -> Vec<f32>,
+        gradient: impl FnOnce(&[f32]) -> Vec<f32>,
     ) -> Result<[Vec<f32>; 3], Error> {
         let each = 3 * self.weights.image_size * self.weights.image_size;
         let images = Var::constant(Tensor::frozen(&self.device, pixels, pixels.len() / each, each));
@@ -102,14 +111,17 @@ impl<D: Device + 'static> Predictor<D> {
         let (feature, tokens) =
             forward_from_leaf(&tape, &self.weights, &self.sites, &self.device, &images, block);
         let features = self.device.download(&feature.value.buffer)?;
-        let slope = self.device.upload(&slope(&features));
-        let gradients = tape.backward_from([(&feature, slope)]);
+        let given = self.device.upload(&gradient(&features));
+        let gradients = tape.backward_from([(&feature, given)]);
         let gradient =
             gradients.of(&tokens).expect("the features depend on the tokens of every block");
         Ok([features, self.device.download(&tokens.value.buffer)?, self.device.download(gradient)?])
     }
 
-    /// The features of images, one row each; `step` is told how many are done.
+    /// The features of the images `indices`, one row each. `step` is told how many are done.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], and errors of the device.
     pub fn features_of(
         &self,
         images: &Images,
@@ -137,8 +149,8 @@ impl<D: Device + 'static> Predictor<D> {
 /// The constant C of [`linear_head`].
 const C: f64 = 0.1;
 
-/// A head for few images: logistic regression (C = 0.1, one scale for all features) of `labels` [n,
-/// classes], each row probabilities, on `features` [n, hidden].
+/// A head for few images: logistic regression with C = 0.1 and one scale for all features. It is
+/// fitted on `features` [n, features] and `labels` [n, classes], each row probabilities.
 ///
 /// # Errors
 /// [`Error::Evaluation`]: features that are not finite or do not fit the labels; a class without an
@@ -171,8 +183,8 @@ pub fn probabilities(head: &Head, feature: &[f32]) -> Vec<f64> {
     softmax_at(head.temperature, &logits(head, feature))
 }
 
-/// What the head makes of one feature, before temperature and softmax. Summed in f64, since a bias
-/// may take nearly all of a product back.
+/// The logits of one feature, before temperature and softmax. They are summed in f64, since a bias
+/// may cancel nearly all of a product.
 pub fn logits(head: &Head, feature: &[f32]) -> Vec<f64> {
     let rows = head.weight.data.chunks_exact(feature.len()).zip(&head.bias.data);
     let input = head.input(feature);

@@ -1,11 +1,13 @@
-//! Saliency: where in an image a prediction comes from. Written over the image as PNG.
+//! Saliency: where in an image a prediction comes from. [`overlay`] writes it over the image.
 //!
-//! Gradient times input (Shrikumar et al. 2016, arXiv 1605.01713) on the patch tokens that enter
-//! the first block, from the logit of the predicted class, against an image whose patches are all
-//! alike: `relu((x - mean x) . dlogit/dx)` for each patch. Grad-CAM's place (Selvaraju et al.
-//! 2017), the tokens that enter the last block, was tried and left: a vision transformer has mixed
-//! its tokens by then, and on images of which one region alone carries the class the map's mass
-//! there was that of an even map.
+//! The method is gradient times input (Shrikumar et al. 2016, arXiv 1605.01713). The gradient goes
+//! from the logit of the predicted class to the patch tokens that enter the first block, and the
+//! reference is an image whose patches are all alike: `relu((x - mean x) . dlogit/dx)` for each
+//! patch.
+//!
+//! Grad-CAM (Selvaraju et al. 2017) takes the tokens that enter the last block. It was tried and
+//! not kept: a vision transformer has mixed its tokens by then. On images of which one region alone
+//! carries the class, its map had no more mass there than an even map.
 
 use medforge_runtime::vit::Shape;
 
@@ -23,21 +25,21 @@ mod tests;
 /// Where one image's prediction comes from.
 #[derive(Clone, Debug)]
 pub struct Saliency {
-    /// Of each class.
+    /// The probability of each class.
     pub probabilities: Vec<f64>,
-    /// The most probable class, which the map is of.
+    /// The most probable class. The map is about it.
     pub class: usize,
+    /// Patches along a side.
     pub grid: usize,
-    /// [grid, grid], rows from the top: 0 to 1, and 1 somewhere unless nothing speaks for the
-    /// class.
+    /// [grid, grid], rows from the top, 0 to 1. The largest value is 1, unless nothing speaks for
+    /// the class.
     pub map: Vec<f32>,
 }
 
-/// Where the predictions for `images` (all of one size, `indices` into them) come from, under `vit`
-/// and `module`.
+/// Where the predictions of `vit` and `module` for the images `indices` come from.
 ///
 /// # Errors
-/// Whatever goes wrong on the device.
+/// [`Error::Interrupted`], and errors of the device.
 pub fn of<D: Device + 'static>(
     device: &D,
     vit: &Vit,
@@ -57,7 +59,10 @@ pub fn of<D: Device + 'static>(
     Ok(found)
 }
 
-/// The same of normalised pixels [n, 3, size, size].
+/// The same for normalised pixels [n, 3, size, size].
+///
+/// # Errors
+/// Errors of the device.
 pub fn maps<D: Device + 'static>(
     predictor: &Predictor<D>,
     config: &VitConfig,
@@ -66,7 +71,7 @@ pub fn maps<D: Device + 'static>(
 ) -> Result<Vec<Saliency>, Error> {
     let width = config.features();
     let mut answers = Vec::new();
-    let slope = |features: &[f32]| {
+    let gradient = |features: &[f32]| {
         answers.extend(features.chunks_exact(width).map(|feature| probabilities(head, feature)));
         let of_logit = |(p, feature): (&Vec<f64>, &[f32])| {
             let row = head.weight.data[argmax(p) * width..][..width]
@@ -77,7 +82,7 @@ pub fn maps<D: Device + 'static>(
         };
         answers.iter().zip(features.chunks_exact(width)).flat_map(of_logit).collect()
     };
-    let [_, tokens, gradient] = predictor.traced(pixels, 0, slope)?;
+    let [_, tokens, gradient] = predictor.traced(pixels, 0, gradient)?;
     let each = tokens.len() / answers.len();
     let pairs = tokens.chunks_exact(each).zip(gradient.chunks_exact(each));
     let shape = predictor.shape();
@@ -91,8 +96,8 @@ pub fn maps<D: Device + 'static>(
     Ok(answers.into_iter().zip(maps.collect::<Vec<_>>()).map(saliency).collect())
 }
 
-/// Of each patch the positive part of the sum over its values of gradient times activation less the
-/// patches' mean, divided by the largest of all.
+/// A value for each patch: gradient times (activation - mean activation of all patches), summed over
+/// the token's values, its negative part cut off, and divided by the largest value.
 fn positive(tokens: &[f32], gradient: &[f32], shape: &Shape) -> Vec<f32> {
     let first = shape.patches().start;
     let patches = || tokens.chunks_exact(shape.hidden).skip(first);
@@ -101,8 +106,8 @@ fn positive(tokens: &[f32], gradient: &[f32], shape: &Shape) -> Vec<f32> {
     patches().for_each(|patch| {
         mean.iter_mut().zip(patch).for_each(|(m, x)| *m += f64::from(*x) / count)
     });
-    let product = |(patch, slope): (&[f32], &[f32])| {
-        let all = patch.iter().zip(slope).zip(&mean);
+    let product = |(patch, gradient): (&[f32], &[f32])| {
+        let all = patch.iter().zip(gradient).zip(&mean);
         all.map(|((x, dx), mean)| (f64::from(*x) - mean) * f64::from(*dx)).sum::<f64>().max(0.0)
     };
     let values: Vec<f64> =

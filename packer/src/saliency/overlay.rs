@@ -1,5 +1,5 @@
-//! A map over its image, as PNG: the hotter the more opaque, in the colours of viridis (van der
-//! Walt & Smith 2015), whose lightness rises evenly.
+//! A map over its image, as PNG. The larger a value, the more opaque its colour. The colours are
+//! viridis (van der Walt and Smith 2015), whose lightness rises evenly.
 
 use crate::Error;
 use crate::data::phantom::png;
@@ -17,16 +17,22 @@ const COLOURS: [[u8; 3]; 9] = [
     [170, 220, 50],
     [253, 231, 37],
 ];
-/// How much of the hottest place is colour.
+/// How opaque the largest value is.
 const OPACITY: f64 = 0.7;
 
 /// The map `values` [grid, grid], divided by its largest value, over an image of `side` x `side`
-/// RGB bytes.
+/// RGB bytes: a PNG file.
+///
+/// # Errors
+/// [`Error::Phantom`] where it cannot be encoded; [`Error::Runtime`] for bytes that are no image.
 pub fn overlay(rgb: &[u8], side: usize, values: &[f32], grid: usize) -> Result<Vec<u8>, Error> {
     picture(heated(rgb, side, values, grid), side, side)
 }
 
-/// The image, and below it [`overlay`].
+/// The image, and below it [`overlay`]: a PNG file.
+///
+/// # Errors
+/// As [`overlay`].
 pub fn pair(rgb: &[u8], side: usize, values: &[f32], grid: usize) -> Result<Vec<u8>, Error> {
     let both = [rgb, &heated(rgb, side, values, grid)].concat();
     picture(both, side, 2 * side)
