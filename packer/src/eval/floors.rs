@@ -1,7 +1,7 @@
-//! Floors: what logistic regression reaches on features that needed no training, so that a shortcut
-//! is not taken for skill.
+//! Floors: what logistic regression reaches on features that needed no training. Beside them, a
+//! shortcut is not taken for skill.
 //!
-//! Refuses features that are not finite and classes without a training image.
+//! Refused: features that are not finite, and classes without a training image.
 
 use crate::Error;
 use crate::logistic::{Examples, Fit, Scale};
@@ -9,11 +9,12 @@ use crate::logistic::{Examples, Fit, Scale};
 /// The linear probe: probabilities [N, classes] of logistic regression (C = 0.1) on the frozen
 /// base's features.
 ///
-/// `train` and `test` are row-major [images, features]; the number of features follows from
-/// `train_labels`.
+/// `train` and `test` are [images, features], row by row. The number of features follows from that
+/// of `train_labels`.
 ///
 /// # Errors
-/// Features that are not finite or do not fit the labels; a class without a training image.
+/// [`Error::Evaluation`]: features that are not finite or do not fit the labels; a class without a
+/// training image.
 pub fn linear_probe(
     train: &[f32],
     train_labels: &[usize],
@@ -21,7 +22,8 @@ pub fn linear_probe(
     classes: usize,
 ) -> Result<Vec<f32>, Error> {
     let wide = |rows: &[f32]| rows.iter().map(|&v| f64::from(v)).collect::<Vec<_>>();
-    floor("linear probe", &wide(train), train_labels, &wide(test), classes, 0.1, false)
+    let floor = Regression { name: "linear probe", c: 0.1, balanced: false };
+    floor.probabilities(&wide(train), train_labels, &wide(test), classes)
 }
 
 /// The colour floor: probabilities [N, classes] of class-balanced logistic regression (C = 1) on
@@ -35,43 +37,46 @@ pub fn colour(
     test: &[[f64; 6]],
     classes: usize,
 ) -> Result<Vec<f32>, Error> {
-    floor(
-        "colour statistics",
-        train.as_flattened(),
-        train_labels,
-        test.as_flattened(),
-        classes,
-        1.0,
-        true,
-    )
+    let floor = Regression { name: "colour statistics", c: 1.0, balanced: true };
+    floor.probabilities(train.as_flattened(), train_labels, test.as_flattened(), classes)
 }
 
-fn floor(
-    name: &str,
-    train: &[f64],
-    labels: &[usize],
-    test: &[f64],
-    classes: usize,
+/// How a floor is fitted.
+struct Regression<'a> {
+    /// What errors call it.
+    name: &'a str,
     c: f64,
+    /// Whether every class counts alike, whatever its number of images.
     balanced: bool,
-) -> Result<Vec<f32>, Error> {
-    let counts = (0..classes)
-        .map(|class| labels.iter().filter(|&&l| l == class).count())
-        .collect::<Vec<_>>();
-    if counts.iter().sum::<usize>() != labels.len() {
-        return Err(Error::Evaluation {
-            what: format!("{name}: a label is none of {classes} classes"),
-        });
+}
+
+impl Regression<'_> {
+    /// The probabilities of the rows `test`, after a fit on the rows `train`.
+    fn probabilities(
+        &self,
+        train: &[f64],
+        labels: &[usize],
+        test: &[f64],
+        classes: usize,
+    ) -> Result<Vec<f32>, Error> {
+        let count = |class: usize| labels.iter().filter(|&&l| l == class).count();
+        let counts: Vec<usize> = (0..classes).map(count).collect();
+        if counts.iter().sum::<usize>() != labels.len() {
+            return Err(Error::Evaluation {
+                what: format!("{}: a label is none of {classes} classes", self.name),
+            });
+        }
+        let weight = |&l: &usize| {
+            if self.balanced { labels.len() as f64 / (classes * counts[l]) as f64 } else { 1.0 }
+        };
+        let weights: Vec<f64> = labels.iter().map(weight).collect();
+        let one_hot = labels
+            .iter()
+            .flat_map(|&l| (0..classes).map(move |class| f64::from(u8::from(l == class))));
+        let targets: Vec<f64> = one_hot.collect();
+        let examples = Examples { features: train, targets: &targets, weights: &weights, classes };
+        Fit::new(self.name, &examples, self.c, Scale::EachColumn)?.probabilities(self.name, test)
     }
-    let weight = |&l: &usize| {
-        if balanced { labels.len() as f64 / (classes * counts[l]) as f64 } else { 1.0 }
-    };
-    let weights: Vec<f64> = labels.iter().map(weight).collect();
-    let one_hot =
-        labels.iter().flat_map(|&l| (0..classes).map(move |class| f64::from(u8::from(l == class))));
-    let targets: Vec<f64> = one_hot.collect();
-    let examples = Examples { features: train, targets: &targets, weights: &weights, classes };
-    Fit::new(name, &examples, c, Scale::EachColumn)?.probabilities(name, test)
 }
 
 #[cfg(test)]
@@ -96,16 +101,9 @@ mod tests {
             serde_json::from_str(include_str!("../../tests/sklearn/logistic.json")).unwrap();
         assert!(cases.len() >= 4);
         for case in cases {
-            let found = floor(
-                "test",
-                &case.train.concat(),
-                &case.labels,
-                &case.test.concat(),
-                case.classes,
-                case.c,
-                case.balanced,
-            )
-            .unwrap();
+            let floor = Regression { name: "test", c: case.c, balanced: case.balanced };
+            let (train, test) = (case.train.concat(), case.test.concat());
+            let found = floor.probabilities(&train, &case.labels, &test, case.classes).unwrap();
             for (i, (f, e)) in found.iter().zip(case.probabilities.concat()).enumerate() {
                 assert!(
                     (f64::from(*f) - e).abs() < 1e-4,
