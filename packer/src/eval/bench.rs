@@ -1,9 +1,11 @@
-//! A module against one data set: a split's images in memory, with both floors fitted on the
-//! training part once for any number of modules.
+//! Modules against one data set. The images of a split are in memory, and both floors are fitted on
+//! the training part once, for any number of modules.
 
 use indicatif::ProgressBar;
 
-use super::{Details, Evaluation, Subject, floors};
+use super::details::Details;
+use super::evaluation::{Evaluation, Subject};
+use super::floors;
 use crate::Error;
 use crate::base::Vit;
 use crate::data::{Colour, Dataset, Images, Split};
@@ -11,7 +13,7 @@ use crate::device::Device;
 use crate::lora::{Module, RecordedMetric};
 use crate::predict::{Predictor, argmax, probabilities};
 
-/// Images to evaluate on, and what the floors say of them.
+/// Images to evaluate on, with the floors' answers for them.
 pub struct Bench<'a, D: Device> {
     pub(super) device: D,
     pub(super) vit: &'a Vit,
@@ -20,6 +22,7 @@ pub struct Bench<'a, D: Device> {
     pub(super) images: Images,
     /// Indices of the data set's items, in the order of the images.
     pub(super) indices: Vec<usize>,
+    /// Probabilities [n, classes] of the floors.
     linear_probe: Vec<f32>,
     colour: Vec<f32>,
 }
@@ -35,6 +38,9 @@ pub struct Results {
 
 impl<'a, D: Device + 'static> Bench<'a, D> {
     /// Loads the images of `split` at `size` pixels and fits the floors on the training part.
+    ///
+    /// # Errors
+    /// As [`Images::load`], [`floors::linear_probe`] and [`Vit::preprocessing_for`].
     pub fn new(
         device: &D,
         vit: &'a Vit,
@@ -65,6 +71,9 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
     }
 
     /// Evaluates `module`, which must be of the bench's size and classes.
+    ///
+    /// # Errors
+    /// [`Error::OtherClasses`], and as [`Evaluation::new`].
     pub fn evaluate(&self, module: &Module, resamples: usize, seed: u64) -> Result<Results, Error> {
         check_classes(module, self.data)?;
         let adapted = features(&self.device, self.vit, Some(module), &self.images, self.size)?;
@@ -84,8 +93,11 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
 }
 
 impl<D: Device + 'static> Bench<'_, D> {
-    /// Each class and each bin of `results`, which this bench made, with intervals drawn as theirs
-    /// were.
+    /// Each class and each bin of `results`, which this bench made. Intervals are drawn as those of
+    /// the results.
+    ///
+    /// # Errors
+    /// As [`Details::new`].
     pub fn details(&self, results: &Results) -> Result<Details, Error> {
         let (images, intervals) = (&self.images, &results.evaluation.intervals);
         let (classes, labels, groups) = (self.data.classes.len(), images.labels(), images.groups());
@@ -100,7 +112,10 @@ impl<D: Device + 'static> Bench<'_, D> {
     }
 }
 
-/// Refuses images of other classes than `module` knows.
+/// Refuses images of other classes than those of `module`.
+///
+/// # Errors
+/// [`Error::OtherClasses`].
 pub fn check_classes(module: &Module, data: &Dataset) -> Result<(), Error> {
     if module.head.classes == data.classes {
         Ok(())
@@ -114,7 +129,11 @@ pub fn check_classes(module: &Module, data: &Dataset) -> Result<(), Error> {
 }
 
 impl Results {
-    /// One row an image: path, label, group, prediction, the probability of each class.
+    /// A CSV table with a row for each image: path, label, group, prediction, and the probability
+    /// of each class.
+    ///
+    /// # Errors
+    /// [`Error::Evaluation`] where it cannot be written.
     pub fn csv(&self, data: &Dataset) -> Result<String, Error> {
         let mut out = csv::Writer::from_writer(Vec::new());
         let mut header: Vec<String> =
@@ -142,7 +161,7 @@ impl Results {
 }
 
 impl Evaluation {
-    /// The metrics as a module card holds them; those without an interval are left out.
+    /// The metrics as a module card holds them, without those that have no interval.
     pub(super) fn recorded(&self) -> Vec<RecordedMetric> {
         let whole = self.metrics.iter().filter_map(|e| {
             let name = e.name.key().to_owned();
@@ -152,7 +171,7 @@ impl Evaluation {
     }
 }
 
-/// Features of all images, under a progress bar.
+/// The features of all images. A progress bar shows how far it is.
 fn features<D: Device + 'static>(
     device: &D,
     vit: &Vit,

@@ -1,10 +1,12 @@
 //! Confidence intervals by resampling whole groups (patients) with replacement: images of one
 //! patient are not independent evidence.
 //!
-//! Percentile intervals (Efron and Tibshirani 1993, chapter 13) of the cluster bootstrap. Refuses
-//! data where a class has images of one group only: there, no resample says how that class would
-//! vary. Rule for a resample that lacks a class: the metrics leave that class out; a resample with
-//! images of one class alone is drawn again.
+//! These are percentile intervals (Efron and Tibshirani 1993, chapter 13) of the cluster bootstrap.
+//! In a resample that lacks a class, the metrics leave that class out. A resample with images of
+//! one class alone is drawn again.
+//!
+//! Refused: data where a class has images of one group only. No resample would say how that class
+//! varies.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,12 +14,12 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-/// Resamples by default.
+/// The default number of resamples.
 pub const RESAMPLES: usize = 2000;
-/// The part of resamples that an interval holds.
+/// The fraction of resamples that an interval holds.
 pub const LEVEL: f64 = 0.95;
 
-/// Draws resamples of groups; resample i depends on the seed and i alone, so threads do not change
+/// Draws resamples of groups. Resample i depends on the seed and i alone, so threads do not change
 /// a result.
 pub struct Bootstrap {
     /// Group of each image.
@@ -59,8 +61,8 @@ impl Bootstrap {
         Ok(Bootstrap { group, groups: classes.len(), classes, resamples, seed })
     }
 
-    /// Computes `statistic` on every resample, given as how often each image is in it; in order, on
-    /// all threads.
+    /// Computes `statistic` on every resample, on all threads, and gives the results in order. A
+    /// resample is how often each image is in it.
     pub fn run<T: Send>(&self, statistic: impl Fn(&[u32]) -> T + Sync) -> Vec<T> {
         let all: BTreeSet<usize> = self.classes.iter().flatten().copied().collect();
         let one_class = |drawn: &[u32]| {
@@ -83,8 +85,8 @@ impl Bootstrap {
                     for _ in 0..self.groups {
                         drawn[rng.random_range(0..self.groups)] += 1;
                     }
-                    // Every class lives in two groups or more, so most draws have two classes and
-                    // the loop ends.
+                    // Every class has two groups or more, so most draws have two classes, and the
+                    // loop ends.
                     if all.len() < 2 || !one_class(&drawn) {
                         let weights: Vec<u32> =
                             self.group.iter().map(|&g| drawn[g as usize]).collect();
@@ -96,8 +98,8 @@ impl Bootstrap {
     }
 }
 
-/// The middle [`LEVEL`] of `values`: percentiles with linear interpolation between order
-/// statistics, or `None` without values.
+/// The ends of the middle [`LEVEL`] of `values`, or `None` without values. Percentiles are
+/// interpolated linearly between order statistics.
 pub fn interval(mut values: Vec<f64>) -> Option<(f64, f64)> {
     values.sort_by(f64::total_cmp);
     Some((
@@ -106,7 +108,7 @@ pub fn interval(mut values: Vec<f64>) -> Option<(f64, f64)> {
     ))
 }
 
-/// The value that the part `p` of `values` stays below, in the same way.
+/// The value that the fraction `p` of `values` stays below, in the same way.
 pub fn percentile(mut values: Vec<f64>, p: f64) -> Option<f64> {
     values.sort_by(f64::total_cmp);
     sorted_percentile(&values, p)

@@ -2,20 +2,20 @@
 //! can be believed.
 
 use super::bootstrap::{Bootstrap, interval};
-use super::metrics::{Bin, Metric, Predictions};
+use super::metrics::{BINS, Bin, Metric, Predictions};
 use crate::Error;
 use crate::report::Interval;
 
 /// Predictions looked at class by class and bin by bin.
 #[derive(Clone, Debug)]
 pub struct Details {
-    /// Those that the images allow.
+    /// Those that the images define.
     pub metrics: Vec<(Metric, Interval)>,
     /// Images of each true class (row) that were taken for each class (column).
     pub confusion: Vec<Vec<u64>>,
     /// One for each class that has images, in the classes' order.
     pub classes: Vec<OfClass>,
-    /// Those with images, the least confident first.
+    /// The bins that have images, the least confident first.
     pub bins: Vec<Confidence>,
 }
 
@@ -38,14 +38,14 @@ pub struct Confidence {
     pub images: u64,
     /// The mean probability of the predicted class.
     pub confidence: f64,
-    /// The share that was classified rightly.
+    /// The fraction of them that was classified rightly.
     pub right: Interval,
 }
 
 impl Details {
-    /// Of N images with `labels`, `groups` and `probabilities` [N, classes]; intervals from
-    /// `resamples` resamples of whole groups, as [`Evaluation::new`](super::Evaluation::new) draws
-    /// them.
+    /// The details of N images with `labels`, `groups` and `probabilities` [N, classes]. Intervals
+    /// come from `resamples` resamples of whole groups, drawn as in
+    /// [`Evaluation::new`](super::Evaluation::new).
     ///
     /// # Errors
     /// As there.
@@ -59,57 +59,66 @@ impl Details {
     ) -> Result<Self, Error> {
         let predictions = Predictions::new(probabilities, labels, classes)?;
         let once = vec![1; labels.len()];
-        let all = |weights: &[u32]| {
-            let of_class =
-                (0..classes).map(|class| predictions.of_class(class, weights)).collect::<Vec<_>>();
-            (of_class, predictions.bins(weights), predictions.metrics(weights))
+        let sample = |weights: &[u32]| Sample {
+            classes: (0..classes).map(|class| predictions.of_class(class, weights)).collect(),
+            bins: predictions.bins(weights),
+            metrics: predictions.metrics(weights),
         };
-        let (whole, bins, metrics) = all(&once);
         let draws = Bootstrap::new(labels, groups, resamples, seed)
-            .map_or(vec![], |bootstrap| bootstrap.run(all));
-        let column = |class: usize, which: usize| {
-            draws.iter().filter_map(|draw| draw.0[class][which]).collect()
-        };
+            .map_or(vec![], |bootstrap| bootstrap.run(sample));
+        let figures = Figures { whole: sample(&once), draws };
         let of_class = |class: usize| {
-            let estimate = |which: usize| {
-                let value = whole[class][which]?;
-                Some(Interval { value, interval: interval(column(class, which)) })
-            };
             let images = labels.iter().filter(|&&label| label == class).count() as u64;
-            let [sensitivity, specificity, precision, auc] = [0, 1, 2, 3].map(estimate);
-            OfClass {
-                class,
-                images,
-                sensitivity,
-                specificity,
-                precision,
-                auc,
-                roc: predictions.roc(class),
-            }
-        };
-        let share = |bin: &Bin| (bin.weight > 0.0).then(|| bin.hits / bin.weight);
-        let confidence = |(n, bin): (usize, &Bin)| {
-            let value = share(bin)?;
-            let right = Interval {
-                value,
-                interval: interval(draws.iter().filter_map(|draw| share(&draw.1[n])).collect()),
-            };
-            Some(Confidence {
-                images: bin.weight as u64,
-                confidence: bin.confidence / bin.weight,
-                right,
-            })
-        };
-        let metric = |(m, &name): (usize, &Metric)| {
-            let draws = draws.iter().filter_map(|draw| draw.2[m]).collect();
-            Some((name, Interval { value: metrics[m]?, interval: interval(draws) }))
+            figures.of_class(class, images, predictions.roc(class))
         };
         Ok(Details {
-            metrics: Metric::ALL.iter().enumerate().filter_map(metric).collect(),
+            metrics: (0..)
+                .zip(Metric::ALL)
+                .filter_map(|(m, name)| figures.metric(m, name))
+                .collect(),
             confusion: predictions.confusion(&once),
             classes: (0..classes).map(of_class).filter(|class| class.images > 0).collect(),
-            bins: bins.iter().enumerate().filter_map(confidence).collect(),
+            bins: (0..BINS).filter_map(|bin| figures.confidence(bin)).collect(),
         })
+    }
+}
+
+/// What is computed on all images, and on each resample.
+struct Sample {
+    /// As [`Predictions::of_class`].
+    classes: Vec<[Option<f64>; 4]>,
+    bins: [Bin; BINS],
+    metrics: [Option<f64>; Metric::ALL.len()],
+}
+
+struct Figures {
+    whole: Sample,
+    draws: Vec<Sample>,
+}
+
+impl Figures {
+    /// A value of a sample, with its interval.
+    fn interval(&self, value: impl Fn(&Sample) -> Option<f64>) -> Option<Interval> {
+        let draws = self.draws.iter().filter_map(&value).collect();
+        Some(Interval { value: value(&self.whole)?, interval: interval(draws) })
+    }
+
+    fn metric(&self, m: usize, name: Metric) -> Option<(Metric, Interval)> {
+        Some((name, self.interval(|sample| sample.metrics[m])?))
+    }
+
+    fn of_class(&self, class: usize, images: u64, roc: Vec<(f64, f64)>) -> OfClass {
+        let estimate = |which: usize| self.interval(|sample| sample.classes[class][which]);
+        let [sensitivity, specificity, precision, auc] = [0, 1, 2, 3].map(estimate);
+        OfClass { class, images, sensitivity, specificity, precision, auc, roc }
+    }
+
+    /// The bin, if it has images.
+    fn confidence(&self, bin: usize) -> Option<Confidence> {
+        let share = |bin: &Bin| (bin.weight > 0.0).then(|| bin.hits / bin.weight);
+        let right = self.interval(|sample| share(&sample.bins[bin]))?;
+        let Bin { weight, confidence, .. } = self.whole.bins[bin];
+        Some(Confidence { images: weight as u64, confidence: confidence / weight, right })
     }
 }
 

@@ -1,14 +1,13 @@
-//! Some images of an evaluation with what speaks for their predictions: wrong answers first.
+//! Some images of an evaluation, with what speaks for their predictions. Wrong answers come first.
 //!
-//! Names of files may hold what tells a patient, and so are left out: an image is named by its
-//! digest.
+//! The name of a file may tell who a patient is, so an image is named by its digest.
 
 use std::path::Path;
 
 use medforge_runtime::bundle::sha256_hex;
 use serde::Serialize;
 
-use super::{Bench, Results};
+use super::bench::{Bench, Results};
 use crate::data::Dataset;
 use crate::device::Device;
 use crate::lora::Module;
@@ -16,32 +15,34 @@ use crate::predict::argmax;
 use crate::saliency::{self, overlay};
 use crate::{Error, input};
 
-/// One image, its prediction, and where in it that comes from. Serialises as what `packer eval
+/// One image, its prediction, and where in the image that comes from. Its JSON is what `packer eval
 /// --json` lists.
 #[derive(Clone, Debug, Serialize)]
 pub struct Explained {
-    /// The overlay's name: its place in the list, the image's name, its class, the predicted one
-    /// and that one's probability.
+    /// The overlay's name: place in the list, image, true class, predicted class, probability.
     pub file: String,
-    /// The first 16 hex digits of the SHA-256 of the image's file; of an image in a MedMNIST file
+    /// The first 16 hex digits of the SHA-256 of the image's file. An image in a MedMNIST file has
     /// its part and row.
     pub image: String,
     pub truth: String,
     pub predicted: String,
     /// Of the predicted class.
     pub probability: f64,
-    /// PNG files: the map over the image as the base sees it, or over grey; and what a page shows,
-    /// the image with that map below it, or the map alone.
+    /// A PNG file: the map over the image as the base sees it, or over grey.
     #[serde(skip)]
     pub overlay: Vec<u8>,
+    /// A PNG file for a page: the image and below it the map, or the map alone.
     #[serde(skip)]
     pub shown: Vec<u8>,
 }
 
 impl<D: Device + 'static> Bench<'_, D> {
-    /// `count` images of `results`, which this bench made with `module`: wrong answers first, then
-    /// right ones, half of each while there are. Pixels of the images are in what is made only
-    /// where `with_images`.
+    /// Explains `count` images of `results`, which this bench made with `module`. Wrong answers
+    /// come first, then right ones: half of each while there are enough. Only `with_images` puts
+    /// pixels of the images into the PNG files.
+    ///
+    /// # Errors
+    /// As [`saliency::of`]; [`Error::Io`] for a file that cannot be read again.
     pub fn explain(
         &self,
         module: &Module,
@@ -85,10 +86,10 @@ impl<D: Device + 'static> Bench<'_, D> {
     }
 }
 
-/// What stands in an image's place under its map.
+/// The grey that stands under a map in the image's place.
 pub const GREY: u8 = 128;
 
-/// What an image is called where its file's name would tell too much.
+/// What an image is called, since its file's name would tell too much.
 fn name(data: &Dataset, path: &Path) -> Result<String, Error> {
     if data.root.is_file() {
         return Ok(file_part(&path.display().to_string()));
@@ -98,8 +99,8 @@ fn name(data: &Dataset, path: &Path) -> Result<String, Error> {
     Ok(sha256_hex(&bytes)[..16].to_owned())
 }
 
-/// Rows of wrong answers, the one whose truth seemed least likely first; then of right answers, of
-/// each class in turn. Half of each, or what there is.
+/// Rows of wrong answers, the one whose truth seemed least likely first. Then rows of right
+/// answers, of each class in turn. Half of each, or what there is.
 fn choose(labels: &[usize], probabilities: &[f32], classes: usize, count: usize) -> Vec<usize> {
     let row = |i: usize| &probabilities[i * classes..][..classes];
     let predicted = |i: usize| argmax(&row(i).iter().map(|&p| f64::from(p)).collect::<Vec<_>>());
@@ -116,8 +117,8 @@ fn choose(labels: &[usize], probabilities: &[f32], classes: usize, count: usize)
     wrong.into_iter().chain(turns.into_iter().map(|(_, _, row)| row)).collect()
 }
 
-/// A class's name as a part of a file's: at most 40 letters, digits, '-' and '.', everything else
-/// '_'.
+/// A class's name as a part of a file's name: at most 40 letters, digits, '-' and '.'. Other
+/// characters become '_'.
 fn file_part(name: &str) -> String {
     let plain = |c: char| if c.is_ascii_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' };
     name.chars().take(40).map(plain).collect()

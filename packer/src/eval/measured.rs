@@ -1,13 +1,15 @@
-//! An evaluation in the form that module cards, contributions and bundles carry, and in words.
+//! An evaluation as module cards, contributions and bundles carry it, and in words.
 
 use medforge_runtime::bundle::measured::{self, Measured};
 
-use super::subgroups::named;
-use super::{Estimate, Evaluation, Floor, FloorName, Metric, Subgroups};
+use super::estimate::Estimate;
+use super::evaluation::Evaluation;
+use super::floor::{Floor, FloorName};
+use super::subgroups::{Subgroups, named};
 use crate::lora::ModuleCard;
 
 impl Evaluation {
-    /// All of it but for the confusion matrix.
+    /// All of it without the confusion matrix.
     pub fn measured(&self) -> Measured {
         Measured {
             images: self.n as u64,
@@ -69,10 +71,11 @@ fn stated(estimates: &[Estimate]) -> Vec<measured::Estimate> {
     estimates.iter().map(Estimate::measured).collect()
 }
 
-/// What nobody measured.
+/// What is said where nobody measured.
 pub const NEVER: &str = "never evaluated: no result was recorded (`packer eval --record` does)";
 
-/// What was measured, line by line, each with what it is about; every number with its interval.
+/// What was measured, line by line: what the line is about, and its text. Every number has its
+/// interval.
 pub fn words(measured: &Measured) -> Vec<(&'static str, String)> {
     let mut lines = vec![("measured on", sample(measured))];
     if let Some(why) = &measured.no_intervals {
@@ -96,7 +99,7 @@ pub fn words(measured: &Measured) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// On how much it was measured.
+/// How many images and groups it was measured on.
 pub fn sample(measured: &Measured) -> String {
     match measured.groups {
         Some(groups) => format!("{} images of {groups} groups (patients)", measured.images),
@@ -111,7 +114,7 @@ pub fn figure(estimate: &measured::Estimate) -> String {
     format!("{} {:.3} ({})", estimate.name, estimate.value, range(estimate))
 }
 
-/// An interval.
+/// The interval of a metric.
 pub fn range(estimate: &measured::Estimate) -> String {
     match (estimate.low, estimate.high) {
         (Some(low), Some(high)) => format!("{low:.3} to {high:.3}"),
@@ -119,7 +122,7 @@ pub fn range(estimate: &measured::Estimate) -> String {
     }
 }
 
-/// Whether the model beats a floor, in a sentence without its end.
+/// Whether the model beats a floor: a sentence without its full stop.
 pub fn verdict(floor: &measured::Floor) -> String {
     let (title, difference) = (title(floor), &floor.difference);
     let numbers = format!("{} {:+.3}, {}", difference.name, difference.value, range(difference));
@@ -135,7 +138,7 @@ pub fn verdict(floor: &measured::Floor) -> String {
     }
 }
 
-/// A floor's name for people.
+/// A floor's name in tables.
 pub fn title(floor: &measured::Floor) -> &str {
     FloorName::ALL
         .into_iter()
@@ -143,7 +146,7 @@ pub fn title(floor: &measured::Floor) -> &str {
         .map_or(&floor.name, |name| name.title())
 }
 
-/// A value of an attribute, and on how much it was measured.
+/// A value of an attribute, with the images and groups it was measured on.
 pub fn subgroup(by: &str, value: &measured::Subgroup) -> String {
     format!("{by} {} ({} images of {} groups)", named(&value.value), value.n, value.groups)
 }
@@ -164,31 +167,4 @@ pub fn apart(by: &str, gap: &measured::Gap) -> String {
 /// Metrics with their intervals, on one line.
 pub fn figures(estimates: &[measured::Estimate]) -> String {
     estimates.iter().map(figure).collect::<Vec<_>>().join(", ")
-}
-
-impl Metric {
-    /// Its name in files.
-    pub(super) fn key(self) -> &'static str {
-        match self {
-            Metric::Accuracy => "accuracy",
-            Metric::BalancedAccuracy => "balanced_accuracy",
-            Metric::Auc => "auc",
-            Metric::F1 => "f1",
-            Metric::Precision => "precision",
-            Metric::Recall => "recall",
-            Metric::CalibrationError => "calibration_error",
-        }
-    }
-}
-
-impl FloorName {
-    const ALL: [FloorName; 2] = [FloorName::LinearProbe, FloorName::Colour];
-
-    /// Its name in files.
-    fn key(self) -> &'static str {
-        match self {
-            FloorName::LinearProbe => "linear_probe",
-            FloorName::Colour => "colour",
-        }
-    }
 }

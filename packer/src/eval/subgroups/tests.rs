@@ -3,12 +3,16 @@
 
 use std::sync::Arc;
 
+use super::words::NO_GAP;
 use super::*;
-use crate::data::{Attribute, Item, Split};
+use crate::data::{Attribute, Dataset, Item, Split};
+use crate::eval::bench::Results;
+use crate::eval::metrics::Predictions;
 use crate::eval::{Evaluation, Subject};
+use crate::report::{Block, Interval};
 
-/// `count` test images in groups of two, their classes in turn; the probability of the second is
-/// drawn by `score`, given the image. `site` names each image's.
+/// `count` test images in groups of two, their classes in turn. `score` gives the probability of
+/// the second class for each image, and `site` its site.
 fn results(
     count: usize,
     score: impl Fn(usize) -> f32,
@@ -136,8 +140,8 @@ fn the_gap_is_paired_over_groups() {
     }
 }
 
-/// Twelve values that mean nothing: the best and the worst are far apart, and as far as chance
-/// says. The gap of shuffled values is what it should be like.
+/// Twelve values that mean nothing: the best and the worst are far apart, as far as chance makes
+/// them.
 #[test]
 fn values_that_mean_nothing_are_apart_by_chance_alone() {
     let mut above = 0;
