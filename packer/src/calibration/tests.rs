@@ -3,6 +3,7 @@
 
 use medforge_runtime::tensors::Tensor;
 
+use super::temperature::{crossed, error, fitted, temperature};
 use super::*;
 use crate::base::Family;
 use crate::base::tests::small;
@@ -61,10 +62,10 @@ fn the_temperature_that_labels_were_drawn_with_is_found() {
     }
 }
 
-/// Twenty patients with an image each, all logits two apart. Three of the four in the first fold
-/// are wrong: 15 % in all, where 12 % were promised, so all together want a temperature above 1.
-/// Each fold is judged by the others: the first one, nearly all wrong, by images without a wrong
-/// answer (Platt's 9/10), the others, all right, by images of which 3 of 16 are wrong (13/16).
+/// Twenty patients with an image each, all logits two apart. Three of the four answers in the first
+/// fold are wrong, and all others right. That is 15 % in all, where 12 % were promised, so all
+/// together want a temperature above 1. But the other folds, without a wrong answer, give the first
+/// fold Platt's 9/10; and to each of the others, 3 wrong answers of 16 give 13/16.
 #[test]
 fn a_temperature_that_helps_no_other_patients_is_not_taken() {
     let (labels, groups): (Vec<usize>, Vec<usize>) =
@@ -115,8 +116,8 @@ fn a_part_without_a_wrong_answer_promises_no_certainty() {
     assert!((1.0 / t - 11.0f64.ln()).abs() < 1e-3, "{t}");
 }
 
-/// Logits six apart: Platt's targets alone would make them a third as far apart, where no answer is
-/// wrong.
+/// Logits six apart, and no answer wrong. Platt's targets alone would make them a third as far
+/// apart.
 #[test]
 fn only_wrong_answers_make_probabilities_more_modest() {
     let features: Vec<Vec<f32>> =
@@ -144,8 +145,8 @@ fn a_calibrated_module_knows_its_own_images_from_others() {
     let mut module = crate::lora::tests::module(&vit, "q,v", None);
     (module.card.image_size, module.card.preprocessing) = (8, vit.preprocessing_for(8).unwrap());
     let device = Cpu::<f32>::poisoned();
-    let held_out =
-        calibrate(&device, &vit, &mut module, &images, [training, validation], 7, 2).unwrap();
+    let on = CalibrationImages { images: &images, training, validation };
+    let held_out = calibrate(&device, &vit, &mut module, &on, 7, 2).unwrap();
     let calibration = module.card.calibration.clone().unwrap();
     assert_eq!(
         (calibration.images, module.head.temperature),
@@ -169,7 +170,7 @@ fn a_calibrated_module_knows_its_own_images_from_others() {
     let score = familiar.score(&predictor.features(&stripes).unwrap());
     assert!(score > 1.2 * calibration.threshold, "{score} and {}", calibration.threshold);
 
-    // It comes back from its files with the same numbers, and without half of them not at all.
+    // It reads back from its files with the same numbers. With half of them missing it is refused.
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in module.files().unwrap() {
         std::fs::write(dir.path().join(name), bytes).unwrap();

@@ -4,6 +4,7 @@ use medforge_runtime::tensors::{Dtype, Tensor};
 
 use super::args::Args;
 use super::prepared::Prepared;
+use crate::calibration::CalibrationImages;
 use crate::cli::device::on_device;
 use crate::eval::{Details, bootstrap};
 use crate::lora::Module;
@@ -48,9 +49,10 @@ pub(super) fn calibrate(
         return Ok(None);
     }
     let at_once = prepared.cut().map_or(CALIBRATED_TOGETHER, |cut| cut.per_pass);
-    let (vit, parts, least) = (&prepared.vit, [training, validation], args.min_calibration_groups);
+    let on = CalibrationImages { images, training, validation };
+    let (vit, least) = (&prepared.vit, args.min_calibration_groups);
     let features = on_device!(prepared.device, device => {
-        calibration::calibrate(device, vit, module, images, parts, at_once, least)
+        calibration::calibrate(device, vit, module, &on, at_once, least)
     })?;
     Ok(Some(features))
 }
