@@ -1,0 +1,46 @@
+//! Whether modules can be in one bundle.
+
+use crate::Error;
+use crate::lora::Module;
+
+/// The image size that all modules were trained at. Refuses modules that cannot be together.
+pub(super) fn check(modules: &[Module], digest: &str) -> Result<u32, Error> {
+    let refuse = |what: String| Err(Error::Bundle { what });
+    let Some(size) = modules.first().map(|first| first.card.image_size) else {
+        return refuse("a bundle needs a module; name one with --module".into());
+    };
+    for (index, module) in modules.iter().enumerate() {
+        let (card, task) = (&module.card, &module.card.task);
+        if card.base_digest != digest {
+            return refuse(format!(
+                "the module for {task} was trained on another base ({})",
+                card.base_digest
+            ));
+        }
+        if card.image_size != size {
+            let (own, first) = (card.image_size, &modules[0].card.task);
+            return refuse(format!(
+                "the module for {task} was trained at {own} pixels and the one for {first} at \
+                 {size}"
+            ));
+        }
+        if card.preprocessing != modules[0].card.preprocessing {
+            let first = &modules[0].card.task;
+            return refuse(format!(
+                "the modules for {task} and {first} were trained on images prepared in different \
+                 ways; train them with one --fit"
+            ));
+        }
+        if module.sites.is_empty() {
+            return refuse(format!(
+                "the module for {task} adapts no site; train it with --targets"
+            ));
+        }
+        if modules[..index].iter().any(|other| other.card.task == *task) {
+            return refuse(format!(
+                "two modules are for the task {task}; a bundle takes one for each task"
+            ));
+        }
+    }
+    Ok(size)
+}
