@@ -37,9 +37,7 @@ fn a_bundle_without_a_golden_image_is_taken() {
     let [.., height, width] = golden["pixels"].shape[..] else { panic!() };
     let [rows, columns, 3] = golden["image"].shape[..] else { panic!() };
     assert!(rows != height && columns != width);
-    let entries = bundle.manifest().entries.iter();
-    let mut payload: BTreeMap<_, _> =
-        entries.map(|e| (e.name.clone(), bundle.entry(&e.name).unwrap().to_vec())).collect();
+    let mut payload = payload(&bundle);
     change_tensors(payload.get_mut("golden.safetensors").unwrap(), |all| drop(all.remove("image")));
     let manifest = Manifest { entries: list(&payload), ..bundle.manifest().clone() };
     load(assemble(&manifest, &payload, &[key()]).unwrap()).unwrap();
