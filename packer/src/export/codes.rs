@@ -1,8 +1,8 @@
-//! What the classes of a bundle are in coding schemes, from a table: so that results can be written
-//! into reports that other systems understand.
+//! Codes of coding schemes for the classes of a bundle, from a table. With them, results can be
+//! written into reports that other systems understand.
 //!
 //! Refused: rows for unknown tasks or classes, two rows for one class, one code for two classes of
-//! a task, and a task of which some classes have a code and others none.
+//! a task, and a task of which only some classes have a code.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

@@ -1,9 +1,9 @@
-//! What arithmetic in eight bits costs a bundle: measured on test images in the runtime that
-//! devices have, and written into it with golden vectors of its own. Devices run only bundles in
-//! eight bits of which this is known.
+//! What arithmetic in eight bits costs a bundle. The devices' own runtime measures it on test
+//! images, and it is written into the bundle with golden vectors of its own. Devices run a bundle
+//! in eight bits only where its cost is known.
 //!
-//! Refused: bundles with a task that no images are given for, images of other classes, and costs
-//! that nothing can be said about.
+//! Refused: bundles with a task for which there are no images, images of other classes, and test
+//! images that say nothing about the cost.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,10 @@ use crate::data::{Dataset, Images, Progress, Split};
 use crate::eval::bootstrap::{Bootstrap, RESAMPLES, interval};
 use crate::eval::metrics::{Metric, Predictions};
 
-/// The bundle `bytes` with what eight bits cost each task on the test images of `data`, signed anew
-/// by `keys`.
+const GOLDEN: &str = "golden.safetensors";
+
+/// The bundle `bytes`, signed anew by `keys`, with the cost of eight bits for each task on the test
+/// images of `data`.
 ///
 /// # Errors
 /// [`Error::Bundle`], [`Error::Evaluation`], [`Error::Runtime`].
@@ -69,8 +71,8 @@ pub fn measured(
     Ok(written)
 }
 
-/// Balanced accuracy on the test images under both classifiers, and their difference: both are
-/// asked about the same images, and resampled together.
+/// Balanced accuracy on the test images under both classifiers (32 bits, then 8), and their
+/// difference. Both see the same images, and are resampled together.
 fn cost(
     task: &str,
     data: &Dataset,
@@ -121,7 +123,7 @@ fn cost(
     })
 }
 
-/// The bundle with costs, golden vectors and a line in the model card.
+/// The bundle with costs, golden vectors and a section in the model card.
 fn with(
     bundle: &VerifiedBundle,
     costs: BTreeMap<String, Int8Cost>,
@@ -165,5 +167,3 @@ fn with(
     let manifest = Manifest { int8: costs, entries: list(&payload), ..manifest.clone() };
     Ok(assemble(&manifest, &payload, keys)?)
 }
-
-const GOLDEN: &str = "golden.safetensors";

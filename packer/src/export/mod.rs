@@ -1,4 +1,4 @@
-//! What leaves packer: the base as an ONNX graph, signed bundles, further signatures.
+//! What leaves packer: the base as an ONNX graph, signed bundles, and signatures added later.
 
 mod bundle;
 mod card;

@@ -1,10 +1,10 @@
-//! A bundle's entries as a folder signed in the shape of OpenSSF Model Signing 1.0: an in-toto
+//! A bundle's entries as a folder, signed as OpenSSF Model Signing 1.0 wants it: an in-toto
 //! statement (version 1) of every file's SHA-256 in a DSSE envelope, in a Sigstore bundle (version
 //! 0.3).
 //!
-//! Its tool, `model_signing` 1.1, knows ECDSA keys on NIST's curves and no Ed25519, so this
-//! signature is by a P-256 key of its own; it says that the files are whole, and nothing of what a
-//! device checks: form, roles, thresholds, versions, golden vectors.
+//! The tool `model_signing` 1.1 knows ECDSA keys on NIST's curves and no Ed25519, so a P-256 key of
+//! its own signs. The signature says that the files are whole. It says nothing of what a device
+//! checks: form, roles, thresholds, versions, golden vectors.
 
 use std::path::Path;
 
@@ -26,7 +26,7 @@ pub const SIGNATURE: &str = "model.sig";
 
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
 
-/// Reads a P-256 key.
+/// Reads a P-256 key in PEM.
 ///
 /// # Errors
 /// [`Error::Key`].
@@ -76,7 +76,7 @@ pub fn files(bundle: &VerifiedBundle, key: &SigningKey) -> Result<Vec<(String, V
     Ok(files)
 }
 
-/// The in-toto statement: the subject's digest is the SHA-256 of all files' digests, in the order
+/// The in-toto statement. The subject's digest is the SHA-256 of all files' digests, in the order
 /// of their names.
 fn statement(name: &str, files: &[(String, Vec<u8>)]) -> Vec<u8> {
     let mut root = Sha256::new();

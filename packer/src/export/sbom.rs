@@ -1,8 +1,8 @@
-//! `sbom.json` (CycloneDX 1.6) of the program that packs a bundle and of the runtime that reads it:
-//! every crate that Cargo.lock gives them, with its version, source and SHA-256.
+//! `sbom.json` (CycloneDX 1.6): every crate of the program that packs a bundle and of the runtime
+//! that reads it, with its version, source and SHA-256, from Cargo.lock.
 //!
-//! Cargo.lock does not tell normal dependencies from those of tests and builds, or of one platform
-//! from another's: the list has all.
+//! Cargo.lock does not tell normal dependencies from those of tests, builds or single platforms:
+//! the list has all.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,7 @@ fn document(lock: &str) -> Value {
     let lock: Lock = toml::from_str(lock).expect("cargo wrote Cargo.lock");
     let known: BTreeMap<(&str, &str), &Package> =
         lock.package.iter().map(|p| ((p.name.as_str(), p.version.as_str()), p)).collect();
-    // "name" where there is one version, else "name version".
+    // Cargo writes "name" where there is one version, else "name version".
     let find = |dependency: &str| {
         let mut words = dependency.split(' ');
         let (name, version) = (words.next().unwrap_or_default(), words.next());

@@ -1,7 +1,6 @@
-//! Signatures that come after a bundle was packed: by further keys, on other machines, on trust
-//! files.
+//! Signatures after a bundle was packed: by further keys, on other machines, and for trust files.
 //!
-//! Refused: a file that is neither bundle, trust file nor request, a bundle that is not whole, a
+//! Refused: a file that is neither bundle, trust file nor request; a bundle that is not whole; a
 //! signature that does not hold.
 
 use std::path::Path;
@@ -15,13 +14,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// The longest request or signature that is read, in bytes: a manifest of 8 MiB in base64, and
-/// some.
+/// The longest request or signature that is read, in bytes. A manifest of 8 MiB in base64 fits.
 pub const LONGEST: u64 = 12 << 20;
 
 /// What is to be signed.
 pub struct Payload {
-    /// For the person who signs, read out of the payload itself: kind, name, version, id.
+    /// Kind, name, version and id, read out of the payload itself for the person who signs.
     pub about: String,
     kind: Kind,
     bytes: Vec<u8>,
@@ -33,7 +31,7 @@ enum Kind {
     Bundle,
     /// The trust file at hand.
     Trust,
-    /// One of both, from another machine.
+    /// A manifest or a trust file, from another machine.
     Request { trust: bool },
 }
 
@@ -51,7 +49,7 @@ const REQUEST: &str = "medforge-signing-request-1";
 const BUNDLE_TYPE: &str = <Manifest as Description>::PAYLOAD_TYPE;
 
 impl Payload {
-    /// Reads a bundle (all of it is checked), a trust file, or a request for one of both.
+    /// Reads a bundle (all of it is checked), a trust file, or a request for either.
     ///
     /// # Errors
     /// [`Error::Runtime`], [`Error::TrustFile`], [`Error::Signing`].
@@ -88,7 +86,7 @@ impl Payload {
         Ok(Payload { about, kind: Kind::Request { trust }, bytes })
     }
 
-    /// The request to sign it elsewhere.
+    /// A file that asks another machine to sign it.
     pub fn request(&self) -> Vec<u8> {
         let payload = STANDARD.encode(&self.bytes);
         let request =
@@ -105,8 +103,8 @@ impl Payload {
         Ok(signature::sign(std::slice::from_ref(key), self.payload_type(), &self.bytes)?)
     }
 
-    /// What becomes of `signatures`: those of a bundle go into it, `file`; the others stand in a
-    /// file of their own, with those that are there already, `before`.
+    /// Where `signatures` go. Those of a bundle go into `file`, the bundle. Others go into a file
+    /// of their own, after those that are there already, `before`.
     ///
     /// # Errors
     /// [`Error::Runtime`] if a signature does not hold.
