@@ -94,7 +94,7 @@ fn listing(root: &Path, columns: &Columns) -> Result<Listing, Error> {
             "names columns of a list, and {} has no splits.csv or labels.csv",
             root.display()
         );
-        return Err(Error::Option { name: "--columns", what });
+        return Err(Error::Option { name: "the choice of columns", what });
     }
     match list {
         Some(file) => splits::read(root, &file, columns),

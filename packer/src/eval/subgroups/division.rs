@@ -22,7 +22,7 @@ impl<'a> Division<'a> {
     /// [`Error::Option`] for an attribute that is not there, cannot be used or has more than 50
     /// values.
     pub fn new(data: &'a Dataset, indices: &[usize], by: &'a str) -> Result<Self, Error> {
-        let refuse = |what: String| Err(Error::Option { name: "--by", what });
+        let refuse = |what: String| Err(Error::Option { name: "the attribute", what });
         let Some(attribute) = data.attributes.iter().find(|attribute| attribute.name == by) else {
             let names: Vec<&str> =
                 data.attributes.iter().map(|attribute| attribute.name.as_str()).collect();

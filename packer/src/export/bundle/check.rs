@@ -7,7 +7,7 @@ use crate::lora::Module;
 pub(super) fn check(modules: &[Module], digest: &str) -> Result<u32, Error> {
     let refuse = |what: String| Err(Error::Bundle { what });
     let Some(size) = modules.first().map(|first| first.card.image_size) else {
-        return refuse("a bundle needs a module; name one with --module".into());
+        return refuse("a bundle needs a module".into());
     };
     for (index, module) in modules.iter().enumerate() {
         let (card, task) = (&module.card, &module.card.task);
@@ -28,13 +28,11 @@ pub(super) fn check(modules: &[Module], digest: &str) -> Result<u32, Error> {
             let first = &modules[0].card.task;
             return refuse(format!(
                 "the modules for {task} and {first} were trained on images prepared in different \
-                 ways; train them with one --fit"
+                 ways; train them with one way to fit"
             ));
         }
         if module.sites.is_empty() {
-            return refuse(format!(
-                "the module for {task} adapts no site; train it with --targets"
-            ));
+            return refuse(format!("the module for {task} adapts no site; train it with targets"));
         }
         if modules[..index].iter().any(|other| other.card.task == *task) {
             return refuse(format!(

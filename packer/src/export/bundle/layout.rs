@@ -102,7 +102,8 @@ impl<'a> Layout<'a> {
             if taking.is_empty() {
                 taking.push(0);
             }
-            let (mut parts, mut networks): (Vec<manifest::WeightedModule>, _) = (Vec::new(), Vec::new());
+            let (mut parts, mut networks): (Vec<manifest::WeightedModule>, _) =
+                (Vec::new(), Vec::new());
             for &m in &taking {
                 if let Entry::Vacant(place) = ids.entry(m) {
                     let card = members[m].card.clone();

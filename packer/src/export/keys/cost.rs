@@ -11,7 +11,7 @@ const MOST_ROUNDS: u32 = 10_000_000;
 /// Refuses an encrypted key that would take too much memory or time, before anybody is asked for a
 /// pass phrase.
 pub(super) fn check_cost(pem: &str) -> Result<(), &'static str> {
-    let damaged = "is no encrypted secret key in PKCS#8 PEM; `packer keygen --encrypt` makes one";
+    let damaged = "is no encrypted secret key in PKCS#8 PEM";
     let (_, document) = SecretDocument::from_pem(pem).map_err(|_| damaged)?;
     let key = EncryptedPrivateKeyInfoRef::try_from(document.as_bytes()).map_err(|_| damaged)?;
     let sound = match key.encryption_algorithm.pbes2().map(|scheme| &scheme.kdf) {

@@ -52,5 +52,5 @@ fn first_line(fd: u32) -> Result<String, Error> {
 }
 
 fn refuse(what: String) -> Error {
-    Error::Option { name: "--passphrase-fd", what }
+    Error::Option { name: "the descriptor of the pass phrase", what }
 }

@@ -135,7 +135,10 @@ fn dora_modules_mix_and_do_not_fuse() {
         verified(bundle.clone()).manifest().modules.iter().map(|m| m.id.clone()).collect();
     let classifier = load(bundle).unwrap();
     let ask = |parts: &[(usize, f64)]| {
-        let part = |(m, weight): &(usize, f64)| WeightedModule { module: ids[*m].clone(), weight: *weight };
+        let part = |(m, weight): &(usize, f64)| WeightedModule {
+            module: ids[*m].clone(),
+            weight: *weight,
+        };
         let selection = Selection::Composition(Mode::Fusion, parts.iter().map(part).collect());
         classifier.classify_with(
             picture(9, 9).view(),

@@ -67,10 +67,7 @@ impl Measured {
             let inside = low.is_none_or(|low| *value >= low - ROUNDING)
                 && high.is_none_or(|high| *value <= high + ROUNDING);
             require(inside, || {
-                format!(
-                    "the {name} of {of} is {value}, beside its interval: evaluate it again \
-                         (packer eval --record)"
-                )
+                format!("the {name} of {of} is {value}, beside its interval: evaluate it again")
             })
         })
     }
