@@ -61,8 +61,7 @@ impl Dataset {
                 let part = if lacks(&training) { "training" } else { "validation" };
                 let what = format!(
                     "class {name} has no image in the {part} part that the data state; add some, \
-                     or pass --validation to have a part taken from all training images (0 for \
-                     none)"
+                     or have a part taken from all training images"
                 );
                 return Err(Error::HoldOut { what });
             }
