@@ -1,8 +1,8 @@
 """Checks what this repository asks of itself: `python3 tests/house`, in .ci/run. Prints each fault.
 
 Rust: no circles of imports, lines of at most 100 characters, short files and functions. Markdown:
-lines of at most 120 characters, no placeholders, and examples that are compiled. Python: lines of at
-most 120 characters. Files are those that git knows.
+lines of at most 120 characters, no placeholders, and examples that are compiled. Python of examples
+and benchmarks: lines of at most 120 characters. Files are those that git knows.
 """
 
 import pathlib
@@ -25,7 +25,7 @@ def read(*patterns):
 
 
 def faults():
-    rust, pages, scripts = read("*.rs"), read("*.md"), read("*.py")
+    rust, pages, scripts = read("*.rs"), read("*.md"), read("examples/*.py", "benches/*.py", "tests/house/*.py")
     yield from sizes.faults(rust)
     for manifest in read("*Cargo.toml"):
         source = manifest.removesuffix("Cargo.toml") + "src/"

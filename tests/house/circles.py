@@ -21,13 +21,16 @@ def modules(sources):
     """`sources` is {path below src: text}; gives {module as a tuple of names: code}, no tests."""
     found, tests = {}, set()
     for path, text in sources.items():
-        parts = path[:-len(".rs")].split("/")
+        parts = path[: -len(".rs")].split("/")
         alone = parts == ["main"] and "lib.rs" in sources
         here = tuple(parts[:-1] if parts[-1] in ROOTS and not alone else parts)
         found[here], only_tests = _without_tests(blank(text))
         tests.update(here + (name,) for name in only_tests)
-    return {here: code for here, code in found.items()
-            if not any(here[:size] in tests for size in range(1, len(here) + 1))}
+    return {
+        here: code
+        for here, code in found.items()
+        if not any(here[:size] in tests for size in range(1, len(here) + 1))
+    }
 
 
 def _without_tests(code):
@@ -38,10 +41,9 @@ def _without_tests(code):
         stop = len(code) if end is None else end.start()
         if end is not None and end.group() == "{":
             stop = closing(code, stop)
-        item = code[mark.end():stop + 1]
+        item = code[mark.end() : stop + 1]
         names += MODULE.findall(item)
-        code = code[:mark.start()] + re.sub(r"[^\n]", " ", code[mark.start():stop + 1]) \
-            + code[stop + 1:]
+        code = code[: mark.start()] + re.sub(r"[^\n]", " ", code[mark.start() : stop + 1]) + code[stop + 1 :]
     return code, names
 
 
@@ -58,16 +60,17 @@ def leaves(tree, before=()):
         yield names, other.strip() or names[-1]
         return
     head = tuple(part.strip() for part in tree[:brace].split("::") if part.strip())
-    for part in split(tree[brace + 1:closing(tree, brace)]):
+    for part in split(tree[brace + 1 : closing(tree, brace)]):
         yield from leaves(part, before + head)
 
 
 class Crate:
     def __init__(self, sources):
         self.code = modules(sources)
-        self.uses = {here: [(bool(mark), names, name) for mark, tree in USE.findall(code)
-                            for names, name in leaves(tree)]
-                     for here, code in self.code.items()}
+        self.uses = {
+            here: [(bool(mark), names, name) for mark, tree in USE.findall(code) for names, name in leaves(tree)]
+            for here, code in self.code.items()
+        }
 
     def place(self, here, names, depth=0):
         """The (file, item) that `names`, written in file `here`, stand for; None if not ours."""
@@ -101,8 +104,11 @@ class Crate:
                 return self.place(at, path + rest[1:], depth + 1)
             if public and path[-1] == "*":
                 found = self.place(at, path[:-1] + rest, depth + 1)
-                if found and re.search(rf"\b(?:fn|struct|enum|trait|type|const|static|macro_rules!)"
-                                       rf"\s+{rest[0]}\b", self.code[found[0]]):
+                if found and re.search(
+                    rf"\b(?:fn|struct|enum|trait|type|const|static|macro_rules!)"
+                    rf"\s+{rest[0]}\b",
+                    self.code[found[0]],
+                ):
                     return found
         return None
 
@@ -134,8 +140,8 @@ def circles(graph):
             if other in stack:
                 lowest[node] = min(lowest[node], lowest[other])
         if lowest[node] == number[node]:
-            part = stack[stack.index(node):]
-            del stack[stack.index(node):]
+            part = stack[stack.index(node) :]
+            del stack[stack.index(node) :]
             if len(part) > 1:
                 found.append(sorted(part))
 
@@ -153,6 +159,10 @@ def faults(sources):
     """A sentence for each circle of the crate: who imports what from whom."""
     graph = Crate(sources).imports()
     for part in circles(graph):
-        ties = [f"{named(a)} takes {', '.join(sorted(graph[a][b])[:4])} from {named(b)}"
-                for a in part for b in sorted(graph[a]) if b in part]
+        ties = [
+            f"{named(a)} takes {', '.join(sorted(graph[a][b])[:4])} from {named(b)}"
+            for a in part
+            for b in sorted(graph[a])
+            if b in part
+        ]
         yield f"a circle of {len(part)} files: {'; '.join(ties)}"

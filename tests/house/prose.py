@@ -42,8 +42,10 @@ def placeholders(path, text, known):
     for (number, _), line in zip(kept, joined.split("\n")):
         for word in CAPITALS.findall(line):
             if word not in known:
-                yield (f"{path}:{number}: {word} is neither in docs/glossary.md nor marked as code: "
-                       "is something still to be put in its place?")
+                yield (
+                    f"{path}:{number}: {word} is neither in docs/glossary.md nor marked as code: "
+                    "is something still to be put in its place?"
+                )
 
 
 def _blank(found):
@@ -81,4 +83,4 @@ def strays(path, text, language, sources):
 
 
 def _holds(source, lines):
-    return any(source[at:at + len(lines)] == lines for at in range(len(source)))
+    return any(source[at : at + len(lines)] == lines for at in range(len(source)))

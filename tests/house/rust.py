@@ -24,7 +24,7 @@ def blank(text):
 
 def _past(text, at):
     """Where the comment or text that begins at `at` ends, or None if none begins there."""
-    pair = text[at:at + 2]
+    pair = text[at : at + 2]
     if pair == "//":
         end = text.find("\n", at)
         return len(text) if end < 0 else end
@@ -61,7 +61,7 @@ def closing(code, at):
     for place in range(at, len(code)):
         if code[place] == opened:
             depth += 1
-        elif code[place] == closed and code[place - 1:place + 1] not in ("->", "=>"):
+        elif code[place] == closed and code[place - 1 : place + 1] not in ("->", "=>"):
             depth -= 1
             if depth == 0:
                 return place
@@ -86,9 +86,9 @@ def functions(code):
     """Each function with a body: (name, first line, lines, parameters without self)."""
     for found in FUNCTION.finditer(code):
         at = found.end()
-        if code[at:at + 1] == "<":
+        if code[at : at + 1] == "<":
             at = closing(code, at) + 1
-        if code[at:at + 1] != "(":
+        if code[at : at + 1] != "(":
             continue
         end = closing(code, at)
         body = re.compile(r"[;{]").search(_flat(code, end + 1), 0)
@@ -96,11 +96,11 @@ def functions(code):
             continue
         first = code.count("\n", 0, found.start()) + 1
         last = code.count("\n", 0, closing(code, end + 1 + body.start())) + 1
-        given = [part for part in split(code[at + 1:end]) if not SELF.match(part)]
+        given = [part for part in split(code[at + 1 : end]) if not SELF.match(part)]
         yield found.group(1), first, last - first + 1, len(given)
 
 
 def _flat(code, start):
     """The code from `start`, up to the body's brace, with array types such as [u8; 4] blanked."""
-    rest = code[start:start + 2000]
+    rest = code[start : start + 2000]
     return re.sub(r"\[[^\[\]{}]*\]", lambda array: " " * len(array.group()), rest)

@@ -14,27 +14,48 @@ def crate(**files):
 
 class Circles(unittest.TestCase):
     def test_two_files_that_import_each_other(self):
-        for back in ("use crate::a::A;", "use super::{a, b};", "fn f() { super::a::f(); }",
-                     "use super::a as other;\nfn f() { other::f(); }", "use crate::{a::{A, C}};"):
+        for back in (
+            "use crate::a::A;",
+            "use super::{a, b};",
+            "fn f() { super::a::f(); }",
+            "use super::a as other;\nfn f() { other::f(); }",
+            "use crate::{a::{A, C}};",
+        ):
             self.assertEqual(len(crate(lib="mod a; mod b;", a="use crate::b::B;", b=back)), 1, back)
 
     def test_three_files_in_a_ring_and_no_fourth(self):
-        [fault] = crate(lib="", a="use crate::b::B;", b="use crate::c::C;", c="use crate::a::A;", d="use crate::a::A;")
+        [fault] = crate(
+            lib="", a="use crate::b::B;", b="use crate::c::C;", c="use crate::a::A;", d="use crate::a::A;"
+        )
         self.assertIn("3 files", fault)
 
     def test_what_is_handed_on_comes_from_where_it_is(self):
         self.assertEqual(len(crate(lib="pub use a::A;", a="use crate::b::B;", b="use crate::A;")), 1)
-        self.assertEqual(len(crate(lib="pub(crate) use a::*;", a="pub struct A;\nuse crate::b::B;", b="use crate::A;")), 1)
+        self.assertEqual(
+            len(crate(lib="pub(crate) use a::*;", a="pub struct A;\nuse crate::b::B;", b="use crate::A;")), 1
+        )
         self.assertEqual(crate(lib="pub use a::A;\npub use b::B;", a="pub struct A;", b="use crate::A;"), [])
 
     def test_folders_and_their_files(self):
-        self.assertEqual(len(crate(lib="", a__mod="use super::b::B;", b="use crate::a::c::C;", a__c="use super::D;")), 1)
+        self.assertEqual(
+            len(crate(lib="", a__mod="use super::b::B;", b="use crate::a::c::C;", a__c="use super::D;")), 1
+        )
 
     def test_one_way_comments_texts_and_tests_are_no_circle(self):
-        for back in ("", "// use crate::a::A;", 'const T: &str = "crate::a::A";', "/* crate::a::A */", 'r#"crate::a::A"#;',
-                     "#[cfg(test)]\nmod tests { use crate::a::A; }", "#[cfg(test)]\nuse crate::a::A;"):
+        for back in (
+            "",
+            "// use crate::a::A;",
+            'const T: &str = "crate::a::A";',
+            "/* crate::a::A */",
+            'r#"crate::a::A"#;',
+            "#[cfg(test)]\nmod tests { use crate::a::A; }",
+            "#[cfg(test)]\nuse crate::a::A;",
+        ):
             self.assertEqual(crate(lib="", a="use crate::b::B;", b=back), [], back)
-        self.assertEqual(crate(lib="", a="use crate::b::B;\nfn f() {}", b="#[cfg(test)]\nmod made;", b__made="use crate::a::A;"), [])
+        self.assertEqual(
+            crate(lib="", a="use crate::b::B;\nfn f() {}", b="#[cfg(test)]\nmod made;", b__made="use crate::a::A;"),
+            [],
+        )
 
 
 class Sizes(unittest.TestCase):
@@ -59,8 +80,10 @@ class Sizes(unittest.TestCase):
         self.assertIn("many has 7 parameters", self.faults(many * 3)[0])
 
     def test_functions_among_texts_generics_and_traits(self):
-        code = blank('trait T { fn none(&self); }\nfn a<F: Fn(u8) -> u8>(f: F, [x, y]: [u8; 2]) -> [u8; 2] where F: Copy {\n'
-                     "'}'; '\\''; b'{'; \"}\\\"}\"; r#\"}\"}\"#; /* } /* } */ } */ // }\n}\n")
+        code = blank(
+            'trait T { fn none(&self); }\nfn a<F: Fn(u8) -> u8>(f: F, [x, y]: [u8; 2]) -> [u8; 2] where F: Copy {\n'
+            "'}'; '\\''; b'{'; \"}\\\"}\"; r#\"}\"}\"#; /* } /* } */ } */ // }\n}\n"
+        )
         self.assertEqual([(*f,) for f in functions(code)], [("a", 2, 3, 2)])
 
 
@@ -68,7 +91,9 @@ class Prose(unittest.TestCase):
     def test_long_lines_outside_tables_and_code(self):
         long = "x" * 121
         self.assertEqual(len(list(prose.long_lines("a.md", f"{long}\n- {long}\n    {long}"))), 3)
-        self.assertEqual(list(prose.long_lines("a.md", f"| {long} |\n```\n{long}\n```\n\n    {long}\n\n{'x' * 120}")), [])
+        self.assertEqual(
+            list(prose.long_lines("a.md", f"| {long} |\n```\n{long}\n```\n\n    {long}\n\n{'x' * 120}")), []
+        )
 
     def test_placeholders(self):
         known = prose.known("| word | is |\n|---|---|\n| DICOM | a standard |\n| CPU, GPU | chips |")
@@ -79,7 +104,9 @@ class Prose(unittest.TestCase):
 
     def test_readme_code_stands_in_an_example(self):
         page = "text\n```rust\nlet a = 1;\nlet b = 2;\n```\n"
-        self.assertEqual(list(prose.strays("a.md", page, "rust", ["fn f() {\n    let a = 1;\n    let b = 2;\n}"])), [])
+        self.assertEqual(
+            list(prose.strays("a.md", page, "rust", ["fn f() {\n    let a = 1;\n    let b = 2;\n}"])), []
+        )
         self.assertEqual(len(list(prose.strays("a.md", page, "rust", ["let a = 1;\n", "let b = 2;"]))), 1)
 
 
