@@ -1,15 +1,17 @@
-"""The same modules merged by PEFT's `add_weighted_adapter`, for the benchmark `merging` to judge beside packer's own merges; and how far
-each merged delta is from exact delta arithmetic, PEFT's and packer's.
+"""The same modules merged by PEFT's `add_weighted_adapter`, for the benchmark `merging` to judge beside
+packer's own merges; and how far each merged delta is from exact delta arithmetic, PEFT's and packer's.
 
   cargo build --release
   python3 benches/merging_peft.py --base BASE --modules MODULES --out OUT      # MODULES/SEED/TASK are modules of packer
 
-Needs Python 3.11 or later and the network once: PyTorch, transformers and PEFT go by pip into a scratch virtual environment (--venv,
-default target/peer-venv). Writes OUT/SEED/peft-METHOD-COUNT, a merge of the first COUNT tasks (three, and all) with weight 1 each;
-head and card are those of the first task's module, so that packer opens the folder. What is there already stays. Prints, per merge,
-the largest difference of a number of any site's delta from the sum of the modules' deltas in double precision; exit code 1 if that of
+Needs Python 3.11 or later and the network once: PyTorch, transformers and PEFT go by pip into a scratch
+virtual environment (--venv, default target/peer-venv). Writes OUT/SEED/peft-METHOD-COUNT, a merge of the
+first COUNT tasks (three, and all) with weight 1 each; head and card are those of the first task's module, so
+that packer opens the folder. What is there already stays. Prints, per merge, the largest difference of a
+number of any site's delta from the sum of the modules' deltas in double precision; exit code 1 if that of
 packer's `task-arithmetic` is over 1e-5.
 """
+
 import argparse
 import json
 import os
@@ -54,7 +56,17 @@ def main():
                 if method in ("linear", "cat", "svd"):
                     print(f"| {seed} | {count} | PEFT {method} | {distance(folder, exact):.1e} |", flush=True)
             own = out / seed / f"packer-task-arithmetic-{count}.tmp"
-            command = [options.packer, "merge", "--base", options.base, "--method", "task-arithmetic", "--out", own, "--force"]
+            command = [
+                options.packer,
+                "merge",
+                "--base",
+                options.base,
+                "--method",
+                "task-arithmetic",
+                "--out",
+                own,
+                "--force",
+            ]
             for module in modules:
                 command += ["--module", module]
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Trains and evaluates modules for several tasks and seeds with the default recipe, and prints what they reach on the test
-splits: per task the balanced accuracy of each seed with its interval, their mean and standard deviation, and the floors.
+"""Trains and evaluates modules for several tasks and seeds with the default recipe, and prints what they
+reach on the test splits: per task the balanced accuracy of each seed with its interval, their mean and
+standard deviation, and the floors.
 
   python3 benches/quality.py --packer target/release/packer --base vits14 --data data --tasks breast,lung,colon,chest
 
-Needs nothing but Python and packer. Results go to --out as JSON, one entry a run, and finished runs are not repeated."""
+Needs nothing but Python and packer. Results go to --out as JSON, one entry a run, and finished runs are not
+repeated."""
+
 import argparse
 import json
 import pathlib
@@ -43,14 +46,29 @@ def main():
 def run(arguments, task, seed):
     module = pathlib.Path(arguments.modules) / f"{task}-{seed}"
     data = pathlib.Path(arguments.data) / task
-    train = ["train", "--base", arguments.base, "--data", data, "--task", task, "--out", module, "--size", arguments.size]
+    train = [
+        "train",
+        "--base",
+        arguments.base,
+        "--data",
+        data,
+        "--task",
+        task,
+        "--out",
+        module,
+        "--size",
+        arguments.size,
+    ]
     train += ["--flips", "both", "--epochs", arguments.epochs, "--seed", seed, "--force", *arguments.more]
     subprocess.run([arguments.packer, *map(str, train)], check=True)
     evaluate = ["eval", "--base", arguments.base, "--module", module, "--data", data, "--json", "--record"]
     result = subprocess.run([arguments.packer, *map(str, evaluate)], check=True, capture_output=True, text=True)
     speed = json.loads((module / "run.json").read_text())
-    return {"evaluation": json.loads(result.stdout), "images_per_s": speed["train_images_per_s"],
-            "images_per_cpu_s": speed["train_images_per_cpu_s"]}
+    return {
+        "evaluation": json.loads(result.stdout),
+        "images_per_s": speed["train_images_per_s"],
+        "images_per_cpu_s": speed["train_images_per_cpu_s"],
+    }
 
 
 def row(task, runs):
@@ -64,8 +82,10 @@ def row(task, runs):
     cells = " ".join(f"{b['value']:.3f} ({b['low']:.3f} to {b['high']:.3f})" for b in balanced)
     auc = statistics.mean(metric(r["evaluation"], "auc")["value"] for r in runs)
     speed = statistics.median(r["images_per_s"] for r in runs)
-    print(f"| {task} | {floors['colour']:.3f} | {floors['linear_probe']:.3f} | {cells} "
-          f"| {statistics.mean(values):.3f} ({spread:.3f}) | {auc:.3f} | {speed:.1f} |")
+    print(
+        f"| {task} | {floors['colour']:.3f} | {floors['linear_probe']:.3f} | {cells} "
+        f"| {statistics.mean(values):.3f} ({spread:.3f}) | {auc:.3f} | {speed:.1f} |"
+    )
 
 
 if __name__ == "__main__":

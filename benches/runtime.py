@@ -3,10 +3,12 @@
   python3 benches/runtime.py                          # ViT-B/16 with random weights
   python3 benches/runtime.py --base vits14            # a Hugging Face folder, at 224 pixels
 
-Builds the bench program, makes bundles of sixteen modules (rank 16 at q and v) and the graph as an ONNX file, and installs onnxruntime by pip into a
-scratch virtual environment (--venv), which needs the network once. Prints tables: wall and processor time, medians of --rounds (lowest to highest).
-Ours includes preprocessing of a picture of the base's size and the head; onnxruntime's is the network alone.
+Builds the bench program, makes bundles of sixteen modules (rank 16 at q and v) and the graph as an ONNX file,
+and installs onnxruntime by pip into a scratch virtual environment (--venv), which needs the network once.
+Prints tables: wall and processor time, medians of --rounds (lowest to highest). Ours includes preprocessing
+of a picture of the base's size and the head; onnxruntime's is the network alone.
 """
+
 import argparse
 import json
 import os
@@ -31,8 +33,11 @@ def main():
     program = built()
     with tempfile.TemporaryDirectory() as place:
         subprocess.run([program, "make", options.base, place], check=True)
-        print(f"Base: {options.base}, 224 pixels, modules of rank {RANK} at q and v; {os.cpu_count()} cores, {cpu()}; "
-              f"onnxruntime {PACKAGES[0].split('==')[1]}; {options.rounds} rounds in turns.\n", flush=True)
+        print(
+            f"Base: {options.base}, 224 pixels, modules of rank {RANK} at q and v; {os.cpu_count()} cores, {cpu()}; "
+            f"onnxruntime {PACKAGES[0].split('==')[1]}; {options.rounds} rounds in turns.\n",
+            flush=True,
+        )
         for threads in (1, 2):
             table(options, program, python, place, threads)
         loading(options, program, python, place)
@@ -45,10 +50,19 @@ def table(options, program, python, place, threads):
     last = Side([program, "serve", f"{place}/last.medforge", f"{place}/k.pub", threads])
     eight = Side([program, "serve", f"{place}/one.medforge", f"{place}/k.pub", threads, "int8"])
     theirs = Side([python, __file__, "--peer", place, threads])
-    turns = {"none": (ours, "none"), "one": (ours, "one"), "fusion of 4": (ours, "fusion 4"), "mixture of 4": (ours, "mixture 4"),
-             "one, last 4 layers": (last, "one"), "mixture of 4, last 4 layers": (last, "mixture 4"), "one, int8": (eight, "one"),
-             "onnxruntime, none": (theirs, "none"), "onnxruntime, one": (theirs, "one"), "onnxruntime, 4 runs": (theirs, "four"),
-             "onnxruntime, int8": (theirs, "int8")}
+    turns = {
+        "none": (ours, "none"),
+        "one": (ours, "one"),
+        "fusion of 4": (ours, "fusion 4"),
+        "mixture of 4": (ours, "mixture 4"),
+        "one, last 4 layers": (last, "one"),
+        "mixture of 4, last 4 layers": (last, "mixture 4"),
+        "one, int8": (eight, "one"),
+        "onnxruntime, none": (theirs, "none"),
+        "onnxruntime, one": (theirs, "one"),
+        "onnxruntime, 4 runs": (theirs, "four"),
+        "onnxruntime, int8": (theirs, "int8"),
+    }
     taken = {name: [] for name in turns}
     for side, what in turns.values():
         side.ask(what)
@@ -79,16 +93,28 @@ def table(options, program, python, place, threads):
     print(f"\nPreprocessing is {100 * share:.2f} % of a classification (aim: under 5 %).")
     for spread in ("layers", "images"):
         run = ours.ask(f"batch {spread} 16")
-        print(f"\n16 images in one call, threads share {spread}: {1e3 * run['wall'] / 16:.1f} ms an image, {1e3 * run['cpu'] / 16:.1f} CPU ms.")
+        print(
+            f"\n16 images in one call, threads share {spread}: {1e3 * run['wall'] / 16:.1f} ms an image, "
+            f"{1e3 * run['cpu'] / 16:.1f} CPU ms."
+        )
     swap = ours.ask("swap 20000")
-    print(f"\n20,000 swaps of the default while another thread classifies ({swap['calls']} calls, {swap['failed']} failed): median {1e6 * swap['median']:.1f} us, "
-          f"99th percentile {1e6 * swap['p99']:.1f} us, longest {1e3 * swap['most']:.2f} ms. onnxruntime: a new adapter "
-          f"{1e3 * theirs.ask('adapter')['wall']:.2f} ms (median of 9), a new session {1e3 * theirs.ask('session')['wall']:.0f} ms.")
+    print(
+        f"\n20,000 swaps of the default while another thread classifies ({swap['calls']} calls, "
+        f"{swap['failed']} failed): median {1e6 * swap['median']:.1f} us, "
+        f"99th percentile {1e6 * swap['p99']:.1f} us, longest {1e3 * swap['most']:.2f} ms. onnxruntime: a new adapter "
+        f"{1e3 * theirs.ask('adapter')['wall']:.2f} ms (median of 9), a new session "
+        f"{1e3 * theirs.ask('session')['wall']:.0f} ms."
+    )
     each = memory["modules"] / 16
     aim = 1.25 * (memory["base"] + 16 * 2.5e6)
-    print(f"\nMemory with 16 modules: base {memory['base'] / 1e6:.1f} MB, modules {memory['modules'] / 1e6:.1f} MB ({each / 1e6:.2f} each), scratch {memory['scratch'] / 1e6:.1f} MB; "
-          f"resident {memory['resident'] / 1e6:.0f} MB (aim: (base + 16 x 2.5 MB) x 1.25 = {aim / 1e6:.0f} MB); onnxruntime's process with one session "
-          f"{Side([python, __file__, '--peer', place, threads, 'load']).first['resident'] / 1e6:.0f} MB.\n", flush=True)
+    print(
+        f"\nMemory with 16 modules: base {memory['base'] / 1e6:.1f} MB, modules {memory['modules'] / 1e6:.1f} "
+        f"MB ({each / 1e6:.2f} each), scratch {memory['scratch'] / 1e6:.1f} MB; "
+        f"resident {memory['resident'] / 1e6:.0f} MB (aim: (base + 16 x 2.5 MB) x 1.25 = {aim / 1e6:.0f} MB); "
+        f"onnxruntime's process with one session "
+        f"{Side([python, __file__, '--peer', place, threads, 'load']).first['resident'] / 1e6:.0f} MB.\n",
+        flush=True,
+    )
 
 
 def loading(options, program, python, place):
@@ -98,17 +124,29 @@ def loading(options, program, python, place):
         for _ in range(options.rounds):
             ours.append(Side([program, "serve", f"{place}/one.medforge", f"{place}/k.pub", threads]).first)
             theirs.append(Side([python, __file__, "--peer", place, threads, "load"]).first)
-        print(f"| load, {threads} thread{'s' * (threads > 1)} | ms (lowest to highest) | resident MB |\n|---|---|---|")
+        print(
+            f"| load, {threads} thread{'s' * (threads > 1)} | ms (lowest to highest) | resident MB |\n|---|---|---|"
+        )
         for name, runs in (("ours, with golden vectors", ours), ("onnxruntime, session", theirs)):
             wall = sorted(1e3 * run["wall"] for run in runs)
-            print(f"| {name} | {statistics.median(wall):.0f} ({wall[0]:.0f} to {wall[-1]:.0f}) | {statistics.median(run['resident'] for run in runs) / 1e6:.0f} |")
+            print(
+                f"| {name} | {statistics.median(wall):.0f} ({wall[0]:.0f} to {wall[-1]:.0f}) | "
+                f"{statistics.median(run['resident'] for run in runs) / 1e6:.0f} |"
+            )
         part = lambda name: f"{1e3 * statistics.median(run[name] for run in ours):.0f}"
-        print(f"\nLoad, ratio: {ratios(ours, theirs)}; aim 1.0. Of ours, reading the file takes {part('read')} ms and verifying it {part('verify')} ms.\n", flush=True)
+        print(
+            f"\nLoad, ratio: {ratios(ours, theirs)}; aim 1.0. Of ours, reading the file takes {part('read')} "
+            f"ms and verifying it {part('verify')} ms.\n",
+            flush=True,
+        )
 
 
 def longest(options, program, place):
     many = Side([program, "serve", f"{place}/one.medforge", f"{place}/k.pub", 2]).ask(f"many {options.many}")
-    print(f"{options.many} classifications in a row: resident {many['before'] / 1e6:.2f} MB before, {many['after'] / 1e6:.2f} MB after.")
+    print(
+        f"{options.many} classifications in a row: resident {many['before'] / 1e6:.2f} MB before, "
+        f"{many['after'] / 1e6:.2f} MB after."
+    )
 
 
 def ratios(ours, theirs):
@@ -121,7 +159,9 @@ class Side:
     """A process that answers a line with a line of JSON; its first line tells how it was loaded."""
 
     def __init__(self, command):
-        self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
         self.first = self.answer()
 
     def ask(self, what):
@@ -172,7 +212,11 @@ def peer(place, threads, only=None):
             inputs[name][input.name] = (generator.normal(size=shape) * 0.05).astype(numpy.float32)
     adapter = f"{place}/adapter.onnx_adapter"
     format = onnxruntime.AdapterFormat()
-    lora = {name: onnxruntime.OrtValue.ortvalue_from_numpy(value) for name, value in inputs["one"].items() if ".lora_" in name and value.size}
+    lora = {
+        name: onnxruntime.OrtValue.ortvalue_from_numpy(value)
+        for name, value in inputs["one"].items()
+        if ".lora_" in name and value.size
+    }
     format.set_adapter_version(1)
     format.set_model_version(1)
     format.set_parameters(lora)
@@ -183,6 +227,7 @@ def peer(place, threads, only=None):
         if what == "int8":
             if small is None:
                 from onnxruntime.quantization import QuantType, quantize_dynamic
+
                 file = pathlib.Path(place) / "int8.onnx"
                 if not file.exists():
                     quantize_dynamic(f"{place}/base.onnx", str(file), per_channel=True, weight_type=QuantType.QInt8)
@@ -191,7 +236,10 @@ def peer(place, threads, only=None):
         elif what == "four":
             result = timed(lambda: [plain.run(None, inputs["one"]) for _ in range(4)])
         elif what == "adapter":
-            runs = sorted((timed(lambda: onnxruntime.LoraAdapter().Load(adapter)) for _ in range(9)), key=lambda run: run["wall"])
+            runs = sorted(
+                (timed(lambda: onnxruntime.LoraAdapter().Load(adapter)) for _ in range(9)),
+                key=lambda run: run["wall"],
+            )
             result = runs[4]
         elif what == "session":
             result = timed(session)
@@ -225,7 +273,9 @@ def cpu():
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--base", default="b16", help="b16 for ViT-B/16 with random weights, or a Hugging Face folder")
+    parser.add_argument(
+        "--base", default="b16", help="b16 for ViT-B/16 with random weights, or a Hugging Face folder"
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--many", type=int, default=10_000)
     parser.add_argument("--venv", default=str(ROOT / "target/runtime-venv"))

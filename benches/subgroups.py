@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""How modules do on parts of each task's test split that differ in something but their class: `packer eval --by` on the four tasks.
+"""How modules do on parts of each task's test split that differ in something but their class: `packer eval
+--by` on the four tasks.
 
   cargo build --release
   python3 benches/subgroups.py --base BASE --data DATA --modules MODULES      # MODULES/TASK from `packer train`
@@ -8,10 +9,12 @@ The sets' lists have no column but label and group, so columns are made from wha
   brightness  the mean grey level: dark, middle or bright, by the thirds of the training part
   stain       tissue only, the mean of red minus that of blue: blue, middle or red, by the thirds of the training part
   release     chest only, the part of the collection that the image was published in, which its file's name begins with
-None of them was known to the training. Copies of the sets with these columns go to --scratch; prints a table in Markdown.
+None of them was known to the training. Copies of the sets with these columns go to --scratch; prints a table
+in Markdown.
 
 Needs Python 3.11 or later and Pillow (benches/training.py makes a virtual environment that has it).
 """
+
 import argparse
 import csv
 import json
@@ -22,7 +25,12 @@ import subprocess
 
 from PIL import Image, ImageStat
 
-TASKS = {"breast": ["brightness", "stain"], "lung": ["brightness", "stain"], "colon": ["brightness", "stain"], "chest": ["brightness", "release"]}
+TASKS = {
+    "breast": ["brightness", "stain"],
+    "lung": ["brightness", "stain"],
+    "colon": ["brightness", "stain"],
+    "chest": ["brightness", "release"],
+}
 NAMES = {"brightness": ["dark", "middle", "bright"], "stain": ["blue", "middle", "red"]}
 
 
@@ -43,24 +51,42 @@ def main():
         done = subprocess.run([options.packer, *map(str, arguments)], check=True, capture_output=True, text=True)
         found = json.loads(done.stdout)
         whole = {metric["name"]: estimate(metric) for metric in found["metrics"]}
-        print(f"| {task} | | all | {found['n']} ({found['groups']}) | {whole['balanced_accuracy']} | {whole['auc']} |")
+        print(
+            f"| {task} | | all | {found['n']} ({found['groups']}) | {whole['balanced_accuracy']} | {whole['auc']} |"
+        )
         for part in found["subgroups"]:
             for value in part["values"]:
                 of = {metric["name"]: estimate(metric) for metric in value["metrics"]}
                 cells = f"{of['balanced_accuracy']} | {of['auc']}" if of else f"none: {value['too_few']} |"
-                classes = "" if value["classes"] == len(found["classes"]) else f", {value['classes']} of {len(found['classes'])} classes"
-                print(f"| {task} | {part['by']} | {value['value']} | {value['n']} ({value['groups']}){classes} | {cells} |")
+                classes = (
+                    ""
+                    if value["classes"] == len(found["classes"])
+                    else f", {value['classes']} of {len(found['classes'])} classes"
+                )
+                print(
+                    f"| {task} | {part['by']} | {value['value']} | {value['n']} ({value['groups']}){classes} | "
+                    f"{cells} |"
+                )
             gaps += [(task, part["by"], gap) for gap in part["gaps"]]
-    print("\n| task | by | metric | best over worst | gap | chance alone, up to | more than chance |\n|---|---|---|---|---|---|---|")
+    print(
+        "\n| task | by | metric | best over worst | gap | chance alone, up to | more than chance "
+        "|\n|---|---|---|---|---|---|---|"
+    )
     for task, by, gap in gaps:
         value, chance = gap["difference"]["value"], gap.get("chance")
         verdict = "unknown" if chance is None else "yes" if value > chance else "no"
-        print(f"| {task} | {by} | {gap['difference']['name'].replace('_', ' ')} | {gap['best']} over {gap['worst']} "
-              f"| {estimate(gap['difference'])} | {'' if chance is None else f'{chance:.3f}'} | {verdict} |")
+        print(
+            f"| {task} | {by} | {gap['difference']['name'].replace('_', ' ')} | {gap['best']} over {gap['worst']} "
+            f"| {estimate(gap['difference'])} | {'' if chance is None else f'{chance:.3f}'} | {verdict} |"
+        )
 
 
 def estimate(metric):
-    return f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})" if "low" in metric else f"{metric['value']:.3f}"
+    return (
+        f"{metric['value']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
+        if "low" in metric
+        else f"{metric['value']:.3f}"
+    )
 
 
 def with_columns(data, columns, copy):

@@ -1,20 +1,24 @@
-"""Training speed and memory of `packer train` beside PyTorch + PEFT: same images, same recipe, same machine, taking turns.
+"""Training speed and memory of `packer train` beside PyTorch + PEFT: same images, same recipe, same machine,
+taking turns.
 
   cargo build --release
-  python3 benches/training.py --base BASE --data DATA            # BASE: a Hugging Face folder, family clip, dinov2 or vit
+  python3 benches/training.py --base BASE --data DATA    # BASE: a Hugging Face folder, family clip, dinov2 or vit
   python3 benches/training.py --base BASE --data DATA --clip --batch 8 --epochs 1 --repeats 5
 
-With --clip a second case takes its turns in the same run: a CLIP ViT-B/16 with random weights (of the shape of openai/clip-vit-base-patch16's
-vision tower, made in target/) at 224 px. LoRA adapts q and v, in a CLIP also the visual projection.
+With --clip a second case takes its turns in the same run: a CLIP ViT-B/16 with random weights (of the shape
+of openai/clip-vit-base-patch16's vision tower, made in target/) at 224 px. LoRA adapts q and v, in a CLIP
+also the visual projection.
 
-Needs Python 3.11 or later and the network once: PyTorch, transformers, PEFT and the rest go by pip into a scratch virtual
-environment (--venv, default target/peer-venv). Prints a table and writes --out as JSON.
+Needs Python 3.11 or later and the network once: PyTorch, transformers, PEFT and the rest go by pip into a
+scratch virtual environment (--venv, default target/peer-venv). Prints a table and writes --out as JSON.
 
-Images/s count the training loop alone, for both: loading, decoding and resizing come before the clock starts. The peer gets its
-images as normalised floats in memory beforehand, which is to its advantage. Images per CPU-second are of the same loop. Peak memory
-(maximum resident set), wall time and processor time are also given of the whole process, interpreter, libraries and loading
-included. With --evaluate, the balanced accuracy on the test split is measured too.
+Images/s count the training loop alone, for both: loading, decoding and resizing come before the clock starts.
+The peer gets its images as normalised floats in memory beforehand, which is to its advantage. Images per
+CPU-second are of the same loop. Peak memory (maximum resident set), wall time and processor time are also
+given of the whole process, interpreter, libraries and loading included. With --evaluate, the balanced
+accuracy on the test split is measured too.
 """
+
 import argparse
 import csv
 import json
@@ -31,8 +35,15 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CLIP = ROOT / "target/clip-vit-b16-random"
-PACKAGES = ["torch==2.15.0", "transformers==5.23.0", "peft==0.21.2", "safetensors==0.8.0", "pillow==13.0.0", "scikit-learn==1.9.1",
-            "numpy==2.4.6"]
+PACKAGES = [
+    "torch==2.15.0",
+    "transformers==5.23.0",
+    "peft==0.21.2",
+    "safetensors==0.8.0",
+    "pillow==13.0.0",
+    "scikit-learn==1.9.1",
+    "numpy==2.4.6",
+]
 
 
 def main():
@@ -47,7 +58,9 @@ def main():
     python = environment(pathlib.Path(options.venv))
     cases = {pathlib.Path(options.base).name: options}
     if options.clip:
-        subprocess.run([python, __file__, "--make-clip", CLIP, "--base", options.base, "--data", options.data], check=True)
+        subprocess.run(
+            [python, __file__, "--make-clip", CLIP, "--base", options.base, "--data", options.data], check=True
+        )
         cases["CLIP ViT-B/16, random"] = argparse.Namespace(**{**vars(options), "base": str(CLIP), "size": 224})
     runs = {case: {"packer": [], "peft": []} for case in cases}
     for repeat in range(options.repeats):
@@ -55,11 +68,18 @@ def main():
         for case, chosen in cases.items():
             for who in turns:
                 run = run_packer(chosen, packer, repeat) if who == "packer" else run_peer(chosen, python, repeat)
-                print(f"repeat {repeat + 1} of {options.repeats}, {case}, {who}: {json.dumps(run)}", file=sys.stderr, flush=True)
+                print(
+                    f"repeat {repeat + 1} of {options.repeats}, {case}, {who}: {json.dumps(run)}",
+                    file=sys.stderr,
+                    flush=True,
+                )
                 runs[case][who].append(run)
     results = {case: report(case, cases[case], runs[case]) for case in cases}
-    result = {"options": {k: v for k, v in vars(options).items() if k not in ("peer", "make_clip")}, "processor": processor(),
-              "cases": results}
+    result = {
+        "options": {k: v for k, v in vars(options).items() if k not in ("peer", "make_clip")},
+        "processor": processor(),
+        "cases": results,
+    }
     out = pathlib.Path(options.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(result, indent=2) + "\n")
@@ -83,7 +103,9 @@ def arguments():
     parser.add_argument("--clip", action="store_true", help="also a CLIP ViT-B/16 with random weights at 224 px")
     parser.add_argument("--memory", help="a bound for packer, as `packer train --memory` takes it")
     parser.add_argument("--evaluate", action="store_true", help="also measure balanced accuracy on the test split")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the first repeat; each next one takes the next seed")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the first repeat; each next one takes the next seed"
+    )
     parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--make-clip", help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -101,7 +123,8 @@ def environment(folder):
 
 
 def measured(command, **more):
-    """Runs a command; its standard output, and its peak resident memory in MB, wall time and processor time in seconds."""
+    """Runs a command; its standard output, and its peak resident memory in MB, wall time and processor time
+    in seconds."""
     begun = time.perf_counter()
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, **more)
@@ -110,8 +133,11 @@ def measured(command, **more):
         if process.returncode:
             sys.exit(f"{' '.join(map(str, command))} failed with exit code {process.returncode}")
         output.seek(0)
-        whole = {"peak_mb": usage.ru_maxrss / 1024, "process_wall_s": time.perf_counter() - begun,
-                 "process_cpu_s": usage.ru_utime + usage.ru_stime}
+        whole = {
+            "peak_mb": usage.ru_maxrss / 1024,
+            "process_wall_s": time.perf_counter() - begun,
+            "process_cpu_s": usage.ru_utime + usage.ru_stime,
+        }
         return output.read(), whole
 
 
@@ -121,15 +147,38 @@ def run_packer(options, packer, repeat):
         module = pathlib.Path(scratch) / "module"
         threads = {**os.environ, "RAYON_NUM_THREADS": str(options.threads)}
         shared = ["--base", options.base, "--data", options.data]
-        recipe = ["--size", options.size, "--epochs", options.epochs, "--batch", options.batch, "--lr", options.lr,
-                  "--rank", options.rank, "--alpha", options.alpha, "--targets", ",".join(targets(options.base)), "--flips", "both",
-                  "--device", "cpu", "--seed", seed]
+        recipe = [
+            "--size",
+            options.size,
+            "--epochs",
+            options.epochs,
+            "--batch",
+            options.batch,
+            "--lr",
+            options.lr,
+            "--rank",
+            options.rank,
+            "--alpha",
+            options.alpha,
+            "--targets",
+            ",".join(targets(options.base)),
+            "--flips",
+            "both",
+            "--device",
+            "cpu",
+            "--seed",
+            seed,
+        ]
         recipe += ["--memory", options.memory] if options.memory else []
         command = [packer, "train", *shared, "--task", "bench", "--out", module, *recipe]
         _, process = measured(list(map(str, command)), env=threads)
         speed = json.loads((module / "run.json").read_text())
-        run = {"images_per_s": speed["train_images_per_s"], "images_per_cpu_s": speed["train_images_per_cpu_s"],
-               **process, "seed": seed}
+        run = {
+            "images_per_s": speed["train_images_per_s"],
+            "images_per_cpu_s": speed["train_images_per_cpu_s"],
+            **process,
+            "seed": seed,
+        }
         if options.evaluate:
             text, _ = measured(list(map(str, [packer, "eval", *shared, "--module", module, "--json"])), env=threads)
             metrics = {m["name"]: m["value"] for m in json.loads(text)["metrics"]}
@@ -144,7 +193,9 @@ def run_peer(options, python, repeat):
         command += [f"--{name}", getattr(options, name)]
     command += ["--evaluate"] if options.evaluate else []
     quiet = {"TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore"}
-    text, process = measured(list(map(str, command)), env={**os.environ, **quiet, "OMP_NUM_THREADS": str(options.threads)})
+    text, process = measured(
+        list(map(str, command)), env={**os.environ, **quiet, "OMP_NUM_THREADS": str(options.threads)}
+    )
     return {**json.loads(text.splitlines()[-1]), **process}
 
 
@@ -163,11 +214,16 @@ def report(case, options, runs):
     names += ["balanced_accuracy"] if options.evaluate else []
     middle = {who: {n: statistics.median(r[n] for r in rs) for n in names} for who, rs in runs.items()}
     ratio = {n: middle["packer"][n] / middle["peft"][n] for n in names}
-    print(f"{case}: {options.repeats} repeats, {options.threads} threads, {options.size} px, batch {options.batch}, {options.epochs} epochs, "
-          f"rank {options.rank} on {', '.join(targets(options.base))}; median (lowest to highest)")
+    print(
+        f"{case}: {options.repeats} repeats, {options.threads} threads, {options.size} px, batch "
+        f"{options.batch}, {options.epochs} epochs, "
+        f"rank {options.rank} on {', '.join(targets(options.base))}; median (lowest to highest)"
+    )
     print(f"{'':<20}{'packer':>32}{'PyTorch + PEFT':>32}{'ratio':>8}")
     for n in names:
-        cells = [f"{middle[w][n]:.3f} ({min(r[n] for r in runs[w]):.3f} to {max(r[n] for r in runs[w]):.3f})" for w in runs]
+        cells = [
+            f"{middle[w][n]:.3f} ({min(r[n] for r in runs[w]):.3f} to {max(r[n] for r in runs[w]):.3f})" for w in runs
+        ]
         print(f"{n:<20}{cells[0]:>32}{cells[1]:>32}{ratio[n]:>8.2f}")
     return {"size": options.size, "runs": runs, "median": middle, "ratio": ratio}
 
@@ -182,16 +238,27 @@ def processor():
 
 # What runs inside the virtual environment.
 
+
 def make_clip(folder):
     """The vision tower of openai/clip-vit-base-patch16 with its projection, its weights random."""
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
     import torch
+
     torch.manual_seed(0)
     CLIPVisionModelWithProjection(CLIPVisionConfig(patch_size=16, projection_dim=512)).save_pretrained(folder)
-    processor = {"image_processor_type": "CLIPImageProcessor", "do_resize": True, "size": {"shortest_edge": 224}, "resample": 3,
-                 "do_center_crop": True, "crop_size": {"height": 224, "width": 224}, "do_rescale": True, "rescale_factor": 1 / 255,
-                 "do_normalize": True, "image_mean": [0.48145466, 0.4578275, 0.40821073],
-                 "image_std": [0.26862954, 0.26130258, 0.27577711]}
+    processor = {
+        "image_processor_type": "CLIPImageProcessor",
+        "do_resize": True,
+        "size": {"shortest_edge": 224},
+        "resample": 3,
+        "do_center_crop": True,
+        "crop_size": {"height": 224, "width": 224},
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": [0.48145466, 0.4578275, 0.40821073],
+        "image_std": [0.26862954, 0.26130258, 0.27577711],
+    }
     (folder / "preprocessor_config.json").write_text(json.dumps(processor, indent=2) + "\n")
 
 
@@ -214,7 +281,9 @@ def peer(options):
     reader = CLIPVisionModelWithProjection if kind == "clip" else AutoModel
     base = reader.from_pretrained(options.base, dtype=torch.float32, **extra)
     resized = {"interpolate_pos_encoding": True} if extra else {}
-    modules = [{"q": "q_proj", "v": "v_proj", "projection": "visual_projection"}[name] for name in targets(options.base)]
+    modules = [
+        {"q": "q_proj", "v": "v_proj", "projection": "visual_projection"}[name] for name in targets(options.base)
+    ]
     lora = LoraConfig(r=options.rank, lora_alpha=options.alpha, target_modules=modules, lora_dropout=0.0, bias="none")
     model = get_peft_model(base, lora).train()
     head = nn.Linear(base.config.projection_dim if kind == "clip" else base.config.hidden_size, len(classes))
@@ -225,7 +294,8 @@ def peer(options):
     steps = options.epochs * math.ceil(len(labels) / options.batch)
     rise = max(1, 0.1 * steps)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimiser, lambda t: min(1, (t + 1) / rise) * (1 + math.cos(math.pi * t / steps)) / 2)
+        optimiser, lambda t: min(1, (t + 1) / rise) * (1 + math.cos(math.pi * t / steps)) / 2
+    )
 
     def logits(batch):
         out = model(pixel_values=batch, **resized)
@@ -243,13 +313,20 @@ def peer(options):
             optimiser.step()
             schedule.step()
     seen = options.epochs * len(labels)
-    result = {"images_per_s": seen / (time.perf_counter() - wall), "images_per_cpu_s": seen / (time.process_time() - cpu), "seed": options.seed}
+    result = {
+        "images_per_s": seen / (time.perf_counter() - wall),
+        "images_per_cpu_s": seen / (time.process_time() - cpu),
+        "seed": options.seed,
+    }
     if options.evaluate:
         from sklearn.metrics import balanced_accuracy_score
+
         pixels, labels = load(options, split(options.data, "test")[1])
         model.eval()
         with torch.no_grad():
-            found = np.concatenate([logits(torch.from_numpy(pixels[i:i + 64])).argmax(1).numpy() for i in range(0, len(labels), 64)])
+            found = np.concatenate(
+                [logits(torch.from_numpy(pixels[i : i + 64])).argmax(1).numpy() for i in range(0, len(labels), 64)]
+            )
         result["balanced_accuracy"] = balanced_accuracy_score(labels, found)
     return result
 
@@ -259,13 +336,17 @@ def split(data, name):
     with open(pathlib.Path(data, "splits.csv"), newline="") as file:
         rows = list(csv.DictReader(file))
     classes = sorted({row["label"] for row in rows})
-    return classes, [(pathlib.Path(data, row["path"]), classes.index(row["label"])) for row in rows if row["split"] == name]
+    return classes, [
+        (pathlib.Path(data, row["path"]), classes.index(row["label"])) for row in rows if row["split"] == name
+    ]
 
 
 def load(options, items):
-    """Normalised images [N, 3, size, size] and labels: short side to `size`, centre crop, the base's mean and standard deviation."""
+    """Normalised images [N, 3, size, size] and labels: short side to `size`, centre crop, the base's mean and
+    standard deviation."""
     import numpy as np
     from PIL import Image
+
     said = json.loads(pathlib.Path(options.base, "preprocessor_config.json").read_text())
     mean, deviation = (np.array(said[k], np.float32) for k in ("image_mean", "image_std"))
     out = np.empty((len(items), 3, options.size, options.size), np.float32)
@@ -274,7 +355,9 @@ def load(options, items):
             image = image.convert("RGB")
             short, long = sorted(image.size)
             far = int(options.size * long / short)
-            image = image.resize((options.size, far) if image.width <= image.height else (far, options.size), said.get("resample", 3))
+            image = image.resize(
+                (options.size, far) if image.width <= image.height else (far, options.size), said.get("resample", 3)
+            )
             left, top = (image.width - options.size) // 2, (image.height - options.size) // 2
             image = image.crop((left, top, left + options.size, top + options.size))
         out[i] = ((np.asarray(image, np.float32) / 255 - mean) / deviation).transpose(2, 0, 1)

@@ -1,7 +1,9 @@
-"""A local Ray cluster of two workers of which one is killed half-way: every image is read exactly once, and a second run has nothing to do.
+"""A local Ray cluster of two workers of which one is killed half-way: every image is read exactly once, and a
+second run has nothing to do.
 
-  python3 examples/archive/end_to_end.py --images 300         # needs ray and pyarrow in this Python
+python3 examples/archive/end_to_end.py --images 300         # needs ray and pyarrow in this Python
 """
+
 import argparse
 import collections
 import os
@@ -25,22 +27,45 @@ with tempfile.TemporaryDirectory() as place:
     place = pathlib.Path(place)
     key, bundles = harness.bundles_of(programs, place, None)
     archive, out = place / "archive", place / "results"
-    subprocess.run([programs / "packer", "phantom", "--out", archive, "--images", str(options.images)], check=True, capture_output=True)
+    subprocess.run(
+        [programs / "packer", "phantom", "--out", archive, "--images", str(options.images)],
+        check=True,
+        capture_output=True,
+    )
     (archive / "broken.png").write_bytes(b"no picture")
-    command = [sys.executable, HERE / "reread.py", archive, "--out", out, "--bundle", bundles[0], "--trust", key, "--library", programs / "libmedforge.so",
-               "--workers", "2", "--batch", "4"]
+    command = [
+        sys.executable,
+        HERE / "reread.py",
+        archive,
+        "--out",
+        out,
+        "--bundle",
+        bundles[0],
+        "--trust",
+        key,
+        "--library",
+        programs / "libmedforge.so",
+        "--workers",
+        "2",
+        "--batch",
+        "4",
+    ]
     run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     # Half-way: one of the two actors' processes.
     while len(list(out.glob("*.parquet"))) < options.images / 4 / 2:
         assert run.poll() is None, "the run ended early"
         time.sleep(0.01)
-    actors = [int(pid) for pid in subprocess.run(["pgrep", "-f", "ray::Reader"], capture_output=True, text=True).stdout.split()]
+    actors = [
+        int(pid)
+        for pid in subprocess.run(["pgrep", "-f", "ray::Reader"], capture_output=True, text=True).stdout.split()
+    ]
     assert len(actors) == 2, actors
     os.kill(actors[0], signal.SIGKILL)
     said, _ = run.communicate(timeout=300)
     assert run.returncode == 0, said
     print(said.strip())
     import pyarrow.parquet
+
     table = pyarrow.parquet.read_table(out).to_pylist()
     paths = collections.Counter(row["path"] for row in table)
     expected = {str(path.relative_to(archive)) for path in archive.rglob("*.png")}
@@ -50,6 +75,8 @@ with tempfile.TemporaryDirectory() as place:
     before = {path: path.stat().st_mtime_ns for path in out.glob("*.parquet")}
     subprocess.run(command, check=True, capture_output=True)
     assert before == {path: path.stat().st_mtime_ns for path in out.glob("*.parquet")}, "a second run wrote something"
-    other = subprocess.run([str(bundles[1]) if part == bundles[0] else part for part in command], capture_output=True, text=True)
+    other = subprocess.run(
+        [str(bundles[1]) if part == bundles[0] else part for part in command], capture_output=True, text=True
+    )
     assert other.returncode != 0 and "give another --out" in other.stderr, other.stderr
     print(f"{len(paths)} images, each once, with one of two workers killed; nothing was left for a second run")

@@ -1,14 +1,17 @@
-"""Reads a whole archive again: every image of a folder classified exactly once, on as many machines as a Ray cluster has.
+"""Reads a whole archive again: every image of a folder classified exactly once, on as many machines as a Ray
+cluster has.
 
-  pip install ray pyarrow                                    # and libmedforge with ffi/python/medforge.py on every machine
+  pip install ray pyarrow    # and libmedforge with ffi/python/medforge.py on every machine
   python3 reread.py ARCHIVE --out results --bundle breast.medforge --trust k.pub --library libmedforge.so --workers 8
   python3 reread.py ARCHIVE --out results ... --address ray://head:10001
 
-ARCHIVE is a folder that every machine sees (also one mounted from object storage) of PNG, JPEG and DICOM files. One actor a worker holds one verified
-bundle; images go out in batches. A batch's results are one Parquet file, written beside and renamed, so that a run that was stopped goes on where it was and no
-image is there twice; a worker that dies is replaced and its batch done again. What cannot be classified is a row too, with the reason. Results of
-one folder are of one bundle: a run with another one is refused.
+ARCHIVE is a folder that every machine sees (also one mounted from object storage) of PNG, JPEG and DICOM
+files. One actor a worker holds one verified bundle; images go out in batches. A batch's results are one
+Parquet file, written beside and renamed, so that a run that was stopped goes on where it was and no image is
+there twice; a worker that dies is replaced and its batch done again. What cannot be classified is a row too,
+with the reason. Results of one folder are of one bundle: a run with another one is refused.
 """
+
 import argparse
 import hashlib
 import json
@@ -21,8 +24,17 @@ import pyarrow.parquet
 import ray
 
 ENDINGS = {".png", ".jpg", ".jpeg", ".dcm", ".dicom", ""}
-SCHEMA = pyarrow.schema([("path", pyarrow.string()), ("task", pyarrow.string()), ("class", pyarrow.string()), ("probability", pyarrow.float64()),
-                         ("error", pyarrow.string()), ("bundle", pyarrow.string()), ("record", pyarrow.string())])
+SCHEMA = pyarrow.schema(
+    [
+        ("path", pyarrow.string()),
+        ("task", pyarrow.string()),
+        ("class", pyarrow.string()),
+        ("probability", pyarrow.float64()),
+        ("error", pyarrow.string()),
+        ("bundle", pyarrow.string()),
+        ("record", pyarrow.string()),
+    ]
+)
 
 
 @ray.remote(num_cpus=1, max_restarts=-1, max_task_retries=-1)
@@ -32,6 +44,7 @@ class Reader:
     def __init__(self, archive, out, settings):
         sys.path.insert(0, settings["module"])
         import medforge
+
         self.medforge = medforge
         if settings["library"]:
             medforge.load(settings["library"])
@@ -61,7 +74,12 @@ class Reader:
         except (self.medforge.Error, OSError) as error:
             return row | {"error": str(error)}
         top = max(found["classes"], key=lambda one: one["probability"])
-        return row | {"task": found["task"], "class": None if found.get("abstain") else top["name"], "probability": top["probability"], "record": json.dumps(found, sort_keys=True)}
+        return row | {
+            "task": found["task"],
+            "class": None if found.get("abstain") else top["name"],
+            "probability": top["probability"],
+            "record": json.dumps(found, sort_keys=True),
+        }
 
 
 def main():
@@ -82,8 +100,14 @@ def main():
     out.mkdir(parents=True, exist_ok=True)
     ray.init(address=options.address, include_dashboard=False, log_to_driver=False)
     absolute = lambda path: path and str(pathlib.Path(path).resolve())
-    settings = {"bundle": absolute(options.bundle), "trust": absolute(options.trust), "now": options.now, "task": options.task,
-                "library": absolute(options.library), "module": absolute(options.module)}
+    settings = {
+        "bundle": absolute(options.bundle),
+        "trust": absolute(options.trust),
+        "now": options.now,
+        "task": options.task,
+        "library": absolute(options.library),
+        "module": absolute(options.module),
+    }
     readers = [Reader.remote(str(archive), str(out), settings) for _ in range(options.workers)]
     bundle, *others = ray.get([reader.ready.remote() for reader in readers])
     assert all(other == bundle for other in others)
@@ -110,8 +134,12 @@ def main():
 
 def batches(archive, size):
     """Names and paths: the same for the same archive, so that a stopped run knows what it has."""
-    paths = sorted(str(path.relative_to(archive)) for path in archive.rglob("*") if path.is_file() and path.suffix.lower() in ENDINGS)
-    parts = [paths[start:start + size] for start in range(0, len(paths), size)]
+    paths = sorted(
+        str(path.relative_to(archive))
+        for path in archive.rglob("*")
+        if path.is_file() and path.suffix.lower() in ENDINGS
+    )
+    parts = [paths[start : start + size] for start in range(0, len(paths), size)]
     return [(hashlib.sha256("\n".join(part).encode()).hexdigest()[:32], part) for part in parts][::-1]
 
 

@@ -1,4 +1,6 @@
-"""The upper layer of DICOM (PS3.8) by hand: enough to store images as a sender should, and as none should (hostile.py)."""
+"""The upper layer of DICOM (PS3.8) by hand: enough to store images as a sender should, and as none should
+(hostile.py)."""
+
 import socket
 import struct
 
@@ -27,7 +29,15 @@ def request(called="MEDFORGE", calling="SOAK"):
     context = struct.pack("Bxxx", CONTEXT) + item(0x30, SECONDARY_CAPTURE.encode()) + item(0x40, EXPLICIT.encode())
     about = item(0x51, struct.pack(">I", 16384)) + item(0x52, b"2.25.1") + item(0x55, b"SOAK")
     names = called.encode().ljust(16) + calling.encode().ljust(16)
-    return pdu(REQUEST, struct.pack(">Hxx", 1) + names + bytes(32) + item(0x10, b"1.2.840.10008.3.1.1.1") + item(0x20, context) + item(0x50, about))
+    return pdu(
+        REQUEST,
+        struct.pack(">Hxx", 1)
+        + names
+        + bytes(32)
+        + item(0x10, b"1.2.840.10008.3.1.1.1")
+        + item(0x20, context)
+        + item(0x50, about),
+    )
 
 
 def element(number, value):
@@ -42,8 +52,16 @@ def text(value):
 
 def command(uid, message=1, kind=SECONDARY_CAPTURE):
     short = lambda value: struct.pack("<H", value)
-    elements = b"".join([element(0x0002, text(kind)), element(0x0100, short(C_STORE_RQ)), element(0x0110, short(message)),
-                         element(0x0700, short(0)), element(0x0800, short(0)), element(0x1000, text(uid))])
+    elements = b"".join(
+        [
+            element(0x0002, text(kind)),
+            element(0x0100, short(C_STORE_RQ)),
+            element(0x0110, short(message)),
+            element(0x0700, short(0)),
+            element(0x0800, short(0)),
+            element(0x1000, text(uid)),
+        ]
+    )
     return element(0x0000, struct.pack("<I", len(elements))) + elements
 
 
@@ -107,13 +125,13 @@ class Association:
             group, number, length = struct.unpack("<HHI", answer[:8])
             if (group, number) == (0, 0x0900):
                 return struct.unpack("<H", answer[8:10])[0]
-            answer = answer[8 + length:]
+            answer = answer[8 + length :]
         raise Broken("an answer without a status")
 
     def store(self, uid, data):
         """Stores a data set; the status."""
         self.messages += 1
-        pieces = [data[start:start + 16000] for start in range(0, len(data), 16000)]
+        pieces = [data[start : start + 16000] for start in range(0, len(data), 16000)]
         last = len(pieces) - 1
         sent = [pdu(DATA, pdv(LAST if place == last else 0, piece)) for place, piece in enumerate(pieces)]
         self.send(pdu(DATA, pdv(COMMAND | LAST, command(uid, self.messages))) + b"".join(sent))

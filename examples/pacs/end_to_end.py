@@ -1,11 +1,16 @@
-"""The node between storescu and Orthanc: images in, modules swapped every second, the node killed twice, every image answered exactly once.
+"""The node between storescu and Orthanc: images in, modules swapped every second, the node killed twice,
+every image answered exactly once.
 
-  python3 examples/pacs/end_to_end.py --images 200          # builds the node, needs Debian's orthanc and dcmtk (dicom3tools too, for dciodvfy)
+  python3 examples/pacs/end_to_end.py --images 200
 
-Makes a base, two bundles and DICOM files of noise in a scratch folder, starts Orthanc and the node on loopback, sends, swaps, kills, waits; then reads every
-report back out of Orthanc and checks it with dsrdump, dciodvfy, and pydicom and highdicom where they are installed. --speed sends without swaps
-and kills and compares images a second with the runtime alone.
+It builds the node, and needs Debian's orthanc and dcmtk (dicom3tools too, for dciodvfy).
+
+Makes a base, two bundles and DICOM files of noise in a scratch folder, starts Orthanc and the node on
+loopback, sends, swaps, kills, waits; then reads every report back out of Orthanc and checks it with dsrdump,
+dciodvfy, and pydicom and highdicom where they are installed. --speed sends without swaps and kills and
+compares images a second with the runtime alone.
 """
+
 import argparse
 import collections
 import contextlib
@@ -17,16 +22,32 @@ import tempfile
 import time
 import urllib.request
 
-from harness import Node, built, bundles_of, cpu, dicom_files, free_ports, read_back, start_orthanc, store, valid, wait
+from harness import (
+    Node,
+    built,
+    bundles_of,
+    cpu,
+    dicom_files,
+    free_ports,
+    read_back,
+    start_orthanc,
+    store,
+    valid,
+    wait,
+)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--speed", action="store_true")
-    parser.add_argument("--turns", type=int, default=1, help="with --speed: PACS and runtime alone, one after the other, so often")
+    parser.add_argument(
+        "--turns", type=int, default=1, help="with --speed: PACS and runtime alone, one after the other, so often"
+    )
     parser.add_argument("--base", help="a Hugging Face folder in place of random weights")
-    parser.add_argument("--programs", default=None, help="where packer and medforge-pacs-node are, in place of building them")
+    parser.add_argument(
+        "--programs", default=None, help="where packer and medforge-pacs-node are, in place of building them"
+    )
     options = parser.parse_args()
     programs = pathlib.Path(options.programs).resolve() if options.programs else built()
     with tempfile.TemporaryDirectory() as place:
@@ -42,7 +63,8 @@ def main():
 
 @contextlib.contextmanager
 def pacs(place, programs, key, bundle):
-    """An empty Orthanc, and a node with an empty queue that sends to it: the node, Orthanc's process, and its address."""
+    """An empty Orthanc, and a node with an empty queue that sends to it: the node, Orthanc's process, and its
+    address."""
     place.mkdir()
     ports = free_ports(3)
     orthanc = start_orthanc(place, *ports[:2])
@@ -68,7 +90,7 @@ def storm(node, images, bundles):
             batch = waiting[:10]
             answered = store(node, batch)
             sent += len(answered)
-            waiting = waiting[len(answered):]
+            waiting = waiting[len(answered) :]
         if kills < 2 and sent > len(images) * (kills + 1) / 3:
             kills += 1
             node.kill()
@@ -94,14 +116,25 @@ def speed(place, images, programs, key, bundles, turns):
             assert len(store(node, list(images.values()))) == len(images)
             wait(lambda: len(node.done()) >= len(images), 3600, "the last result")
             whole = (time.monotonic() - start) / len(images)
-            busy = {name: (cpu(pid) - before[name]) / len(images) for name, pid in (("node", node.process.pid), ("Orthanc", orthanc.pid))}
+            busy = {
+                name: (cpu(pid) - before[name]) / len(images)
+                for name, pid in (("node", node.process.pid), ("Orthanc", orthanc.pid))
+            }
             if turn == 0:
                 check(place / "back", archive, images, node)
         # All pictures less the first, so that loading the bundle counts in neither.
-        bare = (alone(programs, bundles[0], key, pictures) - alone(programs, bundles[0], key, pictures[:1])) / (len(pictures) - 1)
+        bare = (alone(programs, bundles[0], key, pictures) - alone(programs, bundles[0], key, pictures[:1])) / (
+            len(pictures) - 1
+        )
         rows.append((1 / whole, 1 / bare, bare / whole))
-        print(f"through the PACS {1 / whole:.2f} images/s, the runtime alone {1 / bare:.2f} images/s: {bare / whole:.3f}; "
-              + ", ".join(f"{name} {1e3 * seconds:.1f} ms of processor time an image" for name, seconds in busy.items()), flush=True)
+        print(
+            f"through the PACS {1 / whole:.2f} images/s, the runtime alone {1 / bare:.2f} images/s: "
+            f"{bare / whole:.3f}; "
+            + ", ".join(
+                f"{name} {1e3 * seconds:.1f} ms of processor time an image" for name, seconds in busy.items()
+            ),
+            flush=True,
+        )
     names = ("through the PACS, images/s", "the runtime alone, images/s", "ratio")
     for name, values in zip(names, zip(*rows)):
         print(f"{name}: median {statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f}) of {turns}")
@@ -109,7 +142,18 @@ def speed(place, images, programs, key, bundles, turns):
 
 def alone(programs, bundle, key, pictures):
     """Seconds that packer takes to load the bundle and classify the pictures, two at the same time."""
-    command = [programs / "packer", "classify", bundle, "--trust", key, "--now", "unknown", *pictures, "--threads", "2"]
+    command = [
+        programs / "packer",
+        "classify",
+        bundle,
+        "--trust",
+        key,
+        "--now",
+        "unknown",
+        *pictures,
+        "--threads",
+        "2",
+    ]
     start = time.monotonic()
     subprocess.run(command, check=True, capture_output=True)
     return time.monotonic() - start
@@ -129,7 +173,9 @@ def check(folder, orthanc, images, node):
         path = folder / f"{number}.dcm"
         path.write_bytes(get(f"/instances/{identifier}/file"))
         if tags["SOPClassUID"] == "1.2.840.10008.5.1.4.1.1.88.34":
-            image = tags["CurrentRequestedProcedureEvidenceSequence"][0]["ReferencedSeriesSequence"][0]["ReferencedSOPSequence"][0]["ReferencedSOPInstanceUID"]
+            image = tags["CurrentRequestedProcedureEvidenceSequence"][0]["ReferencedSeriesSequence"][0][
+                "ReferencedSOPSequence"
+            ][0]["ReferencedSOPInstanceUID"]
             reports[image] += 1
             line = next(line for line in lines if line["image"] == image)
             read_back(path, line)

@@ -1,4 +1,6 @@
-"""What the tests of the node share: bundles, DICOM files, Orthanc and the node on loopback, storescu, and a report read back."""
+"""What the tests of the node share: bundles, DICOM files, Orthanc and the node on loopback, storescu, and a
+report read back."""
+
 import json
 import os
 import pathlib
@@ -21,14 +23,48 @@ def built():
 def bundles_of(programs, place, base):
     """A key and two bundles of one base, with other modules."""
     packer = [programs / "packer"]
-    run = lambda *arguments: subprocess.run(packer + [str(a) for a in arguments], cwd=place, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    run = lambda *arguments: subprocess.run(
+        packer + [str(a) for a in arguments],
+        cwd=place,
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     run("keygen", "--out", "k")
     run("phantom", "--out", "data", "--images", 60)
     base = pathlib.Path(base).resolve() if base else ROOT / "examples" / "base"
     made = []
     for seed in (0, 1):
-        run("train", "--base", base, "--data", "data", "--task", "tissue", "--out", f"m{seed}", "--epochs", 1, "--seed", seed, "--device", "cpu")
-        run("bundle", "--base", base, "--module", f"m{seed}", "--key", "k.key", "--out", f"b{seed}.medforge", "--name", "tissue")
+        run(
+            "train",
+            "--base",
+            base,
+            "--data",
+            "data",
+            "--task",
+            "tissue",
+            "--out",
+            f"m{seed}",
+            "--epochs",
+            1,
+            "--seed",
+            seed,
+            "--device",
+            "cpu",
+        )
+        run(
+            "bundle",
+            "--base",
+            base,
+            "--module",
+            f"m{seed}",
+            "--key",
+            "k.key",
+            "--out",
+            f"b{seed}.medforge",
+            "--name",
+            "tissue",
+        )
         made.append(place / f"b{seed}.medforge")
     return place / "k.pub", made
 
@@ -84,12 +120,27 @@ def free_ports(count):
 
 
 def start_orthanc(place, http, dicom, more={}):
-    config = {"Name": "test", "StorageDirectory": str(place / "orthanc"), "IndexDirectory": str(place / "orthanc"), "HttpPort": http, "DicomPort": dicom,
-              "DicomAet": "ORTHANC", "DicomServerEnabled": True, "RemoteAccessAllowed": False, "AuthenticationEnabled": False,
-              "DicomAlwaysAllowStore": True, "DicomCheckCalledAet": False, "OverwriteInstances": False, "Plugins": [], "ConcurrentJobs": 1} | more
+    config = {
+        "Name": "test",
+        "StorageDirectory": str(place / "orthanc"),
+        "IndexDirectory": str(place / "orthanc"),
+        "HttpPort": http,
+        "DicomPort": dicom,
+        "DicomAet": "ORTHANC",
+        "DicomServerEnabled": True,
+        "RemoteAccessAllowed": False,
+        "AuthenticationEnabled": False,
+        "DicomAlwaysAllowStore": True,
+        "DicomCheckCalledAet": False,
+        "OverwriteInstances": False,
+        "Plugins": [],
+        "ConcurrentJobs": 1,
+    } | more
     (place / "orthanc.json").write_text(json.dumps(config))
     program = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
-    process = subprocess.Popen([program, place / "orthanc.json"], stdout=open(place / "orthanc.log", "wb"), stderr=subprocess.STDOUT)
+    process = subprocess.Popen(
+        [program, place / "orthanc.json"], stdout=open(place / "orthanc.log", "wb"), stderr=subprocess.STDOUT
+    )
     wait(lambda: reachable(http) and reachable(dicom), 60, "Orthanc")
     return process
 
@@ -115,8 +166,22 @@ class Node:
         self.queue, self.port = queue or place / "queue", port
         self.bundle = place / "active.medforge"
         shutil.copyfile(bundle, self.bundle)
-        self.command = [programs / "medforge-pacs-node", "--listen", f"127.0.0.1:{port}", "--bundle", self.bundle, "--trust", key,
-                        "--queue", self.queue, "--to", f"127.0.0.1:{orthanc}", "--to-title", "ORTHANC", *more]
+        self.command = [
+            programs / "medforge-pacs-node",
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--bundle",
+            self.bundle,
+            "--trust",
+            key,
+            "--queue",
+            self.queue,
+            "--to",
+            f"127.0.0.1:{orthanc}",
+            "--to-title",
+            "ORTHANC",
+            *more,
+        ]
         self.log = open(place / "node.log", "ab")
         self.process = None
 
@@ -166,7 +231,7 @@ def read_back(path, line):
     except ImportError:
         return
     report = highdicom.sr.srread(path)
-    group, = report.content.get_image_measurement_groups()
+    (group,) = report.content.get_image_measurement_groups()
     values = {one.name.meaning: float(one.value) for one in group.get_measurements()}
     for one in line["classes"]:
         name = f"Probability of {one.get('code', {}).get('meaning', one['name'])}"[:64]

@@ -1,4 +1,6 @@
-"""What no sender should do to the node, each over a connection of its own; what came of it is counted, and some outcomes are faults of the node."""
+"""What no sender should do to the node, each over a connection of its own; what came of it is counted, and
+some outcomes are faults of the node."""
+
 import collections
 import itertools
 import os
@@ -13,8 +15,18 @@ from association import ABORT, Association, Broken, COMMAND, DATA, LAST, command
 NEGOTIATION, SLACK = 10, 5
 # How each kind ends if the node does what it should; there are other ends while the node is killed or its disk is full.
 CLOSED, MEANT = "closed", "as it meant"
-ENDS = {"silent": CLOSED, "silent_after": CLOSED, "fragments": CLOSED, "long_pdu": CLOSED, "short_pdu": CLOSED, "garbage": CLOSED,
-        "aborted": MEANT, "broken_off": MEANT, "wrong_uid": "0xc000", "other_picture": "0x0111"}
+ENDS = {
+    "silent": CLOSED,
+    "silent_after": CLOSED,
+    "fragments": CLOSED,
+    "long_pdu": CLOSED,
+    "short_pdu": CLOSED,
+    "garbage": CLOSED,
+    "aborted": MEANT,
+    "broken_off": MEANT,
+    "wrong_uid": "0xc000",
+    "other_picture": "0x0111",
+}
 
 
 class Hostile:
@@ -28,7 +40,9 @@ class Hostile:
         self.stopped = threading.Event()
         kinds = [getattr(self, name) for name in ENDS]
         # Each thread does one thing after another, beginning where its neighbour does not.
-        self.threads = [threading.Thread(target=self.run, args=(kinds, number), daemon=True) for number in range(count)]
+        self.threads = [
+            threading.Thread(target=self.run, args=(kinds, number), daemon=True) for number in range(count)
+        ]
 
     def start(self):
         [thread.start() for thread in self.threads]
@@ -78,25 +92,35 @@ class Hostile:
             association.exactly(1)
 
     def fragments(self, association, _):
-        """A command whose last fragment never comes: over the node's 16 KiB it is broken off at once, and not when the node loses patience."""
+        """A command whose last fragment never comes: over the node's 16 KiB it is broken off at once, and not
+        when the node loses patience."""
         association.negotiate().send(2 * pdu(DATA, pdv(COMMAND, bytes(16000))))
         association.socket.settimeout(self.idle * 2 / 3)
         self.until_closed(association)
 
     def long_pdu(self, association, _):
         """A PDU that says it has nearly 4 GiB."""
-        association.negotiate().send(struct.pack(">BxI", DATA, 0xfffffff0) + bytes(100_000))
+        association.negotiate().send(struct.pack(">BxI", DATA, 0xFFFFFFF0) + bytes(100_000))
         self.until_closed(association)
 
     def short_pdu(self, association, rng):
         """PDUs and values whose lengths are not theirs."""
         whole = pdu(DATA, pdv(COMMAND | LAST, command("2.25.9")))
-        place, length = rng.choice([2, 6]), rng.choice([0, 1, 2, 11, len(whole) + 1, 0x7fffffff])
-        association.negotiate().send(whole[:place] + struct.pack(">I", length) + whole[place + 4:] + bytes(64))
+        place, length = rng.choice([2, 6]), rng.choice([0, 1, 2, 11, len(whole) + 1, 0x7FFFFFFF])
+        association.negotiate().send(whole[:place] + struct.pack(">I", length) + whole[place + 4 :] + bytes(64))
         self.until_closed(association)
 
     def garbage(self, association, rng):
-        association.send(rng.choice([b"GET / HTTP/1.1\r\n\r\n", os.urandom(5000), request()[:30] + os.urandom(400), pdu(1, os.urandom(200))]))
+        association.send(
+            rng.choice(
+                [
+                    b"GET / HTTP/1.1\r\n\r\n",
+                    os.urandom(5000),
+                    request()[:30] + os.urandom(400),
+                    pdu(1, os.urandom(200)),
+                ]
+            )
+        )
         self.until_closed(association)
 
     def aborted(self, association, rng):
@@ -117,7 +141,7 @@ class Hostile:
     def wrong_uid(self, association, rng):
         uid = rng.choice(["../../../tmp/x", "1..2", "1.2.", "", "1.02.3", "2.25." + "1" * 70, "1.2\n3", "a.b", "."])
         status = association.negotiate().store(uid, self.images.fresh("hostile")[1])
-        if status == 0 or 0xb000 <= status <= 0xbfff:
+        if status == 0 or 0xB000 <= status <= 0xBFFF:
             self.fault(f"the identifier {uid!r} was answered {status:#06x}")
         return f"{status:#06x}"
 

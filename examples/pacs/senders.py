@@ -1,4 +1,6 @@
-"""Images for the soak, and well-behaved senders that store them: each image is sent until it is answered with success."""
+"""Images for the soak, and well-behaved senders that store them: each image is sent until it is answered with
+success."""
+
 import collections
 import random
 import subprocess
@@ -7,12 +9,14 @@ import time
 
 from association import Association, Broken
 
-# Where an image's identifiers, its series and its study are counted from; harness.py makes the file that they are put into.
+# Where an image's identifiers, its series and its study are counted from; harness.py makes the file that they
+# are put into.
 IMAGE, STUDY, SERIES, HOSTILE = 10**30, 2 * 10**30, 3 * 10**30, 5 * 10**30
 
 
 class Images:
-    """As many images as are asked for, all of the same few bytes but for identifiers and pixels. Every tenth is in a study that the archive refuses."""
+    """As many images as are asked for, all of the same few bytes but for identifiers and pixels. Every tenth
+    is in a study that the archive refuses."""
 
     def __init__(self, template):
         self.file = template.read_bytes()
@@ -36,10 +40,10 @@ class Images:
         for old, new in changes:
             file = file.replace(f"2.25.{old}".encode(), f"2.25.{new}".encode())
         pixels = pixels or random.Random(uid).randbytes(64 * 64)
-        return file[:-len(pixels)] + pixels
+        return file[: -len(pixels)] + pixels
 
     def data(self, uid, pixels=None):
-        return self.whole(uid, pixels)[self.meta:]
+        return self.whole(uid, pixels)[self.meta :]
 
 
 def refused(uid):
@@ -56,7 +60,10 @@ class Senders:
         self.answered, self.other, self.lock = {}, collections.Counter(), threading.Lock()
         self.stopped = threading.Event()
         work = [self.by_storescu] * storescu + [self.by_hand] * (count - storescu)
-        self.threads = [threading.Thread(target=self.run, args=(what, random.Random(number)), daemon=True) for number, what in enumerate(work)]
+        self.threads = [
+            threading.Thread(target=self.run, args=(what, random.Random(number)), daemon=True)
+            for number, what in enumerate(work)
+        ]
         folder.mkdir()
 
     def start(self):
@@ -67,7 +74,9 @@ class Senders:
         self.stopped.set()
         end = time.monotonic() + 120
         [thread.join(max(0, end - time.monotonic())) for thread in self.threads]
-        assert not any(thread.is_alive() for thread in self.threads), f"images are still not taken two minutes after the last event: {self.other}"
+        assert not any(thread.is_alive() for thread in self.threads), (
+            f"images are still not taken two minutes after the last event: {self.other}"
+        )
 
     def known(self):
         with self.lock:

@@ -1,12 +1,18 @@
-"""The node for minutes or hours under what happens to nodes: well-behaved and hostile associations, an archive that refuses one image in ten and is down
-for a while, a disk that is full twice, four kills. Nothing may be lost, nothing twice, memory flat, and healthy results not held up by refused ones.
+"""The node for minutes or hours under what happens to nodes: well-behaved and hostile associations, an
+archive that refuses one image in ten and is down for a while, a disk that is full twice, four kills. Nothing
+may be lost, nothing twice, memory flat, and healthy results not held up by refused ones.
 
-  python3 examples/pacs/soak.py --minutes 6 --json soak.json     # builds the node; needs Debian's orthanc, orthanc-python and dcmtk
+  python3 examples/pacs/soak.py --minutes 6 --json soak.json
   python3 examples/pacs/soak.py --minutes 60
 
-Events are at fixed parts of the time, and the last half, over which memory is looked at, is one process's that has run for a while. The queue lies on a small tmpfs, which is mounted in a namespace of mounts
-of this program's own (unshare -rm, no root needed); where that is not allowed the disk is not filled, and --require-full-disk makes that an error.
+It builds the node, and needs Debian's orthanc, orthanc-python and dcmtk.
+
+Events are at fixed parts of the time, and the last half, over which memory is looked at, is one process's
+that has run for a while. The queue lies on a small tmpfs, which is mounted in a namespace of mounts of this
+program's own (unshare -rm, no root needed); where that is not allowed the disk is not filled, and
+--require-full-disk makes that an error.
 """
+
 import argparse
 import json
 import os
@@ -36,7 +42,9 @@ def main():
     parser.add_argument("--associations", type=int, default=50, help="side by side; one in five is hostile")
     parser.add_argument("--json", metavar="FILE", help="also write what was measured, with a row a second")
     parser.add_argument("--require-full-disk", action="store_true")
-    parser.add_argument("--programs", default=None, help="where packer and medforge-pacs-node are, in place of building them")
+    parser.add_argument(
+        "--programs", default=None, help="where packer and medforge-pacs-node are, in place of building them"
+    )
     options = parser.parse_args()
     mounts = own_mounts()
     if not mounts and options.require_full_disk:
@@ -100,20 +108,40 @@ class Soak:
         self.disk = Disk(place / "disk", 128 + int(self.length * options.rate / 200)) if mounts else None
         (place / "disk").mkdir(exist_ok=True)
         self.archive = self.start_archive()
-        # Some are between two associations at any time: a few senders more, so that as many as asked for are open at once.
+        # Some are between two associations at any time: a few senders more, so that as many as asked for are
+        # open at once.
         spare = options.associations // 5
         self.associations = options.associations
-        more = ["--status", f"127.0.0.1:{self.ports[3]}", "--associations", str(options.associations + spare + 14), "--idle", str(IDLE)]
-        self.node = Node(programs, place, key, bundles[0], self.ports[2], self.ports[1], place / "disk" / "queue", more)
+        more = [
+            "--status",
+            f"127.0.0.1:{self.ports[3]}",
+            "--associations",
+            str(options.associations + spare + 14),
+            "--idle",
+            str(IDLE),
+        ]
+        self.node = Node(
+            programs, place, key, bundles[0], self.ports[2], self.ports[1], place / "disk" / "queue", more
+        )
         self.node.start()
-        self.senders = Senders(self.ports[2], self.images, place / "sent", options.associations - hostile + spare, options.rate, 4)
+        self.senders = Senders(
+            self.ports[2], self.images, place / "sent", options.associations - hostile + spare, options.rate, 4
+        )
         self.hostile = Hostile(self.ports[2], self.images, self.senders.known, IDLE, hostile)
         self.rows, self.events, self.ended = [], [], threading.Event()
         self.watcher = threading.Thread(target=self.watch, daemon=True)
 
     def start_archive(self):
-        return start_orthanc(self.place, *self.ports[:2], {"Plugins": ["/usr/share/orthanc/plugins/libOrthancPython.so"], "PythonScript": str(HERE / "refuse.py"),
-                                                           "Refuse": str(self.refuse), "PythonVerbose": False})
+        return start_orthanc(
+            self.place,
+            *self.ports[:2],
+            {
+                "Plugins": ["/usr/share/orthanc/plugins/libOrthancPython.so"],
+                "PythonScript": str(HERE / "refuse.py"),
+                "Refuse": str(self.refuse),
+                "PythonVerbose": False,
+            },
+        )
 
     def run(self):
         self.began = time.time()
@@ -139,7 +167,10 @@ class Soak:
         before = time.time() - self.began
         what(*arguments)
         self.events.append((name, before, time.time() - self.began))
-        print(f"{before:6.0f} s  {name}: {len(self.senders.answered)} images taken, {len(self.node.done())} done", flush=True)
+        print(
+            f"{before:6.0f} s  {name}: {len(self.senders.answered)} images taken, {len(self.node.done())} done",
+            flush=True,
+        )
 
     def kill(self):
         self.node.kill()
@@ -176,11 +207,22 @@ class Soak:
         while not self.ended.wait(1):
             pid = self.node.process.pid
             try:
-                fields = dict(line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines())
-                row = {"time": time.time() - self.began, "pid": pid, "rss_kb": int(fields["VmRSS"].split()[0]), "threads": int(fields["Threads"]),
-                       "files": len(os.listdir(f"/proc/{pid}/fd")), "answered": len(self.senders.answered)}
+                fields = dict(
+                    line.split(":", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines()
+                )
+                row = {
+                    "time": time.time() - self.began,
+                    "pid": pid,
+                    "rss_kb": int(fields["VmRSS"].split()[0]),
+                    "threads": int(fields["Threads"]),
+                    "files": len(os.listdir(f"/proc/{pid}/fd")),
+                    "answered": len(self.senders.answered),
+                }
                 said = self.status()
-                row |= {key: said[key] for key in ("to_classify", "to_send", "set_aside", "failed", "oldest_s", "associations")}
+                row |= {
+                    key: said[key]
+                    for key in ("to_classify", "to_send", "set_aside", "failed", "oldest_s", "associations")
+                }
             except (OSError, KeyError, ValueError):
                 # Killed, or not yet up: the next second has a row again.
                 continue
@@ -200,7 +242,11 @@ class Soak:
         self.before_retry = verdict.stored(self.ports[0])
         self.refuse.unlink()
         print(f"{len(self.given_up)} images were given up; tried again: {self.status('/retry', 'POST')}")
-        wait(lambda: self.idle() and not list((self.node.queue / "failed").glob("*.json")), 240, "the end of what was tried again")
+        wait(
+            lambda: self.idle() and not list((self.node.queue / "failed").glob("*.json")),
+            240,
+            "the end of what was tried again",
+        )
 
     def end(self):
         self.ended.set()

@@ -1,4 +1,5 @@
 """What a soak has shown: every image that was answered for, once; memory, delays, and how the hostile ones fared."""
+
 import collections
 import hashlib
 import json
@@ -8,16 +9,18 @@ import urllib.request
 
 from senders import refused
 
-# What the node's memory may grow by over the last half. The C library's arenas, one for each of some threads, fill up over minutes by some 2 MiB. A
-# leak of one image's report, file or capture (6, 5 and 120 KB) would be over 6 MB in the last three minutes of six already, and one of 300 bytes
-# an image shows in an hour.
+# What the node's memory may grow by over the last half. The C library's arenas, one for each of some threads,
+# fill up over minutes by some 2 MiB. A leak of one image's report, file or capture (6, 5 and 120 KB) would be
+# over 6 MB in the last three minutes of six already, and one of 300 bytes an image shows in an hour.
 GROWTH_KB = 4 << 10
 # The same for threads and open files that are of no association.
 THREADS, FILES = 8, 12
 LOG_BYTES = 1 << 20
-# From results to their being sent. What comes before waits for a processor, and says more of the machine than of the node.
+# From results to their being sent. What comes before waits for a processor, and says more of the machine than
+# of the node.
 DELAY = 5
-# Results that may come a second time outside of kills and faults: a machine that starves lets the archive answer too late now and then.
+# Results that may come a second time outside of kills and faults: a machine that starves lets the archive
+# answer too late now and then.
 AGAIN = 0.005
 # After an event, images that wait for it to be over are not looked at for delays.
 SETTLED = 25
@@ -27,7 +30,9 @@ def stored(http):
     """The identifiers of all results in the archive, with how often each is there."""
     found, since = collections.Counter(), 0
     while True:
-        page = json.loads(urllib.request.urlopen(f"http://127.0.0.1:{http}/instances?expand&since={since}&limit=1000").read())
+        page = json.loads(
+            urllib.request.urlopen(f"http://127.0.0.1:{http}/instances?expand&since={since}&limit=1000").read()
+        )
         found.update(one["MainDicomTags"]["SOPInstanceUID"] for one in page)
         since += len(page)
         if len(page) < 1000:
@@ -37,13 +42,15 @@ def stored(http):
 def result(image, device, kind):
     """The identifier of a result: it follows from image and device (node/src/code.rs)."""
     bits = int.from_bytes(hashlib.sha256(f"{image} {device} {kind}".encode()).digest()[:16], "big")
-    return f"2.25.{bits & ~(0xf << 76) & ~(0x3 << 62) | 0x8 << 76 | 0x2 << 62}"
+    return f"2.25.{bits & ~(0xF << 76) & ~(0x3 << 62) | 0x8 << 76 | 0x2 << 62}"
 
 
 def judge(soak):
     """Everything that was measured; `faults` are sentences, of which there should be none. Prints a table."""
     queue, answered = soak.node.queue, dict(soak.senders.answered)
-    lines = {path.name.removesuffix(".json"): json.loads(path.read_text()) for path in (queue / "done").glob("*.json")}
+    lines = {
+        path.name.removesuffix(".json"): json.loads(path.read_text()) for path in (queue / "done").glob("*.json")
+    }
     faults = list(dict.fromkeys(soak.hostile.faults))
 
     def must(holds, what):
@@ -59,22 +66,42 @@ def judge(soak):
     must(not never, f"{len(never)} images that were never sent whole are done: {sorted(never)[:3]}")
     expected = {result(image, line["device_uid"], kind) for image, line in lines.items() for kind in ("sr", "sc")}
     there = stored(soak.ports[0])
-    must(set(there) == expected, f"the archive lacks {len(expected - set(there))} results and has {len(set(there) - expected)} that belong to no image")
+    must(
+        set(there) == expected,
+        f"the archive lacks {len(expected - set(there))} results and has {len(set(there) - expected)} that "
+        f"belong to no image",
+    )
     again = came_again(soak)
-    must(len(again) <= AGAIN * len(expected), f"{len(again)} results were sent twice with no kill or fault near: {sorted(again)[:3]}")
+    must(
+        len(again) <= AGAIN * len(expected),
+        f"{len(again)} results were sent twice with no kill or fault near: {sorted(again)[:3]}",
+    )
     must(max(again.values(), default=0) < 2, "a result was sent three times with no kill or fault near")
     bad = {uid for uid in answered if refused(uid) and answered[uid] > soak.began + soak.events[0][2]}
     early = {uid for uid in answered if refused(uid)} - bad
-    must(bad <= soak.given_up <= bad | early, f"{len(soak.given_up - bad - early)} images were given up that the archive took, and {len(bad - soak.given_up)} were not that it refused")
-    slipped = [uid for uid in bad & set(lines) if {result(uid, lines[uid]["device_uid"], kind) for kind in ("sr", "sc")} & set(soak.before_retry)]
+    must(
+        bad <= soak.given_up <= bad | early,
+        f"{len(soak.given_up - bad - early)} images were given up that the archive took, and "
+        f"{len(bad - soak.given_up)} were not that it refused",
+    )
+    slipped = [
+        uid
+        for uid in bad & set(lines)
+        if {result(uid, lines[uid]["device_uid"], kind) for kind in ("sr", "sc")} & set(soak.before_retry)
+    ]
     must(not slipped, f"{len(slipped)} refused results were in the archive before they were tried again")
 
     delays = delays_of(soak, lines, answered)
     must(delays["sent, with"], "no image was sent in a quiet second")
     held_up = max(delays["sent, with"], default=0)
-    must(held_up <= DELAY, f"a healthy result was held up by {held_up:.1f} s beside refused ones: more than {DELAY} s")
+    must(
+        held_up <= DELAY, f"a healthy result was held up by {held_up:.1f} s beside refused ones: more than {DELAY} s"
+    )
     memory = memory_of(soak)
-    must(memory["growth_kb"] <= GROWTH_KB, f"memory grew by {memory['growth_kb']:.0f} KB in the last half: more than {GROWTH_KB} KB")
+    must(
+        memory["growth_kb"] <= GROWTH_KB,
+        f"memory grew by {memory['growth_kb']:.0f} KB in the last half: more than {GROWTH_KB} KB",
+    )
     must(memory["threads"] <= THREADS, f"{memory['threads']:.0f} threads more at the end of the last half")
     must(memory["files"] <= FILES, f"{memory['files']:.0f} open files more at the end of the last half")
     log = pathlib.Path(soak.node.log.name).stat().st_size
@@ -82,29 +109,62 @@ def judge(soak):
     missing = soak.hostile.missing()
     must(not missing, f"hostile associations that never ended as they should: {missing}")
 
-    print(f"{len(answered)} images answered with success, {len(lines)} done, {len(there)} results in the archive, {len(soak.given_up)} given up and sent on request")
+    print(
+        f"{len(answered)} images answered with success, {len(lines)} done, {len(there)} results in the "
+        f"archive, {len(soak.given_up)} given up and sent on request"
+    )
     most = max(row["associations"] for row in soak.rows)
     must(most >= soak.associations, f"at most {most} associations were open at once: fewer than {soak.associations}")
-    print(f"{len(again)} results sent again with no kill or fault near; the log has {log} bytes; threads {memory['threads']:+.1f}, files {memory['files']:+.1f} in the last half")
+    print(
+        f"{len(again)} results sent again with no kill or fault near; the log has {log} bytes; threads "
+        f"{memory['threads']:+.1f}, files {memory['files']:+.1f} in the last half"
+    )
     print(f"at most {most} associations side by side; other answers to healthy ones: {dict(soak.senders.other)}")
     for name, times in delays.items():
         if times:
-            print(f"{name} refused ones in line: median {statistics.median(times):.2f} s, 99 % under {quantile(times, 0.99):.2f} s, "
-                  f"longest {max(times):.2f} s, of {len(times)}")
-    print(f"memory, last half: {memory['mean_kb'] / 1024:.1f} MiB, least squares {memory['growth_kb']:+.0f} KB over {memory['seconds']:.0f} s and {memory['images']} images "
-          f"(allowed: {GROWTH_KB} KB); highest of all {memory['highest_kb'] / 1024:.1f} MiB")
+            print(
+                f"{name} refused ones in line: median {statistics.median(times):.2f} s, 99 % under "
+                f"{quantile(times, 0.99):.2f} s, "
+                f"longest {max(times):.2f} s, of {len(times)}"
+            )
+    print(
+        f"memory, last half: {memory['mean_kb'] / 1024:.1f} MiB, least squares {memory['growth_kb']:+.0f} KB "
+        f"over {memory['seconds']:.0f} s and {memory['images']} images "
+        f"(allowed: {GROWTH_KB} KB); highest of all {memory['highest_kb'] / 1024:.1f} MiB"
+    )
     kinds = collections.defaultdict(dict)
     for (kind, outcome), count in sorted(soak.hostile.counts.items()):
         kinds[kind][outcome] = count
-    print("hostile associations: " + "; ".join(f"{kind} {', '.join(f'{count} {outcome}' for outcome, count in outcomes.items())}" for kind, outcomes in kinds.items()))
-    return {"images": len(answered), "done": len(lines), "results": len(there), "given_up": len(soak.given_up), "events": soak.events, "memory": memory,
-            "delays": {name: {"median": statistics.median(times), "longest": max(times), "images": len(times)} for name, times in delays.items() if times},
-            "hostile": kinds, "other_answers": soak.senders.other, "most_associations": most, "faults": faults}
+    print(
+        "hostile associations: "
+        + "; ".join(
+            f"{kind} {', '.join(f'{count} {outcome}' for outcome, count in outcomes.items())}"
+            for kind, outcomes in kinds.items()
+        )
+    )
+    return {
+        "images": len(answered),
+        "done": len(lines),
+        "results": len(there),
+        "given_up": len(soak.given_up),
+        "events": soak.events,
+        "memory": memory,
+        "delays": {
+            name: {"median": statistics.median(times), "longest": max(times), "images": len(times)}
+            for name, times in delays.items()
+            if times
+        },
+        "hostile": kinds,
+        "other_answers": soak.senders.other,
+        "most_associations": most,
+        "faults": faults,
+    }
 
 
 def delays_of(soak, lines, answered):
-    """Seconds of healthy images in quiet times, before and after the archive began to refuse: from the answer to the results, which is the time that the
-    audit line was written, and from there to the move into done/."""
+    """Seconds of healthy images in quiet times, before and after the archive began to refuse: from the answer
+    to the results, which is the time that the audit line was written, and from there to the move into
+    done/."""
     delays = {f"{what}, {how}": [] for what in ("made", "sent") for how in ("without", "with")}
     loud = [(begin - 5, end + SETTLED) for name, begin, end in soak.events if name not in ("refusals", "end")]
     began = soak.events[0][2]
@@ -119,8 +179,9 @@ def delays_of(soak, lines, answered):
 
 
 def came_again(soak):
-    """Results that the archive took more than once, and how often again, far from everything that may bring that about: a node or an archive that is killed
-    between an answer and its mark, a disk that does not take the mark."""
+    """Results that the archive took more than once, and how often again, far from everything that may bring
+    that about: a node or an archive that is killed between an answer and its mark, a disk that does not take
+    the mark."""
     loud = [(begin - 5, end + SETTLED) for name, begin, end in soak.events if name not in ("refusals", "end")]
     taken, again = set(), collections.Counter()
     for line in pathlib.Path(f"{soak.refuse}.came").read_text().splitlines():
@@ -142,7 +203,13 @@ def memory_of(soak):
     growth = lambda values: statistics.linear_regression(times, values).slope * seconds
     beside = {what: growth([row[what] - row["associations"] for row in rows]) for what in ("threads", "files")}
     images = rows[-1]["answered"] - rows[0]["answered"]
-    return beside | {"growth_kb": growth(sizes), "mean_kb": mean, "seconds": seconds, "images": images, "highest_kb": max(row["rss_kb"] for row in soak.rows)}
+    return beside | {
+        "growth_kb": growth(sizes),
+        "mean_kb": mean,
+        "seconds": seconds,
+        "images": images,
+        "highest_kb": max(row["rss_kb"] for row in soak.rows),
+    }
 
 
 def quantile(values, part):

@@ -1,7 +1,10 @@
 """Images stored in Orthanc with the plugin: every one gets one report, also while bundles are swapped.
 
-  python3 examples/pacs/orthanc/end_to_end.py --images 40      # needs Debian's orthanc, orthanc-python, dcmtk; dicom3tools for dciodvfy
+python3 examples/pacs/orthanc/end_to_end.py --images 40
+
+It needs Debian's orthanc, orthanc-python and dcmtk, and dicom3tools for dciodvfy.
 """
+
 import argparse
 import collections
 import json
@@ -27,16 +30,37 @@ with tempfile.TemporaryDirectory() as place:
     key, bundles = harness.bundles_of(programs, place, None)
     images = harness.dicom_files(place / "images", options.images)
     http, dicom = harness.free_ports(2)
-    settings = {"Library": str(programs / "libmedforge.so"), "Module": str(harness.ROOT / "ffi" / "python"), "Bundle": str(bundles[0]), "Trust": str(key),
-                "Task": None, "Audit": str(place / "audit.jsonl")}
-    orthanc = harness.start_orthanc(place, http, dicom, {"Plugins": ["/usr/share/orthanc/plugins/libOrthancPython.so"], "PythonScript": str(HERE / "plugin.py"), "MedForge": settings})
+    settings = {
+        "Library": str(programs / "libmedforge.so"),
+        "Module": str(harness.ROOT / "ffi" / "python"),
+        "Bundle": str(bundles[0]),
+        "Trust": str(key),
+        "Task": None,
+        "Audit": str(place / "audit.jsonl"),
+    }
+    orthanc = harness.start_orthanc(
+        place,
+        http,
+        dicom,
+        {
+            "Plugins": ["/usr/share/orthanc/plugins/libOrthancPython.so"],
+            "PythonScript": str(HERE / "plugin.py"),
+            "MedForge": settings,
+        },
+    )
     try:
         api = f"http://127.0.0.1:{http}"
         get = lambda path: urllib.request.urlopen(api + path).read()
-        lines = lambda: [json.loads(line) for line in (place / "audit.jsonl").read_text().splitlines()] if (place / "audit.jsonl").exists() else []
+        lines = lambda: (
+            [json.loads(line) for line in (place / "audit.jsonl").read_text().splitlines()]
+            if (place / "audit.jsonl").exists()
+            else []
+        )
         paths = list(images.values())
         for start in range(0, len(paths), 10):
-            subprocess.run(["storescu", "-aec", "ORTHANC", "127.0.0.1", str(dicom)] + paths[start:start + 10], check=True)
+            subprocess.run(
+                ["storescu", "-aec", "ORTHANC", "127.0.0.1", str(dicom)] + paths[start : start + 10], check=True
+            )
             body = json.dumps({"Bundle": str(bundles[start // 10 % 2])}).encode()
             urllib.request.urlopen(urllib.request.Request(api + "/medforge/bundle", body, method="POST")).read()
         try:
@@ -45,7 +69,9 @@ with tempfile.TemporaryDirectory() as place:
             print((place / "orthanc.log").read_text()[-3000:])
             raise
         assert len(json.loads(get("/medforge"))["tasks"]) == 1
-        bad = urllib.request.Request(api + "/medforge/bundle", json.dumps({"Bundle": str(key)}).encode(), method="POST")
+        bad = urllib.request.Request(
+            api + "/medforge/bundle", json.dumps({"Bundle": str(key)}).encode(), method="POST"
+        )
         try:
             urllib.request.urlopen(bad)
             raise AssertionError("a key was taken for a bundle")
@@ -58,11 +84,16 @@ with tempfile.TemporaryDirectory() as place:
             if tags["SOPClassUID"] == "1.2.840.10008.5.1.4.1.1.88.34":
                 path = place / "back" / f"{number}.dcm"
                 path.write_bytes(get(f"/instances/{identifier}/file"))
-                image = tags["CurrentRequestedProcedureEvidenceSequence"][0]["ReferencedSeriesSequence"][0]["ReferencedSOPSequence"][0]["ReferencedSOPInstanceUID"]
+                image = tags["CurrentRequestedProcedureEvidenceSequence"][0]["ReferencedSeriesSequence"][0][
+                    "ReferencedSOPSequence"
+                ][0]["ReferencedSOPInstanceUID"]
                 reports[image] += 1
                 harness.read_back(path, next(line for line in lines() if line["image"] == image))
         assert reports == collections.Counter(images.keys()), reports
-        print(f"{len(reports)} reports, of bundles {dict(collections.Counter(line['bundle'] for line in lines()))}; every report was read")
+        print(
+            f"{len(reports)} reports, of bundles "
+            f"{dict(collections.Counter(line['bundle'] for line in lines()))}; every report was read"
+        )
     finally:
         orthanc.terminate()
         orthanc.wait()
