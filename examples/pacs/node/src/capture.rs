@@ -1,13 +1,14 @@
-//! The secondary capture: the image as it was shown to the network, with what was found written
-//! under it, for viewers without structured reports.
+//! The secondary capture, for viewers without structured reports: the image as the network saw it,
+//! with the answer written under it.
 
 use dicom_core::{DataElement, PrimitiveValue, VR};
 use dicom_dictionary_std::{tags, uids};
+use dicom_object::InMemDicomObject;
 use font8x8::legacy::BASIC_LEGACY;
 
 use crate::Result;
+use crate::answered::Answered;
 use crate::code::{self, code, number, reference, sequence};
-use crate::work::Answered;
 
 /// Narrowest and widest capture.
 const WIDTHS: [usize; 2] = [320, 640];
@@ -16,29 +17,6 @@ const LINE: usize = 10;
 
 /// The capture of an image as a Part 10 file.
 pub fn file(answered: &Answered) -> Result<Vec<u8>> {
-    let found = &answered.found;
-    let mut lines = vec![format!("{} - research only", found.task)];
-    let abstains = found.abstains();
-    lines.extend(abstains.map(|why| format!("no answer: {}", why.name())));
-    let shown = if abstains.is_some() { 0 } else { found.classes.len() };
-    lines.extend(
-        found
-            .classes
-            .iter()
-            .take(shown)
-            .zip(&found.probabilities)
-            .map(|(class, p)| format!("{p:6.3} {class}")),
-    );
-    lines.push(format!("bundle {}", &found.bundle[..16]));
-    let width = (answered.shown.width() as usize).clamp(WIDTHS[0], WIDTHS[1]).next_multiple_of(2);
-    // A grey picture stays one: a third of the bytes for everybody.
-    let grey = answered.shown.data().as_chunks::<3>().0.iter().all(|[r, g, b]| r == g && g == b);
-    let (rows, pixels) = if grey {
-        drawn::<1>(answered, &lines, width)
-    } else {
-        drawn::<3>(answered, &lines, width)
-    };
-
     let mut object = code::beginning(answered, uids::SECONDARY_CAPTURE_IMAGE_STORAGE, "sc");
     object.put_str(tags::MODALITY, VR::CS, "OT");
     object.put_str(tags::CONVERSION_TYPE, VR::CS, "WSD");
@@ -58,14 +36,41 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
         VR::ST,
         "Scaled, with the result of a classification written under it",
     );
-    if grey {
-        number(&mut object, tags::SAMPLES_PER_PIXEL, 1);
-        object.put_str(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2");
-    } else {
-        number(&mut object, tags::SAMPLES_PER_PIXEL, 3);
-        object.put_str(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB");
-        number(&mut object, tags::PLANAR_CONFIGURATION, 0);
+    put_pixels(&mut object, answered);
+    code::part10(object)
+}
+
+/// What is written under the image.
+fn written(answered: &Answered) -> Vec<String> {
+    let found = &answered.found;
+    let mut lines = vec![format!("{} - research only", found.task)];
+    match found.abstains() {
+        Some(why) => lines.push(format!("no answer: {}", why.name())),
+        None => {
+            let classes = found.classes.iter().zip(&found.probabilities);
+            lines.extend(classes.map(|(class, p)| format!("{p:6.3} {class}")));
+        }
     }
+    lines.push(format!("bundle {}", &found.bundle[..16]));
+    lines
+}
+
+/// The picture with its lines, and what says how to read it.
+fn put_pixels(object: &mut InMemDicomObject, answered: &Answered) {
+    let lines = written(answered);
+    let width = (answered.shown.width() as usize).clamp(WIDTHS[0], WIDTHS[1]).next_multiple_of(2);
+    // A grey picture stays one: a third of the bytes for everybody.
+    let grey = answered.shown.data().as_chunks::<3>().0.iter().all(|[r, g, b]| r == g && g == b);
+    let (rows, pixels) = if grey {
+        number(object, tags::SAMPLES_PER_PIXEL, 1);
+        object.put_str(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "MONOCHROME2");
+        drawn::<1>(answered, &lines, width)
+    } else {
+        number(object, tags::SAMPLES_PER_PIXEL, 3);
+        object.put_str(tags::PHOTOMETRIC_INTERPRETATION, VR::CS, "RGB");
+        number(object, tags::PLANAR_CONFIGURATION, 0);
+        drawn::<3>(answered, &lines, width)
+    };
     let numbers = [
         (tags::ROWS, rows as u16),
         (tags::COLUMNS, width as u16),
@@ -74,9 +79,8 @@ pub fn file(answered: &Answered) -> Result<Vec<u8>> {
         (tags::HIGH_BIT, 7),
         (tags::PIXEL_REPRESENTATION, 0),
     ];
-    numbers.into_iter().for_each(|(tag, value)| number(&mut object, tag, value));
+    numbers.into_iter().for_each(|(tag, value)| number(object, tag, value));
     object.put(DataElement::new(tags::PIXEL_DATA, VR::OB, PrimitiveValue::from(pixels)));
-    code::part10(object)
 }
 
 /// Rows and pixels of so many samples: the image scaled to `columns` by nearest neighbours, and the

@@ -7,7 +7,7 @@ use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 use medforge_runtime::bundle::sha256_hex;
 
 use crate::Result;
-use crate::work::Answered;
+use crate::answered::Answered;
 
 /// Value, coding scheme, meaning.
 pub type Code<'a> = (&'a str, &'a str, &'a str);
@@ -16,8 +16,8 @@ pub type Code<'a> = (&'a str, &'a str, &'a str);
 pub const PRIVATE: &str = "99MEDFORGE";
 
 /// A private code, 16 characters, for a class of a task: `kind` and the first 15 hex digits of the
-/// SHA-256 of task, NUL and class. The same in every bundle and report, and another for every other
-/// task or class, however alike their names begin.
+/// SHA-256 of task, NUL and class. It is the same in every bundle and report. Every other task or
+/// class has another one, however alike their names begin.
 pub fn private(kind: char, task: &str, class: &str) -> String {
     format!("{kind}{}", &sha256_hex(format!("{task}\0{class}").as_bytes())[..15])
 }
@@ -58,8 +58,8 @@ pub fn uid(parts: &[&str]) -> String {
     format!("2.25.{}", bits & !(0xf << 76) & !(0x3 << 62) | 0x8 << 76 | 0x2 << 62)
 }
 
-/// Patient, study and equipment of a result of this kind, and its identifiers, which follow from
-/// image and device.
+/// Patient, study and equipment of a result of this kind. Its identifiers follow from image and
+/// device.
 pub fn beginning(answered: &Answered, class: &str, kind: &str) -> InMemDicomObject {
     let mut object = InMemDicomObject::new_empty();
     let device = answered.found.device_uid();

@@ -1,18 +1,18 @@
-//! From results to an archive: what it refuses or breaks off at comes again later, and holds up
-//! nothing else.
+//! Sends results to an archive. What the archive refuses or breaks off at comes again later, and
+//! holds up nothing else.
 
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::counts::count;
 use crate::log::{once, said};
 use crate::queue::{Queue, Stage, Waiting};
 use crate::send::{Archive, Store};
-use crate::status::count;
 use crate::work::{WAIT, not_read, not_written};
 use crate::{Error, Result, guarded};
 
-/// How often and how soon results are tried again that the archive did not take.
+/// How often and how soon results are tried again if the archive did not take them.
 #[derive(Clone, Copy)]
 pub struct Patience {
     /// The pause after the first time; it doubles up to the last one.
@@ -22,11 +22,11 @@ pub struct Patience {
     pub refusals: u32,
     /// The same where the fault may be the archive's: it broke off, or had no resources.
     pub breaks: u32,
-    /// The longest pause before an archive is tried again that cannot be reached; the first is a
-    /// second.
+    /// The longest pause before an archive that cannot be reached is tried again. The first pause
+    /// is a second.
     pub unreached: Duration,
-    /// How long an archive may take to answer for results that it was never sent, and for those
-    /// that come again: the first ones have others behind them.
+    /// How long an archive may take to answer for new results, which have others behind them, and
+    /// for those that come again.
     pub answer: Duration,
     pub answer_again: Duration,
 }
@@ -52,8 +52,7 @@ pub struct Courier {
     pub queue: Arc<Queue>,
     pub archive: Archive,
     pub patience: Patience,
-    /// Whether it also takes what was refused before. One does, so that the others are always free
-    /// for the rest.
+    /// Whether it also takes what was refused before. One does, so that the others stay free.
     pub retries: bool,
 }
 
@@ -90,57 +89,65 @@ impl Courier {
                 continue;
             }
             let lingered = association.is_some();
-            let mut open =
-                match association.take().map_or_else(|| guarded(|| self.archive.open()), Ok) {
-                    Ok(open) => open,
-                    Err(error) => {
-                        self.queue.back(Stage::Send, waiting);
-                        let text =
-                            format!("{} at {}: {error}", self.archive.called, self.archive.address);
-                        self.queue.counts.error(&text);
-                        said("archive", &text);
-                        std::thread::sleep(pause);
-                        pause = (pause * 2).min(self.patience.unreached);
-                        continue;
-                    }
-                };
-            pause = self.patience.first;
-            let began = Instant::now();
-            match self.sent(&mut *open, &waiting) {
-                Ok(()) => {
-                    association = Some(open);
-                    self.finished(waiting);
+            match association.take().map_or_else(|| guarded(|| self.archive.open()), Ok) {
+                Ok(open) => {
+                    pause = self.patience.first;
+                    association = self.send_one(open, lingered, waiting);
                 }
-                Err(Failure::Refused(status)) => {
-                    association = Some(open);
-                    let why = format!("{} answered {status:#06x}", self.archive.called);
-                    self.not_sent(waiting, &why, status >> 8 == 0xa7);
-                }
-                // The archive may have ended it meanwhile: once more, over one of its own.
-                Err(Failure::Broken(_))
-                    if lingered
-                        && waiting.tries.none()
-                        && began.elapsed() < self.patience.answer =>
-                {
-                    self.queue.back(Stage::Send, waiting);
-                }
-                Err(Failure::Broken(error)) => {
-                    self.not_sent(waiting, &format!("it could not be sent: {error}"), true);
-                }
-                Err(Failure::Gone) => {
-                    association = Some(open);
-                    self.queue.left(Stage::Send, &waiting);
-                    self.queue.put(Stage::Classify, waiting);
-                }
-                Err(Failure::Unread(error)) => {
-                    association = Some(open);
-                    let why = format!("its results cannot be read: {error}");
-                    not_read(&self.queue, Stage::Send, waiting, &error, |uid| {
-                        self.queue.refuse(uid, &why)
-                    });
+                Err(error) => {
+                    self.not_reached(waiting, &error);
+                    std::thread::sleep(pause);
+                    pause = (pause * 2).min(self.patience.unreached);
                 }
             }
         }
+    }
+
+    /// Sends one image's results, and does what follows from how that went. Gives the association
+    /// back while it holds. `lingered` says that it was open before.
+    fn send_one(
+        &self,
+        mut open: Box<dyn Store>,
+        lingered: bool,
+        waiting: Waiting,
+    ) -> Option<Box<dyn Store>> {
+        let began = Instant::now();
+        match self.sent(&mut *open, &waiting) {
+            Ok(()) => self.finished(waiting),
+            Err(Failure::Refused(status)) => {
+                let why = format!("{} answered {status:#06x}", self.archive.called);
+                self.not_sent(waiting, &why, status >> 8 == 0xa7);
+            }
+            Err(Failure::Broken(error)) => {
+                // The archive may have ended it meanwhile: once more, over a new one.
+                let early = began.elapsed() < self.patience.answer;
+                if lingered && waiting.tries.none() && early {
+                    self.queue.back(Stage::Send, waiting);
+                } else {
+                    self.not_sent(waiting, &format!("it could not be sent: {error}"), true);
+                }
+                return None;
+            }
+            Err(Failure::Gone) => {
+                self.queue.left(Stage::Send, &waiting);
+                self.queue.put(Stage::Classify, waiting);
+            }
+            Err(Failure::Unread(error)) => {
+                let why = format!("its results cannot be read: {error}");
+                not_read(&self.queue, Stage::Send, waiting, &error, |uid| {
+                    self.queue.refuse(uid, &why)
+                });
+            }
+        }
+        Some(open)
+    }
+
+    /// Gives an image its place back: the archive cannot be reached.
+    fn not_reached(&self, waiting: Waiting, error: &Error) {
+        self.queue.back(Stage::Send, waiting);
+        let text = format!("{} at {}: {error}", self.archive.called, self.archive.address);
+        self.queue.counts.error(&text);
+        said("archive", &text);
     }
 
     /// Sends an image's results, unless that was done.
@@ -180,8 +187,8 @@ impl Courier {
         }
     }
 
-    /// Lets results come again later, or puts them aside once they were refused often enough, or
-    /// the archive broke off often enough at them. It is said when it happens first and last.
+    /// Lets results come again later. Puts them aside once they were refused, or broken off, often
+    /// enough. The log says so the first time and the last.
     fn not_sent(&self, mut waiting: Waiting, why: &str, broken: bool) {
         count(&self.queue.counts.refused);
         let text = format!("{}: results not taken: {why}", waiting.uid);

@@ -1,4 +1,4 @@
-//! Elements of command sets and of the beginnings of data sets, read where they lie: no length that
+//! Elements of command sets and of the beginnings of data sets, read where they lie. No length that
 //! they state is believed before as many bytes are there.
 
 use dicom_dictionary_std::{tags, uids};

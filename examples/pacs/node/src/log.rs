@@ -1,7 +1,6 @@
-//! Lines of the log. Whatever the other side says is escaped and cut, and what repeats itself is
-//! written once in ten seconds, with a count of what was left out. A log that cannot be written, or
-//! that nobody reads, stops nothing: one thread writes, and lines that find too many before them
-//! are counted and left out.
+//! Lines of the log. Foreign text is escaped and cut. What repeats itself is written once in ten
+//! seconds, with a count of what was left out. A log that cannot be written, or that nobody reads,
+//! stops nothing: one thread writes. Lines that find too many before them are counted and left out.
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -11,7 +11,7 @@ use crate::Result;
 /// The longest head of a question, and how long question and answer may take.
 const LONGEST: usize = 4096;
 const LONG: Duration = Duration::from_secs(2);
-/// How long is waited for what somebody says after a question.
+/// How long to wait for what somebody says after a question.
 const AFTER: Duration = Duration::from_millis(200);
 
 /// Somebody who asks, and until when all of it has to be over.

@@ -7,105 +7,104 @@ use dicom_object::InMemDicomObject;
 use medforge_runtime::classify::Abstain;
 
 use crate::Result;
+use crate::answered::Answered;
 use crate::code::{self, Code, PRIVATE, code, private, reference, sequence, text, uid};
-use crate::work::Answered;
 
 /// The report of an image as a Part 10 file.
 pub fn file(answered: &Answered) -> Result<Vec<u8>> {
-    let found = &answered.found;
     let mut object = code::beginning(answered, uids::COMPREHENSIVE3_DSR_STORAGE, "sr");
     object.put_str(tags::MODALITY, VR::CS, "SR");
     object.put_str(tags::COMPLETION_FLAG, VR::CS, "COMPLETE");
     object.put_str(tags::VERIFICATION_FLAG, VR::CS, "UNVERIFIED");
     sequence(&mut object, tags::REFERENCED_PERFORMED_PROCEDURE_STEP_SEQUENCE, vec![]);
     sequence(&mut object, tags::PERFORMED_PROCEDURE_CODE_SEQUENCE, vec![]);
-    let mut series = InMemDicomObject::new_empty();
-    series.put_str(tags::SERIES_INSTANCE_UID, VR::UI, text(answered, tags::SERIES_INSTANCE_UID));
-    sequence(&mut series, tags::REFERENCED_SOP_SEQUENCE, vec![reference(answered)]);
-    let mut study = InMemDicomObject::new_empty();
-    study.put_str(tags::STUDY_INSTANCE_UID, VR::UI, text(answered, tags::STUDY_INSTANCE_UID));
-    sequence(&mut study, tags::REFERENCED_SERIES_SEQUENCE, vec![series]);
-    sequence(&mut object, tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE, vec![study]);
+    sequence(
+        &mut object,
+        tags::CURRENT_REQUESTED_PROCEDURE_EVIDENCE_SEQUENCE,
+        vec![evidence(answered)],
+    );
 
     let mut root = container(None, ("126000", "DCM", "Imaging Measurement Report"));
     let mut template = InMemDicomObject::new_empty();
     template.put_str(tags::MAPPING_RESOURCE, VR::CS, "DCMR");
     template.put_str(tags::TEMPLATE_IDENTIFIER, VR::CS, "1500");
     sequence(&mut root, tags::CONTENT_TEMPLATE_SEQUENCE, vec![template]);
-    let device = found.device_uid();
-    let group = {
-        let mut group = container(Some("CONTAINS"), ("125007", "DCM", "Measurement Group"));
-        let image = text(answered, tags::SOP_INSTANCE_UID);
-        let mut items = vec![
-            words(
-                "HAS OBS CONTEXT",
-                ("112039", "DCM", "Tracking Identifier"),
-                &format!("MedForge {}", found.task),
-            ),
-            identifier(
-                "HAS OBS CONTEXT",
-                ("112040", "DCM", "Tracking Unique Identifier"),
-                &uid(&[&image, &device, "finding"]),
-            ),
-            coded("CONTAINS", ("121071", "DCM", "Finding"), finding(answered).borrow()),
-            words(
-                "HAS CONCEPT MOD",
-                ("111001", "DCM", "Algorithm Name"),
-                &format!("MedForge {}", found.task),
-            ),
-            words("HAS CONCEPT MOD", ("111003", "DCM", "Algorithm Version"), &found.composition),
-            words(
-                "HAS CONCEPT MOD",
-                ("111002", "DCM", "Algorithm Parameters"),
-                &parameters(answered),
-            ),
-        ];
-        if answered.found.abstains().is_none() {
-            for (index, probability) in found.probabilities.iter().enumerate() {
-                items.push(probability_of(answered, index, *probability));
-            }
-        }
-        sequence(&mut group, tags::CONTENT_SEQUENCE, items);
-        group
-    };
-    let mut measurements = container(Some("CONTAINS"), ("126010", "DCM", "Imaging Measurements"));
-    sequence(&mut measurements, tags::CONTENT_SEQUENCE, vec![group]);
-    let mut library_group = container(Some("CONTAINS"), ("126200", "DCM", "Image Library Group"));
-    let mut image = item(Some("CONTAINS"), "IMAGE", None);
-    sequence(&mut image, tags::REFERENCED_SOP_SEQUENCE, vec![reference(answered)]);
-    sequence(&mut library_group, tags::CONTENT_SEQUENCE, vec![image]);
-    let mut library = container(Some("CONTAINS"), ("111028", "DCM", "Image Library"));
-    sequence(&mut library, tags::CONTENT_SEQUENCE, vec![library_group]);
-    let language = ("121049", "DCM", "Language of Content Item and Descendants");
-    let items = vec![
-        coded("HAS CONCEPT MOD", language, ("en", "RFC5646", "English")),
-        coded("HAS OBS CONTEXT", ("121005", "DCM", "Observer Type"), ("121007", "DCM", "Device")),
-        identifier("HAS OBS CONTEXT", ("121012", "DCM", "Device Observer UID"), &device),
-        words("HAS OBS CONTEXT", ("121013", "DCM", "Device Observer Name"), "MedForge"),
-        words(
-            "HAS OBS CONTEXT",
-            ("121014", "DCM", "Device Observer Manufacturer"),
-            "The MedForge developers",
-        ),
-        words("HAS OBS CONTEXT", ("121015", "DCM", "Device Observer Model Name"), "MedForge"),
-        words(
-            "HAS OBS CONTEXT",
-            ("121016", "DCM", "Device Observer Serial Number"),
-            &found.composition[..32],
-        ),
-        coded(
-            "HAS CONCEPT MOD",
-            ("121058", "DCM", "Procedure reported"),
-            ("363679005", "SCT", "Imaging procedure"),
-        ),
-        library,
-        measurements,
-    ];
+    let mut items = observer(answered);
+    items.extend([library(answered), measurements(answered)]);
     sequence(&mut root, tags::CONTENT_SEQUENCE, items);
     for element in root {
         object.put(element);
     }
     code::part10(object)
+}
+
+/// The study of the image, with the image in it: what the report is about.
+fn evidence(answered: &Answered) -> InMemDicomObject {
+    let mut series = InMemDicomObject::new_empty();
+    series.put_str(tags::SERIES_INSTANCE_UID, VR::UI, text(answered, tags::SERIES_INSTANCE_UID));
+    sequence(&mut series, tags::REFERENCED_SOP_SEQUENCE, vec![reference(answered)]);
+    let mut study = InMemDicomObject::new_empty();
+    study.put_str(tags::STUDY_INSTANCE_UID, VR::UI, text(answered, tags::STUDY_INSTANCE_UID));
+    sequence(&mut study, tags::REFERENCED_SERIES_SEQUENCE, vec![series]);
+    study
+}
+
+/// The language, who reports (a device, by its identifiers), and the procedure.
+fn observer(answered: &Answered) -> Vec<InMemDicomObject> {
+    let found = &answered.found;
+    let context = "HAS OBS CONTEXT";
+    let language = ("121049", "DCM", "Language of Content Item and Descendants");
+    let procedure = ("121058", "DCM", "Procedure reported");
+    let maker = ("121014", "DCM", "Device Observer Manufacturer");
+    let serial = ("121016", "DCM", "Device Observer Serial Number");
+    vec![
+        coded("HAS CONCEPT MOD", language, ("en", "RFC5646", "English")),
+        coded(context, ("121005", "DCM", "Observer Type"), ("121007", "DCM", "Device")),
+        identifier(context, ("121012", "DCM", "Device Observer UID"), &found.device_uid()),
+        words(context, ("121013", "DCM", "Device Observer Name"), "MedForge"),
+        words(context, maker, "The MedForge developers"),
+        words(context, ("121015", "DCM", "Device Observer Model Name"), "MedForge"),
+        words(context, serial, &found.composition[..32]),
+        coded("HAS CONCEPT MOD", procedure, ("363679005", "SCT", "Imaging procedure")),
+    ]
+}
+
+/// The image library, which holds the one image.
+fn library(answered: &Answered) -> InMemDicomObject {
+    let mut group = container(Some("CONTAINS"), ("126200", "DCM", "Image Library Group"));
+    let mut image = item(Some("CONTAINS"), "IMAGE", None);
+    sequence(&mut image, tags::REFERENCED_SOP_SEQUENCE, vec![reference(answered)]);
+    sequence(&mut group, tags::CONTENT_SEQUENCE, vec![image]);
+    let mut library = container(Some("CONTAINS"), ("111028", "DCM", "Image Library"));
+    sequence(&mut library, tags::CONTENT_SEQUENCE, vec![group]);
+    library
+}
+
+/// The finding, the algorithm that made it, and a probability for each class.
+fn measurements(answered: &Answered) -> InMemDicomObject {
+    let found = &answered.found;
+    let (context, modifier) = ("HAS OBS CONTEXT", "HAS CONCEPT MOD");
+    let image = text(answered, tags::SOP_INSTANCE_UID);
+    let tracking = uid(&[&image, &found.device_uid(), "finding"]);
+    let name = format!("MedForge {}", found.task);
+    let mut items = vec![
+        words(context, ("112039", "DCM", "Tracking Identifier"), &name),
+        identifier(context, ("112040", "DCM", "Tracking Unique Identifier"), &tracking),
+        coded("CONTAINS", ("121071", "DCM", "Finding"), finding(answered).borrow()),
+        words(modifier, ("111001", "DCM", "Algorithm Name"), &name),
+        words(modifier, ("111003", "DCM", "Algorithm Version"), &found.composition),
+        words(modifier, ("111002", "DCM", "Algorithm Parameters"), &parameters(answered)),
+    ];
+    if found.abstains().is_none() {
+        for (index, probability) in found.probabilities.iter().enumerate() {
+            items.push(probability_of(answered, index, *probability));
+        }
+    }
+    let mut group = container(Some("CONTAINS"), ("125007", "DCM", "Measurement Group"));
+    sequence(&mut group, tags::CONTENT_SEQUENCE, items);
+    let mut measurements = container(Some("CONTAINS"), ("126010", "DCM", "Imaging Measurements"));
+    sequence(&mut measurements, tags::CONTENT_SEQUENCE, vec![group]);
+    measurements
 }
 
 /// A class as a code: the bundle's, or a private one.
@@ -121,7 +120,7 @@ impl Class {
     }
 }
 
-/// The likeliest class, unless there should be no answer: then that, and no probabilities, which a
+/// The likeliest class. Where there should be no answer it says so, without probabilities, which a
 /// viewer would show like any others.
 fn finding(answered: &Answered) -> Class {
     let (value, meaning) = match answered.found.abstains() {
@@ -153,7 +152,7 @@ fn class(answered: &Answered, index: usize) -> Class {
     }
 }
 
-/// A code's meaning: at most 64 characters, none of them a backslash, which parts values.
+/// A code's meaning: at most 64 characters. A backslash would begin another value.
 fn meaning(text: &str) -> String {
     text.chars().take(64).map(|c| if c == '\\' { '/' } else { c }).collect()
 }

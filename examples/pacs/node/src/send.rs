@@ -30,7 +30,7 @@ pub struct Archive {
 
 /// An association that results are stored over.
 pub trait Store {
-    /// Stores a Part 10 file: the archive's status, which may take so long.
+    /// Stores a Part 10 file, and gives the archive's status, for which it waits at most `answer`.
     ///
     /// # Errors
     /// The association has broken off, or no answer came in time.
@@ -169,8 +169,8 @@ fn message(context: u8, most: usize, command: Vec<u8>, data: &[u8]) -> Result<Ve
     Ok(wire)
 }
 
-/// Has what comes next acknowledged at once: a peer under Nagle's algorithm sends the second part
-/// of what it says only after that, which would else be 40 ms later. Holds until something is sent.
+/// Acknowledges at once what comes next. A peer under Nagle's algorithm sends the second part of a
+/// message only after that, and else 40 ms later. It holds until something is sent.
 pub fn acknowledge_at_once(socket: &TcpStream) -> std::io::Result<()> {
     #[cfg(target_os = "linux")]
     std::os::linux::net::TcpStreamExt::set_quickack(socket, true)?;

@@ -1,46 +1,17 @@
 //! How the node is: a file in the queue's folder, and an address to ask.
 
 use std::net::{TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
 use medforge_runtime::classify::Classifier;
 use serde_json::{Value, json};
 
 use crate::log::{cut, said};
 use crate::question::{Asked, Question, asked};
 use crate::receive::Receiver;
-use crate::{Result, guarded, locked};
-
-/// What was counted since the start, and the last error.
-#[derive(Default)]
-pub struct Counts {
-    /// Images that were taken, and images that were known already; both were answered with success.
-    pub accepted: AtomicU64,
-    pub known: AtomicU64,
-    /// Images that were answered with a failure.
-    pub not_taken: AtomicU64,
-    /// Connections and associations that were turned away.
-    pub turned_away: AtomicU64,
-    pub classified: AtomicU64,
-    pub sent: AtomicU64,
-    /// Refusals by the archive.
-    pub refused: AtomicU64,
-    last: Mutex<Option<(Timestamp, String)>>,
-}
-
-pub fn count(counter: &AtomicU64) {
-    counter.fetch_add(1, Ordering::Relaxed);
-}
-
-impl Counts {
-    /// Keeps an error for who asks.
-    pub fn error(&self, text: &str) {
-        *locked(&self.last) = Some((Timestamp::now(), cut(text)));
-    }
-}
+use crate::{Result, guarded};
 
 /// What a status is made of.
 #[derive(Clone)]
@@ -76,7 +47,7 @@ impl Status {
         ];
         let since_start = since_start
             .map(|(name, counter)| (name.to_owned(), counter.load(Ordering::Relaxed).into()));
-        let last = locked(&counts.last).clone();
+        let last = counts.last();
         let bundle = self
             .classifier
             .as_ref()
@@ -109,7 +80,7 @@ impl Status {
         }
     }
 
-    /// Answers whoever asks at an address, one after the other; what takes long, beside it.
+    /// Answers whoever asks at an address, one after the other. What takes long runs beside it.
     pub fn answer(&self, listener: &TcpListener) {
         loop {
             let answered = listener

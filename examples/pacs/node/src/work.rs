@@ -4,14 +4,13 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dicom_object::DefaultDicomObject;
-use medforge_runtime::classify::{Classification, Classifier};
+use medforge_runtime::classify::Classifier;
 use medforge_runtime::dicom;
-use medforge_runtime::image::RgbImage8;
 
+use crate::answered::Answered;
+use crate::counts::count;
 use crate::log::said;
 use crate::queue::{Queue, Stage, Waiting};
-use crate::status::count;
 use crate::{Result, capture, guarded, report};
 
 /// Takes images from the queue and classifies them, one after another.
@@ -19,8 +18,7 @@ pub struct Worker {
     pub queue: Arc<Queue>,
     pub classifier: Arc<Classifier>,
     pub task: Option<String>,
-    /// Whether it also takes what was tried in vain before. One does, so that the others are always
-    /// free for the rest.
+    /// Whether it also takes what was tried in vain before. One does, so that the others stay free.
     pub retries: bool,
 }
 
@@ -33,20 +31,11 @@ enum Next {
     Unread(std::io::Error),
 }
 
-/// What is known of an image when its results are written.
-pub struct Answered {
-    pub object: DefaultDicomObject,
-    pub shown: RgbImage8,
-    pub found: Classification,
-    /// What was odd about the file and read all the same.
-    pub notes: Vec<String>,
-}
-
 /// How long a thread waits for an image before it looks around.
 pub const WAIT: Duration = Duration::from_secs(60);
-/// When the disk does not take what is written, how long until an image is tried again.
+/// How long until an image is tried again that the disk did not take.
 const DISK: Duration = Duration::from_secs(3);
-/// How often a file that cannot be read is tried: after 3, 6, 12, 24 and 48 seconds once more.
+/// How often a file that cannot be read is tried: again after 3, 6, 12, 24 and 48 seconds.
 const READS: u32 = 6;
 
 impl Worker {
@@ -70,7 +59,7 @@ impl Worker {
                 }
                 Err(error) => {
                     not_written(&self.queue, Stage::Classify, waiting, &*error);
-                    // It is as full for the next one.
+                    // The disk is as full for the next one.
                     std::thread::sleep(Duration::from_secs(1));
                 }
             }
@@ -137,8 +126,8 @@ impl Worker {
     }
 }
 
-/// Lets an image come again whose files cannot be read, ever later, and at last no more. Where the
-/// program has no handle left it is not the image's fault.
+/// Lets an image whose files cannot be read come again, each time later, and gives up at last. A
+/// program without a free handle is not the image's fault.
 pub fn not_read(
     queue: &Queue,
     stage: Stage,

@@ -1,5 +1,5 @@
-//! Taking an image in. Whatever is answered with success is here, or was done: a second picture
-//! under an identifier that is known is not passed over in silence.
+//! Taking an image in. What is answered with success is here, or was done. A second picture under a
+//! known identifier is refused, and its sender told.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Seek};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::compare::{pixels, same_bytes};
 use super::files::there;
-use super::{Part, Queue, Stage, accepted_now};
+use super::{PartialFile, Queue, Stage, accepted_now};
 use crate::{Result, locked};
 
 /// What became of an image that came.
@@ -23,7 +23,7 @@ pub enum Accepted {
 }
 
 /// What is known under an identifier.
-enum Known {
+enum Earlier {
     File(File),
     /// The digest of the pixels.
     Pixels(String),
@@ -31,17 +31,17 @@ enum Known {
 
 impl Queue {
     /// Begins the file of an image that comes in.
-    pub fn incoming(&self) -> io::Result<Part> {
-        Part::new(&self.root.join("accepted"))
+    pub fn incoming(&self) -> io::Result<PartialFile> {
+        PartialFile::new(&self.root.join("accepted"))
     }
 
-    /// Keeps an image, unless its identifier is known: when this returns `New` or `Known` it is
+    /// Keeps an image, unless its identifier is known. When this returns `New` or `Known` it is
     /// safe.
     ///
     /// # Errors
     /// The disk does not take it, or does not tell what is known. Where only the flush of its
-    /// folder failed it is worked on all the same: nothing lies in a folder and in no line.
-    pub fn accept(&self, uid: &str, mut part: Part) -> Result<Accepted> {
+    /// folder failed, the image is worked on all the same.
+    pub fn accept(&self, uid: &str, mut part: PartialFile) -> Result<Accepted> {
         part.sync()?;
         let entering = locked(&self.entering);
         let Some(known) = self.known(uid)? else {
@@ -60,28 +60,28 @@ impl Queue {
         Ok(Accepted::Known)
     }
 
-    /// What is here or done under an identifier, opened, so that it may move on meanwhile. Looked
-    /// for in the order in which files move.
-    fn known(&self, uid: &str) -> io::Result<Option<Known>> {
+    /// What is here or done under an identifier, opened, so that it may move on meanwhile. The
+    /// folders are searched in the order in which files move.
+    fn known(&self, uid: &str) -> io::Result<Option<Earlier>> {
         let file = |folder| there(File::open(self.path(folder, uid, "dcm")));
         if let Some(file) = file("accepted")? {
-            return Ok(Some(Known::File(file)));
+            return Ok(Some(Earlier::File(file)));
         }
         if let Some(line) = self.line("done", uid)? {
             let digest = line["pixels_sha256"].as_str();
             let what = || {
                 io::Error::new(ErrorKind::InvalidData, format!("done/{uid}.json names no pixels"))
             };
-            return Ok(Some(Known::Pixels(digest.ok_or_else(what)?.to_owned())));
+            return Ok(Some(Earlier::Pixels(digest.ok_or_else(what)?.to_owned())));
         }
-        Ok(file("failed")?.map(Known::File))
+        Ok(file("failed")?.map(Earlier::File))
     }
 
     /// Whether the file holds the picture that is known: to the byte, or in its stored pixels.
-    fn same(&self, uid: &str, part: &mut Part, known: Known) -> io::Result<bool> {
+    fn same(&self, uid: &str, part: &mut PartialFile, known: Earlier) -> io::Result<bool> {
         let (known, _one) = match known {
-            Known::Pixels(digest) => (Some(digest), locked(&self.comparing)),
-            Known::File(mut old) => {
+            Earlier::Pixels(digest) => (Some(digest), locked(&self.comparing)),
+            Earlier::File(mut old) => {
                 if same_bytes(part.whole()?, &mut old)? {
                     return Ok(true);
                 }
@@ -126,7 +126,7 @@ mod tests {
     use super::super::compare::PIECE;
     use super::*;
 
-    /// The flush of a folder fails on what is no folder and no file.
+    /// Flushing fails on what is neither a folder nor a file.
     #[cfg(target_os = "linux")]
     #[test]
     fn what_was_kept_is_worked_on_even_if_its_folder_cannot_be_flushed() {

@@ -1,10 +1,10 @@
 //! `failed/`: images that could not be classified and results that the archive refused, with the
-//! reason each; and back into line on request.
+//! reason each. They go back into line on request.
 //!
-//! `failed/UID.json` is written first and removed last, and the image moves last on the way in and
-//! first on the way out; its line in `results/` goes when all is safe. Each step may be done again.
-//! Where a stop leaves `accepted/UID.dcm` beside `failed/UID.json`, the image goes back into line;
-//! where a fault of the disk does, it goes on to `failed/` when its turn comes again.
+//! `failed/UID.json` is written first and removed last. The image moves last on the way in and
+//! first on the way out. Its line in `results/` goes when all is safe. Each step may be done again.
+//! Where a stop leaves `accepted/UID.dcm` beside `failed/UID.json`, the image goes back into line.
+//! Where a fault of the disk does, it goes on to `failed/` when its turn comes again.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -64,8 +64,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts everything that failed in line again: how many images these are, and how many the disk
-    /// did not let go.
+    /// Puts everything that failed in line again. Gives how many images these are, and how many the
+    /// disk did not let go.
     pub fn retry_failed(&self) -> (usize, usize) {
         let failed: Vec<_> = self.lock().failed.iter().cloned().collect();
         let (mut images, mut left) = (0, 0);
@@ -137,7 +137,7 @@ impl Queue {
     }
 }
 
-/// A line, or none where it is none that can be understood.
+/// A line, or none if it cannot be understood.
 fn readable(line: io::Result<Option<Value>>) -> io::Result<Option<Value>> {
     match line {
         Err(error) if error.kind() == ErrorKind::InvalidData => Ok(None),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{FOLDERS, Part, Queue};
+use super::{FOLDERS, PartialFile, Queue};
 use crate::Result;
 
 impl Queue {
@@ -17,7 +17,7 @@ impl Queue {
 
     /// Writes a file of an image, whole.
     pub fn write(&self, folder: &str, uid: &str, ending: &str, bytes: &[u8]) -> Result<()> {
-        let mut part = Part::new(&self.root.join(folder))?;
+        let mut part = PartialFile::new(&self.root.join(folder))?;
         part.write_all(bytes)?;
         part.sync()?;
         part.keep(&self.path(folder, uid, ending))?;
@@ -34,7 +34,7 @@ impl Queue {
     ) -> Result<()> {
         let mut parts = Vec::new();
         for (ending, bytes) in [("sr.dcm", report), ("sc.dcm", capture), ("json", line)] {
-            let mut part = Part::new(&self.root.join("results"))?;
+            let mut part = PartialFile::new(&self.root.join("results"))?;
             part.write_all(bytes)?;
             part.sync()?;
             parts.push((part, self.path("results", uid, ending)));
@@ -67,7 +67,7 @@ impl Queue {
 
     /// Writes the state for whoever looks.
     pub fn write_status(&self, text: &str) -> Result<()> {
-        let mut part = Part::new(&self.root)?;
+        let mut part = PartialFile::new(&self.root)?;
         part.write_all(text.as_bytes())?;
         part.flush()?;
         Ok(part.keep(&self.root.join("status.json"))?)
@@ -104,7 +104,7 @@ impl Queue {
     }
 }
 
-/// What was found; only what is not there is none.
+/// What was found, or none if it is not there. Every other error stays one.
 pub(super) fn there<T>(found: io::Result<T>) -> io::Result<Option<T>> {
     match found {
         Ok(found) => Ok(Some(found)),

@@ -1,4 +1,4 @@
-//! Images in line for one stage, in memory: the oldest first; those that were tried in vain come
+//! Images in line for one stage, in memory, the oldest first. Those that were tried in vain come
 //! again later and hold up nobody.
 
 use std::collections::BTreeMap;
@@ -48,7 +48,7 @@ pub struct Line {
     later: BTreeMap<(Instant, u64), Waiting>,
     /// Taken by somebody: since when they wait.
     busy: BTreeMap<u64, SystemTime>,
-    /// The last one that was taken by who takes both kinds had been tried in vain.
+    /// Whether the last image that was taken with `retried` had been tried in vain.
     was_again: bool,
 }
 
@@ -70,8 +70,8 @@ impl Line {
             .insert(self.last, Waiting { number: self.last, tries: Tries::default(), ..waiting });
     }
 
-    /// The next image: the oldest, or, if these are `retried` too, in turn with it one whose time
-    /// has come again.
+    /// The next image: the oldest. With `retried` it takes turns with one that was tried in vain
+    /// and whose time has come again.
     pub fn next(&mut self, retried: bool) -> Option<Waiting> {
         let turn = retried && (!self.was_again || self.ready.is_empty());
         let due = turn.then(|| self.later.first_entry()).flatten();
@@ -139,7 +139,7 @@ mod tests {
         assert_eq!(second.uid, "2");
         line.back(second);
         std::thread::sleep(Duration::from_millis(40));
-        // Its time has come, but not for who takes fresh ones only.
+        // Its time has come, but not for those who take fresh ones only.
         assert_eq!(line.next(false).unwrap().uid, "2");
         let again = line.next(true).unwrap();
         assert_eq!((&*again.uid, again.tries.broken), ("1", 1));

@@ -11,7 +11,7 @@ mod aside;
 mod compare;
 mod files;
 mod line;
-mod part;
+mod partial;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, TryLockError};
@@ -21,10 +21,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 pub use accept::{Accepted, valid};
 pub use line::{Length, Waiting};
-pub use part::Part;
+pub use partial::PartialFile;
 
+use crate::counts::Counts;
 use crate::log::once;
-use crate::status::Counts;
 use crate::{Result, locked};
 use line::Line;
 
@@ -71,7 +71,7 @@ const FOLDERS: [&str; 4] = ["accepted", "results", "done", "failed"];
 impl Queue {
     /// Opens or makes the folders; what a stop left is taken up again.
     pub fn open(root: &Path) -> Result<Self> {
-        if let Err(error) = part::private_folder(root) {
+        if let Err(error) = partial::private_folder(root) {
             // Its owner is somebody else; whoever may write to it is named in docs/integration.md.
             if !root.is_dir() {
                 return Err(format!("{}: {error}", root.display()).into());
@@ -80,13 +80,13 @@ impl Queue {
         }
         let alone = alone(root)?;
         for folder in FOLDERS {
-            part::private_folder(&root.join(folder))?;
+            partial::private_folder(&root.join(folder))?;
         }
         for folder in FOLDERS.iter().chain([&"."]) {
             for entry in fs::read_dir(root.join(folder))? {
                 let path = entry?.path();
                 // Half-written: nobody was told that it is here.
-                if path.extension().is_some_and(|ending| ending == part::ENDING) {
+                if path.extension().is_some_and(|ending| ending == partial::ENDING) {
                     fs::remove_file(path)?;
                 }
             }
@@ -120,8 +120,8 @@ impl Queue {
         Ok(queue)
     }
 
-    /// The next image at this stage, also one that was tried in vain if these are `retried`; waits
-    /// for it, at most so long.
+    /// The next image at this stage; with `retried` also one that was tried in vain. Waits for it,
+    /// but no longer than `wait`.
     pub fn next(&self, stage: Stage, retried: bool, wait: Duration) -> Option<Waiting> {
         let end = Instant::now() + wait;
         let mut state = self.lock();
@@ -184,7 +184,8 @@ impl Queue {
 /// What says that one node has this queue, until it ends.
 fn alone(root: &Path) -> Result<File> {
     let path = root.join("lock");
-    let file = part::private_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file =
+        partial::private_file(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => {
             Err(format!("{}: another node has this queue", root.display()).into())

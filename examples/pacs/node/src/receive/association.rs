@@ -10,16 +10,16 @@ use super::policy::Context;
 use super::request::{C_ECHO, Request};
 use super::wire::Wire;
 use crate::Result;
+use crate::counts::count;
 use crate::elements::{self, BEGINNING};
 use crate::log::said;
-use crate::queue::{Accepted, Part, Queue, valid};
-use crate::status::count;
+use crate::queue::{Accepted, PartialFile, Queue, valid};
 
 /// The largest image that is taken, and the largest command, in bytes. The largest one that is
 /// classified has 2^27 pixels of three bytes.
 const LARGEST: u64 = 1 << 29;
 const LARGEST_COMMAND: u64 = 1 << 14;
-/// What a fragment counts at least, so that empty ones have an end too.
+/// What a fragment counts at least, so that empty ones do not go on for ever.
 const FRAGMENT: u64 = 64;
 
 /// A status (PS3.7, annex C; PS3.4, B.2.3), with what it is about.
@@ -94,7 +94,7 @@ struct Image<'a> {
     asked: Request,
     context: &'a Context,
     /// Its file so far, and where the data set begins; or why it is not taken.
-    file: std::result::Result<(Part, u64), Refusal>,
+    file: std::result::Result<(PartialFile, u64), Refusal>,
 }
 
 impl<'a> Image<'a> {
@@ -147,7 +147,7 @@ impl<'a> Image<'a> {
 }
 
 /// Begins a Part 10 file, whose data set stays as it comes.
-fn begin(asked: &Request, context: &Context, queue: &Queue) -> Result<(Part, u64)> {
+fn begin(asked: &Request, context: &Context, queue: &Queue) -> Result<(PartialFile, u64)> {
     let meta = FileMetaTableBuilder::new()
         .media_storage_sop_class_uid(&asked.class)
         .media_storage_sop_instance_uid(&asked.instance)
@@ -162,7 +162,7 @@ fn begin(asked: &Request, context: &Context, queue: &Queue) -> Result<(Part, u64
 }
 
 fn take(
-    mut part: Part,
+    mut part: PartialFile,
     start: u64,
     asked: &Request,
     syntax: &str,

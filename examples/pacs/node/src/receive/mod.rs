@@ -21,9 +21,9 @@ use rustls::ServerConfig;
 pub use policy::Policy;
 pub use wire::Times;
 
+use crate::counts::count;
 use crate::log::said;
 use crate::queue::Queue;
-use crate::status::count;
 use crate::{Result, guarded};
 use policy::Context;
 use wire::Wire;
@@ -37,11 +37,12 @@ pub struct Receiver {
     /// Associations at a time.
     pub most: usize,
     pub open: AtomicUsize,
-    /// Connections that are being told that there are too many.
+    /// Connections that are being told that there are too many associations.
     pub telling: AtomicUsize,
 }
 
-/// Connections beyond the associations that are told so; further ones are closed without a word.
+/// How many connections beyond the associations are told so. Further ones are closed without a
+/// word.
 const TOLD: usize = 8;
 /// How long a connection that is only told so may take.
 const TELLING: Duration = Duration::from_secs(2);
@@ -162,8 +163,8 @@ fn local_limit_exceeded() -> AssociationRJ {
     AssociationRJ { result: AssociationRJResult::Transient, source }
 }
 
-/// A place among the associations, or among those that are told that there is none; free again when
-/// it is dropped.
+/// A place among the associations, or among those that are told that there is none. It is free
+/// again when it is dropped.
 struct Place {
     receiver: Arc<Receiver>,
     of: Places,

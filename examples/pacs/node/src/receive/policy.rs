@@ -61,8 +61,7 @@ impl Policy {
         self.allow.is_empty() || self.allow.iter().any(|block| block.contains(&address))
     }
 
-    /// What an association's request is answered with: agreement, with its contexts, or a
-    /// rejection.
+    /// The answer to an association's request: an agreement with its contexts, or a rejection.
     pub fn answer(
         &self,
         asked: AssociationRQ,

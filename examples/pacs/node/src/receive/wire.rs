@@ -1,5 +1,5 @@
-//! One connection, bounded: every read and write has an end in time, and a protocol data unit has
-//! an end in bytes.
+//! One connection, bounded: every read and write ends in time, and a protocol data unit has a
+//! longest length.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -50,8 +50,8 @@ pub struct Wire {
 }
 
 impl Wire {
-    /// A connection whose association has to be there in time. What TLS says first comes with the
-    /// first read.
+    /// A connection whose association has to be there in time. The first read brings what TLS has
+    /// to say.
     pub fn new(socket: TcpStream, tls: Option<&Arc<ServerConfig>>, times: Times) -> Result<Self> {
         socket.set_nodelay(true)?;
         let until = Instant::now() + times.negotiation;
@@ -159,8 +159,7 @@ impl Read for Stream {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Plain(timed) => timed.read(bytes),
-            // Peers that close without a word end what they said no worse than with one: units have
-            // lengths.
+            // A peer that closes without a word loses nothing: units have lengths.
             Stream::Tls(tls) => match tls.read(bytes) {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(0),
                 read => read,

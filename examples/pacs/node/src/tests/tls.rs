@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 
-use super::archive::{Fake, archive_at, couriers, results};
+use super::fake::{Fake, archive_at, couriers, results};
 use super::peers::*;
 use crate::send::Archive;
 use crate::tls::{Own, client, server};

@@ -1,5 +1,5 @@
-//! A file that is being written: beside its place, readable for its owner alone, and gone if it is
-//! not finished.
+//! A file that is being written: beside its place, and readable for its owner alone. It is removed
+//! if it is not finished.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -10,12 +10,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const ENDING: &str = "part";
 
 /// A file that is not in its place yet. Dropped, it is removed.
-pub struct Part {
+pub struct PartialFile {
     file: BufWriter<File>,
     path: PathBuf,
 }
 
-impl Part {
+impl PartialFile {
     /// Begins a file in `folder`.
     pub fn new(folder: &Path) -> io::Result<Self> {
         // Two associations may bring the same image.
@@ -26,7 +26,7 @@ impl Part {
         options.read(true).write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        Ok(Part { file: BufWriter::with_capacity(1 << 16, options.open(&path)?), path })
+        Ok(PartialFile { file: BufWriter::with_capacity(1 << 16, options.open(&path)?), path })
     }
 
     /// At most `most` bytes from byte `start` on.
@@ -59,7 +59,7 @@ impl Part {
     }
 }
 
-impl Write for Part {
+impl Write for PartialFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes)
     }
@@ -69,7 +69,7 @@ impl Write for Part {
     }
 }
 
-impl Drop for Part {
+impl Drop for PartialFile {
     fn drop(&mut self) {
         // Kept, it is no longer here.
         let _ = fs::remove_file(&self.path);
