@@ -1,5 +1,5 @@
-//! Memory that runs out in the middle: an error that says so, and the classifier goes on. And
-//! images that ask for much of it with few bytes: refused before it is taken.
+//! Memory that runs out in the middle is an error that says so, and the classifier goes on. Images
+//! that ask for much memory with few bytes are refused before it is taken.
 
 #[path = "small.rs"]
 mod small;
@@ -15,18 +15,19 @@ use medforge_runtime::bundle::{self, Trust};
 use medforge_runtime::classify::{Cancel, Classifier, Row, Selection};
 use medforge_runtime::image::{self, RgbImage8};
 
-/// The system's memory, but for large pieces only as much as is left.
+/// The system's allocator, which gives large pieces only as much as is left.
 struct Short;
 
 thread_local! {
-    /// Bytes that large pieces may still take on this thread: the others, and the tests' harness,
-    /// go on as ever.
+    /// Bytes that large pieces may still take on this thread. Other threads, such as the test
+    /// harness, have no bound.
     static LEFT: Cell<isize> = const { Cell::new(isize::MAX) };
 }
-/// What is large: the activations of the smallest base are, the results of two rows are not.
+/// The smallest large piece. Activations of the smallest base are larger, results of two rows
+/// smaller.
 const LARGE: usize = 1500;
 
-// SAFETY: it is the system's allocator but that it says no at times, which every allocator may.
+// SAFETY: it is the system's allocator, except that it refuses at times, as every allocator may.
 unsafe impl GlobalAlloc for Short {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let (left, size) = (LEFT.get(), layout.size() as isize);
@@ -85,7 +86,8 @@ fn too_little_memory_is_an_error_and_the_next_call_runs() {
     let two = || classifier.active().classify_rows(&[picture.view()], &rows, &Cancel::default());
     let mut refused = 0;
     for left in (0..60_000).step_by(500) {
-        // What resizing and results take is a library's or small, and never refused here.
+        // Resizing and results take 7,000 bytes in a library or in small pieces: never refused
+        // here.
         match with_only(7_000 + left, two) {
             Ok(found) => assert_eq!(found[0], expected),
             Err(Error::Memory { what }) => {
@@ -148,56 +150,55 @@ fn attack_a_png_whose_profile_or_text_is_a_bomb() {
     }
 }
 
-#[test]
-fn attack_sides_that_the_data_cannot_fill() {
-    let sides = 11_000u32;
-    let mut small = png(&[]);
-    small[16..24].copy_from_slice(&[sides.to_be_bytes(); 2].concat());
-    let checksum = crc32fast::hash(&small[12..29]).to_be_bytes();
-    small[29..33].copy_from_slice(&checksum);
-    let tiff = |compression: u16| {
-        let field = |tag: u16, kind: u16, value: u32| {
-            [
-                &tag.to_le_bytes(),
-                &kind.to_le_bytes(),
-                1u32.to_le_bytes().as_slice(),
-                &value.to_le_bytes(),
-            ]
-            .concat()
-        };
-        let fields = [
-            field(256, 4, sides),
-            field(257, 4, sides),
-            field(258, 3, 8),
-            field(259, 3, compression.into()),
-            field(262, 3, 1),
-            field(273, 4, 8),
-            field(277, 3, 1),
-            field(278, 4, sides),
-            field(279, 4, 3000),
-        ];
-        [b"II*\0\x08\0\0\0\x09\0".to_vec(), fields.concat(), vec![0; 4], vec![0; 3000]].concat()
+/// The side of images that their data cannot fill.
+const SIDE: u32 = 11_000;
+
+/// A grey TIFF of `SIDE` by `SIDE` pixels with 3,000 bytes of data.
+fn tiff(compression: u16) -> Vec<u8> {
+    let field = |tag: u16, kind: u16, value: u32| {
+        let mut bytes = [tag.to_le_bytes(), kind.to_le_bytes()].concat();
+        bytes.extend([1u32, value].map(u32::to_le_bytes).concat());
+        bytes
     };
+    let fields = [
+        field(256, 4, SIDE),
+        field(257, 4, SIDE),
+        field(258, 3, 8),
+        field(259, 3, compression.into()),
+        field(262, 3, 1),
+        field(273, 4, 8),
+        field(277, 3, 1),
+        field(278, 4, SIDE),
+        field(279, 4, 3000),
+    ];
+    [b"II*\0\x08\0\0\0\x09\0".to_vec(), fields.concat(), vec![0; 4], vec![0; 3000]].concat()
+}
+
+/// A grey JPEG of `SIDE` by `SIDE` pixels with 3,000 bytes of data: `frame` is the marker of its
+/// frame, `scan` the end of its scan's header.
+fn jpeg(frame: u8, scan: [u8; 3]) -> Vec<u8> {
     let segment = |marker: u8, body: &[u8]| {
         [&[0xff, marker], (body.len() as u16 + 2).to_be_bytes().as_slice(), body].concat()
     };
     // Codes of one bit: the least that a block or a sample can be.
     let table = |class: u8| segment(0xc4, &[&[class, 1], [0; 15].as_slice(), &[0]].concat());
-    let jpeg = |frame: u8, scan: [u8; 3]| {
-        let side = (sides as u16).to_be_bytes();
-        let header = [&[8], side.as_slice(), &side, &[1, 1, 0x11, 0]].concat();
-        let scan = segment(0xda, &[[1, 1, 0].as_slice(), &scan].concat());
-        let tables = [segment(0xdb, &[1; 65]), table(0), table(0x10)].concat();
-        [
-            b"\xff\xd8".to_vec(),
-            segment(frame, &header),
-            tables,
-            scan,
-            vec![0; 3000],
-            b"\xff\xd9".to_vec(),
-        ]
-        .concat()
-    };
+    let side = (SIDE as u16).to_be_bytes();
+    let header = [&[8], side.as_slice(), &side, &[1, 1, 0x11, 0]].concat();
+    let mut bytes = b"\xff\xd8".to_vec();
+    bytes.extend(segment(frame, &header));
+    bytes.extend([segment(0xdb, &[1; 65]), table(0), table(0x10)].concat());
+    bytes.extend(segment(0xda, &[[1, 1, 0].as_slice(), &scan].concat()));
+    bytes.extend([0; 3000]);
+    bytes.extend(b"\xff\xd9");
+    bytes
+}
+
+#[test]
+fn attack_sides_that_the_data_cannot_fill() {
+    let mut small = png(&[]);
+    small[16..24].copy_from_slice(&[SIDE.to_be_bytes(); 2].concat());
+    let checksum = crc32fast::hash(&small[12..29]).to_be_bytes();
+    small[29..33].copy_from_slice(&checksum);
     for (name, bytes, word) in [
         ("png", small, "cannot hold 11000 x 11000 pixels"),
         ("tiff", tiff(1), "cannot hold 11000 x 11000 pixels"),
