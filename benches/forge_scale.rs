@@ -1,12 +1,12 @@
-//! How a forge grows: time and peak memory of one more push, of the log, of making the next item,
-//! of Fusion's weighted sum and of Mixture's search, with 10, 100 and 1,000 contributions in it.
+//! How a forge grows with 10, 100 and 1,000 contributions in it: time and peak memory of one more
+//! push, of the log, of making the next item, of Fusion's weighted sum and of Mixture's search.
 //! Modules have the size of ViT-S (rank 16 at q and v of 12 blocks) and random factors.
 //!
 //!     cargo bench --workspace --bench forge_scale [-- --sizes 10,100,1000 --out DIR]
 //!
 //! Each measurement is a process of its own, so that its peak memory is its own (Linux). The next
-//! item is made without a model; Fusion's sum is of the previous model (whose rank grows until it
-//! is the width) and a new module; Mixture's search is for the weight of a new module beside the
+//! item is made without a model. Fusion's sum is of the previous model, whose rank grows until it
+//! is the width, and a new module. Mixture's search is for the weight of a new module beside the
 //! old ones, on 20 condensed images of each task whose probabilities are known. Prints a table in
 //! Markdown.
 

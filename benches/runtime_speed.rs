@@ -101,14 +101,23 @@ fn make(base: &str, dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What is measured: a classifier, its bundle for others like it, and an image.
+struct Served<'a> {
+    bundle: &'a str,
+    trust: Trust,
+    options: Options,
+    classifier: Classifier,
+    picture: RgbImage8,
+}
+
 fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Result<()> {
     let trust = Trust::from_pem(&fs::read_to_string(key)?)?;
-    let options = |spread| Options {
+    let options = Options {
         threads: match threads {
             1 => Threads::Caller,
             n => Threads::Own(n.try_into().expect("above zero")),
         },
-        spread,
+        spread: Spread::Layers,
         precision,
         ..Options::default()
     };
@@ -121,52 +130,58 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
     let verified = bundle::verify(bytes, &trust)?;
     let verify = start.elapsed().as_secs_f64() - read;
     let classifier = match precision {
-        Precision::F32 => Classifier::load_with(&verified, options(Spread::Layers))?,
-        // What eight bits cost random weights is not in the bundle.
-        Precision::Int8 => Classifier::rehearse(&verified, options(Spread::Layers))?.0,
+        Precision::F32 => Classifier::load_with(&verified, options.clone())?,
+        // The bundle does not say what eight bits cost random weights.
+        Precision::Int8 => Classifier::rehearse(&verified, options.clone())?.0,
     };
     drop(verified);
     answer(json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu.elapsed().as_secs_f64(),
             "resident": resident(), "read": read, "verify": verify }))?;
     let picture =
         RgbImage8::new((0..SIDE * SIDE * 3).map(|i| (i * 31 % 251) as u8).collect(), SIDE, SIDE)?;
+    let served = Served { bundle, trust, options, classifier, picture };
     let mut last = String::new();
     for line in std::io::stdin().lock().lines() {
-        let line = line?;
+        answer(served.reply(&line?, &mut last)?)?;
+    }
+    Ok(())
+}
+
+impl Served<'_> {
+    /// Does what a line asks for. `last` is the line that set the default.
+    fn reply(&self, line: &str, last: &mut String) -> Result<Value> {
+        let (classifier, image) = (&self.classifier, self.picture.view());
         let words: Vec<&str> = line.split_whitespace().collect();
-        let reply = match words[..] {
-            ["swap", count] => swap(&classifier, picture.view(), count.parse()?)?,
-            ["many", count] => many(&classifier, picture.view(), count.parse()?)?,
+        match words[..] {
+            ["swap", count] => swap(classifier, image, count.parse()?),
+            ["many", count] => many(classifier, image, count.parse()?),
             ["batch", spread, count] => {
                 let spread = if spread == "images" { Spread::Images } else { Spread::Layers };
-                let other = Classifier::load_with(
-                    &bundle::verify(fs::read(bundle)?, &trust)?,
-                    options(spread),
-                )?;
-                let views = vec![picture.view(); count.parse()?];
-                timed(|| other.classify_batch(&views, Some(TASK)).map(|_| ()))?
+                let verified = bundle::verify(fs::read(self.bundle)?, &self.trust)?;
+                let options = Options { spread, ..self.options.clone() };
+                let other = Classifier::load_with(&verified, options)?;
+                let views = vec![image; count.parse()?];
+                timed(|| other.classify_batch(&views, Some(TASK)).map(|_| ()))
             }
             ["memory"] => {
                 let memory = classifier.memory();
-                json!({ "base": memory.base, "modules": memory.modules, "scratch": memory.scratch,
-                    "resident": resident() })
+                Ok(json!({ "base": memory.base, "modules": memory.modules,
+                    "scratch": memory.scratch, "resident": resident() }))
             }
             _ => {
                 if line != last {
-                    classifier.set_default(TASK, &selection(&classifier, &words)?)?;
-                    last = line.clone();
+                    classifier.set_default(TASK, &selection(classifier, &words)?)?;
+                    line.clone_into(last);
                 }
                 let mut times = Times::default();
                 let mut reply = timed(|| {
-                    classifier.classify(picture.view(), Some(TASK)).map(|found| times = found.times)
+                    classifier.classify(image, Some(TASK)).map(|found| times = found.times)
                 })?;
                 reply["preprocessing"] = json!(times.preprocessing.as_secs_f64());
-                reply
+                Ok(reply)
             }
-        };
-        answer(reply)?;
+        }
     }
-    Ok(())
 }
 
 /// `none`, `one`, `fusion K`, `mixture K`.

@@ -14,6 +14,7 @@
 mod figure;
 mod methods;
 mod results;
+mod searched;
 mod table;
 mod task;
 

@@ -38,51 +38,55 @@ pub fn print(data: &Path, results: &Results) -> Result<(), Failure> {
          share | AUC | worst order | seeds |"
     );
     println!("|{}", "---|".repeat(11 + tasks.len()));
-    for ((count, unknown, method, condensed, heads), of_row) in &rows {
-        let figures = by_order(of_row.iter().copied(), &judges);
-        let mean_of =
-            |by_task: &BTreeMap<&str, Figure>| average(&by_task.values().collect::<Vec<_>>());
-        let single = |t: &&str| match figures
-            .values()
-            .filter_map(|by_task| by_task.get(t))
-            .collect::<Vec<_>>()
-        {
-            of_task if of_task.is_empty() => "-".into(),
-            of_task => show(&average(&of_task)),
-        };
-        let singles = tasks.iter().map(single).collect::<Vec<_>>().join(" | ");
-        let means: Vec<Figure> = figures.values().map(mean_of).collect();
-        let mean = average(&means.iter().collect::<Vec<_>>());
-        let present: BTreeSet<&str> =
-            figures.values().flat_map(|by_task| by_task.keys().copied()).collect();
-        let own: Vec<&Figure> = alone
-            .values()
-            .flat_map(|f| f.iter().filter(|(t, _)| present.contains(*t)))
-            .map(|(_, f)| f)
-            .collect();
-        let [less, share] = if own.is_empty() {
-            ["-".into(), "-".into()]
-        } else {
-            [
-                show(&difference(&mean, &average(&own))),
-                format!("{:.3}", mean.value / average(&own).value),
-            ]
-        };
-        let worst = means.iter().map(|m| m.value).fold(f64::INFINITY, f64::min);
-        let worst = if means.len() > 1 { format!("{worst:.3}") } else { "-".into() };
-        let (task, mean_shown, auc, seeds) =
-            (if *unknown { "unknown" } else { "given" }, show(&mean), auc(of_row), mean.seeds);
-        println!(
-            "| {count} | {task} | {method} | {condensed} | {heads} | {singles} | {mean_shown} | \
-             {less} | {share} | {auc} | {worst} | {seeds} |"
-        );
+    for (row, of_row) in &rows {
+        println!("{}", line(row, of_row, &tasks, &alone, &judges));
     }
     forgetting(&rows, &judges);
     Ok(())
 }
 
-/// What the tasks that were there before lose when one more arrives: the same method one arrival
-/// apart, paired.
+/// Figures of each task, by the order that modules arrived in.
+type ByOrder<'a> = BTreeMap<&'a str, BTreeMap<&'a str, Figure>>;
+
+/// One row of the table.
+fn line(
+    (count, unknown, method, condensed, heads): &Row,
+    of_row: &[&Measurement],
+    tasks: &BTreeSet<&str>,
+    alone: &ByOrder,
+    judges: &BTreeMap<&str, Judge>,
+) -> String {
+    let figures = by_order(of_row.iter().copied(), judges);
+    let single = |task: &&str| {
+        let of_task: Vec<_> = figures.values().filter_map(|by_task| by_task.get(task)).collect();
+        if of_task.is_empty() { "-".into() } else { show(&average(&of_task)) }
+    };
+    let singles = tasks.iter().map(single).collect::<Vec<_>>().join(" | ");
+    let mean_of = |by_task: &BTreeMap<&str, Figure>| average(&by_task.values().collect::<Vec<_>>());
+    let means: Vec<Figure> = figures.values().map(mean_of).collect();
+    let mean = average(&means.iter().collect::<Vec<_>>());
+    let present: BTreeSet<&str> =
+        figures.values().flat_map(|by_task| by_task.keys().copied()).collect();
+    let own = alone.values().flatten().filter(|(task, _)| present.contains(*task));
+    let own: Vec<&Figure> = own.map(|(_, figure)| figure).collect();
+    let [less, share] = if own.is_empty() {
+        ["-".into(), "-".into()]
+    } else {
+        let own = average(&own);
+        [show(&difference(&mean, &own)), format!("{:.3}", mean.value / own.value)]
+    };
+    let worst = means.iter().map(|m| m.value).fold(f64::INFINITY, f64::min);
+    let worst = if means.len() > 1 { format!("{worst:.3}") } else { "-".into() };
+    let task = if *unknown { "unknown" } else { "given" };
+    let (mean_shown, auc, seeds) = (show(&mean), auc(of_row), mean.seeds);
+    format!(
+        "| {count} | {task} | {method} | {condensed} | {heads} | {singles} | {mean_shown} | \
+         {less} | {share} | {auc} | {worst} | {seeds} |"
+    )
+}
+
+/// What the tasks that were there lose when one more arrives: the same method before and after the
+/// arrival, paired.
 fn forgetting(rows: &BTreeMap<Row, Vec<&Measurement>>, judges: &BTreeMap<&str, Judge>) {
     println!(
         "\n| method | condensed sets | heads | task | old tasks before | after one more | change \

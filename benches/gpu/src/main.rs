@@ -129,30 +129,35 @@ fn product(
     Peer::sync(&device).map_err(|e| format!("{e:?}"))?;
     let work = 2.0 * (m * n * k) as f64 / 1e9;
     let repeats = (20.0 / work).ceil() as usize;
-    let mut times: [Vec<f64>; 4] = Default::default();
+    let mut rates: [Vec<f64>; 4] = Default::default();
     for _ in 0..turns {
-        let (wall, cpu) = timed(|| {
+        let ours = timed(|| {
             for _ in 0..repeats {
                 ours();
             }
             gpu.submit();
             gpu.download(&gpu.zeros(1)).map(drop).map_err(|e| e.to_string())
         })?;
-        let (peer_wall, peer_cpu) = timed(|| {
+        let burns = timed(|| {
             for _ in 0..repeats {
                 drop(burns());
             }
             Peer::sync(&device).map_err(|e| format!("{e:?}"))
         })?;
-        for (list, seconds) in times.iter_mut().zip([wall, cpu, peer_wall, peer_cpu]) {
+        for (list, seconds) in rates.iter_mut().zip([ours.0, ours.1, burns.0, burns.1]) {
             list.push(work * repeats as f64 / seconds);
         }
     }
-    let ratios: Vec<f64> = times[1].iter().zip(&times[3]).map(|(ours, burn)| ours / burn).collect();
+    Ok(summary(rates))
+}
+
+/// The row of a product: the medians of each rate, and of the ratio per CPU-second with its range.
+fn summary(rates: [Vec<f64>; 4]) -> BTreeMap<&'static str, f64> {
+    let ratios: Vec<f64> = rates[1].iter().zip(&rates[3]).map(|(ours, burn)| ours / burn).collect();
     let fold = |f: fn(f64, f64) -> f64| ratios.iter().copied().reduce(f).unwrap_or(f64::NAN);
     let (low, high) = (fold(f64::min), fold(f64::max));
-    let [wall, cpu, peer_wall, peer_cpu] = times.map(median);
-    Ok(BTreeMap::from([
+    let [wall, cpu, peer_wall, peer_cpu] = rates.map(median);
+    BTreeMap::from([
         ("ours", wall),
         ("ours_cpu", cpu),
         ("burn", peer_wall),
@@ -160,7 +165,7 @@ fn product(
         ("ratio", median(ratios)),
         ("ratio_low", low),
         ("ratio_high", high),
-    ]))
+    ])
 }
 
 /// Seconds of wall time and of processor time.

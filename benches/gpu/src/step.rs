@@ -19,26 +19,8 @@ pub fn measure(
     batch: usize,
     size: usize,
 ) -> Result<Measured, Box<dyn std::error::Error>> {
-    let settings = TrainSettings {
-        size,
-        epochs: 1,
-        batch,
-        learning_rate: 1e-3,
-        weight_decay: 0.01,
-        warm_up: 0.1,
-        augment: Default::default(),
-        seed: 0,
-        method: Method::Lora {
-            rank: 16,
-            alpha: 16.0,
-            targets: "q,v".into(),
-            last_layers: None,
-            dora: false,
-            dropout: 0.0,
-        },
-    };
     let start = Instant::now();
-    let mut stepper = Stepper::new(gpu, vit, 2, &settings)?;
+    let mut stepper = Stepper::new(gpu, vit, 2, &settings(batch, size))?;
     let pixels: Vec<f32> = (0..batch * 3 * size * size).map(|i| (i as f32 * 0.37).sin()).collect();
     let labels: Vec<u32> = (0..batch as u32).map(|i| i % 2).collect();
     let mut step = |number| stepper.step(&pixels, &labels, 1e-3, number);
@@ -60,6 +42,41 @@ pub fn measure(
         stamped.push(seconds(|_| true));
     }
     let [whole, products, stamped] = [whole, products, stamped].map(super::median);
+    Ok(measured(batch, size, Seconds { first, whole, products, stamped }, &records))
+}
+
+/// LoRA of rank 16 on q and v.
+fn settings(batch: usize, size: usize) -> Settings {
+    Settings {
+        size,
+        epochs: 1,
+        batch,
+        learning_rate: 1e-3,
+        weight_decay: 0.01,
+        warm_up: 0.1,
+        augment: Default::default(),
+        seed: 0,
+        method: Method::Lora {
+            rank: 16,
+            alpha: 16.0,
+            targets: "q,v".into(),
+            last_layers: None,
+            dora: false,
+            dropout: 0.0,
+        },
+    }
+}
+
+/// Seconds of the first step, and medians of a whole step, its products and all its dispatches.
+struct Seconds {
+    first: f64,
+    whole: f64,
+    products: f64,
+    stamped: f64,
+}
+
+fn measured(batch: usize, size: usize, seconds: Seconds, records: &[Record]) -> Measured {
+    let Seconds { first, whole, products, stamped } = seconds;
     let operations: u64 = records.iter().map(|r| r.operations).sum();
     let bytes: u64 = records.iter().map(|r| r.bytes).sum();
     let text = format!(
@@ -80,5 +97,5 @@ pub fn measure(
         "dispatches": records.len(), "operations": operations, "bytes": bytes,
             "ratio": whole / products,
     });
-    Ok(Measured { text, json })
+    Measured { text, json }
 }
