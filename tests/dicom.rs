@@ -1,6 +1,8 @@
 //! Stored values and DICOM files against what pydicom and numpy show of the same
-//! (`dicom/golden.py`). With MEDFORGE_PYDICOM, the folder of pydicom's test files, the files
-//! themselves are read too: each pixel is within a grey level, or the refusal has a name.
+//! (`dicom/golden.py`).
+//!
+//! MEDFORGE_PYDICOM names the folder of pydicom's test files. With it, the files themselves are
+//! read too: each pixel is within a grey level, or the refusal has a name.
 
 use medforge_runtime::stored::{Bits, Function, Modality, Photometric, Stored, Voi};
 use medforge_runtime::{Error, dicom};

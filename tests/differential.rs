@@ -1,12 +1,12 @@
-//! Files that peers read too (`differential/make.py` says which peers, and how it is known what is
-//! right), made into the folder MEDFORGE_DIFFERENTIAL.
+//! Files that peers read too, in the folder MEDFORGE_DIFFERENTIAL. `differential/make.py` makes
+//! them, and says which peers there are and how it is known what is right.
 //!
-//! Each frame and picture is shown as it is right to so many grey levels, or refused by a named
-//! error; what nobody may show is refused. Kinds that are common must be read: [`READ`] says how
-//! many frames of each.
+//! Each frame and picture is shown within so many grey levels, or refused by a named error. What
+//! nobody may show is refused. Kinds that are common must be read: [`READ`] says how many frames of
+//! each.
 //!
-//! More than one level is allowed to JPEG alone: decoders round its cosine transform (within one,
-//! ITU-T T.83), then the mean of chroma that was sampled coarsely, then RGB, of which red and blue
+//! More than one level is allowed to JPEG alone. Decoders round its cosine transform (within one,
+//! ITU-T T.83), then the mean of chroma that was sampled coarsely, then RGB. There red and blue
 //! take 1.402 and 1.772 times the chroma's error.
 
 use std::collections::BTreeMap;

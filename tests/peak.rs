@@ -1,5 +1,4 @@
-//! What loading a bundle and classifying with it takes of memory at most, against what was counted
-//! before anything of it was made.
+//! How much memory loading a bundle and classifying take at most, against what was counted before.
 
 #[path = "small.rs"]
 #[expect(dead_code, reason = "other tests use the rest")]

@@ -10,7 +10,7 @@ Table = tuple  # (first value, bits of an entry, entries)
 
 
 @dataclasses.dataclass
-class Look:
+class Display:
     """How stored values are meant."""
 
     allocated: int = 16
@@ -30,7 +30,7 @@ class Look:
 
 @dataclasses.dataclass
 class Case:
-    """`frames` are pairs of stored values, if they are known beforehand, and a Look."""
+    """`frames` are pairs of stored values, if they are known beforehand, and a Display."""
 
     kind: str
     detail: str
@@ -110,7 +110,7 @@ def decimal(value):
 
 
 def said(write, look, shape, planar=None, frames=None):
-    """The elements that say what a Look says, by tag."""
+    """The elements that say what a Display says, by tag."""
     samples = shape[2] if len(shape) == 3 else 1
     e = {
         0x00080016: ("UI", "1.2.840.10008.5.1.4.1.1.7"),
@@ -177,7 +177,7 @@ def make(
     """A file of one or more frames that are meant alike.
 
     `values`: an array, or a list of one for each frame. `encode`: from an array to a fragment.
-    `replace`: elements by tag, in place of or besides those of the Look, none to leave one away.
+    `replace`: elements by tag, in place of or besides those of the Display, none to leave one away.
     `pixels`: from (write, fragments or bytes) to the element of the pixels. Other arguments are of
     writer.part10."""
     write = Writer(syntax)
@@ -204,6 +204,6 @@ def make(
 
 
 def of(stored, allocated=None, signed=False, high=None, **more):
-    """A Look of so many bits."""
+    """A Display of so many bits."""
     allocated = allocated or (8 if stored <= 8 else 16)
-    return Look(allocated, stored, stored - 1 if high is None else high, signed, **more)
+    return Display(allocated, stored, stored - 1 if high is None else high, signed, **more)
