@@ -36,8 +36,10 @@ def faults():
     for path, text in pages.items():
         yield from prose.long_lines(path, text)
         yield from prose.placeholders(path, text, abbreviations)
-    examples = [text for path, text in rust.items() if "/examples/" in path]
-    yield from prose.strays("README.md", pages["README.md"], "rust", examples)
+    examples = read("*examples/*.rs", "*examples/*.c")
+    for language, ending in (("rust", ".rs"), ("c", ".c")):
+        sources = [text for path, text in examples.items() if path.endswith(ending)]
+        yield from prose.strays("README.md", pages["README.md"], language, sources)
     for path, text in scripts.items():
         for number, line in enumerate(text.splitlines(), 1):
             if len(line) > prose.LINE:

@@ -7,7 +7,7 @@ FENCE = re.compile(r"^\s*(```+|~~~+)\s*(\w*)")
 ITEM = re.compile(r"^\s*(?:[-*+]|\d+\.)\s")
 CODE = re.compile(r"(`+).*?\1", re.S)
 TARGET = re.compile(r"\]\([^)]*\)|<https?:[^>]*>")
-CAPITALS = re.compile(r"(?<![\w-])[A-Z][A-Z0-9_]{2,}(?![\w-])")
+CAPITALS = re.compile(r"(?<![\w+-])[A-Z][A-Z0-9_]{2,}(?![\w-]|\.\w)")
 
 
 def prose(text):
