@@ -1,8 +1,9 @@
 """Checks what this repository asks of itself: `python3 tests/house`, in .ci/run. Prints each fault.
 
 Rust: no circles of imports, lines of at most 100 characters, short files and functions. Markdown:
-lines of at most 120 characters, no placeholders, and examples that are compiled. Python of examples
-and benchmarks: lines of at most 120 characters. Files are those that git knows.
+lines of at most 120 characters, no placeholders, no paths that lead nowhere, and the README's code
+stands in compiled examples. Python of examples and benchmarks: lines of at most 120 characters.
+Files are those that git knows.
 """
 
 import pathlib
@@ -36,6 +37,7 @@ def faults():
     for path, text in pages.items():
         yield from prose.long_lines(path, text)
         yield from prose.placeholders(path, text, abbreviations)
+        yield from prose.lost(path, text, lambda named: (ROOT / named).exists())
     examples = read("*examples/*.rs", "*examples/*.c")
     for language, ending in (("rust", ".rs"), ("c", ".c")):
         sources = [text for path, text in examples.items() if path.endswith(ending)]

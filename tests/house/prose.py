@@ -1,4 +1,4 @@
-"""Markdown: long lines, placeholders, and Rust in the README that no example holds."""
+"""Markdown: long lines, placeholders, paths that lead nowhere, and code that no example holds."""
 
 import re
 
@@ -7,6 +7,9 @@ FENCE = re.compile(r"^\s*(```+|~~~+)\s*(\w*)")
 ITEM = re.compile(r"^\s*(?:[-*+]|\d+\.)\s")
 CODE = re.compile(r"(`+).*?\1", re.S)
 TARGET = re.compile(r"\]\([^)]*\)|<https?:[^>]*>")
+LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+ROOTS = "runtime|packer|shaders|ffi|examples|benches|tests|docs|fuzz"
+PATH = re.compile(rf"`((?:{ROOTS})/(?:[\w.-]+/)*(?:[\w-]+\.\w+)?)`")
 CAPITALS = re.compile(r"(?<![\w+-])[A-Z][A-Z0-9_]{2,}(?![\w-]|\.\w)")
 
 
@@ -46,6 +49,18 @@ def placeholders(path, text, known):
                     f"{path}:{number}: {word} is neither in docs/glossary.md nor marked as code: "
                     "is something still to be put in its place?"
                 )
+
+
+def lost(path, text, exists):
+    """Links, and paths in spans of code, that lead to no file or folder of the repository."""
+    folder = path.rpartition("/")[0]
+    for number, line in prose(text):
+        for target in LINK.findall(line):
+            if not exists(f"{folder}/{target}".lstrip("/")):
+                yield f"{path}:{number}: {target} is linked and not there"
+        for named in PATH.findall(line):
+            if not exists(named):
+                yield f"{path}:{number}: {named} is named and not there"
 
 
 def _blank(found):

@@ -102,6 +102,13 @@ class Prose(unittest.TestCase):
         text = "DICOM on a CPU, `packer --out DIR`, [x](README.md), `a\nPLACE b`, MA-ES"
         self.assertEqual(list(prose.placeholders("a.md", text, known)), [])
 
+    def test_paths_that_lead_nowhere(self):
+        there = {"docs/a.md", "docs/b.md", "runtime/src/", "README.md"}.__contains__
+        text = "[b](b.md#part) [r](https://example.org) `runtime/src/` `docs/b.md` `s/x.rs` `runtime` `packer.toml`"
+        self.assertEqual(list(prose.lost("docs/a.md", text, there)), [])
+        text = "[b](c.md) `runtime/src/lib.rs` `docs/results/`"
+        self.assertEqual(len(list(prose.lost("docs/a.md", text, there))), 3)
+
     def test_readme_code_stands_in_an_example(self):
         page = "text\n```rust\nlet a = 1;\nlet b = 2;\n```\n"
         self.assertEqual(
