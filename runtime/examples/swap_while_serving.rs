@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use medforge_runtime::bundle::{self, Trust, VerifiedBundle};
-use medforge_runtime::classify::{Cancel, Classifier, Mode, Part, Selection};
+use medforge_runtime::classify::{Cancel, Classifier, Mode, WeightedModule, Selection};
 use medforge_runtime::image::{self, RgbView};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -87,6 +87,6 @@ fn change(
         classifier.set_default(task, &Selection::module(id))?; // takes microseconds
     }
     let weight = 1.0 / modules.len() as f64;
-    let parts = modules.into_iter().map(|module| Part { module, weight }).collect();
+    let parts = modules.into_iter().map(|module| WeightedModule { module, weight }).collect();
     classifier.set_default(task, &Selection::Composition(Mode::Mixture, parts))
 }
