@@ -1,6 +1,6 @@
-//! Programs in C, C++ and Python over the shared library: compiled with every warning an error,
-//! run, run again under valgrind and AddressSanitizer; and the library's binary interface, which
-//! does not change unnoticed.
+//! Programs in C, C++ and Python over the shared library. They are compiled with every warning an
+//! error, run, and run again under valgrind and AddressSanitizer. Also the library's binary
+//! interface, which must not change unnoticed.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -500,11 +500,11 @@ typedef struct {
   // Not 0: in eight bits, if the bundle was measured so.
   uint32_t int8;
   // Bytes of memory that bundles may ask for: the file, weights, modules and what a call of one
-  // image computes with, known before anything is loaded. More is MEDFORGE_RESULT_TOO_COSTLY.
-  // Not counted: images as they are given and as they are resized, and what medforge_replace
-  // takes the place of. medforge_add and medforge_replace keep to what the classifier was opened
-  // with, in this and the next. 0: four times what the largest base that is known has in memory,
-  // 32,000,000,000.
+  // image computes with. They are known before anything is loaded. More is
+  // MEDFORGE_RESULT_TOO_COSTLY. Images are not counted, and neither is what medforge_replace
+  // takes the place of. For this and the next field, medforge_add and medforge_replace keep to
+  // what the classifier was opened with. 0: four times what the largest known base has in
+  // memory, 32,000,000,000.
   uint64_t most_bytes;
   // Multiply-adds that bundles may ask for, for one image; their golden vectors may take 16
   // times as many. 0: likewise, 7,200,000,000,000.
@@ -717,15 +717,15 @@ typedef struct {
   double ood_threshold;
   // Notes about the image's file.
   size_t note_count;
-  // What of a DICOM file broke the standard and was read all the same, and which of several
-  // frames this is: a sentence each.
+  // Notes on a DICOM file, a sentence each: what broke the standard and was read all the same,
+  // and which of several frames this is.
   const char *const *notes;
 } medforge_classification;
 
-// Where in an image a result comes from: how much of what the base made of it was mixed of each of
-// its patches (attention rollout over the last three blocks). It says where the network looked,
-// and not for which class; it is a weak sign, no segmentation, and no evidence that the answer is
-// right. What it points to lives until its results are freed.
+// Where in an image a result comes from: how much of the base's answer was mixed from each patch
+// (attention rollout over the last three blocks). It says where the network looked, and not for
+// which class. It is a weak sign, no segmentation, and no evidence that the answer is right. What
+// it points to lives until its results are freed.
 typedef struct {
   // sizeof(medforge_map), set before the call: what lies beyond it is not written.
   size_t struct_size;
@@ -779,9 +779,10 @@ const char *medforge_last_error(void);
 // `callback` may be called from any thread with `user`.
 void medforge_set_log(medforge_log_callback callback, void *user);
 
-// Verifies the bundle in the file `bundle_path` against the public key or keys (SPKI PEM), or the
-// trust file (TOML), in the file `trust_path`, loads it and checks this device against its golden
-// vectors. No time is looked at and nothing is remembered: medforge_open_with does both.
+// Verifies the bundle in the file `bundle_path` against the file `trust_path`, loads it and checks
+// this device against its golden vectors. `trust_path` is the public key or keys (SPKI PEM), or
+// the trust file (TOML). No time is looked at and nothing is remembered: medforge_open_with does
+// both.
 //
 // # Safety
 // Both paths are NUL-terminated strings; `classifier` points to a writable pointer.
@@ -842,8 +843,8 @@ medforge_result medforge_trust_follows(const char *trust_path,
                                        const char *signatures_path,
                                        const char *now);
 
-// Verifies a bundle as `options` say and loads nothing: the frame, signatures, trust, manifest and
-// every byte are checked, the golden vectors are not run. With options->state_path older bundles
+// Verifies a bundle as `options` say and loads nothing. The frame, signatures, trust, manifest and
+// every byte are checked; the golden vectors are not run. With options->state_path older bundles
 // are refused, and this one is remembered.
 //
 // # Safety

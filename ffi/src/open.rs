@@ -23,9 +23,10 @@ pub use accept::{bytes, open};
 use accept::{moment, whole};
 pub use options::{OpenOptions, Source};
 
-/// Verifies the bundle in the file `bundle_path` against the public key or keys (SPKI PEM), or the
-/// trust file (TOML), in the file `trust_path`, loads it and checks this device against its golden
-/// vectors. No time is looked at and nothing is remembered: medforge_open_with does both.
+/// Verifies the bundle in the file `bundle_path` against the file `trust_path`, loads it and checks
+/// this device against its golden vectors. `trust_path` is the public key or keys (SPKI PEM), or
+/// the trust file (TOML). No time is looked at and nothing is remembered: medforge_open_with does
+/// both.
 ///
 /// # Safety
 /// Both paths are NUL-terminated strings; `classifier` points to a writable pointer.

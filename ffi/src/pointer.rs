@@ -1,5 +1,5 @@
-//! From C pointers and paths to references and bytes: NULL, text encoding and the length of files
-//! are checked here, lengths in memory are the caller's promise.
+//! From C pointers and paths to references and bytes. NULL, text encoding and the length of files
+//! are checked here. Lengths in memory are the caller's promise.
 
 use std::ffi::{CStr, c_char};
 use std::path::Path;

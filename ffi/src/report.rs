@@ -82,8 +82,8 @@ unsafe impl Growing for Limits {
     const LEAST: usize = size_of::<Limits>();
 }
 
-/// Verifies a bundle as `options` say and loads nothing: the frame, signatures, trust, manifest and
-/// every byte are checked, the golden vectors are not run. With options->state_path older bundles
+/// Verifies a bundle as `options` say and loads nothing. The frame, signatures, trust, manifest and
+/// every byte are checked; the golden vectors are not run. With options->state_path older bundles
 /// are refused, and this one is remembered.
 ///
 /// # Safety

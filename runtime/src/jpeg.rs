@@ -2,8 +2,8 @@
 //! by [`lossless::decode`]; and the others, by [`dct::decode`].
 //!
 //! Refused by name: arithmetic coding, hierarchical files, a number of lines that comes after the
-//! first scan. Data that ends early, goes on for long after the last sample or holds codes that no
-//! table has is an error; nothing is filled up.
+//! first scan. Data that ends early or goes on for long after the last sample is an error. So are
+//! codes that no table has. Nothing is filled up.
 
 mod bits;
 pub mod dct;

@@ -1,6 +1,6 @@
-//! JSON as hostile input, before anything is made of it: UTF-8, well formed, not nested too deep,
-//! no key twice in any object, and a bounded number of values. An empty text takes three bytes in a
-//! file and twenty-four in memory.
+//! JSON as hostile input, before anything is made of it. It must be UTF-8 and well formed, not
+//! nested too deep, and have no key twice in any object. The number of values is bounded: an empty
+//! text takes three bytes in a file and twenty-four in memory.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

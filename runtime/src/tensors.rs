@@ -44,7 +44,7 @@ impl View<'_> {
     }
 
     /// Hands rows of `width` values, widened to f32, to `each` with their number, one after the
-    /// other: the tensor is never whole in memory twice.
+    /// other. So the tensor is never in memory twice.
     #[cfg(feature = "classify")]
     pub(crate) fn rows(
         &self,

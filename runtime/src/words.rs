@@ -1,6 +1,6 @@
-//! Foreign text in our own. Names, values and messages that come out of a file may be endless, move
-//! a terminal's cursor, turn the direction of writing or begin another line of a log. Here they
-//! become harmless and short.
+//! Foreign text in our own. Names, values and messages out of a file may be endless or move a
+//! terminal's cursor. They may turn the direction of writing or begin another line of a log. Here
+//! they become harmless and short.
 
 use unicode_normalization::char::is_combining_mark;
 

@@ -157,8 +157,8 @@ fn texts(good: &Good) -> Vec<Case> {
     ]
 }
 
-/// As many parts and modules as fit into a manifest, each to be looked for among all others, and at
-/// last a metric that no evaluation gives.
+/// As many parts and modules as fit into a manifest, each to be looked for among all others. At the
+/// end stands a metric that no evaluation gives.
 fn crowd(good: &Good) -> Vec<u8> {
     let (mut payload, mut manifest): (Payload, _) =
         (good.entries[2..].iter().cloned().collect(), good.manifest());

@@ -5,9 +5,9 @@
 //! Each class has a folder of its own name. What a trusted signer may not ask for has names of its
 //! own.
 //!
-//! A folder holds what differs from the good bundle and its trust file beside it, and `case.json`:
-//! the files, the time of checking and what is expected. With MEDFORGE_WRITE_CORPUS set the folders
-//! are written anew, and the good bundle where it was deleted.
+//! A folder holds what differs from the good bundle and its trust file beside it, and `case.json`.
+//! That names the files, the time of checking and what is expected. With MEDFORGE_WRITE_CORPUS set
+//! the folders are written anew, and the good bundle where it was deleted.
 
 mod archive;
 #[path = "../../fuzz/bodies.rs"]

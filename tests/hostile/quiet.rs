@@ -54,8 +54,8 @@ fn verification_opens_no_socket_and_no_file_but_its_arguments() {
     assert_eq!(opened, BTreeSet::from([bundle, trust]));
 }
 
-/// Resident memory of `packer verify` on each case's bundle: under 64 MiB beyond that of `packer
-/// verify` on a file of nothing, and the bundle's size.
+/// Resident memory of `packer verify` on each case's bundle. It is under 64 MiB beyond the bundle's
+/// size and what `packer verify` needs for an empty file.
 #[test]
 fn no_class_takes_more_than_64_mib_beyond_the_bundle() {
     if !Path::new("/usr/bin/time").exists() {

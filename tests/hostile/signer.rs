@@ -1,5 +1,5 @@
-//! What a trusted signer could ask for and must not get: every digest and signature is in order,
-//! and a value, a name or a tensor is one that no honest bundle has.
+//! What a trusted signer could ask for and must not get. Every digest and signature is in order. A
+//! value, a name or a tensor is one that no honest bundle has.
 
 use medforge_runtime::bundle::manifest::{Mode, WeightedModule};
 use medforge_runtime::bundle::sha256_hex;

@@ -34,11 +34,11 @@ pub struct OpenOptions {
     /// Not 0: in eight bits, if the bundle was measured so.
     pub int8: u32,
     /// Bytes of memory that bundles may ask for: the file, weights, modules and what a call of one
-    /// image computes with, known before anything is loaded. More is MEDFORGE_RESULT_TOO_COSTLY.
-    /// Not counted: images as they are given and as they are resized, and what medforge_replace
-    /// takes the place of. medforge_add and medforge_replace keep to what the classifier was opened
-    /// with, in this and the next. 0: four times what the largest base that is known has in memory,
-    /// 32,000,000,000.
+    /// image computes with. They are known before anything is loaded. More is
+    /// MEDFORGE_RESULT_TOO_COSTLY. Images are not counted, and neither is what medforge_replace
+    /// takes the place of. For this and the next field, medforge_add and medforge_replace keep to
+    /// what the classifier was opened with. 0: four times what the largest known base has in
+    /// memory, 32,000,000,000.
     pub most_bytes: u64,
     /// Multiply-adds that bundles may ask for, for one image; their golden vectors may take 16
     /// times as many. 0: likewise, 7,200,000,000,000.

@@ -39,8 +39,8 @@ pub(super) fn replace(path: &str, bytes: &[u8]) -> std::io::Result<()> {
 }
 
 /// Whoever has it may read a state file and write what follows from it: one thread of one process.
-/// The system keeps the lock, on a file beside it, so that no child of `fork()` waits for a thread
-/// that it does not have.
+/// The system keeps the lock, on a file beside it. So no child of `fork()` waits for a thread that
+/// it does not have.
 pub(super) struct Alone(Option<File>);
 
 impl Alone {

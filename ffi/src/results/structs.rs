@@ -84,8 +84,8 @@ pub struct Classification {
     pub ood_threshold: f64,
     /// Notes about the image's file.
     pub note_count: usize,
-    /// What of a DICOM file broke the standard and was read all the same, and which of several
-    /// frames this is: a sentence each.
+    /// Notes on a DICOM file, a sentence each: what broke the standard and was read all the same,
+    /// and which of several frames this is.
     pub notes: *const *const c_char,
 }
 
@@ -94,10 +94,10 @@ unsafe impl Growing for Classification {
     const LEAST: usize = std::mem::offset_of!(Classification, calibrated);
 }
 
-/// Where in an image a result comes from: how much of what the base made of it was mixed of each of
-/// its patches (attention rollout over the last three blocks). It says where the network looked,
-/// and not for which class; it is a weak sign, no segmentation, and no evidence that the answer is
-/// right. What it points to lives until its results are freed.
+/// Where in an image a result comes from: how much of the base's answer was mixed from each patch
+/// (attention rollout over the last three blocks). It says where the network looked, and not for
+/// which class. It is a weak sign, no segmentation, and no evidence that the answer is right. What
+/// it points to lives until its results are freed.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Map {

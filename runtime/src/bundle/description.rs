@@ -41,8 +41,8 @@ pub trait Description: Serialize + DeserializeOwned {
     /// The payload, sorted by name.
     fn entries(&self) -> &[Entry];
 
-    /// Whether the bytes of a payload entry are what whoever looks at them is to see; said of every
-    /// entry before the archive is handed out.
+    /// Whether the bytes of a payload entry show people what they are. Every entry is checked
+    /// before the archive is handed out.
     ///
     /// # Errors
     /// [`Error::Refused`] saying what is wrong.

@@ -7,9 +7,11 @@
 //! in RFC 8785's form (so without the spaces), signatures sorted by key, each key once. A signature
 //! is Ed25519 (RFC 8032) over DSSE's pre-authenticated encoding of the payload type and the exact
 //! bytes of `manifest.json`. Each kind of archive has a payload type of its own, so that a
-//! signature over one never passes for one over another. The key itself stands there, not a name
-//! for it: every signature can be checked, also those of strangers, so that no byte of the file
-//! goes unchecked. Whom to trust is decided elsewhere ([`Trust`](super::Trust)).
+//! signature over one never passes for one over another.
+//!
+//! The key itself stands there, not a name for it. So every signature can be checked, also those of
+//! strangers, and no byte of the file goes unchecked. Whom to trust is decided elsewhere
+//! ([`Trust`](super::Trust)).
 //!
 //! Refused: weak (small-order) keys, signatures that a strict reading of RFC 8032 does not allow, a
 //! key given twice, and a file without signatures. `verify_strict` decides. Only afterwards is it

@@ -25,8 +25,8 @@ pub fn check_text(field: &str, value: &str) -> Result<(), Error> {
     check_length(field, value, MAX_NAME)
 }
 
-/// Refuses more than `limit` bytes, and characters that nobody sees: they move a terminal's cursor,
-/// turn the text around, or make two names of what looks like one.
+/// Refuses more than `limit` bytes, and characters that nobody sees. Those move a terminal's
+/// cursor, turn the text around, or make two names of what looks like one.
 ///
 /// # Errors
 /// [`Class::Contradiction`](crate::Class::Contradiction).
@@ -74,8 +74,9 @@ pub fn check_task(value: &str) -> Result<(), Error> {
     check_name(value)
 }
 
-/// Refuses fewer than two classes, more than [`MOST_CLASSES`], and two whose names differ only in
-/// spaces or in how their characters are put together (NFKC). Names that differ in case are two.
+/// Refuses fewer than two classes, and more than [`MOST_CLASSES`]. Also refused are two whose names
+/// differ only in spaces or in how their characters are put together (NFKC). Names that differ in
+/// case are two names.
 ///
 /// # Errors
 /// [`Class::Contradiction`](crate::Class::Contradiction).

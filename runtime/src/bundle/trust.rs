@@ -74,8 +74,8 @@ impl Trust {
     /// As [`from_pem`](Self::from_pem) and [`from_toml`](Self::from_toml).
     pub fn read(bytes: &[u8]) -> Result<Self, Error> {
         let text = std::str::from_utf8(bytes).map_err(|_| refuse("it is not text".into()))?;
-        // A file that begins as PEM does is PEM; one that has a key in PEM somewhere inside is a
-        // trust file that is wrong.
+        // A file that begins as PEM does is PEM. One that has a key in PEM somewhere inside is a
+        // wrong trust file.
         if text.trim_start().starts_with(BEGIN) {
             Trust::from_pem(text)
         } else {

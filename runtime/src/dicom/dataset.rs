@@ -1,9 +1,9 @@
 //! A DICOM data set (PS3.5, chapter 7) as places in its bytes. No length is believed before as many
 //! bytes are there, and no value is copied.
 //!
-//! Read, with a note: elements without VR among others with one; sequences of VR UN (written
-//! without VRs, PS3.5 6.2.2); zeros after the last element. Of sequences only those are looked into
-//! that say how pixels are shown.
+//! These are read, with a note: elements without VR among others with one, sequences of VR UN
+//! (written without VRs, PS3.5 6.2.2), and zeros after the last element. Only sequences that say
+//! how pixels are shown are looked into.
 //!
 //! Refused: elements, items and fragments that end after what holds them; delimiters where none
 //! belongs; sequences that nest too deep ([`reader::MAX_DEPTH`]); too many elements

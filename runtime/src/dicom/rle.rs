@@ -1,5 +1,5 @@
 //! Frames in DICOM's RLE (PS3.5, annex G): a header of 64 bytes, then a segment for each byte of a
-//! sample, the highest first, in PackBits.
+//! sample, the highest first. Segments are packed by PackBits.
 //!
 //! Refused: other segments than samples have bytes, and segments that end early.
 

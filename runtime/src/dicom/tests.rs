@@ -1,5 +1,5 @@
-//! Small files that ask for much: lengths, deflated data and JPEGs that promise more than is there
-//! are refused before any room is made for it.
+//! Small files that ask for much. Lengths, deflated data and JPEGs may promise more than is there;
+//! they are refused before any room is made for it.
 
 use super::attributes::Notes;
 use super::dataset::DataSet;

@@ -1,5 +1,5 @@
-//! The bits of a scan: stuffed bytes left out, restart markers where they must be, and an error
-//! where the data ends, or where it should.
+//! The bits of a scan. Stuffed bytes are left out, and restart markers stand where they must. It is
+//! an error if the data ends early, or does not end where it should.
 
 use super::{Fault, damaged};
 

@@ -89,8 +89,8 @@ pub struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// Whether libjpeg, which most viewers use, takes three colours for RGB and not for YCbCr: by
-    /// JFIF, then by Adobe's marker, then by the components' names.
+    /// Whether libjpeg, which most viewers use, takes three colours for RGB and not for YCbCr. It
+    /// goes by JFIF, then by Adobe's marker, then by the components' names.
     pub fn is_rgb_to_libjpeg(&self) -> bool {
         !self.jfif && self.adobe.map_or(self.names() == *b"RGB", |transform| transform == 0)
     }

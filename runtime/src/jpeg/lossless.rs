@@ -1,6 +1,6 @@
-//! Lossless JPEGs (ITU-T T.81, annex H) with Huffman codes: predictors 1 to 7, 2 to 16 bits,
-//! restarts, point transform, one to four colours in any scans. Refused by name: colours of other
-//! sampling factors than 1 x 1.
+//! Lossless JPEGs (ITU-T T.81, annex H) with Huffman codes. Predictors 1 to 7, 2 to 16 bits,
+//! restarts, the point transform, and one to four colours in any scans are read. Refused by name:
+//! colours of other sampling factors than 1 x 1.
 
 use super::bits::Bits;
 use super::head::{Head, Process, Scan, too_little};
@@ -11,8 +11,8 @@ use crate::image::MAX_PIXELS;
 /// The samples of a lossless JPEG of any precision, moved up by the point transform as dcmtk, GDCM
 /// and libjpeg do it.
 ///
-/// A value beyond the precision, which differences modulo 2^16 can make, is cut to 8 bits where
-/// these hold the precision, and else to 16. The caller compares the sides in `head` with what it
+/// A value beyond the precision is cut to 8 bits where these hold the precision, and else to 16;
+/// differences modulo 2^16 can make one. The caller compares the sides in `head` with what it
 /// expects before it calls.
 ///
 /// # Errors
@@ -52,8 +52,8 @@ pub fn decode(head: &Head<'_>) -> Result<Decoded<u16>, Fault> {
     Ok(Decoded { samples, surplus })
 }
 
-/// Each colour is in one scan, and there is at least a bit for each sample: room is made only where
-/// data can fill it.
+/// Each colour is in one scan, and there is at least a bit for each sample. So room is made only
+/// where data can fill it.
 fn check_scans(head: &Head<'_>) -> Result<(), Fault> {
     let mut seen = [false; 4];
     for scan in &head.scans {

@@ -25,9 +25,8 @@ fn filter(name: &str) -> Filter {
     serde_json::from_str(&format!("{name:?}")).unwrap()
 }
 
-/// Compares with Pillow what `how` makes of each source of a fixture, given the three parts of a
-/// tensor's name and the image that Pillow made; how many there were. Tensors hold height x width x
-/// 3 grey levels.
+/// Compares with Pillow what `how` makes of each source of a fixture. `how` gets the three parts of
+/// a tensor's name and the image that Pillow made. Gives how many there were.
 fn compared(fixture: &[u8], how: impl Fn([&str; 3], &RgbImage8) -> Preprocessing) -> usize {
     let fixture = tensors::read(fixture, "fixture").unwrap();
     let image = |name: &str| {

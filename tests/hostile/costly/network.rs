@@ -66,7 +66,7 @@ impl Shape {
         Vit::random(place, 1).unwrap()
     }
 
-    /// Makes a graph for two by two patches one for as many as the image has: packer itself writes
+    /// Makes a graph for two by two patches one for as many as the image has. Packer itself writes
     /// none of more than 128 by 128.
     fn stretch(&self, graph: &mut GraphProto, tensors: &mut BTreeMap<String, Tensor>) {
         let (grid, patch, side) =

@@ -123,8 +123,8 @@ fn prose_may_have_what_scripts_need() {
     Manifest { intended_use, ..example() }.to_canonical().unwrap();
 }
 
-/// Classes of bundles in the field differ in case alone; older packers widened no interval; and a
-/// difference may be one by sums in another order.
+/// Classes of bundles in the field differ only in case. Older packers widened no interval, and sums
+/// in another order may make a difference a little more than one.
 #[test]
 fn what_earlier_packers_wrote_is_read() {
     let mut manifest = example();

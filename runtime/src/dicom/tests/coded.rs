@@ -101,8 +101,8 @@ fn a_jpeg_of_another_size_than_its_file_is_refused() {
     }
 }
 
-/// Names of components, JFIF and Adobe's marker, under RGB and under YBR_FULL: what viewers agree
-/// on is taken, and what they do not is refused.
+/// Names of components, JFIF and Adobe's marker, under RGB and under YBR_FULL. What viewers agree
+/// on is taken, and the rest is refused.
 #[test]
 fn colours_are_told_where_viewers_agree() {
     let segment =
