@@ -24,8 +24,11 @@ const LANES: Values = Numbers(&[1, 64]);
 const WIDTHS: Values = Numbers(&[4, 32, 64]);
 const KEYS: Values = Numbers(&[16, 32]);
 
+/// Settings by name, each with the values that are validated.
+type Varied = &'static [(&'static str, Values)];
+
 /// Kernels with their settings; `matmul`'s are varied one after another.
-const SPECIALISED: &[(&[&str], &[(&str, Values)])] = &[
+const SPECIALISED: &[(&[&str], Varied)] = &[
     (&["activation"], &[("x", Types), ("y", Types), ("quick", Flags), ("backward", Flags)]),
     (&["adamw"], &[("scaled", Flags)]),
     (&["attention"], &[("x", Types), ("width", WIDTHS), ("keys", KEYS)]),

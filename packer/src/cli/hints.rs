@@ -45,7 +45,7 @@ const OPTIONS: [(&str, &str); 7] = [
     ("the seed", "--seed"),
 ];
 
-fn option<'a>(name: &'a str) -> &'a str {
+fn option(name: &str) -> &str {
     OPTIONS.iter().find(|(setting, _)| *setting == name).map_or(name, |(_, option)| option)
 }
 

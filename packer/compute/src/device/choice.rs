@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::adapter::Adapter;
+#[cfg(feature = "gpu")]
+pub use super::gpu::adapters;
 
 /// Where to compute.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,11 +16,9 @@ pub enum Choice {
     Gpu(Option<usize>),
 }
 
-/// Every adapter, the best first; none in a program that was built without the `gpu` feature.
-pub fn adapters() -> Vec<Adapter> {
-    #[cfg(feature = "gpu")]
-    return super::gpu::adapters();
-    #[cfg(not(feature = "gpu"))]
+/// Every adapter: none in a program that was built without the `gpu` feature.
+#[cfg(not(feature = "gpu"))]
+pub fn adapters() -> Vec<super::adapter::Adapter> {
     Vec::new()
 }
 
