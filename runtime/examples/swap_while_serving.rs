@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use medforge_runtime::bundle::{self, Trust, VerifiedBundle};
-use medforge_runtime::classify::{Cancel, Classifier, Mode, WeightedModule, Selection};
+use medforge_runtime::classify::{Cancel, Classifier, Mode, Selection, WeightedModule};
 use medforge_runtime::image::{self, RgbView};
 
 fn main() -> Result<(), Box<dyn Error>> {
