@@ -30,17 +30,17 @@ impl WithSimd for Attend<'_> {
         while row < self.queries {
             let count = (self.queries - row).min(rows::<S>());
             let scores = &mut scores[..count * keys];
-            AttentionWeights {
+            // Each is a function of its own, so that it is compiled once.
+            simd.vectorize(AttentionWeights {
                 q: &self.q[row * self.q_stride..],
                 q_stride: self.q_stride,
                 queries: count,
                 scale: self.scale,
                 keys: self.keys,
                 out: &mut *scores,
-            }
-            .with_simd(simd);
-            Linear::product(scores, count, self.values, &mut self.out[row * self.values.n..])
-                .with_simd(simd);
+            });
+            let out = &mut self.out[row * self.values.n..];
+            simd.vectorize(Linear::product(scores, count, self.values, out));
             row += count;
         }
     }
@@ -64,7 +64,7 @@ impl WithSimd for AttentionWeights<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let AttentionWeights { q, q_stride, queries, scale, keys, out } = self;
-        Linear { x_stride: q_stride, ..Linear::product(q, queries, keys, out) }.with_simd(simd);
+        simd.vectorize(Linear { x_stride: q_stride, ..Linear::product(q, queries, keys, out) });
         // A closure would be compiled for no vectors: only what is inlined is compiled for the
         // processor's.
         for scores in out.chunks_exact_mut(keys.n) {

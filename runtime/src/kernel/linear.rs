@@ -89,8 +89,8 @@ impl WithSimd for Linear<'_> {
         for (first, width) in spans(self.columns(), S::F32_LANES, vectors::<S>()) {
             match width / S::F32_LANES {
                 1 => self.panel::<S, 1>(simd, first),
-                2 => self.panel::<S, 2>(simd, first),
-                _ => self.panel::<S, 3>(simd, first),
+                3 if const { vectors::<S>() >= 3 } => self.panel::<S, 3>(simd, first),
+                _ => self.panel::<S, 2>(simd, first),
             }
         }
     }
@@ -116,9 +116,9 @@ impl Linear<'_> {
                 3 => self.tile::<S, V, 3>(simd, first, row),
                 4 => self.tile::<S, V, 4>(simd, first, row),
                 5 => self.tile::<S, V, 5>(simd, first, row),
-                6 => self.tile::<S, V, 6>(simd, first, row),
-                7 => self.tile::<S, V, 7>(simd, first, row),
-                _ => self.tile::<S, V, 8>(simd, first, row),
+                7 if const { rows::<S>() >= 8 } => self.tile::<S, V, 7>(simd, first, row),
+                8 if const { rows::<S>() >= 8 } => self.tile::<S, V, 8>(simd, first, row),
+                _ => self.tile::<S, V, 6>(simd, first, row),
             }
             row += count;
         }
@@ -169,9 +169,7 @@ impl Linear<'_> {
         for row in 0..M {
             stored[row * V..][..V].copy_from_slice(&sums[row]);
         }
-        for (index, sums) in tile[..M * width].chunks_exact(width).enumerate() {
-            self.finish(simd, first, row + index, sums);
-        }
+        simd.vectorize(Finish { linear: self, first, row, sums: &tile[..M * width], width });
     }
 
     /// Applies to a row's sums, from column `first`, what follows the product.
@@ -202,6 +200,28 @@ impl Linear<'_> {
                 value = simd.add_f32s(value, part(out));
             }
             simd.partial_store_f32s(&mut out[from..to], value);
+        }
+    }
+}
+
+/// What follows the product of a tile. It is a function of its own: written into every tile, it
+/// would be most of what there is to compile.
+struct Finish<'t, 'a> {
+    linear: &'t mut Linear<'a>,
+    first: usize,
+    row: usize,
+    /// `[rows, width]`
+    sums: &'t [f32],
+    width: usize,
+}
+
+impl WithSimd for Finish<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for (index, sums) in self.sums.chunks_exact(self.width).enumerate() {
+            self.linear.finish(simd, self.first, self.row + index, sums);
         }
     }
 }
