@@ -33,6 +33,7 @@ pub mod merge;
 pub mod output;
 #[cfg(test)]
 mod parity;
+mod png_file;
 pub mod predict;
 pub mod report;
 pub mod saliency;

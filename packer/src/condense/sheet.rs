@@ -1,11 +1,8 @@
 //! The contact sheet: every synthetic image, one row of tiles a class, as PNG.
 
-use std::io::Cursor;
-
-use image::{ImageFormat, Rgb, RgbImage};
-
 use crate::Error;
 use crate::data::Condensed;
+use crate::png_file::{self, Compression};
 
 /// White pixels between two images.
 const GAP: u32 = 2;
@@ -26,32 +23,29 @@ pub fn contact_sheet(set: &Condensed) -> Result<Vec<u8>, Error> {
     let rows: Vec<Vec<usize>> = (0..set.record.classes.len())
         .flat_map(|class| of_class(class).chunks(ACROSS).map(<[usize]>::to_vec).collect::<Vec<_>>())
         .collect();
-    let across = rows.iter().map(Vec::len).max().unwrap_or(0) as u32;
+    let across = rows.iter().map(Vec::len).max().unwrap_or(0);
     let failed = |what: String| Error::Condense { what: format!("no contact sheet: {what}") };
     let pixels = |tiles: usize| (tiles as u64 + 1).saturating_mul(u64::from(side) + u64::from(GAP));
-    if pixels(across as usize).saturating_mul(pixels(rows.len())) > MOST {
+    if pixels(across).saturating_mul(pixels(rows.len())) > MOST {
         return Err(failed(format!(
             "the set's {} images would make more than {MOST} pixels",
             set.len()
         )));
     }
-    let length = |tiles: u32| tiles * (side + GAP) + GAP;
-    let mut sheet = RgbImage::from_pixel(length(across), length(rows.len() as u32), Rgb([255; 3]));
+    let length = |tiles: usize| tiles * (side + GAP) as usize + GAP as usize;
+    let (width, height) = (length(across), length(rows.len()));
+    let mut sheet = vec![255; 3 * width * height];
     for (y, row) in rows.iter().enumerate() {
         for (x, &index) in row.iter().enumerate() {
-            let tile = RgbImage::from_raw(side, side, set.rgb(index))
-                .expect("an image has side x side pixels");
-            image::imageops::replace(
-                &mut sheet,
-                &tile,
-                length(x as u32).into(),
-                length(y as u32).into(),
-            );
+            let tile = set.rgb(index);
+            for (line, pixels) in tile.chunks_exact(3 * side as usize).enumerate() {
+                let start = 3 * ((length(y) + line) * width + length(x));
+                sheet[start..][..pixels.len()].copy_from_slice(pixels);
+            }
         }
     }
-    let mut png = Cursor::new(Vec::new());
-    sheet.write_to(&mut png, ImageFormat::Png).map_err(|e| failed(e.to_string()))?;
-    Ok(png.into_inner())
+    png_file::encode(&sheet, width as u32, height as u32, Compression::Balanced)
+        .map_err(|e| failed(e.to_string()))
 }
 
 #[cfg(test)]

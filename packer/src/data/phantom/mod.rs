@@ -13,8 +13,6 @@ mod hospital;
 mod sheet;
 mod tissue;
 
-use image::ImageEncoder;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use medforge_runtime::image::RgbImage8;
 use rayon::prelude::*;
 
@@ -23,6 +21,7 @@ pub use hospital::{HOSPITALS, Hospital};
 use super::part::Split;
 use super::progress::Progress;
 use crate::output::NewFolder;
+use crate::png_file::{self, Compression};
 use crate::random::{Purpose, Stream};
 use crate::{Error, interrupt};
 
@@ -170,11 +169,8 @@ pub fn write(
 /// # Errors
 /// [`Error::Phantom`] where it cannot be encoded.
 pub fn png(image: &RgbImage8) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
-        .write_image(image.data(), image.width(), image.height(), image::ExtendedColorType::Rgb8)
-        .map_err(|e| Error::Phantom { what: format!("a picture cannot be encoded: {e}") })?;
-    Ok(bytes)
+    png_file::encode(image.data(), image.width(), image.height(), Compression::Fast)
+        .map_err(|e| Error::Phantom { what: format!("a picture cannot be encoded: {e}") })
 }
 
 impl Specimen {
