@@ -155,8 +155,8 @@ impl Counts {
         few.map(|(class, [images, groups])| {
             let name = self.name;
             format!(
-                "class {class} has {groups} groups (patients) in {name}, of {images} images: too few \
-                 to say much about other patients"
+                "class {class} has {groups} groups (patients) in {name}, of {images} images: too \
+                 few to say much about other patients"
             )
         })
     }

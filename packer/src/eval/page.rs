@@ -155,10 +155,10 @@ impl Evaluated<'_> {
         let mut blocks = vec![
             Block::Heading("Told apart by what else is known of the images".into()),
             Block::Text(
-                "The figures themselves say which two values are furthest apart, so a gap's interval \
-                 lies too high, the more so the more values there are. The gap that chance makes of \
-                 equally good values has no such fault. A gap may have many causes, such as harder \
-                 images."
+                "The figures themselves say which two values are furthest apart, so a gap's \
+                 interval lies too high, the more so the more values there are. The gap that \
+                 chance makes of equally good values has no such fault. A gap may have many \
+                 causes, such as harder images."
                     .into(),
             ),
         ];

@@ -33,8 +33,8 @@ pub(super) fn section(evaluation: &Evaluation, bins: &[Confidence]) -> Vec<Block
     vec![
         Block::Heading("How far probabilities can be believed".into()),
         Block::Text(format!(
-            "{error}Images are sorted by the probability of their predicted class into {BINS} bins of \
-             equal width (Guo et al. 2017). In a bin of probability p, the fraction p should be \
+            "{error}Images are sorted by the probability of their predicted class into {BINS} bins \
+             of equal width (Guo et al. 2017). In a bin of probability p, the fraction p should be \
              classified rightly. With few images the error looks larger than it is."
         )),
         Block::Charts(vec![Chart {

@@ -27,15 +27,15 @@ pub(super) fn section(explained: &[Explained], with_images: bool) -> Vec<Block> 
         Block::Heading("Where predictions come from".into()),
         Block::Note(format!(
             "{which} An image's name here is the first 16 hex digits of the SHA-256 of its file \
-             (sha256sum finds it again). The file's own name may tell who the patient is. Images in \
-             a MedMNIST file have their part and row."
+             (sha256sum finds it again). The file's own name may tell who the patient is. Images \
+             in a MedMNIST file have their part and row."
         )),
         Block::Text(format!(
-            "{what} speaks for the predicted class (gradient times input, patch by patch): most where \
-             it is yellow, nothing where there is no colour. Wrong answers come first, those whose \
-             truth seemed least likely before others; then right ones of each class. A map shows \
-             what sways the module. It is no segmentation, and no evidence that an answer is right. \
-             It says little about a class that is told by what is missing."
+            "{what} speaks for the predicted class (gradient times input, patch by patch): most \
+             where it is yellow, nothing where there is no colour. Wrong answers come first, those \
+             whose truth seemed least likely before others; then right ones of each class. A map \
+             shows what sways the module. It is no segmentation, and no evidence that an answer is \
+             right. It says little about a class that is told by what is missing."
         )),
         Block::Gallery(Gallery {
             caption: format!("{} images", explained.len()),
