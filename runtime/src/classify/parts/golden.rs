@@ -52,8 +52,8 @@ const INT8: &str = "int8.";
 /// How many times larger or smaller than the base's input the golden image may be on a side.
 const MOST_TIMES_THE_INPUT: usize = 4;
 
-/// `image`, `[rows, columns, 3]` of grey levels. No side is over [`MOST_TIMES_THE_INPUT`] times that
-/// of the base's input, or below its part.
+/// `image`, `[rows, columns, 3]` of grey levels. No side is over [`MOST_TIMES_THE_INPUT`] times
+/// that of the base's input, or below its part.
 fn picture(take: &mut Take, [height, width]: [usize; 2]) -> Option<RgbImage8> {
     let Tensor { shape, data, .. } = take.tensors.remove("image")?;
     let fits = |side: usize, own: usize| {
