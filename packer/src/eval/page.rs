@@ -157,8 +157,8 @@ impl Evaluated<'_> {
             Block::Text(
                 "The figures themselves say which two values are furthest apart, so a gap's \
                  interval lies too high, the more so the more values there are. The gap that \
-                 chance makes of equally good values has no such fault. A gap may have many \
-                 causes, such as harder images."
+                 chance makes of equally good values has no such fault. A gap may have \
+                 many causes, such as harder images."
                     .into(),
             ),
         ];

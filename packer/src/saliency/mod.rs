@@ -96,8 +96,8 @@ pub fn maps<D: Device + 'static>(
     Ok(answers.into_iter().zip(maps.collect::<Vec<_>>()).map(saliency).collect())
 }
 
-/// A value for each patch: gradient times (activation - mean activation of all patches), summed over
-/// the token's values, its negative part cut off, and divided by the largest value.
+/// A value for each patch: gradient times (activation - mean activation of all patches), summed
+/// over the token's values, its negative part cut off, and divided by the largest value.
 fn positive(tokens: &[f32], gradient: &[f32], shape: &Shape) -> Vec<f32> {
     let first = shape.patches().start;
     let patches = || tokens.chunks_exact(shape.hidden).skip(first);

@@ -122,8 +122,8 @@ impl<D: Device + 'static> Tape<D> {
         })
     }
 
-    /// The mean and the standard deviation, sqrt(variance + epsilon), of all rows but the first (the
-    /// CLS token) of each group of `tokens` rows. The result is [groups, 2 * columns].
+    /// The mean and the standard deviation, sqrt(variance + epsilon), of all rows but the first
+    /// (the CLS token) of each group of `tokens` rows. The result is [groups, 2 * columns].
     pub fn token_moments(&self, x: &Var<D>, tokens: usize, epsilon: f64) -> Var<D> {
         let (columns, node, kept) = (x.value.columns, x.node, x.value.buffer.clone());
         let y = self.device.token_moments(&kept, columns, tokens, epsilon);

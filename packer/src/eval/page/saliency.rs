@@ -32,10 +32,10 @@ pub(super) fn section(explained: &[Explained], with_images: bool) -> Vec<Block> 
         )),
         Block::Text(format!(
             "{what} speaks for the predicted class (gradient times input, patch by patch): most \
-             where it is yellow, nothing where there is no colour. Wrong answers come first, those \
-             whose truth seemed least likely before others; then right ones of each class. A map \
-             shows what sways the module. It is no segmentation, and no evidence that an answer is \
-             right. It says little about a class that is told by what is missing."
+             where it is yellow, nothing where there is no colour. Wrong answers come first, \
+             those whose truth seemed least likely before others; then right ones of each class. \
+             A map shows what sways the module. It is no segmentation, and no evidence that an \
+             answer is right. It says little about a class that is told by what is missing."
         )),
         Block::Gallery(Gallery {
             caption: format!("{} images", explained.len()),
