@@ -1,5 +1,5 @@
-//! Reading: regular files, each up to a size. Nothing else is opened, so that no pipe, device or
-//! endless file keeps packer.
+//! Reading regular files up to a given size. Nothing else is opened, so packer never waits for a
+//! pipe, a device or an endless file.
 
 use std::fs::File;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::Error;
 pub const MAX_WEIGHTS: u64 = 9 << 30;
 /// The largest file of an image, in bytes.
 pub const MAX_IMAGE: u64 = 1 << 28;
-/// The largest other file of a folder, in bytes: tokenizers are the longest.
+/// The largest other file of a folder, in bytes. Tokenizers are the longest.
 pub const MAX_TEXT: u64 = 64 << 20;
 
 /// Opens the regular file at `path`.
@@ -20,7 +20,10 @@ pub fn open(path: &Path) -> Result<File, Error> {
     file::open(path).map_err(|e| Error::io(path, e))
 }
 
-/// The bytes of the regular file at `path`, unless there are more than `limit`.
+/// The bytes of the regular file at `path`.
+///
+/// # Errors
+/// [`Error::TooLarge`] for more than `limit` bytes, [`Error::Io`].
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {
     file::read(path, limit).map_err(|error| match error.kind() {
         std::io::ErrorKind::FileTooLarge => {

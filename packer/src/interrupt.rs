@@ -1,4 +1,4 @@
-//! Ctrl-C: a flag that long loops look at, so that they stop between two steps and leave nothing
+//! Ctrl-C: a flag that long loops check, so that they stop between two steps and leave nothing
 //! half-written.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,7 +21,7 @@ pub fn install() {
     }
 }
 
-/// An error once a signal has arrived; call it between two steps of anything long.
+/// An error once a signal has arrived. Call it between two steps of long work.
 pub fn check() -> Result<(), Error> {
     if STOP.load(Ordering::SeqCst) {
         Err(Error::Interrupted { hint: String::new() })

@@ -1,4 +1,4 @@
-//! What transformers, timm and PEFT compute with small models of every family, kept as numbers in
+//! The results of transformers, timm and PEFT with small models of every family, as numbers in
 //! `tests/golden` (`tests/parity/golden.py`).
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use crate::predict::Predictor;
 
 pub(crate) const FAMILIES: [&str; 3] = ["clip", "dinov2", "vit"];
 
-/// Folders as timm writes them.
+/// Folders in timm's format.
 const TIMM: [&str; 2] = ["timm/vit", "timm/dinov2"];
 
 pub(crate) fn folder(family: &str) -> PathBuf {

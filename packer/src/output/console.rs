@@ -1,17 +1,16 @@
-//! Standard output and standard error: results must arrive, and what is said beside them must not
-//! stop the work.
+//! Standard output and standard error. Results must arrive; other messages must not stop the work.
 
 use std::io::{ErrorKind, Write};
 
 use crate::Error;
 
-/// Prints to standard output. A reader that went away is no error; a full disk is.
+/// Prints to standard output. A closed pipe is no error; a full disk is.
 pub fn print(text: &str) -> Result<(), Error> {
     let mut out = std::io::stdout().lock();
     arrived(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
-/// What became of something written to standard output.
+/// The result of writing to standard output.
 pub fn arrived(written: std::io::Result<()>) -> Result<(), Error> {
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -21,8 +20,7 @@ pub fn arrived(written: std::io::Result<()>) -> Result<(), Error> {
     }
 }
 
-/// Says a line on standard error, if somebody is there to hear it: a log that is full ends no
-/// training.
+/// Writes a line to standard error. Failures are ignored: a full log must not end a training.
 pub fn say(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -1,4 +1,4 @@
-//! A folder that appears at its place as a whole.
+//! A folder that appears at its place only when it is complete.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -6,11 +6,12 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use super::{NewFolder, leftovers, parent_of, sync_folder};
+use super::folders::{parent_of, sync_folder};
+use super::{NewFolder, leftovers};
 use crate::Error;
 
-/// A folder being written: it appears at its place when [`OutputDir::commit`] is called, and leaves
-/// no trace otherwise.
+/// A folder that is being written. It appears at its place when [`OutputDir::commit`] is called,
+/// and leaves no trace otherwise.
 pub struct OutputDir {
     target: NewFolder,
     temporary: TempDir,
@@ -18,7 +19,7 @@ pub struct OutputDir {
 }
 
 impl NewFolder {
-    /// Begins to write it.
+    /// Starts to write the folder.
     pub fn begin(self) -> Result<OutputDir, Error> {
         self.check()?;
         let (temporary, lock) = leftovers::folder(self.path())?;
@@ -27,7 +28,7 @@ impl NewFolder {
 }
 
 impl OutputDir {
-    /// Where to write meanwhile.
+    /// The temporary folder to write to.
     pub fn path(&self) -> &Path {
         self.temporary.path()
     }
@@ -43,14 +44,14 @@ impl OutputDir {
         written.map_err(|e| Error::io(self.target.path().join(name), e))
     }
 
-    /// Moves the folder to its place. One that it replaces goes only once the new one is complete.
+    /// Moves the folder to its place. A folder that it replaces is removed only after that.
     pub fn commit(self) -> Result<(), Error> {
         let OutputDir { target: folder, temporary, _lock } = self;
         let (target, parent) = (folder.path(), parent_of(folder.path())?);
         let old = match folder.check()? {
             None => None,
             Some(_) if folder.replaces_nothing() => {
-                // Refused by the system where something has come into it.
+                // The system refuses this if the folder is no longer empty.
                 fs::remove_dir(target).map_err(|e| Error::io(target, e))?;
                 None
             }

@@ -1,8 +1,8 @@
-//! Names for what is not finished, and the removal of what a killed run left under such names.
+//! Temporary names for unfinished outputs, and the removal of those that a killed run left.
 //!
-//! A name is `.packer-`, 16 digits that stand for the output's name, and 12 random characters.
-//! Whoever writes holds a lock on the file or folder, which the system takes back when the process
-//! ends: what is locked is never touched, nor is anything on a file system without locks.
+//! A name is `.packer-`, 16 digits that stand for the output's name, and 12 random characters. The
+//! writer holds a lock on the file or folder, which the system releases when the process ends. A
+//! locked file is never touched, and on a file system without locks none is.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -11,24 +11,24 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use tempfile::{NamedTempFile, TempDir};
 
-use super::{parent_of, sync_folder};
+use super::folders::{parent_of, sync_folder};
 use crate::Error;
 
 /// Random characters of a name.
 const RANDOM: usize = 12;
-/// Put before them where an older folder waits to go.
+/// Stands before them in the name of an older folder that waits for its removal.
 const OLDER: &str = "old-";
-/// How often a name is tried that somebody removes at once.
+/// How often a file is made again if somebody removes it at once.
 const TRIES: usize = 16;
 
-/// A new file for what goes to `target`, held by this process; who may read it is `mode`, less what
-/// the umask takes.
+/// A new temporary file for `target`, locked by this process. Its permissions are `mode` without
+/// the bits of the umask.
 pub(super) fn file(target: &Path, mode: u32) -> Result<NamedTempFile, Error> {
     let make = |parent: &Path| named(&prefix(target), mode).tempfile_in(parent);
     held(target, make, |made| !is_taken(made.as_file()) && made.path().exists())
 }
 
-/// A new folder for what goes to `target`, and the lock that holds it.
+/// A new temporary folder for `target`, and its lock.
 pub(super) fn folder(target: &Path) -> Result<(TempDir, Option<File>), Error> {
     let make = |parent: &Path| {
         let made = named(&prefix(target), 0o777).tempdir_in(parent)?;
@@ -38,7 +38,7 @@ pub(super) fn folder(target: &Path) -> Result<(TempDir, Option<File>), Error> {
     held(target, make, |(made, lock)| !lock.as_ref().is_some_and(is_taken) && made.path().exists())
 }
 
-/// What `make` makes beside `target`, made anew where somebody removed it before it was held.
+/// Calls `make` beside `target`, and again if somebody removed the result before it was locked.
 fn held<M>(
     target: &Path,
     make: impl Fn(&Path) -> io::Result<M>,
@@ -54,8 +54,7 @@ fn held<M>(
     Err(Error::io(parent, io::ErrorKind::NotFound.into()))
 }
 
-/// A name beside `target` for the older folder that leaves its place, and the lock that holds that
-/// folder.
+/// A name beside `target` for the older folder that leaves its place, and that folder's lock.
 pub(super) fn aside(target: &Path) -> Result<(PathBuf, Option<File>), Error> {
     let parent = parent_of(target)?;
     let prefix = format!("{}{OLDER}", prefix(target));
@@ -72,8 +71,8 @@ pub(super) fn discard(aside: &Path) -> io::Result<()> {
     fs::remove_dir_all(doomed(aside)?)
 }
 
-/// Takes from an older folder the name under which it would come back, so that what a kill leaves
-/// of it never does.
+/// Gives an older folder a name under which it is not restored. So a kill during its removal cannot
+/// bring the rest back.
 pub(super) fn doomed(aside: &Path) -> io::Result<PathBuf> {
     let name = aside.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     let gone = aside.with_file_name(name.replacen(OLDER, "", 1));
@@ -84,8 +83,8 @@ pub(super) fn doomed(aside: &Path) -> io::Result<PathBuf> {
     Ok(gone)
 }
 
-/// Removes what killed runs left of `target`. An older folder that was in the way when the run was
-/// killed goes back to its place. What cannot be removed stays: it harms nobody.
+/// Removes what killed runs left of `target`. If a run was killed between its two renames, the
+/// older folder goes back to its place. What cannot be removed stays and does no harm.
 pub(super) fn remove(target: &Path) {
     for left in found(target) {
         let _ = match (left.is_older, left.path.is_dir()) {
@@ -97,14 +96,14 @@ pub(super) fn remove(target: &Path) {
     }
 }
 
-/// Something that a killed run left.
+/// A file or folder that a killed run left.
 pub(super) struct Left {
     pub path: PathBuf,
     is_older: bool,
     _lock: File,
 }
 
-/// What killed runs left of `target`, each locked.
+/// The files and folders that killed runs left of `target`, each locked.
 pub(super) fn found(target: &Path) -> Vec<Left> {
     let parent =
         target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -126,13 +125,13 @@ pub(super) fn found(target: &Path) -> Vec<Left> {
     fs::read_dir(parent).map(|all| all.filter_map(left).collect()).unwrap_or_default()
 }
 
-/// Locks a file or folder, unless another process has: one that removes it, or a stranger, for whom
-/// nobody waits. Where the system has no locks for it, it stays unlocked, and nobody removes it.
+/// Locks a file or folder. True if another process has locked it already; nobody waits for that. If
+/// the system has no locks for it, it stays unlocked, and nobody removes it.
 fn is_taken(file: &File) -> bool {
     matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
-/// What the names of `target`'s unfinished files and folders begin with.
+/// The start of the names of `target`'s unfinished files and folders.
 fn prefix(target: &Path) -> String {
     let name = target.file_name().unwrap_or_default();
     format!(".packer-{}-", &hex::encode(Sha256::digest(name.as_encoded_bytes()))[..16])

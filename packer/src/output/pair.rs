@@ -1,10 +1,12 @@
-//! Two new files of which neither is there without the other: a public key and its secret one.
+//! Two new files that are written together or not at all: a public key and its secret key.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use super::folders::sync_folder;
+use super::leftovers;
+use super::stage::{place_new, staged};
 use super::standing::standing;
-use super::{leftovers, place_new, staged, sync_folder};
 use crate::Error;
 
 /// The places of both files.
@@ -14,10 +16,10 @@ pub struct NewPair {
 }
 
 impl NewPair {
-    /// Both places, where nothing may stand: nothing that the files would replace is ever replaced.
+    /// Both places. Nothing may exist there, since a key is never replaced.
     ///
     /// # Errors
-    /// [`Error::Key`] where something stands, [`Error::Output`] where that is no regular file.
+    /// [`Error::Key`] if something exists, [`Error::Output`] if that is no regular file.
     pub fn new(option: &'static str, public: PathBuf, secret: PathBuf) -> Result<Self, Error> {
         let pair = NewPair { public, secret };
         pair.recover();
@@ -29,7 +31,7 @@ impl NewPair {
         Ok(pair)
     }
 
-    /// Writes both; the secret one is for its owner alone (mode 0600 on Unix).
+    /// Writes both. Only the owner may read the secret key (mode 0600 on Unix).
     pub fn write(&self, public: &[u8], secret: &[u8]) -> Result<(), Error> {
         let (public, parent) = staged(&self.public, public, 0o666)?;
         let (secret, _) = staged(&self.secret, secret, 0o600)?;
@@ -37,8 +39,8 @@ impl NewPair {
             io::ErrorKind::AlreadyExists => exists(path),
             _ => Error::io(path, error),
         };
-        // The public key keeps its first name too until the end, and the secret one loses its own
-        // with the last step: see `recover`.
+        // The public key keeps its temporary name until the end, and the secret key loses its own
+        // in the last step: see `recover`.
         let first_name = match fs::hard_link(public.path(), &self.public) {
             Ok(()) => Some(public),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -49,8 +51,7 @@ impl NewPair {
                 .map_err(|e| refuse(&self.public, e))?,
         };
         if let Err(error) = place_new(secret, &self.secret) {
-            // A public key without its secret one is of no use, and would be in the way of the next
-            // try.
+            // A public key without its secret key is useless, and would block the next try.
             let _ = fs::remove_file(&self.public);
             return Err(refuse(&self.secret, error));
         }
@@ -58,8 +59,8 @@ impl NewPair {
         sync_folder(&parent)
     }
 
-    /// Removes what a run left that was killed: a public key whose secret one still waits under its
-    /// first name. Where none waits, the pair was complete, wherever its secret key is by now.
+    /// Removes what a killed run left: a public key whose secret key still has its temporary name.
+    /// If there is no such secret key, the pair was complete, wherever its secret key is now.
     fn recover(&self) {
         let (public, secret) = (leftovers::found(&self.public), leftovers::found(&self.secret));
         let is_half =

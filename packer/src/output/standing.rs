@@ -1,5 +1,5 @@
-//! What stands at a path: of what kind it is, whether it is what another path names, whether it
-//! holds a secret key.
+//! What exists at a path: its kind, whether another path names it too, whether it holds a secret
+//! key.
 
 use std::fs::{self, File, Metadata};
 use std::io::Read;
@@ -10,10 +10,10 @@ use pkcs8::der::{Decode, SliceReader, Tag, Tagged};
 
 use crate::Error;
 
-/// Where the system shows a process what it has open.
+/// Where the system lists the open files of a process.
 const OPEN_FILES: [&str; 2] = ["/dev/fd", "/proc/self/fd"];
 
-/// What stands at `path`: a regular file or a folder; anything else is refused.
+/// What exists at `path`: a regular file or a folder. Anything else is refused.
 pub(super) fn standing(path: &Path, option: &str) -> Result<Option<Metadata>, Error> {
     if path.file_name().is_none() {
         return Err(refuse(path, format!("is no place for {option}; give it a name")));
@@ -26,7 +26,7 @@ pub(super) fn standing(path: &Path, option: &str) -> Result<Option<Metadata>, Er
     if found.is_symlink() {
         let to = fs::read_link(path).map_err(|e| Error::io(path, e))?;
         let to = path.parent().map_or(to.clone(), |parent| parent.join(&to));
-        // `/dev/stdout` and its like.
+        // `/dev/stdout` and the like.
         if [path, &to].iter().any(|path| OPEN_FILES.iter().any(|all| path.starts_with(all))) {
             let what = format!(
                 "is what this program has open, such as where it prints; name a file for {option}"
@@ -68,7 +68,7 @@ fn kind(found: &Metadata) -> &'static str {
     "no regular file"
 }
 
-/// Whether both paths are one file or folder, or would be.
+/// Whether both paths name the same file or folder, or would if it existed.
 pub(super) fn is_same(path: &Path, other: &Path) -> bool {
     match (fs::symlink_metadata(path), fs::metadata(other)) {
         #[cfg(unix)]
@@ -80,7 +80,7 @@ pub(super) fn is_same(path: &Path, other: &Path) -> bool {
     }
 }
 
-/// A path without links and detours, whether or not its last name is there.
+/// A path without links and `..`. Its last name need not exist.
 fn place_of(path: &Path) -> Option<PathBuf> {
     if let Ok(place) = fs::canonicalize(path) {
         return Some(place);
@@ -90,7 +90,7 @@ fn place_of(path: &Path) -> Option<PathBuf> {
     Some(fs::canonicalize(parent).ok()?.join(path.file_name()?))
 }
 
-/// Whether `path` is there and lies in the folder `folder`.
+/// Whether `path` exists and lies in the folder `folder`.
 pub(super) fn is_below(path: &Path, folder: &Path) -> bool {
     match (fs::canonicalize(path), fs::canonicalize(folder)) {
         (Ok(path), Ok(folder)) => path != folder && path.starts_with(folder),
@@ -108,6 +108,7 @@ pub(super) fn refuse_secret(path: &Path, option: &str) -> Result<(), Error> {
     }
 }
 
+/// Refuses a folder that holds a file with a secret key, however deep.
 pub(super) fn refuse_secrets_below(folder: &Path, option: &str) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
         let path = entry.map_err(|e| Error::io(folder, e))?.path();
@@ -121,12 +122,11 @@ pub(super) fn refuse_secrets_below(folder: &Path, option: &str) -> Result<(), Er
     Ok(())
 }
 
-/// Whether a file is a private key in DER, or a PEM of one stands among its first bytes, of
-/// whatever kind it is.
+/// Whether a file is a private key of any kind: in DER, or in PEM among its first bytes.
 fn holds_secret(path: &Path) -> Result<bool, Error> {
-    const LOOKED_AT: u64 = 1 << 16;
+    const SEARCHED: u64 = 1 << 16;
     let mut text = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LOOKED_AT).read_to_end(&mut text));
+    let read = File::open(path).and_then(|file| file.take(SEARCHED).read_to_end(&mut text));
     read.map_err(|e| Error::io(path, e))?;
     if is_der_key(&text) {
         return Ok(true);
@@ -135,9 +135,9 @@ fn holds_secret(path: &Path) -> Result<bool, Error> {
     Ok(text.lines().any(|line| line.contains("-----BEGIN ") && line.contains("PRIVATE KEY-----")))
 }
 
-/// Whether this is what all private keys are in DER, by its first two parts: a version before an
-/// algorithm (PKCS#8), a string (SEC1) or a number (PKCS#1, and PKCS#12 has its version too), or an
-/// algorithm before an encrypted string.
+/// Whether the bytes start like a private key in DER, by their first two parts. That is a version
+/// before an algorithm (PKCS#8), a string (SEC1) or a number (PKCS#1; PKCS#12 has a version too),
+/// or an algorithm before an encrypted string.
 fn is_der_key(bytes: &[u8]) -> bool {
     let parts = || -> Result<_, pkcs8::der::Error> {
         let whole = AnyRef::from_der(bytes)?;
@@ -155,6 +155,7 @@ fn is_der_key(bytes: &[u8]) -> bool {
     }
 }
 
+/// An error that names `path`.
 pub(super) fn refuse(path: &Path, what: String) -> Error {
     Error::Output { path: path.to_owned(), what }
 }

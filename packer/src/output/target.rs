@@ -1,30 +1,37 @@
-//! Where a command writes: looked at before the work begins, and again when it is written.
+//! The places that a command writes to. They are checked before the work starts, and again before
+//! the output is moved there.
 //!
-//! Refused by name: what is no regular file or folder (a device, a FIFO, a socket), a link, a file
-//! where a folder goes and the other way about, what another argument of the command names, what
-//! lies in a folder that one names and is not called like a result, a secret key. What stands is
-//! replaced with `--force` alone, or where that is what the command is for.
+//! Refused by name:
+//! - a device, a FIFO, a socket or a link;
+//! - a file in place of a folder, and a folder in place of a file;
+//! - a path that another argument of the command names;
+//! - a path in a folder that another argument names, unless it is named like a result;
+//! - a secret key.
+//!
+//! Existing files are replaced only with `--force`, or if that is the purpose of the command.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::folders::{parent_of, sync_folder};
+use super::leftovers;
+use super::stage::{place_new, staged};
 use super::standing::{is_below, is_same, refuse, refuse_secret, refuse_secrets_below, standing};
-use super::{leftovers, parent_of, place_new, staged, sync_folder};
 use crate::Error;
 
-/// How the names of results end.
+/// The extensions of results.
 const RESULTS: [&str; 5] = ["contribution", "csv", "html", "medforge", "onnx"];
-/// Tables that a folder of images is read by.
+/// The tables in a folder of images.
 const LISTS: [&str; 2] = ["labels.csv", "splits.csv"];
 
-/// The paths on a command line, so that no output takes the place of what another argument names.
+/// The paths on a command line. No output may replace what another argument names.
 #[derive(Clone, Debug, Default)]
 pub struct Places(pub Vec<Place>);
 
 /// One path on a command line.
 #[derive(Clone, Debug)]
 pub struct Place {
-    /// As people know it: `--out`, or a positional argument's name.
+    /// The name that people know: `--out`, or a positional argument's name.
     pub name: String,
     pub path: PathBuf,
     /// Whether the command writes it.
@@ -32,19 +39,19 @@ pub struct Place {
 }
 
 impl Places {
-    /// The file that `option` names; with `force` what stands there is replaced.
+    /// The file that `option` names. With `force` an existing file is replaced.
     pub fn file(&self, option: &'static str, path: &Path, force: bool) -> Result<NewFile, Error> {
         self.new_file(option, path, if force { Replaces::Forced } else { Replaces::Nothing })
     }
 
-    /// A file that the command is there to keep up to date, such as a state file: no word is needed
-    /// to replace it.
+    /// A file that the command keeps up to date, such as a state file. It is replaced without
+    /// `force`.
     pub fn updated(&self, option: &'static str, path: &Path) -> Result<NewFile, Error> {
         self.new_file(option, path, Replaces::Older)
     }
 
-    /// The folder that `option` names. With `force` one that stands there is replaced if it holds
-    /// the file `marker`, by which packer knows a folder of its own.
+    /// The folder that `option` names. With `force` an existing folder is replaced, if it holds the
+    /// file `marker` that packer writes to its own folders.
     pub fn folder(
         &self,
         option: &'static str,
@@ -55,7 +62,7 @@ impl Places {
         self.new_folder(option, path, if force { Holds::Marker(marker) } else { Holds::NotThere })
     }
 
-    /// The folder that `option` names, where there is none or an empty one.
+    /// The folder that `option` names. It must not exist, or be empty.
     pub fn empty_folder(&self, option: &'static str, path: &Path) -> Result<NewFolder, Error> {
         self.new_folder(option, path, Holds::Nothing)
     }
@@ -86,7 +93,7 @@ impl Places {
         Ok(folder)
     }
 
-    /// The others than `option` that the command line names.
+    /// The paths on the command line, without that of `option`.
     fn others(&self, option: &str) -> impl Iterator<Item = &Place> {
         self.0.iter().filter(move |place| place.name != option)
     }
@@ -101,7 +108,7 @@ pub struct NewFile {
     places: Places,
 }
 
-/// What a file may take the place of.
+/// What a file may replace.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Replaces {
     Nothing,
@@ -110,12 +117,12 @@ enum Replaces {
 }
 
 impl NewFile {
-    /// Where it goes.
+    /// Its place.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Writes it: whole, or not at all.
+    /// Writes the file, completely or not at all.
     pub fn write(&self, bytes: &[u8]) -> Result<(), Error> {
         let (file, parent) = staged(&self.path, bytes, 0o666)?;
         self.check()?;
@@ -139,7 +146,7 @@ impl NewFile {
             if is_same(path, &other.path) {
                 return Err(is_named(path, "is", option, other));
             }
-            // The same with and without `--force`: nobody is told to pass what does not help.
+            // This holds with and without `--force`, so nobody is told to pass it in vain.
             let may_be_read = *replaces != Replaces::Older && !other.output && !is_result(path);
             if may_be_read && is_below(path, &other.path) {
                 return Err(is_named(path, "lies in, and may belong to,", option, other));
@@ -165,7 +172,7 @@ pub struct NewFolder {
     places: Places,
 }
 
-/// What may be in a folder that another one takes the place of.
+/// What a folder may hold that is replaced.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Holds {
     /// There must be no folder.
@@ -175,12 +182,12 @@ enum Holds {
 }
 
 impl NewFolder {
-    /// Where it goes.
+    /// Its place.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder that it takes the place of, if there is one and it may go.
+    /// The folder that it replaces, if there is one and it may be replaced.
     pub(super) fn check(&self) -> Result<Option<&Path>, Error> {
         let NewFolder { option, path, holds, places } = self;
         let found = standing(path, option)?;
@@ -212,13 +219,13 @@ impl NewFolder {
         Ok(Some(path))
     }
 
-    /// Whether what stands is an empty folder, which goes without a trace.
+    /// Whether only an empty folder may be replaced.
     pub(super) fn replaces_nothing(&self) -> bool {
         self.holds == Holds::Nothing
     }
 }
 
-/// A folder in which files go, made if need be.
+/// Creates the folder `dir` for several files, unless it exists.
 pub fn folder_for(option: &str, dir: &Path) -> Result<(), Error> {
     match fs::metadata(dir) {
         Ok(found) if !found.is_dir() => {
@@ -228,8 +235,8 @@ pub fn folder_for(option: &str, dir: &Path) -> Result<(), Error> {
     }
 }
 
-/// Whether `path` has the name of a result, which no folder's reader looks at: a page, a table, an
-/// archive.
+/// Whether `path` is named like a result: a page, a table, an archive. Readers of folders ignore
+/// those.
 fn is_result(path: &Path) -> bool {
     let is_list = path
         .file_name()
