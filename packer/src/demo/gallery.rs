@@ -1,12 +1,12 @@
-//! Which held-out pictures are shown: of each hospital the first of each class, and the one whose
-//! truth seemed least likely.
+//! The held-out pictures that are shown: for each hospital the first of each class, and the one
+//! whose true class got the lowest probability.
 
 use super::pack::Classified;
 use super::study::Study;
 use crate::report::{Gallery, Picture, Prediction};
 use crate::{Error, input};
 
-/// A hospital's pictures. Each one's source is its path in the demonstration's folder.
+/// A hospital's pictures. The source of each is its path in the demonstration's folder.
 pub fn choose(study: &Study, classified: &Classified) -> Result<Gallery, Error> {
     let label = |row: usize| study.data.items[classified.indices[row]].label;
     let rows = 0..classified.indices.len();

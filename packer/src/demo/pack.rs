@@ -1,5 +1,5 @@
-//! The bundle of all modules: signed with a key that is never written, verified, tampered with, and
-//! used by the runtime.
+//! The bundle of all modules. It is signed with a key that is never written, verified, tampered
+//! with, and used by the runtime.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use crate::eval::Results;
 use crate::export::{Options, build_bundle, keys};
 use crate::{Error, input, interrupt};
 
-/// How far the runtime's probabilities may be from packer's.
+/// The largest allowed difference between the runtime's probabilities and packer's.
 pub const TOLERANCE: f64 = 1e-4;
 
 /// A signed bundle, verified and ready to classify.
@@ -23,27 +23,27 @@ pub struct Packed {
     /// The key to trust, in PEM.
     pub public: String,
     pub id: String,
-    /// The byte that was changed in a copy, and what verification said of it.
+    /// The byte that was changed in a copy, and the verification's refusal.
     pub tampering: (usize, String),
-    /// To verify and to load.
+    /// The time to verify and to load it.
     pub load_time: Duration,
     classifier: Classifier,
 }
 
-/// What the runtime said of a hospital's held-out images.
+/// The runtime's results for a hospital's held-out images.
 pub struct Classified {
     /// Index of each item in the hospital's data set.
     pub indices: Vec<usize>,
     pub results: Vec<Classification>,
     /// The largest difference of a probability from packer's evaluation.
     pub difference: f64,
-    /// For all images, on all processors.
+    /// The time for all images, on all processors.
     pub time: Duration,
 }
 
 impl Packed {
-    /// Packs the modules of `studies`. The secret key exists only in memory, until the bundle is
-    /// signed.
+    /// Packs the modules of `studies`. The secret key exists only in memory, and only until the
+    /// bundle is signed.
     pub fn new(vit: &Vit, studies: &[Study]) -> Result<Self, Error> {
         let key = keys::generate()?;
         let public = keys::to_pem(&key).public;
@@ -81,8 +81,8 @@ impl Packed {
         })
     }
 
-    /// Classifies the images behind `expected` from their files, as a device would, and demands the
-    /// same probabilities.
+    /// Classifies the images of `expected` from their files, as a device would. The probabilities
+    /// must be the same.
     pub fn classify(&self, study: &Study, expected: &Results) -> Result<Classified, Error> {
         let task = &study.module.card.task;
         let path = |index: usize| study.data.root.join(&study.data.items[index].path);

@@ -1,12 +1,21 @@
 //! The demonstration's page.
 
-use super::pack::{Classified, TOLERANCE};
+use super::options::Options;
+use super::outcome::Demo;
+use super::pack::Classified;
 use super::study::Study;
-use super::{Demo, Options};
 use crate::base::{Vit, embedded};
-use crate::eval::{Estimate, Evaluation, Metric, bootstrap};
-use crate::report::{Block, Chart, Confusion, Gallery, Interval, Line, Metrics, Report};
+use crate::report::{Block, Chart, Gallery, Line, Report};
 
+mod bundle;
+mod facts;
+mod results;
+
+use bundle::bundle;
+use facts::{fact, megabytes, seconds};
+use results::{across, held_out};
+
+/// The page of a demonstration.
 pub fn page(
     demo: &Demo,
     vit: &Vit,
@@ -44,11 +53,6 @@ pub fn page(
         ),
         blocks,
     }
-}
-
-/// Balanced accuracy among `metrics`.
-pub fn balanced(metrics: &[Estimate]) -> Option<&Estimate> {
-    metrics.iter().find(|e| e.name == Metric::BalancedAccuracy)
 }
 
 fn setup(demo: &Demo, vit: &Vit, options: &Options) -> Vec<Block> {
@@ -128,157 +132,4 @@ fn training(studies: &[Study]) -> Vec<Block> {
         Block::Charts(vec![chart]),
         Block::Facts(facts.collect()),
     ]
-}
-
-fn held_out(demo: &Demo) -> Vec<Block> {
-    let mut blocks = vec![Block::Heading("Held-out patients of the own hospital".into())];
-    blocks.push(Block::Text(format!(
-        "Each module on patients that it never saw, beside two floors fitted on the same training \
-         images: a linear probe on the frozen base, and \
-         logistic regression on six colour statistics. Small figures: 95 % intervals from {} \
-         bootstrap resamples of whole patients.",
-        bootstrap::RESAMPLES
-    )));
-    let mut confusions = Vec::new();
-    for (own, study) in demo.studies.iter().enumerate() {
-        let evaluation = &demo.results[own][own].evaluation;
-        blocks.push(Block::Metrics(metrics(study, evaluation)));
-        blocks
-            .push(Block::Text(evaluation.floors.iter().map(|f| f.sentence()).collect::<String>()));
-        confusions.push(Confusion {
-            caption: study.module.card.task.clone(),
-            classes: evaluation.classes.clone(),
-            counts: evaluation.confusion.clone(),
-        });
-    }
-    blocks.push(Block::Confusions(confusions));
-    blocks
-}
-
-fn metrics(study: &Study, evaluation: &Evaluation) -> Metrics {
-    let row = |metrics: &[Estimate]| {
-        let value = |name: &Metric| metrics.iter().find(|e| e.name == *name).map(Interval::from);
-        Metric::ALL.iter().map(value).collect::<Vec<_>>()
-    };
-    let mut rows = vec![("module".to_owned(), row(&evaluation.metrics))];
-    rows.extend(
-        evaluation.floors.iter().map(|floor| (floor.name.title().to_owned(), row(&floor.metrics))),
-    );
-    Metrics {
-        caption: format!(
-            "{} at hospital {}: {} images of {} patients",
-            study.module.card.task, study.hospital.name, evaluation.n, evaluation.groups
-        ),
-        columns: Metric::ALL.iter().map(|m| m.title().to_owned()).collect(),
-        rows,
-        bars: None,
-    }
-}
-
-fn across(demo: &Demo) -> Vec<Block> {
-    let value =
-        |module: usize, host: usize| balanced(&demo.results[module][host].evaluation.metrics);
-    let hosts = 0..demo.studies.len();
-    let mut rows: Vec<_> = demo
-        .studies
-        .iter()
-        .enumerate()
-        .map(|(i, study)| {
-            let cells = hosts.clone().map(|host| value(i, host).map(Interval::from)).collect();
-            (format!("module {}", study.module.card.task), cells)
-        })
-        .collect();
-    for (floor, name) in ["linear probe", "colour alone"].into_iter().enumerate() {
-        let cell = |host: usize| {
-            balanced(&demo.results[host][host].evaluation.floors[floor].metrics).map(Interval::from)
-        };
-        rows.push((format!("{name}, fitted at that hospital"), hosts.clone().map(cell).collect()));
-    }
-    let mean = |home: bool| {
-        let pairs = hosts
-            .clone()
-            .flat_map(|m| hosts.clone().map(move |h| (m, h)))
-            .filter(|(m, h)| (m == h) == home);
-        let values: Vec<f64> = pairs.filter_map(|(m, h)| Some(value(m, h)?.value)).collect();
-        values.iter().sum::<f64>() / values.len() as f64
-    };
-    let (home, away) = (mean(true), mean(false));
-    vec![
-        Block::Heading("Each module at the other hospitals".into()),
-        Block::Text(format!(
-            "Who helps whom: a module may be asked about images of a hospital that it never saw. \
-             Mean balanced accuracy is {home:.3} at home and \
-             {away:.3} away, a difference of {:+.3}.",
-            away - home
-        )),
-        Block::Metrics(Metrics {
-            caption: "Balanced accuracy on held-out patients".into(),
-            columns: demo
-                .studies
-                .iter()
-                .map(|s| format!("tested at hospital {}", s.hospital.name))
-                .collect(),
-            rows,
-            bars: None,
-        }),
-    ]
-}
-
-fn bundle(demo: &Demo, classified: &[Classified]) -> Vec<Block> {
-    let packed = &demo.packed;
-    let (byte, refusal) = &packed.tampering;
-    let images: usize = classified.iter().map(|c| c.results.len()).sum();
-    let time: f64 = classified.iter().map(|c| c.time.as_secs_f64()).sum();
-    let difference = classified.iter().map(|c| c.difference).fold(0.0, f64::max);
-    let facts = vec![
-        fact(
-            "File",
-            format!("demo.medforge, {}: the base and three modules", megabytes(packed.bytes.len())),
-        ),
-        fact("Id", packed.id.clone()),
-        fact(
-            "Signature",
-            "Ed25519, verified with k.pub; the secret key was never written and is gone".into(),
-        ),
-        fact(
-            "Byte changed",
-            format!("byte {byte} of a copy was flipped, and the copy was refused: {refusal}"),
-        ),
-        fact("Verify and load", seconds(packed.load_time.as_secs_f64())),
-        fact(
-            "Classify",
-            format!(
-                "{images} images, {:.1} ms each on all processors",
-                1e3 * time / images.max(1) as f64
-            ),
-        ),
-        fact(
-            "Agreement",
-            format!(
-                "runtime and evaluation differ by at most {difference:.1e} in a probability \
-                 (allowed: {TOLERANCE:.0e})"
-            ),
-        ),
-        fact("Check it yourself", "packer verify demo.medforge --trust k.pub".into()),
-        fact(
-            "Classify a picture",
-            "packer classify demo.medforge --trust k.pub --task tissue-a IMAGE".into(),
-        ),
-    ];
-    vec![Block::Heading("The bundle".into()), Block::Facts(facts)]
-}
-
-fn fact(name: &str, value: String) -> (String, String) {
-    (name.to_owned(), value)
-}
-
-fn megabytes(bytes: usize) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.0} kB", bytes as f64 / 1e3),
-        _ => format!("{:.1} MB", bytes as f64 / 1e6),
-    }
-}
-
-fn seconds(seconds: f64) -> String {
-    if seconds < 1.0 { format!("{:.0} ms", 1e3 * seconds) } else { format!("{seconds:.1} s") }
 }

@@ -1,10 +1,10 @@
-//! One hospital's part: its images, and the module that it trains on them.
+//! One hospital: its images, and the module that it trains on them.
 
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Options;
+use super::options::Options;
 use crate::Error;
 use crate::base::Vit;
 use crate::data::phantom::{self, HOSPITALS, Hospital};
@@ -26,7 +26,7 @@ pub struct Study {
     pub images_per_second: Option<f64>,
 }
 
-/// Draws every hospital's images into a folder of its own under `place`.
+/// Draws the images of every hospital, each into its own folder under `place`.
 pub fn draw(place: &Path, options: &Options) -> Result<Vec<(&'static Hospital, Dataset)>, Error> {
     let one = |hospital: &'static Hospital| {
         let root = place.join(hospital.name);
@@ -76,8 +76,8 @@ impl Study {
     }
 }
 
-/// Each hospital begins from random numbers of its own, as contributors do.
-fn settings(hospital: &Hospital, options: &Options) -> TrainSettings {
+/// Each hospital starts from its own random numbers, as contributors do.
+fn settings(hospital: &Hospital, options: &Options) -> Settings {
     let own = HOSPITALS.iter().position(|h| h.name == hospital.name).unwrap_or_default();
     TrainSettings {
         size: SIZE,
