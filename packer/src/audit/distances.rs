@@ -1,8 +1,8 @@
-//! How near synthetic images lie to the real ones they were made from, and to as many that had no
-//! part in them.
+//! Distances of synthetic images to the real ones that they were made from, and to as many held-out
+//! ones.
 //!
-//! If a set copied its images, they would lie nearer to training images than to held-out ones of
-//! the same class.
+//! If a set copied its images, they would be nearer to training images than to held-out ones of the
+//! same class.
 
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ use crate::random::{Purpose, Stream};
 pub struct Distances {
     /// `pixels` (root mean square over RGB in 0..1) or `features` (Euclidean, of the base).
     pub space: &'static str,
-    /// Real images compared with, of each kind: the same number from training and from the control.
+    /// The number of training images in the comparison, which is also the number of control images.
     pub real: usize,
     /// Medians over the synthetic images of the distance to the nearest image of their class.
     pub to_training: f64,
@@ -28,19 +28,21 @@ pub struct Distances {
     /// The smallest of all distances to a training image, and to a control image.
     pub least_to_training: f64,
     pub least_to_control: f64,
-    /// Median over the control images of the distance to the nearest training image: how near
-    /// strangers come.
+    /// Median over the control images of the distance to the nearest training image.
     pub control_to_training: f64,
-    /// The share of synthetic images nearer to a training than to any control image; about one half
-    /// where neither is favoured.
+    /// The fraction of synthetic images that are nearer to a training than to any control image.
+    /// About one half if neither is favoured.
     pub nearer_to_training: Rate,
 }
 
-/// Resamples of the synthetic images, and of what they are compared with.
+/// Resamples of the synthetic images, and of the real ones.
 const RESAMPLES: u64 = 1000;
 
-/// Compares `set` with its `training` images and with `control`, in pixels and in the features of
-/// `vit`.
+/// Compares `set` with its `training` images and with the `control` images, in pixels and in the
+/// features of `vit`.
+///
+/// # Errors
+/// Those of the device.
 pub fn distances<D: Device + 'static>(
     device: &D,
     vit: &Vit,
@@ -71,7 +73,7 @@ pub fn distances<D: Device + 'static>(
     ])
 }
 
-/// Of training and of control: as many images of each class as the smaller side has.
+/// As many training images as control images of each class: the number of the smaller side.
 fn equal_numbers(
     training: &[usize],
     control: &[usize],
@@ -112,12 +114,12 @@ fn compare(
     let least = |row: &Vec<f64>| row.iter().copied().fold(f64::INFINITY, f64::min);
     let nearest = |rows: &[Vec<f64>]| rows.iter().map(least).collect::<Vec<_>>();
     let (near_training, near_control) = (nearest(&to_training), nearest(&to_control));
-    let strangers = b.iter().map(|&i| {
+    let control_distances = b.iter().map(|&i| {
         let of_class = a.iter().filter(|&&j| of_training[j] == of_control[i]);
         of_class.map(|&j| distance(&control[i], &training[j])).fold(f64::INFINITY, f64::min)
     });
-    let shares = (0..RESAMPLES).map(|r| {
-        // Synthetic images and real ones are drawn anew, the real ones by their places in each row.
+    let fractions = (0..RESAMPLES).map(|r| {
+        // Synthetic images and real ones are resampled, the real ones by their places in each row.
         let mut stream = Stream::at(seed, Purpose::Subset, r, 12);
         let rows: Vec<usize> = synthetic.iter().map(|_| stream.below(synthetic.len())).collect();
         let widest = to_training.iter().map(Vec::len).max().unwrap_or(1).max(1);
@@ -132,7 +134,7 @@ fn compare(
             .count();
         nearer as f64 / rows.len() as f64
     });
-    let (low, high) = interval(shares.collect()).unwrap_or((f64::NAN, f64::NAN));
+    let (low, high) = interval(fractions.collect()).unwrap_or((f64::NAN, f64::NAN));
     let nearer = near_training.iter().zip(&near_control).filter(|(t, c)| t < c).count();
     Distances {
         space,
@@ -141,7 +143,7 @@ fn compare(
         to_control: median(near_control.clone()),
         least_to_training: least(&near_training),
         least_to_control: least(&near_control),
-        control_to_training: median(strangers.collect()),
+        control_to_training: median(control_distances.collect()),
         nearer_to_training: Rate { value: nearer as f64 / synthetic.len() as f64, low, high },
     }
 }

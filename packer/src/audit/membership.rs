@@ -1,9 +1,9 @@
-//! The likelihood-ratio attack (Carlini et al. 2022, "Membership Inference Attacks From First
-//! Principles", section 4, online, with one variance for all images as section 5 advises for few
-//! shadows): how well one can tell who was in.
+//! The likelihood-ratio attack: how well one can tell which images were used (Carlini et al. 2022,
+//! "Membership Inference Attacks From First Principles", section 4, online). All images share one
+//! variance, as section 5 advises for few shadows.
 //!
-//! Every shadow was made from a random half of the patients. Each in turn is attacked with what the
-//! others teach.
+//! Every shadow was made from a random half of the patients. Each one is attacked with the help of
+//! the others.
 
 use serde::Serialize;
 
@@ -11,22 +11,21 @@ use super::Rate;
 use crate::Error;
 use crate::eval::bootstrap::{Bootstrap, interval};
 
-/// What each shadow says of each image.
+/// The statistics of each image under each shadow.
 pub struct Scores {
     /// By shadow, by image: whether the image was used.
     pub inside: Vec<Vec<bool>>,
-    /// By statistic, by shadow, by image: the larger, the more the shadow knows the image.
+    /// By statistic, by shadow, by image. Larger means that the shadow more likely used the image.
     pub statistics: Vec<Vec<Vec<f64>>>,
 }
 
-/// How well members are told from others.
+/// How well members can be told from others.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Membership {
     pub shadows: usize,
-    /// Pairs of a shadow and an image that were judged.
+    /// The number of pairs of a shadow and an image.
     pub judged: usize,
-    /// The share of members found where 1 % of the others are taken for members, and where 0.1 %
-    /// are.
+    /// The true positive rate at false positive rates of 1 % and 0.1 %.
     pub tpr_at_1_percent: Rate,
     pub tpr_at_01_percent: Rate,
     /// The probability that a member scores higher than another; one half is guessing.
@@ -34,13 +33,13 @@ pub struct Membership {
 }
 
 const RESAMPLES: usize = 500;
-/// The smallest standard deviation of a statistic, as a share of its spread over all images.
+/// The smallest standard deviation of a statistic, as a fraction of its spread over all images.
 const LEAST: f64 = 1e-3;
 
-/// Judges every image under every shadow; intervals are over groups (patients).
+/// Attacks every shadow. Intervals are over groups (patients).
 ///
 /// # Errors
-/// Fewer than four shadows; a class with images of one group only.
+/// [`Error::Evaluation`] for fewer than four shadows, or a class with images of one group only.
 pub fn membership(
     scores: &Scores,
     labels: &[usize],
@@ -55,8 +54,8 @@ pub fn membership(
     let mut judged: Vec<(f64, bool, usize)> = Vec::new();
     for target in 0..shadows {
         let ratios = ratios(scores, target);
-        let known = ratios.into_iter().enumerate().filter_map(|(i, ratio)| Some((ratio?, i)));
-        judged.extend(known.map(|(ratio, i)| (ratio, scores.inside[target][i], i)));
+        let given = ratios.into_iter().enumerate().filter_map(|(i, ratio)| Some((ratio?, i)));
+        judged.extend(given.map(|(ratio, i)| (ratio, scores.inside[target][i], i)));
     }
     judged.sort_unstable_by(|a, b| b.0.total_cmp(&a.0));
     let bootstrap = Bootstrap::new(labels, groups, RESAMPLES, seed).map_err(|class| {
@@ -78,8 +77,8 @@ pub fn membership(
     })
 }
 
-/// For each image the logarithm of how much likelier its statistics under `target` are if it was
-/// in; none where the other shadows never or always had it.
+/// For each image, the log likelihood ratio of its statistics under `target`: used against not
+/// used. None if the other shadows never or always used the image.
 fn ratios(scores: &Scores, target: usize) -> Vec<Option<f64>> {
     let images = scores.inside[target].len();
     let others: Vec<usize> = (0..scores.inside.len()).filter(|&s| s != target).collect();
@@ -125,8 +124,8 @@ fn spread(values: impl Iterator<Item = f64> + Clone) -> f64 {
     (values.map(|v| (v - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
-/// Share of members found at 1 % and at 0.1 % of others taken for members, and the area under the
-/// curve. Equal scores count as one step: nobody can tell them apart.
+/// The true positive rates at false positive rates of 1 % and 0.1 %, and the area under the curve.
+/// Equal scores count as one step, since nobody can tell them apart.
 fn curve(judged: &[(f64, bool, usize)], weights: &[u32]) -> [f64; 3] {
     let count = |inside: bool| -> f64 {
         judged

@@ -1,5 +1,5 @@
-//! Shadows: sets and modules made as the one under audit was, each from a random half of the
-//! patients, and what each says of every training image.
+//! Shadows: sets and modules that are made like the one under audit, each from a random half of the
+//! patients. Each one is then asked about every training image.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,26 @@ use crate::random::{Purpose, Stream};
 use crate::train::{About, Examples, Job, Observer, TrainSettings, Unobserved};
 use crate::{Error, interrupt};
 
-/// Makes `shadows` sets with the settings of `set` and asks each about all training images: how
-/// sure the linear head that it trains is of their class, and how near its nearest image of their
-/// class lies, in features and in pixels. `observer` sees the steps of each, `step` is told how
-/// many shadows are done.
+/// How many shadows are made, and from which random halves.
+#[derive(Clone, Copy, Debug)]
+pub struct Shadows {
+    pub count: usize,
+    pub seed: u64,
+}
+
+/// Makes shadow sets with the settings of `set`, and asks each about all training images. The
+/// answers are the log odds of an image's class under a linear head trained on the set, and the
+/// distances to the nearest synthetic image of its class, in features and in pixels. `observer`
+/// follows the steps of each shadow, and `step` is called with the number of shadows done.
+///
+/// # Errors
+/// [`Error::Evaluation`] for settings that do not fit; errors of the condensation.
 pub fn set_scores<D: Device + 'static>(
     device: &D,
     source: Source,
     set: &Condensed,
-    shadows: usize,
-    seed: u64,
-    observer: &mut dyn Observer,
+    shadows: Shadows,
+    observer: &mut dyn condense::Observer,
     mut step: impl FnMut(usize),
 ) -> Result<Scores, Error> {
     let Source { vit, classes, images, .. } = source;
@@ -51,21 +60,20 @@ pub fn set_scores<D: Device + 'static>(
     let all: Vec<usize> = (0..images.len()).collect();
     let features = predictor.features_of(images, &all, |_| {})?;
     let mut scores = Scores { inside: vec![], statistics: vec![vec![], vec![], vec![]] };
-    for shadow in 0..shadows {
-        let inside = half(images, seed, shadow);
+    for shadow in 0..shadows.count {
+        let inside = half(images, shadows.seed, shadow);
         let members: Vec<usize> =
             (0..bank.images().len()).filter(|&m| inside[bank.images()[m]]).collect();
         if let Some(a) = &accounting {
-            // Half the patients may be fewer than a release for others would need.
+            // Half of the patients may be fewer than a real release needs.
             let budget =
                 Budget { epsilon: a.epsilon, delta: a.delta, least_groups: 1, counts: a.counts };
             bank.release(&members, classes, budget)?;
         }
-        let seed = settings.seed + 1 + shadow as u64;
-        let settings = CondenseSettings { seed, ..settings.clone() };
-        let made = Condensation::new(device, source, "shadow", &settings)
-            .run_from(&bank, &members, observer)?;
-        let [sure, near, like] = ask(&predictor, &made, images, &features)?;
+        let settings = Settings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
+        let condensed =
+            condense_from(device, source, "shadow", &settings, &bank, &members, None, observer)?;
+        let [sure, near, like] = ask(&predictor, &condensed, images, &features)?;
         scores.statistics[0].push(sure);
         scores.statistics[1].push(near);
         scores.statistics[2].push(like);
@@ -75,24 +83,26 @@ pub fn set_scores<D: Device + 'static>(
     Ok(scores)
 }
 
-/// Trains `shadows` modules as the source's was, with its `settings` (and under its head, where
-/// that is of texts), and asks each how sure it is of the class of every training image. `observer`
-/// and `step` as for [`set_scores`].
+/// Trains shadow modules like the source's, with its `settings`. If its head is of texts, the
+/// shadows use the same head. Each is asked for the log odds of the class of every training image.
+/// `observer` and `step` are those of [`set_scores`].
+///
+/// # Errors
+/// Those of the training.
 pub fn module_scores<D: Device + 'static>(
     device: &D,
     source: Source,
-    settings: &TrainSettings,
-    shadows: usize,
-    seed: u64,
-    observer: &mut dyn Observer,
+    settings: &train::Settings,
+    shadows: Shadows,
+    observer: &mut dyn train::Observer,
     mut step: impl FnMut(usize),
 ) -> Result<Scores, Error> {
     let Source { vit, classes, images, module } = source;
     let head = module.map(|module| &module.head).filter(|head| head.logit_scale.is_some());
     let all: Vec<usize> = (0..images.len()).collect();
     let mut scores = Scores { inside: vec![], statistics: vec![vec![]] };
-    for shadow in 0..shadows {
-        let inside = half(images, seed, shadow);
+    for shadow in 0..shadows.count {
+        let inside = half(images, shadows.seed, shadow);
         let training: Vec<usize> = all.iter().copied().filter(|&i| inside[i]).collect();
         let settings =
             TrainSettings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
@@ -117,7 +127,7 @@ pub fn module_scores<D: Device + 'static>(
     Ok(scores)
 }
 
-/// Which images a shadow has: those of a random half of the groups of each class.
+/// The images of a shadow: those of a random half of the groups of each class.
 fn half(images: &Images, seed: u64, shadow: usize) -> Vec<bool> {
     // A group in several classes is drawn with the first of them.
     let mut class_of: BTreeMap<usize, usize> = BTreeMap::new();
@@ -134,8 +144,8 @@ fn half(images: &Images, seed: u64, shadow: usize) -> Vec<bool> {
     images.groups().iter().map(|g| inside[g]).collect()
 }
 
-/// What a set says of each image: log odds of its class, and minus the distance to the nearest
-/// synthetic image of its class in features and in pixels.
+/// A set's statistics of each image: the log odds of its class, and minus the distance to the
+/// nearest synthetic image of its class, in features and in pixels.
 fn ask<D: Device + 'static>(
     predictor: &Predictor<D>,
     set: &Condensed,
@@ -171,7 +181,7 @@ fn ask<D: Device + 'static>(
     Ok([sure, near, like])
 }
 
-/// ln(p / (1 - p)), with p kept off 0 and 1 by what an f32 can tell.
+/// ln(p / (1 - p)). p is kept away from 0 and 1 by the precision of f32.
 fn log_odds(p: f64) -> f64 {
     let p = p.clamp(1e-7, 1.0 - 1e-7);
     (p / (1.0 - p)).ln()

@@ -12,8 +12,8 @@ use super::*;
 
 const IMAGES: usize = 400;
 
-/// Sixteen shadows of random halves, and a statistic that members have `lift` higher, in units of
-/// its noise.
+/// Sixteen shadows of random halves. The statistic of members is higher by `lift`, in units of its
+/// noise.
 fn scores(lift: f64, seed: u64) -> Scores {
     let mut stream = Stream::at(seed, Purpose::Noise, 1, 2);
     let base: Vec<f64> = (0..IMAGES).map(|_| 5.0 * stream.normal()).collect();
@@ -71,7 +71,7 @@ fn three_shadows_are_refused() {
     assert!(error.contains("four shadows"), "{error}");
 }
 
-/// A set that holds training images themselves lies at no distance from them; one made from noise
+/// A set that holds the training images themselves has no distance from them. A set made from noise
 /// favours neither side.
 #[test]
 fn copies_are_nearer_to_what_they_were_made_from() {
@@ -113,7 +113,8 @@ fn copies_are_nearer_to_what_they_were_made_from() {
         features.to_training <= features.to_control && pixels.real == control.len(),
         "{features:?}"
     );
-    let scores = set_scores(&device, source, &set, 6, 0, &mut Unobserved, |_| {}).unwrap();
+    let shadows = Shadows { count: 6, seed: 0 };
+    let scores = set_scores(&device, source, &set, shadows, &mut Unobserved, |_| {}).unwrap();
     let found = membership(&scores, training.labels(), training.groups(), 0).unwrap();
     assert!(found.auc.value > 0.55, "{found:?}");
 }
