@@ -1,5 +1,4 @@
-//! Whether the parts of a contribution belong together, are what its manifest says, and can be
-//! merged.
+//! Checks of a contribution: its parts belong together, agree with the manifest, and can be merged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,12 +13,12 @@ use crate::data::{Condensed, Start};
 use crate::lora::{Module, site_shape};
 use crate::predict::argmax;
 
-/// The card is a page or two.
+/// The longest card, in bytes: far more than a page or two.
 pub(super) const MAX_CARD: usize = 1 << 20;
-/// Every search and every new head at the centre asks about each image again.
+/// The most images of a set. Every search and every new head at the centre runs on all of them.
 const MAX_IMAGES: usize = 10_000;
 
-/// Whether manifest, module and condensed set say the same.
+/// Refuses a manifest, a module and a condensed set that do not agree.
 pub(super) fn agree(
     place: &Path,
     manifest: &Manifest,
@@ -53,7 +52,7 @@ pub(super) fn agree(
     says("measured", manifest.measured == card.measured)?;
     says("images", manifest.images == set.real_images.map(|n| n as u64))?;
     says("groups", manifest.groups == set.real_groups.map(|n| n as u64))?;
-    // 8 and 8.0 are one number.
+    // 8 and 8.0 are the same number.
     says(
         "privacy",
         canonical(&manifest.privacy, "privacy")? == canonical(&set.privacy, "privacy")?,
@@ -61,8 +60,8 @@ pub(super) fn agree(
     says("real_start", manifest.real_start == (set.start == Start::Real))
 }
 
-/// Whether any method can merge it: changes of weights that a network of f32 can hold, and few
-/// images, some of each class.
+/// Refuses a contribution that no method can merge: weights beyond the range of f32, too many
+/// images, or a class without an image.
 pub(super) fn check_mergeable(
     place: &Path,
     module: &Module,
@@ -71,7 +70,7 @@ pub(super) fn check_mergeable(
     let largest =
         |values: &[f32]| values.iter().fold(0.0, |most: f64, v| most.max(f64::from(v.abs())));
     for (site, factors) in &module.sites {
-        // No value of s*B*A is above this.
+        // No value of s*B*A can be larger.
         let bound = module.scale().abs()
             * module.rank as f64
             * largest(&factors.a.data)
@@ -89,9 +88,9 @@ pub(super) fn check_mergeable(
         return refuse(format!("it has {n} images; the centre takes {MAX_IMAGES}"));
     }
     let wide = |row: &[f32]| row.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
-    let seen: BTreeSet<usize> =
+    let present: BTreeSet<usize> =
         condensed.labels.chunks_exact(classes.len()).map(|row| argmax(&wide(row))).collect();
-    match (0..classes.len()).find(|class| !seen.contains(class)) {
+    match (0..classes.len()).find(|class| !present.contains(class)) {
         Some(missing) => {
             refuse(format!("no image is most probably of the class {:?}", classes[missing]))
         }
@@ -99,7 +98,7 @@ pub(super) fn check_mergeable(
     }
 }
 
-/// Text for people, which cannot drive a terminal.
+/// Refuses a card that is not text for people, or could control a terminal.
 pub(super) fn check_card(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let refuse = |what: &str| Err(Error::Card { path: path.to_owned(), what: what.into() });
     let Ok(text) = std::str::from_utf8(bytes) else { return refuse("is not UTF-8") };
@@ -114,7 +113,7 @@ pub(super) fn check_card(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     fault_of_prose(text).map_or(Ok(()), |fault| refuse(&fault))
 }
 
-/// A Gram matrix for each of the module's sites, and nothing else.
+/// Reads a Gram matrix [in, in] for each of the module's sites, and refuses anything else.
 pub(crate) fn read_grams(
     path: &Path,
     bytes: &[u8],
@@ -123,10 +122,10 @@ pub(crate) fn read_grams(
 ) -> Result<BTreeMap<String, Tensor>, Error> {
     let refuse = |what: String| Error::Grams { path: path.to_owned(), what };
     let grams = tensors::read(bytes, &path.display().to_string())?;
-    let (known, found): (BTreeSet<_>, BTreeSet<_>) =
+    let (own, found): (BTreeSet<_>, BTreeSet<_>) =
         (module.sites.keys().collect(), grams.keys().collect());
-    if let Some(site) = known.symmetric_difference(&found).next() {
-        let which = if known.contains(site) {
+    if let Some(site) = own.symmetric_difference(&found).next() {
+        let which = if own.contains(site) {
             "has no matrix for"
         } else {
             "has a matrix for a site that the module does not adapt,"

@@ -1,7 +1,7 @@
-//! A contribution's `manifest.json`: who gives what for which task, and what is known of it.
+//! A contribution's `manifest.json`: the contributor, the task, the files and the evaluation.
 //!
-//! The canonical form, signatures and digests are the bundle's. Refused: whatever contradicts
-//! itself, values out of range, and entries other than those that a contribution has.
+//! The canonical form, signatures and digests are the bundle's. Refused: contradictions, values out
+//! of range, and unknown entries.
 
 use medforge_runtime::bundle::description::{
     check_classes, check_count, check_digest, check_entries, check_numbers, check_task, check_text,
@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::lora::{RecordedMetric, is_task_name};
 
-/// The one value of [`Manifest::format`].
+/// The only value of [`Manifest::format`].
 pub const FORMAT: &str = "medforge-contribution";
 /// The payload of every contribution, sorted.
 pub const REQUIRED: [&str; 7] = [
@@ -28,7 +28,7 @@ pub const REQUIRED: [&str; 7] = [
     "head.safetensors",
     "module.json",
 ];
-/// For RegMean, where the contributor allows it.
+/// The Gram matrices for RegMean, if the contributor allows them.
 pub const GRAMS: &str = "grams.safetensors";
 
 /// The signed description of a contribution.
@@ -41,42 +41,42 @@ pub struct Manifest {
     pub version: u32,
     /// `CONTRIBUTOR/TASK`.
     pub name: String,
-    /// Counts the contributions of this name: a forge takes no older one after a newer one.
+    /// Counts the contributions of this name. A forge refuses an older one after a newer one.
     pub counter: u64,
     pub contributor: String,
     pub task: String,
     /// In the order of the head's rows.
     pub classes: Vec<String>,
-    /// Of the module and the condensed set.
+    /// The licence of the module and the condensed set.
     pub licence: String,
     /// UTC, to the second.
     pub created: String,
     pub base_digest: String,
     /// Side in pixels of the images that the module was trained on.
     pub image_size: u32,
-    /// On the contributor's own test split; empty if nothing was recorded.
+    /// Results on the contributor's own test split. Empty if nothing was recorded.
     pub metrics: Vec<RecordedMetric>,
-    /// The whole evaluation on it: patients, floors, subgroups.
+    /// The whole evaluation on that split: patients, floors, subgroups.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub measured: Option<Measured>,
-    /// Real training images that were condensed; left out where their number is protected.
+    /// The number of condensed training images. Left out if the number is protected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub images: Option<u64>,
-    /// Groups (patients) of those images.
+    /// The number of groups (patients) of those images.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub groups: Option<u64>,
-    /// The accounting of a private condensed set, as in `condensed.json`. It does not cover the
+    /// The privacy accounting of a condensed set, as in `condensed.json`. It does not cover the
     /// module.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub privacy: Option<Value>,
-    /// Whether the contributor gives away a set that started from patients' images.
+    /// Whether the set started from patients' images.
     pub real_start: bool,
     pub entries: Vec<Entry>,
     pub tool: Tool,
 }
 
 impl Manifest {
-    /// What a contribution of this contributor and task is called.
+    /// The name of a contribution of this contributor and task.
     pub fn name_of(contributor: &str, task: &str) -> String {
         format!("{contributor}/{task}")
     }

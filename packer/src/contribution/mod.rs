@@ -1,11 +1,14 @@
-//! The contribution: what leaves a hospital, one signed archive in the bundle's canonical form.
+//! The contribution: what leaves a hospital, as one signed archive in the bundle's canonical form.
 //!
-//! It holds a module, the condensed set of the same task, a card for people and, where the
-//! contributor allows it, the Gram matrices of RegMean. Refused, when it is made and again whenever
-//! it is read: a set that started from patients' images unless the contributor says so, a module
-//! and a set of different base, task, classes, image size or preprocessing, a module that adapts no
-//! site, values that are not finite, a change of weights beyond what f32 holds, a class without an
-//! image, and whatever the manifest says that the parts do not.
+//! It holds a module, the condensed set of the same task and a card for people. If the contributor
+//! allows it, it also holds the Gram matrices of RegMean.
+//!
+//! Refused, when it is made and whenever it is read:
+//! - a set that started from patients' images, unless the contributor allows it;
+//! - a module and a set that differ in base, task, classes, image size or preprocessing;
+//! - a module that adapts no site, or changes weights beyond the range of f32;
+//! - values that are not finite, and a class without an image;
+//! - a manifest that does not agree with the parts.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -29,7 +32,7 @@ pub(crate) use check::read_grams;
 use check::{MAX_CARD, agree, check_card, check_mergeable};
 pub use manifest::{FORMAT, GRAMS, Manifest, REQUIRED};
 
-/// What a contribution is made of.
+/// The parts of a contribution.
 pub struct Parts {
     pub module: Module,
     pub condensed: Condensed,
@@ -39,16 +42,16 @@ pub struct Parts {
     pub grams: Option<BTreeMap<String, Tensor>>,
 }
 
-/// What the contributor decides.
+/// The contributor's choices.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
     /// Counts the contributions of this contributor and task.
     pub counter: u64,
-    /// Give away a set that started from patients' images.
+    /// Whether a set that started from patients' images may be given away.
     pub allow_real_start: bool,
 }
 
-/// A contribution of which everything was checked.
+/// A contribution whose parts were all checked.
 #[derive(Debug)]
 pub struct Contribution {
     archive: Verified<Manifest>,
@@ -57,7 +60,10 @@ pub struct Contribution {
     pub grams: Option<BTreeMap<String, Tensor>>,
 }
 
-/// Reads what [`build`] takes: a module's folder, a condensed set's and the card.
+/// Reads the parts for [`build`]: a module's folder, a condensed set's folder and the card.
+///
+/// # Errors
+/// Those of the module, the set and the card.
 pub fn read_parts(
     base: &Identity,
     module: &Path,
@@ -73,11 +79,11 @@ pub fn read_parts(
 }
 
 /// The contribution of `parts` to a forge of `base`, signed by `key`. A calibration stays at home:
-/// it holds of the module alone, and its out-of-distribution score is made of means of patients'
+/// it is valid for the module alone, and its out-of-distribution score uses means of patients'
 /// images.
 ///
 /// # Errors
-/// Whatever [`Contribution::open`] would refuse, [`Error::RealStart`].
+/// [`Error::RealStart`], and the errors of [`Contribution::open`].
 pub fn build(
     parts: &Parts,
     options: Options,
@@ -89,7 +95,7 @@ pub fn build(
         return Err(Error::RealStart { task: record.task.clone() });
     }
     let mut module = parts.module.uncalibrated();
-    // An archive holds one card and no run beside it.
+    // An archive has no `run.json`, so the card holds the time.
     module.card.created = card.created().map(str::to_owned);
     module.card.run = Run::default();
     let files = module.files()?.into_iter().chain(parts.condensed.files()?);
@@ -129,13 +135,13 @@ pub fn build(
 }
 
 impl Contribution {
-    /// Verifies a contribution's bytes and checks all of its parts; messages name them as files of
+    /// Verifies a contribution's bytes and checks all of its parts. Errors name them as files of
     /// `place`.
     ///
     /// # Errors
     /// [`Error::Contribution`] and [`Error::NotAContributor`] for the archive; [`Error::Mismatch`],
-    /// [`Error::NoSites`], [`Error::Card`], [`Error::Grams`], [`Error::Unmergeable`] and what
-    /// [`Module::read`] and [`Condensed::read`] refuse for the parts.
+    /// [`Error::NoSites`], [`Error::Card`], [`Error::Grams`], [`Error::Unmergeable`] and the errors
+    /// of [`Module::read`] and [`Condensed::read`] for the parts.
     pub fn open(
         place: &Path,
         bytes: Vec<u8>,
@@ -150,7 +156,7 @@ impl Contribution {
         })?;
         let file = |name: &str| Ok(archive.entry(name)?.to_vec());
         let module = Module::read(place, file, base)?;
-        // Members are merged into one network, which sees images in one way.
+        // Members are merged into one network, so their images must be prepared in the same way.
         if base.preprocessing_for(module.card.image_size)? != module.card.preprocessing {
             return Err(Error::OtherPreprocessing { path: place.to_owned() });
         }
@@ -191,13 +197,13 @@ impl Contribution {
     /// The bytes of an entry.
     ///
     /// # Errors
-    /// If there is no such entry.
+    /// A refusal if there is no such entry.
     pub fn entry(&self, name: &str) -> Result<&[u8], Error> {
         Ok(self.archive.entry(name)?)
     }
 }
 
-/// What made a record.
+/// The tool that records name.
 pub(crate) fn tool() -> bundle::manifest::Tool {
     bundle::manifest::Tool { name: "packer".into(), version: env!("CARGO_PKG_VERSION").into() }
 }
