@@ -1,7 +1,7 @@
-//! What a module's own images look like to it: a Gaussian around each class's features, with one
-//! covariance for all (Lee et al. 2018, "A Simple Unified Framework for Detecting
-//! Out-of-Distribution Samples", section 2.1). An image far from all of them is of a kind that the
-//! module has not seen.
+//! The features of a module's own images, for its out-of-distribution score. Each class is a
+//! Gaussian, and all share one covariance (Lee et al. 2018, "A Simple Unified Framework for
+//! Detecting Out-of-Distribution Samples", section 2.1). An image far from all of them is
+//! unfamiliar to the module.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// The features of the training images, as a distance from them needs them.
+/// The Gaussians of the training images' features, in the form that a distance needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Familiar {
-    /// [features, features]: R of S^-1 = R^T R for the covariance S within classes, so that |R(f -
-    /// m)| is Mahalanobis' distance.
+    /// [features, features]: R of S^-1 = R^T R, for the covariance S within classes. |R(f - m)| is
+    /// the Mahalanobis distance.
     pub whitening: Tensor,
     /// [classes, features]: R m for each class's mean m.
     pub means: Tensor,
@@ -26,19 +26,19 @@ pub struct Familiar {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Calibration {
-    /// What logits are divided by.
+    /// The number that logits are divided by.
     pub temperature: f64,
     /// The expected calibration error without the temperature and with it, on the same images.
     pub error_before: Interval,
     pub error_after: Interval,
-    /// The out-of-distribution score above which an image is none of the module's kind.
+    /// Images with a larger out-of-distribution score are unlike the module's own.
     pub threshold: f64,
-    /// What it was measured on.
+    /// The number of images that it was measured on, and of their groups.
     pub images: usize,
     pub groups: usize,
 }
 
-/// A number with its 95 % interval, where the data allow one.
+/// A number with its 95 % interval, if the data allow one.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Interval {
@@ -58,12 +58,12 @@ impl fmt::Display for Interval {
     }
 }
 
-/// The part of the covariance that is its mean variance in all directions: there are hardly more
-/// images than features.
+/// How far the covariance is shrunk towards its mean variance: there are hardly more images than
+/// features.
 const SHRINKAGE: f64 = 0.05;
 
 impl Familiar {
-    /// Of `features`, one row an image, with the class of each.
+    /// Fits the Gaussians to `features`, one row for each image, with the class of each.
     ///
     /// # Errors
     /// [`Error::Evaluation`]: a class without an image, features that are not finite or that do not
@@ -102,7 +102,7 @@ impl Familiar {
             .solve(Mat::<f64>::identity(width, width));
         let root = inverse.llt(Side::Lower).map_err(singular)?;
         let whitening = root.L().transpose().to_owned();
-        let seen = &whitening * &means;
+        let whitened = &whitening * &means;
         let rows = |m: &Mat<f64>, transpose: bool| -> Tensor {
             let (rows, columns) =
                 if transpose { (m.ncols(), m.nrows()) } else { (m.nrows(), m.ncols()) };
@@ -115,11 +115,11 @@ impl Familiar {
             };
             Tensor::f32(vec![rows, columns], (0..rows * columns).map(|i| at(i) as f32).collect())
         };
-        Ok(Familiar { whitening: rows(&whitening, false), means: rows(&seen, true) })
+        Ok(Familiar { whitening: rows(&whitening, false), means: rows(&whitened, true) })
     }
 
-    /// The distance of `feature` from the nearest class, per feature: about 1 for images like the
-    /// training images.
+    /// The Mahalanobis distance of `feature` from the nearest class, over the root of the number of
+    /// features. It is about 1 for images like the training images.
     pub fn score(&self, feature: &[f32]) -> f64 {
         let width = feature.len();
         let whitened = self.whitening.data.chunks_exact(width).map(|row| {

@@ -1,9 +1,9 @@
 //! The head: from the base's feature to class probabilities, by a trained linear layer or by the
 //! features of texts.
 //!
-//! `head.safetensors` holds `weight` of classes x features and, of a linear head, `bias` of
-//! classes; of a head of texts `logit_scale`; of a calibrated module also `ood_means` of classes x
-//! features and `ood_whitening` of features x features ([`Familiar`]).
+//! `head.safetensors` holds `weight` [classes, features]. A linear head also has `bias` [classes],
+//! and a head of texts `logit_scale` [1]. A calibrated module also has `ood_means` [classes,
+//! features] and `ood_whitening` [features, features] ([`Familiar`]).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -23,12 +23,12 @@ pub struct Head {
     pub weight: Tensor,
     /// One value a class.
     pub bias: Tensor,
-    /// There if the rows are unit vectors made of texts (Radford et al. 2021, section 3.1.2): the
-    /// feature is then brought to this length before it meets them.
+    /// Set if the rows are unit vectors of texts (Radford et al. 2021, section 3.1.2). The feature
+    /// is then scaled to this length first.
     pub logit_scale: Option<f32>,
-    /// What logits are divided by before the softmax; 1 where nothing was calibrated.
+    /// Logits are divided by this before the softmax. 1 if nothing was calibrated.
     pub temperature: f64,
-    /// What the module's own images look like under it, where it was calibrated.
+    /// The features of the module's own images, if it was calibrated.
     pub familiar: Option<Familiar>,
 }
 
@@ -36,8 +36,8 @@ pub struct Head {
 pub type TextHead = BTreeMap<String, Vec<String>>;
 
 impl Head {
-    /// The head whose rows are the directions of each class's texts. Every class must have one, and
-    /// nothing else may.
+    /// The head whose rows are the directions of each class's texts. Every class needs a text, and
+    /// every text a class.
     pub fn of_texts(
         tower: &TextTower,
         classes: &[String],
@@ -72,13 +72,13 @@ impl Head {
         })
     }
 
-    /// The head for another network than the one that it was calibrated under.
+    /// The head without its calibration, for another network.
     pub fn uncalibrated(self) -> Self {
         Head { temperature: 1.0, familiar: None, ..self }
     }
 
-    /// Adds a class without training: one that only `texts` describe. What was calibrated without
-    /// it does not hold any more.
+    /// Adds a class that only `texts` describe, without training. A calibration without the class
+    /// no longer holds and is dropped.
     pub fn add_class(
         &mut self,
         tower: &TextTower,
@@ -104,7 +104,7 @@ impl Head {
         Ok(())
     }
 
-    /// Reads the `bytes` of a head's file and checks its shapes; messages name it as `path`.
+    /// Reads the `bytes` of a head's file and checks its shapes. Errors name it `path`.
     pub fn read(
         path: &Path,
         bytes: &[u8],
@@ -171,7 +171,7 @@ impl Head {
         Ok(tensors::write(all, &BTreeMap::new())?)
     }
 
-    /// What the rows are multiplied with: the feature itself, or brought to the length of
+    /// The input of the rows: the feature itself, or the feature scaled to the length
     /// `logit_scale`.
     pub fn input<'a>(&self, feature: &'a [f32]) -> Cow<'a, [f32]> {
         match self.logit_scale {
@@ -183,7 +183,7 @@ impl Head {
         }
     }
 
-    /// The gradient to `feature` from that to [`Head::input`].
+    /// The gradient of `feature`, from the gradient of [`Head::input`].
     pub fn input_gradient(&self, feature: &[f32], gradient: Vec<f64>) -> Vec<f64> {
         let Some(scale) = self.logit_scale else { return gradient };
         let length = length(feature);

@@ -1,5 +1,5 @@
-//! `run.json`: when a module or merged model was made and how fast, beside its other files, whose
-//! bytes depend on nothing but what went in.
+//! `run.json`: when a module or merged model was made, and how fast. The bytes of its other files
+//! depend on the inputs only.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -9,13 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, output};
 
-/// What differs between two runs that make the same.
+/// The facts that differ between two runs with the same result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Run {
     /// RFC 3339, UTC, whole seconds.
     pub created: Option<String>,
-    /// Images in a second of training, and in a second of a processor.
+    /// Training images per second, and per second of processor time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub train_images_per_s: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -25,12 +25,12 @@ pub struct Run {
 impl Run {
     pub const FILE: &str = "run.json";
 
-    /// One that ends now.
+    /// A run that ends now.
     pub fn now() -> Self {
         Run { created: Some(output::now()), ..Run::default() }
     }
 
-    /// The file of the folder `place`, which need not be there.
+    /// Reads the file in the folder `place`. A missing file gives a run without facts.
     pub fn read(
         place: &Path,
         file: impl Fn(&str) -> Result<Vec<u8>, Error>,
@@ -48,7 +48,7 @@ impl Run {
         serde_json::from_slice(&bytes).map_err(refuse)
     }
 
-    /// The file's bytes; none where nothing is known.
+    /// The file's bytes; none for a run without facts.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         let known = *self != Run::default();
         known.then(|| {

@@ -1,13 +1,13 @@
-//! Sums of low-rank changes: their factors side by side, exact; or the change itself once that is
-//! smaller.
+//! Sums of low-rank changes, without approximation: the factors side by side, or the change itself
+//! if that is smaller.
 
 use medforge_runtime::tensors::Tensor;
 use rayon::prelude::*;
 
 use super::Factors;
 
-/// Factors whose product B * A is the sum of weight * B_i * A_i; its rank is the sum of the ranks.
-/// All are of one site, and without magnitudes: those of DoRA add up to nothing of the kind.
+/// Factors whose product B * A is the sum of weight * B_i * A_i. The rank is the sum of the ranks.
+/// All must be of one site, and without magnitudes, since DoRA changes do not add up this way.
 pub fn stack(parts: &[(f64, &Factors)]) -> Factors {
     assert!(
         parts.iter().all(|(_, factors)| factors.magnitude.is_none()),
@@ -28,8 +28,8 @@ pub fn stack(parts: &[(f64, &Factors)]) -> Factors {
     Factors::plain(Tensor::f32(vec![rank, inputs], a), Tensor::f32(vec![outputs, rank], b))
 }
 
-/// The same change, of a rank no larger than its smaller side: beyond that, one factor is the
-/// identity and the other the change.
+/// The same change with a rank no larger than its smaller side. If the rank is larger, one factor
+/// becomes the identity and the other the change.
 pub fn compact(factors: Factors) -> Factors {
     let (rank, inputs, outputs) = (factors.a.shape[0], factors.a.shape[1], factors.b.shape[0]);
     let smaller = inputs.min(outputs);
@@ -47,23 +47,6 @@ pub fn compact(factors: Factors) -> Factors {
     Factors {
         magnitude: factors.magnitude,
         ..Factors::of_change(Tensor::f32(vec![outputs, inputs], change))
-    }
-}
-
-impl Factors {
-    /// One factor is the identity and the other the `change` [out, in].
-    pub(super) fn of_change(change: Tensor) -> Factors {
-        let (outputs, inputs) = (change.shape[0], change.shape[1]);
-        let smaller = inputs.min(outputs);
-        let identity = (0..smaller * smaller)
-            .map(|i| f32::from(u8::from(i / smaller == i % smaller)))
-            .collect();
-        let identity = Tensor::f32(vec![smaller; 2], identity);
-        if outputs <= inputs {
-            Factors::plain(change, identity)
-        } else {
-            Factors::plain(identity, change)
-        }
     }
 }
 

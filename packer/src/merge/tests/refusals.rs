@@ -84,7 +84,7 @@ fn dora_modules_do_not_fuse_and_one_alone_comes_out_as_it_is() {
                 for (site, factors) in &decomposed.sites {
                     let weight = &vit.tensors[&format!("{site}.weight")];
                     let [found, expected] = [(&alone, site), (&decomposed, site)]
-                        .map(|(m, site)| m.sites[site].scaled(m.scale()).gains(weight).unwrap());
+                        .map(|(m, site)| m.sites[site].scaled(m.scale()).magnitude_scales(weight).unwrap());
                     assert_eq!(
                         (&alone.sites[site].magnitude, found),
                         (&factors.magnitude, expected),
