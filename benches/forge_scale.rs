@@ -25,7 +25,7 @@ use medforge_packer::forge::{Forge, Made, Members, Merge};
 use medforge_packer::lora::{
     Factors, Head, Module, ModuleCard, Run, Target, Targets, compact, peft, stack,
 };
-use medforge_packer::merge::mixture::{self, Said};
+use medforge_packer::merge::mixture::{self, TaskPredictions};
 use medforge_packer::merge::{Sites, one_rank};
 use medforge_packer::random::{Purpose, Stream};
 use medforge_runtime::tensors::Tensor;
@@ -56,8 +56,8 @@ const KINDS: [(&str, &str); 5] = [
     ("fusion", "Fusion's sum"),
     ("mixture", "Mixture's search"),
 ];
-const SEARCH: mixture::Settings =
-    mixture::Settings { per_task: false, shares: false, evaluations: 40, seed: 0 };
+const SEARCH: mixture::MixtureSettings =
+    mixture::MixtureSettings { per_task: false, shares: false, evaluations: 40, seed: 0 };
 /// Measurements of which the median is printed.
 const REPEATS: usize = 5;
 
@@ -126,7 +126,7 @@ fn measure(what: &str, out: &Path, size: u64) -> Result<(), Box<dyn std::error::
     let previous =
         if what == "fusion" { factors(out, 16 * size as usize, 0)? } else { Sites::new() };
     let new = if what == "fusion" { factors(out, 16, 1)? } else { Sites::new() };
-    let said: Vec<Said> =
+    let said: Vec<TaskPredictions> =
         (0..if what == "mixture" { size } else { 0 }).map(probabilities).collect();
     let begun = Instant::now();
     let forge = Forge::open(&out.join("F").display().to_string(), None)?;
@@ -160,13 +160,13 @@ fn factors(out: &Path, rank: usize, seed: u64) -> Result<Sites, Box<dyn std::err
 }
 
 /// What the mixture so far and a new module say of 20 condensed images.
-fn probabilities(task: u64) -> Said {
+fn probabilities(task: u64) -> TaskPredictions {
     const IMAGES: usize = 20;
     let mut stream = Stream::at(task, Purpose::Initial, 1, 0);
     let mut rows =
         || (0..IMAGES).map(|_| stream.range(0.0, 1.0)).flat_map(|p| [p, 1.0 - p]).collect();
     let probabilities = vec![rows(), rows()];
-    Said { labels: [1.0, 0.0, 0.0, 1.0].repeat(IMAGES / 2), classes: 2, probabilities }
+    TaskPredictions { labels: [1.0, 0.0, 0.0, 1.0].repeat(IMAGES / 2), classes: 2, probabilities }
 }
 
 fn random_sites(base: &Identity, rank: usize, stream: &mut Stream) -> Sites {

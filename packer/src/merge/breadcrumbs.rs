@@ -1,9 +1,9 @@
 //! Model Breadcrumbs (Davari & Belilovsky 2023, section 3): task arithmetic of deltas without their
 //! largest and smallest values.
 //!
-//! At each site the `outliers` share of largest magnitude of d_i becomes 0 (gamma in the paper),
-//! the next `density` share stays, the rest (below beta) becomes 0; then sum_i w_i d_i, w_i = 1
-//! unless given (the paper's alpha). With a density of 1 nothing is dropped.
+//! At each site the `outliers` fraction of largest magnitude of d_i becomes 0 (gamma in the paper).
+//! The next `density` fraction stays, and the rest (below beta) becomes 0. The result is sum_i w_i
+//! d_i, w_i = 1 unless given (the paper's alpha). With a density of 1 nothing is dropped.
 
 use super::Options;
 use super::dare::sum;

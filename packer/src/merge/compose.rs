@@ -1,8 +1,8 @@
-//! From modules and condensed sets to a merged model: Fusion, Mixture and routed compositions, one
-//! contribution after another, and heads refitted on condensed sets.
+//! From modules and condensed sets to a merged model: fusions, mixtures and routed compositions,
+//! one contribution after another. Heads can be refitted on condensed sets.
 //!
-//! Refused: condensed sets of another base, of other classes than the head's or prepared in several
-//! ways; heads to refit where several networks share them.
+//! Refused: condensed sets of another base, of other classes than the head's, or prepared in
+//! several ways. Heads are not refitted if several networks share them.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -10,31 +10,28 @@ use std::rc::Rc;
 
 use sha2::{Digest, Sha256};
 
+use super::fusion::{self, FusionSettings};
 use super::judged::{self, Task};
-use super::mixture::{self, Said};
+use super::mixture::{self, MixtureSettings, TaskPredictions};
 use super::model::{Composition, Model};
-use super::routed::{Prototypes, Seen};
-use super::{Sites, fusion};
+use super::routed::{Prototypes, TaskFeatures};
+use super::sites::Sites;
+pub use super::sites::of_module as sites;
 use crate::base::Vit;
 use crate::device::Device;
-use crate::lora::{Head, Module, compact};
+use crate::lora::{Head, compact};
 use crate::predict::{Predictor, batch, linear_head, probabilities};
 use crate::{Error, interrupt};
 
-/// The change that a module makes.
-pub fn sites(module: &Module) -> Sites {
-    module.sites.iter().map(|(site, f)| (site.clone(), f.scaled(module.scale()))).collect()
-}
-
-/// Features [n, hidden] by network and images, which judges on one base may share.
+/// Features [n, hidden] by network and images. Judges on one base may share them.
 pub type Features = Rc<RefCell<BTreeMap<[String; 2], Vec<f32>>>>;
 
-/// The features of condensed sets under networks, each computed once.
+/// Computes the features of condensed sets under networks, each of them once, and merges with them.
 pub struct Judge<'a, D: Device> {
     device: &'a D,
     vit: &'a Vit,
     base_digest: String,
-    known: Features,
+    features: Features,
 }
 
 impl<'a, D: Device + 'static> Judge<'a, D> {
@@ -42,9 +39,9 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
         Judge::sharing(device, vit, &Features::default())
     }
 
-    /// A judge that takes what is in `known` and adds to it.
-    pub fn sharing(device: &'a D, vit: &'a Vit, known: &Features) -> Self {
-        Judge { device, vit, base_digest: vit.digest(), known: known.clone() }
+    /// A judge that uses the features in `shared` and adds to them.
+    pub fn sharing(device: &'a D, vit: &'a Vit, shared: &Features) -> Self {
+        Judge { device, vit, base_digest: vit.digest(), features: shared.clone() }
     }
 
     /// The features [n, hidden] of a task's condensed images under the base changed by `sites`.
@@ -53,8 +50,8 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
         let pixels = task.set.normalised();
         let key =
             [digest(sites), hex::encode(Sha256::digest(bytemuck::cast_slice::<f32, u8>(&pixels)))];
-        if let Some(known) = self.known.borrow().get(&key) {
-            return Ok(known.clone());
+        if let Some(rows) = self.features.borrow().get(&key) {
+            return Ok(rows.clone());
         }
         let predictor = Predictor::changed(self.device, self.vit, sites, size);
         let each = batch(self.device, &self.vit.config, size) * 3 * size * size;
@@ -63,18 +60,18 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
             interrupt::check()?;
             rows.extend(predictor.features(pixels)?);
         }
-        self.known.borrow_mut().insert(key, rows.clone());
+        self.features.borrow_mut().insert(key, rows.clone());
         Ok(rows)
     }
 
-    /// The fusion of what was merged before (weight found anew) and a new part; the first part
-    /// comes alone and stays as it is.
+    /// The fusion of the sites `before` and a new part, with both weights found. A part without
+    /// sites before it stays as it is.
     pub fn fuse(
         &self,
         before: Option<&Sites>,
         new: Sites,
         tasks: &[Task],
-        settings: &fusion::Settings,
+        settings: &FusionSettings,
         step: impl FnMut(usize),
     ) -> Result<(Sites, fusion::Found), Error> {
         let Some(before) = before else {
@@ -91,17 +88,21 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
         Ok((sum.into_iter().map(|(site, factors)| (site, compact(factors))).collect(), found))
     }
 
-    /// What every module says of every task's condensed images, through that task's head.
-    pub fn said(&self, modules: &[Sites], tasks: &[Task]) -> Result<Vec<Said>, Error> {
+    /// Every module's probabilities on every task's condensed images, through that task's head.
+    pub fn predictions(
+        &self,
+        modules: &[Sites],
+        tasks: &[Task],
+    ) -> Result<Vec<TaskPredictions>, Error> {
         judged::check(tasks, &self.base_digest)?;
-        let of = |task: &Task| -> Result<Said, Error> {
+        let of = |task: &Task| -> Result<TaskPredictions, Error> {
             let by = |sites: &Sites| -> Result<Vec<f64>, Error> {
                 let rows = self.features(sites, task)?;
                 let width = self.vit.config.features();
                 Ok(rows.chunks_exact(width).flat_map(|row| probabilities(task.head, row)).collect())
             };
             let probabilities = modules.iter().map(by).collect::<Result<Vec<_>, _>>()?;
-            Ok(Said {
+            Ok(TaskPredictions {
                 labels: task.set.labels.clone(),
                 classes: task.head.classes.len(),
                 probabilities,
@@ -110,24 +111,24 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
         tasks.iter().map(of).collect()
     }
 
-    /// The mixture of `modules`, the last of them new: found together if `joint`, else with the
-    /// weights `before` (by task) scaled.
+    /// The mixture of `modules`, of which the last is new. With `joint` all weights are found
+    /// together. Otherwise the weights `before` (by task) are scaled.
     pub fn mix(
         &self,
         before: &BTreeMap<String, Vec<f64>>,
         modules: &[Sites],
         tasks: &[Task],
-        settings: &mixture::Settings,
+        settings: &MixtureSettings,
         joint: bool,
     ) -> Result<(BTreeMap<String, Vec<f64>>, mixture::Found), Error> {
-        let said = self.said(modules, tasks)?;
+        let predictions = self.predictions(modules, tasks)?;
         let found = if joint || modules.len() == 1 {
-            mixture::search(&said, settings)?
+            mixture::search(&predictions, settings)?
         } else {
             let common = before.values().next().filter(|_| !settings.per_task);
             let of = |task: &Task| before.get(task.name).or(common).cloned().unwrap_or_default();
             let before: Vec<Vec<f64>> = tasks.iter().map(of).collect();
-            mixture::extend(&said, &before, settings)?
+            mixture::extend(&predictions, &before, settings)?
         };
         let by_task = tasks.iter().zip(&found.weights).map(|(t, w)| (t.name.to_owned(), w.clone()));
         Ok((by_task.collect(), found))
@@ -138,16 +139,13 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
         let rows =
             tasks.iter().map(|t| self.features(&Sites::new(), t)).collect::<Result<Vec<_>, _>>()?;
         let labels: Vec<Vec<usize>> = tasks.iter().map(|t| t.set.classes()).collect();
-        let seen = tasks.iter().zip(&rows).zip(&labels).map(|((task, features), labels)| Seen {
-            task: task.name,
-            classes: task.head.classes.len(),
-            features,
-            labels,
+        let features = tasks.iter().zip(&rows).zip(&labels).map(|((task, features), labels)| {
+            TaskFeatures { task: task.name, classes: task.head.classes.len(), features, labels }
         });
-        Prototypes::new(&seen.collect::<Vec<_>>())
+        Prototypes::new(&features.collect::<Vec<_>>())
     }
 
-    /// A model's heads, fitted anew on condensed sets under its one network.
+    /// A model's heads, fitted again on condensed sets under its only network.
     pub fn refit(&self, model: &Model, tasks: &[Task]) -> Result<BTreeMap<String, Head>, Error> {
         let Composition::Fusion(sites) = &model.composition else {
             let what =
@@ -167,7 +165,7 @@ impl<'a, D: Device + 'static> Judge<'a, D> {
     }
 }
 
-/// Which changes these are: SHA-256 in hex.
+/// The SHA-256 of these changes, in hex.
 pub fn digest(sites: &Sites) -> String {
     let mut hash = Sha256::new();
     for (site, factors) in sites {

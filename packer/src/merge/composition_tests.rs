@@ -1,4 +1,4 @@
-//! Merging on a small transformer: what the methods' own tests share, and compositions from modules
+//! Merging on a small transformer: what the tests of methods share, and compositions from modules
 //! to answers.
 
 use crate::base::tests::small;
@@ -10,8 +10,10 @@ use crate::lora::tests::module;
 use crate::predict::{Predictor, linear_head, probabilities};
 
 use super::compose::{self, Judge};
+use super::fusion::{self, FusionSettings};
+use super::mixture::MixtureSettings;
 use super::model::{Composition, Model};
-use super::{Sites, Task, fusion, mixture};
+use super::{Sites, Task};
 
 /// Two modules of one base with different sites, and the condensed sets of their tasks.
 pub fn setting() -> (Vit, [Module; 2], [Condensed; 2]) {
@@ -77,7 +79,7 @@ fn the_first_contribution_stays_as_it_is_and_the_second_is_weighed_with_it() {
     let device = Cpu::<f32>::poisoned();
     let (judge, tasks, parts) =
         (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
-    let settings = fusion::Settings {
+    let settings = FusionSettings {
         level: fusion::Level::Whole,
         finder: fusion::Finder::CmaEs,
         evaluations: 10,
@@ -106,7 +108,7 @@ fn a_mixture_is_the_weighted_sum_of_what_modules_say() {
     let device = Cpu::<f32>::poisoned();
     let (judge, tasks, parts) =
         (Judge::new(&device, &vit), named(&modules, &sets), parts(&modules));
-    let settings = mixture::Settings { per_task: true, shares: true, evaluations: 0, seed: 0 };
+    let settings = MixtureSettings { per_task: true, shares: true, evaluations: 0, seed: 0 };
     let (alone, _) =
         judge.mix(&Default::default(), &parts[..1], &tasks[..1], &settings, false).unwrap();
     assert_eq!(alone["first"], [1.0]);
@@ -120,8 +122,9 @@ fn a_mixture_is_the_weighted_sum_of_what_modules_say() {
     };
     let rows: Vec<Vec<f32>> = parts.iter().map(|p| judge.features(p, &tasks[1]).unwrap()).collect();
     let features: Vec<&[f32]> = rows.iter().map(|r| &r[..vit.config.hidden]).collect();
-    let said: Vec<Vec<f64>> = features.iter().map(|f| probabilities(tasks[1].head, f)).collect();
-    let expected = |c: usize| weights["second"][0] * said[0][c] + weights["second"][1] * said[1][c];
+    let found: Vec<Vec<f64>> = features.iter().map(|f| probabilities(tasks[1].head, f)).collect();
+    let expected =
+        |c: usize| weights["second"][0] * found[0][c] + weights["second"][1] * found[1][c];
     close(&model.answer(&features, Some("second")).probabilities, &[expected(0), expected(1)]);
 }
 

@@ -4,8 +4,8 @@
 //! U is the left singular basis of [w_1 s_1 B_1, ..., w_n s_n B_n] and V the right one of [A_1;
 //! ...; A_n]; w_i d_i = U M_i V^T with M_i = U^T (w_i s_i B_i) A_i V, without loss. TIES (trim to
 //! `density`, elect, disjoint mean) merges the M_i; the result is U M V^T. A linear merge of the
-//! M_i would be task arithmetic, and TSV of them TSV of the deltas, so TIES is the method inside.
-//! w_i = 1 unless given.
+//! M_i would be task arithmetic, and TSV of them TSV of the deltas, so TIES is used inside. w_i = 1
+//! unless given.
 
 use super::Options;
 use super::delta::{Delta, beside, matrix, resolved, svd};

@@ -1,9 +1,9 @@
 //! DARE (Yu et al. 2024, section 3.1): drop and rescale, before another merge.
 //!
 //! Each value of w_i d_i stays with probability `density` (1 - p in the paper) and is divided by
-//! it, or becomes 0; expectations are unchanged. `dare-linear` sums the results, `dare-ties` elects
-//! signs and takes the disjoint mean (TIES without its trim). w_i = 1 unless given. With a density
-//! of 1 nothing is dropped.
+//! it; otherwise it becomes 0. Expectations are unchanged. `dare-linear` sums the results.
+//! `dare-ties` elects signs and takes the disjoint mean (TIES without its trim). w_i = 1 unless
+//! given. With a density of 1 nothing is dropped.
 
 use super::Options;
 use super::delta::Delta;

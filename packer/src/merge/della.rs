@@ -1,10 +1,10 @@
 //! DELLA (Deep et al. 2024, section 3): drop by magnitude (MagPrune), elect, fuse.
 //!
 //! In each row (the inputs of one output) of w_i d_i the n values are ranked by magnitude, r = 0
-//! for the largest; the value of rank r is dropped with probability p_r = p - e/2 + r e/n, where p
-//! = 1 - `density` and e = `window`, and divided by 1 - p_r if it stays. Then signs are elected and
-//! the disjoint mean taken, as in TIES. w_i = 1 unless given (the paper's lambda). With a density
-//! of 1 nothing is dropped.
+//! for the largest. The value of rank r is dropped with probability p_r = p - e/2 + r e/n, where p
+//! = 1 - `density` and e = `window`. If it stays, it is divided by 1 - p_r. Then signs are elected
+//! and the disjoint mean is taken, as in TIES. w_i = 1 unless given (the paper's lambda). With a
+//! density of 1 nothing is dropped.
 
 use super::Options;
 use super::delta::Delta;

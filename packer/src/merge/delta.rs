@@ -1,8 +1,8 @@
-//! The change of one site as matrices: low rank or dense, its singular value decomposition, and its
-//! best approximation of a rank.
+//! The change of one site as matrices, low rank or dense. It has a singular value decomposition and
+//! a best approximation of a given rank.
 //!
-//! A product B*A of low rank is decomposed without being multiplied out: QR of B and of A^T, and
-//! the SVD of the small core between.
+//! A product B*A of low rank is decomposed without multiplying it out: QR of B and of A^T, and the
+//! SVD of the small core between them.
 
 use faer::Mat;
 use medforge_runtime::tensors::Tensor;
@@ -29,15 +29,15 @@ pub struct Svd {
     pub v: Mat<f64>,
 }
 
-/// A site's factors and how much of its squared norm they hold.
+/// A site's factors, and how much of its squared norm they keep.
 pub struct Kept {
     pub factors: Factors,
     pub kept: f64,
     pub total: f64,
 }
 
-/// Singular values below this share of the largest are zero: factors are stored in f32, which
-/// resolves no more.
+/// Singular values below this fraction of the largest count as zero. Factors are stored in f32,
+/// which resolves no more.
 const RESOLUTION: f64 = f32::EPSILON as f64;
 
 impl Delta {
@@ -46,8 +46,8 @@ impl Delta {
         Delta::Dense(matrix(values, columns))
     }
 
-    /// The sum of products of one shape: stacked while that is of lower rank than the matrix, dense
-    /// beyond.
+    /// The sum of products of one shape. It is stacked if that has a lower rank than the matrix,
+    /// and dense otherwise.
     pub fn sum(outputs: usize, inputs: usize, products: &[(Mat<f64>, Mat<f64>)]) -> Self {
         let rank: usize = products.iter().map(|(b, _)| b.ncols()).sum();
         if rank > outputs.min(inputs) {
@@ -156,8 +156,8 @@ pub fn values(matrix: &Mat<f64>) -> Vec<f64> {
     (0..matrix.nrows()).flat_map(|i| (0..matrix.ncols()).map(move |j| matrix[(i, j)])).collect()
 }
 
-/// A matrix's values in a basis that was computed, row by row: what is only rounding is zero, for a
-/// zero has no vote.
+/// A matrix's values in a computed basis, row by row. Rounding errors become zero, since a zero has
+/// no vote.
 pub fn resolved(matrix: &Mat<f64>) -> Vec<f64> {
     let least = RESOLUTION * matrix.norm_max();
     values(matrix).into_iter().map(|v| if v.abs() > least { v } else { 0.0 }).collect()
@@ -183,77 +183,4 @@ fn factors(b: &Mat<f64>, a: &Mat<f64>) -> Result<Factors, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::random::{Purpose, Stream};
-
-    fn random(rows: usize, columns: usize, seed: u64) -> Mat<f64> {
-        let mut stream = Stream::at(seed, Purpose::Merge, 0, 0);
-        Mat::from_fn(rows, columns, |_, _| stream.normal())
-    }
-
-    fn apart(x: &Mat<f64>, y: &Mat<f64>) -> f64 {
-        (x - y).norm_l2() / x.norm_l2().max(f64::MIN_POSITIVE)
-    }
-
-    fn back(svd: &Svd) -> Mat<f64> {
-        Mat::from_fn(svd.u.nrows(), svd.s.len(), |i, j| svd.u[(i, j)] * svd.s[j])
-            * svd.v.transpose()
-    }
-
-    /// Ranks that are full, deficient by construction or by repetition, and zero, at scales from
-    /// tiny to huge.
-    #[test]
-    fn decompositions_give_the_matrix_back_and_find_its_rank() {
-        for (seed, (rows, columns, rank)) in [
-            (7, 5, 3),
-            (41, 46, 4),
-            (41, 15, 5),
-            (58, 5, 5),
-            (60, 60, 1),
-            (30, 20, 20),
-            (13, 39, 0),
-            (1, 1, 1),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let seed = seed as u64;
-            let (b, a) = (random(rows, rank, seed), random(rank, columns, seed + 100));
-            for scale in [1.0, 1e-30, 1e30] {
-                let matrix = faer::Scale(scale) * (&b * &a);
-                let found = svd(&matrix).unwrap();
-                assert_eq!(found.s.len(), rank, "{rows}x{columns}");
-                assert!(apart(&matrix, &back(&found)) < 1e-12, "{rows}x{columns}");
-            }
-            let doubled = (
-                beside(rows, &[&b, &b]),
-                beside(columns, &[&a.transpose().to_owned(), &a.transpose().to_owned()]),
-            );
-            let found = product_svd(&doubled.0, &doubled.1.transpose().to_owned()).unwrap();
-            assert_eq!(found.s.len(), rank);
-            assert!(apart(&(faer::Scale(2.0) * (&b * &a)), &back(&found)) < 1e-12);
-        }
-    }
-
-    #[test]
-    fn the_best_approximation_loses_the_smallest_singular_values() {
-        let (u, v) = (qr(&random(9, 3, 1)).0, qr(&random(6, 3, 2)).0);
-        let delta =
-            || Delta::Directions(Svd { u: u.clone(), s: vec![3.0, 2.0, 1.0], v: v.clone() });
-        let kept = delta().keep(Rank::AtMost(2)).unwrap();
-        assert_eq!(
-            (kept.factors.a.shape.clone(), kept.factors.b.shape.clone()),
-            (vec![2, 6], vec![9, 2])
-        );
-        assert!((kept.kept / kept.total - 13.0 / 14.0).abs() < 1e-12);
-        let dense = Delta::Dense(back(&delta().svd().unwrap())).keep(Rank::AtMost(2)).unwrap();
-        let product = |k: &Kept| {
-            let wide = |t: &Tensor| t.data.iter().map(|v| f64::from(*v)).collect::<Vec<_>>();
-            matrix(&wide(&k.factors.b), 2) * matrix(&wide(&k.factors.a), 6)
-        };
-        assert!(apart(&product(&kept), &product(&dense)) < 1e-6);
-        let zero = Delta::Dense(Mat::zeros(4, 3)).keep(Rank::Exact).unwrap();
-        assert_eq!((zero.factors.b.data, zero.factors.a.data), (vec![0.0; 4], vec![0.0; 3]));
-    }
-}
+mod tests;

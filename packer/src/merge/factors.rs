@@ -3,19 +3,20 @@
 //!
 //! A = f(sgn(c_i) sqrt|c_i| A_i) and B = f(sqrt|c_i| B_i) with c_i = w_i alpha_i/rank_i, where f is
 //! the sum (`average`, `task-arithmetic`, `dare-linear`) or TIES' election (`ties`, `dare-ties`),
-//! after trimming or dropping. B*A then has the cross terms B_i A_j that the sum of deltas has not.
-//! A module without the site takes no part in it, as in PEFT.
+//! after trimming or dropping. B*A then has cross terms B_i A_j, which the sum of deltas does not
+//! have. A module without the site takes no part in it, as in PEFT.
 //!
 //! Refused: modules of unequal rank, and methods that PEFT does not have on factors.
 
 use faer::Mat;
 
 use super::delta::{Delta, matrix, values};
-use super::site::{Part, Site};
+use super::site::{Site, WeightedFactors};
 use super::{Method, Options, dare, ties};
 
 pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
-    let parts: Vec<&Part> = site.parts.iter().filter(|part| part.b.ncols() > 0).collect();
+    let parts: Vec<&WeightedFactors> =
+        site.parts.iter().filter(|part| part.b.ncols() > 0).collect();
     let rank = parts[0].b.ncols();
     if let Some(other) = parts.iter().find(|part| part.b.ncols() != rank) {
         let other = other.b.ncols();
@@ -23,8 +24,8 @@ pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
             "factors of rank {rank} and {other} cannot be merged apart; merge in the space of deltas"
         ));
     }
-    let half = |half: &str, of: &dyn Fn(&Part) -> (Mat<f64>, f64)| {
-        let one = |part: &&Part| {
+    let half = |half: &str, of: &dyn Fn(&WeightedFactors) -> (Mat<f64>, f64)| {
+        let one = |part: &&WeightedFactors| {
             let (factor, sign) = of(part);
             let root = sign * part.weight.abs().sqrt();
             let mut values: Vec<f64> = values(&factor).into_iter().map(|v| v * root).collect();

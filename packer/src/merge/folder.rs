@@ -1,75 +1,27 @@
 //! A merged model as a folder: one set of factors, a head for each task.
 //!
-//! `adapter_config.json` and `adapter_model.safetensors` as PEFT has them, `heads/TASK.safetensors`
-//! as a module's head, `run.json` as a module's, and `merge.json`: method and numbers, members,
-//! base. Refused when writing: two members for one task. When reading: whatever [`Module::open`]
+//! The folder holds `adapter_config.json` and `adapter_model.safetensors` as PEFT has them,
+//! `heads/TASK.safetensors` and `run.json` as a module has them, and `merge.json`: method and
+//! numbers, members, base.
+//!
+//! Refused when writing: two members for one task. Refused when reading: what [`Module::open`]
 //! refuses, unknown keys, names that are no file names, factors that are not those of the record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use medforge_runtime::bundle::measured::Measured;
-use medforge_runtime::preprocess::Preprocessing;
-use medforge_runtime::words::shown;
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::model::{Composition, Model};
 use super::{Merged, Options};
-use crate::base::{Family, Vit};
+use crate::base::Vit;
 use crate::lora::{Factors, Head, Module, ModuleCard, Run, is_task_name, peft};
 use crate::{Error, input};
 
-/// The record's file, by which the folder is known.
-pub const RECORD: &str = "merge.json";
-
-/// More than any record needs.
-const RECORD_BYTES: u64 = 64 << 20;
-
-/// `merge.json`: what was merged and how.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Record {
-    /// Always `medforge-merge`.
-    pub format: String,
-    /// Always 1.
-    pub version: u32,
-    pub family: Family,
-    pub base_digest: String,
-    /// Side in pixels of the images.
-    pub image_size: u32,
-    pub preprocessing: Preprocessing,
-    /// RFC 3339, UTC, whole seconds: of records from before `run.json`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub created: Option<String>,
-    pub options: Options,
-    /// The share of the deltas' squared norm that the rank kept.
-    pub kept: f64,
-    /// SHA-256 in hex of `adapter_model.safetensors`.
-    pub factors: String,
-    /// One for each task.
-    pub members: Vec<Member>,
-}
-
-/// A module that was merged.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Member {
-    pub task: String,
-    pub contributor: String,
-    pub licence: String,
-    /// SHA-256 in hex of the module's own factors.
-    pub factors: String,
-    pub weight: f64,
-    /// Of the task's head.
-    pub classes: Vec<String>,
-    /// What was measured of the module alone; it does not hold of the merged model.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub alone: Option<Measured>,
-    /// What was measured of the merged model on the task.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub measured: Option<Measured>,
-}
+mod record;
+use record::read_record;
+pub use record::{Member, RECORD, Record};
 
 /// A merged model, read from its folder or about to be written.
 #[derive(Clone, Debug)]
@@ -82,13 +34,8 @@ pub struct MergedModel {
     heads: BTreeMap<String, Head>,
 }
 
-impl Record {
-    pub const FORMAT: &str = "medforge-merge";
-    pub const VERSION: u32 = 1;
-}
-
 impl MergedModel {
-    /// The model that `merged` makes of `modules`, each of which brings its task and its head.
+    /// The model that `merged` makes of `modules`. Each module adds its task and its head.
     pub fn new(merged: Merged, modules: &[&Module], options: &Options) -> Result<Self, Error> {
         let Some(first) = modules.first() else {
             return Err(Error::Merge { what: "there is no module to merge".into() });
@@ -187,7 +134,7 @@ impl MergedModel {
         Ok(model)
     }
 
-    /// When it was made, if that is known.
+    /// The time when it was made, if that is known.
     pub fn created(&self) -> Option<&str> {
         self.record.created.as_deref().or(self.run.created.as_deref())
     }
@@ -243,7 +190,7 @@ impl MergedModel {
         Model { heads: self.heads.clone(), composition: Composition::Fusion(sites), routing: None }
     }
 
-    /// Records what was measured of the model on one of its tasks.
+    /// Records the evaluation of the model on one of its tasks.
     pub fn measure(&mut self, task: &str, measured: Measured) {
         if let Some(member) = self.record.members.iter_mut().find(|member| member.task == task) {
             member.measured = Some(measured);
@@ -280,42 +227,6 @@ impl MergedModel {
             peft::write_factors(self.record.family, self.rank, self.alpha, &self.sites)?;
         Ok(hex::encode(Sha256::digest(model)))
     }
-}
-
-fn read_record(path: &Path) -> Result<Record, Error> {
-    let bytes = input::read(path, RECORD_BYTES)?;
-    let refuse = |what: String| Error::Config { path: path.to_owned(), what };
-    let record: Record = serde_json::from_slice(&bytes)
-        .map_err(|e| refuse(format!("is not the record of a merge: {}", shown(&e.to_string()))))?;
-    if record.format != Record::FORMAT || record.version != Record::VERSION {
-        let (format, version) = (&record.format, record.version);
-        return Err(refuse(format!(
-            "is {format} version {version}, and packer reads medforge-merge version 1"
-        )));
-    }
-    record.options.check(record.members.len()).map_err(|e| refuse(e.to_string()))?;
-    let mut tasks = BTreeSet::new();
-    for member in &record.members {
-        if !is_task_name(&member.task) {
-            return Err(refuse(format!(
-                "names the task {:?}, which is no task's name",
-                member.task
-            )));
-        }
-        if !tasks.insert(&member.task) {
-            return Err(refuse(format!("names the task {} twice", member.task)));
-        }
-        if member.classes.len() < 2 {
-            return Err(refuse(format!(
-                "names fewer than two classes for the task {}",
-                member.task
-            )));
-        }
-        for measured in member.alone.iter().chain(&member.measured) {
-            measured.check(&member.task).map_err(|e| refuse(e.to_string()))?;
-        }
-    }
-    Ok(record)
 }
 
 #[cfg(test)]

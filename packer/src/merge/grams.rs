@@ -1,6 +1,6 @@
-//! What RegMean asks of a contributor: at each site that a module adapts, the mean over tokens of x
-//! x^T, x being what goes into the layer when the module is in place. They are second moments of
-//! features of patients' images.
+//! The Gram matrices that RegMean needs from a contributor. At each site of a module, this is the
+//! mean over tokens of x x^T, where x is the layer's input with the module in place. They are
+//! second moments of features of patients' images.
 //!
 //! Refused: features that are not finite.
 
@@ -19,21 +19,21 @@ use crate::predict::{Predictor, batch};
 use crate::tape::Var;
 use crate::{Error, interrupt};
 
-/// By site of a module.
+/// The Gram matrices of a module.
 #[derive(Clone, Debug)]
 pub struct Grams {
-    /// [in, in] each.
+    /// By site, [in, in].
     pub sites: BTreeMap<String, Tensor>,
 }
 
-/// Sums of x x^T, and of how many x.
+/// By site: a buffer, the sum of x x^T, and the number of x.
 type Sums = BTreeMap<String, (Mat<f32>, Mat<f64>, usize)>;
 
 impl Grams {
-    /// Measures them on `images`; `step` is called once for each.
+    /// Measures them on `images`. `step` is called once for each image.
     ///
     /// # Errors
-    /// [`Error::Merge`] for values that are not finite; what the device says.
+    /// [`Error::Merge`] for values that are not finite; errors of the device.
     pub fn measure<D: Device + 'static>(
         device: &D,
         vit: &Vit,
@@ -46,11 +46,11 @@ impl Grams {
         let sums: RefCell<Result<Sums, Error>> = RefCell::new(Ok(Sums::new()));
         let observe = |site: &str, x: &Var<D>| {
             let mut sums = sums.borrow_mut();
-            let (Ok(known), Some(factors)) = (sums.as_mut(), module.sites.get(site)) else {
+            let (Ok(sums_so_far), Some(factors)) = (sums.as_mut(), module.sites.get(site)) else {
                 return;
             };
             match device.download(&x.value.buffer) {
-                Ok(rows) => add(known, site, &rows, factors.a.shape[1]),
+                Ok(rows) => add(sums_so_far, site, &rows, factors.a.shape[1]),
                 Err(error) => *sums = Err(error.into()),
             }
         };
@@ -77,7 +77,7 @@ impl Grams {
     }
 }
 
-/// One batch more: its product in single precision, the sum over batches in double.
+/// Adds a batch. Its product is in single precision, the sum over batches in double.
 fn add(sums: &mut Sums, site: &str, rows: &[f32], inputs: usize) {
     let x = MatRef::from_row_major_slice(rows, rows.len() / inputs, inputs);
     let (part, sum, count) = sums

@@ -1,5 +1,5 @@
-//! Condensed sets as the judges of a merge: each task's images with the head that classifies them,
-//! ready for a device.
+//! The condensed sets that a merge is judged by: each task's images, with the head that classifies
+//! them.
 //!
 //! Refused: sets of several image sizes or prepared in several ways, a set of another base, heads
 //! of other classes.
@@ -9,17 +9,17 @@ use crate::data::Condensed;
 use crate::lora::Head;
 use crate::predict::probabilities;
 
-/// One task's condensed images and the head that they are classified by.
+/// One task's condensed images, and the head that classifies them.
 pub struct Task<'a> {
     pub name: &'a str,
     pub head: &'a Head,
     pub set: &'a Condensed,
 }
 
-/// Probabilities are kept off zero by this much before their logarithm is taken.
+/// The least probability whose logarithm is taken.
 pub(crate) const LEAST: f64 = 1e-12;
 
-/// Refuses tasks that cannot be judged together; their image size.
+/// Refuses tasks that cannot be judged together. Gives their image size.
 pub(super) fn check(tasks: &[Task], base_digest: &str) -> Result<usize, Error> {
     let refuse = |what: String| Err(Error::Merge { what });
     let Some(first) = tasks.first() else {
@@ -51,8 +51,8 @@ pub(super) fn check(tasks: &[Task], base_digest: &str) -> Result<usize, Error> {
     Ok(first.set.record.image_size as usize)
 }
 
-/// The mean cross-entropy of `head` on `features` [n, hidden] with labels [n, classes]; its
-/// gradient to every feature.
+/// The mean cross-entropy of `head` on `features` [n, hidden] with labels [n, classes], and its
+/// gradient [n, hidden].
 pub(super) fn cross_entropy(head: &Head, features: &[f32], labels: &[f32]) -> (f64, Vec<f64>) {
     let (classes, hidden) = (head.weight.shape[0], head.weight.shape[1]);
     let n = labels.len() / classes;

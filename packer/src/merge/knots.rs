@@ -1,9 +1,9 @@
 //! KnOTS (Stoica et al. 2024, section 4): deltas aligned by one SVD, then TIES.
 //!
-//! [w_1 d_1, ..., w_n d_n] = U S [V_1^T, ..., V_n^T], the deltas side by side: one basis U of
-//! outputs for all. TIES (trim to `density`, elect, disjoint mean) merges the S V_i^T, as in the
-//! authors' code: with S inside, trimming goes by the effect on the delta. The result is U times
-//! what it gives. w_i = 1 unless given.
+//! The deltas stand side by side: [w_1 d_1, ..., w_n d_n] = U S [V_1^T, ..., V_n^T], with one basis
+//! U of outputs for all. TIES (trim to `density`, elect, disjoint mean) merges the S V_i^T, as in
+//! the authors' code. With S inside, values are trimmed by their effect on the delta. The result is
+//! U times the merge. w_i = 1 unless given.
 //!
 //! The wide matrix is never made: with B = [w_i s_i B_i] = Q R and A_i^T = Q_i R_i it is Q [R^(1)
 //! R_1^T, ...] diag(Q_i)^T, R^(i) being the columns of R for module i, and only the small middle is

@@ -1,23 +1,22 @@
-//! How to merge: the method and its numbers. Refused: what is out of range, whether it comes from
-//! options or from a file.
-
-use std::fmt;
-use std::str::FromStr;
+//! How to merge: the method and its numbers. Numbers out of range are refused, whether they come
+//! from options or from a file.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
+mod names;
+
 /// The largest rank of a module's file.
 pub const MAX_RANK: usize = 1024;
 
-/// How to merge. Everything that changes the result is here and goes into the record.
+/// How to merge. Everything that changes the result is here, and is recorded.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Options {
     pub method: Method,
-    /// What each module's delta is multiplied with before the method sees it. Empty: 1/n each for
-    /// `average`, else 1 each.
+    /// The factor of each module's delta before the method is applied. If empty, it is 1/n each for
+    /// `average`, and 1 each otherwise.
     pub weights: Vec<f64>,
     pub space: Space,
     pub rank: Rank,
@@ -33,7 +32,7 @@ pub struct Options {
     pub seed: u64,
 }
 
-/// The methods; each has a file, which says what it computes and whose it is.
+/// The methods. Each has a file that says what it computes and where it was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Method {
@@ -58,7 +57,7 @@ pub enum Method {
 pub enum Space {
     /// The deltas s*B*A: exact.
     Delta,
-    /// A and B apart, as PEFT does: squared weights and cross terms. Paper-compatible.
+    /// A and B apart, as PEFT and the paper's code do. This squares weights and adds cross terms.
     Factors,
 }
 
@@ -66,9 +65,9 @@ pub enum Space {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Rank {
-    /// What the method needs: the ranks added up where it sums, else the numerical rank.
+    /// As much as the method needs: the sum of the ranks if it sums, else the numerical rank.
     Exact,
-    /// The best approximation of each site's delta of this rank.
+    /// This rank at most: the best approximation of each site's delta.
     AtMost(usize),
 }
 
@@ -105,14 +104,14 @@ impl Options {
         }
     }
 
-    /// Whether one module alone comes out as it went in.
+    /// Whether a single module comes out unchanged.
     pub(super) fn keeps_one(&self) -> bool {
         let sums = matches!(self.method, Method::Average | Method::TaskArithmetic);
         sums && (self.space, self.rank) == (Space::Delta, Rank::Exact)
             && self.weights_of(1) == [1.0]
     }
 
-    /// Refuses what is out of range; options may come from a file.
+    /// Refuses numbers out of range, since options may come from a file.
     pub fn check(&self, modules: usize) -> Result<(), Error> {
         let refuse = |what: String| Err(Error::Merge { what });
         if modules == 0 {
@@ -138,7 +137,7 @@ impl Options {
         if let Some((name, value)) = shares.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             return refuse(format!("the {name} is {value}, outside 0 to 1"));
         }
-        // A hair's breadth for sums of decimal fractions.
+        // Sums of decimal fractions may be off by rounding.
         if self.method == Method::Breadcrumbs
             && self.density < 1.0
             && self.density + self.outliers > 1.0 + 1e-9
@@ -203,84 +202,3 @@ impl Method {
         }
     }
 }
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.name())
-    }
-}
-
-impl FromStr for Method {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let known = || Method::ALL.map(Method::name).join(", ");
-        Method::ALL
-            .into_iter()
-            .find(|m| m.name() == text)
-            .ok_or_else(|| format!("{text:?} is none of {}", known()))
-    }
-}
-
-impl fmt::Display for Space {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Space::Delta => "delta",
-            Space::Factors => "factors",
-        })
-    }
-}
-
-impl FromStr for Space {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "delta" => Ok(Space::Delta),
-            "factors" => Ok(Space::Factors),
-            _ => Err(format!("{text:?} is neither delta nor factors")),
-        }
-    }
-}
-
-impl fmt::Display for Rank {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Rank::Exact => f.write_str("exact"),
-            Rank::AtMost(rank) => write!(f, "{rank}"),
-        }
-    }
-}
-
-impl FromStr for Rank {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match (text, text.parse()) {
-            ("exact", _) => Ok(Rank::Exact),
-            (_, Ok(rank)) if (1..=MAX_RANK).contains(&rank) => Ok(Rank::AtMost(rank)),
-            _ => Err(format!("{text:?} is neither exact nor a rank from 1 to {MAX_RANK}")),
-        }
-    }
-}
-
-/// Names in files are those of the command line.
-macro_rules! by_name {
-    ($($kind:ty),*) => {$(
-        impl TryFrom<String> for $kind {
-            type Error = String;
-
-            fn try_from(text: String) -> Result<Self, String> {
-                text.parse()
-            }
-        }
-
-        impl From<$kind> for String {
-            fn from(value: $kind) -> String {
-                value.to_string()
-            }
-        }
-    )*};
-}
-
-by_name!(Method, Space, Rank);

@@ -1,5 +1,5 @@
-//! How modules lie to one another and to what a merge made of them: norms and cosines of their
-//! deltas, site by site, from the factors alone.
+//! How similar modules are to each other and to their merge: norms and cosines of their deltas,
+//! site by site, from the factors alone.
 
 use std::collections::BTreeMap;
 
@@ -25,12 +25,11 @@ pub struct SiteOverlap {
 pub struct ModuleOverlap {
     /// Frobenius norm; 0 where the module has no such site.
     pub norm: f64,
-    /// Cosine of the angle to the merged delta; none where one of the two is zero.
+    /// Cosine of the angle to the merged delta; none if one of them is zero.
     pub cosine: Option<f64>,
 }
 
-/// Norms and cosines at every site that `merged` has. `weights` are what each module's delta was
-/// multiplied with.
+/// Norms and cosines at every site of `merged`. `weights` are the factors of the modules' deltas.
 pub fn overlaps(modules: &[&Module], weights: &[f64], merged: &Sites) -> Vec<SiteOverlap> {
     let of_site = |(name, factors): (&String, &crate::lora::Factors)| {
         let whole = (widened(&factors.b), widened(&factors.a));
@@ -52,8 +51,8 @@ pub fn overlaps(modules: &[&Module], weights: &[f64], merged: &Sites) -> Vec<Sit
     merged.iter().map(of_site).collect()
 }
 
-/// The cosine between the deltas of modules over all sites together, `[modules, modules]`; none
-/// where one of the two is zero.
+/// The cosines between the deltas of modules, over all sites together: `[modules, modules]`. None
+/// if one of the two is zero.
 pub fn between(modules: &[&Module]) -> Vec<Vec<Option<f64>>> {
     let widen = |module: &&Module| -> BTreeMap<String, (Mat<f64>, Mat<f64>)> {
         module

@@ -4,8 +4,8 @@
 //! With G_i the mean of x x^T over module i's tokens, its off-diagonal values multiplied by
 //! `off_diagonal` (the paper's alpha, 0.9), the result is (sum_i w_i d_i G_i) (sum_i G_i)^-1; the
 //! base's own weight cancels. w_i = 1 unless given. A millionth of the mean diagonal value is added
-//! to every diagonal: directions that no module has seen then get the plain mean. A module that
-//! does not adapt a site, and has no Gram matrix there, has no say in it.
+//! to every diagonal, so that directions without any input get the plain mean. A module without a
+//! site and without a Gram matrix there does not count in it.
 //!
 //! Low rank throughout: w_i d_i G_i = B_i (A_i G_i), so the ranks are stacked and one symmetric
 //! system is solved.
@@ -15,9 +15,9 @@ use faer::{Mat, Side};
 
 use super::Options;
 use super::delta::Delta;
-use super::site::{Site, widened};
+use super::site::{Site, WeightedFactors, widened};
 
-/// What is added to the diagonals, as a share of their mean.
+/// The number added to the diagonals, as a fraction of their mean.
 const RIDGE: f64 = 1e-6;
 
 pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
@@ -38,7 +38,7 @@ pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
     let solver = sum
         .llt(Side::Lower)
         .map_err(|_| "the Gram matrices are not positive definite".to_owned())?;
-    let solved = |(part, gram): (&super::site::Part, &Mat<f64>)| {
+    let solved = |(part, gram): (&WeightedFactors, &Mat<f64>)| {
         let right = (&part.a * gram).transpose().to_owned();
         (part.scaled(), solver.solve(&right).transpose().to_owned())
     };

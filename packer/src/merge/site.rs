@@ -1,5 +1,5 @@
-//! What a method sees: one site of every module, checked, in an order that does not depend on the
-//! caller's.
+//! The input of a method: one site of every module, checked. The order of modules does not depend
+//! on the caller's.
 
 use std::collections::BTreeMap;
 
@@ -9,24 +9,26 @@ use sha2::{Digest, Sha256};
 
 use super::{Grams, Method, Options, delta};
 use crate::Error;
-use crate::base::adapter_path;
 use crate::lora::{Module, dora};
 use crate::random::{Purpose, Stream};
+
+mod check;
+use check::check;
 
 /// One site of all modules.
 pub struct Site<'a> {
     pub name: &'a str,
     pub outputs: usize,
     pub inputs: usize,
-    /// One for each module; for RegMean, of those whose Gram matrix is known.
-    pub parts: Vec<Part>,
+    /// One for each module. For RegMean, only modules with a Gram matrix.
+    pub parts: Vec<WeightedFactors>,
     /// One for each part, for RegMean alone.
     pub grams: Vec<&'a Tensor>,
     seed: u64,
 }
 
-/// What one module does at a site: weight * B * A. The rank is 0 where it does nothing.
-pub struct Part {
+/// One module's change of a site: weight * B * A. The rank is 0 if it does not change it.
+pub struct WeightedFactors {
     /// The module's weight times its alpha/rank.
     pub weight: f64,
     /// [out, rank]
@@ -38,9 +40,9 @@ pub struct Part {
 }
 
 impl Site<'_> {
-    /// The random numbers of a module at this site; they know the module by its factors and not by
-    /// its place.
-    pub fn stream(&self, part: &Part, what: &str) -> Stream {
+    /// The random numbers of a module at this site. They depend on the module's factors, not on its
+    /// place.
+    pub fn stream(&self, part: &WeightedFactors, what: &str) -> Stream {
         let digest = Sha256::digest(format!("{what} of {}", self.name));
         Stream::at(self.seed, Purpose::Merge, part.key, first_word(&digest))
     }
@@ -51,7 +53,7 @@ impl Site<'_> {
     }
 }
 
-impl Part {
+impl WeightedFactors {
     /// B times the weight.
     pub fn scaled(&self) -> Mat<f64> {
         faer::Scale(self.weight) * &self.b
@@ -80,12 +82,7 @@ pub fn gather<'a>(
         }
         check(module, modules[0]).map_err(|what| refusal(index, module, &what))?;
     }
-    let weights = options.weights_of(modules.len());
-    let mut order = Vec::new();
-    for (index, module) in modules.iter().enumerate() {
-        order.push((module.factors_digest()?, weights[index] * module.scale(), index));
-    }
-    order.sort_by(|x, y| x.0.cmp(&y.0).then(x.1.total_cmp(&y.1)));
+    let order = in_order(modules, options)?;
     let mut sites = BTreeMap::new();
     for module in modules {
         for (name, factors) in &module.sites {
@@ -104,7 +101,7 @@ pub fn gather<'a>(
         for (digest, weight, index) in &order {
             let refuse =
                 |what: String| refusal(*index, modules[*index], &format!("site {name}: {what}"));
-            // A contributor measures at its own sites alone.
+            // A contributor measures Gram matrices at its own sites only.
             if reads_grams
                 && !modules[*index].sites.contains_key(name)
                 && !grams[*index].sites.contains_key(name)
@@ -123,6 +120,18 @@ pub fn gather<'a>(
     sites.into_iter().map(gather).collect()
 }
 
+/// The digest of each module's factors, its weight times its scale, and its place. They are sorted,
+/// so that the caller's order does not count.
+fn in_order(modules: &[&Module], options: &Options) -> Result<Vec<(String, f64, usize)>, Error> {
+    let weights = options.weights_of(modules.len());
+    let mut order = Vec::new();
+    for (index, module) in modules.iter().enumerate() {
+        order.push((module.factors_digest()?, weights[index] * module.scale(), index));
+    }
+    order.sort_by(|x, y| x.0.cmp(&y.0).then(x.1.total_cmp(&y.1)));
+    Ok(order)
+}
+
 /// How errors name a module.
 fn refusal(index: usize, module: &Module, what: &str) -> Error {
     Error::Merge { what: format!("{} {what}", named(index, module)) }
@@ -132,66 +141,24 @@ fn named(index: usize, module: &Module) -> String {
     format!("module {} (task {}, from {})", index + 1, module.card.task, module.card.contributor)
 }
 
-/// Whether a module is sound and of the same kind as the first.
-fn check(module: &Module, first: &Module) -> Result<(), String> {
-    let (own, other) = (&module.card, &first.card);
-    if own.base_digest != other.base_digest || own.family != other.family {
-        return Err(format!(
-            "was trained on the base {}, and the first on {}",
-            own.base_digest, other.base_digest
-        ));
-    }
-    if own.image_size != other.image_size {
-        return Err(format!(
-            "was trained at {} pixels, and the first at {}",
-            own.image_size, other.image_size
-        ));
-    }
-    if own.preprocessing != other.preprocessing {
-        return Err("was trained on images prepared in another way than the first one's".into());
-    }
-    if module.rank == 0 || !module.alpha.is_finite() {
-        return Err(format!("has rank {} and alpha {}", module.rank, module.alpha));
-    }
-    for (site, factors) in &module.sites {
-        if adapter_path(own.family, site).is_none() {
-            return Err(format!("site {site}: the base has no such site"));
-        }
-        for (name, tensor, side) in [("A", &factors.a, 0), ("B", &factors.b, 1)] {
-            let fits = tensor.shape.len() == 2
-                && tensor.shape[side] == module.rank
-                && tensor.shape[0].checked_mul(tensor.shape[1]) == Some(tensor.data.len())
-                && !tensor.data.is_empty();
-            if !fits {
-                return Err(format!(
-                    "site {site}: {name} has shape {:?}, which is not of rank {}",
-                    tensor.shape, module.rank
-                ));
-            }
-            if let Some(value) = tensor.data.iter().find(|v| !v.is_finite()) {
-                return Err(format!("site {site}: {name} holds {value}"));
-            }
-        }
-    }
-    Ok(())
-}
-
+/// A module's change of the site `name`.
 fn part(
     module: &Module,
     name: &str,
     shape: (usize, usize),
     digest: &str,
     weight: f64,
-) -> Result<Part, String> {
+) -> Result<WeightedFactors, String> {
     let key = first_word(&hex::decode(digest).unwrap_or_default());
     let Some(factors) = module.sites.get(name) else {
-        return Ok(Part { weight, b: Mat::zeros(shape.0, 0), a: Mat::zeros(0, shape.1), key });
+        let (b, a) = (Mat::zeros(shape.0, 0), Mat::zeros(0, shape.1));
+        return Ok(WeightedFactors { weight, b, a, key });
     };
     let own = (factors.b.shape[0], factors.a.shape[1]);
     if own != shape {
         return Err(format!("has shape {own:?} (out, in) where another module has {shape:?}"));
     }
-    Ok(Part { weight, b: widened(&factors.b), a: widened(&factors.a), key })
+    Ok(WeightedFactors { weight, b: widened(&factors.b), a: widened(&factors.a), key })
 }
 
 fn gram<'a>(grams: &'a Grams, name: &str, inputs: usize) -> Result<&'a Tensor, String> {
@@ -209,6 +176,7 @@ fn gram<'a>(grams: &'a Grams, name: &str, inputs: usize) -> Result<&'a Tensor, S
     }
 }
 
+/// The matrix in f64.
 pub fn widened(tensor: &Tensor) -> Mat<f64> {
     let columns = tensor.shape[1];
     Mat::from_fn(tensor.shape[0], columns, |i, j| f64::from(tensor.data[i * columns + j]))

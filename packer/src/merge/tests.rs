@@ -1,32 +1,37 @@
-//! What every method promises, in one table; values worked out by hand in `values`; what is refused
-//! in `refusals`.
+//! What every method promises. Values worked out by hand are in `values` and `regmean`, and
+//! refusals in `refusals`.
+
+use std::collections::BTreeMap;
 
 use medforge_runtime::tensors::Tensor;
 
+use super::*;
+use crate::Error;
 use crate::base::Family;
 use crate::base::tests::small;
 use crate::lora::tests::module;
+use crate::lora::{Factors, Module};
 use crate::random::{Purpose, Stream};
 
-use super::*;
-
+mod ranks;
 mod refusals;
+mod regmean;
 mod values;
 
 /// A module with random factors, of a rank, alpha and sites of its own.
 fn random(seed: u64, rank: usize, alpha: f64, targets: &str, last: Option<usize>) -> Module {
-    let mut made = module(&small(Family::Dinov2), targets, last);
+    let mut module = module(&small(Family::Dinov2), targets, last);
     let mut stream = Stream::at(seed, Purpose::Merge, 1, 2);
     let mut tensor = |shape: Vec<usize>| {
         let data = (0..shape.iter().product()).map(|_| stream.normal() as f32).collect();
         Tensor::f32(shape, data)
     };
-    for factors in made.sites.values_mut() {
+    for factors in module.sites.values_mut() {
         let (inputs, outputs) = (factors.a.shape[1], factors.b.shape[0]);
         *factors = Factors::plain(tensor(vec![rank, inputs]), tensor(vec![outputs, rank]));
     }
-    (made.rank, made.alpha, made.card.task) = (rank, alpha, format!("task-{seed}"));
-    made
+    (module.rank, module.alpha, module.card.task) = (rank, alpha, format!("task-{seed}"));
+    module
 }
 
 /// Three modules of unequal rank, alpha and sites.
@@ -44,9 +49,9 @@ fn grams(modules: &[&Module], seed: u64) -> Grams {
     let mut sites = BTreeMap::new();
     for (site, factors) in modules.iter().flat_map(|m| &m.sites) {
         let inputs = factors.a.shape[1];
-        let seen: Vec<f64> = (0..40 * inputs).map(|_| stream.normal()).collect();
+        let rows: Vec<f64> = (0..40 * inputs).map(|_| stream.normal()).collect();
         let at = |i: usize| {
-            seen.chunks_exact(inputs).map(|x| x[i / inputs] * x[i % inputs]).sum::<f64>() / 40.0
+            rows.chunks_exact(inputs).map(|x| x[i / inputs] * x[i % inputs]).sum::<f64>() / 40.0
         };
         let gram = (0..inputs * inputs).map(|i| at(i) as f32).collect();
         sites.insert(site.clone(), Tensor::f32(vec![inputs, inputs], gram));
@@ -65,7 +70,7 @@ fn whole(method: Method, weights: &[f64]) -> Options {
     Options { density: 1.0, weights: weights.to_vec(), ..Options::new(method) }
 }
 
-/// scale * B * A, row by row, in f64 and by the definition.
+/// scale * B * A, row by row, in f64, from the definition.
 fn product(factors: &Factors, scale: f64) -> Vec<f64> {
     let (rank, inputs, outputs) = (factors.a.shape[0], factors.a.shape[1], factors.b.shape[0]);
     let (a, b) = (&factors.a.data, &factors.b.data);
@@ -75,7 +80,7 @@ fn product(factors: &Factors, scale: f64) -> Vec<f64> {
     (0..outputs * inputs).map(|n| at(n / inputs, n % inputs)).collect()
 }
 
-/// By site: the norm of the difference, as a share of the first one's.
+/// Asserts that at each site the norm of the difference, relative to the expected norm, is small.
 fn assert_near(expected: &BTreeMap<String, Vec<f64>>, found: &Merged, tolerance: f64, what: &str) {
     assert_eq!(
         expected.keys().collect::<Vec<_>>(),
@@ -111,7 +116,7 @@ fn same_bytes(x: &Merged, y: &Merged) -> bool {
     bytes(x) == bytes(y) && x.kept == y.kept
 }
 
-/// Iso-C evens the spectrum by design: it gives itself back once more.
+/// Iso-C evens the spectrum by design, so its own result is merged once more.
 #[test]
 fn one_module_with_weight_1_comes_back() {
     for own in three() {
@@ -128,7 +133,7 @@ fn one_module_with_weight_1_comes_back() {
     }
 }
 
-/// Sums take a half of each copy, means a whole one; Iso-C sums.
+/// Methods that sum take half of each copy, and means a whole one. Iso-C sums.
 #[test]
 fn two_copies_come_back() {
     let own = random(1, 3, 6.0, "q,fc1", None);
@@ -154,7 +159,7 @@ fn two_copies_come_back() {
     );
 }
 
-/// With every method's own density, and with all weights turned.
+/// Each method is tried with its own density and with a density of 1.
 #[test]
 fn weight_minus_1_negates() {
     let modules = three();
@@ -175,7 +180,7 @@ fn weight_minus_1_negates() {
     }
 }
 
-/// Of all methods, bytes and all: also of those that draw random numbers.
+/// The bytes are the same for all methods, also for those that draw random numbers.
 #[test]
 fn the_order_of_modules_does_not_matter() {
     let [x, y, z] = three();
@@ -233,84 +238,18 @@ fn linear_methods_are_exact_delta_arithmetic() {
     assert_eq!(stacked.sites["blocks.0.mlp.fc1"].a.shape[0], 3);
 }
 
-/// More ranks than the matrix has are no more directions than it has.
+/// The trimming and the election are those of the devices.
 #[test]
-fn many_modules_do_not_outgrow_the_matrix() {
-    let modules: Vec<Module> = (0..40).map(|i| random(i, 3, 3.0, "q", Some(1))).collect();
-    let all: Vec<&Module> = modules.iter().collect();
-    for method in Method::ALL {
-        let found = merged(&all, &Options::new(method));
-        let factors = &found.sites["blocks.1.attn.q"];
-        assert!(
-            factors.a.shape[0] <= factors.a.shape[1].min(factors.b.shape[0]),
-            "{method}: {:?}",
-            factors.a.shape
-        );
-    }
-}
-
-#[test]
-fn a_rank_keeps_the_most_it_can() {
-    let modules = three();
-    let all: Vec<&Module> = modules.iter().collect();
-    for method in Method::ALL {
-        let exact = merged(&all, &Options::new(method));
-        let cut = merged(&all, &Options { rank: Rank::AtMost(2), ..Options::new(method) });
-        assert!(cut.rank() <= 2 && exact.rank() > 2, "{method}");
-        assert!(cut.kept < 1.0 && cut.kept > 0.2, "{method}: {}", cut.kept);
-        if method == Method::IsoC {
-            continue;
-        }
-        // Orthogonal remainder: what is kept and what is lost add up to the whole.
-        let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
-        let (mut lost, mut total) = (0.0, 0.0);
-        for (site, whole) in of(&exact) {
-            let kept = product(&cut.sites[&site], 1.0);
-            lost += square(&mut whole.iter().zip(&kept).map(|(x, y)| x - y));
-            total += square(&mut whole.iter().copied());
-        }
-        assert!((1.0 - lost / total - cut.kept).abs() < 1e-5, "{method}");
-    }
-}
-
-/// PEFT's way: one module is itself, two are more than their sum.
-#[test]
-fn factors_apart_have_cross_terms() {
-    let (x, y) = (random(1, 2, 4.0, "q", None), random(2, 2, 6.0, "q", None));
-    for method in [
-        Method::Average,
-        Method::TaskArithmetic,
-        Method::Ties,
-        Method::DareLinear,
-        Method::DareTies,
-    ] {
-        let options = Options { space: Space::Factors, ..whole(method, &[1.0]) };
-        assert_near(&deltas(&x, 1.0), &merged(&[&x], &options), 1e-6, method.name());
-    }
-    let options = Options { space: Space::Factors, ..whole(Method::TaskArithmetic, &[0.5, -0.25]) };
-    let found = merged(&[&x, &y], &options);
-    // c = w alpha/rank: 0.5 * 2 and -0.25 * 3; the sign goes with A.
-    let (cx, cy) = (1.0f64, 0.75f64);
-    let at = |f: &Factors, g: &Factors, scale: f64| {
-        product(&Factors::plain(g.a.clone(), f.b.clone()), scale)
-    };
-    let expected = x.sites.keys().map(|site| {
-        let (fx, fy) = (&x.sites[site], &y.sites[site]);
-        let cross = (cx * cy).sqrt();
-        let terms = [at(fx, fx, cx), at(fy, fy, -cy), at(fy, fx, cross), at(fx, fy, -cross)];
-        (site.clone(), (0..terms[0].len()).map(|i| terms.iter().map(|t| t[i]).sum()).collect())
-    });
-    assert_near(&expected.collect(), &found, 1e-6, "cross terms");
-}
-
-/// Sites of smaller rank are padded; the scale is 1.
-#[test]
-fn a_merge_becomes_a_module_of_the_same_deltas() {
-    let modules = three();
-    let all: Vec<&Module> = modules.iter().collect();
-    let found = merged(&all, &Options::new(Method::TaskArithmetic));
-    let own = found.clone().into_module(modules[0].head.clone(), modules[0].card.clone()).unwrap();
-    assert_eq!((own.rank, own.alpha, own.scale()), (6, 6.0, 1.0));
-    assert!(own.sites.values().all(|f| f.a.shape[0] == 6 && f.b.shape[1] == 6));
-    assert_eq!(deltas(&own, 1.0), of(&found));
+fn ties_does_what_the_devices_do() {
+    use crate::device::Device;
+    use crate::device::cpu::Cpu;
+    let cpu = Cpu::<f64>::new();
+    let mut stream = Stream::at(5, Purpose::Merge, 0, 0);
+    let mut parts: Vec<Vec<f64>> =
+        (0..3).map(|_| (0..60).map(|_| (8.0 * stream.normal()).round() / 8.0).collect()).collect();
+    let as_f32 = |p: &[f64]| p.iter().map(|v| *v as f32).collect::<Vec<_>>();
+    let uploaded: Vec<_> = parts.iter().map(|p| cpu.trim(&cpu.upload(&as_f32(p)), 18)).collect();
+    let elected = cpu.elect(&uploaded.iter().map(|p| (p, 1.0)).collect::<Vec<_>>());
+    parts.iter_mut().for_each(|p| ties::trim(p, 0.3));
+    assert_eq!(cpu.download(&elected).unwrap(), as_f32(&ties::elect(&parts)));
 }

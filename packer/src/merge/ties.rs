@@ -1,8 +1,8 @@
 //! TIES (Yadav et al. 2023, section 4.2): trim, elect sign, disjoint mean.
 //!
-//! 1. Trim: of each x_i = w_i d_i the `density` share of largest magnitude stays, the rest becomes
-//!    0. The paper trims all parameters of a model at once; here as in PEFT each site is trimmed
-//!    alone, so that no site is emptied.
+//! 1. Trim: of each x_i = w_i d_i the `density` fraction of largest magnitude stays, the rest
+//!    becomes 0. The paper trims all parameters of a model at once. Here, as in PEFT, each site is
+//!    trimmed alone, so that no site becomes empty.
 //! 2. Elect: g = sgn(sum_i x_i), value by value.
 //! 3. Mean: sum of the x_i whose sign is g, divided by their number; 0 where there is none.
 //!
@@ -18,8 +18,8 @@ pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
     Ok(Delta::rows(&elect(&parts), site.inputs))
 }
 
-/// Sets all but the `density` share of largest magnitude to zero; values as large as the smallest
-/// one kept stay too.
+/// Sets all values to zero but the `density` fraction of largest magnitude. Values as large as the
+/// smallest one kept stay too.
 pub fn trim(values: &mut [f64], density: f64) {
     let keep = share(values.len(), density).max(1);
     let least = nth_largest(values, keep);
@@ -37,7 +37,7 @@ pub fn elect(parts: &[Vec<f64>]) -> Vec<f64> {
     (0..parts.first().map_or(0, Vec::len)).map(at).collect()
 }
 
-/// How many of `len` values a share is.
+/// The number of values in a fraction of `len`.
 pub fn share(len: usize, share: f64) -> usize {
     (share * len as f64).round() as usize
 }

@@ -1,10 +1,10 @@
 //! Task singular vectors (TSV-Merge, Gargiulo et al. 2025, section 3.3): each delta's first
 //! directions, made orthogonal between tasks.
 //!
-//! w_i d_i = U_i S_i V_i^T, cut to its 1/n share of min(out, in) directions; U = [U_1, ..., U_n], S
-//! and V alike. U and V are replaced by the orthonormal matrices nearest to them (polar factors P
-//! Q^T of U = P D Q^T; directions that two modules share and that D shows as zero stay out), and
-//! the result is U' S V'^T. w_i = 1 unless given (the paper's alpha).
+//! w_i d_i = U_i S_i V_i^T is cut to 1/n of the min(out, in) directions. U = [U_1, ..., U_n], and S
+//! and V alike. U and V are replaced by the nearest orthonormal matrices, the polar factors P Q^T
+//! of U = P D Q^T. Directions that two modules share have a zero in D and stay out. The result is
+//! U' S V'^T. w_i = 1 unless given (the paper's alpha).
 
 use faer::Mat;
 

@@ -90,12 +90,12 @@ impl How {
                 let usual = if finder == fusion::Finder::CmaEs { 40 } else { 10 };
                 let (level, evaluations) =
                     (self.level.unwrap_or(fusion::Level::Whole), self.evaluations.unwrap_or(usual));
-                Method::Fusion(fusion::Settings { level, finder, evaluations, seed })
+                Method::Fusion(fusion::FusionSettings { level, finder, evaluations, seed })
             }
             "mixture" => {
                 let (per_task, shares, evaluations) =
                     (self.per_task, self.shares, self.evaluations.unwrap_or(40));
-                let search = mixture::Settings { per_task, shares, evaluations, seed };
+                let search = mixture::MixtureSettings { per_task, shares, evaluations, seed };
                 Method::Mixture(Mixture { joint: self.joint, search })
             }
             "routed" => Method::Routed,

@@ -31,10 +31,10 @@ pub fn candidates(question: &Question, members: &dyn Members) -> Result<Vec<Cand
     let seed = question.seed;
     let free = |method| Method::Free(Options { seed, ..Options::new(method) });
     let fused = |level, finder, evaluations| {
-        Method::Fusion(fusion::Settings { level, finder, evaluations, seed })
+        Method::Fusion(fusion::FusionSettings { level, finder, evaluations, seed })
     };
     let mixed = |joint, per_task, shares| {
-        let search = mixture::Settings { per_task, shares, evaluations: EVALUATIONS, seed };
+        let search = mixture::MixtureSettings { per_task, shares, evaluations: EVALUATIONS, seed };
         Method::Mixture(Mixture { joint, search })
     };
     use fusion::{Finder, Level};

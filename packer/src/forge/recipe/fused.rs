@@ -11,7 +11,7 @@ use crate::merge::{compose, fusion};
 
 pub fn merge(
     recipe: &Recipe,
-    search: &fusion::Settings,
+    search: &fusion::FusionSettings,
     previous: Option<&Made>,
     members: &dyn Members,
 ) -> Result<Made, Error> {

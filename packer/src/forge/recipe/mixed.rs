@@ -18,7 +18,7 @@ use crate::device::cpu::Cpu;
 use crate::forge::{Made, Members};
 use crate::lora::Module;
 use crate::merge::compose::{self, Judge};
-use crate::merge::mixture::{self, Said};
+use crate::merge::mixture::{self, TaskPredictions};
 use crate::merge::model::Composition;
 
 const MIXED: &str = "mixed.safetensors";
@@ -107,7 +107,7 @@ impl Step<'_> {
             }
             mixed = self.mixed(previous, &before)?;
             let both = mixed.iter().zip(&fresh).zip(self.known);
-            let both: Vec<Said> =
+            let both: Vec<TaskPredictions> =
                 both.map(|((m, f), known)| said(known, vec![m.clone(), f.clone()])).collect();
             let search = mixture::search(&both, &self.how.search)?;
             pairs.clone_from(&search.weights);
@@ -186,7 +186,7 @@ impl Step<'_> {
         let new = self.members.digest(self.members.len() - 1);
         files.insert(format!("said/{new}.safetensors"), write(&fresh)?);
         kept.extend(fresh);
-        let all = |known: &Known| -> Result<Said, Error> {
+        let all = |known: &Known| -> Result<TaskPredictions, Error> {
             let by =
                 (0..self.members.len()).map(|module| values(&kept[&pair(module, known)], known));
             Ok(said(known, by.collect::<Result<_, _>>()?))
@@ -201,7 +201,7 @@ impl Step<'_> {
         let sites = [compose::sites(&self.members.module(module)?)];
         let tasks: Vec<_> =
             known.iter().flat_map(|known| judged(std::slice::from_ref(*known))).collect();
-        let said = self.judge.said(&sites, &tasks)?;
+        let said = self.judge.predictions(&sites, &tasks)?;
         Ok(said
             .into_iter()
             .map(|said| said.probabilities[0].iter().map(|p| f64::from(*p as f32)).collect())
@@ -239,8 +239,12 @@ fn recorded(
     (0..count).map(weight).collect()
 }
 
-fn said(known: &Known, probabilities: Vec<Vec<f64>>) -> Said {
-    Said { labels: known.set.labels.clone(), classes: known.head.classes.len(), probabilities }
+fn said(known: &Known, probabilities: Vec<Vec<f64>>) -> TaskPredictions {
+    TaskPredictions {
+        labels: known.set.labels.clone(),
+        classes: known.head.classes.len(),
+        probabilities,
+    }
 }
 
 fn rows(known: &Known, values: Vec<f32>) -> Tensor {

@@ -47,7 +47,7 @@ pub enum Method {
     /// One network, without data, of all members at once.
     Free(Options),
     /// One network, the previous model on one side and the new member on the other.
-    Fusion(fusion::Settings),
+    Fusion(fusion::FusionSettings),
     /// Every member's network, their probabilities weighted.
     Mixture(Mixture),
     /// Every member's network, weighted for each image by what the base sees in it.
@@ -60,7 +60,7 @@ pub enum Method {
 pub struct Mixture {
     /// All weights together, else the new one beside the old ones scaled.
     pub joint: bool,
-    pub search: mixture::Settings,
+    pub search: mixture::MixtureSettings,
 }
 
 /// Whose condensed sets a search sees.

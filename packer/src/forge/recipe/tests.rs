@@ -45,13 +45,13 @@ fn free(method: merge::Method) -> Method {
 }
 
 fn fusion(level: fusion::Level, finder: fusion::Finder) -> Method {
-    Method::Fusion(fusion::Settings { level, finder, evaluations: 4, seed: 1 })
+    Method::Fusion(fusion::FusionSettings { level, finder, evaluations: 4, seed: 1 })
 }
 
 fn mixture(joint: bool, per_task: bool, shares: bool) -> Method {
     Method::Mixture(Mixture {
         joint,
-        search: mixture::Settings { per_task, shares, evaluations: 12, seed: 1 },
+        search: mixture::MixtureSettings { per_task, shares, evaluations: 12, seed: 1 },
     })
 }
 
@@ -356,7 +356,7 @@ fn settings_that_mean_nothing_are_refused() {
     assert!(refused(settings(Method::Free(weighted))).contains("come and go"));
     let flat = Options { rank: Rank::AtMost(0), ..Options::new(merge::Method::Ties) };
     assert!(refused(settings(Method::Free(flat))).contains("rank is 0"));
-    let endless = fusion::Settings {
+    let endless = fusion::FusionSettings {
         level: fusion::Level::Whole,
         finder: fusion::Finder::CmaEs,
         evaluations: 1 << 40,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use crate::base::Family;
 use crate::base::tests::{FAMILIES, small};
 use crate::device::cpu::Cpu;
 use crate::lora::tests::module;
@@ -78,7 +79,7 @@ fn two_modules_for_one_task_are_refused() {
     assert!(said.contains("two modules are for the task breast"), "{said}");
 }
 
-/// What opening says after one change to a good folder.
+/// The error of opening a good folder after one change.
 fn refusal(change: impl FnOnce(PathBuf)) -> String {
     let vit = small(Family::Dinov2);
     let dir = written(&model(&vit));

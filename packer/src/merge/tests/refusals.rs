@@ -4,7 +4,7 @@ use super::*;
 use crate::device::cpu::Cpu;
 use crate::lora::tests::dora;
 
-/// What merging two modules says after a change to the second, or to the options.
+/// The error of merging two modules after a change to the second, or to the options.
 fn said(change: impl FnOnce(&mut Module, &mut Options)) -> String {
     let (first, mut second) = (random(1, 2, 4.0, "q,v", None), random(2, 3, 3.0, "q", None));
     let mut options = Options::new(Method::TaskArithmetic);
@@ -83,8 +83,10 @@ fn dora_modules_do_not_fuse_and_one_alone_comes_out_as_it_is() {
                     .unwrap();
                 for (site, factors) in &decomposed.sites {
                     let weight = &vit.tensors[&format!("{site}.weight")];
-                    let [found, expected] = [(&alone, site), (&decomposed, site)]
-                        .map(|(m, site)| m.sites[site].scaled(m.scale()).magnitude_scales(weight).unwrap());
+                    let [found, expected] =
+                        [(&alone, site), (&decomposed, site)].map(|(m, site)| {
+                            m.sites[site].scaled(m.scale()).magnitude_scales(weight).unwrap()
+                        });
                     assert_eq!(
                         (&alone.sites[site].magnitude, found),
                         (&factors.magnitude, expected),

@@ -1,25 +1,25 @@
-//! Small examples worked out by hand or by the definition, without the code under test.
+//! Small examples, worked out by hand or from the definition without the code under test.
 
 use super::*;
 
-const SITE: &str = "blocks.0.attn.q";
+pub const SITE: &str = "blocks.0.attn.q";
 
-/// A module whose delta at one site is this matrix, row by row; it is stored as B times the unit
-/// matrix.
-fn exactly(columns: usize, delta: &[f32]) -> Module {
-    let mut made = module(&small(Family::Dinov2), "q", None);
+/// A module whose delta at one site is this matrix, row by row. It is stored as B times the
+/// identity.
+pub fn exactly(columns: usize, delta: &[f32]) -> Module {
+    let mut own = module(&small(Family::Dinov2), "q", None);
     let unit =
         (0..columns * columns).map(|i| f32::from(u8::from(i / columns == i % columns))).collect();
     let b = Tensor::f32(vec![delta.len() / columns, columns], delta.to_vec());
-    made.sites = BTreeMap::from([(
+    own.sites = BTreeMap::from([(
         SITE.to_owned(),
         Factors::plain(Tensor::f32(vec![columns, columns], unit), b),
     )]);
-    (made.rank, made.alpha) = (columns, columns as f64);
-    made
+    (own.rank, own.alpha) = (columns, columns as f64);
+    own
 }
 
-/// The delta that comes out.
+/// The merged delta.
 fn result(modules: &[&Module], options: &Options) -> Vec<f64> {
     product(&merge(modules, options, &[]).unwrap().sites[SITE], 1.0)
 }
@@ -59,7 +59,7 @@ fn breadcrumbs_drop_the_largest_and_the_smallest() {
     near(&result(&[&x, &y], &options), &expected);
 }
 
-/// Every value is 0 or x/density, a fifth of them stays, and the mean over seeds is x.
+/// Every value is 0 or x/density. A fifth of them stays, and the mean over seeds is x.
 #[test]
 fn dare_drops_and_rescales() {
     let numbers: Vec<f32> = (1..=100).map(|i| i as f32).collect();
@@ -82,7 +82,7 @@ fn dare_drops_and_rescales() {
     );
 }
 
-/// DARE draws for a module what it draws for it alone; signs are then elected.
+/// DARE drops the same values of a module as if it were alone. Then signs are elected.
 #[test]
 fn dare_ties_elects_among_what_stayed() {
     let x = exactly(4, &(1..=16).map(|i| i as f32).collect::<Vec<_>>());
@@ -125,9 +125,9 @@ fn della_drops_small_values_more_often() {
 fn knots_merges_in_the_common_basis() {
     let (x, y) = (exactly(2, &[3.0, 0.0, 0.0, 0.0]), exactly(2, &[0.0, 4.0, 0.0, 2.0]));
     let options = |density| Options { density, ..Options::new(Method::Knots) };
-    // Nothing trimmed and no place shared: the disjoint mean is the sum, whatever the basis.
+    // Nothing is trimmed and no value overlaps, so the disjoint mean is the sum in any basis.
     near(&result(&[&x, &y], &options(1.0)), &[3.0, 4.0, 0.0, 2.0]);
-    // One of four values stays of each, the larger along the basis (c, s), which has the larger
+    // Of each, one of four values stays: the larger one along (c, s), which has the larger
     // eigenvalue.
     let eigenvalue = 14.5 + (10.5f64 * 10.5 + 64.0).sqrt();
     let length = (64.0 + (eigenvalue - 25.0).powi(2)).sqrt();
@@ -136,29 +136,28 @@ fn knots_merges_in_the_common_basis() {
     near(&result(&[&x, &y], &options(0.25)), &[c * along_x, c * along_y, s * along_x, s * along_y]);
 }
 
-/// x and y share the input e1 and the output e1: in the core their values meet there only.
+/// x and y share the input e1 and the output e1, so their values overlap only there.
 #[test]
 fn core_space_merges_the_cores() {
     let one = |b: [f32; 3], a: [f32; 3]| {
-        let mut made = exactly(3, &[0.0; 9]);
+        let mut own = exactly(3, &[0.0; 9]);
         let factors = Factors::plain(
             Tensor::f32(vec![1, 3], a.to_vec()),
             Tensor::f32(vec![3, 1], b.to_vec()),
         );
-        (made.rank, made.alpha) = (1, 1.0);
-        made.sites = BTreeMap::from([(SITE.to_owned(), factors)]);
-        made
+        (own.rank, own.alpha) = (1, 1.0);
+        own.sites = BTreeMap::from([(SITE.to_owned(), factors)]);
+        own
     };
-    // Bases: outputs e1 (5, 3 -> norm) and e3; inputs e2 and e1, all along the axes, so the core is
-    // a part of the delta.
+    // The bases are e1 and e3 for outputs, e2 and e1 for inputs. All are along the axes, so the
+    // core is a part of the delta.
     let (x, y) = (one([5.0, 0.0, 0.0], [0.0, 1.0, 0.0]), one([0.0, 0.0, 3.0], [2.0, 0.0, 0.0]));
     let z = one([1.0, 0.0, 0.0], [0.0, 3.0, 0.0]);
     let options = Options { density: 1.0, ..Options::new(Method::CoreSpace) };
     near(&result(&[&x, &y, &z], &options), &[0.0, 4.0, 0.0, 0.0, 0.0, 0.0, 6.0, 0.0, 0.0]);
     let against = Options { weights: vec![1.0, 1.0, -1.0], ..options };
     near(&result(&[&x, &y, &z], &against), &[0.0, 5.0, 0.0, 0.0, 0.0, 0.0, 6.0, 0.0, 0.0]);
-    // Trimming in the core: the basis of (1, 1) and (1, -1), scaled by 2 and 1, is theirs, not the
-    // axes'.
+    // Values are trimmed in the core, whose basis is (1, 1) and (1, -1) and not the axes.
     let turned =
         |scale: f32, sign: f32| one([scale, sign * scale, 0.0], [scale, sign * scale, 0.0]);
     let (x, y) = (turned(2.0, 1.0), turned(1.0, -1.0));
@@ -191,75 +190,4 @@ fn iso_c_evens_the_spectrum() {
     // One direction left: the stronger one.
     let one = Options { rank: Rank::AtMost(1), ..Options::new(Method::IsoC) };
     near(&result(&[&x, &y], &one), &[4.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
-}
-
-/// As contributions bring them: Gram matrices of a module's own sites alone. Where one module has
-/// no part, the other's change stays.
-#[test]
-fn regmean_of_unequal_sites() {
-    let (x, y) = (random(1, 2, 4.0, "q,v", None), random(2, 3, 3.0, "q,fc1", None));
-    let (gx, gy) = (grams(&[&x], 1), grams(&[&y], 2));
-    let found = merge(&[&x, &y], &Options::new(Method::RegMean), &[&gx, &gy]).unwrap();
-    let mut alone: BTreeMap<_, _> = deltas(&x, 1.0).into_iter().chain(deltas(&y, 1.0)).collect();
-    assert_eq!(alone.keys().collect::<Vec<_>>(), found.sites.keys().collect::<Vec<_>>());
-    alone.retain(|site, _| !site.ends_with(".q"));
-    assert!(alone.len() == 4);
-    let of_one = Merged {
-        sites: found
-            .sites
-            .iter()
-            .filter(|(s, _)| alone.contains_key(*s))
-            .map(|(s, f)| (s.clone(), f.clone()))
-            .collect(),
-        ..found
-    };
-    assert_near(&alone, &of_one, 1e-4, "sites of one module");
-}
-
-/// The merge makes the squared error over both modules' inputs as small as it can be: the gradient
-/// sum_i (D - d_i) G_i, G_i with softened off-diagonals, is zero.
-#[test]
-fn regmean_solves_its_regression() {
-    let (x, y) = (random(1, 2, 4.0, "q,v", None), random(2, 3, 3.0, "v", None));
-    let all = [&x, &y];
-    let seen: Vec<Grams> = (0..2).map(|i| grams(&all, i)).collect();
-    for off_diagonal in [1.0, 0.9, 0.0] {
-        let options = Options { off_diagonal, ..Options::new(Method::RegMean) };
-        let found = merge(&all, &options, &[&seen[0], &seen[1]]).unwrap();
-        for (site, factors) in &found.sites {
-            let inputs = factors.a.shape[1];
-            let delta = product(factors, 1.0);
-            let (mut gradient, mut size) = (vec![0.0; delta.len()], 0.0);
-            for (module, grams) in all.iter().zip(&seen) {
-                let own = module
-                    .sites
-                    .get(site)
-                    .map_or(vec![0.0; delta.len()], |f| product(f, module.scale()));
-                let gram = |i: usize, j: usize| {
-                    f64::from(grams.sites[site].data[i * inputs + j])
-                        * if i == j { 1.0 } else { off_diagonal }
-                };
-                for (n, gradient) in gradient.iter_mut().enumerate() {
-                    let row = n / inputs * inputs;
-                    let step: f64 = (0..inputs)
-                        .map(|i| (delta[row + i] - own[row + i]) * gram(i, n % inputs))
-                        .sum();
-                    *gradient += step;
-                    size += step * step;
-                }
-            }
-            let left: f64 = gradient.iter().map(|g| g * g).sum();
-            assert!(left < 1e-10 * size, "{site}, {off_diagonal}: {left:e} of {size:e}");
-        }
-    }
-    // Inputs that only one module has seen are mapped as that module maps them.
-    let (x, y) = (exactly(2, &[1.0, 2.0, 3.0, 4.0]), exactly(2, &[50.0, 60.0, 70.0, 80.0]));
-    let only = |i: usize| {
-        let gram = (0..4).map(|n| f32::from(u8::from(n == 3 * i))).collect();
-        Grams { sites: BTreeMap::from([(SITE.to_owned(), Tensor::f32(vec![2, 2], gram))]) }
-    };
-    let found = merge(&[&x, &y], &Options::new(Method::RegMean), &[&only(0), &only(1)]).unwrap();
-    let found = product(&found.sites[SITE], 1.0);
-    let expected = [1.0, 60.0, 3.0, 80.0];
-    assert!(found.iter().zip(expected).all(|(x, y)| (x - y).abs() < 1e-4), "{found:?}");
 }

@@ -78,7 +78,9 @@ pub fn by_hand(
         .iter()
         .zip(&said)
         .map(|(feature, said)| {
-            said.filter(|_| heads.keys().nth(argmax(&prototypes.shares(feature))).unwrap() == task)
+            said.filter(|_| {
+                heads.keys().nth(argmax(&prototypes.task_probabilities(feature))).unwrap() == task
+            })
         })
         .collect();
     let labels = images.labels();
