@@ -21,11 +21,11 @@ use medforge_packer::Error;
 use medforge_packer::base::{Identity, Vit};
 use medforge_packer::contribution::{Options, Parts, build};
 use medforge_packer::data::{Condensed, Labels, Record, Start};
-use medforge_packer::forge::{Forge, Made, Members, Merge};
+use medforge_packer::forge::{Forge, ItemModel, Members, Merge};
 use medforge_packer::lora::{
     Factors, Head, Module, ModuleCard, Run, Target, Targets, compact, peft, stack,
 };
-use medforge_packer::merge::mixture::{self, TaskPredictions};
+use medforge_packer::merge::mixture::{self, MixtureSettings, TaskPredictions};
 use medforge_packer::merge::{Sites, one_rank};
 use medforge_packer::random::{Purpose, Stream};
 use medforge_runtime::tensors::Tensor;
@@ -56,8 +56,8 @@ const KINDS: [(&str, &str); 5] = [
     ("fusion", "Fusion's sum"),
     ("mixture", "Mixture's search"),
 ];
-const SEARCH: mixture::MixtureSettings =
-    mixture::MixtureSettings { per_task: false, shares: false, evaluations: 40, seed: 0 };
+const SEARCH: MixtureSettings =
+    MixtureSettings { per_task: false, shares: false, evaluations: 40, seed: 0 };
 /// Measurements of which the median is printed.
 const REPEATS: usize = 5;
 
@@ -197,9 +197,9 @@ impl Merge for Nothing {
     fn sequential(&self) -> bool {
         false
     }
-    fn merge(&self, _: Option<&Made>, members: &dyn Members) -> Result<Made, Error> {
+    fn merge(&self, _: Option<&ItemModel>, members: &dyn Members) -> Result<ItemModel, Error> {
         let names: Vec<_> = (0..members.len()).map(|i| members.name(i)).collect();
-        Ok(Made { record: json!({"weights": names}), files: BTreeMap::new() })
+        Ok(ItemModel { record: json!({"weights": names}), files: BTreeMap::new() })
     }
 }
 

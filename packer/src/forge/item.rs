@@ -1,8 +1,8 @@
-//! The forge item: one step of a forge's history, and what it holds.
+//! The forge item: one step of a forge's history, and its content.
 //!
-//! The item itself is small and signed; it names its content by digest: the members in order, the
-//! merge's record (weights, search trace) and the model's files. So the history reads fast however
-//! many members there are.
+//! The item itself is small and signed. It names its content by digest: the members in order, the
+//! merge's record (weights, search trace) and the model's files. So the history is fast to read,
+//! however many members there are.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,11 +31,11 @@ pub struct Item {
     /// The contribution that a merge adds or a restore brings back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub added: Option<Member>,
-    /// The contribution that a revert takes out or a skip passes over, or the older one of the same
-    /// name that a merge replaces.
+    /// The contribution that a revert takes out or a skip passes over. In a merge, the older
+    /// contribution of the same name that is replaced.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed: Option<Member>,
-    /// All pushes up to this number have been merged or passed over, in this item or before.
+    /// All pushes up to this number are merged or passed over, in this item or before it.
     pub push: u64,
     /// How many members it has.
     pub members: u64,
@@ -48,15 +48,15 @@ pub struct Item {
     pub tool: Tool,
 }
 
-/// What an item came from.
+/// The step that an item records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     Merge,
     Revert,
-    /// A contribution that was taken out, replaced or passed over is a member again.
+    /// A contribution that was taken out, replaced or passed over becomes a member again.
     Restore,
-    /// The same members by another method.
+    /// The same members are merged by another method.
     Again,
     /// A push is passed over: the model stays as it was.
     Skip,
@@ -74,7 +74,7 @@ pub struct Member {
     pub push: u64,
 }
 
-/// Bytes of the store, by what they are.
+/// Bytes in the store, named by their digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Object {
@@ -82,20 +82,20 @@ pub struct Object {
     pub sha256: String,
 }
 
-/// What an item holds, in canonical JSON an object of the store.
+/// The content of an item: an object of the store, in canonical JSON.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Content {
     /// In the order in which they came.
     pub members: Vec<Member>,
-    /// What the method says of its result: weights, search trace.
+    /// The method's account of its result: weights, search trace.
     pub record: Value,
     /// The model, by file name.
     pub files: BTreeMap<String, Object>,
 }
 
 impl Object {
-    /// What `bytes` are called.
+    /// The object of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Object { length: bytes.len() as u64, sha256: sha256_hex(bytes) }
     }
@@ -115,7 +115,7 @@ impl Member {
 }
 
 impl Content {
-    /// Whether it agrees with itself.
+    /// Refuses a content that contradicts itself.
     ///
     /// # Errors
     /// A refusal that says what is wrong.

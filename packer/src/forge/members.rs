@@ -1,5 +1,5 @@
-//! The members of a forge item as merging sees them: each part read from the store when it is asked
-//! for, and checked.
+//! The members of a forge item as a method is given them. Each part is read from the store when it
+//! is asked for, and checked.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,32 +8,33 @@ use medforge_runtime::bundle;
 use medforge_runtime::bundle::description::{canonical, from_canonical};
 use medforge_runtime::tensors::Tensor;
 
-use super::{Content, Forge, Known, Made, Member, Members, Merge, Object, PUSHES, Pushed};
+use super::objects::PUSHES;
+use super::{Content, Forge, ItemModel, Member, Members, Merge, Object, Pushed, TaskData};
 use crate::contribution::{self, GRAMS};
 use crate::data::Condensed;
 use crate::export::Origin;
 use crate::lora::{Head, Module};
 use crate::{Error, interrupt};
 
-/// The members of an item, or of one on the way to it.
-pub(super) struct Shelf<'a> {
+/// The members of an item, or of a step on the way to it.
+pub(super) struct StoredMembers<'a> {
     forge: &'a Forge,
     members: &'a [Member],
-    /// The item's members that are still to come.
+    /// The item's members that later steps add.
     after: &'a [Member],
     /// All pushes up to this number have been merged.
     push: u64,
 }
 
-impl Shelf<'_> {
-    /// A member's signed manifest, and what its files are called in messages.
+impl StoredMembers<'_> {
+    /// A member's signed manifest, and the place that errors name for its files.
     fn pushed(&self, i: usize) -> Result<(Pushed, PathBuf), Error> {
         let member = &self.members[i];
         Ok((self.forge.pushed_by(member)?, PathBuf::from(&member.name)))
     }
 }
 
-impl Members for Shelf<'_> {
+impl Members for StoredMembers<'_> {
     fn len(&self) -> usize {
         self.members.len()
     }
@@ -60,7 +61,7 @@ impl Members for Shelf<'_> {
         self.forge.head_of(&self.pushed(i)?.0)
     }
 
-    fn later(&self, until: u64) -> Result<Vec<Known>, Error> {
+    fn later(&self, until: u64) -> Result<Vec<TaskData>, Error> {
         let to_come = self.after.iter().map(|member| self.forge.pushed_by(member));
         let numbers = self.push + 1..=until.min(self.forge.newest(PUSHES)?);
         let not_merged = numbers.map(|number| self.forge.pushed(number));
@@ -72,17 +73,17 @@ impl Members for Shelf<'_> {
                 newest.insert(name, pushed);
             }
         }
-        let known = |pushed: Pushed| {
-            let (id, task) =
+        let read = |pushed: Pushed| {
+            let (id, name) =
                 (pushed.signed.id().to_owned(), pushed.signed.description().task.clone());
-            Ok(Known {
+            Ok(TaskData {
                 id,
-                task,
+                name,
                 head: self.forge.head_of(&pushed)?,
                 set: self.forge.condensed(&pushed)?,
             })
         };
-        newest.into_values().map(known).collect()
+        newest.into_values().map(read).collect()
     }
 
     fn grams(&self, i: usize) -> Result<Option<BTreeMap<String, Tensor>>, Error> {
@@ -116,12 +117,11 @@ impl Forge {
     }
 
     /// The members that an item's content names.
-    pub(super) fn shelf<'a>(&'a self, content: &'a Content) -> Shelf<'a> {
-        Shelf { forge: self, members: &content.members, after: &[], push: 0 }
+    pub(super) fn members<'a>(&'a self, content: &'a Content) -> StoredMembers<'a> {
+        StoredMembers { forge: self, members: &content.members, after: &[], push: 0 }
     }
 
-    /// Whose work the item's model is made of, with the contributors' cards; `modules` are the
-    /// members'.
+    /// The contributors of the item's model, with their cards. `modules` are the members' own.
     pub fn origins(&self, content: &Content, modules: &[Module]) -> Result<Vec<Origin>, Error> {
         let origin = |(member, module): (&Member, &Module)| {
             let card = self.entry(&self.pushed_by(member)?, "card.md")?;
@@ -138,7 +138,7 @@ impl Forge {
         content.members.iter().zip(modules).map(origin).collect()
     }
 
-    /// The contribution that a member is.
+    /// The push of a member.
     pub(super) fn pushed_by(&self, member: &Member) -> Result<Pushed, Error> {
         let pushed = self.pushed(member.push)?;
         if pushed.signed.id() == member.contribution {
@@ -172,32 +172,36 @@ impl Forge {
         Ok(head.uncalibrated())
     }
 
-    /// The model of `members` once everything up to `push` is merged. `before` is the model of all
-    /// but the last, if that is at hand; without it a sequential method makes the models in between
-    /// anew.
-    pub(super) fn model(
+    /// Builds the model of `members`, once everything up to `push` is merged. `before` is the model
+    /// of all members but the last. Without it a sequential method builds the models in between.
+    pub(super) fn build_model(
         &self,
         method: &dyn Merge,
         members: &[Member],
         push: u64,
-        before: Option<Made>,
-    ) -> Result<Made, Error> {
-        let merge = |before: Option<&Made>, count: usize| {
+        before: Option<ItemModel>,
+    ) -> Result<ItemModel, Error> {
+        let merge = |before: Option<&ItemModel>, count: usize| {
             interrupt::check()?;
-            let made = method.merge(
+            let model = method.merge(
                 before,
-                &Shelf { forge: self, members: &members[..count], after: &members[count..], push },
+                &StoredMembers {
+                    forge: self,
+                    members: &members[..count],
+                    after: &members[count..],
+                    push,
+                },
             )?;
-            // As a reader of the store will see it: 1 and 1.0 are one number.
-            let record = from_canonical(&canonical(&made.record, "record")?, "record")?;
-            Ok(Made { record, ..made })
+            // The store writes 1.0 as 1, so the record gets that form here too.
+            let record = from_canonical(&canonical(&model.record, "record")?, "record")?;
+            Ok(ItemModel { record, ..model })
         };
         match (members.len(), method.sequential(), before) {
-            (0, ..) => Ok(Made::default()),
+            (0, ..) => Ok(ItemModel::default()),
             (count, false, _) => merge(None, count),
             (count, true, Some(before)) => merge(Some(&before), count),
             (count, true, None) => (1..=count)
-                .try_fold(None, |made: Option<Made>, n| merge(made.as_ref(), n).map(Some))
+                .try_fold(None, |model: Option<ItemModel>, n| merge(model.as_ref(), n).map(Some))
                 .map(Option::unwrap_or_default),
         }
     }

@@ -1,24 +1,30 @@
-//! Pushing a contribution: everything is checked, then its entries become objects, then its signed
-//! manifest the next push.
+//! Pushing a contribution. Everything is checked first. Then its entries become objects, and its
+//! signed manifest becomes the next push.
 //!
-//! Refused, and the forge left as it was: what [`Contribution::open`] refuses, a signature by
-//! another than the contributor that is named, a counter that is not above all pushed under this
-//! name, a task that another contributor holds, another image size than the members have. No module
-//! that was pushed before is read.
+//! Refused, with the forge left as it was:
+//! - what [`Contribution::open`] refuses;
+//! - a contribution that its contributor did not sign;
+//! - a counter that is not above all pushed counters of this name;
+//! - a task that another contributor holds;
+//! - another image size than the members have.
+//!
+//! No module that was pushed before is read.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{Forge, MAX_NUMBER, Member, PUSHES, Pushed, numbered, put};
-use crate::contribution::{Contribution, Manifest};
-use crate::{Error, interrupt};
 use medforge_runtime::bundle;
 
+use super::objects::{MAX_NUMBER, PUSHES, numbered, put};
+use super::{Forge, Member, Pushed};
+use crate::contribution::{Contribution, Manifest};
+use crate::{Error, interrupt};
+
 impl Forge {
-    /// Takes the contribution `bytes`; messages name it `path`. Gives the number of its push.
+    /// Pushes the contribution `bytes` and returns the number of its push. Errors name it `path`.
     ///
     /// # Errors
-    /// [`Error::Refused`] with what [`Contribution::open`] says, [`Error::UnknownContributor`],
+    /// [`Error::Refused`] with the error of [`Contribution::open`], [`Error::UnknownContributor`],
     /// [`Error::OthersKey`], [`Error::Replayed`], [`Error::TaskTaken`], [`Error::OtherImageSize`],
     /// [`Error::ForgeStore`].
     pub fn push(&self, path: &Path, bytes: Vec<u8>) -> Result<(u64, Contribution), Error> {
@@ -44,7 +50,7 @@ impl Forge {
                 return Ok((number, contribution));
             }
             let newer = self.pushes_after(pushed.len() as u64)?;
-            // A bucket may have taken it although its answer was lost.
+            // A bucket may have stored it although its answer was lost.
             if let Some(own) = newer.iter().find(|newer| newer.envelope == envelope) {
                 return Ok((own.number, contribution));
             }
@@ -53,19 +59,19 @@ impl Forge {
         }
     }
 
-    /// Whether the forge's rules let `new` in after all of `pushed`.
+    /// Refuses `new` if the forge's rules do not admit it after all of `pushed`.
     fn admit(&self, path: &Path, new: &Manifest, pushed: &[Pushed]) -> Result<(), Error> {
-        let (members, merged) = match self.head()? {
-            Some(head) => (self.content(head.manifest())?.members, head.manifest().push),
+        let (members, merged) = match self.tip()? {
+            Some(tip) => (self.content(tip.manifest())?.members, tip.manifest().push),
             None => (Vec::new(), 0),
         };
-        self.check_known(pushed, merged)?;
+        self.check_complete(pushed, merged)?;
         admissible(path, new, pushed, &members, merged)
     }
 
-    /// Refuses a store that lost pushes of the `merged` that its newest item knows: their numbers
-    /// would be given out again.
-    pub(super) fn check_known(&self, pushed: &[Pushed], merged: u64) -> Result<(), Error> {
+    /// Refuses a store that lost some of the first `merged` pushes, which its newest item names.
+    /// Their numbers would be given out again.
+    pub(super) fn check_complete(&self, pushed: &[Pushed], merged: u64) -> Result<(), Error> {
         // Others may have pushed and merged since `pushed` was read.
         if (pushed.len() as u64) < merged && self.newest(PUSHES)? < merged {
             Err(Error::ForgeHistory {
@@ -80,8 +86,8 @@ impl Forge {
     }
 }
 
-/// Whether a forge with these `members`, which has merged the first `merged` of all that was
-/// `pushed`, lets `new` in.
+/// Refuses `new` if a forge may not take it. The forge has these `members`, and has merged the
+/// first `merged` of all that was `pushed`.
 pub(super) fn admissible(
     path: &Path,
     new: &Manifest,
@@ -98,8 +104,8 @@ pub(super) fn admissible(
     fits(path, new, pushed, members, merged)
 }
 
-/// Whether `new` can be a member beside these `members` and what was `pushed` and waits: its task
-/// is nobody else's, its images have their size.
+/// Refuses `new` if it cannot be a member beside these `members` and the contributions that wait.
+/// Nobody else may hold its task, and its images must have the same size.
 pub(super) fn fits(
     path: &Path,
     new: &Manifest,

@@ -1,20 +1,25 @@
-//! Reading a forge: items, contents, pushes. Nothing is handed out before its signature or digest
-//! was found right.
+//! Reading a forge: items, contents, pushes. Every signature and digest is checked first.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use medforge_runtime::bundle::description::from_canonical;
-use medforge_runtime::bundle::{self, Verified};
+use medforge_runtime::bundle::{self, Signed, Verified};
 
-use super::{Content, Forge, ITEMS, Item, Made, Manifest, Object, PUSHES, Pushed, object};
+use super::objects::{ITEMS, MAX_RECORD, PUSHES, numbered, object};
+use super::{Content, Forge, Item, ItemModel, Object};
 use crate::Error;
+use crate::contribution::Manifest;
 
-/// Records are descriptions with their signatures.
-pub(super) const MAX_RECORD: u64 = 1 << 24;
+/// A contribution that was pushed: its signed manifest.
+pub struct Pushed {
+    pub number: u64,
+    pub signed: Signed<Manifest>,
+    pub(super) envelope: Vec<u8>,
+}
 
 impl Forge {
-    /// All items, the first first.
+    /// All items, in the order of their numbers.
     pub fn items(&self) -> Result<Vec<Verified<Item>>, Error> {
         let newest = self.newest(ITEMS)?;
         let names: Vec<_> = (1..=newest).map(|number| numbered(ITEMS, number)).collect();
@@ -23,7 +28,7 @@ impl Forge {
     }
 
     /// The newest item, if there is one.
-    pub fn head(&self) -> Result<Option<Verified<Item>>, Error> {
+    pub fn tip(&self) -> Result<Option<Verified<Item>>, Error> {
         match self.newest(ITEMS)? {
             0 => Ok(None),
             number => self.item(number).map(Some),
@@ -45,7 +50,7 @@ impl Forge {
         self.parse_item(number, bytes)
     }
 
-    /// What an item holds.
+    /// The content of an item.
     pub fn content(&self, item: &Item) -> Result<Content, Error> {
         let name = format!("the content of v{}", item.number);
         let bytes = self.object(&item.content)?;
@@ -61,17 +66,20 @@ impl Forge {
     }
 
     /// The model of an item.
-    pub fn made(&self, content: &Content) -> Result<Made, Error> {
+    pub fn stored_model(&self, content: &Content) -> Result<ItemModel, Error> {
         let files = content.files.iter().map(|(name, file)| Ok((name.clone(), self.object(file)?)));
-        Ok(Made { record: content.record.clone(), files: files.collect::<Result<_, Error>>()? })
+        Ok(ItemModel {
+            record: content.record.clone(),
+            files: files.collect::<Result<_, Error>>()?,
+        })
     }
 
-    /// All contributions that were pushed, the first first; of each its signed manifest alone.
+    /// The signed manifests of all contributions that were pushed, in the order of their numbers.
     pub fn pushes(&self) -> Result<Vec<Pushed>, Error> {
         self.pushes_after(0)
     }
 
-    /// Those after the push `number`.
+    /// The same for those that came after the push `number`.
     pub fn pushes_after(&self, number: u64) -> Result<Vec<Pushed>, Error> {
         let numbers = number + 1..=self.newest(PUSHES)?;
         let names: Vec<_> = numbers.clone().map(|number| numbered(PUSHES, number)).collect();
@@ -79,7 +87,7 @@ impl Forge {
         numbers.zip(records).map(|(number, bytes)| self.parse_push(number, bytes)).collect()
     }
 
-    /// The contribution that was pushed as `number`: its signed manifest alone.
+    /// The signed manifest of the contribution that was pushed as `number`.
     pub fn pushed(&self, number: u64) -> Result<Pushed, Error> {
         self.parse_push(number, self.store.read(&numbered(PUSHES, number), MAX_RECORD)?)
     }
@@ -118,7 +126,7 @@ impl Forge {
         Ok(Pushed { number, signed, envelope })
     }
 
-    /// The largest number of a folder, 0 if there is none. Numbers have no gap.
+    /// The largest number in a folder, 0 if there is none. Numbers have no gaps.
     pub(super) fn newest(&self, folder: &str) -> Result<u64, Error> {
         let list = || -> Result<BTreeSet<u64>, Error> {
             let number = |name: String| {
@@ -136,8 +144,8 @@ impl Forge {
             (1..).zip(numbers).find(|(at, number)| at != *number).map(|(at, _)| at)
         };
         let mut numbers = list()?;
-        // What others create while a folder is listed may be seen without what came just before it;
-        // listed again, all that came before what was seen is there.
+        // Others may create records while a folder is listed. The list may then hold a record but
+        // not the one just before it. A second list holds both.
         while let (Some(_), Some(newest)) = (gap(&numbers), numbers.last().copied()) {
             numbers = list()?;
             if let Some(missing) = gap(&numbers).filter(|missing| *missing < newest) {
@@ -148,9 +156,4 @@ impl Forge {
         }
         Ok(numbers.len() as u64)
     }
-}
-
-/// The name of a numbered record.
-pub(super) fn numbered(folder: &str, number: u64) -> String {
-    format!("{folder}/{number:06}.zip")
 }

@@ -31,7 +31,7 @@ pub struct Root {
     pub base_digest: String,
     /// The base's files, each an object of the forge, sorted by name.
     pub base: Vec<Entry>,
-    /// By name, each with the one key that signs what it contributes: 64 hex digits.
+    /// By name, the one key that signs a contributor's work: 64 hex digits.
     pub contributors: BTreeMap<String, String>,
     /// The forge's own key: 64 hex digits.
     pub key: String,
@@ -67,11 +67,11 @@ impl Description for Root {
     }
 }
 
-/// Reads who may contribute: a TOML file of `[[contributor]]` tables with `name` and `key`, which
-/// is a file beside it (SPKI PEM), that PEM itself, or 64 hex digits.
+/// Reads the list of contributors: a TOML file of `[[contributor]]` tables with `name` and `key`. A
+/// key is a file beside it (SPKI PEM), that PEM itself, or 64 hex digits.
 ///
 /// # Errors
-/// [`Error::Contributors`] for another form, a name or key given twice, a key that cannot be used.
+/// [`Error::Contributors`] for another form, a name or key given twice, or an unusable key.
 pub fn read_contributors(path: &Path) -> Result<BTreeMap<String, VerifyingKey>, Error> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]

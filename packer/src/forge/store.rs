@@ -1,11 +1,11 @@
-//! Where a forge lies: a folder, or a bucket of a cloud (`s3://`, `gs://`, `az://`) where packer
-//! was built for it.
+//! The place of a forge: a folder, or a cloud bucket (`s3://`, `gs://`, `az://`) if packer was
+//! built with that feature.
 //!
-//! Things are created under a name and never changed: of two who create the same name at once,
-//! exactly one succeeds. In a folder a thing is written beside its place, flushed to disk, and
-//! linked to it; in a bucket the put is conditional.
+//! A file is created under a name and never changed. If two processes create the same name at once,
+//! exactly one succeeds. In a folder, a file is written beside its place, flushed to disk and then
+//! linked. In a bucket, the put is conditional.
 //!
-//! Refused: other addresses, and things larger than the caller expects.
+//! Refused: other addresses, and files larger than the caller expects.
 
 use std::collections::BTreeSet;
 use std::path::{Path as FilePath, PathBuf};
@@ -23,18 +23,18 @@ use crate::Error;
 /// An open store.
 pub struct Store {
     place: String,
-    /// Where it lies, if not in a bucket.
+    /// Its folder, if it is not a bucket.
     folder: Option<PathBuf>,
     store: Box<dyn ObjectStore>,
     root: Path,
     runtime: Runtime,
 }
 
-/// Reads under way at once, which hides a bucket's latency.
+/// Reads that run at once, which hides a bucket's latency.
 const PARALLEL: usize = 16;
 
 impl Store {
-    /// Opens `place`; a folder that is not there is made if `make`.
+    /// Opens `place`. With `make`, a missing folder is created.
     pub fn open(place: &str, make: bool) -> Result<Self, Error> {
         let refuse = |what: String| Error::ForgeStore { place: place.to_owned(), what };
         let (folder, (store, root)) = if place.contains("://") {
@@ -61,7 +61,7 @@ impl Store {
         &self.place
     }
 
-    /// Creates `name`; false if it is there already, which is then left as it is.
+    /// Creates `name`. If it exists, it is left as it is and the result is false.
     pub fn create(&self, name: &str, bytes: Vec<u8>) -> Result<bool, Error> {
         let path = self.path(name)?;
         let put = self.store.put_opts(&path, bytes.into(), PutMode::Create.into());
@@ -75,7 +75,7 @@ impl Store {
         }
     }
 
-    /// The bytes of `name`, if it is there.
+    /// The bytes of `name`; none if it does not exist.
     pub fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         self.runtime.block_on(self.get(name, limit))
     }
@@ -86,7 +86,7 @@ impl Store {
         self.runtime.block_on(reads.try_collect())
     }
 
-    /// The names in `folder`, without it.
+    /// The names in `folder`, without the folder's own.
     pub fn list(&self, folder: &str) -> Result<BTreeSet<String>, Error> {
         let path = self.path(folder)?;
         let names = self
@@ -96,7 +96,7 @@ impl Store {
         self.runtime.block_on(names.try_collect()).map_err(|e| self.refuse(folder, &e))
     }
 
-    /// The names at the top, of folders too.
+    /// The names of files and folders at the top.
     pub fn top(&self) -> Result<BTreeSet<String>, Error> {
         let listed = self.runtime.block_on(self.store.list_with_delimiter(Some(&self.root)));
         let listed = listed.map_err(|e| self.refuse("", &e))?;
@@ -109,7 +109,7 @@ impl Store {
 
     async fn get(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, Error> {
         let path = self.path(name)?;
-        // What is no regular file in a folder was not put there by a forge, and may never end.
+        // A forge writes regular files only. Reading another kind, such as a pipe, may never end.
         if let Some(folder) = &self.folder
             && let Err(error) = file::check(&folder.join(path.as_ref()))
             && error.kind() == std::io::ErrorKind::InvalidInput
@@ -147,8 +147,7 @@ impl Store {
     }
 }
 
-/// A bucket, with whatever the environment says of how to reach it (`AWS_...`, `GOOGLE_...`,
-/// `AZURE_...`).
+/// A bucket, opened with the settings in the environment (`AWS_...`, `GOOGLE_...`, `AZURE_...`).
 fn bucket(place: &str) -> Result<(Box<dyn ObjectStore>, Path), Error> {
     let refuse = |what: String| Error::ForgeStore { place: place.to_owned(), what };
     check_scheme(place)?;
@@ -163,7 +162,7 @@ fn bucket(place: &str) -> Result<(Box<dyn ObjectStore>, Path), Error> {
     object_store::parse_url_opts(&url, settings).map_err(|e| refuse(words(&e)))
 }
 
-/// Refuses schemes that packer does not know or was not built for.
+/// Refuses schemes that packer does not know or was built without.
 fn check_scheme(place: &str) -> Result<(), Error> {
     let scheme = place.split("://").next().unwrap_or_default();
     let built = match scheme {
@@ -186,7 +185,7 @@ fn check_scheme(place: &str) -> Result<(), Error> {
     Err(Error::ForgeStore { place: place.to_owned(), what })
 }
 
-/// The error and what is behind it, on one line.
+/// The error and its causes, on one line.
 fn words(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut behind = error.source();

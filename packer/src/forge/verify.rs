@@ -1,6 +1,6 @@
-//! Verifying a whole forge: every signature, the chain of items, every contribution, the digest of
-//! every object that any of them names. With a way to make the methods again, every model is made
-//! anew from the contributions and must have the same bytes.
+//! Verifying a whole forge: every signature, the chain of items, every contribution, and the digest
+//! of every object that any of them names. If the caller can build the methods again, every model
+//! is rebuilt from the contributions and must have the same bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -8,15 +8,15 @@ use std::path::Path;
 use medforge_runtime::bundle::{self, Verified};
 use serde::Serialize;
 
-use super::merge::{Change, begins, content_of};
+use super::append::content_of;
+use super::change::{Change, begins};
+use super::objects::{OBJECTS, PUSHES, numbered};
 use super::push::{admissible, fits};
-use super::{
-    Content, Forge, Item, Kind, Made, Member, Methods, OBJECTS, Object, PUSHES, Pushed, numbered,
-};
+use super::{Content, Forge, Item, ItemModel, Kind, Member, Methods, Object, Pushed};
 use crate::contribution::Contribution;
 use crate::{Error, interrupt};
 
-/// What was verified.
+/// Counts of the verified parts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Report {
     pub items: u64,
@@ -24,17 +24,17 @@ pub struct Report {
     /// Contributions that no item has merged yet.
     pub waiting: u64,
     pub objects: u64,
-    /// Objects that nothing names: left by processes that were stopped. They do no harm.
+    /// Objects that nothing names. Processes that were stopped left them; they do no harm.
     pub unnamed: u64,
-    /// Items whose model was made anew with the same bytes.
+    /// Items whose model was rebuilt with the same bytes.
     pub rebuilt: u64,
 }
 
 impl Forge {
-    /// Verifies everything; with `methods` every item is made again and compared.
+    /// Verifies everything. With `methods`, every item is also rebuilt and compared.
     ///
     /// # Errors
-    /// The first thing found wrong: [`Error::ForgeHistory`], [`Error::ForgeRecord`],
+    /// The first fault found: [`Error::ForgeHistory`], [`Error::ForgeRecord`],
     /// [`Error::ForgeObject`], what [`Contribution::open`] refuses, [`Error::NotRebuilt`].
     pub fn verify(&self, methods: Option<Methods>) -> Result<Report, Error> {
         let mut report = Report::default();
@@ -42,7 +42,7 @@ impl Forge {
             self.root.base.iter().map(|entry| entry.sha256.clone()).collect();
         self.base()?;
 
-        // Items first: what they merged was pushed before.
+        // Items are listed before pushes, so that every push that an item merged is in the list.
         let items = self.items()?;
         let pushes = self.pushes()?;
         let mut newest = BTreeMap::new();
@@ -86,7 +86,7 @@ impl Forge {
         Ok(report)
     }
 
-    /// Puts a contribution's archive together again and checks all that was checked when it came.
+    /// Puts a contribution's archive together again, and repeats all checks of the push.
     pub fn verify_push(&self, pushed: &Pushed) -> Result<(), Error> {
         interrupt::check()?;
         let entries = &pushed.signed.description().entries;
@@ -100,7 +100,7 @@ impl Forge {
         opened.map(drop).map_err(|error| Error::Refused(Box::new(error)))
     }
 
-    /// Makes an item's model again.
+    /// Rebuilds an item's model and compares it.
     fn rebuild(
         &self,
         item: &Item,
@@ -113,15 +113,15 @@ impl Forge {
         }
         let method = methods(&item.settings)?;
         let before = self.before(&*method, begins(item.kind, item.removed.as_ref()), before)?;
-        let made = self.model(&*method, &content.members, item.push, before)?;
-        if content_of(&content.members, &made) == *content {
+        let model = self.build_model(&*method, &content.members, item.push, before)?;
+        if content_of(&content.members, &model) == *content {
             Ok(())
         } else {
             Err(Error::NotRebuilt { number: item.number })
         }
     }
 
-    /// Whether an item is what comes of the one before (of the root) and the pushes.
+    /// Refuses an item that does not follow from the pushes and the item before it, or the root.
     fn follows(
         &self,
         item: &Verified<Item>,
@@ -167,7 +167,7 @@ impl Forge {
                 "has other members than the item before it and the pushes make".into(),
             ));
         }
-        let nothing = content_of(&[], &Made::default());
+        let nothing = content_of(&[], &ItemModel::default());
         if item.kind == Kind::Skip && before.map_or(&nothing, |(_, before)| before) != content {
             Err(refuse("passes over a contribution and yet changes the model".into()))
         } else {
@@ -176,21 +176,21 @@ impl Forge {
     }
 }
 
-/// What a restore changes: its contribution was merged or passed over before, and fits the members;
-/// none if it was not, or is one.
+/// The change that a restore makes. Its contribution was merged or passed over before, and fits the
+/// members. None if that is not so, or if it is a member already.
 fn restored(
     item: &Item,
     members: &[Member],
     merged: u64,
     pushes: &[Pushed],
 ) -> Result<Option<Change>, Error> {
-    let known = &pushes[..merged as usize];
+    let earlier = &pushes[..merged as usize];
     let pushed = item
         .added
         .as_ref()
-        .and_then(|added| known.iter().find(|pushed| Member::of(pushed) == *added));
+        .and_then(|added| earlier.iter().find(|pushed| Member::of(pushed) == *added));
     let Some(pushed) = pushed else { return Ok(None) };
     let name = numbered(PUSHES, pushed.number);
-    fits(Path::new(&name), pushed.signed.description(), known, members, merged)?;
+    fits(Path::new(&name), pushed.signed.description(), earlier, members, merged)?;
     Ok(Change::restore(members, &Member::of(pushed), merged))
 }

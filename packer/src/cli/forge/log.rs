@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::At;
-use crate::forge::recipe::Settings;
+use crate::forge::recipe::RecipeSettings;
 use crate::forge::{Item, Kind, Member};
 use crate::{Error, output};
 
@@ -39,7 +39,7 @@ pub fn run(args: Args) -> Result<(), Error> {
     let mut text = String::new();
     for item in &items {
         let (id, item) = (&item.id()[..12], item.manifest());
-        let method = Settings::method_name(&item.settings);
+        let method = RecipeSettings::method_name(&item.settings);
         text += &format!(
             "v{:<5} {id}  {}  {:>4} members  {method:<12} {}\n",
             item.number,

@@ -6,8 +6,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::Error;
 use crate::cli::merge::Numbers;
 use crate::forge::Forge;
-use crate::forge::recipe::{Method, Mixture, Seen, Settings};
-use crate::merge::{fusion, mixture};
+use crate::forge::recipe::{Method, Mixture, RecipeSettings, SearchSets};
+use crate::merge::fusion::{self, FusionSettings};
+use crate::merge::mixture::MixtureSettings;
 
 /// How to merge.
 #[derive(clap::Args)]
@@ -56,7 +57,7 @@ enum Condensed {
 }
 
 impl How {
-    pub fn settings(&self, forge: &Forge) -> Result<Settings, Error> {
+    pub fn settings(&self, forge: &Forge) -> Result<RecipeSettings, Error> {
         let (fused, mixed) = (self.method == "fusion", self.method == "mixture");
         let free = !fused && !mixed && self.method != "routed";
         let searched = fused || mixed;
@@ -90,22 +91,27 @@ impl How {
                 let usual = if finder == fusion::Finder::CmaEs { 40 } else { 10 };
                 let (level, evaluations) =
                     (self.level.unwrap_or(fusion::Level::Whole), self.evaluations.unwrap_or(usual));
-                Method::Fusion(fusion::FusionSettings { level, finder, evaluations, seed })
+                Method::Fusion(FusionSettings { level, finder, evaluations, seed })
             }
             "mixture" => {
                 let (per_task, shares, evaluations) =
                     (self.per_task, self.shares, self.evaluations.unwrap_or(40));
-                let search = mixture::MixtureSettings { per_task, shares, evaluations, seed };
+                let search = MixtureSettings { per_task, shares, evaluations, seed };
                 Method::Mixture(Mixture { joint: self.joint, search })
             }
             "routed" => Method::Routed,
             name => Method::Free(self.numbers.options(name)?),
         };
         let condensed = match self.condensed {
-            Some(Condensed::All) => Seen::All(forge.pushes()?.len() as u64),
-            _ => Seen::SoFar,
+            Some(Condensed::All) => SearchSets::All(forge.pushes()?.len() as u64),
+            _ => SearchSets::SoFar,
         };
-        Ok(Settings { method, condensed, refit_heads: self.refit_heads, routing: self.routing })
+        Ok(RecipeSettings {
+            method,
+            condensed,
+            refit_heads: self.refit_heads,
+            routing: self.routing,
+        })
     }
 }
 

@@ -88,7 +88,7 @@ impl At {
 fn item(forge: &Forge, version: Option<Version>) -> Result<Verified<Item>, Error> {
     match version {
         Some(version) => forge.item(version.0),
-        None => forge.head()?.ok_or(Error::NoItem { number: 1, newest: 0 }),
+        None => forge.tip()?.ok_or(Error::NoItem { number: 1, newest: 0 }),
     }
 }
 

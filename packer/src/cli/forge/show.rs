@@ -33,7 +33,8 @@ pub fn run(args: Args) -> Result<(), Error> {
         forge.verify_push(&pushed)?;
         Ok((member, pushed))
     });
-    let verified = forge.made(&content).and_then(|_| parts.collect::<Result<Vec<_>, Error>>());
+    let verified =
+        forge.stored_model(&content).and_then(|_| parts.collect::<Result<Vec<_>, Error>>());
     let verdict = match &verified {
         Ok(_) => "verified".to_owned(),
         Err(error) => format!("NOT VERIFIED: {error}"),

@@ -1,23 +1,24 @@
-//! Which methods are compared: each that a forge knows with its usual numbers, and how it is
-//! called.
+//! The methods that are compared: every method of a forge with its usual numbers, and its name.
 
 use super::Question;
 use crate::Error;
 use crate::forge::Members;
-use crate::forge::recipe::{Method, Mixture, Seen, Settings};
-use crate::merge::{self, Options, fusion, mixture};
+use crate::forge::recipe::{Method, Mixture, RecipeSettings, SearchSets};
+use crate::merge::fusion::FusionSettings;
+use crate::merge::mixture::MixtureSettings;
+use crate::merge::{self, Options, fusion};
 
 /// A method with its numbers.
 pub struct Candidate {
     pub name: String,
-    pub settings: Settings,
+    pub settings: RecipeSettings,
 }
 
-/// Evaluations of a search without gradients, and with.
+/// Evaluations of a search without gradients, and of one with them.
 const EVALUATIONS: usize = 40;
 const STEPS: usize = 10;
 
-/// The names by which methods are chosen.
+/// The names of all methods.
 pub fn methods() -> Vec<&'static str> {
     merge::Method::ALL
         .into_iter()
@@ -26,15 +27,15 @@ pub fn methods() -> Vec<&'static str> {
         .collect()
 }
 
-/// What is compared on `members`, in the order of the rows.
+/// The methods that are compared on `members`, in the order of the rows.
 pub fn candidates(question: &Question, members: &dyn Members) -> Result<Vec<Candidate>, Error> {
     let seed = question.seed;
     let free = |method| Method::Free(Options { seed, ..Options::new(method) });
     let fused = |level, finder, evaluations| {
-        Method::Fusion(fusion::FusionSettings { level, finder, evaluations, seed })
+        Method::Fusion(FusionSettings { level, finder, evaluations, seed })
     };
     let mixed = |joint, per_task, shares| {
-        let search = mixture::MixtureSettings { per_task, shares, evaluations: EVALUATIONS, seed };
+        let search = MixtureSettings { per_task, shares, evaluations: EVALUATIONS, seed };
         Method::Mixture(Mixture { joint, search })
     };
     use fusion::{Finder, Level};
@@ -57,9 +58,9 @@ pub fn candidates(question: &Question, members: &dyn Members) -> Result<Vec<Cand
         let refitted =
             question.refit && (matches!(method, Method::Free(_)) || method == by_gradient);
         for refit_heads in [false, true].into_iter().take(1 + usize::from(refitted)) {
-            let settings = Settings {
+            let settings = RecipeSettings {
                 method: method.clone(),
-                condensed: Seen::SoFar,
+                condensed: SearchSets::SoFar,
                 refit_heads,
                 routing: false,
             };
@@ -77,8 +78,8 @@ pub fn candidates(question: &Question, members: &dyn Members) -> Result<Vec<Cand
     Ok(candidates)
 }
 
-/// A method as it follows `packer forge merge --method`, but for its numbers.
-pub fn words(settings: &Settings) -> String {
+/// A method in the words that follow `packer forge merge --method`, without its numbers.
+pub fn words(settings: &RecipeSettings) -> String {
     let mut words = settings.method.name().to_owned();
     match &settings.method {
         Method::Fusion(search) => {
@@ -97,7 +98,7 @@ pub fn words(settings: &Settings) -> String {
         }
         Method::Free(_) | Method::Routed => (),
     }
-    if let Seen::All(_) = settings.condensed {
+    if let SearchSets::All(_) = settings.condensed {
         words += " --condensed all";
     }
     for (option, given) in

@@ -1,25 +1,26 @@
-//! What models are judged by: the members' condensed sets, and the test images of those tasks for
-//! which the caller has some. The features of an image under a network are computed once, however
-//! many models run that network.
+//! The images that models are judged by: the members' condensed sets, and the caller's test images.
+//! The features of an image under a network are computed once, however many models run that
+//! network.
 //!
-//! Intervals are those of [`crate::eval`]: whole groups (patients) are drawn again, the same ones
-//! for every model.
+//! Intervals are those of [`crate::eval`]: whole groups (patients) are resampled, the same ones for
+//! every model.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Figures, OnCondensed, Question, Scores, Test};
+use super::answers::{answers, features, needed, predictions, probabilities};
+use super::real::{Measured, Real, mean};
+use super::{Figures, OnCondensed, Question, Test};
 use crate::Error;
 use crate::data::{Images, Split};
 use crate::device::cpu::Cpu;
+use crate::eval::Metric;
 use crate::eval::bootstrap::Bootstrap;
 use crate::eval::metrics::Predictions;
-use crate::eval::{Estimate, Metric};
-use crate::forge::recipe::{Recipes, judged, known};
-use crate::forge::{Known, Members};
+use crate::forge::recipe::{Recipes, borrowed, task_data};
+use crate::forge::{Members, TaskData};
 use crate::lora::Module;
 use crate::merge::compose::{Judge, digest};
-use crate::merge::model::{Answer, Composition, Model};
+use crate::merge::model::{Answer, Model};
 use crate::merge::routed::Prototypes;
 use crate::merge::{LEAST, Sites, Task};
 use crate::predict::Predictor;
@@ -28,32 +29,10 @@ use crate::predict::Predictor;
 pub struct Judges<'a> {
     recipes: &'a Recipes<'a>,
     condensed: Judge<'a, Cpu<f32>>,
-    known: Vec<Known>,
-    /// Of the members' tasks, if their condensed sets allow it.
+    data: Vec<TaskData>,
+    /// The prototypes of the members' tasks, if their condensed sets allow them.
     routing: Option<Prototypes>,
     real: Vec<Real>,
-}
-
-/// A task's test images.
-struct Real {
-    task: String,
-    classes: Vec<String>,
-    size: usize,
-    images: Images,
-    /// Or the class that has images of one group only.
-    bootstrap: Result<Bootstrap, usize>,
-    /// By network: [n, hidden].
-    features: RefCell<BTreeMap<String, Vec<f32>>>,
-}
-
-/// Balanced accuracy, AUC, and balanced accuracy with the task unknown, as the model is and with
-/// routing.
-type Numbers = [Option<f64>; 4];
-
-/// A model's numbers on one task's images, and in every resample.
-struct Measured {
-    whole: Numbers,
-    draws: Vec<Numbers>,
 }
 
 impl<'a> Judges<'a> {
@@ -63,21 +42,20 @@ impl<'a> Judges<'a> {
         modules: &[Module],
         question: &Question,
     ) -> Result<Self, Error> {
-        let known = known(members)?;
-        if !known.iter().map(|known| &known.task).eq(modules.iter().map(|module| &module.card.task))
-        {
+        let data = task_data(members)?;
+        if !data.iter().map(|task| &task.name).eq(modules.iter().map(|module| &module.card.task)) {
             return Err(Error::ForgeHistory {
                 what: "a member's module is for another task than its name says".into(),
             });
         }
         let mut real = Vec::new();
         for module in modules {
-            let Some(data) = question.data.get(&module.card.task) else { continue };
+            let Some(dataset) = question.data.get(&module.card.task) else { continue };
             let images =
-                Images::load(data, &data.indices(Split::Test), &module.card.preprocessing)?;
+                Images::load(dataset, &dataset.indices(Split::Test), &module.card.preprocessing)?;
             let bootstrap =
                 Bootstrap::new(images.labels(), images.groups(), question.resamples, question.seed);
-            let (task, classes) = (module.card.task.clone(), data.classes.clone());
+            let (task, classes) = (module.card.task.clone(), dataset.classes.clone());
             let size = module.card.image_size as usize;
             real.push(Real {
                 task,
@@ -89,24 +67,25 @@ impl<'a> Judges<'a> {
             });
         }
         let condensed = recipes.judge()?;
-        let routing = match condensed.prototypes(&judged(&known)) {
+        let routing = match condensed.prototypes(&borrowed(&data)) {
             Err(Error::Merge { .. }) => None,
             prototypes => Some(prototypes?),
         };
-        Ok(Judges { recipes, condensed, known, routing, real })
+        Ok(Judges { recipes, condensed, data, routing, real })
     }
 
     pub fn tests(&self) -> Vec<Test> {
         self.real.iter().map(Real::described).collect()
     }
 
-    /// How models do, `model_of` a task; `unknown` asks them also without saying which task it is.
+    /// The figures of models; `model_of` gives the model of a task. With `unknown`, they are also
+    /// asked without the task.
     pub fn figures<'m>(
         &self,
         model_of: impl Fn(&str) -> &'m Model,
         unknown: bool,
     ) -> Result<Figures, Error> {
-        let on = judged(&self.known)
+        let on = borrowed(&self.data)
             .into_iter()
             .map(|task| self.on_condensed(model_of(task.name), &task));
         let on = on.collect::<Result<Vec<_>, _>>()?;
@@ -117,7 +96,7 @@ impl<'a> Judges<'a> {
             .iter()
             .map(|real| Ok((real, self.measure(real, model_of(&real.task), unknown)?)));
         let measured = measured.collect::<Result<Vec<_>, Error>>()?;
-        let networks = self.known.iter().map(|known| needed(model_of(&known.task)));
+        let networks = self.data.iter().map(|task| needed(model_of(&task.name)));
         Ok(Figures {
             networks: networks.max().unwrap_or(0),
             condensed: OnCondensed {
@@ -136,9 +115,9 @@ impl<'a> Judges<'a> {
     fn on_condensed(&self, model: &Model, task: &Task) -> Result<OnCondensed, Error> {
         let rows = features(model, |sites| self.condensed.features(sites, task))?;
         let (n, labels) = (task.set.len(), task.set.classes());
-        let said = said(&answers(model, &rows, n, Some(task.name)));
-        let pairs = said.iter().zip(&task.set.labels);
-        let numbers = predictions(&said, &labels, task.head.classes.len())?.metrics(&vec![1; n]);
+        let found = probabilities(&answers(model, &rows, n, Some(task.name)));
+        let pairs = found.iter().zip(&task.set.labels);
+        let numbers = predictions(&found, &labels, task.head.classes.len())?.metrics(&vec![1; n]);
         Ok(OnCondensed {
             cross_entropy: -pairs.map(|(p, y)| f64::from(*y) * p.max(LEAST).ln()).sum::<f64>()
                 / n as f64,
@@ -147,10 +126,10 @@ impl<'a> Judges<'a> {
     }
 
     fn measure(&self, real: &Real, model: &Model, unknown: bool) -> Result<Measured, Error> {
-        let rows = features(model, |sites| self.see(real, sites))?;
+        let rows = features(model, |sites| self.features(real, sites))?;
         let (labels, classes) = (real.images.labels(), real.classes.len());
         let given = predictions(
-            &said(&answers(model, &rows, labels.len(), Some(&real.task))),
+            &probabilities(&answers(model, &rows, labels.len(), Some(&real.task))),
             labels,
             classes,
         )?;
@@ -175,8 +154,8 @@ impl<'a> Judges<'a> {
         Ok(Measured { whole: numbers(&vec![1; labels.len()]), draws })
     }
 
-    /// What a model says that is not told the task, with one class more for what it takes for
-    /// another task.
+    /// The predictions of a model that is not told the task. An extra class stands for images that
+    /// it assigns to another task.
     fn without_task(&self, real: &Real, model: &Model) -> Result<Predictions, Error> {
         let (labels, classes) = (real.images.labels(), real.classes.len());
         let with_others = |answer: Answer| {
@@ -186,16 +165,16 @@ impl<'a> Judges<'a> {
                 std::iter::repeat_n(0.0, classes).chain([1.0]).collect()
             }
         };
-        let rows = features(model, |sites| self.see(real, sites))?;
-        let said = answers(model, &rows, labels.len(), None).into_iter().flat_map(with_others);
-        predictions(&said.collect::<Vec<_>>(), labels, classes + 1)
+        let rows = features(model, |sites| self.features(real, sites))?;
+        let found = answers(model, &rows, labels.len(), None).into_iter().flat_map(with_others);
+        predictions(&found.collect::<Vec<_>>(), labels, classes + 1)
     }
 
     /// The features of a task's test images under the base changed by `sites`.
-    fn see(&self, real: &Real, sites: &Sites) -> Result<Vec<f32>, Error> {
+    fn features(&self, real: &Real, sites: &Sites) -> Result<Vec<f32>, Error> {
         let key = digest(sites);
-        if let Some(known) = real.features.borrow().get(&key) {
-            return Ok(known.clone());
+        if let Some(rows) = real.features.borrow().get(&key) {
+            return Ok(rows.clone());
         }
         let all: Vec<usize> = (0..real.images.len()).collect();
         let predictor =
@@ -204,88 +183,4 @@ impl<'a> Judges<'a> {
         real.features.borrow_mut().insert(key, rows.clone());
         Ok(rows)
     }
-}
-
-impl Real {
-    fn described(&self) -> Test {
-        let groups: BTreeSet<&usize> = self.images.groups().iter().collect();
-        let one_group =
-            |class: &usize| format!("class {} has images of one group only", self.classes[*class]);
-        let no_intervals = self.bootstrap.as_ref().err().map(one_group);
-        Test {
-            task: self.task.clone(),
-            images: self.images.len(),
-            groups: groups.len(),
-            no_intervals,
-        }
-    }
-}
-
-impl Measured {
-    fn scores(&self) -> Option<Scores> {
-        let estimate = |name, which: usize| -> Option<Estimate> {
-            let draws = self.draws.iter().filter_map(|draw| draw[which]).collect();
-            Some(Estimate::new(name, self.whole[which]?, draws))
-        };
-        Some(Scores {
-            balanced_accuracy: estimate(Metric::BalancedAccuracy, 0)?,
-            auc: estimate(Metric::Auc, 1),
-            task_unknown: estimate(Metric::BalancedAccuracy, 2),
-            task_unknown_routing: estimate(Metric::BalancedAccuracy, 3),
-        })
-    }
-}
-
-/// The mean over tasks. Draw i of the first task stands beside draw i + 1 of the second and so on,
-/// so that tasks are drawn apart.
-fn mean(tasks: &[&Measured]) -> Option<Measured> {
-    let count = tasks.iter().map(|task| task.draws.len()).min()?;
-    let of = |numbers: &[Numbers]| -> Numbers {
-        [0, 1, 2, 3].map(|which| {
-            let all = numbers.iter().map(|n| n[which]).collect::<Option<Vec<f64>>>()?;
-            Some(all.iter().sum::<f64>() / all.len() as f64)
-        })
-    };
-    let draw = |i: usize| {
-        tasks.iter().enumerate().map(|(k, task)| task.draws[(i + k) % count]).collect::<Vec<_>>()
-    };
-    let whole = of(&tasks.iter().map(|task| task.whole).collect::<Vec<_>>());
-    Some(Measured { whole, draws: (0..count).map(|i| of(&draw(i))).collect() })
-}
-
-/// How many networks an answer needs, the task given: routing that tells the task alone is not
-/// asked.
-fn needed(model: &Model) -> usize {
-    match &model.composition {
-        Composition::Fusion(_) => 1,
-        Composition::Mixture { modules, .. } => modules.len(),
-        Composition::Routed { modules } => 1 + modules.len(),
-    }
-}
-
-/// By network of `model`: [n, hidden].
-fn features(
-    model: &Model,
-    see: impl Fn(&Sites) -> Result<Vec<f32>, Error>,
-) -> Result<Vec<Vec<f32>>, Error> {
-    model.networks().iter().map(see).collect()
-}
-
-fn answers(model: &Model, features: &[Vec<f32>], images: usize, task: Option<&str>) -> Vec<Answer> {
-    let answer = |i: usize| {
-        let row = features
-            .iter()
-            .map(|rows| rows.chunks_exact(rows.len() / images).nth(i).unwrap_or_default());
-        model.answer(&row.collect::<Vec<_>>(), task)
-    };
-    (0..images).map(answer).collect()
-}
-
-/// [n, classes]
-fn said(answers: &[Answer]) -> Vec<f64> {
-    answers.iter().flat_map(|answer| answer.probabilities.iter().copied()).collect()
-}
-
-fn predictions(said: &[f64], labels: &[usize], classes: usize) -> Result<Predictions, Error> {
-    Predictions::new(&said.iter().map(|p| *p as f32).collect::<Vec<_>>(), labels, classes)
 }

@@ -1,5 +1,5 @@
-//! A comparison as a page. Names of tasks and contributors are whatever somebody chose;
-//! [`crate::report`] escapes every text.
+//! A comparison as a page. Names of tasks and contributors may hold any text, so
+//! [`crate::report`] escapes it.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::report::{Block, Interval, Metrics, Report};
 /// Bars of accuracies and areas under curves.
 const BARS: Option<(f64, f64)> = Some((0.0, 1.0));
 
-/// A table's columns, and how to read one of scores.
+/// A column of a table: its title, and the score that it shows.
 type Column = (&'static str, fn(&Scores) -> Option<&Estimate>);
 
 const COLUMNS: [Column; 4] = [
@@ -48,7 +48,7 @@ impl Comparison {
             title: format!("Methods of merging, compared on v{}", self.item),
             summary: format!(
                 "Each method on the same {} members. \"{OWN_MODULES}\" is the reference: the \
-                 module that the task's contributor made, on its \
+                 module that the task's contributor model, on its \
                  own task.",
                 self.members.len()
             ),

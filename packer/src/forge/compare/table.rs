@@ -1,21 +1,21 @@
-//! A comparison as plain text, and the sentences that say what its figures are worth.
+//! A comparison as plain text, with the sentences that explain its figures.
 
 use std::fmt::Write;
 
 use super::{Comparison, Outcome, Row, Scores};
 use crate::eval::Estimate;
 
-/// Of the figures on condensed sets.
+/// Said of the figures on condensed sets.
 pub const SEARCHED: &str = "Condensed sets are few images, and not unseen ones: fusion and mixture \
                             searched their weights on them, refitted heads \
                             were fitted on them, routing took its prototypes from them, and \
                             modules were trained on images that they stand for. \
                             These figures flatter such methods.";
-/// Of the figures on real images.
+/// Said of the figures on real images.
 pub const SPENT: &str = "No method is recommended here: choosing one by these figures spends the \
                          test split. Measure the chosen one on images that \
                          took no part in the choice.";
-/// What there is instead of real images.
+/// Said where there are no real images.
 pub const NO_DATA: &str = "Nothing was measured on real images; --data TASK=DIR names some that no \
                            module was trained on.";
 
@@ -68,13 +68,14 @@ impl Comparison {
         out
     }
 
-    /// What was compared.
+    /// The item that was compared.
     pub(super) fn title(&self) -> String {
         let (item, made_by, members) = (self.item, &self.made_by, self.members.join(", "));
         format!("v{item}, made by {made_by}, of {members}")
     }
 
-    /// Real images: a title and by row the scores; the means first where there are several tasks.
+    /// The sections on real images: a title, and the scores by row. Means come first if there are
+    /// several tasks.
     pub(super) fn sections(&self) -> Vec<(String, Vec<(&str, &Scores)>)> {
         let mut sections = Vec::new();
         if self.tests.len() > 1 {
@@ -101,7 +102,7 @@ impl Comparison {
         sections
     }
 
-    /// What the intervals are.
+    /// Explains the intervals.
     pub(super) fn intervals(&self) -> String {
         format!(
             "95 % intervals from {} bootstrap resamples of whole groups. With the task unknown, an \

@@ -1,26 +1,27 @@
-//! The files of an item's model: `heads/TASK.safetensors`; for one network `adapter_config.json`
-//! and `adapter_model.safetensors` as PEFT has them.
+//! The files of an item's model: `heads/TASK.safetensors`. One network also has
+//! `adapter_config.json` and `adapter_model.safetensors`, as PEFT has them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::Recipe;
+use super::recipes::Recipe;
 use crate::Error;
 use crate::base::VitConfig;
-use crate::forge::Made;
+use crate::forge::ItemModel;
 use crate::lora::{Head, Module, peft};
 use crate::merge::model::{Composition, Model};
 use crate::merge::{Sites, Task, one_rank};
 
 const PLACE: &str = "the item's model";
 
-/// The files of one network with its heads, which are refitted on `tasks` if the recipe says so.
+/// The files of one network with its heads. The heads are refitted on `tasks` if the recipe says
+/// so.
 pub fn of_fusion(
     recipe: &Recipe,
     sites: Sites,
     heads: Vec<(String, Head)>,
     tasks: &[Task],
-) -> Result<Made, Error> {
+) -> Result<ItemModel, Error> {
     let mut model =
         Model { heads: by_task(heads)?, composition: Composition::Fusion(sites), routing: None };
     if recipe.settings.refit_heads {
@@ -35,14 +36,15 @@ pub fn of_fusion(
     let mut files = of_heads(&model.heads)?;
     files.insert("adapter_config.json".into(), config);
     files.insert("adapter_model.safetensors".into(), factors);
-    Ok(Made { files, ..Made::default() })
+    Ok(ItemModel { files, ..ItemModel::default() })
 }
 
+/// The files of heads.
 pub fn of_heads(heads: &BTreeMap<String, Head>) -> Result<BTreeMap<String, Vec<u8>>, Error> {
     heads.iter().map(|(task, head)| Ok((name(task), head.file()?))).collect()
 }
 
-/// Heads by their tasks, of which each is there once.
+/// The heads by their tasks, each of which may be there once.
 pub fn by_task(heads: Vec<(String, Head)>) -> Result<BTreeMap<String, Head>, Error> {
     let mut by_task = BTreeMap::new();
     for (task, head) in heads {
@@ -55,7 +57,7 @@ pub fn by_task(heads: Vec<(String, Head)>) -> Result<BTreeMap<String, Head>, Err
 
 /// The heads of the members' tasks.
 pub fn heads(
-    made: &Made,
+    model: &ItemModel,
     modules: &[Module],
     features: usize,
 ) -> Result<BTreeMap<String, Head>, Error> {
@@ -63,7 +65,7 @@ pub fn heads(
         let (task, name) = (module.card.task.clone(), name(&module.card.task));
         let head = Head::read(
             &Path::new(PLACE).join(&name),
-            file(made, &name)?,
+            file(model, &name)?,
             &module.card.classes,
             features,
         )?;
@@ -73,14 +75,14 @@ pub fn heads(
 }
 
 /// The one network of an item's model.
-pub fn fusion(made: &Made, config: &VitConfig) -> Result<Composition, Error> {
-    Ok(Composition::Fusion(sites(made, config)?))
+pub fn fusion(model: &ItemModel, config: &VitConfig) -> Result<Composition, Error> {
+    Ok(Composition::Fusion(sites(model, config)?))
 }
 
-/// The change that one network's files hold.
-pub fn sites(made: &Made, config: &VitConfig) -> Result<Sites, Error> {
+/// The change of the base in the files of one network.
+pub fn sites(model: &ItemModel, config: &VitConfig) -> Result<Sites, Error> {
     let peft::Adapter { rank, alpha, sites, .. } =
-        peft::read(Path::new(PLACE), |name| Ok(file(made, name)?.to_vec()), config)?;
+        peft::read(Path::new(PLACE), |name| Ok(file(model, name)?.to_vec()), config)?;
     if alpha == rank as f64 {
         Ok(sites)
     } else {
@@ -91,9 +93,9 @@ pub fn sites(made: &Made, config: &VitConfig) -> Result<Sites, Error> {
 }
 
 /// One of the model's files.
-pub fn file<'a>(made: &'a Made, name: &str) -> Result<&'a [u8], Error> {
+pub fn file<'a>(model: &'a ItemModel, name: &str) -> Result<&'a [u8], Error> {
     let missing = || Error::ForgeHistory { what: format!("{PLACE} has no {name}") };
-    made.files.get(name).map(Vec::as_slice).ok_or_else(missing)
+    model.files.get(name).map(Vec::as_slice).ok_or_else(missing)
 }
 
 fn name(task: &str) -> String {

@@ -1,14 +1,20 @@
-//! Merges without data: all members at once, so that no order matters.
+//! Merges without data. All members are merged at once, so their order does not matter.
 
 use serde_json::{Value, json};
 
 use super::files;
-use super::{Recipe, judged, task};
+use super::recipes::Recipe;
+use super::tasks::{borrowed, task_name};
 use crate::Error;
-use crate::forge::{Made, Members};
+use crate::forge::{ItemModel, Members};
 use crate::merge::{self, Grams, Options};
 
-pub fn merge(recipe: &Recipe, options: &Options, members: &dyn Members) -> Result<Made, Error> {
+/// The merge of all `members`.
+pub fn merge(
+    recipe: &Recipe,
+    options: &Options,
+    members: &dyn Members,
+) -> Result<ItemModel, Error> {
     let count = members.len();
     let modules = (0..count).map(|i| members.module(i)).collect::<Result<Vec<_>, _>>()?;
     let mut grams = Vec::new();
@@ -28,13 +34,13 @@ pub fn merge(recipe: &Recipe, options: &Options, members: &dyn Members) -> Resul
         options,
         &grams.iter().collect::<Vec<_>>(),
     )?;
-    let known = if recipe.settings.refit_heads { recipe.known(members)? } else { Vec::new() };
+    let data = if recipe.settings.refit_heads { recipe.task_data(members)? } else { Vec::new() };
     let heads = modules
         .into_iter()
         .enumerate()
-        .map(|(i, module)| (task(members, i).to_owned(), module.head))
+        .map(|(i, module)| (task_name(members, i).to_owned(), module.head))
         .collect();
-    let made = files::of_fusion(recipe, merged.sites, heads, &judged(&known))?;
+    let model = files::of_fusion(recipe, merged.sites, heads, &borrowed(&data))?;
     let weights = options
         .weights_of(count)
         .into_iter()
@@ -42,5 +48,5 @@ pub fn merge(recipe: &Recipe, options: &Options, members: &dyn Members) -> Resul
         .map(|(i, w)| (members.name(i).to_owned(), w));
     let weights: serde_json::Map<_, _> =
         weights.map(|(name, weight)| (name, Value::from(weight))).collect();
-    Ok(Made { record: json!({ "weights": weights, "kept": merged.kept }), ..made })
+    Ok(ItemModel { record: json!({ "weights": weights, "kept": merged.kept }), ..model })
 }

@@ -1,30 +1,34 @@
-//! Fusion in a forge: the previous model on one side, the new member on the other; the first member
-//! comes as it is.
+//! Fusion in a forge: one network from the previous model and the new member. The first member is
+//! taken as it is.
 
 use serde_json::{Map, Value, json};
 
-use super::{Recipe, files, judged, task};
+use super::files;
+use super::recipes::Recipe;
+use super::tasks::{borrowed, task_name};
 use crate::Error;
-use crate::forge::{Made, Members};
+use crate::forge::{ItemModel, Members};
 use crate::lora::dora;
-use crate::merge::{compose, fusion};
+use crate::merge::compose;
+use crate::merge::fusion::{self, FusionSettings};
 
+/// The fusion of `members`, of which the last is new.
 pub fn merge(
     recipe: &Recipe,
-    search: &fusion::FusionSettings,
-    previous: Option<&Made>,
+    search: &FusionSettings,
+    previous: Option<&ItemModel>,
     members: &dyn Members,
-) -> Result<Made, Error> {
+) -> Result<ItemModel, Error> {
     let new = members.len() - 1;
-    let known = recipe.known(members)?;
-    let tasks = judged(&known);
+    let data = recipe.task_data(members)?;
+    let tasks = borrowed(&data);
     let before = previous
-        .map(|made| files::sites(made, &recipe.recipes.forge.identity().config))
+        .map(|model| files::sites(model, &recipe.recipes.forge.identity().config))
         .transpose()?;
     let step = |done| (recipe.recipes.step)(done, search.evaluations);
     let sites = compose::sites(&members.module(new)?);
     if let Some(before) = &before {
-        // Of a model with magnitudes there is one member.
+        // A model with magnitudes has one member.
         for (name, part) in [(members.name(0), before), (members.name(new), &sites)] {
             if dora::has_magnitudes(part) {
                 return Err(dora::unfusable(name));
@@ -33,21 +37,22 @@ pub fn merge(
     }
     let (sites, found) =
         recipe.recipes.judge()?.fuse(before.as_ref(), sites, &tasks, search, step)?;
-    let heads = (0..=new).map(|i| (task(members, i).to_owned(), known[i].head.clone())).collect();
-    let made = files::of_fusion(recipe, sites, heads, &tasks[..=new])?;
+    let heads =
+        (0..=new).map(|i| (task_name(members, i).to_owned(), data[i].head.clone())).collect();
+    let model = files::of_fusion(recipe, sites, heads, &tasks[..=new])?;
     let mut record = Map::new();
     if before.is_some() {
         record.insert("search".into(), json!(found));
     }
-    // After a fusion by site no member has one weight.
-    let single = previous.is_none_or(|made| made.record["weights"].is_object());
+    // After a fusion by site no member has a single weight.
+    let single = previous.is_none_or(|model| model.record["weights"].is_object());
     if search.level == fusion::Level::Whole && single {
         let [old, own] = match found.weights[..] {
             [old, own] => [old, own],
             _ => [0.0, 1.0],
         };
         let mut weights: Map<String, Value> = previous
-            .and_then(|made| made.record["weights"].as_object().cloned())
+            .and_then(|model| model.record["weights"].as_object().cloned())
             .unwrap_or_default();
         for weight in weights.values_mut() {
             *weight = json!(weight.as_f64().unwrap_or(0.0) * old);
@@ -55,5 +60,5 @@ pub fn merge(
         weights.insert(members.name(new).to_owned(), json!(own));
         record.insert("weights".into(), Value::Object(weights));
     }
-    Ok(Made { record: Value::Object(record), ..made })
+    Ok(ItemModel { record: Value::Object(record), ..model })
 }

@@ -1,14 +1,16 @@
-//! Routing in a forge: each task's prototypes under the frozen base, made from the condensed sets,
-//! of whatever model; and routed models.
+//! Routing in a forge: each task's prototypes under the frozen base, computed from the condensed
+//! sets. Any model may have it; routed models need it.
 
 use std::collections::BTreeMap;
 
 use medforge_runtime::tensors;
 use serde_json::json;
 
-use super::{Recipe, files, judged, task};
+use super::files;
+use super::recipes::Recipe;
+use super::tasks::{borrowed, task_name};
 use crate::Error;
-use crate::forge::{Made, Members};
+use crate::forge::{ItemModel, Members};
 use crate::lora::Module;
 use crate::merge::compose;
 use crate::merge::model::Composition;
@@ -16,24 +18,25 @@ use crate::merge::routed::Prototypes;
 
 const FILE: &str = "prototypes.safetensors";
 
-pub fn merge(members: &dyn Members) -> Result<Made, Error> {
-    let head = |i| Ok((task(members, i).to_owned(), members.head(i)?));
+/// The files of a routed model: the heads of `members`.
+pub fn merge(members: &dyn Members) -> Result<ItemModel, Error> {
+    let head = |i| Ok((task_name(members, i).to_owned(), members.head(i)?));
     let heads = (0..members.len()).map(head).collect::<Result<_, Error>>()?;
-    Ok(Made { record: json!({}), files: files::of_heads(&files::by_task(heads)?)? })
+    Ok(ItemModel { record: json!({}), files: files::of_heads(&files::by_task(heads)?)? })
 }
 
-/// Adds the members' prototypes to what was made.
-pub fn add(recipe: &Recipe, members: &dyn Members, made: &mut Made) -> Result<(), Error> {
-    let known = recipe.known(members)?;
-    let prototypes = recipe.recipes.judge()?.prototypes(&judged(&known[..members.len()]))?;
+/// Adds the members' prototypes to the files of `model`.
+pub fn add(recipe: &Recipe, members: &dyn Members, model: &mut ItemModel) -> Result<(), Error> {
+    let data = recipe.task_data(members)?;
+    let prototypes = recipe.recipes.judge()?.prototypes(&borrowed(&data[..members.len()]))?;
     let by_name = prototypes.tasks.iter().map(|(task, tensor)| (task.as_str(), tensor));
-    made.files.insert(FILE.into(), tensors::write(by_name, &BTreeMap::new())?);
+    model.files.insert(FILE.into(), tensors::write(by_name, &BTreeMap::new())?);
     Ok(())
 }
 
-/// The routing that an item's files hold, if they do.
-pub fn routing(made: &Made, modules: &[Module]) -> Result<Option<Prototypes>, Error> {
-    let Some(bytes) = made.files.get(FILE) else { return Ok(None) };
+/// The routing in an item's files; none if they have none.
+pub fn routing(model: &ItemModel, modules: &[Module]) -> Result<Option<Prototypes>, Error> {
+    let Some(bytes) = model.files.get(FILE) else { return Ok(None) };
     let refuse = |what: &str| Error::ForgeHistory { what: format!("the item's routing {what}") };
     let tasks = tensors::read(bytes, FILE)?;
     let by_task = by_task(modules);

@@ -1,6 +1,16 @@
 //! Contributions that leave and come back, and members that are merged again by another method.
 
+use medforge_runtime::bundle;
+
 use super::*;
+
+/// The lines of the chain in an item's model, without the contributions' digests.
+fn chain(forge: &Forge, number: u64) -> Vec<String> {
+    let content = forge.content(forge.item(number).unwrap().manifest()).unwrap();
+    let file = forge.stored_model(&content).unwrap().files.remove("chain").unwrap_or_default();
+    let text = String::from_utf8(file).unwrap();
+    text.lines().map(|line| line.rsplit_once(':').unwrap().0.to_owned()).collect()
+}
 
 #[test]
 fn a_contributor_leaves_and_the_history_stays() {
@@ -9,15 +19,10 @@ fn a_contributor_leaves_and_the_history_stays() {
         push(&forge, hospital, task, 1).unwrap();
         merge(&forge, &Chain(u64::from(hospital)));
     }
-    let lines = |number: u64| {
-        let made =
-            forge.made(&forge.content(forge.item(number).unwrap().manifest()).unwrap()).unwrap();
-        let text = String::from_utf8(made.files.get("chain").cloned().unwrap_or_default()).unwrap();
-        text.lines().map(|line| line.rsplit_once(':').unwrap().0.to_owned()).collect::<Vec<_>>()
-    };
+    let lines = |number: u64| chain(&forge, number);
     assert_eq!(lines(3), ["1:hospital 1/breast", "2:hospital 2/lung", "3:hospital 3/colon"]);
     assert_eq!(forge.revert(2, methods(&forge), &key(FORGE)).unwrap().manifest().number, 4);
-    // Made again with the newest item's settings: no model in which hospital 2 took part was used.
+    // The model was built again with the newest item's settings, without any model of hospital 2.
     assert_eq!(lines(4), ["3:hospital 1/breast", "3:hospital 3/colon"]);
     assert_eq!(lines(3).len(), 3, "the history is kept");
     assert!(matches!(forge.revert(2, methods(&forge), &key(FORGE)), Err(Error::NotAMember { .. })));
@@ -26,7 +31,7 @@ fn a_contributor_leaves_and_the_history_stays() {
         forge.revert(9, methods(&forge), &key(FORGE)),
         Err(Error::NoItem { number: 9, newest: 4 })
     ));
-    // What left does not come back by itself; its task is free, its counter is not.
+    // It does not come back by itself. Its task is free, its counter is not.
     assert!(forge.merge(&Chain(1), &key(FORGE)).unwrap().is_none());
     assert!(matches!(push(&forge, 2, "lung", 1), Err(Error::Replayed { .. })));
     push(&forge, 1, "lung", 1).unwrap();
@@ -43,8 +48,8 @@ fn a_contributor_leaves_and_the_history_stays() {
     assert_eq!((report.items, report.rebuilt), (9, 9));
 }
 
-/// What left comes back as it was signed, last of the members; what came in its place, or took its
-/// task, keeps it out.
+/// A contribution that left comes back as it was signed, as the last member. A newer one in its
+/// place keeps it out, and so does one that took its task.
 #[test]
 fn a_contribution_comes_back_without_a_new_signature() {
     let (dir, forge) = forge();
@@ -58,16 +63,11 @@ fn a_contribution_comes_back_without_a_new_signature() {
     let back = restore(1).unwrap();
     assert_eq!((back.manifest().number, back.manifest().kind), (4, Kind::Restore));
     assert_eq!(members(&forge, 4), ["hospital 2/lung", "hospital 1/breast"]);
-    let lines = |number: u64| {
-        let made =
-            forge.made(&forge.content(forge.item(number).unwrap().manifest()).unwrap()).unwrap();
-        let text = String::from_utf8(made.files["chain"].clone()).unwrap();
-        text.lines().map(|line| line.rsplit_once(':').unwrap().0.to_owned()).collect::<Vec<_>>()
-    };
-    // It goes on from the model before, with its settings.
+    let lines = |number: u64| chain(&forge, number);
+    // The model continues from the one before, with its settings.
     assert_eq!(lines(4), ["1:hospital 2/lung", "1:hospital 1/breast"]);
 
-    // A newer one in its place; the item that took the newer one out names that.
+    // A newer one is in its place. The item that took the newer one out names it.
     push(&forge, 1, "breast", 2).unwrap();
     merge(&forge, &Chain(1));
     assert!(matches!(restore(1), Err(Error::NotRestored { .. })));
@@ -82,7 +82,7 @@ fn a_contribution_comes_back_without_a_new_signature() {
     );
     forge.revert(1, methods(&forge), &key(FORGE)).unwrap();
 
-    // Another takes the task, first waiting and then as a member.
+    // Another contributor takes the task, first waiting and then as a member.
     push(&forge, 3, "breast", 1).unwrap();
     assert!(matches!(restore(1), Err(Error::TaskTaken { .. })));
     merge(&forge, &Chain(1));
@@ -92,18 +92,18 @@ fn a_contribution_comes_back_without_a_new_signature() {
     let report = forge.verify(Some(methods(&forge))).unwrap();
     assert_eq!((report.items, report.rebuilt), (11, 11));
 
-    // The keeper signs a return that the rules do not give.
+    // The keeper signs a return that the rules do not allow.
     let last = dir.path().join("items/000012.zip");
-    let head = forge.head().unwrap().unwrap();
-    let content = forge.content(head.manifest()).unwrap();
+    let tip = forge.tip().unwrap().unwrap();
+    let content = forge.content(tip.manifest()).unwrap();
     let added = forge.item(1).unwrap().manifest().added.clone();
     let item = Item {
         number: 12,
-        predecessor: head.id().into(),
+        predecessor: tip.id().into(),
         kind: Kind::Restore,
         added,
         removed: None,
-        ..head.manifest().clone()
+        ..tip.manifest().clone()
     };
     std::fs::write(&last, bundle::assemble(&item, &BTreeMap::new(), &[key(FORGE)]).unwrap())
         .unwrap();
@@ -111,7 +111,7 @@ fn a_contribution_comes_back_without_a_new_signature() {
     assert!(said.contains("brings back what may not be") && !content.members.is_empty(), "{said}");
 }
 
-/// The same members by another method, from the first on: no model before takes part.
+/// The same members are merged by another method, from the first on, without any model before.
 #[test]
 fn members_are_merged_again_from_the_first_on() {
     let (_dir, forge) = forge();
@@ -124,8 +124,8 @@ fn members_are_merged_again_from_the_first_on() {
     let again = forge.merge_again(&Chain(7), &key(FORGE)).unwrap();
     let item = again.manifest();
     assert_eq!((item.number, item.kind, item.push, item.members), (3, Kind::Again, 2, 2));
-    let made = forge.made(&forge.content(item).unwrap()).unwrap();
-    let lines = String::from_utf8(made.files["chain"].clone()).unwrap();
+    let model = forge.stored_model(&forge.content(item).unwrap()).unwrap();
+    let lines = String::from_utf8(model.files["chain"].clone()).unwrap();
     assert!(
         lines.lines().all(|line| line.starts_with("7:")) && lines.lines().count() == 2,
         "{lines}"

@@ -35,24 +35,23 @@ fn softmax(head: &Head, feature: &[f32]) -> Vec<f64> {
     odds.iter().map(|odd| odd / odds.iter().sum::<f64>()).collect()
 }
 
-/// The share of each of two classes that was said, every image counted `weights` times; the mean of
-/// both.
-fn accuracy(said: &[Option<usize>], labels: &[usize], weights: &[u32]) -> f64 {
+/// The mean recall of two classes, with every image counted `weights` times.
+fn accuracy(predicted: &[Option<usize>], labels: &[usize], weights: &[u32]) -> f64 {
     let count = |class: usize, right: bool| -> f64 {
         let of_class = (0..labels.len())
-            .filter(|i| labels[*i] == class && (!right || said[*i] == Some(class)));
+            .filter(|i| labels[*i] == class && (!right || predicted[*i] == Some(class)));
         of_class.map(|i| f64::from(weights[i])).sum()
     };
-    let shares: Vec<f64> = [0, 1]
+    let recalls: Vec<f64> = [0, 1]
         .into_iter()
         .filter(|c| count(*c, false) > 0.0)
         .map(|c| count(c, true) / count(c, false))
         .collect();
-    shares.iter().sum::<f64>() / shares.len() as f64
+    recalls.iter().sum::<f64>() / recalls.len() as f64
 }
 
-/// One task's numbers: [accuracy, AUC, accuracy with the task unknown, and with the base telling
-/// the task], and the accuracy in every resample.
+/// One task's numbers: [accuracy, AUC, accuracy with the task unknown, the same with routing], and
+/// the accuracy in every resample.
 pub fn by_hand(
     sites: &Sites,
     task: &str,
@@ -61,24 +60,24 @@ pub fn by_hand(
 ) -> ([f64; 4], Vec<f64>) {
     let (images, features) = see(sites, data);
     let probabilities: Vec<Vec<f64>> = features.iter().map(|f| softmax(&heads[task], f)).collect();
-    let said: Vec<Option<usize>> =
+    let predicted: Vec<Option<usize>> =
         probabilities.iter().map(|p| Some(usize::from(p[1] > p[0]))).collect();
     let open: Vec<Option<usize>> = features
         .iter()
-        .zip(&said)
-        .map(|(feature, said)| {
+        .zip(&predicted)
+        .map(|(feature, predicted)| {
             let sure = |head: &Head| softmax(head, feature).into_iter().fold(0.0, f64::max);
             let best = heads.iter().max_by(|a, b| sure(a.1).total_cmp(&sure(b.1))).unwrap();
-            said.filter(|_| best.0 == task)
+            predicted.filter(|_| best.0 == task)
         })
         .collect();
     let prototypes = prototypes();
     let routed: Vec<Option<usize>> = see(&Sites::new(), data)
         .1
         .iter()
-        .zip(&said)
-        .map(|(feature, said)| {
-            said.filter(|_| {
+        .zip(&predicted)
+        .map(|(feature, predicted)| {
+            predicted.filter(|_| {
                 heads.keys().nth(argmax(&prototypes.task_probabilities(feature))).unwrap() == task
             })
         })
@@ -94,10 +93,10 @@ pub fn by_hand(
     let once = vec![1; labels.len()];
     let draws = Bootstrap::new(labels, images.groups(), RESAMPLES, SEED)
         .unwrap()
-        .run(|w| accuracy(&said, labels, w));
+        .run(|w| accuracy(&predicted, labels, w));
     (
         [
-            accuracy(&said, labels, &once),
+            accuracy(&predicted, labels, &once),
             above / pairs,
             accuracy(&open, labels, &once),
             accuracy(&routed, labels, &once),
@@ -106,7 +105,7 @@ pub fn by_hand(
     )
 }
 
-/// What the three hospitals' condensed sets look like to the base.
+/// The prototypes of the three hospitals' condensed sets.
 fn prototypes() -> Prototypes {
     let (vit, device) = (base(), Cpu::<f32>::new());
     let hospitals = [1, 2, 3].map(|n| {
@@ -128,8 +127,9 @@ pub fn on_condensed(sites: &Sites, n: u8) -> [f64; 2] {
     let features = Predictor::changed(&device, &vit, sites, 8).features(&set.normalised()).unwrap();
     let rows = features.chunks_exact(vit.config.hidden).map(|f| softmax(&module.head, f));
     let rows: Vec<Vec<f64>> = rows.collect();
-    let said: Vec<Option<usize>> = rows.iter().map(|p| Some(usize::from(p[1] > p[0]))).collect();
+    let predicted: Vec<Option<usize>> =
+        rows.iter().map(|p| Some(usize::from(p[1] > p[0]))).collect();
     let labels = set.classes();
     let loss: f64 = rows.iter().zip(&labels).map(|(p, label)| -p[*label].ln()).sum();
-    [loss / labels.len() as f64, accuracy(&said, &labels, &vec![1; labels.len()])]
+    [loss / labels.len() as f64, accuracy(&predicted, &labels, &vec![1; labels.len()])]
 }
