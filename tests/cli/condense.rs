@@ -1,10 +1,10 @@
-//! Condensed sets and their audit: made, refused, stopped and gone on with.
+//! Condensed sets and their audit: made, refused, stopped and resumed.
 
 use serde_json::Value;
 
 use super::*;
 
-/// A condensation of a second or so, but for --out.
+/// A condensation of about a second, without --out.
 const CONDENSE: &str = "condense --base base --data data --task tissue --per-class 2 --iterations \
                         6 --views 3 --blocks 2 --device cpu";
 
@@ -63,7 +63,7 @@ fn a_set_with_a_budget_says_what_it_covers() {
         &format!("{CONDENSE} --out d --epsilon 8 --min-groups 2 --counts noised --match moments"),
     );
     assert_eq!(record(&at.join("d"))["privacy"]["counts"], "noised");
-    // Two releases of the same seed differ: the noise is not the seed's.
+    // Two releases of the same seed differ, since their noise does not come from the seed.
     good(at, &format!("{CONDENSE} --out e --epsilon 8 --delta 1e-5 --min-groups 2"));
     let read = |set: &str| std::fs::read(at.join(set).join("condensed.safetensors")).unwrap();
     assert!(read("c") != read("e"));
@@ -78,7 +78,36 @@ fn what_cannot_be_condensed_is_refused_and_leaves_nothing() {
         "train --full --from-scratch --base shape --data data --task all --out base2 --epochs 1 \
          --seed 5",
     );
-    // A class of one image; images of one colour; each beside the test images of the good data.
+    poor_data(at);
+    let before = listing(at);
+    let few = CONDENSE.replace("--per-class 2", "--per-class 0");
+    let cases = [
+        (CONDENSE.replace("data data", "data one"), "has 1 image"),
+        (CONDENSE.replace("data data", "data flat"), "of one colour"),
+        (format!("{CONDENSE} --size 18"), "patch"),
+        (few, "--per-class"),
+        (CONDENSE.replace("base base", "base base2") + " --module m", "base"),
+        (format!("{CONDENSE} --epsilon 0"), "--epsilon"),
+        (format!("{CONDENSE} --epsilon=-1"), "--epsilon"),
+        (format!("{CONDENSE} --epsilon NaN"), "--epsilon"),
+        (format!("{CONDENSE} --epsilon 1 --delta 1"), "--delta"),
+        (format!("{CONDENSE} --epsilon 1 --min-groups 500"), "fewer than 500"),
+        (format!("{CONDENSE} --epsilon 1 --min-groups 2 --module m"), "no accounting of its own"),
+        (format!("{CONDENSE} --epsilon 1 --min-groups 2 --init real"), "--init"),
+        (format!("{CONDENSE} --labels soft"), "--module"),
+    ];
+    for (arguments, word) in cases {
+        let sentence = refused(at, 1, &format!("{arguments} --out c"));
+        assert!(sentence.contains(word), "{arguments}: {sentence}");
+        assert_eq!(listing(at), before, "{arguments} left files behind");
+    }
+    good(at, &format!("{CONDENSE} --out c"));
+    assert!(refused(at, 1, &format!("{CONDENSE} --out c")).contains("--force"));
+}
+
+/// The data `one`, with a class of one image, and `flat`, with images of one colour. Both keep the
+/// test images of the good data.
+fn poor_data(at: &Path) {
     let table = std::fs::read_to_string(at.join("data/splits.csv")).unwrap();
     let label = |row: &str| row.split(',').nth(1).unwrap().to_owned();
     let rows: Vec<&str> = table.lines().skip(1).collect();
@@ -107,30 +136,6 @@ fn what_cannot_be_condensed_is_refused_and_leaves_nothing() {
             .save(at.join("flat").join(row.split(',').next().unwrap()))
             .unwrap();
     }
-    let before = listing(at);
-    let few = CONDENSE.replace("--per-class 2", "--per-class 0");
-    let cases = [
-        (CONDENSE.replace("data data", "data one"), "has 1 image"),
-        (CONDENSE.replace("data data", "data flat"), "of one colour"),
-        (format!("{CONDENSE} --size 18"), "patch"),
-        (few, "--per-class"),
-        (CONDENSE.replace("base base", "base base2") + " --module m", "base"),
-        (format!("{CONDENSE} --epsilon 0"), "--epsilon"),
-        (format!("{CONDENSE} --epsilon=-1"), "--epsilon"),
-        (format!("{CONDENSE} --epsilon NaN"), "--epsilon"),
-        (format!("{CONDENSE} --epsilon 1 --delta 1"), "--delta"),
-        (format!("{CONDENSE} --epsilon 1 --min-groups 500"), "fewer than 500"),
-        (format!("{CONDENSE} --epsilon 1 --min-groups 2 --module m"), "no accounting of its own"),
-        (format!("{CONDENSE} --epsilon 1 --min-groups 2 --init real"), "--init"),
-        (format!("{CONDENSE} --labels soft"), "--module"),
-    ];
-    for (arguments, word) in cases {
-        let sentence = refused(at, 1, &format!("{arguments} --out c"));
-        assert!(sentence.contains(word), "{arguments}: {sentence}");
-        assert_eq!(listing(at), before, "{arguments} left files behind");
-    }
-    good(at, &format!("{CONDENSE} --out c"));
-    assert!(refused(at, 1, &format!("{CONDENSE} --out c")).contains("--force"));
 }
 
 #[test]

@@ -1,10 +1,10 @@
-//! Standard output and standard error that are full or closed: exit codes stay, what was made is
-//! there.
+//! Standard output and standard error that are full or closed. Exit codes and outputs stay the
+//! same.
 #![cfg(target_os = "linux")]
 
 use super::*;
 
-/// Runs `arguments` with redirections as the shell writes them; the exit code.
+/// Runs `arguments` with the shell's redirections, and gives the exit code.
 fn code(dir: &Path, arguments: &str, redirected: &str) -> Option<i32> {
     let script = format!("exec {} {arguments} {redirected}", env!("CARGO_BIN_EXE_packer"));
     let mut command = Command::new("sh");

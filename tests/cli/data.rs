@@ -1,5 +1,5 @@
-//! Data sets as people have them, on the command line: `packer check`, folders of a split, TIFF
-//! files, images that are not square.
+//! Data sets as people have them: `packer check`, folders of a split, TIFF files, images that are
+//! not square.
 
 use serde_json::Value;
 
@@ -124,7 +124,7 @@ fn check_lists_all_faults_and_other_commands_name_all_bad_files() {
     }
     assert!(!at.join("m").exists());
 
-    // Rows and files together; what is left of the list is looked at too.
+    // Rows and files are both wrong, and the rest of the list is checked too.
     let list = std::fs::read_to_string(at.join("data/splits.csv")).unwrap();
     std::fs::write(
         at.join("data/splits.csv"),
@@ -167,8 +167,7 @@ fn copy_folder_to(at: &Path, from: &str, to: &str) {
     copy_folder(&at.join(from), &at.join(to));
 }
 
-/// What a device does with images that are not square is what training did, for each way to fit
-/// them.
+/// A device prepares images that are not square as training did, for each way to fit them.
 #[test]
 fn each_fit_is_said_carried_and_the_same_on_a_device() {
     let dir = workshop();

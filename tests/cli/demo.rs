@@ -1,5 +1,4 @@
-//! `packer demo`, small: what it leaves, that the page asks nothing of any network, and that what
-//! it says to try next works.
+//! `packer demo`, small: its files, a page that needs no network, and next commands that work.
 
 use super::*;
 
@@ -16,26 +15,7 @@ fn the_demonstration_leaves_a_report_a_bundle_and_no_key() {
     #[cfg(unix)]
     assert_eq!(listing(&scratch), Vec::<PathBuf>::new());
 
-    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
-    for outside in ["http:", "https:", "<script", "<link", "@import", "url("] {
-        assert!(!page.contains(outside), "the page holds {outside}");
-    }
-    let pictures = page.matches(" src=\"").count();
-    assert!(
-        pictures >= 9 && pictures == page.matches(" src=\"data:image/png;base64,").count(),
-        "{pictures}"
-    );
-    for word in [
-        "synthetic",
-        "Training loss",
-        "linear probe",
-        "colour alone",
-        "tested at hospital c",
-        "was refused",
-    ] {
-        assert!(page.contains(word), "the page has no {word}");
-    }
-
+    let pictures = pictures_on_page(&out.join("report.html"));
     let files: Vec<PathBuf> = listing(&out).into_iter().filter(|path| path.is_file()).collect();
     assert_eq!(
         files.iter().filter(|path| path.parent().unwrap().ends_with("images")).count(),
@@ -71,6 +51,30 @@ fn the_demonstration_leaves_a_report_a_bundle_and_no_key() {
         2,
         "something is left beside"
     );
+}
+
+/// The number of pictures on the page, which loads nothing and has all of its parts.
+fn pictures_on_page(path: &Path) -> usize {
+    let page = std::fs::read_to_string(path).unwrap();
+    for outside in ["http:", "https:", "<script", "<link", "@import", "url("] {
+        assert!(!page.contains(outside), "the page holds {outside}");
+    }
+    let pictures = page.matches(" src=\"").count();
+    assert!(
+        pictures >= 9 && pictures == page.matches(" src=\"data:image/png;base64,").count(),
+        "{pictures}"
+    );
+    for word in [
+        "synthetic",
+        "Training loss",
+        "linear probe",
+        "colour alone",
+        "tested at hospital c",
+        "was refused",
+    ] {
+        assert!(page.contains(word), "the page has no {word}");
+    }
+    pictures
 }
 
 #[test]

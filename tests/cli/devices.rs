@@ -1,4 +1,4 @@
-//! `packer devices` and `--device`: what is listed can be used, and what cannot is refused in one
+//! `packer devices` and `--device`: listed devices can be used, and others are refused in one
 //! sentence.
 
 use super::*;
@@ -75,8 +75,8 @@ fn without_a_driver_auto_takes_the_processor() {
     assert!(output.status.success(), "{}", said(&output));
 }
 
-/// The whole path on the first GPU, if there is one: train, with what it asked of the GPU, and
-/// evaluate.
+/// The whole path on the first GPU, if there is one: training with a profile of the GPU, and
+/// evaluation.
 #[test]
 fn a_gpu_trains_and_evaluates_like_the_processor() {
     let dir = workshop();
@@ -111,7 +111,7 @@ fn a_gpu_trains_and_evaluates_like_the_processor() {
     );
 }
 
-/// What a driver's layer says of a variable is no failure of packer's, and must not look like one.
+/// A driver's message about a variable is no failure of packer, and must not look like one.
 #[test]
 fn nothing_is_said_of_a_display_where_there_is_none() {
     let dir = workshop();

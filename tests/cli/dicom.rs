@@ -4,7 +4,7 @@ use super::*;
 
 type Element<'a> = (u16, u16, &'a str, Vec<u8>);
 
-/// A Part 10 file in explicit little-endian VRs: the RGB image, and what its header says.
+/// A Part 10 file in explicit little-endian VRs, with an RGB image and a header.
 fn dicom(image: &image::RgbImage, uid: &str, patient: &str, sex: &str) -> Vec<u8> {
     let even =
         |text: &str| format!("{text}{}", if text.len() % 2 == 1 { " " } else { "" }).into_bytes();
@@ -62,8 +62,8 @@ fn as_dicom(at: &Path, columns: &[&str]) {
     std::fs::write(at.join("dicom/labels.csv"), list).unwrap();
 }
 
-/// The same pixels, patients and splits give the same module and the same figures, whatever files
-/// they come from; and `--by` tells them apart.
+/// The same pixels, patients and splits give the same module and figures, whatever kind of file
+/// they come from. `--by` gives results by attribute.
 #[test]
 fn a_dicom_folder_is_the_same_data_set() {
     let dir = workshop();
@@ -96,7 +96,7 @@ fn a_dicom_folder_is_the_same_data_set() {
         (names(sex), names(age), names(reader).len()),
         (vec!["F".into(), "M".into()], vec!["40-64".into()], 3)
     );
-    // All patients are of one band: its figures are those of the whole.
+    // All patients are in one band, so its figures are those of all.
     assert_eq!(age["values"][0]["metrics"][0], found["metrics"][1]);
     let images: u64 =
         sex["values"].as_array().unwrap().iter().map(|v| v["n"].as_u64().unwrap()).sum();

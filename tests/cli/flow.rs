@@ -12,7 +12,7 @@ fn images_become_a_module_a_bundle_and_a_classification() {
     assert!(verdict.contains("verified"), "{verdict}");
     assert!(good(at, "inspect b.medforge").contains("tissue"));
 
-    // What a device says of each test image is what evaluation said of it.
+    // A device gives the same result for each test image as the evaluation.
     let evaluation: Value = serde_json::from_str(&good(
         at,
         "eval --base base --module m --data data --split test --json --predictions p.csv \
@@ -68,7 +68,7 @@ fn the_same_seed_gives_the_same_files() {
         ("merged/one", "merged/two", merge.into()),
     ] {
         good(at, &format!("{command} --out {one}"));
-        // In another second, by which whatever holds the time differs.
+        // One second later, every file that holds the time differs.
         std::thread::sleep(std::time::Duration::from_millis(1100));
         good(at, &format!("{command} --out {two}"));
         let files = |out: &str| -> std::collections::BTreeMap<PathBuf, Vec<u8>> {
@@ -84,8 +84,8 @@ fn the_same_seed_gives_the_same_files() {
         let differ: Vec<&PathBuf> = one.keys().filter(|name| one[*name] != two[*name]).collect();
         assert_eq!(differ, [Path::new("run.json")], "{command}");
     }
-    // Bundles say when their modules were made, whichever file holds that; so do modules from
-    // before `run.json`.
+    // Bundles hold the time when their modules were made. Modules older than `run.json` hold it
+    // too.
     let run: Value =
         serde_json::from_slice(&std::fs::read(at.join("one/run.json")).unwrap()).unwrap();
     assert!(run["train_images_per_s"].as_f64().unwrap() > 0.0, "{run}");

@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::*;
 
-/// The module `m` as PEFT's `save_pretrained` leaves it: two files, the head as `classifier` among
-/// the factors.
+/// The module `m` as PEFT's `save_pretrained` writes it: two files, with the head as `classifier`
+/// among the factors.
 fn peft_folder(at: &Path) {
     std::fs::create_dir(at.join("peft")).unwrap();
     let read =

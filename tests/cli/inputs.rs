@@ -1,6 +1,6 @@
-//! What is read is a regular file of a size: pipes and devices never end, folders are no files, and
-//! what is larger than any such file is not taken into memory. And what an error says of a file
-//! stays short and on its line.
+//! Only regular files of a limited size are read. Pipes and devices never end, folders are no
+//! files, and files that are too large are not loaded. Errors about a file are short and fit on one
+//! line.
 
 use std::io::Write;
 use std::os::unix::fs::symlink;
@@ -47,7 +47,7 @@ fn reads() -> Vec<(&'static str, String)> {
     reads
 }
 
-/// Puts something in the place of a file; what it is called.
+/// Puts something in the place of a file, and gives its name.
 type Putting = fn(&Path);
 
 const PUT: [(&str, Putting); 4] = [
@@ -105,7 +105,7 @@ fn what_is_read_is_a_regular_file_of_a_size() {
                 matches!(code, Some(1..=3)),
                 "{file}, {kind}: packer {arguments}: {code:?} {said}"
             );
-            // A bundle that is refused is the one that was named.
+            // The refused bundle is the one that was named.
             let named = said.contains(name) || said.contains("refused (too_large)");
             assert!(named, "{file}, {kind}: packer {arguments}: {said}");
             assert_eq!(said.trim_end().lines().count(), 1, "{file}, {kind}: {said}");
@@ -138,7 +138,7 @@ fn a_link_to_a_file_is_read_and_so_is_standard_input_from_one() {
     assert!(said(&output).contains("/dev/stdin: it is a pipe"), "{}", said(&output));
 }
 
-/// Names and values as long and as hostile as files let them be.
+/// Names and values that are as long and hostile as a file allows.
 #[test]
 fn no_error_is_endless_or_drives_a_terminal() {
     let dir = workshop();

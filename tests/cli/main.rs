@@ -1,5 +1,4 @@
-//! The command line as a user meets it: every test runs the `packer` program in a folder of its
-//! own.
+//! The command line as users run it. Every test runs the `packer` program in a folder of its own.
 
 mod condense;
 mod consoles;
@@ -34,19 +33,19 @@ fn packer(dir: &Path, arguments: &str) -> Command {
         .args(arguments.split_whitespace())
         .env_remove("RUST_LOG")
         .env_remove("RUST_BACKTRACE");
-    // Where this is not set, Mesa's Vulkan layer says so on standard error.
+    // Without this, Mesa's Vulkan layer writes to standard error.
     command.env("XDG_RUNTIME_DIR", dir);
     command
 }
 
-/// Runs packer and demands success; its standard output.
+/// Runs packer, which must succeed, and gives its standard output.
 fn good(dir: &Path, arguments: &str) -> String {
     let output = packer(dir, arguments).output().unwrap();
     assert!(output.status.success(), "packer {arguments}: {}", said(&output));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Runs packer and demands `code` and one sentence on standard error; the sentence.
+/// Runs packer, which must end with `code` and one sentence on standard error. Gives the sentence.
 fn refused(dir: &Path, code: i32, arguments: &str) -> String {
     let output = packer(dir, arguments).output().unwrap();
     assert_eq!(output.status.code(), Some(code), "packer {arguments}: {}", said(&output));
@@ -63,7 +62,7 @@ fn said(output: &Output) -> String {
 }
 
 /// A folder with a small base `base` (2 blocks, 16 wide, 16 pixels), images `data` of one hospital
-/// and a key pair `k`, made once and copied for each test.
+/// and a key pair `k`. It is made once and copied for each test.
 fn workshop() -> tempfile::TempDir {
     static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
     let made = MADE.get_or_init(|| {
@@ -99,7 +98,7 @@ fn with_bundle() -> tempfile::TempDir {
     dir
 }
 
-/// A training of the small module, but for --out.
+/// A training of the small module, without --out.
 const TRAIN: &str =
     "train --base base --data data --task tissue --epochs 2 --batch 8 --rank 2 --alpha 4 --lr 0.01";
 

@@ -155,26 +155,19 @@ fn what_cannot_be_merged_is_refused_by_name() {
     assert!(refused(at, 1, &format!("{MERGE} --method ties")).contains("--force"));
 }
 
-/// Every method gives one network, which is measured task by task and packed; the bundle says what
-/// it reached and what each module alone reached.
+/// Every method gives one network, which is measured task by task and packed. The bundle holds its
+/// results, and those of each module alone.
 #[test]
 fn a_merged_model_is_measured_task_by_task_and_packed() {
     let dir = with_modules();
     let at = dir.path();
     let picture = some_picture(at);
     good(at, "eval --base base --module x --data data --resamples 100 --device cpu --record");
-    let measured = |module: &str| -> Value {
-        let eval = format!(
-            "eval --base base --module {module} --data data --resamples 100 --device cpu --json \
-             --record"
-        );
-        serde_json::from_str(&good(at, &eval)).unwrap()
-    };
     let methods = "average task-arithmetic ties dare-linear dare-ties della breadcrumbs svd knots \
                    core-space tsv iso-c";
     for method in methods.split(' ') {
         good(at, &format!("{MERGE} --method {method} --force"));
-        let eval = measured("merged --task tissue");
+        let eval = measured(at, "merged --task tissue");
         good(at, "bundle --base base --module merged --key k.key --out merged.medforge --force");
         assert!(
             good(at, "verify merged.medforge --trust k.pub").contains("golden vectors agree"),
@@ -187,32 +180,43 @@ fn a_merged_model_is_measured_task_by_task_and_packed() {
             );
             assert!(said.contains("probabilities"), "{method}: {said}");
         }
-        let manifest: Value =
-            serde_json::from_str(&good(at, "inspect merged.medforge --json")).unwrap();
-        let manifest = &manifest["manifest"];
-        let own = &manifest["measured"]["tissue"];
-        assert_eq!(
-            (&own["metrics"], &own["groups"]),
-            (&eval["metrics"], &eval["groups"]),
-            "{method}"
-        );
-        assert_eq!(
-            (&own["floors"], own["images"] == eval["n"]),
-            (&eval["floors"], true),
-            "{method}"
-        );
-        assert_eq!(manifest["metrics"]["tissue"]["value"], eval["metrics"][1]["value"], "{method}");
-        assert!(manifest["measured"].get("other").is_none(), "{manifest}");
+        measured_in_manifest(at, method, &eval);
     }
-    // Once with the other's weight zero: the merged network is the module.
+    // With the weight zero for the other module, the merged network is the first one.
     good(at, &format!("{MERGE} --method task-arithmetic --weight 1 --weight 0 --force"));
-    let (merged, alone) = (measured("merged --task tissue"), measured("x"));
+    let (merged, alone) = (measured(at, "merged --task tissue"), measured(at, "x"));
     for (ours, own) in
         merged["metrics"].as_array().unwrap().iter().zip(alone["metrics"].as_array().unwrap())
     {
         let [ours, own] = [ours, own].map(|metric| metric["value"].as_f64().unwrap());
         assert!((ours - own).abs() < 1e-6, "{merged} {alone}");
     }
+    shown_and_on_the_card(at);
+}
+
+/// Evaluates a module on the data and records the results.
+fn measured(at: &Path, module: &str) -> Value {
+    let eval = format!(
+        "eval --base base --module {module} --data data --resamples 100 --device cpu --json \
+         --record"
+    );
+    serde_json::from_str(&good(at, &eval)).unwrap()
+}
+
+/// The bundle's manifest has the evaluation of the task that was measured, and none of the other.
+fn measured_in_manifest(at: &Path, method: &str, eval: &Value) {
+    let manifest: Value =
+        serde_json::from_str(&good(at, "inspect merged.medforge --json")).unwrap();
+    let manifest = &manifest["manifest"];
+    let own = &manifest["measured"]["tissue"];
+    assert_eq!((&own["metrics"], &own["groups"]), (&eval["metrics"], &eval["groups"]), "{method}");
+    assert_eq!((&own["floors"], own["images"] == eval["n"]), (&eval["floors"], true), "{method}");
+    assert_eq!(manifest["metrics"]["tissue"]["value"], eval["metrics"][1]["value"], "{method}");
+    assert!(manifest["measured"].get("other").is_none(), "{manifest}");
+}
+
+/// `inspect` and the card show what was measured, merged and alone.
+fn shown_and_on_the_card(at: &Path) {
     good(at, "bundle --base base --module merged --key k.key --out merged.medforge --force");
     let said = good(at, "inspect merged.medforge");
     for words in [

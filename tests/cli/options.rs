@@ -1,4 +1,4 @@
-//! Options from packer.toml, bounds on memory, and trainings that are only thought through.
+//! Options from packer.toml, bounds on memory, and dry runs of trainings.
 
 use serde_json::Value;
 
@@ -31,7 +31,7 @@ fn options_come_from_the_file_where_the_command_line_leaves_them_out() {
         |name: &str| std::fs::read(at.join(name).join("adapter_model.safetensors")).unwrap();
     assert_eq!(weights("m"), weights("n"));
 
-    // The command line wins, also over an option that excludes one of its own.
+    // The command line wins, also over an option in the file that excludes one of its own.
     good(at, "train --out o --rank 1 --epochs 1");
     assert_eq!(module("o")["training"]["settings"]["method"]["lora"]["rank"], 1);
     assert_eq!(module("o")["training"]["settings"]["epochs"], 1);
@@ -97,7 +97,7 @@ fn a_file_with_a_fault_is_refused_in_one_sentence() {
         said(&packer(dir.path(), "verify none.medforge --config named.toml").output().unwrap());
     assert!(taken.contains("from named.toml: --trust=k.pub"), "{taken}");
     write(dir.path(), "[verify]\ntrust = \"k.pub\"");
-    // Help is given whatever the file says, and a file that is named must be there.
+    // Help is given with any file, but a file that is named must exist.
     good(dir.path(), "train --help");
     assert!(refused(dir.path(), 1, "devices --config none.toml").contains("none.toml"));
 }
@@ -119,7 +119,7 @@ fn a_bound_on_memory_is_met_or_refused() {
     let output = packer(at, &format!("{TRAIN} --out m --memory {least}")).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("memory: about "), "{}", said(&output));
-    // With enough there is nothing to cut, and the bytes are those without a bound.
+    // With enough memory nothing is cut, and the bytes are those without a bound.
     good(at, &format!("{TRAIN} --out n --memory 6GiB"));
     good(at, &format!("{TRAIN} --out o"));
     let weights =

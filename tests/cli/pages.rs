@@ -1,5 +1,4 @@
-//! Pages and overlays: what `--report` and `--explain` write, that pages ask nothing of any
-//! network, and what is refused.
+//! Pages and overlays of `--report` and `--explain`. Pages need no network.
 
 use serde_json::Value;
 
@@ -45,17 +44,7 @@ fn an_evaluation_shows_where_its_predictions_come_from() {
         let file = one["file"].as_str().unwrap();
         let words = [&one["truth"], &one["predicted"]].map(|class| class.as_str().unwrap());
         assert!(file.contains(&format!("true-{}_predicted-{}_", words[0], words[1])), "{file}");
-        let overlay = image::open(at.join("seen").join(file)).unwrap().to_rgb8();
-        let image = image::open(named(at, one["image"].as_str().unwrap())).unwrap();
-        let plain = image.resize_exact(16, 16, image::imageops::FilterType::CatmullRom).to_rgb8();
-        let apart = |(a, b): (&image::Rgb<u8>, &image::Rgb<u8>)| {
-            (0..3).any(|c| a.0[c].abs_diff(b.0[c]) > 40)
-        };
-        let changed = overlay.pixels().zip(plain.pixels()).filter(|pair| apart(*pair)).count();
-        assert!(
-            overlay.dimensions() == (16, 16) && changed < 256,
-            "{file}: {changed} pixels changed"
-        );
+        overlay_of(at, file, one["image"].as_str().unwrap());
     }
     let words = [
         "linear probe",
@@ -72,7 +61,7 @@ fn an_evaluation_shows_where_its_predictions_come_from() {
     assert!(refused(at, 1, &format!("{eval} --explain seen")).contains("seen is not empty"));
     assert!(refused(at, 1, &format!("{eval} --explain m/module.json")).contains("module.json"));
     assert_eq!(listing(at), before);
-    // The same again is the same to the byte.
+    // A second run gives the same bytes.
     good(at, &format!("{eval} --explain again --explain-count 5 --report f.html --with-images"));
     for one in listed {
         let file = one["file"].as_str().unwrap();
@@ -83,6 +72,17 @@ fn an_evaluation_shows_where_its_predictions_come_from() {
     }
     assert!(std::fs::read(at.join("e.html")).unwrap() == std::fs::read(at.join("f.html")).unwrap());
     assert!(refused(at, 1, &format!("{eval} --with-images")).contains("--explain and --report"));
+}
+
+/// Asserts that `file` is an overlay of the image `digits` that changes a part of its pixels.
+fn overlay_of(at: &Path, file: &str, digits: &str) {
+    let overlay = image::open(at.join("seen").join(file)).unwrap().to_rgb8();
+    let image = image::open(named(at, digits)).unwrap();
+    let plain = image.resize_exact(16, 16, image::imageops::FilterType::CatmullRom).to_rgb8();
+    let apart =
+        |(a, b): (&image::Rgb<u8>, &image::Rgb<u8>)| (0..3).any(|c| a.0[c].abs_diff(b.0[c]) > 40);
+    let changed = overlay.pixels().zip(plain.pixels()).filter(|pair| apart(*pair)).count();
+    assert!(overlay.dimensions() == (16, 16) && changed < 256, "{file}: {changed} pixels changed");
 }
 
 /// The test image whose file's SHA-256 begins with these digits.
@@ -96,8 +96,8 @@ fn named(at: &Path, digits: &str) -> PathBuf {
     found.next().unwrap()
 }
 
-/// Demands that each pixel of the overlay at `path` is viridis over even grey, more of it where it
-/// is hotter: that it shows a map and no image.
+/// Asserts that each pixel of the overlay at `path` is viridis over even grey, with more colour
+/// where the map is hotter. So it shows a map and no image.
 fn alone(path: &Path) {
     const VIRIDIS: [[f64; 3]; 9] = [
         [68.0, 1.0, 84.0],
@@ -127,8 +127,8 @@ fn alone(path: &Path) {
     assert_eq!(odd, None, "{} shows more than a map", path.display());
 }
 
-/// File names often hold patient ids. Nothing that is written without being asked for images has a
-/// pixel of one, or a name.
+/// File names often hold patient ids. Without an option that asks for images, nothing written has a
+/// pixel of one, or a file name.
 #[test]
 fn nothing_of_a_patient_is_written_unasked() {
     let dir = with_bundle();

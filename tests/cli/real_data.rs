@@ -1,4 +1,4 @@
-//! The same path on a real base and real images, where the machine has them (`MEDFORGE_SHARED`,
+//! The same path on a real base and real images, if the machine has them (`MEDFORGE_SHARED`,
 //! default `../shared`).
 
 use super::*;

@@ -1,10 +1,9 @@
-//! Bad input: one sentence that names what is wrong, an exit code that is not zero, nothing left
-//! behind.
+//! Bad input: one sentence that names the fault, an exit code that is not zero, and no files left.
 
 use super::*;
 
-/// Runs a training that must be refused: the sentence, after a check that no output and no
-/// temporary file is there.
+/// Runs a training that must be refused, and checks that it left no output and no temporary file.
+/// Gives the sentence.
 fn refused_training(dir: &Path, arguments: &str) -> String {
     let before = listing(dir);
     let sentence = refused(dir, 1, &format!("{arguments} --out m"));

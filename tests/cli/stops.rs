@@ -1,5 +1,5 @@
-//! Training stopped in the middle: by kill -9, by Ctrl-C, by a full disk. Nothing half-written;
-//! going on gives the same bytes.
+//! Training that is stopped by kill -9, by Ctrl-C or by a full disk. Nothing is left half-written,
+//! and a resumed training gives the same bytes.
 #![cfg(unix)]
 
 use std::process::{Child, Stdio};
@@ -15,7 +15,7 @@ fn start(dir: &Path, arguments: &str) -> Child {
     packer(dir, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 
-/// Waits for the first checkpoint; true if it came before the end of the training.
+/// Waits for the first checkpoint. True if it was written before the end of the training.
 fn wait_for_checkpoint(dir: &Path, child: &mut Child) -> bool {
     let start = Instant::now();
     while start.elapsed() < Duration::from_secs(120) {

@@ -1,5 +1,4 @@
-//! Heads made of texts: from a CLIP with its tokenizer to a bundle with a class that nobody
-//! trained.
+//! Heads of texts: from a CLIP with its tokenizer to a bundle with an untrained class.
 
 use serde_json::Value;
 
@@ -55,7 +54,7 @@ fn a_head_of_texts_is_trained_under_packed_and_given_a_class() {
         let all = said[0]["probabilities"].as_array().unwrap().iter();
         all.map(|p| p["probability"].as_f64().unwrap()).collect()
     });
-    // A class more takes its share and leaves the others' ratio.
+    // One more class takes some probability and keeps the ratio of the others.
     assert_eq!((two.len(), three.len()), (3, 4));
     assert!((three[0] / three[1] / (two[0] / two[1]) - 1.0).abs() < 1e-3, "{two:?} {three:?}");
 }

@@ -1,6 +1,6 @@
-//! Signatures of several people, trust files that follow one another, what a device remembers: with
-//! the corpus's good bundle, whose release keys are alice's and bob's and whose maintainer is
-//! carol.
+//! Signatures of several people, trust files that follow one another, and the state of a device.
+//! The good bundle of the corpus has the release keys of alice and bob, and carol is its
+//! maintainer.
 
 use ed25519_dalek::SigningKey;
 use medforge_packer::export::keys;
@@ -49,7 +49,7 @@ fn a_second_signature_comes_from_here_or_from_a_machine_without_a_network() {
     assert!(here == there, "the two ways give different bundles");
     let said = good(at, "sign request --key dave.key --out dave.signature");
     assert!(said.contains("bundle \"corpus\", version 3, id "), "{said}");
-    // A signature for another bundle, one of a stranger's making, and things that are no bundle.
+    // A signature for another bundle, one by a stranger, and files that are no bundle.
     good(at, "sign trust.toml --key carol.key --out trust.sig");
     assert!(
         refused(at, 3, "sign good.medforge --import-signature trust.sig --out no")
@@ -60,7 +60,7 @@ fn a_second_signature_comes_from_here_or_from_a_machine_without_a_network() {
         refused(at, 3, "sign good.medforge --import-signature bent --out no")
             .contains("bad_length")
     );
-    // A payload that is not the one that the manifest tells of is not signed.
+    // A payload that does not match the manifest is not signed.
     let torn = "../tests/corpus/hash_mismatch/bundle.medforge";
     std::fs::copy(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(torn), at.join("torn")).unwrap();
     assert!(refused(at, 3, "sign torn --key bob.key --out no").contains("hash_mismatch"));
@@ -118,7 +118,7 @@ fn a_device_remembers_what_it_accepted_and_nothing_else() {
     good(at, &verify.replace(NOW, "--now unknown"));
     assert!(refused(at, 1, &verify.replace(NOW, "--now soon")).contains("--now"));
     assert_eq!(std::fs::read_to_string(at.join("state.json")).unwrap(), state);
-    // What cannot be read is not a device that remembers nothing.
+    // A state that cannot be read does not count as an empty one.
     std::fs::create_dir(at.join("folder")).unwrap();
     assert!(refused(at, 1, &verify.replace("state.json", "folder")).contains("folder"));
 }
@@ -152,8 +152,7 @@ fn a_refusal_can_be_explained_to_people_and_machines() {
     assert!(report["sbom_sha256"].as_str().is_some_and(|digest| digest.len() == 64), "{report}");
 }
 
-/// Who signed it is said, so that its maker can be asked; that key is nobody's whom this device
-/// trusts.
+/// The signer is named, so that people can ask. This device does not trust that key.
 #[test]
 fn no_message_invites_to_trust_a_stranger() {
     let dir = desk();

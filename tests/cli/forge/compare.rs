@@ -29,18 +29,7 @@ fn methods_are_compared_on_condensed_sets_and_real_images() {
     assert_eq!(row("this item")["figures"], row("ties")["figures"]);
     assert_eq!(row("mixture --joint")["figures"]["networks"], 2);
 
-    // The module alone is what `packer eval` measures on the same images, resample for resample.
-    let eval = "eval --base base --module m-b-lung --data data --resamples 100 --device cpu --json";
-    let eval: Value = serde_json::from_str(&good(at, eval)).unwrap();
-    let own = &row("each its own module")["figures"]["real"]["lung"];
-    for (name, metric) in [("balanced_accuracy", 1), ("auc", 2)] {
-        for key in ["value", "low", "high"] {
-            let (found, expected) =
-                (own[name][key].as_f64().unwrap(), eval["metrics"][metric][key].as_f64().unwrap());
-            assert!((found - expected).abs() < 1e-6, "{name} {key}: {found} {expected}");
-        }
-    }
-    assert_eq!(json["tests"][0]["images"], eval["n"]);
+    as_eval_measures(at, &json, &row("each its own module")["figures"]["real"]["lung"]);
 
     let page = std::fs::read_to_string(at.join("page/compare.html")).unwrap();
     for words in
@@ -66,4 +55,19 @@ fn methods_are_compared_on_condensed_sets_and_real_images() {
         let said = refused(at, 1, &format!("forge compare F {options} --html none.html"));
         assert!(said.contains(words) && !at.join("none.html").exists(), "{options}: {said}");
     }
+}
+
+/// The row of the module alone has the figures of `packer eval` on the same images, resample for
+/// resample.
+fn as_eval_measures(at: &Path, json: &Value, own: &Value) {
+    let eval = "eval --base base --module m-b-lung --data data --resamples 100 --device cpu --json";
+    let eval: Value = serde_json::from_str(&good(at, eval)).unwrap();
+    for (name, metric) in [("balanced_accuracy", 1), ("auc", 2)] {
+        for key in ["value", "low", "high"] {
+            let (found, expected) =
+                (own[name][key].as_f64().unwrap(), eval["metrics"][metric][key].as_f64().unwrap());
+            assert!((found - expected).abs() < 1e-6, "{name} {key}: {found} {expected}");
+        }
+    }
+    assert_eq!(json["tests"][0]["images"], eval["n"]);
 }

@@ -1,8 +1,9 @@
-//! Members merged again, contributions that come back, and damage of every kind to a forge's files.
+//! Members merged again, contributions that come back, and damage of every kind.
 
 use super::*;
 
-/// One item's members by another method, and a contribution that left comes back as it was signed.
+/// One item's members are merged by other methods, and a contribution that left comes back as it
+/// was signed.
 #[test]
 fn members_are_merged_again_and_come_back() {
     let dir = forge();
@@ -24,20 +25,7 @@ fn members_are_merged_again_and_come_back() {
     for words in ["ties", "fusion", "mixture", "the same members again"] {
         assert!(table.contains(words), "{words}: {table}");
     }
-    // It is what the members merged by that method alone would have been, without the history
-    // before.
-    good(at, "forge init G --base base --trust contributors.toml --key forge.key");
-    for file in ["a-breast-1.contribution", "b-lung-1.contribution"] {
-        good(at, &format!("forge push G {file}"));
-    }
-    good(at, "forge merge G --key forge.key --method ties --density 0.5");
-    let files = |forge: &str, item: &str| -> Value {
-        let shown: Value =
-            serde_json::from_str(&good(at, &format!("forge show {forge} {item} --json"))).unwrap();
-        shown["content"]["files"].clone()
-    };
-    assert_eq!(files("F", "v3"), files("G", "v2"));
-
+    as_without_history(at);
     good(at, &format!("{MERGE} --again"));
     assert!(
         good(at, "forge revert F v2 --key forge.key").contains("hospital b/lung left, 1 members")
@@ -48,13 +36,13 @@ fn members_are_merged_again_and_come_back() {
         good(at, "forge restore F v2 --key forge.key")
             .contains("v8: hospital b/lung is back, 2 members")
     );
-    assert_eq!(files("F", "v8"), files("F", "v6"), "the same members by the same method");
+    assert_eq!(files(at, "F", "v8"), files(at, "F", "v6"), "the same members by the same method");
     assert!(refused(at, 1, "forge restore F v2 --key forge.key").contains("revert that one first"));
     assert!(refused(at, 1, "forge restore F v3 --key forge.key").contains("names no contribution"));
     assert!(
         refused(at, 1, "forge restore F v2 --key a.key").contains("--key is not this forge's key")
     );
-    // What was passed over comes too.
+    // A contribution that was passed over comes back too.
     good(at, "forge skip F 3 --key forge.key");
     assert!(
         good(at, "forge restore F v9 --key forge.key")
@@ -68,7 +56,24 @@ fn members_are_merged_again_and_come_back() {
     );
 }
 
-/// Longer, shorter, other, gone or a folder: whatever was done to a file, the forge is refused.
+/// Members merged again are the same as in a forge without the history before.
+fn as_without_history(at: &Path) {
+    good(at, "forge init G --base base --trust contributors.toml --key forge.key");
+    for file in ["a-breast-1.contribution", "b-lung-1.contribution"] {
+        good(at, &format!("forge push G {file}"));
+    }
+    good(at, "forge merge G --key forge.key --method ties --density 0.5");
+    assert_eq!(files(at, "F", "v3"), files(at, "G", "v2"));
+}
+
+/// The files of an item's model.
+fn files(at: &Path, forge: &str, item: &str) -> Value {
+    let shown: Value =
+        serde_json::from_str(&good(at, &format!("forge show {forge} {item} --json"))).unwrap();
+    shown["content"]["files"].clone()
+}
+
+/// A file may be longer, shorter, changed, missing or a folder: the forge is refused each time.
 #[test]
 fn every_damage_ends_with_exit_code_3() {
     let dir = forge();

@@ -1,9 +1,8 @@
-//! A routed bundle whose tasks have different classes, on images of both without the task being
-//! named.
+//! A routed bundle whose tasks have different classes, on images of both without a task.
 
 use super::*;
 
-/// Plain pictures of three colours, each a little different: no tissue.
+/// Plain pictures of three colours, each a little different, without tissue.
 fn tiles(at: &Path) {
     for (label, colour) in
         [("blue", [20, 40, 220]), ("green", [20, 210, 60]), ("grey", [120, 120, 120])]
