@@ -138,7 +138,7 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
             let mut model = self.model(&tasks, Composition::Routed { modules: modules.clone() });
             model.routing = Some(prototypes);
             self.judged(&model, &tasks, ["routed", &names(&tasks), "all", "own"])?;
-            let settings = mixture::Settings {
+            let settings = mixture::MixtureSettings {
                 per_task: true,
                 shares: true,
                 evaluations: EVALUATIONS,

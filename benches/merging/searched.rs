@@ -20,8 +20,12 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
     pub fn mixtures(&self) -> Result<(), Failure> {
         let variants = [(false, false), (true, false), (false, true), (true, true)];
         for (order, (per_task, shares), all) in products(self.orders(), variants) {
-            let settings =
-                mixture::Settings { per_task, shares, evaluations: EVALUATIONS, seed: self.seed };
+            let settings = mixture::MixtureSettings {
+                per_task,
+                shares,
+                evaluations: EVALUATIONS,
+                seed: self.seed,
+            };
             let name = |joint: &str| {
                 let kind = if shares { "shares" } else { "free" };
                 format!("mixture, {kind}{}{joint}", if per_task { ", by task" } else { "" })
@@ -67,7 +71,7 @@ impl<'a, D: Device + 'static> Bench<'a, D> {
         ];
         let first = names(&self.orders()[0]);
         for (order, (level, finder, evaluations), all) in products(self.orders(), variants) {
-            let settings = fusion::Settings { level, finder, evaluations, seed: self.seed };
+            let settings = fusion::FusionSettings { level, finder, evaluations, seed: self.seed };
             let name = format!("fusion, {level:?}, {finder:?}").to_lowercase();
             // The fourth comes after the first order only. The other orders, and all sets, are for
             // one weight a side found with gradients, since every model that is judged costs a pass

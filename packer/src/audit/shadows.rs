@@ -32,7 +32,7 @@ pub fn set_scores<D: Device + 'static>(
     source: Source,
     set: &Condensed,
     shadows: Shadows,
-    observer: &mut dyn condense::Observer,
+    observer: &mut dyn Observer,
     mut step: impl FnMut(usize),
 ) -> Result<Scores, Error> {
     let Source { vit, classes, images, .. } = source;
@@ -70,9 +70,10 @@ pub fn set_scores<D: Device + 'static>(
                 Budget { epsilon: a.epsilon, delta: a.delta, least_groups: 1, counts: a.counts };
             bank.release(&members, classes, budget)?;
         }
-        let settings = Settings { seed: settings.seed + 1 + shadow as u64, ..settings.clone() };
-        let condensed =
-            condense_from(device, source, "shadow", &settings, &bank, &members, None, observer)?;
+        let seed = settings.seed + 1 + shadow as u64;
+        let settings = CondenseSettings { seed, ..settings.clone() };
+        let condensed = Condensation::new(device, source, "shadow", &settings)
+            .run_from(&bank, &members, observer)?;
         let [sure, near, like] = ask(&predictor, &condensed, images, &features)?;
         scores.statistics[0].push(sure);
         scores.statistics[1].push(near);
@@ -92,9 +93,9 @@ pub fn set_scores<D: Device + 'static>(
 pub fn module_scores<D: Device + 'static>(
     device: &D,
     source: Source,
-    settings: &train::Settings,
+    settings: &TrainSettings,
     shadows: Shadows,
-    observer: &mut dyn train::Observer,
+    observer: &mut dyn Observer,
     mut step: impl FnMut(usize),
 ) -> Result<Scores, Error> {
     let Source { vit, classes, images, module } = source;

@@ -8,9 +8,7 @@ use medforge_runtime::preprocess::Preprocessing;
 use super::device::{DeviceArg, on_device};
 use super::input::DataArg;
 use super::pace::Pace;
-use crate::audit::{
-    Distances, Membership, Rate, Shadows, distances, membership, module_scores, set_scores,
-};
+use crate::audit::{Membership, Shadows, distances, membership, module_scores, set_scores};
 use crate::base::Vit;
 use crate::condense::Source;
 use crate::condense::privacy::Accounting;
@@ -153,16 +151,6 @@ impl<D: Device + 'static> Audit<'_, D> {
             if self.args.shadows > 0 {
                 report.set = Some(self.set_membership(set, &training)?);
             }
-        });
-        if args.shadows > 0 {
-            let shadows = Shadows { count: args.shadows, seed: args.seed };
-            let used = if set.record.module.is_some() { module } else { None };
-            let source = Source { vit, classes: &data.classes, images: &training, module: used };
-            let progress = Progress::new("shadow sets", args.shadows);
-            let mut pace = Pace::new("shadow sets", args.shadows);
-            let scores = set_scores(device, source, set, shadows, &mut pace, |_| progress.step())?;
-            report.set =
-                Some(membership(&scores, training.labels(), training.groups(), args.seed)?);
         }
         if let (Some(module), true) = (self.module, self.args.shadows > 0) {
             report.module = Some(self.module_membership(module)?);
@@ -173,20 +161,19 @@ impl<D: Device + 'static> Audit<'_, D> {
     /// How well members can be told by the set.
     fn set_membership(&self, set: &Condensed, images: &Images) -> Result<Membership, Error> {
         let Audit { device, vit, .. } = *self;
-        let Args { shadows, seed, .. } = *self.args;
+        let shadows = self.shadows();
         let module = if set.record.module.is_some() { self.module } else { None };
         let source = Source { vit, classes: &self.data.classes, images, module };
-        let progress = Progress::new("shadow sets", shadows);
-        let mut pace = Pace::new("shadow sets", shadows);
-        let scores =
-            set_scores(device, source, set, shadows, seed, &mut pace, |_| progress.step())?;
-        membership(&scores, images.labels(), images.groups(), seed)
+        let progress = Progress::new("shadow sets", shadows.count);
+        let mut pace = Pace::new("shadow sets", shadows.count);
+        let scores = set_scores(device, source, set, shadows, &mut pace, |_| progress.step())?;
+        membership(&scores, images.labels(), images.groups(), shadows.seed)
     }
 
     /// How well members can be told by the module.
     fn module_membership(&self, module: &Module) -> Result<Membership, Error> {
         let Audit { device, vit, .. } = *self;
-        let Args { shadows, seed, .. } = *self.args;
+        let shadows = self.shadows();
         let images = &self.load(Split::Train, &module.card.preprocessing)?;
         let settings =
             serde_json::from_value::<TrainSettings>(module.card.training["settings"].clone());
@@ -196,14 +183,16 @@ impl<D: Device + 'static> Audit<'_, D> {
                  trained like it"
             ),
         })?;
-        let source =
-            Source { vit, classes: &data.classes, images: &training, module: Some(module) };
-        let shadows = Shadows { count: args.shadows, seed: args.seed };
-        let progress = Progress::new("shadow modules", args.shadows);
-        let mut pace = Pace::new("shadow modules", args.shadows);
+        let source = Source { vit, classes: &self.data.classes, images, module: Some(module) };
+        let progress = Progress::new("shadow modules", shadows.count);
+        let mut pace = Pace::new("shadow modules", shadows.count);
         let scores =
-            module_scores(device, source, &settings, shadows, &mut pace, |_| progress.step())?;
-        report.module = Some(membership(&scores, training.labels(), training.groups(), args.seed)?);
+            module_scores(device, source, settings, shadows, &mut pace, |_| progress.step())?;
+        membership(&scores, images.labels(), images.groups(), shadows.seed)
+    }
+
+    fn shadows(&self) -> Shadows {
+        Shadows { count: self.args.shadows, seed: self.args.seed }
     }
 
     fn load(&self, split: Split, preprocessing: &Preprocessing) -> Result<Images, Error> {

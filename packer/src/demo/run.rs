@@ -30,7 +30,7 @@ pub fn run(out: NewFolder, options: &Options, stage: impl FnMut(&str)) -> Result
             "{} drew the images that the embedded base was trained on; choose another",
             options.seed
         );
-        return Err(Error::Option { name: "--seed", what });
+        return Err(Error::Option { name: "the seed", what });
     }
     let dir = out.begin()?;
     let images = tempfile::tempdir().map_err(|e| Error::io(std::env::temp_dir(), e))?;

@@ -77,7 +77,7 @@ impl Study {
 }
 
 /// Each hospital starts from its own random numbers, as contributors do.
-fn settings(hospital: &Hospital, options: &Options) -> Settings {
+fn settings(hospital: &Hospital, options: &Options) -> TrainSettings {
     let own = HOSPITALS.iter().position(|h| h.name == hospital.name).unwrap_or_default();
     TrainSettings {
         size: SIZE,

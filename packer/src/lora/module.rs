@@ -32,9 +32,7 @@ impl Module {
     /// shape.
     pub fn open(dir: &Path, base: &Vit) -> Result<Self, Error> {
         if dir.join("merge.json").is_file() && !dir.join("module.json").exists() {
-            let what =
-                "is a merged model and no module; `packer eval --task` and `packer bundle` take it"
-                    .into();
+            let what = "is a merged model and no module; evaluate or pack it as one".into();
             return Err(Error::Config { path: dir.to_owned(), what });
         }
         Self::open_for(dir, &base.identity())

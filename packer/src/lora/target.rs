@@ -1,5 +1,5 @@
-//! The linear layers that a module adapts: `q,v` by default, or any of q, k, v, o, fc1, fc2, in all
-//! blocks or the last few. CLIP's visual projection can be adapted too.
+//! Which linear layers a module adapts: `q,v` by default, any of q, k, v, o, fc1, fc2, in all
+//! layers or the last few, and CLIP's visual projection.
 
 use std::str::FromStr;
 
@@ -28,7 +28,7 @@ impl Target {
     pub const ALL: [Target; 7] =
         [Target::Q, Target::K, Target::V, Target::O, Target::Fc1, Target::Fc2, Target::Projection];
 
-    /// The name on the command line.
+    /// As written on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Target::Q => "q",
@@ -41,17 +41,18 @@ impl Target {
         }
     }
 
-    /// The part of a site's name.
-    pub fn piece(self) -> &'static str {
-        match self {
-            Target::Q => "attn.q",
-            Target::K => "attn.k",
-            Target::V => "attn.v",
-            Target::O => "attn.o",
-            Target::Fc1 => "mlp.fc1",
-            Target::Fc2 => "mlp.fc2",
-            Target::Projection => PROJECTION,
-        }
+    /// The site of the block with this number, or the one after all blocks.
+    fn site(self, block: usize) -> Site {
+        let layer = match self {
+            Target::Q => Layer::Q,
+            Target::K => Layer::K,
+            Target::V => Layer::V,
+            Target::O => Layer::O,
+            Target::Fc1 => Layer::Fc1,
+            Target::Fc2 => Layer::Fc2,
+            Target::Projection => return Site::Projection,
+        };
+        Site::Block(block, layer)
     }
 
     /// (out, in) of the layer.
@@ -62,10 +63,10 @@ impl Target {
 }
 
 impl Targets {
-    /// The sites in the last `last_layers` blocks, or in all blocks, then the projection.
+    /// The sites in the last `last_layers` blocks, or in all of them, and after them.
     ///
     /// # Errors
-    /// [`Error::Targets`] for the projection of a base that has none.
+    /// [`Error::Targets`]: the projection of a base that has none.
     pub fn sites(
         &self,
         config: &VitConfig,

@@ -237,19 +237,3 @@ fn linear_methods_are_exact_delta_arithmetic() {
     assert_eq!(stacked.sites["blocks.1.attn.q"].a.shape[0], 6);
     assert_eq!(stacked.sites["blocks.0.mlp.fc1"].a.shape[0], 3);
 }
-
-/// The trimming and the election are those of the devices.
-#[test]
-fn ties_does_what_the_devices_do() {
-    use crate::device::Device;
-    use crate::device::cpu::Cpu;
-    let cpu = Cpu::<f64>::new();
-    let mut stream = Stream::at(5, Purpose::Merge, 0, 0);
-    let mut parts: Vec<Vec<f64>> =
-        (0..3).map(|_| (0..60).map(|_| (8.0 * stream.normal()).round() / 8.0).collect()).collect();
-    let as_f32 = |p: &[f64]| p.iter().map(|v| *v as f32).collect::<Vec<_>>();
-    let uploaded: Vec<_> = parts.iter().map(|p| cpu.trim(&cpu.upload(&as_f32(p)), 18)).collect();
-    let elected = cpu.elect(&uploaded.iter().map(|p| (p, 1.0)).collect::<Vec<_>>());
-    parts.iter_mut().for_each(|p| ties::trim(p, 0.3));
-    assert_eq!(cpu.download(&elected).unwrap(), as_f32(&ties::elect(&parts)));
-}

@@ -6,7 +6,7 @@ use super::search::START;
 use super::*;
 use crate::data::Condensed;
 use crate::device::cpu::Cpu;
-use crate::device::gpu::tests::variants;
+use crate::gpu_variants::variants;
 use crate::merge::cma_es;
 use crate::merge::composition_tests::{parts, setting, tasks};
 

@@ -1,7 +1,7 @@
 //! Bundles that tell the task of an image themselves.
 
 use super::*;
-use crate::merge::routed::{Prototypes, Seen};
+use crate::merge::routed::{Prototypes, TaskFeatures};
 
 #[test]
 fn a_routed_bundle_tells_the_task_and_weighs_modules_by_the_image() {
@@ -11,10 +11,10 @@ fn a_routed_bundle_tells_the_task_and_weighs_modules_by_the_image() {
     let features: Vec<Vec<f32>> = (0..3)
         .map(|t| (0..4 * hidden).map(|i| ((i * 31 + t * 57) % 17) as f32 / 17.0 - 0.5).collect())
         .collect();
-    let seen: Vec<Seen> = modules
+    let seen: Vec<TaskFeatures> = modules
         .iter()
         .zip(&features)
-        .map(|(m, features)| Seen {
+        .map(|(m, features)| TaskFeatures {
             task: &m.card.task,
             classes: 2,
             features,
