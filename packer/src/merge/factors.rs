@@ -21,7 +21,8 @@ pub fn merge(site: &Site, options: &Options) -> Result<Delta, String> {
     if let Some(other) = parts.iter().find(|part| part.b.ncols() != rank) {
         let other = other.b.ncols();
         return Err(format!(
-            "factors of rank {rank} and {other} cannot be merged apart; merge in the space of deltas"
+            "factors of rank {rank} and {other} cannot be merged apart; merge in the \
+             space of deltas"
         ));
     }
     let half = |half: &str, of: &dyn Fn(&WeightedFactors) -> (Mat<f64>, f64)| {
