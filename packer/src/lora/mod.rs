@@ -9,6 +9,7 @@ mod card;
 pub mod dora;
 mod factors;
 mod familiar;
+mod folder;
 mod head;
 mod module;
 pub mod peft;
