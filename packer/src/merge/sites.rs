@@ -23,7 +23,10 @@ pub fn one_rank(sites: Sites) -> Result<(usize, Sites), Error> {
     let rank = sites.values().map(|f| f.a.shape[0]).max().unwrap_or(1);
     if rank > MAX_RANK {
         return Err(Error::Merge {
-            what: format!("the result has rank {rank}, more than {MAX_RANK}; merge to a --rank"),
+            what: format!(
+                "the result has rank {rank}, more than {MAX_RANK}; merge to a smaller \
+                   rank"
+            ),
         });
     }
     Ok((rank, sites.into_iter().map(|(site, factors)| (site, factors.padded(rank))).collect()))

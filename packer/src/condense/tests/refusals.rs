@@ -81,5 +81,5 @@ fn images_that_cannot_be_condensed_are_refused() {
             .contains("ridge is NaN")
     );
     let soft = CondenseSettings { labels: Labels::Soft, ..settings() };
-    assert!(refused(&varied, &[0, 0, 1, 1], soft).contains("--module"));
+    assert!(refused(&varied, &[0, 0, 1, 1], soft).contains("name a module"));
 }

@@ -60,7 +60,7 @@ fn further_columns_are_attributes_within_limits() {
         };
         assert!(fault(by).is_some_and(|fault| fault.contains(word)), "{:?}", fault(by));
         let text = Division::new(&data, &[0], by).err().unwrap().to_string();
-        assert!(text.contains("--by") && text.contains(word), "{text}");
+        assert!(text.contains("the attribute") && text.contains(word), "{text}");
         if header.starts_with("note") {
             assert_eq!(&*data.attributes[1].values[0], "b");
         }
@@ -109,13 +109,10 @@ fn lists_of_other_programs_are_read_under_other_names() {
         );
     }
     let (_, text) = place.refusal();
-    assert!(
-        text.contains("column path is missing") && text.contains("--columns path=NAME"),
-        "{text}"
-    );
+    assert!(text.contains("column path is missing") && text.contains("by path=NAME"), "{text}");
     fs::write(place.root().join("splits.csv"), b"\xff\xfep\0a\0").unwrap();
     assert!(place.refusal().1.contains("UTF-16"));
     fs::remove_file(place.root().join("splits.csv")).unwrap();
     let text = Dataset::open_with(place.root(), &columns).unwrap_err().to_string();
-    assert!(text.contains("--columns") && text.contains("no splits.csv"), "{text}");
+    assert!(text.contains("the choice of columns") && text.contains("no splits.csv"), "{text}");
 }

@@ -110,7 +110,7 @@ fn what_came_past_push_is_not_merged_and_can_be_passed_over() {
     );
     assert!(
         error.to_string().contains("control characters")
-            && error.to_string().contains("forge skip"),
+            && error.to_string().contains("pass over it"),
         "{error}"
     );
     for number in [0, 1, 3, 4] {

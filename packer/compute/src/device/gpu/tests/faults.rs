@@ -46,7 +46,8 @@ fn what_is_listed_can_be_chosen() {
         .expect("there are not so many")
         .to_string();
     assert!(
-        error.contains(&format!("gpu:{}", list.len() + 3)) && error.contains("--device cpu"),
+        error.contains(&format!("gpu:{}", list.len() + 3))
+            && error.contains("compute on the processor"),
         "{error}"
     );
     let order: Vec<Kind> = list.iter().filter(|a| a.unusable.is_none()).map(|a| a.kind).collect();
