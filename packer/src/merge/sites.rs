@@ -24,8 +24,7 @@ pub fn one_rank(sites: Sites) -> Result<(usize, Sites), Error> {
     if rank > MAX_RANK {
         return Err(Error::Merge {
             what: format!(
-                "the result has rank {rank}, more than {MAX_RANK}; merge to a smaller \
-                   rank"
+                "the result has rank {rank}, more than {MAX_RANK}; merge to a smaller rank"
             ),
         });
     }

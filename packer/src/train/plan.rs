@@ -76,7 +76,7 @@ impl Plan {
         counts: ImageCounts,
         bound: Option<u64>,
     ) -> Result<Plan, Error> {
-        let meter = Meter::new();
+        let meter = Meter::new(device);
         let mut training = Training::new(&meter, vit, counts.classes, None, settings)?;
         let trained = 4 * training.parameters.lengths().map(|(_, len)| len as u64).sum::<u64>();
         let base = base_bytes(vit);

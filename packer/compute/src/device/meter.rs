@@ -27,9 +27,9 @@ type Buffer = Arc<Chunk<()>>;
 const VALUE: u64 = size_of::<f32>() as u64;
 
 impl Meter {
-    /// A device that holds on to every buffer for later.
-    pub fn new() -> Self {
-        Meter { pool: Arc::new(Pool::new()) }
+    /// A device that holds on to every buffer for later. It counts buffers as `of` pads them.
+    pub fn new<D: Device>(of: &D) -> Self {
+        Meter { pool: Arc::new(Pool::new((of.padding() / VALUE) as usize)) }
     }
 
     /// Bytes of all buffers, in use or kept for later: now, and the most that were at once since
@@ -52,12 +52,6 @@ impl Meter {
         if Arc::get_mut(buffer).is_none() {
             *buffer = self.like(buffer);
         }
-    }
-}
-
-impl Default for Meter {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

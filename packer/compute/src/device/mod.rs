@@ -53,6 +53,10 @@ pub trait Device: Clone {
     /// From now on holds on to no buffer out of use where more than `bytes` would be taken with it.
     /// What is in use is not bounded by a device whose memory is the program's own.
     fn bound(&self, bytes: u64);
+    /// A buffer takes a whole multiple of so many bytes.
+    fn padding(&self) -> u64 {
+        size_of::<f32>() as u64
+    }
     /// How much more the buffers of a pass take than a [`meter::Meter`] counts, in percent.
     fn overhead(&self) -> u64 {
         0

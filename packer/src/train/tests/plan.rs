@@ -109,7 +109,7 @@ fn the_count_is_what_the_processor_takes() {
             let settings = settings(method.clone());
             for cut in [(5, false), (2, false), (5, true), (1, true)] {
                 let cut = Cut { per_pass: cut.0, recompute: cut.1 };
-                let meter = Meter::new();
+                let meter = Meter::new(&Cpu::<f32>::new());
                 let mut run = Training::new(&meter, &vit, 2, None, &settings).unwrap();
                 run.cut(cut);
                 measure(&mut run, &settings, counts(&vit));

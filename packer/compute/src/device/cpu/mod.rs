@@ -38,7 +38,7 @@ pub struct Cpu<T: Real = f32> {
 
 impl<T: Real> Cpu<T> {
     pub fn new() -> Self {
-        Cpu { pool: Arc::new(Pool::new()), poison: false }
+        Cpu { pool: Arc::new(Pool::new(1)), poison: false }
     }
 
     /// A device whose fresh buffers are full of NaN, so that a value left unwritten is seen. For

@@ -13,6 +13,8 @@ pub struct Chunk<T: Copy> {
 /// Free buffers by length, and the count of values.
 pub struct Pool<T> {
     state: Mutex<State<T>>,
+    /// Lengths are counted in whole multiples of this.
+    padding: usize,
 }
 
 struct State<T> {
@@ -33,8 +35,10 @@ impl<T: Copy> Chunk<T> {
 }
 
 impl<T> Pool<T> {
-    pub fn new() -> Self {
+    /// A pool that counts each buffer as a whole multiple of `padding` values.
+    pub fn new(padding: usize) -> Self {
         Pool {
+            padding,
             state: Mutex::new(State {
                 free: HashMap::new(),
                 unused: 0,
@@ -68,16 +72,17 @@ impl<T> Pool<T> {
 impl<T: Copy> Pool<T> {
     /// A vector of `len` values: of no particular content if it was used before, else all `fresh`.
     pub fn take(&self, len: usize, fresh: T) -> Vec<T> {
+        let padded = len.next_multiple_of(self.padding);
         let mut state = self.lock();
         if let Some(values) = state.free.get_mut(&len).and_then(Vec::pop) {
-            state.unused -= len;
+            state.unused -= padded;
             return values;
         }
-        if state.held + len > state.limit {
+        if state.held + padded > state.limit {
             state.free.clear();
             state.held -= std::mem::take(&mut state.unused);
         }
-        state.held += len;
+        state.held += padded;
         state.peak = state.peak.max(state.held);
         drop(state);
         vec![fresh; len]
@@ -88,7 +93,7 @@ impl<T: Copy> Drop for Chunk<T> {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
         let mut state = self.pool.lock();
-        state.unused += values.len();
+        state.unused += values.len().next_multiple_of(self.pool.padding);
         state.free.entry(values.len()).or_default().push(values);
     }
 }

@@ -92,7 +92,10 @@ impl Engine {
     }
 }
 
-/// Sizes are whole vec4s, and few enough different ones for the pool to find them again.
+/// Sizes in bytes are multiples of this: whole vec4s, and few enough different ones for the pool to
+/// find them again.
+pub(super) const PADDING: u64 = 256;
+
 pub(super) fn padded(bytes: u64) -> u64 {
-    bytes.max(1).next_multiple_of(256)
+    bytes.max(1).next_multiple_of(PADDING)
 }

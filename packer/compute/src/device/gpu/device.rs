@@ -10,6 +10,7 @@ use crate::device::{
     Rectangle, Size, Update,
 };
 
+use super::buffers::PADDING;
 use super::matmul::{self, Matrix};
 use super::pool::Chunk;
 use super::{Gpu, attention, optimiser};
@@ -65,6 +66,10 @@ impl Device for Gpu {
 
     fn bound(&self, bytes: u64) {
         self.engine.bound(bytes);
+    }
+
+    fn padding(&self) -> u64 {
+        PADDING
     }
 
     /// Scores before their softmax, their padding, partial sums.

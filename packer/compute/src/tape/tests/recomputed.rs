@@ -61,7 +61,7 @@ fn recomputed() {
 #[test]
 fn a_recomputed_part_keeps_nothing_but_its_input() {
     let kept = |recompute: bool| {
-        let device = Meter::new();
+        let device = Meter::new(&Cpu::<f32>::new());
         let tape = Tape::new(&device);
         let mut x = tape.parameter(Tensor::new(&device, &[0.0; 1000], 1, 1000));
         for _ in 0..20 {
