@@ -78,8 +78,8 @@ fn with_modules(good: &Good, count: usize) -> (Payload, Manifest, Vec<String>) {
     (payload, manifest, ids)
 }
 
-fn part(module: &String) -> WeightedModule {
-    WeightedModule { module: module.clone(), weight: 1.0 }
+fn part<T: Into<String>>(module: T) -> WeightedModule {
+    WeightedModule { module: module.into(), weight: 1.0 }
 }
 
 /// A task and a head for each of many modules, each with golden vectors.

@@ -95,7 +95,7 @@ impl<'a> Group<'a> {
                 let (other, leading) = self.rows[*leader];
                 other == *image && !adapter.parts(number, leading)
             };
-            let known = self.leaders.iter().position(|leader| alike(leader));
+            let known = self.leaders.iter().position(alike);
             if known.is_none() {
                 let mut stream = self.vit.stream()?;
                 stream.x.copy_from_slice(&self.streams[own].x);

@@ -106,7 +106,7 @@ impl Collected<'_> {
     }
 
     /// The factors of every site, and the scales.
-    fn sites(self) -> Result<(BTreeMap<String, Factors>, BTreeMap<String, f64>), Error> {
+    fn sites(self) -> Result<(BySite<Factors>, BySite<f64>), Error> {
         let mut sites = BTreeMap::new();
         for (site, halves) in self.halves {
             match halves {
@@ -125,6 +125,8 @@ impl Collected<'_> {
         Ok((sites, self.scales))
     }
 }
+
+type BySite<T> = BTreeMap<String, T>;
 
 /// Rank, alpha and factors, with one scale alpha / rank for all sites.
 fn one_scale(
