@@ -2,7 +2,7 @@
 //! It gives a temperature for probabilities, and a threshold for how far an image may lie from what
 //! the module was trained on.
 //!
-//! [`temperature`] says which temperature is taken. The out-of-distribution score is
+//! The module `temperature` says which temperature is taken. The out-of-distribution score is
 //! [`Familiar::score`]; [`KEPT`] of the validation images lie below its threshold.
 //!
 //! A validation part with too few groups in some class calibrates nothing, and the module's card

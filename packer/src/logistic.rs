@@ -29,7 +29,7 @@ pub struct Examples<'a> {
     pub features: &'a [f64],
     /// [images, classes], each row probabilities.
     pub targets: &'a [f64],
-    /// [images], how much each counts.
+    /// `[images]`, how much each counts.
     pub weights: &'a [f64],
     pub classes: usize,
 }
@@ -39,7 +39,7 @@ pub struct Examples<'a> {
 pub struct Fit {
     /// [classes, features]
     weight: Array2<f64>,
-    /// [classes]
+    /// `[classes]`
     bias: Array1<f64>,
 }
 

@@ -55,10 +55,10 @@ pub fn to_encrypted_pem(key: &SigningKey, passphrase: &str) -> Result<Pem, Error
     Ok(Pem { secret: secret.to_string(), public: public_pem(key) })
 }
 
-/// Reads a secret key; an encrypted one with the [`passphrase`].
+/// Reads a secret key; an encrypted one with the [`passphrase()`].
 ///
 /// # Errors
-/// [`Error::Key`], [`Error::Io`], and as [`passphrase`].
+/// [`Error::Key`], [`Error::Io`], and as [`passphrase()`].
 pub fn read_secret(path: &Path) -> Result<SigningKey, Error> {
     let text = read_text(path)?;
     let refuse = |what: &str| Error::Key { path: path.to_owned(), what: what.into() };

@@ -22,9 +22,9 @@ pub fn row_norms(weight: &Tensor) -> Vec<f32> {
 }
 
 impl Factors {
-    /// The magnitude scale of each output [out]: its magnitude over the norm of its row of W + B A,
-    /// for the scale 1 and the site's `weight` [out, in]. Outputs are multiplied with it before the
-    /// bias. None without magnitudes.
+    /// The magnitude scale of each output `[out]`: its magnitude over the norm of its row of W + B
+    /// A, for the scale 1 and the site's `weight` [out, in]. Outputs are multiplied with it before
+    /// the bias. None without magnitudes.
     pub fn magnitude_scales(&self, weight: &Tensor) -> Option<Vec<f32>> {
         let magnitude = self.magnitude.as_ref()?;
         let norms = self.changed(weight, |row| row.iter().map(|v| v * v).sum::<f64>().sqrt());

@@ -1,9 +1,9 @@
 //! The head: from the base's feature to class probabilities, by a trained linear layer or by the
 //! features of texts.
 //!
-//! `head.safetensors` holds `weight` [classes, features]. A linear head also has `bias` [classes],
-//! and a head of texts `logit_scale` [1]. A calibrated module also has `ood_means` [classes,
-//! features] and `ood_whitening` [features, features] ([`Familiar`]).
+//! `head.safetensors` holds `weight` `[classes, features]`. A linear head also has `bias`
+//! `[classes]`, and a head of texts `logit_scale` `[1]`. A calibrated module also has `ood_means`
+//! [classes, features] and `ood_whitening` [features, features] ([`Familiar`]).
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

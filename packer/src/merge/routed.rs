@@ -96,7 +96,7 @@ impl Prototypes {
     }
 
     /// The probability of each task, in the order of their names, for an image with this feature of
-    /// the base [hidden]. They sum to one.
+    /// the base `[hidden]`. They sum to one.
     pub fn task_probabilities(&self, feature: &[f32]) -> Vec<f64> {
         let hidden = feature.len();
         let log_density = |row: &[f32]| {

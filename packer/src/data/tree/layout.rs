@@ -2,7 +2,7 @@
 //! inside.
 //!
 //! Refused: names of parts beside names of classes, two names of one part, a part alone, and what
-//! [`checks`](super::checks) refuses.
+//! [`checks`] refuses.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -10,7 +10,8 @@ use crate::export::onnx;
 use crate::merge::Sites;
 
 /// The factors as the runtime takes them: `lora_a` [in, rank] and `lora_b` [rank, out]. DoRA has
-/// `lora_scale` [out] as well: the magnitudes, already divided by the norms of the changed weight.
+/// `lora_scale` `[out]` as well: the magnitudes, already divided by the norms of the changed
+/// weight.
 pub(super) fn factors(vit: &Vit, sites: &Sites) -> BTreeMap<String, Tensor> {
     let mut tensors = BTreeMap::new();
     for (site, factors) in sites {
