@@ -1,7 +1,8 @@
 //! Images resized, padded and cut.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use super::settings::{CropOffset, Filter, Size};
 use crate::Error;
@@ -21,14 +22,23 @@ pub(super) fn resize(rgb: &RgbView, size: Size, filter: Filter) -> Result<RgbIma
     let options = ResizeOptions::new().resize_alg(algorithm);
     let refuse = |what: String| Error::Pixels { what };
     let packed = rgb.rows().collect::<Vec<_>>().concat();
-    let source = ImageRef::new(rgb.width(), rgb.height(), &packed, PixelType::U8x3)
+    let source = TypedImageRef::<U8x3>::from_buffer(rgb.width(), rgb.height(), &packed)
         .map_err(|error| refuse(error.to_string()))?;
+    // Images of one type, the same for both steps: code is compiled for each pair of types.
     let mut resizer = Resizer::new();
-    let mut rows = Image::new(size.width, rgb.height(), PixelType::U8x3);
-    resizer.resize(&source, &mut rows, &options).map_err(|error| refuse(error.to_string()))?;
-    let mut both = Image::new(size.width, size.height, PixelType::U8x3);
-    resizer.resize(&rows, &mut both, &options).map_err(|error| refuse(error.to_string()))?;
-    RgbImage8::new(both.into_vec(), size.width, size.height)
+    let mut step = |source: &TypedImageRef<U8x3>, width, height| {
+        let mut to = TypedImage::<U8x3>::new(width, height);
+        resizer
+            .resize_typed(source, &mut to, &options)
+            .map_err(|error| refuse(error.to_string()))?;
+        Ok::<_, Error>(to)
+    };
+    let rows = step(&source, size.width, rgb.height())?;
+    let rows = TypedImageRef::new(size.width, rgb.height(), rows.pixels())
+        .map_err(|error| refuse(error.to_string()))?;
+    let both = step(&rows, size.width, size.height)?;
+    let data = both.pixels().iter().flat_map(|pixel| pixel.0).collect();
+    RgbImage8::new(data, size.width, size.height)
 }
 
 /// The image in the centre of black.
