@@ -46,8 +46,8 @@ pub fn measure(
 }
 
 /// LoRA of rank 16 on q and v.
-fn settings(batch: usize, size: usize) -> Settings {
-    Settings {
+fn settings(batch: usize, size: usize) -> TrainSettings {
+    TrainSettings {
         size,
         epochs: 1,
         batch,
