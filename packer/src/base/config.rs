@@ -77,6 +77,8 @@ pub fn write(config: &VitConfig) -> Vec<u8> {
         "hidden_act": match config.activation {
             Activation::Gelu => "gelu",
             Activation::QuickGelu => "quick_gelu",
+            Activation::GeluTanh => "gelu_pytorch_tanh",
+            Activation::Silu => "silu",
         },
         "layer_norm_eps": config.eps,
         "image_size": config.image_size,

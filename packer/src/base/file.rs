@@ -87,8 +87,11 @@ impl File {
         match if self.has("hidden_act") { self.text("hidden_act")? } else { default } {
             "gelu" => Ok(Activation::Gelu),
             "quick_gelu" => Ok(Activation::QuickGelu),
+            "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+            "silu" => Ok(Activation::Silu),
             other => self.refuse(format!(
-                "hidden_act {other:?} is not read; packer reads gelu and quick_gelu"
+                "hidden_act {other:?} is not read; packer reads gelu, quick_gelu, \
+                 gelu_pytorch_tanh and silu"
             )),
         }
     }

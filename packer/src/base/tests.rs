@@ -30,7 +30,9 @@ pub(crate) fn small(family: Family) -> Vit {
         Family::Clip => {
             r#""model_type":"clip_vision_model","intermediate_size":16,"projection_dim":6"#
         }
-        Family::Dinov2 => r#""model_type":"dinov2","mlp_ratio":2"#,
+        Family::Dinov2 | Family::Dinov2WithRegisters | Family::Dinov3 | Family::Siglip => {
+            r#""model_type":"dinov2","mlp_ratio":2"#
+        }
         Family::Vit => r#""model_type":"vit","intermediate_size":16"#,
     };
     let config = format!(

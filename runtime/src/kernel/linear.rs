@@ -19,6 +19,10 @@ pub(crate) enum Activation {
     Gelu,
     /// `x sigmoid(1.702 x)`
     QuickGelu,
+    /// `x sigmoid(sqrt(8 / pi) (x + 0.044715 x^3))`, the GELU by the hyperbolic tangent.
+    GeluTanh,
+    /// `x sigmoid(x)`
+    Silu,
 }
 
 /// The second half of a low-rank branch: `values` `[rows, rank]` and `b` `[rank, n]`.
@@ -192,6 +196,8 @@ impl Linear<'_> {
                 Activation::None => value,
                 Activation::Gelu => math::gelu(simd, value),
                 Activation::QuickGelu => math::quick_gelu(simd, value),
+                Activation::GeluTanh => math::gelu_tanh(simd, value),
+                Activation::Silu => math::silu(simd, value),
             };
             if let Some(scale) = self.layer_scale {
                 value = simd.mul_f32s(value, part(scale));

@@ -58,11 +58,22 @@ fn a_linear_layer_is_what_its_formula_says_for_ragged_shapes() {
             (numbers(5, n), numbers(6, n), numbers(7, rows * n), numbers(8, n));
         let (weight, b_panels) = (Panels::new(level, k, n, &w), Panels::new(level, rank, n, &b));
         let (xw, lb) = (product(&x, &w, rows, k, n), product(&low, &b, rows, rank, n));
-        for activation in [Activation::None, Activation::Gelu, Activation::QuickGelu] {
+        for activation in [
+            Activation::None,
+            Activation::Gelu,
+            Activation::QuickGelu,
+            Activation::GeluTanh,
+            Activation::Silu,
+        ] {
             let act = |v: f64| match activation {
                 Activation::None => v,
                 Activation::Gelu => v * normal(v),
                 Activation::QuickGelu => v / (1.0 + (-1.702 * v).exp()),
+                Activation::GeluTanh => {
+                    let inner = (2.0 / std::f64::consts::PI).sqrt() * (v + 0.044715 * v.powi(3));
+                    0.5 * v * (1.0 + inner.tanh())
+                }
+                Activation::Silu => v / (1.0 + (-v).exp()),
             };
             for (add, scaled) in [(false, false), (true, false), (false, true), (true, true)] {
                 let mut out = if add { before.clone() } else { vec![f32::NAN; rows * n] };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::site::{ByLayer, Layer, Site};
+use super::site::{ByLayer, Site};
 use super::transformer::Vit;
 use crate::kernel::Panels;
 
@@ -53,7 +53,9 @@ impl Vit {
         };
         let numbers = 0..self.shape.blocks;
         let blocks = numbers
-            .map(|block| ByLayer::of(|layer: Layer| branch(Site::Block(block, layer))))
+            .map(|block| {
+                ByLayer::of(self.shape.layers(), |layer| branch(Site::Block(block, layer)))
+            })
             .collect::<Result<Vec<_>, Misfit>>()
             .ok()?;
         let projection = match self.shape.projection {

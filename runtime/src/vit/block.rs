@@ -148,6 +148,8 @@ impl From<super::shape::Activation> for kernel::Activation {
         match activation {
             super::shape::Activation::Gelu => kernel::Activation::Gelu,
             super::shape::Activation::QuickGelu => kernel::Activation::QuickGelu,
+            super::shape::Activation::GeluTanh => kernel::Activation::GeluTanh,
+            super::shape::Activation::Silu => kernel::Activation::Silu,
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) use cost::Taken;
 pub(crate) use group::Output;
 pub use recognise::MOST_BLOCKS;
 pub(crate) use recognise::recognise;
-pub use shape::{Activation, Mlp, Norms, Shape};
+pub use shape::{Activation, Mlp, Norms, Pooling, Positions, Shape};
 pub use site::{Layer, PROJECTION, Site};
 pub use stream::Spread;
 pub(crate) use transformer::Vit;

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::shape::{Activation, Mlp, Norms, Shape};
+use super::shape::{Activation, Mlp, Norms, Pooling, Positions, Shape};
 use super::site::{Layer, Site};
 use super::writer;
 use crate::onnx::{DataLocation, GraphProto, TensorProto};
@@ -80,8 +80,13 @@ impl<'a> Reader<'a> {
         let hidden = self.side("embed.cls", 2)?;
         let first = |layer| Site::Block(0, layer);
         let width = self.side(&first(Layer::Fc1).weight(), 1)?;
-        let activation =
-            if self.has("gelu.slope") { Activation::QuickGelu } else { Activation::Gelu };
+        let activation = match ["gelu.slope", "gelu.cubic", "gelu.half"].map(|name| self.has(name))
+        {
+            [true, ..] => Activation::QuickGelu,
+            [_, true, _] => Activation::GeluTanh,
+            [.., true] => Activation::Gelu,
+            _ => Activation::Silu,
+        };
         let projection = Site::Projection.weight();
         let projection = self.has(&projection).then(|| self.side(&projection, 1)).transpose()?;
         let blocks =
@@ -92,14 +97,20 @@ impl<'a> Reader<'a> {
             hidden,
             blocks: blocks.count(),
             heads,
-            mlp: Mlp { width, activation },
+            class_token: true,
+            registers: 0,
+            positions: Positions::Learned,
+            mlp: Mlp { width, activation, gated: false },
             norms: Norms {
                 epsilon: self.epsilon()?,
                 first: self.has("embed.norm.weight"),
                 layer_scale: self.has("blocks.0.scale1"),
+                queries_and_keys: false,
             },
             patch_bias: self.has("embed.patch.bias"),
             qkv_bias: self.has(&first(Layer::Q).bias()),
+            key_bias: self.has(&first(Layer::K).bias()),
+            pooling: Pooling::Class,
             projection,
             magnitude_scales: self.takes(&first(Layer::Q).magnitude_scale()),
         };

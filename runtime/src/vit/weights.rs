@@ -6,7 +6,7 @@ use rayon::ThreadPool;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::shape::Shape;
-use super::site::{ByLayer, Layer, Site};
+use super::site::{ByLayer, Site};
 use crate::Error;
 use crate::bundle::refused;
 use crate::kernel::{Int8Panels, Level, Panels};
@@ -166,7 +166,9 @@ impl Reader<'_> {
         let scale = |part| self.optional(&name(part), self.shape.norms.layer_scale);
         Ok(Block {
             norm1: self.norm(&name("norm1"))?,
-            linears: ByLayer::of(|layer: Layer| self.linear(Site::Block(number, layer)))?,
+            linears: ByLayer::of(self.shape.layers(), |layer| {
+                self.linear(Site::Block(number, layer))
+            })?,
             scale1: scale("scale1")?,
             norm2: self.norm(&name("norm2"))?,
             scale2: scale("scale2")?,

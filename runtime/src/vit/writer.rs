@@ -8,7 +8,7 @@
 //! Weights are initialisers marked as external, without a place. So the graph alone loads nowhere,
 //! and no engine can run it with wrong weights.
 
-use std::f64::consts::FRAC_1_SQRT_2;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 use super::shape::{Activation, Shape};
 use super::site::{Layer, Site};
@@ -19,6 +19,9 @@ mod messages;
 
 /// The operator set that graphs are written in; LayerNormalization came with 17.
 pub const OPSET: i64 = 17;
+
+/// What the cube counts in the GELU by the hyperbolic tangent.
+const GELU_CUBIC: f64 = 0.044_715;
 
 /// The graph of a network.
 pub fn graph(shape: &Shape) -> GraphProto {
@@ -92,6 +95,11 @@ impl Writer<'_> {
                 self.out.number("gelu.one", 1.0);
             }
             Activation::QuickGelu => self.out.number("gelu.slope", 1.702),
+            Activation::GeluTanh => {
+                self.out.number("gelu.cubic", GELU_CUBIC);
+                self.out.number("gelu.slope_of_tanh", 2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
+            }
+            Activation::Silu => {}
         }
     }
 
@@ -246,6 +254,19 @@ impl Writer<'_> {
             Activation::QuickGelu => {
                 let e = self.out.node("Mul", &part("scaled"), &[x, "gelu.slope"], vec![]);
                 let e = self.out.node("Sigmoid", &part("sigmoid"), &[&e], vec![]);
+                self.out.node("Mul", name, &[x, &e], vec![])
+            }
+            Activation::GeluTanh => {
+                let square = self.out.node("Mul", &part("square"), &[x, x], vec![]);
+                let cube = self.out.node("Mul", &part("cube"), &[&square, x], vec![]);
+                let e = self.out.node("Mul", &part("cubic"), &[&cube, "gelu.cubic"], vec![]);
+                let e = self.out.node("Add", &part("inner"), &[x, &e], vec![]);
+                let e = self.out.node("Mul", &part("scaled"), &[&e, "gelu.slope_of_tanh"], vec![]);
+                let e = self.out.node("Sigmoid", &part("sigmoid"), &[&e], vec![]);
+                self.out.node("Mul", name, &[x, &e], vec![])
+            }
+            Activation::Silu => {
+                let e = self.out.node("Sigmoid", &part("sigmoid"), &[x], vec![]);
                 self.out.node("Mul", name, &[x, &e], vec![])
             }
         }

@@ -45,8 +45,8 @@ impl Family {
     pub fn form(self) -> &'static Form {
         match self {
             Family::Clip => &clip::FORM,
-            Family::Dinov2 => &dinov2::FORM,
-            Family::Vit => &vit::FORM,
+            Family::Dinov2 | Family::Dinov2WithRegisters | Family::Dinov3 => &dinov2::FORM,
+            Family::Siglip | Family::Vit => &vit::FORM,
         }
     }
 

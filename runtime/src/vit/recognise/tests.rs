@@ -5,7 +5,7 @@ use crate::vit::graph;
 
 #[test]
 fn each_network_is_read_off_its_graph() {
-    let quick = Mlp { width: 12, activation: Activation::QuickGelu };
+    let quick = Mlp { width: 12, activation: Activation::QuickGelu, gated: false };
     let norms = Norms { first: true, layer_scale: true, ..Shape::small().norms };
     for shape in [
         Shape::small(),
