@@ -11,7 +11,7 @@ a Hugging Face folder with, beside the model,
  - adapters written by PEFT: lora, rslora, patterns, dora.
 Beside them timm/vit and timm/dinov2, folders as timm writes them, with golden.safetensors (`pixels`, `feature`, `NAME.feature`) and
 adapters by PEFT on timm's model; preprocessing.json, sampled pixels of resized and cropped images; medmnist.npz, a file as MedMNIST's
-are, written by numpy.
+are, written by numpy; and bases/, tiny models of every family and file layout (bases.py).
 """
 import argparse
 import json
@@ -35,6 +35,8 @@ from transformers.models.bit.image_processing_pil_bit import BitImageProcessorPi
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
+import bases
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 SIZE, WIDTH, CLASSES, BATCH, STEPS, RATE, DECAY = 8, 8, 3, 2, 10, 1e-2, 0.01
 Q = {"clip": r"vision_model\..*q_proj", "dinov2": r".*q_proj", "vit": r".*q_proj"}
@@ -47,13 +49,15 @@ TRAINED = {"clip": r"vision_model\..*(q_proj|v_proj)|visual_projection", "dinov2
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "tests/golden")
-    parser.add_argument("--only", help="write one part: medmnist, preprocessing, clip, dinov2, vit, timm")
+    parser.add_argument("--only", help="write one part: medmnist, preprocessing, clip, dinov2, vit, timm, bases")
     options = parser.parse_args()
     wanted = lambda part: options.only in (None, part)
     if wanted("medmnist"):
         medmnist(options.out / "medmnist.npz")
     if wanted("preprocessing"):
         preprocessing(options.out / "preprocessing.json")
+    if wanted("bases"):
+        bases.write(options.out / "bases")
     for name, make_golden in [*((f, lambda folder, f=f: make(f, folder)) for f in ("clip", "dinov2", "vit")), ("timm/vit", make_timm), ("timm/dinov2", make_timm)]:
         if not wanted(name.split("/")[0]):
             continue

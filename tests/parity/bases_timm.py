@@ -1,0 +1,1 @@
+"""Cases of tests/golden/bases that timm computes."""
