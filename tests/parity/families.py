@@ -283,18 +283,13 @@ def adapted(options, base, scratch):
     with zipfile.ZipFile(bundle) as archive:
         golden = load(archive.read("golden.safetensors"))
     theirs = base.feature(golden["pixels"], model.base_model.model)
-    plain = base.feature(golden["pixels"], unwrapped(model))
+    plain = base.feature(golden["pixels"], model.unload())
     assert relative(theirs, plain) > 0.01, "the adapter hardly changes the feature: the comparison would show nothing"
     yield f"golden feature with PEFT's adapter at {size} pixels", relative(golden["feature.parity"], theirs), FEATURE
     said = json.loads(run(options, "classify", bundle, "--trust", key.with_suffix(".pub"), scratch / "image.png", "--json"))
     said = (said[0] if isinstance(said, list) else said)["probabilities"]
     ours = torch.tensor([entry["probability"] for entry in said])
     yield "probability of packer classify", float((ours - (feature @ weight.T + bias).softmax(1)[0]).abs().max()), FEATURE
-
-
-def unwrapped(model):
-    """The base without its adapter."""
-    return model.unload()
 
 
 if __name__ == "__main__":
