@@ -4,7 +4,9 @@
 //!
 //!     # b16, or a Hugging Face folder: bundles, a key and the graph for the peer
 //!     runtime_speed make b16 DIR
-//!     runtime_speed serve BUNDLE KEY THREADS [int8]
+//!     # one bundle of one module, for images of SIDE pixels, and a key
+//!     runtime_speed single FOLDER DIR SIDE
+//!     runtime_speed serve BUNDLE KEY THREADS [int8|SIDE]
 
 use std::fs;
 use std::io::{BufRead, Write};
@@ -18,6 +20,7 @@ use ed25519_dalek::pkcs8::EncodePublicKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use medforge_packer::base::Vit;
 use medforge_packer::export::{Options as Pack, build_bundle, onnx};
+use medforge_packer::lora::Module;
 use medforge_runtime::bundle::{self, Bytes, Trust};
 use medforge_runtime::classify::{
     Classifier, Mode, Options, Precision, Selection, Spread, Threads, Times, WeightedModule,
@@ -45,11 +48,20 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["make", base, dir] => make(base, Path::new(dir)),
-        ["serve", bundle, key, threads] => serve(bundle, key, threads.parse()?, Precision::F32),
-        ["serve", bundle, key, threads, "int8"] => {
-            serve(bundle, key, threads.parse()?, Precision::Int8)
+        ["single", base, dir, side] => single(base, Path::new(dir), side.parse()?),
+        ["serve", bundle, key, threads] => {
+            serve(bundle, key, threads.parse()?, Precision::F32, SIDE)
         }
-        _ => Err("give make BASE DIR, or serve BUNDLE KEY THREADS [int8]".into()),
+        ["serve", bundle, key, threads, "int8"] => {
+            serve(bundle, key, threads.parse()?, Precision::Int8, SIDE)
+        }
+        ["serve", bundle, key, threads, side] => {
+            serve(bundle, key, threads.parse()?, Precision::F32, side.parse()?)
+        }
+        _ => Err(
+            "give make BASE DIR, single FOLDER DIR SIDE, or serve BUNDLE KEY THREADS [int8|SIDE]"
+                .into(),
+        ),
     }
 }
 
@@ -72,33 +84,49 @@ fn make(base: &str, dir: &Path) -> Result<()> {
         }
         folder => Vit::open(Path::new(folder))?,
     };
-    let key = SigningKey::from_bytes(&[1; 32]);
-    fs::write(dir.join("k.pub"), key.verifying_key().to_public_key_pem(LineEnding::LF)?)?;
+    let key = key(dir)?;
     fs::write(dir.join("base.onnx"), onnx::Graph::new(&vit, SIDE)?.self_contained())?;
     for (name, count, layers) in
         [("one", 1, None), ("all", MODULES, None), ("last", MODULES, Some(LAST))]
     {
-        let module = |i: usize| {
-            let mut module = small::lora(&vit, &format!("task{i:02}"), i * 7, RANK, layers);
-            module.alpha = 0.1;
-            (module.card.image_size, module.card.preprocessing) =
-                (SIDE, vit.preprocessing_for(SIDE).expect("a size for this base"));
-            module
-        };
-        let modules: Vec<_> = (0..count).map(module).collect();
-        let options = Pack {
-            name: name.into(),
-            counter: 1,
-            predecessor: None,
-            intended_use: "benchmarks".into(),
-            least_probability: 0.0,
-        };
-        fs::write(
-            dir.join(format!("{name}.medforge")),
-            build_bundle(&vit, &modules, &options, std::slice::from_ref(&key))?,
-        )?;
+        pack(&vit, dir, name, (0..count).map(|i| module(&vit, i, layers, SIDE)).collect(), &key)?;
     }
     Ok(())
+}
+
+fn single(base: &str, dir: &Path, side: u32) -> Result<()> {
+    fs::create_dir_all(dir)?;
+    let vit = Vit::open(Path::new(base))?;
+    let key = key(dir)?;
+    pack(&vit, dir, "one", vec![module(&vit, 0, None, side)], &key)
+}
+
+/// Signs every bundle; its public half is written beside them.
+fn key(dir: &Path) -> Result<SigningKey> {
+    let key = SigningKey::from_bytes(&[1; 32]);
+    fs::write(dir.join("k.pub"), key.verifying_key().to_public_key_pem(LineEnding::LF)?)?;
+    Ok(key)
+}
+
+/// The module of the task of this number, for images of `side` pixels.
+fn module(vit: &Vit, number: usize, layers: Option<usize>, side: u32) -> Module {
+    let mut module = small::lora(vit, &format!("task{number:02}"), number * 7, RANK, layers);
+    module.alpha = 0.1;
+    (module.card.image_size, module.card.preprocessing) =
+        (side, vit.preprocessing_for(side).expect("a size for this base"));
+    module
+}
+
+fn pack(vit: &Vit, dir: &Path, name: &str, modules: Vec<Module>, key: &SigningKey) -> Result<()> {
+    let options = Pack {
+        name: name.into(),
+        counter: 1,
+        predecessor: None,
+        intended_use: "benchmarks".into(),
+        least_probability: 0.0,
+    };
+    let bundle = build_bundle(vit, &modules, &options, std::slice::from_ref(key))?;
+    Ok(fs::write(dir.join(format!("{name}.medforge")), bundle)?)
 }
 
 /// What is measured: a classifier, its bundle for others like it, and an image.
@@ -110,7 +138,7 @@ struct Served<'a> {
     picture: RgbImage8,
 }
 
-fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Result<()> {
+fn serve(bundle: &str, key: &str, threads: usize, precision: Precision, side: u32) -> Result<()> {
     let trust = Trust::from_pem(&fs::read_to_string(key)?)?;
     let options = Options {
         threads: match threads {
@@ -138,7 +166,7 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
     answer(json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu.elapsed().as_secs_f64(),
             "resident": resident(), "read": read, "verify": verify }))?;
     let picture =
-        RgbImage8::new((0..SIDE * SIDE * 3).map(|i| (i * 31 % 251) as u8).collect(), SIDE, SIDE)?;
+        RgbImage8::new((0..side * side * 3).map(|i| (i * 31 % 251) as u8).collect(), side, side)?;
     let served = Served { bundle, trust, options, classifier, picture };
     let mut last = String::new();
     for line in std::io::stdin().lock().lines() {
@@ -262,5 +290,5 @@ fn resident() -> Option<usize> {
     Some(statm.split_whitespace().nth(1)?.parse::<usize>().ok()? * 4096)
 }
 
-/// Side of the images: the base's, so that resizing is as cheap as it can be.
+/// Side of the images where nothing is said: the base's, so that resizing is as cheap as it can be.
 const SIDE: u32 = 224;
