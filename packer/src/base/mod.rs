@@ -1,10 +1,10 @@
 //! The base: a vision transformer read from a folder of Hugging Face's or timm's form, and its
 //! forward pass on the tape.
 //!
-//! Families: `clip` (its text tower is in [`text`]), `dinov2` and `vit`. Folders of timm become one
-//! of the families `dinov2` (with layer scale) and `vit`. Refused, with the file and the reason:
-//! other families, SwiGLU, other activations than GELU, missing or misshapen tensors, values that
-//! are not finite.
+//! Families: `clip` (its text tower is in [`text`]), `dinov2`, `dinov2_with_registers`, `dinov3_vit`,
+//! `siglip` and `vit`, a file of `family` for each. Folders of timm become bases of the family that
+//! has their parts. Refused, with the file and the reason: other families, other activations than
+//! GELU and SiLU, missing or misshapen tensors, values that are not finite.
 
 mod checkpoint;
 mod config;

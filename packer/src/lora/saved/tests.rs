@@ -7,6 +7,7 @@ use medforge_runtime::tensors;
 use serde_json::json;
 
 use super::*;
+use crate::base::Family;
 use crate::base::tests::small;
 use crate::lora::tests::module;
 use crate::lora::{Module, peft};

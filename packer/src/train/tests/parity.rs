@@ -11,7 +11,7 @@ fn factors(vit: &Vit, golden: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeM
     let own = golden.iter().filter_map(|(name, tensor)| Some((name.strip_prefix(prefix)?, tensor)));
     let renamed = own.filter(|(name, _)| !name.starts_with("head.")).map(|(name, tensor)| {
         let (layer, half) = name.strip_suffix(".weight").unwrap().rsplit_once('.').unwrap();
-        let site = sites_of_adapter_path(vit.config.family, layer).swap_remove(0);
+        let site = sites_of_adapter_path(&vit.config, layer).swap_remove(0);
         (format!("{site}.{}", half.to_lowercase()), tensor.clone())
     });
     renamed.collect()
