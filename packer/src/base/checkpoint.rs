@@ -30,8 +30,8 @@ pub fn collect(
         };
         if found.is_none() && name.starts_with("pool.") {
             let what = format!(
-                "holds no {}: the head that pools by attention is missing; \"pooling\": \"mean\" in \
-                 config.json takes the mean of the patches",
+                "holds no {}: the head that pools by attention is missing; \"pooling\": \"mean\" \
+                 in config.json takes the mean of the patches",
                 place.name
             );
             return Err(Error::Config { path: weights.path.clone(), what });

@@ -1,9 +1,9 @@
 //! The base: a vision transformer read from a folder of Hugging Face's or timm's form, and its
 //! forward pass on the tape.
 //!
-//! Families: `clip` (its text tower is in [`text`]), `dinov2`, `dinov2_with_registers`, `dinov3_vit`,
-//! `siglip` and `vit`, a file of `family` for each. Folders of timm become bases of the family that
-//! has their parts. Refused, with the file and the reason: other families, other activations than
+//! Families: `clip` (its text tower is in [`text`]), `dinov2`, `dinov2_with_registers`,
+//! `dinov3_vit`, `siglip` and `vit`, a file of `family` for each. Folders of timm become bases of
+//! the family that has their parts. Refused, with the file and the reason: other families, other activations than
 //! GELU and SiLU, missing or misshapen tensors, values that are not finite.
 
 mod checkpoint;
@@ -33,7 +33,7 @@ pub use names::{adapter_path, sites_of_adapter_path};
 pub use parameters::{parameter_shape, parameter_shapes};
 pub use text::TextTower;
 pub use vit::{FILES, Vit};
-pub use vit_config::{Family, VitConfig};
+pub use vit_config::{Family, Pooling, Positions, VitConfig};
 pub use weights::Weights;
 
 #[cfg(test)]

@@ -2,9 +2,9 @@
 //! transformers' `ViTForImageClassification`, `head` of timm.
 //!
 //! Refused: every other layer, since it is part of the base. Also heads whose input is not the
-//! base's feature, such as the classifier of transformers' `Dinov2ForImageClassification`, which takes
-//! the class token and the mean of the patches, where the feature is the class token alone. That of
-//! `CLIPForImageClassification` takes what is no base's feature.
+//! base's feature, such as the classifier of transformers' `Dinov2ForImageClassification`, which
+//! takes the class token and the mean of the patches, where the feature is the class token alone.
+//! That of `CLIPForImageClassification` takes what is no base's feature.
 
 use std::path::Path;
 
@@ -66,8 +66,8 @@ impl Saved {
     /// The layer as a head. `path` is the file that holds it.
     ///
     /// # Errors
-    /// A layer whose input is not the feature of `base`; a tensor that is missing or not of `classes` x
-    /// features.
+    /// A layer whose input is not the feature of `base`; a tensor that is missing or not of
+    /// `classes` x features.
     pub fn head(self, path: &Path, base: &VitConfig, classes: &[String]) -> Result<Head, Error> {
         let features = base.features();
         if let Some(takes) = base.head_takes(&self.layer) {

@@ -4,9 +4,9 @@
 //! pixel elsewhere, and squeezes what is padded here. Refused: image processors of other classes,
 //! and settings that leave images of many sizes.
 //!
-//! `DINOv3ViTImageProcessor` resizes values between 0 and 1, and rounds nothing. Here, as everywhere,
-//! pixels of 8 bits are resized, which rounds after each of both directions: with its bilinear
-//! filter, whose weights are positive, values are at most one grey level from its own.
+//! `DINOv3ViTImageProcessor` resizes values between 0 and 1, and rounds nothing. Here, as on every
+//! device, pixels of 8 bits are resized, which rounds after each of both directions. The weights of
+//! its bilinear filter are positive, so values are at most one grey level from its own.
 
 use std::io::ErrorKind;
 use std::path::Path;

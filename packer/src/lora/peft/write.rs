@@ -18,8 +18,8 @@ pub fn write(module: &Module) -> Result<[Vec<u8>; 2], Error> {
     write_factors(family, gated, module.rank, module.alpha, &module.sites)
 }
 
-/// Both files of factors that have no head or card of their own. `gated`: whether the base's MLP has
-/// a gate.
+/// Both files of factors that have no head or card of their own. `gated`: whether the base's MLP
+/// has a gate.
 ///
 /// # Errors
 /// [`Error::Merge`] if some sites have magnitudes and others have none.
