@@ -7,6 +7,7 @@
 //! are not finite.
 
 mod checkpoint;
+mod choices;
 mod config;
 pub mod embedded;
 mod family;
@@ -16,6 +17,7 @@ mod forward;
 mod identity;
 mod init;
 mod names;
+mod origin;
 mod parameters;
 pub mod positions;
 pub mod text;
@@ -25,15 +27,17 @@ mod vit_config;
 pub mod weight_files;
 mod weights;
 
+pub use choices::{Choices, Feature};
 pub use fit::Fit;
 pub use forward::{forward, forward_from_leaf, forward_observed, forward_with_tokens};
 pub use identity::Identity;
 pub use medforge_runtime::vit::PROJECTION;
 pub use names::{adapter_path, sites_of_adapter_path};
+pub use origin::{Crop, Licence, Origin};
 pub use parameters::{parameter_shape, parameter_shapes};
 pub use text::TextTower;
 pub use vit::{FILES, Vit};
-pub use vit_config::{Family, VitConfig};
+pub use vit_config::{Family, Interpolation, Pooling, Positions, VitConfig};
 pub use weights::Weights;
 
 #[cfg(test)]
