@@ -8,9 +8,6 @@ use std::str::FromStr;
 
 use medforge_runtime::preprocess::{Preprocessing, Resize, Size};
 
-use super::fit::preprocessing_for;
-use super::positions;
-use super::vit::Vit;
 use super::vit_config::{Family, MAX_IMAGE_SIZE, Pooling, VitConfig};
 use crate::Error;
 
@@ -151,19 +148,12 @@ impl Choices {
         Ok(())
     }
 
-    /// Gives a base that was read the crop and the size that were chosen.
+    /// `own`, with the crop that was chosen.
     ///
     /// # Errors
-    /// [`Error::Option`] for a crop that is none, [`Error::ImageSize`], [`Error::TooManyTokens`].
-    pub(super) fn finish(&self, mut vit: Vit) -> Result<Vit, Error> {
-        if let Some(share) = self.crop_pct {
-            vit.preprocessing = cropped(&vit.preprocessing, share)?;
-        }
-        if let Some(size) = self.size {
-            vit.preprocessing = preprocessing_for(&vit.config, &vit.preprocessing, size)?;
-            vit.resize(size as usize);
-        }
-        Ok(vit)
+    /// [`Error::Option`]: it is none, or images are padded.
+    pub fn crop(&self, own: Preprocessing) -> Result<Preprocessing, Error> {
+        self.crop_pct.map_or_else(|| Ok(own.clone()), |share| cropped(&own, share))
     }
 }
 
@@ -183,19 +173,4 @@ fn cropped(own: &Preprocessing, share: f64) -> Result<Preprocessing, Error> {
         Resize::Pad(_) => return refuse("crops, and this base pads its images".into()),
     };
     Ok(Preprocessing { resize, crop: Some(side), ..own.clone() })
-}
-
-impl Vit {
-    /// Brings the position table to images of `size` pixels, which the patches fill. It is stored
-    /// in 32 bits then.
-    fn resize(&mut self, size: usize) {
-        let [own, shape] = [self.config.image_size, size].map(|size| self.config.shape(size));
-        if let Some(table) = self.tensors.get_mut("embed.positions").filter(|_| own != shape) {
-            let data = positions::interpolate(&table.data, &own, &shape);
-            let columns = table.shape[table.shape.len() - 1];
-            *table =
-                medforge_runtime::tensors::Tensor::f32(vec![data.len() / columns, columns], data);
-        }
-        self.config.image_size = size;
-    }
 }

@@ -30,12 +30,14 @@ use preprocessing::preprocessing;
 
 mod architecture;
 mod arguments;
+mod known;
 mod layout;
 mod network;
 pub mod preprocessing;
 mod tensors;
 
-pub use network::{Known, network};
+pub use known::Known;
+pub use network::network;
 
 /// What a base is read as: configuration, preprocessing, and tensors by internal name.
 pub type Read = (VitConfig, Preprocessing, BTreeMap<String, Tensor>);

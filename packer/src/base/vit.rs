@@ -14,7 +14,7 @@ use super::fit::preprocessing_for;
 use super::identity::Identity;
 use super::vit_config::VitConfig;
 use super::weight_files::WeightMap;
-use super::{checkpoint, init, timm};
+use super::{checkpoint, init, positions, timm};
 use crate::{Error, input};
 
 /// A vision transformer on the host: what it is, how images are prepared for it, and its weights in
@@ -43,7 +43,25 @@ impl Vit {
         let file = input::folder(dir);
         let weights = || WeightMap::at(place);
         let settings = || preprocessor::of_folder(dir, &file);
-        choices.finish(Self::assembled(dir, &file, weights, settings, choices)?)
+        let mut vit = Self::assembled(dir, &file, weights, settings, choices)?;
+        vit.preprocessing = choices.crop(vit.preprocessing)?;
+        if let Some(size) = choices.size {
+            vit.preprocessing = preprocessing_for(&vit.config, &vit.preprocessing, size)?;
+            vit.resize(size as usize);
+        }
+        Ok(vit)
+    }
+
+    /// Brings the position table to images of `size` pixels, which the patches fill. It is stored
+    /// in 32 bits then.
+    fn resize(&mut self, size: usize) {
+        let [own, shape] = [self.config.image_size, size].map(|size| self.config.shape(size));
+        if let Some(table) = self.tensors.get_mut("embed.positions").filter(|_| own != shape) {
+            let data = positions::interpolate(&table.data, &own, &shape);
+            let columns = self.config.hidden;
+            *table = Tensor::f32(vec![data.len() / columns, columns], data);
+        }
+        self.config.image_size = size;
     }
 
     /// The same of a base whose [`FILES`] are given by name; messages name them as files of

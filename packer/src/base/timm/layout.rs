@@ -8,7 +8,7 @@ use super::super::vit_config::{
     Family, Interpolation, MAX_HIDDEN, MAX_IMAGE_SIZE, MAX_LAYERS, MAX_PATCH, Positions, VitConfig,
 };
 use super::super::weight_files::{WeightMap, WeightView};
-use super::network::Known;
+use super::known::Known;
 use crate::Error;
 use crate::device::Activation;
 
