@@ -13,7 +13,7 @@ use crate::input;
 use crate::lora::peft;
 use crate::predict::Predictor;
 
-// pub(crate) mod bases;
+pub(crate) mod bases;
 
 pub(crate) const FAMILIES: [&str; 3] = ["clip", "dinov2", "vit"];
 

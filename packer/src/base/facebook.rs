@@ -25,6 +25,11 @@ use crate::Error;
 /// What a base is read as: configuration, preprocessing, and tensors by internal name.
 pub type Read = (VitConfig, Preprocessing, BTreeMap<String, Tensor>);
 
+/// Whether `weights` may be such a file.
+pub fn wrote(weights: &WeightMap) -> bool {
+    weights.tensors.contains_key("patch_embed.proj.weight")
+}
+
 /// The base whose tensors are `weights`, by Facebook's names or timm's.
 ///
 /// # Errors

@@ -8,7 +8,7 @@
 //! two layers, images brought to a size by their longest side.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Size};
 use medforge_runtime::tensors::Tensor;
@@ -179,9 +179,8 @@ fn of_timm(
     };
     let (pool, projection) = (text("timm_pool", "avg")?, text("timm_proj", "linear")?);
     if !["linear", "none"].contains(&projection.as_str()) {
-        return tower.refuse(format!(
-            "timm_proj {projection:?} is not read; packer reads linear and none"
-        ));
+        return tower
+            .refuse(format!("timm_proj {projection:?} is not read; packer reads linear and none"));
     }
     let side = side(tower)?;
     let mut said = Map::new();
@@ -254,10 +253,4 @@ fn preprocessing(settings: &File, side: usize) -> Result<Preprocessing, Error> {
         mean: triple("mean", mean)?,
         std: triple("std", std)?,
     })
-}
-
-/// Whether `config.json` in `dir` leaves it to open_clip's file to say what the base is.
-pub fn describes(dir: &Path, config: Option<&File>) -> bool {
-    let own = config.is_some_and(|file| file.has("model_type") || file.has("architecture"));
-    !own && dir.join(FILE).is_file()
 }

@@ -29,6 +29,14 @@ impl WeightMap {
         Self::of(Source::open(&dir.join("model.safetensors"))?)
     }
 
+    /// The weights of the base in `place`, a folder or a file of weights.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn at(place: &Path) -> Result<Self, Error> {
+        if place.is_file() { Self::of(Source::open(place)?) } else { Self::open(place) }
+    }
+
     /// The weights in `bytes`; errors call the file `path`.
     pub fn parse(bytes: Vec<u8>, path: &Path) -> Result<Self, Error> {
         Self::of(Source::memory(path, bytes))
