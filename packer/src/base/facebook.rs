@@ -13,17 +13,13 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Size};
-use medforge_runtime::tensors::Tensor;
 
 use super::choices::Choices;
 use super::config::preprocessor::IMAGENET;
-use super::timm::{Known, network};
+use super::timm::{Known, Read, network};
 use super::vit_config::{Interpolation, Positions, VitConfig};
 use super::weight_files::{WeightMap, WeightView};
 use crate::Error;
-
-/// What a base is read as: configuration, preprocessing, and tensors by internal name.
-pub type Read = (VitConfig, Preprocessing, BTreeMap<String, Tensor>);
 
 /// Whether `weights` may be such a file.
 pub fn wrote(weights: &WeightMap) -> bool {

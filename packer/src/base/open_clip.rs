@@ -7,31 +7,28 @@
 //! Refused: other towers (ResNet, pooling by attention of CoCa, EVA), projections with a bias or of
 //! two layers, images brought to a size by their longest side.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Size};
 use medforge_runtime::tensors::Tensor;
 use serde_json::{Map, Value, json};
 
+use super::checkpoint;
 use super::choices::Choices;
 use super::config::{self, preprocessor};
 use super::family::Names;
 use super::file::File;
 use super::names::places;
+use super::timm::{self, Read};
 use super::vit_config::{
     Family, Interpolation, MAX_HIDDEN, MAX_IMAGE_SIZE, MAX_LAYERS, MAX_PATCH, VitConfig,
 };
 use super::weight_files::WeightMap;
-use super::{checkpoint, timm};
 use crate::Error;
 use crate::device::Activation;
 
 /// The file of open_clip's that says what a network is.
 pub const FILE: &str = "open_clip_config.json";
-
-/// What a base is read as: configuration, preprocessing, and tensors by internal name.
-pub type Read = (VitConfig, Preprocessing, BTreeMap<String, Tensor>);
 
 /// The base of the images of `weights`, as the file at `path` with these `bytes` describes it.
 ///

@@ -12,6 +12,7 @@ use crate::tape::{Tape, Tensor, Var};
 use super::file::File;
 use super::*;
 
+mod elsewhere;
 mod preprocessors;
 
 /// The real base, where the machine has it.
@@ -299,7 +300,8 @@ fn paths_of_no_site_are_none() {
 #[test]
 fn every_setting_survives_writing_in_every_family() {
     let pooled = |pooling| move |c: &mut VitConfig| c.pooling = pooling;
-    let changes: [(&str, Box<dyn Fn(&mut VitConfig)>); 13] = [
+    type Change = Box<dyn Fn(&mut VitConfig)>;
+    let changes: [(&str, Change); 13] = [
         ("nothing", Box::new(|_| ())),
         ("registers", Box::new(|c| c.registers = 5)),
         ("no registers", Box::new(|c| c.registers = 0)),
@@ -324,7 +326,7 @@ fn every_setting_survives_writing_in_every_family() {
     ];
     for family in FAMILIES {
         let own = small(family).config;
-        let pooled = poolings.map(pooled).map(|p| ("pooling", Box::new(p) as Box<dyn Fn(&mut _)>));
+        let pooled = poolings.map(pooled).map(|p| ("pooling", Box::new(p) as Change));
         for (what, change) in changes.iter().chain(&pooled) {
             let mut config = VitConfig { no_class_token: false, ..own.clone() };
             if what != &"pooling" && family == Family::Siglip {

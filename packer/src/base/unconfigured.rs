@@ -1,13 +1,13 @@
-//! Bases without a `config.json` of Hugging Face's or timm's: which of the other readers knows them.
+//! Bases without a `config.json` of Hugging Face's or timm's: which of the other readers knows
+//! them.
 
 use std::io::ErrorKind;
 use std::path::Path;
 
 use super::choices::Choices;
 use super::file::File;
-use super::vit::{FILES, Vit};
 use super::weight_files::WeightMap;
-use super::{facebook, open_clip};
+use super::{facebook, open_clip, timm};
 use crate::Error;
 
 /// The base in `place`, a folder or the file of weights in one, whose files `file` gives by name.
@@ -16,20 +16,20 @@ pub fn read(
     place: &Path,
     file: &impl Fn(&str) -> Result<Vec<u8>, Error>,
     choices: &Choices,
-) -> Result<Option<Vit>, Error> {
+) -> Result<Option<timm::Read>, Error> {
     let dir = place.parent().filter(|_| place.is_file()).unwrap_or(place);
     let there = |name: &str| match file(name) {
         Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
         bytes => bytes.map(Some),
     };
-    let config = there(FILES[0])?;
+    let config = there(CONFIG)?;
     if let Some(bytes) = &config {
-        let parsed = File::parse(dir.join(FILES[0]), bytes)?;
+        let parsed = File::parse(dir.join(CONFIG), bytes)?;
         if parsed.has("model_type") || parsed.has("architecture") {
             return Ok(None);
         }
     }
-    let (config, preprocessing, tensors) = match there(open_clip::FILE)? {
+    Ok(Some(match there(open_clip::FILE)? {
         Some(bytes) => {
             open_clip::read(dir.join(open_clip::FILE), &bytes, &WeightMap::at(place)?, choices)?
         }
@@ -39,6 +39,7 @@ pub fn read(
             Err(error) if place.is_file() => return Err(error),
             _ => return Ok(None),
         },
-    };
-    Ok(Some(Vit { config, preprocessing, tensors }))
+    }))
 }
+
+const CONFIG: &str = "config.json";

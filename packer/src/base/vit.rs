@@ -37,15 +37,15 @@ impl Vit {
     }
 
     /// [`Vit::open`] of a base whose files do not say all, or that is wanted otherwise than they
-    /// have it. `place` is a folder, or the file of weights in one. Folders of open_clip and files of
-    /// Facebook's have no `config.json`.
+    /// have it. `place` is a folder, or the file of weights in one. Folders of open_clip and files
+    /// of Facebook's have no `config.json`.
     pub fn open_with(place: &Path, choices: &Choices) -> Result<Self, Error> {
         let dir = place.parent().filter(|_| place.is_file()).unwrap_or(place);
         let file = input::folder(dir);
         let weights = || WeightMap::at(place);
         let settings = || preprocessor::of_folder(dir, &file);
         let mut vit = match unconfigured::read(place, &file, choices)? {
-            Some(vit) => vit,
+            Some((config, preprocessing, tensors)) => Vit { config, preprocessing, tensors },
             None => Self::assembled(dir, &file, weights, settings, choices)?,
         };
         vit.preprocessing = choices.crop(vit.preprocessing)?;

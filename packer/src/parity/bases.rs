@@ -44,7 +44,8 @@ impl Case {
         folder("bases").join(&self.name)
     }
 
-    fn texts<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
+    /// The texts of a list.
+    pub fn texts<'a>(&'a self, key: &str) -> impl Iterator<Item = &'a str> {
         self.said[key].as_array().into_iter().flatten().filter_map(Value::as_str)
     }
 

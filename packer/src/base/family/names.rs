@@ -16,7 +16,7 @@ pub struct Names {
 }
 
 /// What parts are called that a family does not know: packer's own names.
-pub const OWN: Names = Names {
+pub static OWN: Names = Names {
     prefixes: &[],
     blocks: &[],
     parts: &[
@@ -43,7 +43,7 @@ pub const OWN: Names = Names {
 };
 
 /// timm's names. Its modules are called as its files are.
-pub const TIMM: Names = Names {
+pub static TIMM: Names = Names {
     prefixes: &[],
     blocks: &["blocks"],
     parts: &[

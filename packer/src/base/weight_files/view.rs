@@ -30,6 +30,21 @@ impl WeightView {
         WeightView { shape: place.shape, dtype: place.dtype, name, source, at: place.range.start }
     }
 
+    /// `count` of its rows, the first being `first`; none beyond its last.
+    pub fn rows(&self, first: usize, count: usize) -> Self {
+        let (rows, row) = match &self.shape[..] {
+            [] => (1, 1),
+            [rows, row @ ..] => (*rows, row.iter().product::<usize>()),
+        };
+        let first = first.min(rows);
+        let mut shape = self.shape.clone();
+        if let Some(rows) = shape.first_mut() {
+            *rows = count.min(*rows - first);
+        }
+        let before = (first * row * self.dtype.bitsize() / 8) as u64;
+        WeightView { shape, at: self.at + before, ..self.clone() }
+    }
+
     /// The values.
     ///
     /// # Errors
