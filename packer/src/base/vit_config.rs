@@ -107,6 +107,24 @@ pub enum Pooling {
     },
 }
 
+impl Pooling {
+    /// What becomes the feature, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Pooling::Class => "the class token",
+            Pooling::Mean => "the mean of the patches",
+            Pooling::NormOfMean => "the norm of the mean of the patches",
+            Pooling::ClassMean => "the class token and the mean of the patches",
+            Pooling::Attention { .. } => "what a head that pools by attention gives",
+        }
+    }
+
+    /// Whether the class token is part of it.
+    pub fn of_class_token(self) -> bool {
+        matches!(self, Pooling::Class | Pooling::ClassMean)
+    }
+}
+
 /// Whether a value is what it is left out for.
 fn usual<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
@@ -262,5 +280,7 @@ pub(super) const MAX_PARAMETERS: usize = 1 << 31;
 pub(super) const MAX_HIDDEN: usize = 8192;
 /// Largest side of a patch.
 pub(super) const MAX_PATCH: usize = 256;
+/// Most registers.
+pub(super) const MAX_REGISTERS: usize = 256;
 /// Most blocks: as many as a device runs.
 pub(super) const MAX_LAYERS: usize = vit::MOST_BLOCKS;
