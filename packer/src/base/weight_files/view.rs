@@ -54,12 +54,17 @@ impl WeightView {
             [rows, row @ ..] => (*rows, row.iter().product::<usize>()),
         };
         let first = first.min(rows);
+        let count = count.min(rows - first);
         let mut shape = self.shape.clone();
         if let Some(rows) = shape.first_mut() {
-            *rows = count.min(*rows - first);
+            *rows = count;
         }
-        let before = (first * row * self.dtype.bitsize() / 8) as u64;
-        WeightView { shape, at: self.at + before, ..self.clone() }
+        let apart = self.strides.as_ref().and_then(|strides| strides.first());
+        let bytes = |values: usize| (values * self.dtype.bitsize() / 8) as u64;
+        let start = self.range.start + bytes(first * apart.copied().unwrap_or(row));
+        let strides = self.strides.clone().filter(|_| count > 0);
+        let end = if strides.is_some() { self.range.end } else { start + bytes(count * row) };
+        WeightView { shape, range: start..end, strides, ..self.clone() }
     }
 
     /// The values.
