@@ -12,6 +12,7 @@ mod group;
 mod linear;
 mod recognise;
 mod rollout;
+mod rooms;
 mod shape;
 mod site;
 mod stream;
