@@ -18,6 +18,7 @@ mod init;
 mod names;
 mod parameters;
 pub mod positions;
+pub mod rotary;
 pub mod text;
 mod timm;
 mod vit;
