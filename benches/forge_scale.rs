@@ -136,7 +136,8 @@ fn measure(what: &str, out: &Path, size: u64) -> Result<(), Box<dyn std::error::
                 (site.clone(), compact(stack(&[(0.5, old), (0.5, &new[site])])))
             };
             let (rank, sites) = one_rank(previous.iter().map(sum).collect())?;
-            drop(peft::write_factors(forge.identity().config.family, rank, rank as f64, &sites)?);
+            let base = &forge.identity().config;
+            drop(peft::write_factors(base.family, base.gated, rank, rank as f64, &sites)?);
         }
         "mixture" => drop(mixture::search(&said, &SEARCH)?),
         "push" => drop(forge.push(Path::new("next"), std::fs::read(out.join("next"))?)?),
@@ -241,6 +242,7 @@ fn parts(base: &Identity, number: u64) -> Result<Parts, Error> {
         contributor: "hospital".into(),
         licence: "CC0-1.0".into(),
         family: base.config.family,
+        gated: base.config.gated,
         base_digest: base.digest.clone(),
         image_size: SIZE,
         preprocessing: base.preprocessing_for(SIZE)?,

@@ -85,6 +85,7 @@ fn module(args: &Args, seed: u64) -> Module {
         contributor: "nobody".into(),
         licence: "none".into(),
         family: Family::Dinov2,
+        gated: false,
         base_digest: "none".into(),
         image_size: 112,
         preprocessing: Preprocessing {

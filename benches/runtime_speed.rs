@@ -2,7 +2,8 @@
 //! does what it is told on standard input, a line each, and answers on standard output in a line of
 //! JSON.
 //!
-//!     # b16, or a Hugging Face folder: bundles, a key and the graph for the peer
+//!     # b16, b16-f16 (weights that f16 holds), or a Hugging Face folder: bundles, a key and the
+//!     # graph for the peer
 //!     runtime_speed make b16 DIR
 //!     # one bundle of one module, for images of SIDE pixels, and a key
 //!     runtime_speed single FOLDER DIR SIDE
@@ -18,6 +19,7 @@ use cpu_time::ProcessTime;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePublicKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use half::f16;
 use medforge_packer::base::Vit;
 use medforge_packer::export::{Options as Pack, build_bundle, onnx};
 use medforge_packer::lora::Module;
@@ -68,7 +70,7 @@ fn main() -> Result<()> {
 fn make(base: &str, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     let vit = match base {
-        "b16" => {
+        "b16" | "b16-f16" => {
             fs::write(
                 dir.join("config.json"),
                 r#"{"model_type": "vit", "hidden_size": 768, "num_hidden_layers": 12,
@@ -80,7 +82,12 @@ fn make(base: &str, dir: &Path) -> Result<()> {
                 r#"{"size": {"height": 224, "width": 224}, "resample": 3,
                 "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
             )?;
-            Vit::random(dir, 1)?
+            let mut vit = Vit::random(dir, 1)?;
+            let values = vit.tensors.values_mut().flat_map(|tensor| &mut tensor.data);
+            for value in values.filter(|_| base == "b16-f16") {
+                *value = f16::from_f32(*value).to_f32();
+            }
+            vit
         }
         folder => Vit::open(Path::new(folder))?,
     };

@@ -77,6 +77,7 @@ pub fn lora(vit: &Vit, task: &str, seed: usize, rank: usize, layers: Option<usiz
             contributor: "tests".into(),
             licence: "CC0-1.0".into(),
             family: vit.config.family,
+            gated: vit.config.gated,
             base_digest: vit.digest(),
             image_size: size,
             preprocessing: vit.preprocessing_for(size).unwrap(),

@@ -13,6 +13,8 @@ use crate::input;
 use crate::lora::peft;
 use crate::predict::Predictor;
 
+pub(crate) mod bases;
+
 pub(crate) const FAMILIES: [&str; 3] = ["clip", "dinov2", "vit"];
 
 /// Folders in timm's format.

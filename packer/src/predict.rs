@@ -8,6 +8,7 @@ use medforge_runtime::vit::Shape;
 use crate::base::{Vit, VitConfig, Weights, forward_from_leaf, forward_observed};
 use crate::data::Images;
 use crate::device::Device;
+use crate::device::meter::Meter;
 use crate::logistic::{Examples, Fit, Scale};
 use crate::lora::{Factors, Head, Module};
 use crate::softmax::softmax_at;
@@ -18,6 +19,19 @@ use crate::{Error, interrupt};
 pub fn batch(device: &impl Device, config: &VitConfig, size: usize) -> usize {
     let fit = device.largest_buffer() / config.largest_values(size);
     config.images_per_pass(size).min(fit).clamp(1, 32)
+}
+
+/// Bytes that the features of one image of `size` pixels take on a device like this: the base as it
+/// was read, the base there, and a pass through it.
+///
+/// # Errors
+/// None but those of counting.
+pub fn bytes<D: Device>(device: &D, vit: &Vit, size: usize) -> Result<u64, Error> {
+    let meter = Meter::new(device);
+    let predictor = Predictor::new(&meter, vit, None, size);
+    predictor.features(&vec![0.0; 3 * size * size])?;
+    let read = 4 * vit.tensors.values().map(|t| t.data.len() as u64).sum::<u64>();
+    Ok(read + meter.held().1)
 }
 
 /// A base on a device, with or without a module, ready for images of one size.

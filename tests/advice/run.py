@@ -21,6 +21,7 @@ ELSEWHERE = {
     "`cargo install --path packer --features s3`": ".ci/run builds with that feature and runs a forge in a bucket",
     "`export-oms` signs a folder": ".ci/run has the folder verified by model_signing",
     "`medforge_image`": "tests/c_calls/images.rs",
+    "`packer base convert --heads N`": "tests/cli/base.rs",
     "`packer forge merge --method`": "tests/cli/forge.rs",
     "`packer forge compare`": "tests/cli/forge.rs",
     "`packer forge revert`": "tests/cli/forge/history.rs",

@@ -1,5 +1,6 @@
 //! The command line as users run it. Every test runs the `packer` program in a folder of its own.
 
+mod base;
 mod condense;
 mod consoles;
 mod data;

@@ -1,45 +1,64 @@
 //! `model.safetensors` of a Hugging Face folder, in and out.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use medforge_runtime::tensors::{self, Tensor, View};
+use medforge_runtime::tensors::{self, Tensor};
 
-use super::names::file_names;
+use super::names::{Place, file_places};
 use super::parameters::parameter_shapes;
 use super::vit_config::VitConfig;
+use super::weight_files::WeightMap;
 use crate::Error;
 
 /// Reads every parameter that `config` asks for; what else the file holds (heads, poolers, mask
-/// tokens, a text tower) is left. Messages name `path`.
-pub fn parse(
-    bytes: &[u8],
-    path: &Path,
-    config: &VitConfig,
-) -> Result<BTreeMap<String, Tensor>, Error> {
-    let found = tensors::views(bytes, &path.display().to_string())?;
-    let mut out = BTreeMap::new();
-    for (name, shape) in parameter_shapes(config) {
-        let names = file_names(config.family, &name);
-        let prefix = config.family.form().prefix;
-        let key = names
-            .iter()
-            .flat_map(|n| [n.clone(), format!("{prefix}{n}")])
-            .find(|n| found.contains_key(n));
-        out.insert(name, read(&found, path, key.as_ref().unwrap_or(&names[0]), shape)?);
-    }
-    Ok(out)
+/// tokens, decoders, a text tower) is left.
+pub fn parse(weights: &WeightMap, config: &VitConfig) -> Result<BTreeMap<String, Tensor>, Error> {
+    collect(weights, config, |name| file_places(config, name))
 }
 
-/// The tensor `name` of the file at `path`, in `shape`: its own shape may have other sides of one
-/// in front.
-pub fn read(
-    views: &BTreeMap<String, View>,
-    path: &Path,
-    name: &str,
-    shape: Vec<usize>,
-) -> Result<Tensor, Error> {
-    let Some(view) = views.get(name) else {
+/// The same of a file in which a parameter is in one of `places`.
+pub fn collect(
+    weights: &WeightMap,
+    config: &VitConfig,
+    places: impl Fn(&str) -> Vec<Place>,
+) -> Result<BTreeMap<String, Tensor>, Error> {
+    let read = |(name, shape): (String, Vec<usize>)| {
+        let places = places(&name);
+        let found = places.iter().find(|place| weights.tensors.contains_key(&place.name));
+        let Some(place) = found.or(places.first()) else {
+            return Err(Error::TensorMissing { path: weights.path.clone(), tensor: name });
+        };
+        if found.is_none() && name.starts_with("pool.") {
+            let what = format!(
+                "holds no {}: the head that pools by attention is missing; \"pooling\": \"mean\" \
+                 in config.json takes the mean of the patches",
+                place.name
+            );
+            return Err(Error::Config { path: weights.path.clone(), what });
+        }
+        let tensor = part(weights, place, shape)?;
+        Ok((name, tensor))
+    };
+    parameter_shapes(config).into_iter().map(read).collect()
+}
+
+/// The tensor in `place`, in `shape`.
+fn part(weights: &WeightMap, place: &Place, shape: Vec<usize>) -> Result<Tensor, Error> {
+    let mut whole = shape.clone();
+    whole[0] *= place.of;
+    let whole = read(weights, &place.name, whole)?;
+    if place.of == 1 {
+        return Ok(whole);
+    }
+    let length = whole.data.len() / place.of;
+    let data = whole.data[place.part * length..][..length].to_vec();
+    Ok(Tensor { shape, data, dtype: whole.dtype })
+}
+
+/// The tensor `name` in `shape`: its own shape may have other sides of one in front.
+pub fn read(weights: &WeightMap, name: &str, shape: Vec<usize>) -> Result<Tensor, Error> {
+    let path = &weights.path;
+    let Some(view) = weights.tensors.get(name) else {
         return Err(Error::TensorMissing { path: path.to_owned(), tensor: name.to_owned() });
     };
     let squeezed =
@@ -53,20 +72,38 @@ pub fn read(
 
 /// The file with the names that transformers writes.
 pub fn write(config: &VitConfig, tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>, Error> {
-    let batched: BTreeMap<_, _> = if config.family.form().batched {
-        let weights = config.shape(config.image_size).weights().into_iter();
-        weights.filter(|(_, dims)| matches!(dims[..], [1, _, _])).collect()
-    } else {
-        BTreeMap::new()
-    };
-    let renamed = tensors.iter().map(|(name, tensor)| {
+    let weights = config.shape(config.image_size).weights().into_iter();
+    let batched = |name: &str| config.family.form().batched || name == "pool.probe";
+    let batched: BTreeMap<_, _> =
+        weights.filter(|(name, dims)| batched(name) && matches!(dims[..], [1, _, _])).collect();
+    // The parts of each tensor of the file, in their order there.
+    let mut renamed: BTreeMap<String, Vec<(usize, Tensor)>> = BTreeMap::new();
+    for (name, tensor) in tensors {
         let mut tensor = tensor.clone();
         if let Some(dims) = batched.get(name) {
             tensor.shape.clone_from(dims);
         }
-        (file_names(config.family, name).swap_remove(0), tensor)
-    });
-    let renamed: Vec<(String, Tensor)> = renamed.collect();
+        let place = file_places(config, name).into_iter().next();
+        let place = place.unwrap_or(Place { name: name.clone(), part: 0, of: 1 });
+        renamed.entry(place.name).or_default().push((place.part, tensor));
+    }
+    let renamed: Vec<(String, Tensor)> =
+        renamed.into_iter().map(|(name, parts)| (name, joined(parts))).collect();
     let metadata = BTreeMap::from([("format".to_owned(), "pt".to_owned())]);
     Ok(tensors::write(renamed.iter().map(|(n, t)| (n.as_str(), t)), &metadata)?)
+}
+
+/// Parts one under another, by their number.
+fn joined(mut parts: Vec<(usize, Tensor)>) -> Tensor {
+    parts.sort_by_key(|(part, _)| *part);
+    let mut parts = parts.into_iter().map(|(_, tensor)| tensor);
+    let first = parts.next().expect("a tensor of a file has a part");
+    parts.fold(first, |mut whole, part| {
+        whole.shape[0] += part.shape[0];
+        whole.data.extend(part.data);
+        if part.dtype != whole.dtype {
+            whole.dtype = Tensor::f32(Vec::new(), Vec::new()).dtype;
+        }
+        whole
+    })
 }

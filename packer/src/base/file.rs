@@ -82,13 +82,31 @@ impl File {
         if self.has(key) { self.count(key, most) } else { Ok(default) }
     }
 
+    /// A number that may be 0.
+    pub fn count_or_none(&self, key: &str, most: usize, default: usize) -> Result<usize, Error> {
+        match self.has(key).then(|| self.index(key)).transpose()? {
+            None => Ok(default),
+            Some(n) if n <= most => Ok(n),
+            Some(n) => self.refuse(format!("{key} is {n}, outside 0 to {most}")),
+        }
+    }
+
+    /// Whether the list under `key` has this text.
+    pub fn lists(&self, key: &str, text: &str) -> bool {
+        let list = self.object.get(key).and_then(Value::as_array);
+        list.is_some_and(|list| list.iter().any(|v| v == text))
+    }
+
     /// The activation of an MLP, under Hugging Face's key.
     pub fn activation(&self, default: &str) -> Result<Activation, Error> {
         match if self.has("hidden_act") { self.text("hidden_act")? } else { default } {
             "gelu" => Ok(Activation::Gelu),
             "quick_gelu" => Ok(Activation::QuickGelu),
+            "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+            "silu" => Ok(Activation::Silu),
             other => self.refuse(format!(
-                "hidden_act {other:?} is not read; packer reads gelu and quick_gelu"
+                "hidden_act {other:?} is not read; packer reads gelu, quick_gelu, \
+                 gelu_pytorch_tanh and silu"
             )),
         }
     }

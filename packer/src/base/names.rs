@@ -1,69 +1,114 @@
-//! Internal names to those of Hugging Face's files and PEFT's paths, and back: the names of
-//! transformers 4 and 5.
+//! Internal names to those of files and PEFT's paths, and back: the names of transformers 4 and 5,
+//! and PEFT's of timm.
 
-use medforge_runtime::vit::{Layer, PROJECTION};
+use medforge_runtime::vit::Site;
 
-use super::family::Form;
-use super::vit_config::Family;
+use super::family::{Names, OWN, TIMM};
+use super::vit_config::{Family, VitConfig};
 
-/// The path of a site's linear layer inside transformers 5's module tree, as PEFT writes it.
-pub fn adapter_path(family: Family, site: &str) -> Option<String> {
-    let form = family.form();
+/// Where a file has a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The tensor's name.
+    pub name: String,
+    /// Which of the tensor's parts it is, counted from 0, where several parameters are one under
+    /// another.
+    pub part: usize,
+    /// How many parts the tensor has.
+    pub of: usize,
+}
+
+/// The path of a site's linear layer inside transformers 5's module tree, as PEFT writes it. None
+/// for what is no site. `gated`: whether the base's MLP has a gate.
+pub fn adapter_path(family: Family, gated: bool, site: &str) -> Option<String> {
+    let names = &family.form().names;
     let Some((n, part)) = block_part(site) else {
-        return form.names(site).last().map(|name| (*name).to_owned());
+        return called(names, site, gated).last().map(|name| (*name).to_owned());
     };
-    Some(format!("{}.{n}.{}", form.blocks.last()?, form.names(part).last()?))
+    Some(format!("{}.{n}.{}", names.blocks.last()?, called(names, part, gated).last()?))
 }
 
 /// The sites that a PEFT path means: of transformers 4 or 5, with or without a model's name in
-/// front, or of timm, where one layer is q, k and v, each a third of its rows.
-pub fn sites_of_adapter_path(family: Family, path: &str) -> Vec<String> {
-    let form = family.form();
-    let timm = |path: &str| {
-        let (n, part) = block_part(path).filter(|_| form.timm)?;
-        let layers: &[Layer] = match part {
-            "attn.qkv" => &[Layer::Q, Layer::K, Layer::V],
-            "attn.proj" => &[Layer::O],
-            "mlp.fc1" => &[Layer::Fc1],
-            "mlp.fc2" => &[Layer::Fc2],
-            _ => return None,
+/// front, or of timm. One layer may be several sites: q, k and v, or gate and first layer of the
+/// MLP. Each is an equal part of its rows, in this order.
+pub fn sites_of_adapter_path(config: &VitConfig, path: &str) -> Vec<String> {
+    let shape = config.shape(config.image_size);
+    let names = &config.family.form().names;
+    let sites: Vec<Site> = shape.sites().collect();
+    let found = sites.iter().find_map(|site| {
+        let site = site.to_string();
+        let own = |names: &Names| {
+            let mut places = places(names, config.gated, &site).into_iter();
+            places.find(|place| place.part == 0 && is_path(names, path, &place.name))
         };
-        Some(layers.iter().map(|layer| format!("blocks.{n}.{}", layer.name())).collect())
-    };
-    timm(path).unwrap_or_else(|| site_of_adapter_path(form, path).into_iter().collect())
+        own(names).or_else(|| own(&TIMM)).map(|place| (site, place.of))
+    });
+    let Some((first, count)) = found else { return Vec::new() };
+    // The parts of a layer follow one another among the sites.
+    let from = sites.iter().skip_while(|site| site.to_string() != first);
+    from.take(count).map(Site::to_string).collect()
 }
 
-fn site_of_adapter_path(form: &Form, path: &str) -> Option<String> {
-    let path = path.strip_prefix(form.prefix).unwrap_or(path);
-    if form.names(PROJECTION).contains(&path) {
-        return Some(PROJECTION.to_owned());
+/// Whether PEFT's path is this name, with or without a model's name in front.
+fn is_path(names: &Names, path: &str, name: &str) -> bool {
+    path == name || names.prefixes.iter().any(|prefix| path.strip_prefix(prefix) == Some(name))
+}
+
+/// Where a file of this family may have a parameter, as transformers writes it first.
+pub fn file_places(config: &VitConfig, parameter: &str) -> Vec<Place> {
+    let names = &config.family.form().names;
+    let own = places(names, config.gated, parameter);
+    let prefixed = names.prefixes.iter().flat_map(|prefix| {
+        own.iter()
+            .map(move |place| Place { name: format!("{prefix}{}", place.name), ..place.clone() })
+    });
+    own.iter().cloned().chain(prefixed).collect()
+}
+
+/// Where a file with these names may have a parameter or layer.
+pub fn places(names: &Names, gated: bool, parameter: &str) -> Vec<Place> {
+    let (whole, suffix) = ["weight", "bias"]
+        .into_iter()
+        .find_map(|end| Some((parameter.strip_suffix(end)?.strip_suffix('.')?, end)))
+        .unwrap_or((parameter, ""));
+    let whole_name = |name: String| match (suffix, name.ends_with('_')) {
+        ("", _) => name,
+        (suffix, true) => format!("{name}{suffix}"),
+        (suffix, false) => format!("{name}.{suffix}"),
+    };
+    let place = |part: &str, name: &str, full: String| {
+        let (part, of) = packed(names, name, part, gated).unwrap_or((0, 1));
+        Place { name: whole_name(full), part, of }
+    };
+    match block_part(whole) {
+        None => {
+            let own = called(names, whole, gated).iter();
+            own.map(|name| place(whole, name, (*name).to_owned())).collect()
+        }
+        Some((n, part)) => {
+            let within = |at: &&str| {
+                let at = (*at).to_owned();
+                let own = called(names, part, gated).iter();
+                own.map(move |name| place(part, name, format!("{at}.{n}.{name}")))
+            };
+            names.blocks.iter().flat_map(within).collect()
+        }
     }
-    // Either form of a block's place goes with either form of its parts' names.
-    let places = if form.timm { &["encoder.layer", "layers"] } else { form.blocks };
-    let rest = places.iter().find_map(|at| path.strip_prefix(at)?.strip_prefix('.'))?;
-    let (n, rest) = rest.split_once('.')?;
-    let n: usize = n.parse().ok()?;
-    let mut layers = Layer::ALL.into_iter();
-    let layer = layers.find(|layer| form.names(layer.name()).contains(&rest))?;
-    Some(format!("blocks.{n}.{}", layer.name()))
 }
 
-/// The names a parameter may have in a file, the one that transformers writes first.
-pub fn file_names(family: Family, name: &str) -> Vec<String> {
-    let form = family.form();
-    let (whole, suffix) = match name.strip_suffix(".weight").map(|p| (p, ".weight")) {
-        Some(split) => split,
-        None => name.strip_suffix(".bias").map_or((name, ""), |p| (p, ".bias")),
-    };
-    let Some((n, part)) = block_part(whole) else {
-        return form.names(whole).iter().map(|name| format!("{name}{suffix}")).collect();
-    };
-    let names = form.names(part);
-    let place = |place: &&str| {
-        let place = (*place).to_owned();
-        names.iter().map(move |name| format!("{place}.{n}.{name}{suffix}"))
-    };
-    form.blocks.iter().flat_map(place).collect()
+/// The names of a part, packer's own where the family has none.
+fn called(names: &Names, part: &str, gated: bool) -> &'static [&'static str] {
+    match names.of(part, gated) {
+        [] if !std::ptr::eq(names, &TIMM) => OWN.of(part, gated),
+        own => own,
+    }
+}
+
+/// Which part of the layer `name` one of ours is, and of how many; none of a layer that holds it
+/// alone.
+fn packed(names: &Names, name: &str, part: &str, gated: bool) -> Option<(usize, usize)> {
+    let parts = [names, &OWN].into_iter().find_map(|names| names.holds(name, part, gated))?;
+    Some((parts.iter().position(|own| *own == part)?, parts.len()))
 }
 
 /// `blocks.3.attn.q` as (3, `attn.q`).

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::config;
 use super::file::File;
 use super::timm;
+use super::vit_config::VitConfig;
 
 /// Ramps of different steepness that jump from white to black, with a fine grain: golden.py's
 /// `pattern`.
@@ -35,7 +36,7 @@ fn pixels_are_those_of_transformers_and_timm_to_one_grey_level() {
                 let bytes = serde_json::to_vec(&settings).unwrap();
                 timm::preprocessing::preprocessing(
                     &File::parse("config.json".into(), &bytes).unwrap(),
-                    side as usize,
+                    &VitConfig { image_size: side as usize, patch: 1, ..VitConfig::PLAIN },
                 )
                 .unwrap()
             }

@@ -5,12 +5,14 @@ use std::path::PathBuf;
 
 use medforge_runtime::tensors;
 
-use crate::device::Device;
 use crate::device::cpu::Cpu;
+use crate::device::{Activation, Device};
 use crate::tape::{Tape, Tensor, Var};
 
+use super::file::File;
 use super::*;
 
+mod elsewhere;
 mod preprocessors;
 
 /// The real base, where the machine has it.
@@ -21,7 +23,14 @@ fn real_base() -> Option<PathBuf> {
     dir.exists().then_some(dir)
 }
 
-pub(crate) const FAMILIES: [Family; 3] = [Family::Clip, Family::Dinov2, Family::Vit];
+pub(crate) const FAMILIES: [Family; 6] = [
+    Family::Clip,
+    Family::Dinov2,
+    Family::Dinov2WithRegisters,
+    Family::Dinov3,
+    Family::Siglip,
+    Family::Vit,
+];
 
 /// A small folder with random weights.
 pub(crate) fn small(family: Family) -> Vit {
@@ -31,6 +40,14 @@ pub(crate) fn small(family: Family) -> Vit {
             r#""model_type":"clip_vision_model","intermediate_size":16,"projection_dim":6"#
         }
         Family::Dinov2 => r#""model_type":"dinov2","mlp_ratio":2"#,
+        Family::Dinov2WithRegisters => {
+            r#""model_type":"dinov2_with_registers","mlp_ratio":3,"num_register_tokens":3,
+            "use_swiglu_ffn":true"#
+        }
+        Family::Dinov3 => {
+            r#""model_type":"dinov3_vit","intermediate_size":16,"num_register_tokens":2"#
+        }
+        Family::Siglip => r#""model_type":"siglip_vision_model","intermediate_size":16"#,
         Family::Vit => r#""model_type":"vit","intermediate_size":16"#,
     };
     let config = format!(
@@ -206,11 +223,21 @@ fn the_width_of_the_mlp_survives_writing() {
 
 #[test]
 fn adapter_paths_of_both_schemes_mean_the_same_site() {
-    assert_eq!(
-        adapter_path(Family::Dinov2, "blocks.3.attn.q").unwrap(),
-        "encoder.layer.3.attention.q_proj"
-    );
-    assert_eq!(adapter_path(Family::Vit, "blocks.3.mlp.fc2").unwrap(), "layers.3.mlp.fc2");
+    let config = |family| VitConfig { layers: 12, ..small(family).config };
+    for (family, gated, site, path) in [
+        (Family::Dinov2, false, "blocks.3.attn.q", "encoder.layer.3.attention.q_proj"),
+        (Family::Dinov2, true, "blocks.3.mlp.fc1", "encoder.layer.3.mlp.up_proj"),
+        (Family::Dinov2, true, "blocks.3.mlp.gate", "encoder.layer.3.mlp.gate_proj"),
+        (Family::Dinov2, false, "blocks.3.mlp.fc1", "encoder.layer.3.mlp.fc1"),
+        (Family::Dinov3, false, "blocks.3.mlp.fc1", "model.layer.3.mlp.up_proj"),
+        (Family::Siglip, false, "blocks.3.attn.o", "encoder.layers.3.self_attn.out_proj"),
+        (Family::Siglip, false, "pool.mlp.fc1", "head.mlp.fc1"),
+        (Family::Vit, false, "blocks.3.mlp.fc2", "layers.3.mlp.fc2"),
+        (Family::Clip, false, PROJECTION, "visual_projection"),
+        (Family::Clip, false, "blocks.3.attn.q", "vision_model.encoder.layers.3.self_attn.q_proj"),
+    ] {
+        assert_eq!(adapter_path(family, gated, site).unwrap(), path);
+    }
     for (family, path, site) in [
         (Family::Dinov2, "encoder.layer.3.attention.attention.query", "blocks.3.attn.q"),
         (Family::Dinov2, "dinov2.encoder.layer.11.attention.o_proj", "blocks.11.attn.o"),
@@ -219,27 +246,140 @@ fn adapter_paths_of_both_schemes_mean_the_same_site() {
         (Family::Vit, "encoder.layer.0.attention.output.dense", "blocks.0.attn.o"),
         (Family::Clip, "vision_model.encoder.layers.11.self_attn.out_proj", "blocks.11.attn.o"),
         (Family::Clip, "clip.visual_projection", PROJECTION),
+        (Family::Dinov3, "layer.5.attention.k_proj", "blocks.5.attn.k"),
+        (Family::Dinov3, "model.layer.5.attention.k_proj", "blocks.5.attn.k"),
+        (Family::Siglip, "vision_model.encoder.layers.0.mlp.fc2", "blocks.0.mlp.fc2"),
+        (Family::Siglip, "vision_model.head.mlp.fc2", "pool.mlp.fc2"),
+        (Family::Siglip, "attn_pool.q", "pool.attn.q"),
         (Family::Vit, "blocks.7.attn.proj", "blocks.7.attn.o"),
         (Family::Dinov2, "blocks.7.mlp.fc2", "blocks.7.mlp.fc2"),
+        (Family::Dinov2WithRegisters, "blocks.7.mlp.fc1_x", "blocks.7.mlp.fc1"),
+        (Family::Dinov2WithRegisters, "blocks.7.mlp.fc1_g", "blocks.7.mlp.gate"),
     ] {
-        assert_eq!(sites_of_adapter_path(family, path), [site]);
+        assert_eq!(sites_of_adapter_path(&config(family), path), [site], "{path}");
     }
-    assert_eq!(adapter_path(Family::Clip, PROJECTION).unwrap(), "visual_projection");
-    assert_eq!(
-        adapter_path(Family::Clip, "blocks.3.attn.q").unwrap(),
-        "vision_model.encoder.layers.3.self_attn.q_proj"
-    );
+}
+
+#[test]
+fn one_layer_of_a_path_may_be_several_sites_in_the_order_of_its_rows() {
+    let config = |family| VitConfig { layers: 12, ..small(family).config };
+    let attention = ["blocks.3.attn.q", "blocks.3.attn.k", "blocks.3.attn.v"];
+    let gated = ["blocks.3.mlp.gate", "blocks.3.mlp.fc1"];
+    let pool = ["pool.attn.k", "pool.attn.v"];
+    for (family, path, sites) in [
+        (Family::Vit, "blocks.3.attn.qkv", &attention[..]),
+        (Family::Dinov3, "blocks.3.attn.qkv", &attention[..]),
+        (Family::Dinov2WithRegisters, "blocks.3.mlp.fc1", &gated[..]),
+        (Family::Dinov2WithRegisters, "encoder.layer.3.mlp.weights_in", &gated[..]),
+        (Family::Siglip, "attn_pool.kv", &pool[..]),
+        (Family::Dinov2, "blocks.3.mlp.fc1", &["blocks.3.mlp.fc1"][..]),
+    ] {
+        assert_eq!(sites_of_adapter_path(&config(family), path), sites, "{path}");
+    }
+}
+
+#[test]
+fn paths_of_no_site_are_none() {
     for (family, path) in [
         (Family::Vit, "layers.0.layernorm_before"),
+        (Family::Vit, "layers.2.mlp.fc1"),
         (Family::Dinov2, "visual_projection"),
+        (Family::Dinov2, "encoder.layer.0.mlp.gate_proj"),
+        (Family::Dinov2, "head.mlp.fc1"),
         (Family::Clip, "text_model.encoder.layers.0.self_attn.q_proj"),
         (Family::Clip, "encoder.layers.0.self_attn.q_proj"),
-        (Family::Clip, "blocks.0.attn.qkv"),
+        (Family::Siglip, "text_model.encoder.layers.0.self_attn.q_proj"),
         (Family::Vit, "blocks.0.attn.q"),
         (Family::Vit, "blocks.0.norm1"),
     ] {
-        assert!(sites_of_adapter_path(family, path).is_empty(), "{path}");
+        assert!(sites_of_adapter_path(&small(family).config, path).is_empty(), "{path}");
     }
-    let fused = ["blocks.3.attn.q", "blocks.3.attn.k", "blocks.3.attn.v"];
-    assert_eq!(sites_of_adapter_path(Family::Vit, "blocks.3.attn.qkv"), fused);
+}
+
+/// What Hugging Face has no key for, in every family.
+#[test]
+fn every_setting_survives_writing_in_every_family() {
+    let pooled = |pooling| move |c: &mut VitConfig| c.pooling = pooling;
+    type Change = Box<dyn Fn(&mut VitConfig)>;
+    let changes: [(&str, Change); 13] = [
+        ("nothing", Box::new(|_| ())),
+        ("registers", Box::new(|c| c.registers = 5)),
+        ("no registers", Box::new(|c| c.registers = 0)),
+        ("table", Box::new(|c| c.positions = Positions::Learned)),
+        ("rotation", Box::new(|c| c.positions = Positions::Rotary { theta: 71.25 })),
+        ("interpolation", Box::new(|c| c.interpolation = vit_config::Interpolation::Antialias)),
+        ("gate", Box::new(|c| (c.gated, c.mlp, c.activation) = (true, 13, Activation::Gelu))),
+        ("no layer scale", Box::new(|c| c.layer_scale = false)),
+        ("layer scale", Box::new(|c| c.layer_scale = true)),
+        ("no bias", Box::new(|c| (c.qkv_bias, c.no_key_bias) = (false, false))),
+        ("no bias of keys", Box::new(|c| (c.no_key_bias, c.qk_norm) = (true, true))),
+        ("projection", Box::new(|c| c.projection = Some(5))),
+        ("no projection", Box::new(|c| (c.projection, c.eps) = (None, 1e-3))),
+    ];
+    let poolings = [
+        Pooling::Class,
+        Pooling::Mean,
+        Pooling::NormOfMean,
+        Pooling::ClassMean,
+        Pooling::Attention { heads: 2, mlp: 16 },
+        Pooling::Attention { heads: 4, mlp: 9 },
+    ];
+    for family in FAMILIES {
+        let own = small(family).config;
+        let pooled = poolings.map(pooled).map(|p| ("pooling", Box::new(p) as Change));
+        for (what, change) in changes.iter().chain(&pooled) {
+            let mut config = VitConfig { no_class_token: false, ..own.clone() };
+            if what != &"pooling" && family == Family::Siglip {
+                config = own.clone();
+            }
+            change(&mut config);
+            let file = File::parse("config.json".into(), &config::write(&config)).unwrap();
+            let read = config::vit_config(&file).unwrap_or_else(|e| panic!("{what}: {e}"));
+            assert_eq!(read, config, "{family:?}, {what}");
+        }
+    }
+}
+
+/// A key that changes nothing would be another digest of nothing.
+#[test]
+fn own_keys_stand_only_where_they_say_something() {
+    for family in FAMILIES {
+        let written = config::write(&small(family).config);
+        let written: serde_json::Value = serde_json::from_slice(&written).unwrap();
+        for key in ["pooling", "interpolation", "registers", "positions", "gated", "qk_norm"] {
+            assert!(written.get(key).is_none(), "{family:?}: {key}");
+        }
+    }
+}
+
+#[test]
+fn own_keys_of_no_meaning_are_refused_by_name() {
+    use serde_json::json;
+    for (key, value, words) in [
+        ("pooling", json!("first"), "pooling is not read: unknown variant `first`"),
+        ("pooling", json!({"attention": {"heads": 3, "mlp": 16}}), "attention with 3 heads"),
+        ("interpolation", json!("cubic"), "interpolation is not read"),
+        ("positions", json!({"rotary": {"theta": 0.5}}), "rope_theta 0.5 is out of range"),
+        ("no_class_token", json!(true), "has no class token; \"pooling\": \"mean\""),
+        ("registers", json!(-1), "registers is not read"),
+        ("registers", json!(100_000), "registers are out of range"),
+        ("projection", json!(0), "projection or registers are out of range"),
+    ] {
+        let said = refusal(|d| edit_config(d, key, value.clone()));
+        assert!(said.contains(words) && said.contains("config.json"), "{key} = {value}: {said}");
+    }
+}
+
+#[test]
+fn a_head_that_pools_and_is_not_there_is_named_with_what_to_do() {
+    let dir = write(&small(Family::Siglip));
+    let path = dir.path().join("model.safetensors");
+    let mut all = tensors::read(&std::fs::read(&path).unwrap(), "x").unwrap();
+    all.remove("head.probe").unwrap();
+    let named = all.iter().map(|(n, t)| (n.as_str(), t));
+    std::fs::write(&path, tensors::write(named, &BTreeMap::new()).unwrap()).unwrap();
+    let said = Vit::open(dir.path()).err().unwrap().to_string();
+    assert!(said.contains("head.probe") && said.contains("\"pooling\": \"mean\""), "{said}");
+    edit_config(dir.path(), "pooling", "mean".into());
+    assert_eq!(Vit::open(dir.path()).unwrap().config.pooling, Pooling::Mean);
 }

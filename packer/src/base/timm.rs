@@ -1,58 +1,92 @@
-//! Folders of timm: `config.json` and `model.safetensors` of a plain vision transformer, with no
-//! file for the preprocessor.
+//! Folders of timm: `config.json` and weights of a vision transformer, with no file for the
+//! preprocessor.
 //!
-//! The shape is that of the tensors; q, k and v are cut out of one tensor. No tensor shows the
-//! number of heads. It is in `model_args`, or else the architecture's, where the tensors have that
-//! architecture's width and depth. Images are prepared as
+//! The network is that of the tensors; packed ones are cut. No tensor shows the number of heads. It
+//! is in `model_args`, or else the architecture's, where the tensors have that architecture's width
+//! and depth. What becomes the feature is `global_pool`. Images are prepared as
 //! `create_transform(**resolve_data_config(...))` does outside training, for the crop modes
 //! `center` and `squash`.
 //!
-//! Refused, with the file and the reason: other architectures and arguments (register tokens, mean
-//! pooling, SwiGLU, norms of q and k), and a number of heads that would be a guess. Refused too:
-//! every tensor that such a transformer does not have, and a position table for another size than
-//! the images'.
+//! Refused, with the file and the reason:
+//! - other architectures, and a number of heads that would be a guess;
+//! - arguments that say otherwise than the tensors;
+//! - every tensor that such a transformer does not have: tables of relative or rotary positions,
+//!   distillation tokens, norms inside of the MLP;
+//! - a position table that is no square, and a missing head for pooling by attention.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use medforge_runtime::preprocess::Preprocessing;
-use medforge_runtime::tensors::{Tensor, views};
+use medforge_runtime::tensors::Tensor;
 
-use super::config;
+use super::choices::Choices;
 use super::file::File;
 use super::vit_config::VitConfig;
+use super::weight_files::WeightMap;
 use crate::Error;
-use arguments::{architecture, check_arguments, heads};
+use arguments::{agree, architecture, heads, said};
+use layout::{Layout, PATCHES};
 use preprocessing::preprocessing;
-use tensors::{oddity, parameters, refuse, shape};
 
+mod architecture;
 mod arguments;
+mod known;
+mod layout;
+mod network;
 pub mod preprocessing;
 mod tensors;
+
+pub use known::Known;
+pub use network::network;
 
 /// What a base is read as: configuration, preprocessing, and tensors by internal name.
 pub type Read = (VitConfig, Preprocessing, BTreeMap<String, Tensor>);
 
-/// Whether a `config.json` is timm's.
+/// Whether a `config.json` may be timm's.
 pub fn wrote(file: &File) -> bool {
-    file.has("architecture") && !file.has("model_type")
+    file.has("architecture")
 }
 
-/// The base that `config.json` and the file of weights at `path` describe.
-pub fn read(file: &File, weights: &[u8], path: &Path) -> Result<Read, Error> {
-    let activation = check_arguments(file)?;
-    let named = architecture(file)?;
-    let views = views(weights, &path.display().to_string())?;
-    if let Some((name, what)) = views.keys().find_map(|name| Some((name, oddity(name)?))) {
-        return refuse(path, format!("holds {name}: {what} not read; {}", tensors::READ));
-    }
-    let mut config = shape(&views, path, activation)?;
-    config.heads = heads(file, named, [config.hidden, config.layers])?;
-    let config = config::checked(file, config)?;
-    let preprocessing = preprocessing(file, config.image_size)?;
-    let tensors = parameters(&views, path, &config)?;
-    Ok((config, preprocessing, tensors))
+/// Whether a `config.json` that may be timm's is, with these tensors: folders of both libraries
+/// carry the keys of transformers too.
+pub fn named(file: &File, weights: &WeightMap) -> bool {
+    !file.has("model_type")
+        || [String::new(), WRAPPED.to_owned()]
+            .iter()
+            .any(|prefix| weights.tensors.contains_key(&format!("{prefix}{PATCHES}")))
 }
+
+/// The base that `config.json` and `weights` describe.
+pub fn read(file: &File, weights: &WeightMap, choices: &Choices) -> Result<Read, Error> {
+    let weights = &unwrapped(weights);
+    let named = architecture(file)?;
+    let said = said(file, &named)?;
+    let known = Known {
+        heads: &|shape| heads(file, &named, shape, choices),
+        eps: said.eps,
+        activation: said.activation,
+        feature: said.feature,
+        theta: said.theta,
+        image_size: said.image_size,
+        patches_alone: said.patches_alone,
+    };
+    let layout = Layout::of(weights, &known)?;
+    agree(file, &layout)?;
+    let images = preprocessing(file, &layout.config)?;
+    let (config, tensors) = network::finish(weights, layout, &known, choices)?;
+    Ok((config, images, tensors))
+}
+
+/// The tensors without what transformers' wrapper of timm puts in front of their names.
+fn unwrapped(weights: &WeightMap) -> WeightMap {
+    let tensors = weights
+        .tensors
+        .iter()
+        .map(|(name, view)| (name.strip_prefix(WRAPPED).unwrap_or(name).to_owned(), view.clone()));
+    WeightMap { path: weights.path.clone(), tensors: tensors.collect() }
+}
+
+const WRAPPED: &str = "timm_model.";
 
 #[cfg(test)]
 mod tests;

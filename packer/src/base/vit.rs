@@ -7,12 +7,14 @@ use medforge_runtime::preprocess::Preprocessing;
 use medforge_runtime::tensors::Tensor;
 use sha2::{Digest, Sha256};
 
+use super::choices::Choices;
 use super::config::{self, preprocessor};
 use super::file::File;
 use super::fit::preprocessing_for;
 use super::identity::Identity;
 use super::vit_config::VitConfig;
-use super::{checkpoint, init, timm};
+use super::weight_files::WeightMap;
+use super::{checkpoint, init, positions, timm, unconfigured};
 use crate::{Error, input};
 
 /// A vision transformer on the host: what it is, how images are prepared for it, and its weights in
@@ -29,10 +31,42 @@ pub const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", "model.
 
 impl Vit {
     /// Reads `config.json`, `preprocessor_config.json` (timm's folders have none, and a CLIP saved
-    /// by transformers 5 has `processor_config.json` in its place) and `model.safetensors`.
+    /// by transformers 5 has `processor_config.json` in its place) and the weights, which may also
+    /// be a checkpoint of PyTorch ([`WeightMap::open`]).
     pub fn open(dir: &Path) -> Result<Self, Error> {
+        Self::open_with(dir, &Choices::default())
+    }
+
+    /// [`Vit::open`] of a base whose files do not say all, or that is wanted otherwise than they
+    /// have it. `place` is a folder, or the file of weights in one. Folders of open_clip and files
+    /// of Facebook's have no `config.json`.
+    pub fn open_with(place: &Path, choices: &Choices) -> Result<Self, Error> {
+        let dir = place.parent().filter(|_| place.is_file()).unwrap_or(place);
         let file = input::folder(dir);
-        Self::assembled(dir, &file, || preprocessor::of_folder(dir, &file))
+        let weights = || WeightMap::at(place);
+        let settings = || preprocessor::of_folder(dir, &file);
+        let mut vit = match unconfigured::read(place, &file, choices)? {
+            Some((config, preprocessing, tensors)) => Vit { config, preprocessing, tensors },
+            None => Self::assembled(dir, &file, weights, settings, choices)?,
+        };
+        vit.preprocessing = choices.crop(vit.preprocessing)?;
+        if let Some(size) = choices.size {
+            vit.preprocessing = preprocessing_for(&vit.config, &vit.preprocessing, size)?;
+            vit.resize(size as usize);
+        }
+        Ok(vit)
+    }
+
+    /// Brings the position table to images of `size` pixels, which the patches fill. It is stored
+    /// in 32 bits then.
+    fn resize(&mut self, size: usize) {
+        let [own, shape] = [self.config.image_size, size].map(|size| self.config.shape(size));
+        if let Some(table) = self.tensors.get_mut("embed.positions").filter(|_| own != shape) {
+            let data = positions::interpolate(&table.data, &own, &shape);
+            let columns = self.config.hidden;
+            *table = Tensor::f32(vec![data.len() / columns, columns], data);
+        }
+        self.config.image_size = size;
     }
 
     /// The same of a base whose [`FILES`] are given by name; messages name them as files of
@@ -41,24 +75,31 @@ impl Vit {
         place: &Path,
         file: impl Fn(&str) -> Result<Vec<u8>, Error>,
     ) -> Result<Self, Error> {
-        Self::assembled(place, &file, || preprocessor::parse(place, &file(FILES[1])?))
+        let [_, preprocessor, weights] = FILES;
+        let weights = || WeightMap::parse(file(weights)?, &place.join(weights));
+        let settings = || preprocessor::parse(place, &file(preprocessor)?);
+        Self::assembled(place, &file, weights, settings, &Choices::default())
     }
 
-    /// A base of `config.json`, weights and, unless they are timm's, `settings` for its images.
+    /// A base of `config.json`, `weights` and, unless they are timm's, `settings` for its images.
     fn assembled(
         place: &Path,
         file: &impl Fn(&str) -> Result<Vec<u8>, Error>,
+        weights: impl Fn() -> Result<WeightMap, Error>,
         settings: impl FnOnce() -> Result<Preprocessing, Error>,
+        choices: &Choices,
     ) -> Result<Self, Error> {
-        let [config, _, weights] = FILES;
-        let parsed = File::parse(place.join(config), &file(config)?)?;
-        if timm::wrote(&parsed) {
-            let read = timm::read(&parsed, &file(weights)?, &place.join(weights))?;
-            let (config, preprocessing, tensors) = read;
+        let parsed = File::parse(place.join(FILES[0]), &file(FILES[0])?)?;
+        // transformers' keys may stand in a file of timm, whose tensors tell it then.
+        let known = timm::wrote(&parsed).then(&weights).transpose()?;
+        if let Some(weights) = known.as_ref().filter(|weights| timm::named(&parsed, weights)) {
+            let (config, preprocessing, tensors) = timm::read(&parsed, weights, choices)?;
             return Ok(Vit { config, preprocessing, tensors });
         }
-        let (config, preprocessing) = (config::vit_config(&parsed)?, settings()?);
-        let tensors = checkpoint::parse(&file(weights)?, &place.join(weights), &config)?;
+        let (mut config, preprocessing) = (config::vit_config(&parsed)?, settings()?);
+        choices.heads(Some(config.heads))?;
+        choices.pool(&mut config)?;
+        let tensors = checkpoint::parse(&known.map_or_else(weights, Ok)?, &config)?;
         Ok(Vit { config, preprocessing, tensors })
     }
 
@@ -66,7 +107,7 @@ impl Vit {
     pub fn random(dir: &Path, seed: u64) -> Result<Self, Error> {
         let read = input::folder(dir);
         let file = File::parse(dir.join(FILES[0]), &read(FILES[0])?)?;
-        if timm::wrote(&file) {
+        if timm::wrote(&file) && !file.has("model_type") {
             return file.refuse(
                 "is timm's, which gives no shape without the weights; start from transformers' \
                  config.json"

@@ -13,6 +13,9 @@ pub enum Family {
     /// The vision tower of a CLIP, with its visual projection.
     Clip,
     Dinov2,
+    Dinov2WithRegisters,
+    Dinov3,
+    Siglip,
     Vit,
 }
 
@@ -41,6 +44,90 @@ pub struct VitConfig {
     /// Width that a linear layer without bias brings the feature to (CLIP's visual projection).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub projection: Option<usize>,
+    /// Whether there is no class token.
+    #[serde(default, skip_serializing_if = "usual")]
+    pub no_class_token: bool,
+    /// Learned tokens between the class token and the patches.
+    #[serde(default, skip_serializing_if = "usual")]
+    pub registers: usize,
+    #[serde(default, skip_serializing_if = "usual")]
+    pub positions: Positions,
+    #[serde(default, skip_serializing_if = "usual")]
+    pub interpolation: Interpolation,
+    /// Whether the MLP has a gate (SwiGLU).
+    #[serde(default, skip_serializing_if = "usual")]
+    pub gated: bool,
+    /// Whether keys have no bias where queries and values have one.
+    #[serde(default, skip_serializing_if = "usual")]
+    pub no_key_bias: bool,
+    /// Whether the queries and keys of each head are normalised.
+    #[serde(default, skip_serializing_if = "usual")]
+    pub qk_norm: bool,
+    #[serde(default, skip_serializing_if = "usual")]
+    pub pooling: Pooling,
+}
+
+/// How tokens know where they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Positions {
+    /// By a table of the class token and the patches.
+    #[default]
+    Learned,
+    /// By rotation of the queries and keys of patches.
+    Rotary {
+        /// The longest wave is so many times the shortest.
+        theta: f64,
+    },
+}
+
+/// How a table of positions is brought to another size of images.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interpolation {
+    /// By bicubic interpolation.
+    #[default]
+    Plain,
+    /// By bicubic interpolation whose kernel widens when the table shrinks.
+    Antialias,
+}
+
+/// What of the last tokens becomes the feature: [`vit::Pooling`], as configurations have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    #[default]
+    Class,
+    Mean,
+    NormOfMean,
+    ClassMean,
+    Attention {
+        heads: usize,
+        mlp: usize,
+    },
+}
+
+impl Pooling {
+    /// What becomes the feature, in words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Pooling::Class => "the class token",
+            Pooling::Mean => "the mean of the patches",
+            Pooling::NormOfMean => "the norm of the mean of the patches",
+            Pooling::ClassMean => "the class token and the mean of the patches",
+            Pooling::Attention { .. } => "what a head that pools by attention gives",
+        }
+    }
+
+    /// Whether the class token is part of it.
+    pub fn of_class_token(self) -> bool {
+        matches!(self, Pooling::Class | Pooling::ClassMean)
+    }
+}
+
+/// Whether a value is what it is left out for.
+fn usual<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Family {
@@ -49,6 +136,9 @@ impl Family {
         match self {
             Family::Clip => "clip",
             Family::Dinov2 => "dinov2",
+            Family::Dinov2WithRegisters => "dinov2_with_registers",
+            Family::Dinov3 => "dinov3_vit",
+            Family::Siglip => "siglip",
             Family::Vit => "vit",
         }
     }
@@ -69,6 +159,14 @@ impl VitConfig {
         layer_scale: false,
         qkv_bias: true,
         projection: None,
+        no_class_token: false,
+        registers: 0,
+        positions: Positions::Learned,
+        interpolation: Interpolation::Plain,
+        gated: false,
+        no_key_bias: false,
+        qk_norm: false,
+        pooling: Pooling::Class,
     };
 
     /// The network for square images of `size` pixels.
@@ -81,16 +179,32 @@ impl VitConfig {
             hidden: self.hidden,
             blocks: self.layers,
             heads: self.heads,
+            class_token: !self.no_class_token,
+            registers: self.registers,
+            positions: match self.positions {
+                Positions::Learned => vit::Positions::Learned,
+                Positions::Rotary { .. } => vit::Positions::Rotary,
+            },
             mlp: Mlp {
                 width: self.mlp,
                 activation: match self.activation {
                     Activation::Gelu => vit::Activation::Gelu,
                     Activation::QuickGelu => vit::Activation::QuickGelu,
+                    Activation::GeluTanh => vit::Activation::GeluTanh,
+                    Activation::Silu => vit::Activation::Silu,
                 },
+                gated: self.gated,
             },
-            norms: Norms { epsilon: self.eps, first: clip, layer_scale: self.layer_scale },
+            norms: Norms {
+                epsilon: self.eps,
+                first: clip,
+                layer_scale: self.layer_scale,
+                queries_and_keys: self.qk_norm,
+            },
             patch_bias: !clip,
             qkv_bias: self.qkv_bias,
+            key_bias: !self.no_key_bias,
+            pooling: self.pooling.into(),
             projection: self.projection,
             magnitude_scales: true,
         }
@@ -103,7 +217,7 @@ impl VitConfig {
 
     /// Width of the feature.
     pub fn features(&self) -> usize {
-        self.projection.unwrap_or(self.hidden)
+        self.shape(self.patch).feature()
     }
 
     /// Images of `size` pixels for which one layer's attention stays within a bound; less than one
@@ -142,6 +256,18 @@ impl VitConfig {
     }
 }
 
+impl From<Pooling> for vit::Pooling {
+    fn from(pooling: Pooling) -> Self {
+        match pooling {
+            Pooling::Class => vit::Pooling::Class,
+            Pooling::Mean => vit::Pooling::Mean,
+            Pooling::NormOfMean => vit::Pooling::NormOfMean,
+            Pooling::ClassMean => vit::Pooling::ClassMean,
+            Pooling::Attention { heads, mlp } => vit::Pooling::Attention { heads, mlp },
+        }
+    }
+}
+
 /// Longest side of images. Larger ones are not what a vision transformer is used for.
 pub(super) const MAX_IMAGE_SIZE: usize = 2048;
 /// Most patches along a side.
@@ -154,5 +280,7 @@ pub(super) const MAX_PARAMETERS: usize = 1 << 31;
 pub(super) const MAX_HIDDEN: usize = 8192;
 /// Largest side of a patch.
 pub(super) const MAX_PATCH: usize = 256;
+/// Most registers.
+pub(super) const MAX_REGISTERS: usize = 256;
 /// Most blocks: as many as a device runs.
 pub(super) const MAX_LAYERS: usize = vit::MOST_BLOCKS;

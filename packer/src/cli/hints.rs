@@ -35,11 +35,14 @@ pub fn worded(error: &Error) -> String {
 }
 
 /// Settings of the library that have an option of another name.
-const OPTIONS: [(&str, &str); 7] = [
+const OPTIONS: [(&str, &str); 10] = [
     ("the attribute", "--by"),
     ("the choice of columns", "--columns"),
     ("the class text", "--class-text"),
+    ("the crop", "--crop-pct"),
     ("the descriptor of the pass phrase", "--passphrase-fd"),
+    ("the feature", "--feature"),
+    ("the heads", "--heads"),
     ("delta", "--delta"),
     ("epsilon", "--epsilon"),
     ("the seed", "--seed"),
@@ -50,7 +53,7 @@ fn option(name: &str) -> &str {
 }
 
 /// How sentences of the library end, and how they end here.
-const ENDINGS: [(&str, &str); 25] = [
+const ENDINGS: [(&str, &str); 26] = [
     ("; begin again", "; pass --force to begin again"),
     (", or begin again", ", or pass --force to begin again"),
     (
@@ -63,6 +66,10 @@ const ENDINGS: [(&str, &str); 25] = [
     ),
     ("never replaced; choose another name", "never replaced; choose another --out"),
     ("evaluate or pack it as one", "`packer eval --task` and `packer bundle` take it"),
+    (
+        "from the code that makes the model",
+        "from the code that makes the model, or pass it to `packer base convert --heads N`",
+    ),
     ("train it without DoRA", "train it without --dora"),
     ("train it with a head of texts for that", "train it with --head text for that"),
     ("train it with targets", "train it with --targets"),

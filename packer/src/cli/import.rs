@@ -76,7 +76,7 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         return Err(Error::Config { path: args.adapter.join("adapter_config.json"), what });
     };
     let path = args.adapter.join("adapter_model.safetensors");
-    let head = saved.head(&path, vit.config.family, &args.classes, vit.config.features())?;
+    let head = saved.head(&path, &vit.config, &args.classes)?;
     let card = ModuleCard {
         format: ModuleCard::FORMAT.into(),
         version: ModuleCard::VERSION,
@@ -84,6 +84,7 @@ pub fn run(args: Args, places: &Places) -> Result<(), Error> {
         contributor: args.contributor,
         licence: args.licence,
         family: vit.config.family,
+        gated: vit.config.gated,
         base_digest: vit.digest(),
         image_size,
         preprocessing,

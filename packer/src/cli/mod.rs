@@ -10,6 +10,7 @@ use crate::Error;
 use crate::export::keys;
 
 mod audit_privacy;
+mod base;
 mod bundle;
 mod check;
 mod classify;
@@ -77,6 +78,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Keygen(keygen::Args),
+    #[command(subcommand)]
+    Base(base::Command),
     Check(check::Args),
     Train(train::Args),
     Import(import::Args),
@@ -115,6 +118,7 @@ pub fn run(arguments: Vec<OsString>) -> Result<(), Error> {
     }
     match cli.command {
         Command::Keygen(args) => keygen::run(args),
+        Command::Base(command) => base::run(command, places),
         Command::Check(args) => check::run(args),
         Command::Train(args) => train::run(args, options, places),
         Command::Import(args) => import::run(args, places),

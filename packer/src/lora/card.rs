@@ -25,6 +25,9 @@ pub struct ModuleCard {
     /// The licence of the module, as an SPDX expression or a name.
     pub licence: String,
     pub family: Family,
+    /// Whether the base's MLP has a gate. PEFT's names depend on it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gated: bool,
     pub base_digest: String,
     /// Side in pixels of the training images.
     pub image_size: u32,

@@ -52,7 +52,7 @@ impl Module {
                 if source.kind() == ErrorKind::NotFound =>
             {
                 let path = place.join("adapter_model.safetensors");
-                saved.head(&path, base.config.family, &card.classes, features)?
+                saved.head(&path, &base.config, &card.classes)?
             }
             (bytes, saved) => {
                 let head = Head::read(&path, &bytes?, &card.classes, features)?;

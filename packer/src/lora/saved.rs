@@ -2,8 +2,9 @@
 //! transformers' `ViTForImageClassification`, `head` of timm.
 //!
 //! Refused: every other layer, since it is part of the base. Also heads whose input is not the
-//! class token: the classifiers of transformers' `Dinov2ForImageClassification` and
-//! `CLIPForImageClassification`.
+//! base's feature, such as the classifier of transformers' `Dinov2ForImageClassification`, which
+//! takes the class token and the mean of the patches, where the feature is the class token alone.
+//! That of `CLIPForImageClassification` takes what is no base's feature.
 
 use std::path::Path;
 
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use super::Head;
 use crate::Error;
-use crate::base::Family;
+use crate::base::VitConfig;
 
 /// A linear layer that was trained and saved whole.
 #[derive(Clone, Debug)]
@@ -65,20 +66,16 @@ impl Saved {
     /// The layer as a head. `path` is the file that holds it.
     ///
     /// # Errors
-    /// A layer whose input is not the class token; a tensor that is missing or not of `classes` x
-    /// `features`.
-    pub fn head(
-        self,
-        path: &Path,
-        family: Family,
-        classes: &[String],
-        features: usize,
-    ) -> Result<Head, Error> {
-        if let Some(takes) = family.head_takes(&self.layer) {
+    /// A layer whose input is not the feature of `base`; a tensor that is missing or not of
+    /// `classes` x features.
+    pub fn head(self, path: &Path, base: &VitConfig, classes: &[String]) -> Result<Head, Error> {
+        let features = base.features();
+        if let Some(takes) = base.head_takes(&self.layer) {
             let what = format!(
-                "holds a {} that takes {takes}, and packer's heads take the class token; put a \
-                 head.safetensors for it beside the file",
-                self.layer
+                "holds a {} that takes {takes}, and the base's feature is {}; put a \
+                 head.safetensors for that beside the file, or take a base with the other feature",
+                self.layer,
+                base.pooling.words()
             );
             return Err(Error::Config { path: path.to_owned(), what });
         }

@@ -1,5 +1,6 @@
-//! Which linear layers a module adapts: `q,v` by default, any of q, k, v, o, fc1, fc2, in all
-//! layers or the last few, and CLIP's visual projection.
+//! Which linear layers a module adapts: `q,v` by default, any of q, k, v, o, gate, fc1, fc2, in all
+//! layers or the last few, those of a head that pools by attention (`pool.q` and so on), and CLIP's
+//! visual projection.
 
 use std::str::FromStr;
 
@@ -8,15 +9,11 @@ use medforge_runtime::vit::{Layer, Site};
 use crate::Error;
 use crate::base::VitConfig;
 
-/// One kind of linear layer of a block, or the projection after the last.
+/// One kind of linear layer of a block, or a layer after the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Target {
-    Q,
-    K,
-    V,
-    O,
-    Fc1,
-    Fc2,
+    Block(Layer),
+    Pool(Layer),
     Projection,
 }
 
@@ -25,34 +22,40 @@ pub enum Target {
 pub struct Targets(Vec<Target>);
 
 impl Target {
-    pub const ALL: [Target; 7] =
-        [Target::Q, Target::K, Target::V, Target::O, Target::Fc1, Target::Fc2, Target::Projection];
+    pub const ALL: [Target; 14] = [
+        Target::Block(Layer::Q),
+        Target::Block(Layer::K),
+        Target::Block(Layer::V),
+        Target::Block(Layer::O),
+        Target::Block(Layer::Gate),
+        Target::Block(Layer::Fc1),
+        Target::Block(Layer::Fc2),
+        Target::Pool(Layer::Q),
+        Target::Pool(Layer::K),
+        Target::Pool(Layer::V),
+        Target::Pool(Layer::O),
+        Target::Pool(Layer::Fc1),
+        Target::Pool(Layer::Fc2),
+        Target::Projection,
+    ];
 
     /// As written on the command line.
-    pub fn name(self) -> &'static str {
+    pub fn name(self) -> String {
+        let last = |layer: Layer| layer.name().rsplit('.').next().unwrap_or_default();
         match self {
-            Target::Q => "q",
-            Target::K => "k",
-            Target::V => "v",
-            Target::O => "o",
-            Target::Fc1 => "fc1",
-            Target::Fc2 => "fc2",
-            Target::Projection => "projection",
+            Target::Block(layer) => last(layer).to_owned(),
+            Target::Pool(layer) => format!("pool.{}", last(layer)),
+            Target::Projection => "projection".to_owned(),
         }
     }
 
     /// The site of the block with this number, or the one after all blocks.
     fn site(self, block: usize) -> Site {
-        let layer = match self {
-            Target::Q => Layer::Q,
-            Target::K => Layer::K,
-            Target::V => Layer::V,
-            Target::O => Layer::O,
-            Target::Fc1 => Layer::Fc1,
-            Target::Fc2 => Layer::Fc2,
-            Target::Projection => return Site::Projection,
-        };
-        Site::Block(block, layer)
+        match self {
+            Target::Block(layer) => Site::Block(block, layer),
+            Target::Pool(layer) => Site::Pool(layer),
+            Target::Projection => Site::Projection,
+        }
     }
 
     /// (out, in) of the layer.
@@ -60,25 +63,34 @@ impl Target {
         let (inputs, outputs) = config.shape(config.image_size).widths(self.site(0));
         (outputs, inputs)
     }
+
+    /// What a base lacks that has no such layer.
+    fn lack(self) -> &'static str {
+        match self {
+            Target::Block(_) => "its MLP has no gate; SwiGLU has one",
+            Target::Pool(_) => "it does not pool by attention; SigLIP does",
+            Target::Projection => "it has no projection; CLIP models have one",
+        }
+    }
 }
 
 impl Targets {
     /// The sites in the last `last_layers` blocks, or in all of them, and after them.
     ///
     /// # Errors
-    /// [`Error::Targets`]: the projection of a base that has none.
+    /// [`Error::Targets`]: a layer that the base does not have.
     pub fn sites(
         &self,
         config: &VitConfig,
         last_layers: Option<usize>,
     ) -> Result<Vec<(String, Target)>, Error> {
-        let (after, within): (Vec<Target>, Vec<Target>) =
-            self.0.iter().partition(|t| **t == Target::Projection);
-        if !after.is_empty() && config.projection.is_none() {
-            return Err(Error::Targets {
-                what: "the base has no projection; CLIP models have one".into(),
-            });
+        let there: Vec<Site> = config.shape(config.image_size).sites().collect();
+        if let Some(target) = self.0.iter().find(|target| !there.contains(&target.site(0))) {
+            let what = format!("the base has no {}: {}", target.name(), target.lack());
+            return Err(Error::Targets { what });
         }
+        let (within, after): (Vec<Target>, Vec<Target>) =
+            self.0.iter().partition(|target| matches!(target, Target::Block(_)));
         let first = config.layers.saturating_sub(last_layers.unwrap_or(config.layers));
         let blocks = first..config.layers;
         let blocks = blocks.flat_map(|n| within.iter().map(move |t| (t.site(n).to_string(), *t)));
@@ -98,7 +110,8 @@ impl FromStr for Targets {
                 }
                 Some(target) => targets.push(target),
                 None => {
-                    return Err(format!("{name:?} is none of q, k, v, o, fc1, fc2, projection"));
+                    let all = Target::ALL.map(Target::name).join(", ");
+                    return Err(format!("{name:?} is none of {all}"));
                 }
             }
         }

@@ -54,6 +54,7 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
             contributor: "someone".into(),
             licence: "CC-BY-4.0".into(),
             family: vit.config.family,
+            gated: vit.config.gated,
             base_digest: vit.digest(),
             image_size: size,
             preprocessing: vit.preprocessing_for(size).unwrap(),

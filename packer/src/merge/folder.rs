@@ -73,6 +73,7 @@ impl MergedModel {
             format: Record::FORMAT.into(),
             version: Record::VERSION,
             family: first.card.family,
+            gated: first.card.gated,
             base_digest: first.card.base_digest.clone(),
             image_size: first.card.image_size,
             preprocessing: first.card.preprocessing.clone(),
@@ -161,6 +162,7 @@ impl MergedModel {
             contributor: member.contributor.clone(),
             licence: licences.into_iter().collect::<Vec<_>>().join(" AND "),
             family: record.family,
+            gated: record.gated,
             base_digest: record.base_digest.clone(),
             image_size: record.image_size,
             preprocessing: record.preprocessing.clone(),
@@ -207,8 +209,9 @@ impl MergedModel {
     /// The files of the folder, by name.
     pub fn files(&self) -> Result<Vec<(String, Vec<u8>)>, Error> {
         let record = self.record_file();
+        let (family, gated) = (self.record.family, self.record.gated);
         let [config, model] =
-            peft::write_factors(self.record.family, self.rank, self.alpha, &self.sites)?;
+            peft::write_factors(family, gated, self.rank, self.alpha, &self.sites)?;
         let mut files = vec![
             ("adapter_config.json".to_owned(), config),
             ("adapter_model.safetensors".to_owned(), model),
@@ -223,8 +226,8 @@ impl MergedModel {
 
     /// The digest of the factors as they are written.
     fn factors(&self) -> Result<String, Error> {
-        let [_, model] =
-            peft::write_factors(self.record.family, self.rank, self.alpha, &self.sites)?;
+        let (family, gated) = (self.record.family, self.record.gated);
+        let [_, model] = peft::write_factors(family, gated, self.rank, self.alpha, &self.sites)?;
         Ok(hex::encode(Sha256::digest(model)))
     }
 }

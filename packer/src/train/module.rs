@@ -39,6 +39,7 @@ impl Trained {
             contributor: about.contributor,
             licence: about.licence,
             family: vit.config.family,
+            gated: vit.config.gated,
             base_digest: vit.digest(),
             image_size,
             preprocessing: vit.preprocessing_for(image_size)?,

@@ -1,4 +1,4 @@
-//! Functions of one register of values: the exponential, GELU and its quick form.
+//! Functions of one register of values: the exponential, and the activations.
 
 use pulp::Simd;
 
@@ -58,6 +58,28 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// `x sigmoid(1.702 x)`
 #[inline(always)]
 pub(super) fn quick_gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    let e = exp(simd, simd.mul_f32s(x, simd.splat_f32s(-1.702)));
-    simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), e))
+    gated_by(simd, x, simd.mul_f32s(x, simd.splat_f32s(-1.702)))
+}
+
+/// `x sigmoid(sqrt(8 / pi) (x + 0.044715 x^3))`, which is `x (1 + tanh(sqrt(2 / pi) (x + 0.044715
+/// x^3))) / 2`.
+#[inline(always)]
+pub(super) fn gelu_tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    const SLOPE: f32 = -1.595_769_1;
+    let square = simd.mul_f32s(x, x);
+    let factor =
+        simd.mul_add_e_f32s(square, simd.splat_f32s(SLOPE * 0.044_715), simd.splat_f32s(SLOPE));
+    gated_by(simd, x, simd.mul_f32s(x, factor))
+}
+
+/// `x sigmoid(x)`
+#[inline(always)]
+pub(super) fn silu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+    gated_by(simd, x, simd.neg_f32s(x))
+}
+
+/// `x / (1 + e^minus)`
+#[inline(always)]
+fn gated_by<S: Simd>(simd: S, x: S::f32s, minus: S::f32s) -> S::f32s {
+    simd.div_f32s(x, simd.add_f32s(simd.splat_f32s(1.0), exp(simd, minus)))
 }

@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::site::{ByLayer, Layer, Site};
+use super::site::{ByLayer, Site};
 use super::transformer::Vit;
 use crate::kernel::Panels;
 
 /// What one composition adds to the linear layers. Swapping is passing another one.
 pub(crate) struct Adapter {
     pub(super) blocks: Vec<ByLayer<Option<Branch>>>,
-    /// After the last block, where the base has a projection.
+    /// After the last block, where the base pools by attention.
+    pub(super) pool: ByLayer<Option<Branch>>,
+    /// After pooling, where the base has a projection.
     pub(super) projection: Option<Branch>,
     /// The first block in which something is added. Blocks before it compute what the base
     /// computes.
@@ -53,18 +55,21 @@ impl Vit {
         };
         let numbers = 0..self.shape.blocks;
         let blocks = numbers
-            .map(|block| ByLayer::of(|layer: Layer| branch(Site::Block(block, layer))))
+            .map(|block| {
+                ByLayer::of(self.shape.layers(), |layer| branch(Site::Block(block, layer)))
+            })
             .collect::<Result<Vec<_>, Misfit>>()
             .ok()?;
+        let pool = ByLayer::of(self.shape.pool_layers(), |layer| branch(Site::Pool(layer))).ok()?;
         let projection = match self.shape.projection {
             Some(_) => branch(Site::Projection).ok()?,
             None => None,
         };
+        let adds = |layers: &ByLayer<Option<Branch>>| layers.iter().any(Option::is_some);
         // Rows that part only after the last block part in it.
-        let after = blocks.len() - usize::from(projection.is_some());
-        let adds = |block: &ByLayer<Option<Branch>>| block.iter().any(Option::is_some);
+        let after = blocks.len() - usize::from(adds(&pool) || projection.is_some());
         let first = blocks.iter().position(adds).unwrap_or(after);
-        Some(Adapter { blocks, projection, first })
+        Some(Adapter { blocks, pool, projection, first })
     }
 
     fn branch(&self, site: Site, factors: &SiteFactors) -> Result<Branch, Misfit> {
@@ -91,8 +96,8 @@ impl Adapter {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
-        let blocks = self.blocks.iter().flat_map(ByLayer::iter);
-        blocks.chain([&self.projection]).flatten().map(Branch::bytes).sum()
+        let layers = self.blocks.iter().chain([&self.pool]).flat_map(ByLayer::iter);
+        layers.chain([&self.projection]).flatten().map(Branch::bytes).sum()
     }
 }
 

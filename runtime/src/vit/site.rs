@@ -14,6 +14,8 @@ pub enum Layer {
     V,
     /// What follows attention.
     O,
+    /// The gate of the MLP, where it has one (SwiGLU).
+    Gate,
     /// The first layer of the MLP.
     Fc1,
     /// The second layer of the MLP.
@@ -25,7 +27,9 @@ pub enum Layer {
 pub enum Site {
     /// A layer of the block with this number; the first has 0.
     Block(usize, Layer),
-    /// The layer after the last norm, of CLIP.
+    /// A layer of the head that pools by attention, of SigLIP.
+    Pool(Layer),
+    /// The layer after pooling, of CLIP.
     Projection,
 }
 
@@ -33,8 +37,9 @@ pub enum Site {
 pub const PROJECTION: &str = "projection";
 
 impl Layer {
-    /// All of a block's, in the order in which they are computed.
-    pub const ALL: [Layer; 6] = [Layer::Q, Layer::K, Layer::V, Layer::O, Layer::Fc1, Layer::Fc2];
+    /// All that a block may have, in the order in which they are computed.
+    pub const ALL: [Layer; 7] =
+        [Layer::Q, Layer::K, Layer::V, Layer::O, Layer::Gate, Layer::Fc1, Layer::Fc2];
 
     /// Its name within a block, in checkpoints and graphs.
     pub fn name(self) -> &'static str {
@@ -43,6 +48,7 @@ impl Layer {
             Layer::K => "attn.k",
             Layer::V => "attn.v",
             Layer::O => "attn.o",
+            Layer::Gate => "mlp.gate",
             Layer::Fc1 => "mlp.fc1",
             Layer::Fc2 => "mlp.fc2",
         }
@@ -80,50 +86,39 @@ impl fmt::Display for Site {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Site::Block(block, layer) => write!(f, "blocks.{block}.{}", layer.name()),
+            Site::Pool(layer) => write!(f, "pool.{}", layer.name()),
             Site::Projection => f.write_str(PROJECTION),
         }
     }
 }
 
-/// One value for each linear layer of a block.
-pub(super) struct ByLayer<T> {
-    q: T,
-    k: T,
-    v: T,
-    o: T,
-    fc1: T,
-    fc2: T,
-}
+/// One value for each linear layer of a block or of a head that pools.
+pub(super) struct ByLayer<T>([Option<T>; Layer::ALL.len()]);
 
 impl<T> ByLayer<T> {
-    /// Makes the value of each layer, until one fails.
-    pub fn of<E>(mut each: impl FnMut(Layer) -> Result<T, E>) -> Result<Self, E> {
-        Ok(ByLayer {
-            q: each(Layer::Q)?,
-            k: each(Layer::K)?,
-            v: each(Layer::V)?,
-            o: each(Layer::O)?,
-            fc1: each(Layer::Fc1)?,
-            fc2: each(Layer::Fc2)?,
-        })
+    /// Makes the value of each of `layers`, until one fails.
+    pub fn of<E>(
+        layers: impl IntoIterator<Item = Layer>,
+        mut each: impl FnMut(Layer) -> Result<T, E>,
+    ) -> Result<Self, E> {
+        let mut by_layer = ByLayer(Layer::ALL.map(|_| None));
+        for layer in layers {
+            by_layer.0[layer as usize] = Some(each(layer)?);
+        }
+        Ok(by_layer)
     }
 
+    /// The values, in the order of [`Layer::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = &T> {
-        Layer::ALL.iter().map(|layer| &self[*layer])
+        self.0.iter().flatten()
     }
 }
 
 impl<T> Index<Layer> for ByLayer<T> {
     type Output = T;
 
+    /// The value of a layer that the network has.
     fn index(&self, layer: Layer) -> &T {
-        match layer {
-            Layer::Q => &self.q,
-            Layer::K => &self.k,
-            Layer::V => &self.v,
-            Layer::O => &self.o,
-            Layer::Fc1 => &self.fc1,
-            Layer::Fc2 => &self.fc2,
-        }
+        self.0[layer as usize].as_ref().expect("the network has this layer")
     }
 }

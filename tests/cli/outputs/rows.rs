@@ -43,12 +43,13 @@ const fn at(target: &'static str, row: Row) -> Row {
 const SMALL_TRAINING: &str =
     "train --base base --data data --task t --epochs 1 --batch 32 --rank 2 --device cpu --out @";
 
-pub const ROWS: [Row; 27] = [
+pub const ROWS: [Row; 28] = [
     at("@.key", row("keygen --out", "keygen --out @", Never)),
     at("@.pub", row("keygen --out", "keygen --out @", Never)),
     runs("train --out", SMALL_TRAINING, Folder("module.json")),
     at("@.checkpoint", row("train --out", SMALL_TRAINING, Updated)),
     row("train --report", "train --base base --data data --task t --out new --report @", File),
+    runs("base convert --out", "base convert base --out @", Folder("config.json")),
     row(
         "import --out",
         "import --base base --adapter m --task t --class a --class b --out @",

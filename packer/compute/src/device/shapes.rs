@@ -27,6 +27,10 @@ pub enum Activation {
     Gelu,
     /// x * sigmoid(1.702 x), as CLIP uses it.
     QuickGelu,
+    /// x * (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, as SigLIP uses it.
+    GeluTanh,
+    /// x * sigmoid(x), as SwiGLU uses it.
+    Silu,
 }
 
 /// The sizes of a multi-head self-attention: queries, keys and values are [batch*tokens,

@@ -3,6 +3,10 @@
 //! `crop_offset` and `pad` are packer's own keys. transformers ignores them: it crops at most one
 //! pixel elsewhere, and squeezes what is padded here. Refused: image processors of other classes,
 //! and settings that leave images of many sizes.
+//!
+//! `DINOv3ViTImageProcessor` resizes values between 0 and 1, and rounds nothing. Here, as on every
+//! device, pixels of 8 bits are resized, which rounds after each of both directions. The weights of
+//! its bilinear filter are positive, so values are at most one grey level from its own.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -93,7 +97,9 @@ struct Defaults {
     /// Whether it resizes the shortest edge and crops the centre: BitImageProcessor (DINOv2) and
     /// CLIPImageProcessor.
     crops: bool,
-    clip: bool,
+    filter: Filter,
+    /// Mean and deviation, of a class that has defaults for everything, such as sides of 224.
+    normalisation: Option<[[f64; 3]; 2]>,
 }
 
 fn preprocessing(file: &File) -> Result<Preprocessing, Error> {
@@ -104,17 +110,16 @@ fn preprocessing(file: &File) -> Result<Preprocessing, Error> {
     let (resize, crop) = sizes(file, defaults)?;
     let filter = match file.has("resample") {
         true => FILTERS.get(file.index("resample")?).copied(),
-        false if defaults.crops => Some(Filter::Bicubic),
-        false => Some(Filter::Bilinear),
+        false => Some(defaults.filter),
     };
     let Some(filter) = filter else {
         return file.refuse("resample is not one of Pillow's filters (0 to 5)".into());
     };
     let normalised = file.flag("do_normalize", true)?;
-    let triple = |key: &str, clip: [f64; 3], none: f64| match normalised {
-        true if defaults.clip && !file.has(key) => Ok(clip),
-        true => file.triple(key),
-        false => Ok([none; 3]),
+    let triple = |key: &str, which: usize| match defaults.normalisation {
+        _ if !normalised => Ok([which as f64; 3]),
+        Some(known) if !file.has(key) => Ok(known[which]),
+        _ => file.triple(key),
     };
     let rescale = if file.flag("do_rescale", true)? {
         file.number("rescale_factor", 1.0 / 255.0)?
@@ -127,24 +132,30 @@ fn preprocessing(file: &File) -> Result<Preprocessing, Error> {
         crop,
         crop_offset: crop_offset(file)?,
         rescale,
-        mean: triple("image_mean", CLIP_MEAN, 0.0)?,
-        std: triple("image_std", CLIP_STD, 1.0)?,
+        mean: triple("image_mean", 0)?,
+        std: triple("image_std", 1)?,
     };
     file.usable(preprocessing)
 }
 
 fn defaults(file: &File) -> Result<Defaults, Error> {
+    let defaults = |crops, filter, normalisation| Defaults { crops, filter, normalisation };
     let mut kinds = ["image_processor_type", "feature_extractor_type"].iter();
     let Some(key) = kinds.find(|key| file.has(key)) else {
-        return Ok(Defaults { crops: false, clip: false });
+        return Ok(defaults(false, Filter::Bilinear, None));
     };
     let name = file.text(key)?;
     match name.trim_end_matches("Fast").trim_end_matches("Pil") {
-        "BitImageProcessor" => Ok(Defaults { crops: true, clip: false }),
-        "CLIPImageProcessor" | "CLIPFeatureExtractor" => Ok(Defaults { crops: true, clip: true }),
-        "ViTImageProcessor" | "ViTFeatureExtractor" => Ok(Defaults { crops: false, clip: false }),
+        "BitImageProcessor" => Ok(defaults(true, Filter::Bicubic, None)),
+        "CLIPImageProcessor" | "CLIPFeatureExtractor" => {
+            Ok(defaults(true, Filter::Bicubic, Some(CLIP)))
+        }
+        "DINOv3ViTImageProcessor" => Ok(defaults(false, Filter::Bilinear, Some(IMAGENET))),
+        "SiglipImageProcessor" => Ok(defaults(false, Filter::Bicubic, Some([[0.5; 3]; 2]))),
+        "ViTImageProcessor" | "ViTFeatureExtractor" => Ok(defaults(false, Filter::Bilinear, None)),
         _ => {
-            let read = "BitImageProcessor, CLIPImageProcessor and ViTImageProcessor";
+            let read = "BitImageProcessor, CLIPImageProcessor, DINOv3ViTImageProcessor, \
+                        SiglipImageProcessor and ViTImageProcessor";
             file.refuse(format!("{name} is not read; packer reads {read}"))
         }
     }
@@ -154,7 +165,7 @@ fn defaults(file: &File) -> Result<Defaults, Error> {
 fn sizes(file: &File, defaults: Defaults) -> Result<(Resize, Option<Size>), Error> {
     let side = Value::from(224);
     let value = |key: &str| match file.object.get(key) {
-        None | Some(Value::Null) if defaults.clip => Ok(&side),
+        None | Some(Value::Null) if defaults.normalisation.is_some() => Ok(&side),
         _ => file.get(key),
     };
     let resize = match value("size")? {
@@ -205,7 +216,9 @@ const FILTERS: [Filter; 6] = [
     Filter::Hamming,
 ];
 
-/// What CLIPImageProcessor normalises with where its file does not say (transformers,
-/// `OPENAI_CLIP_MEAN`, `OPENAI_CLIP_STD`).
-const CLIP_MEAN: [f64; 3] = [0.48145466, 0.4578275, 0.40821073];
-const CLIP_STD: [f64; 3] = [0.26862954, 0.26130258, 0.27577711];
+/// Mean and deviation of CLIP's images (transformers, `OPENAI_CLIP_MEAN`, `OPENAI_CLIP_STD`).
+pub const CLIP: [[f64; 3]; 2] =
+    [[0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]];
+
+/// Mean and deviation of ImageNet's (transformers, `IMAGENET_DEFAULT_MEAN`, `_STD`).
+pub const IMAGENET: [[f64; 3]; 2] = [[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]];

@@ -7,7 +7,7 @@ use super::super::file::File;
 use super::super::vit_config::{
     Family, MAX_HIDDEN, MAX_IMAGE_SIZE, MAX_LAYERS, MAX_PATCH, VitConfig,
 };
-use super::Form;
+use super::{Form, Names, Takes};
 use crate::Error;
 
 pub const FORM: Form = Form {
@@ -20,29 +20,37 @@ pub const FORM: Form = Form {
         })
     },
     processor: |_| "CLIPImageProcessor",
-    prefix: "clip.",
-    blocks: &["vision_model.encoder.layers"],
-    // The files misspell the first norm's name.
-    parts: &[
-        ("embed.cls", &["vision_model.embeddings.class_embedding"]),
-        ("embed.positions", &["vision_model.embeddings.position_embedding.weight"]),
-        ("embed.patch", &["vision_model.embeddings.patch_embedding"]),
-        ("embed.norm", &["vision_model.pre_layrnorm"]),
-        ("norm1", &["layer_norm1"]),
-        ("attn.q", &["self_attn.q_proj"]),
-        ("attn.k", &["self_attn.k_proj"]),
-        ("attn.v", &["self_attn.v_proj"]),
-        ("attn.o", &["self_attn.out_proj"]),
-        ("norm2", &["layer_norm2"]),
-        ("mlp.fc1", &["mlp.fc1"]),
-        ("mlp.fc2", &["mlp.fc2"]),
-        ("norm", &["vision_model.post_layernorm"]),
-        ("projection", &["visual_projection"]),
-    ],
+    names: Names {
+        prefixes: &["clip."],
+        blocks: &["vision_model.encoder.layers"],
+        parts: PARTS,
+        packed: &[],
+    },
     batched: false,
-    timm: false,
-    head_takes: |_| Some("the mean of the patches"),
+    // Before the last norm and the projection (CLIPForImageClassification).
+    classifier: Takes::Other("the mean of the patches before the last norm"),
 };
+
+// The files misspell the first norm's name.
+const PARTS: &[(&str, &[&str])] = &[
+    ("embed.cls", &["vision_model.embeddings.class_embedding"]),
+    ("embed.registers", &["vision_model.embeddings.register_tokens"]),
+    ("embed.positions", &["vision_model.embeddings.position_embedding.weight"]),
+    ("embed.patch", &["vision_model.embeddings.patch_embedding"]),
+    ("embed.norm", &["vision_model.pre_layrnorm"]),
+    ("norm1", &["layer_norm1"]),
+    ("attn.q", &["self_attn.q_proj"]),
+    ("attn.k", &["self_attn.k_proj"]),
+    ("attn.v", &["self_attn.v_proj"]),
+    ("attn.o", &["self_attn.out_proj"]),
+    ("attn.q_norm", &["self_attn.q_norm"]),
+    ("attn.k_norm", &["self_attn.k_norm"]),
+    ("norm2", &["layer_norm2"]),
+    ("mlp.fc1", &["mlp.fc1"]),
+    ("mlp.fc2", &["mlp.fc2"]),
+    ("norm", &["vision_model.post_layernorm"]),
+    ("projection", &["visual_projection"]),
+];
 
 /// transformers leaves out of a nested configuration what is the default: that of ViT-B/32.
 fn read(file: &File) -> Result<VitConfig, Error> {

@@ -4,13 +4,19 @@ use medforge_runtime::preprocess::Preprocessing;
 use serde_json::Value;
 
 use super::file::File;
-use super::vit_config::{Family, VitConfig};
+use super::vit_config::{Family, Pooling, VitConfig};
 use crate::Error;
 
 mod clip;
 mod dinov2;
+mod dinov2_with_registers;
+mod dinov3;
+mod names;
 mod plain;
+mod siglip;
 mod vit;
+
+pub use names::{Names, OWN, TIMM};
 
 /// A family as Hugging Face writes it.
 pub struct Form {
@@ -22,23 +28,32 @@ pub struct Form {
     pub write: fn(&VitConfig) -> Value,
     /// The `image_processor_type` for images that are prepared so.
     pub processor: fn(&Preprocessing) -> &'static str,
-    /// The name of the model, which may stand in front of every tensor's.
-    pub prefix: &'static str,
-    /// Where the blocks are, the written form first.
-    pub blocks: &'static [&'static str],
-    /// Our name for each part, inside of blocks and outside, and the names in files. The form that
-    /// transformers writes is the first.
-    pub parts: &'static [(&'static str, &'static [&'static str])],
-    /// Whether class token and positions have a side of one in front.
+    /// The names in its files.
+    pub names: Names,
+    /// Whether class token, registers and positions have a side of one in front.
     pub batched: bool,
-    /// Whether folders of timm become bases of this family.
-    pub timm: bool,
-    /// What a saved head of this name takes, where that is not the class token.
-    pub head_takes: fn(&str) -> Option<&'static str>,
+    /// What transformers' `classifier` of the family takes.
+    pub classifier: Takes,
+}
+
+/// What a saved head takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Takes {
+    /// The feature, if the base pools so.
+    Feature(Pooling),
+    /// What no base of the family gives, in words.
+    Other(&'static str),
 }
 
 /// All families.
-const ALL: [Family; 3] = [Family::Clip, Family::Dinov2, Family::Vit];
+const ALL: [Family; 6] = [
+    Family::Clip,
+    Family::Dinov2,
+    Family::Dinov2WithRegisters,
+    Family::Dinov3,
+    Family::Siglip,
+    Family::Vit,
+];
 
 impl Family {
     /// What it has of its own.
@@ -46,19 +61,18 @@ impl Family {
         match self {
             Family::Clip => &clip::FORM,
             Family::Dinov2 => &dinov2::FORM,
+            Family::Dinov2WithRegisters => &dinov2_with_registers::FORM,
+            Family::Dinov3 => &dinov3::FORM,
+            Family::Siglip => &siglip::FORM,
             Family::Vit => &vit::FORM,
         }
     }
 
-    /// What a saved head of this name takes, where that is not the class token.
-    pub fn head_takes(self, layer: &str) -> Option<&'static str> {
-        (self.form().head_takes)(layer)
-    }
-
-    /// The names of all families, as a sentence lists them.
+    /// The values of `model_type` that are read, as a sentence lists them.
     pub fn listed() -> String {
-        let names = ALL.map(Family::name);
-        let (last, others) = names.split_last().map_or(("", &[][..]), |(last, rest)| (*last, rest));
+        let types: Vec<&str> =
+            ALL.iter().flat_map(|family| family.form().model_types).copied().collect();
+        let (last, others) = types.split_last().map_or(("", &[][..]), |(last, rest)| (*last, rest));
         format!("{} and {last}", others.join(", "))
     }
 
@@ -68,11 +82,17 @@ impl Family {
     }
 }
 
-impl Form {
-    /// The names of one of our parts in files, the written form first; none for parts that the
-    /// family does not have.
-    pub fn names(&self, part: &str) -> &'static [&'static str] {
-        let found = self.parts.iter().find(|(ours, _)| *ours == part);
-        found.map_or(&[], |(_, names)| names)
+impl VitConfig {
+    /// What a saved head of this name takes, where that is not the base's feature. What timm saves
+    /// is called `head`, and takes the feature.
+    pub fn head_takes(&self, layer: &str) -> Option<&'static str> {
+        if layer == "head" {
+            return None;
+        }
+        match self.family.form().classifier {
+            Takes::Feature(pooling) if pooling == self.pooling => None,
+            Takes::Feature(pooling) => Some(pooling.words()),
+            Takes::Other(what) => Some(what),
+        }
     }
 }

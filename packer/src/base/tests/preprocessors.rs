@@ -38,12 +38,12 @@ fn image_settings_of_a_processors_file_are_read() {
         vit.preprocessing,
         "an older file says nothing of images"
     );
-    other["image_processor_type"] = "SiglipImageProcessor".into();
+    other["image_processor_type"] = "EfficientNetImageProcessor".into();
     std::fs::remove_file(&own).unwrap();
     put(&other);
     let said = open().err().unwrap();
     assert!(
-        said.contains("processor_config.json") && said.contains("SiglipImageProcessor"),
+        said.contains("processor_config.json") && said.contains("EfficientNetImageProcessor"),
         "{said}"
     );
 }
@@ -78,10 +78,19 @@ fn preprocessors_are_read_as_transformers_does() {
         (bare.resize, bare.crop),
         (Resize::ShortestEdge(224), Some(Size { height: 224, width: 224 }))
     );
+    let square = |side| Resize::Exact(Size { height: side, width: side });
+    let siglip =
+        read(r#"{"image_processor_type":"SiglipImageProcessor","size":{"height":8,"width":8}}"#);
+    let siglip = siglip.unwrap();
+    assert_eq!((siglip.resize, siglip.filter, siglip.crop), (square(8), Filter::Bicubic, None));
+    assert_eq!((siglip.mean, siglip.std), ([0.5; 3], [0.5; 3]));
+    let dinov3 = read(r#"{"image_processor_type":"DINOv3ViTImageProcessorFast"}"#).unwrap();
+    assert_eq!((dinov3.resize, dinov3.filter, dinov3.crop), (square(224), Filter::Bilinear, None));
+    assert_eq!((dinov3.mean[0], dinov3.std[2]), (0.485, 0.225));
     for (processor, word) in [
         (
-            format!(r#"{{"image_processor_type":"SiglipImageProcessor","size":8,{rest}}}"#),
-            "SiglipImageProcessor",
+            format!(r#"{{"image_processor_type":"EfficientNetImageProcessor","size":8,{rest}}}"#),
+            "EfficientNetImageProcessor",
         ),
         (format!(r#"{{"size":{{"longest_edge":8}},{rest}}}"#), "longest_edge"),
         (r#"{"size":8}"#.to_owned(), "image_mean"),

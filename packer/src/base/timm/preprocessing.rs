@@ -2,24 +2,18 @@
 //! make of the configuration.
 
 use medforge_runtime::preprocess::{CropOffset, Filter, Preprocessing, Resize, Size};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::super::file::File;
-use super::super::vit_config::MAX_IMAGE_SIZE;
+use super::super::vit_config::{MAX_IMAGE_SIZE, VitConfig};
 use crate::Error;
 
-/// How images of `image_size` pixels, the position table's own, are prepared.
-pub fn preprocessing(file: &File, image_size: usize) -> Result<Preprocessing, Error> {
-    // Older files have these settings beside the architecture.
-    let part = file.part("pretrained_cfg")?;
-    let settings = if file.has("pretrained_cfg") { &part } else { file };
-    let side = u32::try_from(image_size).unwrap_or(u32::MAX);
-    check_side(file, settings, side)?;
+/// How images are prepared for the network `config`.
+pub fn preprocessing(file: &File, config: &VitConfig) -> Result<Preprocessing, Error> {
+    let settings = &settings(file)?;
+    let side = side(file, settings, config)?;
     let filter = filter(file, settings)?;
-    let crop = match settings.number("crop_pct", 0.0)? {
-        0.0 => 0.875,
-        crop => crop,
-    };
+    let Crop { share: crop, .. } = crop(file)?;
     let edge = (f64::from(side) / crop).floor();
     if !(edge >= f64::from(side) && edge <= 2.0 * MAX_IMAGE_SIZE as f64) {
         return file.refuse(format!(
@@ -50,27 +44,71 @@ pub fn preprocessing(file: &File, image_size: usize) -> Result<Preprocessing, Er
     file.usable(preprocessing)
 }
 
-/// Refuses images of another size than the position table is for.
-fn check_side(file: &File, settings: &File, side: u32) -> Result<(), Error> {
-    let arguments = file.part("model_args")?;
-    let own = [json!([3, side, side]), json!([side, side]), json!(side)];
-    let given = [
-        ("input_size", settings.object.get("input_size")),
-        ("img_size", arguments.object.get("img_size")),
-    ];
-    for (key, value) in given {
-        if let Some(value) = value.filter(|v| !v.is_null() && !own.contains(v)) {
+/// What of an image is seen, and whether the file says so.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Crop {
+    /// The share of the shorter side.
+    pub share: f64,
+    pub said: bool,
+}
+
+/// `crop_pct`, or timm's 0.875 where the file does not say.
+pub fn crop(file: &File) -> Result<Crop, Error> {
+    match settings(file)?.number("crop_pct", 0.0)? {
+        0.0 => Ok(Crop { share: 0.875, said: false }),
+        share => Ok(Crop { share, said: true }),
+    }
+}
+
+/// The object with the settings: older files have them beside the architecture.
+fn settings(file: &File) -> Result<File, Error> {
+    if file.has("pretrained_cfg") {
+        return file.part("pretrained_cfg");
+    }
+    Ok(File { path: file.path.clone(), object: file.object.clone() })
+}
+
+/// Side of the images in pixels: `input_size`, for which a table of another size is interpolated,
+/// as timm does it.
+fn side(file: &File, settings: &File, config: &VitConfig) -> Result<u32, Error> {
+    let own = config.image_size;
+    let given = settings.object.get("input_size").filter(|value| !value.is_null());
+    let side = match given.map(|value| (value, value.as_array().map(Vec::as_slice))) {
+        None if own == 224 => own,
+        None => {
             return file.refuse(format!(
-                "{key} is {value}, but the position table is for {side} x {side} RGB pixels"
+                "has no input_size, and the base is for {own} x {own} pixels, not 224"
             ));
         }
+        Some((value, Some([channels, height, width])))
+            if *channels == 3 && height == width && height.is_u64() =>
+        {
+            let side = value[1].as_u64().map_or(usize::MAX, |side| side as usize);
+            if side == 0 || !side.is_multiple_of(config.patch) || side > MAX_IMAGE_SIZE {
+                return file.refuse(format!(
+                    "input_size is {value}, which patches of {} pixels do not fill, or it is \
+                     above {MAX_IMAGE_SIZE}",
+                    config.patch
+                ));
+            }
+            side
+        }
+        Some((value, _)) => {
+            return file.refuse(format!("input_size is {value}; packer reads square RGB images"));
+        }
+    };
+    let arguments = file.part("model_args")?;
+    let img_size = arguments.object.get("img_size").filter(|value| !value.is_null());
+    let fits = |value: &Value| {
+        [own, side].iter().any(|side| *value == json!([side, side]) || *value == json!(side))
+    };
+    match img_size.filter(|value| !fits(value)) {
+        Some(value) => file.refuse(format!(
+            "img_size is {value}, but the base is for {own} x {own} pixels, and its images are \
+             {side} x {side}"
+        )),
+        None => Ok(side as u32),
     }
-    if !settings.has("input_size") && side != 224 {
-        return file.refuse(format!(
-            "has no input_size, and the position table is for {side} x {side} pixels, not 224"
-        ));
-    }
-    Ok(())
 }
 
 fn filter(file: &File, settings: &File) -> Result<Filter, Error> {

@@ -1,166 +1,178 @@
-//! What timm's tensors say of the network, and the parameters that they are.
+//! The parameters that timm's tensors are: packed ones are cut, and position tables become those of
+//! the class token and the patches.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
-use medforge_runtime::tensors::{Tensor, View};
+use medforge_runtime::tensors::Tensor;
 
 use super::super::checkpoint;
+use super::super::choices::Feature;
 use super::super::parameters::parameter_shapes;
-use super::super::vit_config::{
-    Family, MAX_HIDDEN, MAX_IMAGE_SIZE, MAX_LAYERS, MAX_PATCH, VitConfig,
-};
+use super::super::vit_config::VitConfig;
+use super::super::weight_files::WeightMap;
+use super::layout::{Layout, POSITIONS, READ, REGISTERS, refuse};
 use crate::Error;
-use crate::device::Activation;
 
-/// What refusals say that is read.
-pub const READ: &str = "packer reads plain vision transformers with a class token";
-
-pub fn refuse<T>(path: &Path, what: String) -> Result<T, Error> {
-    Err(Error::Config { path: path.to_owned(), what })
+/// Where a parameter is: a tensor, and which of so many equal parts of its rows.
+struct Origin {
+    tensor: String,
+    part: usize,
+    of: usize,
 }
 
-/// The shape that the tensors have, with one head.
-pub fn shape(
-    views: &BTreeMap<String, View>,
-    path: &Path,
-    activation: Activation,
-) -> Result<VitConfig, Error> {
-    let sides = |name: &str| match views.get(name) {
-        Some(view) => Ok(view.shape.as_slice()),
-        None => Err(Error::TensorMissing { path: path.to_owned(), tensor: name.to_owned() }),
-    };
-    let odd = |name: &str, expected: &str| -> Result<VitConfig, Error> {
-        refuse(path, format!("{name} has shape {:?}, not {expected}", sides(name)?))
-    };
-    if !views.contains_key("cls_token") {
-        return refuse(path, format!("holds no cls_token; {READ}"));
-    }
-    let &[hidden, 3, patch, wide] = sides(PATCHES)? else {
-        return odd(PATCHES, "[width, 3, patch, patch]");
-    };
-    let &[1, tokens, _] = sides(POSITIONS)? else { return odd(POSITIONS, "[1, tokens, width]") };
-    let (&[mlp, _], &[_, narrow]) = (sides(FC1)?, sides(FC2)?) else {
-        return odd(FC1, "of two sides");
-    };
-    let layers =
-        (0..).take_while(|n| views.contains_key(&format!("blocks.{n}.norm1.weight"))).count();
-    let image_size = grid(path, tokens)?.saturating_mul(patch);
-    if mlp == 2 * narrow {
-        let what = format!("{FC1} is twice as wide as {FC2}: SwiGLU is not read; {READ}");
-        return refuse(path, what);
-    }
-    let small = patch <= MAX_PATCH && image_size <= MAX_IMAGE_SIZE;
-    if patch != wide || !small || hidden > MAX_HIDDEN || layers > MAX_LAYERS {
-        let most = format!(
-            "square patches, {MAX_IMAGE_SIZE} pixels, {MAX_HIDDEN} wide, {MAX_LAYERS} blocks"
-        );
-        return refuse(path, format!("describes a base out of range; packer reads up to {most}"));
-    }
-    let layer_scale = views.contains_key("blocks.0.ls1.gamma");
-    Ok(VitConfig {
-        family: if layer_scale { Family::Dinov2 } else { Family::Vit },
-        image_size,
-        patch,
-        hidden,
-        layers,
-        heads: 1,
-        mlp,
-        activation,
-        layer_scale,
-        qkv_bias: views.contains_key("blocks.0.attn.qkv.bias"),
-        ..VitConfig::PLAIN
-    })
-}
-
-/// Patches on a side, of a table of `tokens` positions.
-fn grid(path: &Path, tokens: usize) -> Result<usize, Error> {
-    let patches = tokens.saturating_sub(1);
-    let grid = patches.isqrt();
-    if grid > 0 && grid * grid == patches {
-        return Ok(grid);
-    }
-    let what = if tokens.isqrt().pow(2) == tokens {
-        "none for the class token"
-    } else {
-        "not one and a square"
-    };
-    refuse(path, format!("{POSITIONS} has {tokens} rows, {what}; {READ} in the position table"))
-}
-
-/// Every parameter by internal name; q, k and v are the thirds of one tensor.
+/// Every parameter of `config` by internal name.
+///
+/// # Errors
+/// [`Error::TensorMissing`], [`Error::TensorShape`]; [`Error::Config`] for a tensor that is part
+/// of nothing.
 pub fn parameters(
-    views: &BTreeMap<String, View>,
-    path: &Path,
+    weights: &WeightMap,
     config: &VitConfig,
+    layout: &Layout,
 ) -> Result<BTreeMap<String, Tensor>, Error> {
     let shapes = parameter_shapes(config);
-    let names: BTreeSet<String> = shapes.keys().map(|name| file_name(name)).collect();
-    let left = |name: &&String| *name == "mask_token" || name.starts_with("head.");
-    if let Some(name) = views.keys().find(|name| !names.contains(*name) && !left(name)) {
-        return refuse(path, format!("holds {name}, which is not read; {READ}"));
+    let mut origins: BTreeMap<String, Vec<(usize, &str)>> = BTreeMap::new();
+    let mut parts = BTreeMap::new();
+    for name in shapes.keys() {
+        let Origin { tensor, part, of } = origin(name, weights, layout);
+        parts.insert(tensor.clone(), of);
+        origins.entry(tensor).or_default().push((part, name));
+    }
+    let names: BTreeSet<&str> = origins.keys().map(String::as_str).collect();
+    let pools = Feature::of(config) == Feature::Attention;
+    let left = |name: &str| {
+        name == "mask_token"
+            || name.starts_with("head.")
+            || !pools && name.starts_with("attn_pool.")
+    };
+    let mut others = weights.tensors.keys().filter(|name| !names.contains(name.as_str()));
+    if let Some(name) = others.find(|name| !left(name)) {
+        return refuse(&weights.path, format!("holds {name}, which is not read; {READ}"));
     }
     let mut out = BTreeMap::new();
-    for (name, mut shape) in shapes {
-        let theirs = file_name(&name);
-        let third = |layer: &str| name.replace(".attn.q.", layer);
-        let thirds = match name.contains(".attn.q.") {
-            true => vec![name.clone(), third(".attn.k."), third(".attn.v.")],
-            false if theirs.contains(".attn.qkv.") => continue,
-            false => vec![name],
-        };
-        let own = shape.clone();
-        shape[0] *= thirds.len();
-        let whole = checkpoint::read(views, path, &theirs, shape)?;
-        let length = whole.data.len() / thirds.len();
-        for (name, values) in thirds.into_iter().zip(whole.data.chunks_exact(length)) {
-            let (shape, data) = (own.clone(), values.to_vec());
-            out.insert(name, Tensor { shape, data, dtype: whole.dtype });
+    for (tensor, ours) in origins.iter().filter(|(tensor, _)| *tensor != POSITIONS) {
+        let mut shape = shapes[ours[0].1].clone();
+        shape[0] *= parts[tensor];
+        let whole = checkpoint::read(weights, tensor, shape)?;
+        let length = whole.data.len() / parts[tensor];
+        for (part, name) in ours {
+            let values = match whole.data.chunks_exact(length).nth(*part) {
+                Some(values) => values.to_vec(),
+                None => continue,
+            };
+            let shape = shapes[*name].clone();
+            out.insert((*name).to_owned(), Tensor { shape, data: values, dtype: whole.dtype });
         }
+    }
+    if let Some(prefix) = layout.prefix {
+        positions(weights, config, prefix, &mut out)?;
     }
     Ok(out)
 }
 
-/// timm's name of the tensor that holds a parameter.
-fn file_name(ours: &str) -> String {
-    let theirs = [
-        ("embed.cls", "cls_token"),
-        ("embed.positions", POSITIONS),
-        ("embed.patch.", "patch_embed.proj."),
-        (".attn.q.", ".attn.qkv."),
-        (".attn.k.", ".attn.qkv."),
-        (".attn.v.", ".attn.qkv."),
-        (".attn.o.", ".attn.proj."),
-        (".scale1", ".ls1.gamma"),
-        (".scale2", ".ls2.gamma"),
-    ];
-    let found = theirs.iter().find(|(part, _)| ours.contains(part));
-    found.map_or_else(|| ours.to_owned(), |(part, name)| ours.replace(part, name))
+/// Adds the table of the class token and the patches to `out`, and its rows for registers to
+/// these.
+fn positions(
+    weights: &WeightMap,
+    config: &VitConfig,
+    prefix: usize,
+    out: &mut BTreeMap<String, Tensor>,
+) -> Result<(), Error> {
+    let (width, class) = (config.hidden, usize::from(!config.no_class_token));
+    let patches = (config.image_size / config.patch).pow(2);
+    let mut table = checkpoint::read(weights, POSITIONS, vec![prefix + patches, width])?;
+    if prefix == 0 {
+        drop(table.data.splice(0..0, vec![0.0; class * width]));
+    } else if prefix > class {
+        let rows: Vec<f32> = table.data.drain(class * width..prefix * width).collect();
+        if let Some(registers) = out.get_mut("embed.registers") {
+            let sum = registers.data.iter().zip(&rows).map(|(token, row)| token + row).collect();
+            // A sum of two numbers of 16 bits is none of 16 bits.
+            *registers = Tensor::f32(registers.shape.clone(), sum);
+        }
+    }
+    table.shape = vec![class + patches, width];
+    out.insert("embed.positions".to_owned(), table);
+    Ok(())
 }
 
-/// What a tensor of a network that is not read belongs to.
-pub fn oddity(name: &str) -> Option<&'static str> {
-    let ends = |end: &str| name.split('.').any(|part| part == end);
-    ODDITIES.iter().find(|(part, _)| ends(part)).map(|(_, what)| *what)
+/// Where the parameter `ours` is.
+fn origin(ours: &str, weights: &WeightMap, layout: &Layout) -> Origin {
+    let has = |name: &str| weights.tensors.contains_key(name);
+    let whole = |tensor: String| Origin { tensor, part: 0, of: 1 };
+    if let Some(rest) = ours.strip_prefix("norm.") {
+        return whole(format!("{}.{rest}", layout.norm));
+    }
+    if let Some(rest) = ours.strip_prefix("embed.") {
+        return whole(embedding(rest));
+    }
+    if let Some(rest) = ours.strip_prefix("pool.") {
+        return pool(rest);
+    }
+    let Some((block, part)) = block_part(ours) else { return whole(ours.to_owned()) };
+    let name = |part: &str| format!("{block}.{part}");
+    let (layer, suffix) = part.rsplit_once('.').unwrap_or((part, ""));
+    if let Some(part) = ["attn.q", "attn.k", "attn.v"].iter().position(|own| *own == layer) {
+        let split = name(["attn.q_bias", "attn.k_bias", "attn.v_bias"][part]);
+        return if suffix == "bias" && has(&split) {
+            whole(split)
+        } else {
+            Origin { tensor: name(&format!("attn.qkv.{suffix}")), part, of: 3 }
+        };
+    }
+    match layer {
+        "attn.o" => whole(name(&format!("attn.proj.{suffix}"))),
+        "mlp.gate" | "mlp.fc1" if layout.packed => {
+            let part = usize::from(layer == "mlp.fc1");
+            Origin { tensor: name(&format!("mlp.fc1.{suffix}")), part, of: 2 }
+        }
+        "mlp.gate" => whole(name(&format!("mlp.fc1_g.{suffix}"))),
+        "mlp.fc1" if layout.config.gated => whole(name(&format!("mlp.fc1_x.{suffix}"))),
+        _ => match part {
+            "scale1" | "scale2" => {
+                let number = &part[5..];
+                let gamma = name(&format!("gamma_{number}"));
+                whole(if has(&gamma) { gamma } else { name(&format!("ls{number}.gamma")) })
+            }
+            _ => whole(ours.to_owned()),
+        },
+    }
 }
 
-const ODDITIES: [(&str, &str); 13] = [
-    ("reg_token", "register tokens are"),
-    ("register_tokens", "register tokens are"),
-    ("dist_token", "a distillation token is"),
-    ("fc_norm", "mean pooling (fc_norm) is"),
-    ("attn_pool", "attention pooling is"),
-    ("norm_pre", "a norm before the blocks is"),
-    ("q_norm", "norms of queries and keys are"),
-    ("k_norm", "norms of queries and keys are"),
-    ("w12", "SwiGLU is"),
-    ("fc1_g", "SwiGLU is"),
-    ("rope", "rotary position embedding is"),
-    ("gamma_1", "layer scale in this form (gamma_1) is"),
-    ("backbone", "a convolutional stem is"),
-];
+/// timm's name of a parameter before the blocks.
+fn embedding(rest: &str) -> String {
+    match rest {
+        "cls" => "cls_token".to_owned(),
+        "registers" => REGISTERS.to_owned(),
+        "positions" => POSITIONS.to_owned(),
+        _ => match rest.split_once('.') {
+            Some(("patch", end)) => format!("patch_embed.proj.{end}"),
+            Some(("norm", end)) => format!("norm_pre.{end}"),
+            _ => format!("embed.{rest}"),
+        },
+    }
+}
 
-const PATCHES: &str = "patch_embed.proj.weight";
-const POSITIONS: &str = "pos_embed";
-const FC1: &str = "blocks.0.mlp.fc1.weight";
-const FC2: &str = "blocks.0.mlp.fc2.weight";
+/// Where a parameter of the head that pools by attention is.
+fn pool(rest: &str) -> Origin {
+    let whole = |name: &str| Origin { tensor: format!("attn_pool.{name}"), part: 0, of: 1 };
+    let Some(layer) = rest.strip_prefix("attn.") else {
+        return if rest == "probe" { whole("latent") } else { whole(rest) };
+    };
+    let (layer, suffix) = layer.split_once('.').unwrap_or((layer, ""));
+    match layer {
+        "k" | "v" => {
+            let part = usize::from(layer == "v");
+            Origin { tensor: format!("attn_pool.kv.{suffix}"), part, of: 2 }
+        }
+        "o" => whole(&format!("proj.{suffix}")),
+        _ => whole(&format!("{layer}.{suffix}")),
+    }
+}
+
+/// `blocks.3.attn.q.weight` as (`blocks.3`, `attn.q.weight`).
+fn block_part(name: &str) -> Option<(&str, &str)> {
+    let number = name.strip_prefix("blocks.")?;
+    let end = "blocks.".len() + number.find('.')?;
+    Some((&name[..end], &name[end + 1..]))
+}

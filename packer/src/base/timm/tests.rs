@@ -7,17 +7,31 @@ use medforge_runtime::preprocess::{CropOffset, Filter, Resize, Size};
 use medforge_runtime::tensors;
 use serde_json::{Value, json};
 
-use crate::base::{Family, Vit};
+use crate::base::{Choices, Family, Feature, Vit};
 use crate::device::Activation;
 use crate::parity::folder;
 
 use super::*;
+
+mod architectures;
+mod goldens;
+mod layouts;
 
 /// A copy of a golden folder of timm after changes to its configuration and its tensors.
 fn changed(
     family: &str,
     config: impl FnOnce(&mut Value),
     weights: impl FnOnce(&mut BTreeMap<String, Tensor>),
+) -> Result<Vit, String> {
+    chosen(family, config, weights, &Choices::default())
+}
+
+/// The same, read with choices.
+fn chosen(
+    family: &str,
+    config: impl FnOnce(&mut Value),
+    weights: impl FnOnce(&mut BTreeMap<String, Tensor>),
+    choices: &Choices,
 ) -> Result<Vit, String> {
     let source = folder(family);
     let mut json: Value =
@@ -31,7 +45,7 @@ fn changed(
     let bytes =
         tensors::write(tensors.iter().map(|(n, t)| (n.as_str(), t)), &BTreeMap::new()).unwrap();
     fs::write(dir.path().join("model.safetensors"), bytes).unwrap();
-    Vit::open(dir.path()).map_err(|e| e.to_string())
+    Vit::open_with(dir.path(), choices).map_err(|e| e.to_string())
 }
 
 #[test]
@@ -60,94 +74,8 @@ fn a_folder_of_timm_written_for_transformers_is_the_same_base() {
     }
 }
 
-/// timm's registry, version 1.0.31: every name that is read with the width, blocks and heads that
-/// `timm.create_model` gives it.
-const REGISTRY: [(&str, [usize; 3]); 14] = [
-    ("vit_tiny_patch16_224", [192, 12, 3]),
-    ("vit_small_patch32_384", [384, 12, 6]),
-    ("deit_small_patch16_224", [384, 12, 6]),
-    ("vit_base_patch8_224", [768, 12, 12]),
-    ("deit_base_patch16_384", [768, 12, 12]),
-    ("vit_base_patch16_plus_240", [896, 12, 14]),
-    ("vit_large_patch16_384", [1024, 24, 16]),
-    ("vit_huge_patch14_224", [1280, 32, 16]),
-    ("vit_giant_patch14_224", [1408, 40, 16]),
-    ("vit_gigantic_patch14_224", [1664, 48, 16]),
-    ("vit_small_patch14_dinov2", [384, 12, 6]),
-    ("vit_base_patch14_dinov2", [768, 12, 12]),
-    ("vit_large_patch14_dinov2", [1024, 24, 16]),
-    ("vit_giant_patch14_dinov2", [1536, 40, 24]),
-];
-
 fn config(json: Value) -> File {
     File::parse("config.json".into(), json.to_string().as_bytes()).unwrap()
-}
-
-#[test]
-fn heads_are_the_architectures_where_width_and_depth_are() {
-    let heads = |file: &File, shape| {
-        heads(file, architecture(file).unwrap(), shape).map_err(|e| e.to_string())
-    };
-    for (name, [width, blocks, expected]) in REGISTRY {
-        let named = config(json!({ "architecture": name, "model_args": { "num_heads": null } }));
-        assert_eq!(heads(&named, [width, blocks]), Ok(expected), "{name}");
-        for other in [[width, blocks + 1], [2 * width, blocks]] {
-            let said = heads(&named, other).unwrap_err();
-            for words in
-                ["config.json", name, "not in the files", "\"model_args\": {\"num_heads\": N}"]
-            {
-                assert!(said.contains(words), "{words}: {said}");
-            }
-        }
-        let told = config(json!({ "architecture": name, "model_args": { "num_heads": 32 } }));
-        assert_eq!(
-            (heads(&told, [width, blocks]), heads(&told, [64, 2])),
-            (Ok(32), Ok(32)),
-            "{name}"
-        );
-    }
-}
-
-/// UNI2-h has this name, another width and 24 heads, which its users pass in code.
-#[test]
-fn a_name_that_another_network_was_given_tells_no_heads() {
-    let named = config(json!({ "architecture": "vit_giant_patch14_224" }));
-    let said = heads(&named, architecture(&named).unwrap(), [1536, 24]).unwrap_err().to_string();
-    assert!(
-        said.contains("1408 wide with 40 blocks") && said.contains("1536 wide with 24"),
-        "{said}"
-    );
-    let silent = |c: &mut Value| drop(c["model_args"].as_object_mut().unwrap().remove("num_heads"));
-    let said = changed("timm/vit", silent, |_| ()).err().unwrap();
-    assert!(said.contains("192 wide with 12 blocks") && said.contains("8 wide with 2"), "{said}");
-}
-
-#[test]
-fn other_architectures_are_refused_by_name() {
-    let heads = |name: &str| {
-        architecture(&config(json!({ "architecture": name }))).map_err(|e| e.to_string())
-    };
-    for name in [
-        "vit_base_patch16_clip_224",
-        "vit_base_patch16_siglip_224",
-        "vit_large_patch14_reg4_dinov2",
-        "vit_base_patch16_xp_224",
-        "vit_small_patch16_18x2_224",
-        "vit_base_patch16_rope_224",
-        "deit3_small_patch16_224",
-        "deit_tiny_distilled_patch16_224",
-        "eva02_base_patch14_224",
-        "vit_base_r50_s16_224",
-        "vit_base_patch_224",
-        "resnet50",
-        "",
-    ] {
-        let said = heads(name).unwrap_err();
-        assert!(
-            said.contains("config.json") && said.contains(name) && said.contains("not read"),
-            "{said}"
-        );
-    }
 }
 
 #[test]
@@ -194,7 +122,9 @@ fn preprocessing_is_timms() {
         ("crop_pct", json!(-1)),
         ("crop_pct", json!(1e-9)),
         ("interpolation", json!("random")),
-        ("input_size", json!([3, 16, 16])),
+        ("input_size", json!([3, 18, 18])),
+        ("input_size", json!([3, 16, 12])),
+        ("input_size", json!([3, 0, 0])),
         ("input_size", json!([1, 8, 8])),
         ("mean", json!([0.5])),
         ("std", json!([0.2, 0.0, 0.2])),
@@ -212,54 +142,88 @@ fn other_networks_of_timm_are_refused_with_the_argument() {
     for (key, value) in [
         ("reg_tokens", json!(4)),
         ("class_token", json!(false)),
-        ("global_pool", json!("avg")),
+        ("global_pool", json!("max")),
         ("fc_norm", json!(true)),
         ("qk_norm", json!(true)),
+        ("qkv_bias", json!(false)),
+        ("init_values", json!(1e-5)),
+        ("embed_dim", json!(16)),
+        ("depth", json!(3)),
+        ("patch_size", json!(8)),
         ("no_embed_class", json!(true)),
         ("pre_norm", json!(true)),
         ("final_norm", json!(false)),
         ("pos_embed", json!("none")),
-        ("act_layer", json!("gelu_tanh")),
+        ("act_layer", json!("relu")),
         ("mlp_layer", json!("swiglu")),
         ("norm_layer", json!("rmsnorm")),
         ("use_rope", json!(true)),
+        ("use_rot_pos_emb", json!(true)),
+        ("scale_attn_norm", json!(true)),
         ("img_size", json!(16)),
     ] {
         let said =
             changed("timm/vit", |c| c["model_args"][key] = value.clone(), |_| ()).err().expect(key);
         assert!(said.contains("config.json") && said.contains(key), "{key} = {value}: {said}");
     }
-    let said = changed("timm/vit", |c| c["global_pool"] = json!("avg"), |_| ()).err().unwrap();
-    assert!(said.contains("global_pool"), "{said}");
-    let said =
-        changed("timm/vit", |c| c["model_type"] = json!("timm_wrapper"), |_| ()).err().unwrap();
-    assert!(said.contains("timm_wrapper") || said.contains("preprocessor_config.json"), "{said}");
-    let quick = changed("timm/vit", |c| c["model_args"]["act_layer"] = json!("quick_gelu"), |_| ())
-        .unwrap();
-    assert_eq!(quick.config.activation, Activation::QuickGelu);
+    for (key, value) in [
+        ("reg_tokens", json!(0)),
+        ("class_token", json!(true)),
+        ("no_embed_class", json!(false)),
+        ("qk_norm", json!(false)),
+        ("fc_norm", Value::Null),
+        ("init_values", Value::Null),
+        ("depth", json!(2)),
+        ("embed_dim", json!(8)),
+        ("patch_size", json!([4, 4])),
+        ("norm_layer", json!("layernorm")),
+    ] {
+        changed("timm/vit", |c| c["model_args"][key] = value.clone(), |_| ()).expect(key);
+    }
+}
+
+#[test]
+fn the_activation_is_what_the_arguments_say() {
+    for (name, expected) in [
+        ("gelu", Activation::Gelu),
+        ("gelu_tanh", Activation::GeluTanh),
+        ("quick_gelu", Activation::QuickGelu),
+        ("silu", Activation::Silu),
+    ] {
+        let read = changed("timm/vit", |c| c["model_args"]["act_layer"] = json!(name), |_| ());
+        assert_eq!(read.unwrap().config.activation, expected);
+    }
 }
 
 #[test]
 fn other_tensors_of_timm_are_refused_by_name() {
     let odd = || Tensor::f32(vec![8], vec![0.0; 8]);
     for name in [
-        "reg_token",
         "dist_token",
+        "head_dist.weight",
         "fc_norm.weight",
-        "norm_pre.weight",
-        "blocks.0.attn.q_norm.weight",
+        "rel_pos_bias.relative_position_bias_table",
+        "blocks.0.attn.relative_position_bias_table",
+        "rope.freqs",
+        "blocks.0.attn.k_norm.weight",
         "blocks.1.mlp.w12.weight",
+        "blocks.1.mlp.norm.weight",
         "blocks.1.gamma_1",
         "blocks.0.attn.rel_pos",
         "blocks.7.norm2.weight",
-        "attn_pool.latent",
+        "attn_pool.q.weight.more",
+        "extra",
     ] {
+        let pool = |c: &mut Value| {
+            if name.starts_with("attn_pool") {
+                c["global_pool"] = json!("map");
+            }
+        };
         let said =
-            changed("timm/vit", |_| (), |t| drop(t.insert(name.into(), odd()))).err().expect(name);
-        assert!(
-            said.contains("model.safetensors") && said.contains(name) && said.contains("not read"),
-            "{said}"
-        );
+            changed("timm/vit", pool, |t| drop(t.insert(name.into(), odd()))).err().expect(name);
+        assert!(said.contains("model.safetensors"), "{said}");
+        let named = name.starts_with("attn_pool") || said.contains(name);
+        assert!(named && (said.contains("not read") || said.contains("missing")), "{said}");
     }
     for name in [
         "cls_token",
@@ -267,20 +231,21 @@ fn other_tensors_of_timm_are_refused_by_name() {
         "blocks.0.attn.qkv.weight",
         "blocks.1.attn.proj.bias",
         "norm.bias",
+        "norm.weight",
     ] {
         let said = changed("timm/vit", |_| (), |t| drop(t.remove(name))).err().expect(name);
         assert!(said.contains("model.safetensors") && said.contains(name), "{said}");
     }
     for (name, shape, word) in [
-        ("pos_embed", vec![1, 4, 8], "none for the class token"),
-        ("pos_embed", vec![1, 7, 8], "not one and a square"),
-        ("pos_embed", vec![1, 1, 8], "pos_embed"),
+        ("pos_embed", vec![1, 7, 8], "no square"),
         ("pos_embed", vec![5, 8], "pos_embed"),
         ("patch_embed.proj.weight", vec![8, 1, 4, 4], "patch_embed"),
         ("patch_embed.proj.weight", vec![8, 3, 4, 5], "square"),
         ("blocks.0.attn.qkv.weight", vec![16, 8], "blocks.0.attn.qkv.weight"),
-        ("blocks.0.mlp.fc1.weight", vec![32, 8], "SwiGLU"),
+        ("blocks.0.mlp.fc1.weight", vec![31, 8], "blocks.0.mlp.fc1.weight"),
         ("cls_token", vec![1, 1, 9], "cls_token"),
+        ("reg_token", vec![2, 8], "reg_token"),
+        ("blocks.0.attn.q_norm.weight", vec![4, 2], "q_norm"),
     ] {
         let values = shape.iter().product();
         let tensor = Tensor::f32(shape, vec![0.1; values]);
@@ -289,6 +254,19 @@ fn other_tensors_of_timm_are_refused_by_name() {
         assert!(said.contains("model.safetensors") && said.contains(word), "{name}: {said}");
     }
     changed("timm/vit", |_| (), |t| drop(t.insert("mask_token".into(), odd()))).unwrap();
+}
+
+/// H-optimus-0 got such keys by a change on the hub; transformers' wrapper writes its own.
+#[test]
+fn the_keys_of_transformers_may_stand_beside_timms() {
+    let plain = Vit::open(&folder("timm/vit")).unwrap().digest();
+    let both = changed("timm/vit", |c| c["model_type"] = json!("dinov2"), |_| ()).unwrap();
+    assert_eq!(both.digest(), plain);
+    let wrapper = |t: &mut BTreeMap<String, Tensor>| {
+        *t = std::mem::take(t).into_iter().map(|(n, t)| (format!("timm_model.{n}"), t)).collect();
+    };
+    let wrapped = changed("timm/vit", |c| c["model_type"] = json!("timm_wrapper"), wrapper);
+    assert_eq!(wrapped.unwrap().digest(), plain);
 }
 
 #[test]

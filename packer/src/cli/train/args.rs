@@ -64,7 +64,8 @@ pub struct Args {
     /// The module's change is scaled by alpha / rank
     #[arg(long, default_value_t = 16.0)]
     pub alpha: f64,
-    /// Linear layers to adapt, of q, k, v, o, fc1, fc2 and, in a CLIP, projection
+    /// Linear layers to adapt, of q, k, v, o, fc1, fc2, with SwiGLU gate, in a CLIP projection, and
+    /// of a head that pools by attention pool.q, pool.k, pool.v, pool.o, pool.fc1, pool.fc2
     #[arg(long, default_value = "q,v")]
     pub targets: String,
     /// linear: a head trained with the module. text: the features of --class-text, as they are; the

@@ -31,8 +31,9 @@ pub fn of_fusion(
         unreachable!("it was made a fusion above")
     };
     let (rank, sites) = one_rank(sites)?;
-    let family = recipe.recipes.forge.identity().config.family;
-    let [config, factors] = peft::write_factors(family, rank, rank as f64, &sites)?;
+    let base = &recipe.recipes.forge.identity().config;
+    let [config, factors] =
+        peft::write_factors(base.family, base.gated, rank, rank as f64, &sites)?;
     let mut files = of_heads(&model.heads)?;
     files.insert("adapter_config.json".into(), config);
     files.insert("adapter_model.safetensors".into(), factors);

@@ -67,8 +67,10 @@ fn the_average_is_the_mean_of_the_changes() {
         parts(&base(), "hospital 2", "lung", 3).module,
     ];
     for site in modules[0].sites.keys() {
-        let name =
-            format!("base_model.model.{}", adapter_path(base().config.family, site).unwrap());
+        let name = format!(
+            "base_model.model.{}",
+            adapter_path(base().config.family, false, site).unwrap()
+        );
         let (a, b) = (
             &tensors[&format!("{name}.lora_A.weight")],
             &tensors[&format!("{name}.lora_B.weight")],

@@ -18,6 +18,6 @@ pub fn parse_name<'a>(config: &VitConfig, name: &'a str) -> Option<(Vec<String>,
         .chain([also])
         .filter_map(|(part, half)| Some((name.strip_suffix(part)?, half)));
     let (layer, half) = found.next()?;
-    let sites = sites_of_adapter_path(config.family, layer);
+    let sites = sites_of_adapter_path(config, layer);
     (!sites.is_empty()).then_some((sites, layer, half))
 }

@@ -14,21 +14,25 @@ use crate::base::{Family, adapter_path};
 /// # Errors
 /// Those of [`write_factors`].
 pub fn write(module: &Module) -> Result<[Vec<u8>; 2], Error> {
-    write_factors(module.card.family, module.rank, module.alpha, &module.sites)
+    let (family, gated) = (module.card.family, module.card.gated);
+    write_factors(family, gated, module.rank, module.alpha, &module.sites)
 }
 
-/// Both files of factors that have no head or card of their own.
+/// Both files of factors that have no head or card of their own. `gated`: whether the base's MLP
+/// has a gate.
 ///
 /// # Errors
 /// [`Error::Merge`] if some sites have magnitudes and others have none.
 pub fn write_factors(
     family: Family,
+    gated: bool,
     rank: usize,
     alpha: f64,
     sites: &BTreeMap<String, Factors>,
 ) -> Result<[Vec<u8>; 2], Error> {
-    let path =
-        |site: &str| adapter_path(family, site).expect("a module's sites belong to its family");
+    let path = |site: &str| {
+        adapter_path(family, gated, site).expect("a module's sites belong to its family")
+    };
     let dora = dora::has_magnitudes(sites);
     if let Some((site, _)) = sites.iter().find(|(_, factors)| factors.magnitude.is_some() != dora) {
         return Err(Error::Merge {

@@ -8,13 +8,17 @@ use serde_json::json;
 
 use super::*;
 use crate::base::tests::small;
+use crate::base::{Family, Pooling};
 use crate::lora::tests::module;
 use crate::lora::{Module, peft};
 
 /// A module's folder as PEFT writes it, with the head saved as `layer` in the adapter's file, and
 /// packer's card.
 fn saved_as(layer: &str, family: Family) -> (crate::base::Vit, Module, tempfile::TempDir) {
-    let vit = small(family);
+    saved_on(small(family), layer)
+}
+
+fn saved_on(vit: crate::base::Vit, layer: &str) -> (crate::base::Vit, Module, tempfile::TempDir) {
     let module = module(&vit, "q,v", None);
     let dir = tempfile::tempdir().unwrap();
     for (name, bytes) in module.files().unwrap() {
@@ -53,6 +57,21 @@ fn a_head_that_peft_saved_with_the_factors_is_the_modules() {
     }
 }
 
+/// transformers' classifiers take what their class says, and a base may pool so.
+#[test]
+fn a_classifier_is_taken_where_the_base_pools_as_it_does() {
+    for (family, pooling) in [(Family::Dinov2, Pooling::ClassMean), (Family::Siglip, Pooling::Mean)]
+    {
+        let mut vit = small(family);
+        vit.tensors.retain(|name, _| !name.starts_with("pool."));
+        vit.config.pooling = pooling;
+        let (vit, module, dir) = saved_on(vit, "classifier");
+        let read = Module::open(dir.path(), &vit).unwrap();
+        assert_eq!(read.head.weight.data, module.head.weight.data);
+        assert_eq!(read.head.weight.shape[1], vit.config.features());
+    }
+}
+
 /// `head.safetensors` is used, since somebody put it there. The saved head is left out, with a
 /// warning.
 #[test]
@@ -64,10 +83,13 @@ fn a_head_beside_is_taken_instead() {
 }
 
 #[test]
-fn what_is_no_head_on_the_class_token_is_refused() {
-    for (family, takes) in
-        [(Family::Dinov2, "the class token and the mean"), (Family::Clip, "takes the mean")]
-    {
+fn what_is_no_head_on_the_feature_is_refused() {
+    for (family, takes) in [
+        (Family::Dinov2, "takes the class token and the mean of the patches, and the base's"),
+        (Family::Siglip, "takes the mean of the patches, and the base's feature is what a head"),
+        (Family::Clip, "takes the mean of the patches before the last norm"),
+        (Family::Dinov3, "takes what transformers, which has no such class"),
+    ] {
         let (vit, _, dir) = saved_as("classifier", family);
         let said = Module::open(dir.path(), &vit).unwrap_err().to_string();
         assert!(said.contains(takes) && said.contains("adapter_model.safetensors"), "{said}");

@@ -28,6 +28,9 @@ pub struct Record {
     /// Always 1.
     pub version: u32,
     pub family: Family,
+    /// Whether the base's MLP has a gate.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub gated: bool,
     pub base_digest: String,
     /// Side in pixels of the images.
     pub image_size: u32,

@@ -25,7 +25,7 @@ pub fn check(module: &Module, first: &Module) -> Result<(), String> {
         return Err(format!("has rank {} and alpha {}", module.rank, module.alpha));
     }
     for (site, factors) in &module.sites {
-        if adapter_path(own.family, site).is_none() {
+        if adapter_path(own.family, own.gated, site).is_none() {
             return Err(format!("site {site}: the base has no such site"));
         }
         for (name, tensor, side) in [("A", &factors.a, 0), ("B", &factors.b, 1)] {

@@ -12,7 +12,7 @@ fn shape(
     [patch, grid]: [usize; 2],
 ) -> Shape {
     let norms = Norms { first: true, ..Shape::small().norms };
-    let mlp = Mlp { width: mlp, activation: Activation::Gelu };
+    let mlp = Mlp { width: mlp, activation: Activation::Gelu, gated: false };
     let (patch_bias, projection) = (false, Some(1280));
     Shape {
         patch,

@@ -10,7 +10,8 @@ use crate::vit::{Mlp, Norms};
 #[test]
 fn graphs_stay_byte_for_byte_the_same() {
     let vit = Shape { grid: 2, ..Shape::small() };
-    let norms = |epsilon, first, layer_scale| Norms { epsilon, first, layer_scale };
+    let norms =
+        |epsilon, first, layer_scale| Norms { epsilon, first, layer_scale, ..Shape::small().norms };
     let clip = Shape {
         grid: 4,
         mlp: Mlp { activation: Activation::QuickGelu, ..vit.mlp },

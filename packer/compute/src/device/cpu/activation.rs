@@ -16,13 +16,9 @@ pub fn forward<T: Real>(cpu: &Cpu<T>, kind: Activation, x: &[T]) -> Arc<Chunk<T>
             #[inline(always)]
             |x, _| x * x.normal().0,
         ),
-        Activation::QuickGelu => map(
-            cpu,
-            x,
-            x,
-            #[inline(always)]
-            |x, _| x * sigmoid(x).0,
-        ),
+        Activation::QuickGelu => gated(cpu, x, quick),
+        Activation::GeluTanh => gated(cpu, x, tanh),
+        Activation::Silu => gated(cpu, x, plain),
     }
 }
 
@@ -38,25 +34,62 @@ pub fn backward<T: Real>(cpu: &Cpu<T>, kind: Activation, dy: &[T], x: &[T]) -> A
                 dy * (below + x * density)
             },
         ),
-        Activation::QuickGelu => map(
-            cpu,
-            dy,
-            x,
-            #[inline(always)]
-            |dy, x| {
-                let (s, derivative) = sigmoid(x);
-                dy * (s + x * derivative)
-            },
-        ),
+        Activation::QuickGelu => gated_backward(cpu, dy, x, quick),
+        Activation::GeluTanh => gated_backward(cpu, dy, x, tanh),
+        Activation::Silu => gated_backward(cpu, dy, x, plain),
     }
 }
 
-/// sigmoid(1.702 x) and its derivative.
+/// x sigmoid(inner(x)), inner giving its slope too.
 #[inline(always)]
-fn sigmoid<T: Real>(x: T) -> (T, T) {
+fn gated<T: Real>(cpu: &Cpu<T>, x: &[T], inner: impl Fn(T) -> (T, T) + Sync) -> Arc<Chunk<T>> {
+    map(
+        cpu,
+        x,
+        x,
+        #[inline(always)]
+        |x, _| x / (T::ONE + (-inner(x).0).exp()),
+    )
+}
+
+#[inline(always)]
+fn gated_backward<T: Real>(
+    cpu: &Cpu<T>,
+    dy: &[T],
+    x: &[T],
+    inner: impl Fn(T) -> (T, T) + Sync,
+) -> Arc<Chunk<T>> {
+    map(
+        cpu,
+        dy,
+        x,
+        #[inline(always)]
+        |dy, x| {
+            let (value, slope) = inner(x);
+            let s = T::ONE / (T::ONE + (-value).exp());
+            dy * (s + x * slope * s * (T::ONE - s))
+        },
+    )
+}
+
+#[inline(always)]
+fn quick<T: Real>(x: T) -> (T, T) {
     let factor = T::from_f64(1.702);
-    let s = T::ONE / (T::ONE + (-(factor * x)).exp());
-    (s, factor * s * (T::ONE - s))
+    (factor * x, factor)
+}
+
+#[inline(always)]
+fn plain<T: Real>(x: T) -> (T, T) {
+    (x, T::ONE)
+}
+
+/// sqrt(8 / pi) (x + 0.044715 x^3): (1 + tanh(t)) / 2 is sigmoid(2 t).
+#[inline(always)]
+fn tanh<T: Real>(x: T) -> (T, T) {
+    let [linear, cubic] = [1.595_769_121_605_730_7, 0.044_715].map(T::from_f64);
+    let square = cubic * x * x;
+    let three = T::from_f64(3.0);
+    (linear * x * (T::ONE + square), linear * (T::ONE + three * square))
 }
 
 #[inline(always)]
