@@ -2,7 +2,7 @@
 PyTorch + PEFT, taking turns, each in a process of its own.
 
   cargo build --release
-  python3 benches/bases.py                              # all of them; hours on two cores
+  python3 benches/bases.py                              # inference of all, training of vit-l16; long on two cores
   python3 benches/bases.py --only vit-l16 --rounds 3 --steps 1
   python3 benches/bases.py --only uni2-h --what inference --sides packer,onnxruntime
 
@@ -69,7 +69,7 @@ def main():
         if not (folder / "config.json").exists():
             inside(options, python, "make", name, folder)
         for what, measure in (("inference", inference), ("training", training)):
-            if what in options.what.split(","):
+            if what in (options.what or ("inference" if name != "vit-l16" else "inference,training")).split(","):
                 found[f"{name} {what}"] = measure(options, python, name, folder)
     if options.out:
         pathlib.Path(options.out).write_text(json.dumps(found, indent=2) + "\n")
@@ -78,7 +78,9 @@ def main():
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", action="append", choices=BASES, help="one base; may be repeated")
-    parser.add_argument("--what", default="inference,training")
+    parser.add_argument(
+        "--what", help="inference, training or both, with a comma [default: inference, of vit-l16 both]"
+    )
     parser.add_argument("--sides", default=",".join(SIDES))
     parser.add_argument("--rounds", type=int, default=5, help="images that each side sees")
     parser.add_argument("--repeats", type=int, default=3, help="trainings of each side")
