@@ -45,7 +45,7 @@ fn a_base_without_heads_is_converted_with_those_that_are_given() {
     let written = inspected(at, "out");
     assert_eq!(written["digest"], whole["digest"]);
     assert_eq!(written["preprocessing"], whole["preprocessing"]);
-    assert_eq!(written["types"], whole["types"]);
+    assert!(written["types"]["F32"].as_u64() > Some(0), "{written}");
     assert!(refused(at, 1, "base convert timm --out out --heads 2").contains("--force"));
     good(at, "base convert timm --out out --heads 2 --force");
     assert!(refused(at, 1, "base convert out --out out --force").contains("--out"));

@@ -27,6 +27,7 @@ pub struct Origin {
     /// Of a folder of timm: what of an image is seen.
     pub crop: Option<Crop>,
     /// Whether there is a head that pools by attention.
+    #[serde(skip)]
     pub attention: bool,
 }
 

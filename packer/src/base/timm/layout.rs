@@ -58,6 +58,14 @@ impl Layout {
     }
 }
 
+/// The MLP of each block.
+struct Mlp {
+    width: usize,
+    gated: bool,
+    /// Whether the gate is in `fc1`.
+    packed: bool,
+}
+
 /// The tensors of a file by timm's names.
 struct Tensors<'a> {
     views: &'a BTreeMap<String, WeightView>,
@@ -72,20 +80,12 @@ impl Tensors<'_> {
         let has = |name: &str| self.views.contains_key(name);
         let [hidden, patch] = self.patches()?;
         let layers = (0..).take_while(|n| has(&format!("blocks.{n}.norm1.weight"))).count();
-        let [mlp, gated, packed] = self.mlp()?;
-        let (gated, packed) = (gated == 1, packed == 1);
+        let Mlp { width: mlp, gated, packed } = self.mlp()?;
         let registers = if has(REGISTERS) { self.rows(REGISTERS)? } else { 0 };
         let class = has("cls_token");
         let (prefix, image_size) = self.positions(known, patch, [usize::from(class), registers])?;
         let (norm, first_norm) = (self.norm()?, has("norm_pre.weight"));
         let [split, fused] = ["q_bias", "qkv.bias"].map(|n| has(&format!("blocks.0.attn.{n}")));
-        let small = patch <= MAX_PATCH && image_size <= MAX_IMAGE_SIZE && registers <= hidden;
-        if !small || hidden > MAX_HIDDEN || layers > MAX_LAYERS {
-            return self.refuse(format!(
-                "describes a base out of range; packer reads up to {MAX_IMAGE_SIZE} pixels, \
-                 patches of {MAX_PATCH}, {MAX_HIDDEN} wide, {MAX_LAYERS} blocks"
-            ));
-        }
         let mut layout = Layout {
             config: VitConfig {
                 image_size,
@@ -117,10 +117,22 @@ impl Tensors<'_> {
             head: self.head()?,
             head_width: self.head_width()?,
         };
+        self.in_range(&layout.config)?;
         layout.config.family = family(&layout);
         let feature = self.feature(known.feature, &layout)?;
         layout.config.pooling = feature.pooling(&layout.config, layout.head.unwrap_or(mlp));
         Ok(layout)
+    }
+
+    fn in_range(&self, config: &VitConfig) -> Result<(), Error> {
+        let small = config.patch <= MAX_PATCH && config.image_size <= MAX_IMAGE_SIZE;
+        if small && config.hidden <= MAX_HIDDEN && config.layers <= MAX_LAYERS {
+            return Ok(());
+        }
+        self.refuse(format!(
+            "describes a base out of range; packer reads up to {MAX_IMAGE_SIZE} pixels, patches of \
+             {MAX_PATCH}, {MAX_HIDDEN} wide, {MAX_LAYERS} blocks"
+        ))
     }
 
     /// Width and patch.
@@ -131,15 +143,14 @@ impl Tensors<'_> {
         }
     }
 
-    /// The MLP's width, and as 0 or 1 whether it has a gate, and whether that is in `fc1`.
-    fn mlp(&self) -> Result<[usize; 3], Error> {
+    fn mlp(&self) -> Result<Mlp, Error> {
         let &[_, narrow] = self.sides(FC2)? else { return self.odd(FC2, "of two sides") };
         if self.views.contains_key("blocks.0.mlp.fc1_g.weight") {
-            return Ok([narrow, 1, 0]);
+            return Ok(Mlp { width: narrow, gated: true, packed: false });
         }
         match *self.sides(FC1)? {
-            [rows, _] if rows == narrow => Ok([narrow, 0, 0]),
-            [rows, _] if rows == 2 * narrow => Ok([narrow, 1, 1]),
+            [rows, _] if rows == narrow => Ok(Mlp { width: narrow, gated: false, packed: false }),
+            [rows, _] if rows == 2 * narrow => Ok(Mlp { width: narrow, gated: true, packed: true }),
             _ => self.odd(FC1, &format!("of {narrow} rows, or twice as many with a gate")),
         }
     }

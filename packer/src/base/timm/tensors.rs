@@ -82,7 +82,7 @@ fn positions(
     let patches = (config.image_size / config.patch).pow(2);
     let mut table = checkpoint::read(weights, POSITIONS, vec![prefix + patches, width])?;
     if prefix == 0 {
-        table.data.splice(0..0, vec![0.0; class * width]);
+        drop(table.data.splice(0..0, vec![0.0; class * width]));
     } else if prefix > class {
         let rows: Vec<f32> = table.data.drain(class * width..prefix * width).collect();
         if let Some(registers) = out.get_mut("embed.registers") {

@@ -1,6 +1,7 @@
 //! What timm's code makes of names, and what a name does not tell.
 
 use super::*;
+use crate::base::timm::architecture::Architecture;
 
 /// A row of tests/golden/timm/architectures.txt, which tests/parity/architectures.py writes of
 /// timm's own registry.
