@@ -9,16 +9,18 @@
 use std::collections::BTreeMap;
 
 use half::{bf16, f16};
-use safetensors::SafeTensors;
+use safetensors::{SafeTensorError, SafeTensors};
 
 use crate::words::shown;
 use crate::{Class, Error, json};
 
 mod header;
+mod places;
 mod tensor;
 mod write;
 
 use header::{LONGEST_HEADER, NESTING, fault, header};
+pub use places::{LONGEST_HEAD, Place, places};
 pub use tensor::{Dtype, Tensor};
 pub use write::write;
 
@@ -81,6 +83,18 @@ impl View<'_> {
 /// # Errors
 /// [`Error::TensorFile`] for the file as a whole, [`Error::Tensor`] for one tensor.
 pub fn views<'a>(bytes: &'a [u8], file: &str) -> Result<BTreeMap<String, View<'a>>, Error> {
+    checked(bytes, file)?;
+    let parsed = SafeTensors::deserialize(bytes).map_err(|error| malformed(bytes, &error, file))?;
+    let mut views = BTreeMap::new();
+    for (name, found) in parsed.tensors() {
+        let view = View::new(&name, file, found.shape().to_vec(), found.dtype(), found.data());
+        views.insert(name, view.not_empty()?);
+    }
+    Ok(views)
+}
+
+/// Refuses headers that take much memory, or that libraries read in different ways.
+fn checked(bytes: &[u8], file: &str) -> Result<(), Error> {
     let refuse = |class, what: String| Error::TensorFile { file: file.to_owned(), class, what };
     if bytes.first_chunk().is_some_and(|length| u64::from_le_bytes(*length) > LONGEST_HEADER) {
         return Err(refuse(
@@ -90,41 +104,23 @@ pub fn views<'a>(bytes: &'a [u8], file: &str) -> Result<BTreeMap<String, View<'a
     }
     match header(bytes).map(|header| json::check(header, NESTING)) {
         Some(Err((Class::DupJsonKey, what))) => {
-            return Err(refuse(Class::StDupKey, format!("the header has a {what}")));
+            Err(refuse(Class::StDupKey, format!("the header has a {what}")))
         }
         Some(Err((Class::JsonTooLarge, what))) => {
-            return Err(refuse(
-                Class::StHugeHeader,
-                format!("not a whole safetensors file ({what})"),
-            ));
+            Err(refuse(Class::StHugeHeader, format!("not a whole safetensors file ({what})")))
         }
         // Nothing that is malformed otherwise is judged here; of two equal keys the library would
         // let the last win.
-        _ => {}
+        _ => Ok(()),
     }
-    let parsed = SafeTensors::deserialize(bytes).map_err(|error| {
-        refuse(
-            fault(bytes, &error),
-            format!(
-                "not a whole safetensors file ({}); fetch or write it again",
-                shown(&error.to_string())
-            ),
-        )
-    })?;
-    let mut views = BTreeMap::new();
-    for (name, found) in parsed.tensors() {
-        let (shape, dtype) = (found.shape().to_vec(), found.dtype());
-        let view =
-            View { shape, name: name.clone(), file: file.to_owned(), dtype, bytes: found.data() };
-        if view.shape.contains(&0) {
-            return Err(view.refuse(
-                Class::StUnusable,
-                format!("shape {:?} has a dimension of zero", view.shape),
-            ));
-        }
-        views.insert(name, view);
-    }
-    Ok(views)
+}
+
+fn malformed(bytes: &[u8], error: &SafeTensorError, file: &str) -> Error {
+    let what = format!(
+        "not a whole safetensors file ({}); fetch or write it again",
+        shown(&error.to_string())
+    );
+    Error::TensorFile { file: file.to_owned(), class: fault(bytes, error), what }
 }
 
 /// Reads all tensors of the safetensors file `bytes`; `file` is what errors call it.

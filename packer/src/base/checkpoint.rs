@@ -1,23 +1,18 @@
 //! `model.safetensors` of a Hugging Face folder, in and out.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
-use medforge_runtime::tensors::{self, Tensor, View};
+use medforge_runtime::tensors::{self, Tensor};
 
 use super::names::file_names;
 use super::parameters::parameter_shapes;
 use super::vit_config::VitConfig;
+use super::weight_files::WeightMap;
 use crate::Error;
 
 /// Reads every parameter that `config` asks for; what else the file holds (heads, poolers, mask
-/// tokens, a text tower) is left. Messages name `path`.
-pub fn parse(
-    bytes: &[u8],
-    path: &Path,
-    config: &VitConfig,
-) -> Result<BTreeMap<String, Tensor>, Error> {
-    let found = tensors::views(bytes, &path.display().to_string())?;
+/// tokens, a text tower) is left.
+pub fn parse(weights: &WeightMap, config: &VitConfig) -> Result<BTreeMap<String, Tensor>, Error> {
     let mut out = BTreeMap::new();
     for (name, shape) in parameter_shapes(config) {
         let names = file_names(config.family, &name);
@@ -25,21 +20,16 @@ pub fn parse(
         let key = names
             .iter()
             .flat_map(|n| [n.clone(), format!("{prefix}{n}")])
-            .find(|n| found.contains_key(n));
-        out.insert(name, read(&found, path, key.as_ref().unwrap_or(&names[0]), shape)?);
+            .find(|n| weights.tensors.contains_key(n));
+        out.insert(name, read(weights, key.as_ref().unwrap_or(&names[0]), shape)?);
     }
     Ok(out)
 }
 
-/// The tensor `name` of the file at `path`, in `shape`: its own shape may have other sides of one
-/// in front.
-pub fn read(
-    views: &BTreeMap<String, View>,
-    path: &Path,
-    name: &str,
-    shape: Vec<usize>,
-) -> Result<Tensor, Error> {
-    let Some(view) = views.get(name) else {
+/// The tensor `name` in `shape`: its own shape may have other sides of one in front.
+pub fn read(weights: &WeightMap, name: &str, shape: Vec<usize>) -> Result<Tensor, Error> {
+    let path = &weights.path;
+    let Some(view) = weights.tensors.get(name) else {
         return Err(Error::TensorMissing { path: path.to_owned(), tensor: name.to_owned() });
     };
     let squeezed =

@@ -22,6 +22,7 @@ pub mod text;
 mod timm;
 mod vit;
 mod vit_config;
+pub mod weight_files;
 mod weights;
 
 pub use fit::Fit;

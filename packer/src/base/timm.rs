@@ -13,14 +13,14 @@
 //! the images'.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use medforge_runtime::preprocess::Preprocessing;
-use medforge_runtime::tensors::{Tensor, views};
+use medforge_runtime::tensors::Tensor;
 
 use super::config;
 use super::file::File;
 use super::vit_config::VitConfig;
+use super::weight_files::WeightMap;
 use crate::Error;
 use arguments::{architecture, check_arguments, heads};
 use preprocessing::preprocessing;
@@ -38,19 +38,19 @@ pub fn wrote(file: &File) -> bool {
     file.has("architecture") && !file.has("model_type")
 }
 
-/// The base that `config.json` and the file of weights at `path` describe.
-pub fn read(file: &File, weights: &[u8], path: &Path) -> Result<Read, Error> {
+/// The base that `config.json` and `weights` describe.
+pub fn read(file: &File, weights: &WeightMap) -> Result<Read, Error> {
     let activation = check_arguments(file)?;
     let named = architecture(file)?;
-    let views = views(weights, &path.display().to_string())?;
+    let (views, path) = (&weights.tensors, &weights.path);
     if let Some((name, what)) = views.keys().find_map(|name| Some((name, oddity(name)?))) {
         return refuse(path, format!("holds {name}: {what} not read; {}", tensors::READ));
     }
-    let mut config = shape(&views, path, activation)?;
+    let mut config = shape(views, path, activation)?;
     config.heads = heads(file, named, [config.hidden, config.layers])?;
     let config = config::checked(file, config)?;
     let preprocessing = preprocessing(file, config.image_size)?;
-    let tensors = parameters(&views, path, &config)?;
+    let tensors = parameters(weights, &config)?;
     Ok((config, preprocessing, tensors))
 }
 

@@ -12,6 +12,7 @@ use super::file::File;
 use super::fit::preprocessing_for;
 use super::identity::Identity;
 use super::vit_config::VitConfig;
+use super::weight_files::WeightMap;
 use super::{checkpoint, init, timm};
 use crate::{Error, input};
 
@@ -32,7 +33,8 @@ impl Vit {
     /// by transformers 5 has `processor_config.json` in its place) and `model.safetensors`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let file = input::folder(dir);
-        Self::assembled(dir, &file, || preprocessor::of_folder(dir, &file))
+        let weights = || WeightMap::open(dir);
+        Self::assembled(dir, &file, weights, || preprocessor::of_folder(dir, &file))
     }
 
     /// The same of a base whose [`FILES`] are given by name; messages name them as files of
@@ -41,24 +43,26 @@ impl Vit {
         place: &Path,
         file: impl Fn(&str) -> Result<Vec<u8>, Error>,
     ) -> Result<Self, Error> {
-        Self::assembled(place, &file, || preprocessor::parse(place, &file(FILES[1])?))
+        let [_, preprocessor, weights] = FILES;
+        let weights = || WeightMap::parse(file(weights)?, &place.join(weights));
+        Self::assembled(place, &file, weights, || preprocessor::parse(place, &file(preprocessor)?))
     }
 
-    /// A base of `config.json`, weights and, unless they are timm's, `settings` for its images.
+    /// A base of `config.json`, `weights` and, unless they are timm's, `settings` for its images.
     fn assembled(
         place: &Path,
         file: &impl Fn(&str) -> Result<Vec<u8>, Error>,
+        weights: impl FnOnce() -> Result<WeightMap, Error>,
         settings: impl FnOnce() -> Result<Preprocessing, Error>,
     ) -> Result<Self, Error> {
-        let [config, _, weights] = FILES;
-        let parsed = File::parse(place.join(config), &file(config)?)?;
+        let parsed = File::parse(place.join(FILES[0]), &file(FILES[0])?)?;
         if timm::wrote(&parsed) {
-            let read = timm::read(&parsed, &file(weights)?, &place.join(weights))?;
+            let read = timm::read(&parsed, &weights()?)?;
             let (config, preprocessing, tensors) = read;
             return Ok(Vit { config, preprocessing, tensors });
         }
         let (config, preprocessing) = (config::vit_config(&parsed)?, settings()?);
-        let tensors = checkpoint::parse(&file(weights)?, &place.join(weights), &config)?;
+        let tensors = checkpoint::parse(&weights()?, &config)?;
         Ok(Vit { config, preprocessing, tensors })
     }
 

@@ -7,9 +7,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use medforge_runtime::tensors::{self, Tensor};
+use medforge_runtime::tensors::Tensor;
 
 use super::config::{TextConfig, text_config};
+use super::weight_files::WeightMap;
 use super::weights::matrix;
 use crate::device::Device;
 use crate::device::cpu::Cpu;
@@ -39,9 +40,7 @@ impl TextTower {
         let file = input::folder(dir);
         let config = text_config(dir, &file("config.json")?)?;
         let tokens = Tokens::open(dir, &config)?;
-        let path = dir.join("model.safetensors");
-        let bytes = file("model.safetensors")?;
-        let found = tensors::views(&bytes, &path.display().to_string())?;
+        let WeightMap { path, tensors: found } = WeightMap::open(dir)?;
         let take = |name: &str, shape: Vec<usize>| -> Result<Tensor, Error> {
             let Some(view) = found.get(name) else {
                 return Err(Error::TensorMissing { path: path.clone(), tensor: name.to_owned() });
@@ -55,7 +54,7 @@ impl TextTower {
                     expected,
                 });
             }
-            Ok(view.read()?)
+            view.read()
         };
         let device = Cpu::<f32>::new();
         let mut weights = BTreeMap::new();

@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use medforge_runtime::tensors;
+
 use super::*;
 use crate::parity::{distance, folder, golden};
 

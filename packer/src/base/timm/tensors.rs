@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use medforge_runtime::tensors::{Tensor, View};
+use medforge_runtime::tensors::Tensor;
 
 use super::super::checkpoint;
 use super::super::parameters::parameter_shapes;
 use super::super::vit_config::{
     Family, MAX_HIDDEN, MAX_IMAGE_SIZE, MAX_LAYERS, MAX_PATCH, VitConfig,
 };
+use super::super::weight_files::{WeightMap, WeightView};
 use crate::Error;
 use crate::device::Activation;
 
@@ -22,7 +23,7 @@ pub fn refuse<T>(path: &Path, what: String) -> Result<T, Error> {
 
 /// The shape that the tensors have, with one head.
 pub fn shape(
-    views: &BTreeMap<String, View>,
+    views: &BTreeMap<String, WeightView>,
     path: &Path,
     activation: Activation,
 ) -> Result<VitConfig, Error> {
@@ -90,10 +91,10 @@ fn grid(path: &Path, tokens: usize) -> Result<usize, Error> {
 
 /// Every parameter by internal name; q, k and v are the thirds of one tensor.
 pub fn parameters(
-    views: &BTreeMap<String, View>,
-    path: &Path,
+    weights: &WeightMap,
     config: &VitConfig,
 ) -> Result<BTreeMap<String, Tensor>, Error> {
+    let (views, path) = (&weights.tensors, &weights.path);
     let shapes = parameter_shapes(config);
     let names: BTreeSet<String> = shapes.keys().map(|name| file_name(name)).collect();
     let left = |name: &&String| *name == "mask_token" || name.starts_with("head.");
@@ -111,7 +112,7 @@ pub fn parameters(
         };
         let own = shape.clone();
         shape[0] *= thirds.len();
-        let whole = checkpoint::read(views, path, &theirs, shape)?;
+        let whole = checkpoint::read(weights, &theirs, shape)?;
         let length = whole.data.len() / thirds.len();
         for (name, values) in thirds.into_iter().zip(whole.data.chunks_exact(length)) {
             let (shape, data) = (own.clone(), values.to_vec());
