@@ -30,7 +30,8 @@ pub const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", "model.
 
 impl Vit {
     /// Reads `config.json`, `preprocessor_config.json` (timm's folders have none, and a CLIP saved
-    /// by transformers 5 has `processor_config.json` in its place) and `model.safetensors`.
+    /// by transformers 5 has `processor_config.json` in its place) and the weights, which may also
+    /// be a checkpoint of PyTorch ([`WeightMap::open`]).
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let file = input::folder(dir);
         let weights = || WeightMap::open(dir);
