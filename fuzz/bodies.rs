@@ -2,11 +2,13 @@
 //! same again. The tests run these over the files of `tests/corpus`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
+use medforge_packer::base::weight_files::WeightMap;
 use medforge_runtime::bundle::{Description, Manifest, State, Trust, frame, open_unverified};
 use medforge_runtime::{image, jpeg, tensors};
 
-pub const ALL: [fn(&[u8]); 5] = [reader, manifest, module, trust, picture];
+pub const ALL: [fn(&[u8]); 6] = [reader, manifest, module, trust, picture, checkpoint];
 
 /// An archive, and what a bundle's verification makes of it.
 pub fn reader(data: &[u8]) {
@@ -57,5 +59,15 @@ pub fn picture(data: &[u8]) {
     {
         let pixels = usize::from(head.rows) * usize::from(head.columns);
         assert_eq!(decoded.samples.len(), pixels * head.components.len());
+    }
+}
+
+/// A checkpoint of PyTorch. A tensor that is read can be written, and is the same again.
+pub fn checkpoint(data: &[u8]) {
+    let Ok(weights) = WeightMap::parse(data.to_vec(), Path::new("input.pth")) else { return };
+    for tensor in weights.tensors.values().filter_map(|view| view.read().ok()) {
+        let written = tensors::write([("tensor", &tensor)], &BTreeMap::new());
+        let read = tensors::read(&written.expect("what is read can be written"), "output");
+        assert_eq!(read.expect("and read")["tensor"], tensor);
     }
 }

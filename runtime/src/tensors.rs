@@ -87,8 +87,8 @@ pub fn views<'a>(bytes: &'a [u8], file: &str) -> Result<BTreeMap<String, View<'a
     let parsed = SafeTensors::deserialize(bytes).map_err(|error| malformed(bytes, &error, file))?;
     let mut views = BTreeMap::new();
     for (name, found) in parsed.tensors() {
-        let view = View::new(&name, file, found.shape().to_vec(), found.dtype(), found.data());
-        views.insert(name, view.not_empty()?);
+        let view = View::new(&name, file, found.shape().to_vec(), found.dtype(), found.data())?;
+        views.insert(name, view);
     }
     Ok(views)
 }

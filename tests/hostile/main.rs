@@ -158,6 +158,7 @@ fn the_library_refuses_every_class_by_name_and_soon() {
 fn the_fuzz_targets_take_every_file() {
     let mut files: Vec<Vec<u8>> = contents(&corpus()).into_values().collect();
     files.extend(folders().iter().flat_map(|(_, folder)| contents(folder).into_values()));
+    files.extend(contents(&corpus().join("../golden/checkpoints")).into_values());
     for bytes in files.iter().filter(|bytes| bytes.len() < 1 << 20) {
         let mut changed = bytes.clone();
         if let Some(byte) = changed.get_mut(bytes.len() / 3) {

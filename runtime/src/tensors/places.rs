@@ -48,25 +48,43 @@ pub fn places(head: &[u8], length: u64, file: &str) -> Result<BTreeMap<String, P
     for (name, info) in metadata.tensors() {
         let (from, to) = info.data_offsets;
         let range = start + from as u64..start + to as u64;
-        let view = View::new(&name, file, info.shape.clone(), info.dtype, &[]);
-        let place = Place { shape: view.not_empty()?.shape, dtype: info.dtype, range };
-        places.insert(name, place);
+        let (shape, dtype) = (info.shape.clone(), info.dtype);
+        View { shape: shape.clone(), name: name.clone(), file: file.to_owned(), dtype, bytes: &[] }
+            .not_empty()?;
+        places.insert(name, Place { shape, dtype, range });
     }
     Ok(places)
 }
 
 impl<'a> View<'a> {
-    /// The tensor `name` of `file`, whose values are `bytes`: as many as `shape` and `dtype` say.
-    pub fn new(name: &str, file: &str, shape: Vec<usize>, dtype: Dtype, bytes: &'a [u8]) -> Self {
-        View { shape, name: name.to_owned(), file: file.to_owned(), dtype, bytes }
+    /// The tensor `name` of `file`, whose values are `bytes`.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] for a dimension of zero, and for more or fewer bytes than `shape` and
+    /// `dtype` have.
+    pub fn new(
+        name: &str,
+        file: &str,
+        shape: Vec<usize>,
+        dtype: Dtype,
+        bytes: &'a [u8],
+    ) -> Result<Self, Error> {
+        let view = View { shape, name: name.to_owned(), file: file.to_owned(), dtype, bytes };
+        view.not_empty()?;
+        let bits =
+            view.shape.iter().try_fold(dtype.bitsize(), |bits, side| bits.checked_mul(*side));
+        if bits.is_none_or(|bits| Some(bits) != bytes.len().checked_mul(8)) {
+            let what = format!("shape {:?} does not have {} bytes", view.shape, bytes.len());
+            return Err(view.refuse(Class::StShapeOverflow, what));
+        }
+        Ok(view)
     }
 
-    /// Itself, unless it has no value.
-    pub(super) fn not_empty(self) -> Result<Self, Error> {
+    fn not_empty(&self) -> Result<(), Error> {
         if self.shape.contains(&0) {
             let what = format!("shape {:?} has a dimension of zero", self.shape);
             return Err(self.refuse(Class::StUnusable, what));
         }
-        Ok(self)
+        Ok(())
     }
 }

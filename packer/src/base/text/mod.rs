@@ -34,8 +34,8 @@ pub struct TextTower {
 }
 
 impl TextTower {
-    /// Reads `config.json`, `model.safetensors` and the tokenizer (`tokenizer.json`, or
-    /// `vocab.json` and `merges.txt`) of `dir`.
+    /// Reads `config.json`, the weights ([`WeightMap::open`]) and the tokenizer (`tokenizer.json`,
+    /// or `vocab.json` and `merges.txt`) of `dir`.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         let file = input::folder(dir);
         let config = text_config(dir, &file("config.json")?)?;
