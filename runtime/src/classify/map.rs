@@ -5,9 +5,11 @@
 /// are fewer.
 ///
 /// With `A` the attention `[tokens, tokens]` of a block, the mean over its heads, and `M = (A + I)
-/// / 2` for the residual, it is the CLS token's row of `M_L M_(L-1) M_(L-2)`, L being the last
-/// block, without the CLS token's own value, divided by its sum. Of a mixture it is the sum
-/// over its networks with the weights of this image, negative ones counted as zero.
+/// / 2` for the residual, it is the row `p M_L M_(L-1) M_(L-2)`, L being the last block. `p` is how
+/// much of each token was pooled: the CLS token alone, the mean of the patches, both in halves, or
+/// what the head that pools attended to. Of the row it is the patches alone, divided by their sum.
+/// Of a mixture it is the sum over its networks with the weights of this image, negative ones
+/// counted as zero.
 ///
 /// It says where the network looked, and not for which class nor which way: every class of an image
 /// has the same map. It is a weak sign (on images of which one region alone carries the class, that
@@ -25,9 +27,9 @@ pub struct Map {
     pub seen: [f64; 4],
 }
 
-/// The map of a composition whose networks have `maps`, as many as `weights` unless it is one
-/// network.
-pub(super) fn of(maps: &[Vec<f32>], weights: &[f64], seen: [f64; 4]) -> Map {
+/// The map of a composition whose networks have `maps` of `grid` patches a side, as many as
+/// `weights` unless it is one network.
+pub(super) fn of(maps: &[Vec<f32>], weights: &[f64], grid: usize, seen: [f64; 4]) -> Map {
     let positive: Vec<f64> = weights.iter().map(|weight| weight.max(0.0)).collect();
     let total: f64 = positive.iter().sum();
     let even = maps.len() == 1 || total <= 0.0;
@@ -38,7 +40,7 @@ pub(super) fn of(maps: &[Vec<f32>], weights: &[f64], seen: [f64; 4]) -> Map {
         sum.iter_mut().zip(map).for_each(|(sum, value)| *sum += share(network) * f64::from(*value));
     }
     let values = sum.iter().map(|value| *value as f32).collect();
-    Map { grid: maps[0].len().isqrt(), values, seen }
+    Map { grid, values, seen }
 }
 
 #[cfg(test)]
@@ -49,10 +51,10 @@ mod tests {
     fn networks_count_by_their_weights_and_negative_ones_not_at_all() {
         let maps = [vec![1.0, 0.0, 0.0, 0.0], vec![0.0, 0.5, 0.5, 0.0], vec![0.0, 0.0, 0.0, 1.0]];
         let seen = [0.0, 0.0, 2.0, 2.0];
-        assert_eq!(of(&maps, &[3.0, 1.0, -5.0], seen).values, [0.75, 0.125, 0.125, 0.0]);
-        assert_eq!(of(&maps[..2], &[-1.0, 0.0], seen).values, [0.5, 0.25, 0.25, 0.0]);
+        assert_eq!(of(&maps, &[3.0, 1.0, -5.0], 2, seen).values, [0.75, 0.125, 0.125, 0.0]);
+        assert_eq!(of(&maps[..2], &[-1.0, 0.0], 2, seen).values, [0.5, 0.25, 0.25, 0.0]);
         // A fusion is one network of several modules.
-        let one = of(&maps[1..2], &[0.2, -3.0], seen);
+        let one = of(&maps[1..2], &[0.2, -3.0], 2, seen);
         assert_eq!((one.grid, one.values), (2, maps[1].clone()));
     }
 }

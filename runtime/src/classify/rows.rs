@@ -102,7 +102,8 @@ impl Active {
             let times = Times { preprocessing: times[row.image], base };
             let image = &images[row.image];
             let seen = || self.preprocessing.seen(image.width(), image.height());
-            found.classified(own, frozen.get(&row.image), times, seen)
+            let place = || (self.base.shape().grid, seen());
+            found.classified(own, frozen.get(&row.image), times, place)
         };
         rows.iter().zip(&resolved).map(finish).collect()
     }
@@ -165,13 +166,14 @@ impl Active {
 
 impl Resolved<'_> {
     /// The answer, from what the base made of the row under each network: `frozen` is the frozen
-    /// base's feature where it was asked, `seen` says which part of the image was seen.
+    /// base's feature where it was asked, `place` says how many patches a side a map has, and which
+    /// part of the image was seen.
     fn classified(
         &self,
         outputs: Vec<Output>,
         frozen: Option<&Vec<f32>>,
         times: Times,
-        seen: impl FnOnce() -> [f64; 4],
+        place: impl FnOnce() -> (usize, [f64; 4]),
     ) -> Result<(Classification, Option<Map>), Error> {
         let Resolved { task, composed } = self;
         let (features, maps): (Vec<_>, Vec<_>) =
@@ -184,7 +186,10 @@ impl Resolved<'_> {
             participants.map(|(m, &weight)| Participant { id: m.id.clone(), weight });
         let probabilities = composed.probabilities(&task.head, &features, &weights)?;
         let maps = maps.into_iter().collect::<Option<Vec<_>>>();
-        let map = maps.map(|maps| map::of(&maps, &weights, seen()));
+        let map = maps.map(|maps| {
+            let (grid, seen) = place();
+            map::of(&maps, &weights, grid, seen)
+        });
         let classification = Classification {
             assessment: composed.assessment(&task.head, &features, &probabilities),
             task: task.head.task.clone(),

@@ -1,4 +1,5 @@
-//! A linear layer with everything that follows it: `y = act((x W + l B) * m + b) * s (+ y)`.
+//! A linear layer with everything that follows it: `y = act((x W + l B) * m + b) * s`, or that
+//! added to `y` or multiplied with it.
 //!
 //! A tile of rows and columns keeps its sums in registers over the whole depth, goes on over the
 //! low-rank branch `l B` without leaving them, and is finished and stored once. Weights are read
@@ -23,6 +24,18 @@ pub(crate) enum Activation {
     GeluTanh,
     /// `x sigmoid(x)`
     Silu,
+}
+
+/// What becomes of a linear layer's result.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Store {
+    /// It replaces what is there.
+    #[default]
+    Replace,
+    /// It is added to what is there.
+    Add,
+    /// It is multiplied with what is there.
+    Multiply,
 }
 
 /// The second half of a low-rank branch: `values` `[rows, rank]` and `b` `[rank, n]`.
@@ -57,8 +70,7 @@ pub(crate) struct Linear<'a> {
     pub activation: Activation,
     /// `[n]`: what the activated sums are multiplied with.
     pub layer_scale: Option<&'a [f32]>,
-    /// Whether the result is added to `out` or replaces it.
-    pub add: bool,
+    pub store: Store,
     /// `[rows, n]`, rows `out_stride` apart.
     pub out: &'a mut [f32],
     pub out_stride: usize,
@@ -78,7 +90,7 @@ impl<'a> Linear<'a> {
             bias: None,
             activation: Activation::None,
             layer_scale: None,
-            add: false,
+            store: Store::Replace,
             out,
             out_stride,
         }
@@ -202,9 +214,11 @@ impl Linear<'_> {
             if let Some(scale) = self.layer_scale {
                 value = simd.mul_f32s(value, part(scale));
             }
-            if self.add {
-                value = simd.add_f32s(value, part(out));
-            }
+            value = match self.store {
+                Store::Replace => value,
+                Store::Add => simd.add_f32s(value, part(out)),
+                Store::Multiply => simd.mul_f32s(value, part(out)),
+            };
             simd.partial_store_f32s(&mut out[from..to], value);
         }
     }

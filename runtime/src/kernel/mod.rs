@@ -11,13 +11,15 @@ mod linear;
 mod math;
 mod norm;
 mod panels;
+mod rotate;
 mod vnni;
 
 pub(crate) use attention::{Attend, AttentionWeights};
 pub(crate) use int8::{Int8Panels, Int8Rows};
-pub(crate) use linear::{Activation, Factor, Linear, LowRank};
+pub(crate) use linear::{Activation, Factor, Linear, LowRank, Store};
 pub(crate) use norm::layer_norm;
 pub(crate) use panels::Panels;
+pub(crate) use rotate::Rotate;
 
 use pulp::{Arch, Simd, WithSimd};
 

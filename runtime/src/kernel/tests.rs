@@ -75,15 +75,17 @@ fn a_linear_layer_is_what_its_formula_says_for_ragged_shapes() {
                 }
                 Activation::Silu => v / (1.0 + (-v).exp()),
             };
-            for (add, scaled) in [(false, false), (true, false), (false, true), (true, true)] {
-                let mut out = if add { before.clone() } else { vec![f32::NAN; rows * n] };
+            let stores = [Store::Replace, Store::Add, Store::Multiply];
+            for (store, scaled) in stores.into_iter().flat_map(|s| [(s, false), (s, true)]) {
+                let replaces = store == Store::Replace;
+                let mut out = if replaces { vec![f32::NAN; rows * n] } else { before.clone() };
                 level.run(Linear {
                     magnitude_scale: scaled.then_some(&magnitude_scale),
                     bias: Some(&bias),
                     low: Some(LowRank { values: &low, b: &b_panels }),
                     activation,
                     layer_scale: Some(&scale),
-                    add,
+                    store,
                     ..Linear::product(&x, rows, &weight, &mut out)
                 });
                 let exact = |i: usize| {
@@ -91,13 +93,17 @@ fn a_linear_layer_is_what_its_formula_says_for_ragged_shapes() {
                     let before_bias = if scaled { f64::from(magnitude_scale[column]) } else { 1.0 };
                     let value = act((xw[i] + lb[i]) * before_bias + f64::from(bias[column]))
                         * f64::from(scale[column]);
-                    value + if add { f64::from(before[i]) } else { 0.0 }
+                    match store {
+                        Store::Replace => value,
+                        Store::Add => value + f64::from(before[i]),
+                        Store::Multiply => value * f64::from(before[i]),
+                    }
                 };
                 let exact: Vec<f64> = (0..rows * n).map(exact).collect();
                 let worst = difference(&out, &exact);
                 assert!(
                     worst < 2e-5,
-                    "{level:?} {rows}x{k}x{n} rank {rank} {activation:?}: {worst}"
+                    "{level:?} {rows}x{k}x{n} rank {rank} {activation:?} {store:?}: {worst}"
                 );
             }
         }
@@ -206,6 +212,31 @@ fn attention_is_what_its_formula_says_even_for_large_scores() {
         });
         let worst = difference(&out, &exact.collect::<Vec<_>>());
         assert!(worst < 3e-5, "{level:?} {queries} queries, {keys} keys of {width}: {worst}");
+    }
+}
+
+#[test]
+fn heads_are_rotated_as_the_formula_says() {
+    for (level, (rows, heads, width)) in Level::all()
+        .into_iter()
+        .flat_map(|l| [(1, 1, 4), (3, 2, 8), (2, 5, 20), (5, 3, 64), (2, 1, 96)].map(|s| (l, s)))
+    {
+        let x = numbers(1, rows * heads * width);
+        let (cos, sin) = (numbers(2, rows * width), numbers(3, rows * width));
+        let mut out = x.clone();
+        level.run(Rotate { x: &mut out, width, cos: &cos, sin: &sin });
+        let exact = (0..x.len()).map(|i| {
+            let (row, at) = (i / (heads * width), i % width);
+            let turned = if at < width / 2 { -x[i + width / 2] } else { x[i - width / 2] };
+            let [cos, sin] = [&cos, &sin].map(|table| f64::from(table[row * width + at]));
+            f64::from(x[i]) * cos + f64::from(turned) * sin
+        });
+        let worst = difference(&out, &exact.collect::<Vec<_>>());
+        assert!(worst < 3e-7, "{level:?} {rows} rows, {heads} heads of {width}: {worst}");
+        out = x.clone();
+        out[0] = f32::NAN;
+        level.run(Rotate { x: &mut out, width, cos: &cos, sin: &sin });
+        assert!(out[0].is_nan() && out[width / 2].is_nan(), "{level:?}");
     }
 }
 

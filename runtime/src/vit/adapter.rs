@@ -9,7 +9,9 @@ use crate::kernel::Panels;
 /// What one composition adds to the linear layers. Swapping is passing another one.
 pub(crate) struct Adapter {
     pub(super) blocks: Vec<ByLayer<Option<Branch>>>,
-    /// After the last block, where the base has a projection.
+    /// After the last block, where the base pools by attention.
+    pub(super) pool: ByLayer<Option<Branch>>,
+    /// After pooling, where the base has a projection.
     pub(super) projection: Option<Branch>,
     /// The first block in which something is added. Blocks before it compute what the base
     /// computes.
@@ -58,15 +60,16 @@ impl Vit {
             })
             .collect::<Result<Vec<_>, Misfit>>()
             .ok()?;
+        let pool = ByLayer::of(self.shape.pool_layers(), |layer| branch(Site::Pool(layer))).ok()?;
         let projection = match self.shape.projection {
             Some(_) => branch(Site::Projection).ok()?,
             None => None,
         };
+        let adds = |layers: &ByLayer<Option<Branch>>| layers.iter().any(Option::is_some);
         // Rows that part only after the last block part in it.
-        let after = blocks.len() - usize::from(projection.is_some());
-        let adds = |block: &ByLayer<Option<Branch>>| block.iter().any(Option::is_some);
+        let after = blocks.len() - usize::from(adds(&pool) || projection.is_some());
         let first = blocks.iter().position(adds).unwrap_or(after);
-        Some(Adapter { blocks, projection, first })
+        Some(Adapter { blocks, pool, projection, first })
     }
 
     fn branch(&self, site: Site, factors: &SiteFactors) -> Result<Branch, Misfit> {
@@ -93,8 +96,8 @@ impl Adapter {
 
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
-        let blocks = self.blocks.iter().flat_map(ByLayer::iter);
-        blocks.chain([&self.projection]).flatten().map(Branch::bytes).sum()
+        let layers = self.blocks.iter().chain([&self.pool]).flat_map(ByLayer::iter);
+        layers.chain([&self.projection]).flatten().map(Branch::bytes).sum()
     }
 }
 

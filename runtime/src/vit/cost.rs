@@ -5,8 +5,8 @@
 //! registers that a processor has. So no processor takes more, and all refuse the same.
 
 use super::rollout::BLOCKS;
-use super::shape::Shape;
-use super::site::Site;
+use super::shape::{Pooling, Positions, Shape};
+use super::site::{Layer, Site};
 use super::stream::{STREAMS, Spread};
 use super::weights::Precision;
 
@@ -28,29 +28,71 @@ const FLOAT: u128 = 4;
 const LINE: u128 = 64;
 /// Multiply-adds that an attention weight costs beside its products: an exponential.
 const WEIGHT: u128 = 8;
+/// Multiply-adds that a value costs in the norm of a head, and in a rotation.
+const NORM: u128 = 4;
+const ROTATION: u128 = 2;
 
 impl Shape {
     /// The weights, and a forward pass without adapters.
     pub(crate) fn base(&self, precision: Precision) -> Taken {
         let (tokens, hidden) = (self.tokens() as u128, self.hidden as u128);
         let (width, area) = (self.head_width() as u128, self.patch_values() as u128);
-        let (heads, blocks) = (self.heads as u128, self.blocks as u128);
+        let blocks = self.blocks as u128;
         let linears = self.sites().map(|site| self.linear(site, precision)).sum::<u128>();
+        let pool = self.pool();
         let norms = 2 * (2 * blocks + 1 + u128::from(self.norms.first));
         let scales = if self.norms.layer_scale { 2 * blocks } else { 0 };
         let vectors =
             tokens + self.patches().start as u128 + scales + u128::from(self.patch_bias) + norms;
         let products = self.sites().map(|site| {
             let (inputs, outputs) = self.wide(site);
-            tokens * inputs * filled(outputs)
+            self.rows(site) * inputs * filled(outputs)
         });
-        let attention =
-            heads * tokens * (width * filled(tokens) + tokens * filled(width) + WEIGHT * tokens);
-        Taken {
-            bytes: 2 * panels(area, hidden) + FLOAT * vectors * hidden + linears,
-            operations: tokens * area * filled(hidden)
-                + products.sum::<u128>()
-                + attention * blocks,
+        // Of a head: two norms in each block, and two tables.
+        let norms_of_heads = if self.norms.queries_and_keys { 4 * blocks } else { 0 };
+        let tables = if self.positions == Positions::Rotary { 2 * tokens } else { 0 };
+        let attention = self.attention(self.heads, tokens) + self.turned();
+        let bytes = 2 * panels(area, hidden)
+            + FLOAT * (vectors * hidden + (norms_of_heads + tables) * width)
+            + linears
+            + pool.bytes;
+        let operations = tokens * area * filled(hidden)
+            + products.sum::<u128>()
+            + attention * blocks
+            + pool.operations;
+        Taken { bytes, operations }
+    }
+
+    /// The head that pools by attention, without its linear layers.
+    fn pool(&self) -> Taken {
+        let Pooling::Attention { heads, .. } = self.pooling else { return Taken::default() };
+        // The probe, and a norm.
+        Taken { bytes: FLOAT * 3 * self.hidden as u128, operations: self.attention(heads, 1) }
+    }
+
+    /// Multiply-adds of an attention of so many queries.
+    fn attention(&self, heads: usize, queries: u128) -> u128 {
+        let (tokens, width) = (self.tokens() as u128, (self.hidden / heads) as u128);
+        let one = width * filled(tokens) + tokens * filled(width) + WEIGHT * tokens;
+        heads as u128 * queries * one
+    }
+
+    /// Multiply-adds of what becomes of the queries and keys of a block before they meet.
+    fn turned(&self) -> u128 {
+        let rows = 2 * self.tokens() as u128 * self.heads as u128;
+        let width = filled(self.head_width() as u128);
+        let norm = if self.norms.queries_and_keys { NORM * width } else { 0 };
+        let rotation = if self.positions == Positions::Rotary { ROTATION * width } else { 0 };
+        rows * (norm + rotation)
+    }
+
+    /// Rows that go into a site of one image, or more.
+    fn rows(&self, site: Site) -> u128 {
+        match site {
+            Site::Pool(Layer::K | Layer::V) | Site::Block(..) | Site::Projection => {
+                self.tokens() as u128
+            }
+            Site::Pool(_) => 1,
         }
     }
 
@@ -67,29 +109,37 @@ impl Shape {
         let calls = if spread == Spread::Images { threads } else { 1 };
         let (tokens, hidden) = (self.tokens() as u128, self.hidden as u128);
         let (width, inner) = (self.head_width() as u128, self.mlp.width as u128);
-        let stream = tokens * (6 * hidden + inner) + BLOCKS as u128 * tokens * tokens;
+        // With the pooled row, in f64 as it is summed and in f32, and the feature.
+        let pooled = 4 * self.pooled_width() as u128 + self.feature() as u128;
+        let stream = tokens * (6 * hidden + inner) + BLOCKS as u128 * tokens * tokens + pooled;
         let pixels = 3 * (self.side() as u128).pow(2);
         let rounded = |site: Site| {
             let (inputs, outputs) = self.wide(site);
-            (tokens + FLOAT) * inputs.next_multiple_of(4) + FLOAT * tokens * (outputs + 1)
+            let rows = self.rows(site);
+            (rows + FLOAT) * inputs.next_multiple_of(4) + FLOAT * rows * (outputs + 1)
         };
         let linear = match precision {
             Precision::F32 => 0,
             Precision::Int8 => self.sites().map(rounded).max().unwrap_or(0),
         };
-        let attention =
-            panels(width, tokens) + panels(tokens, width) + FLOAT * tokens * (tokens + ROWS);
-        let own = linear + attention + FLOAT * tokens * rank;
+        let head = |width| panels(width, tokens) + panels(tokens, width);
+        let pool = match self.pooling {
+            Pooling::Attention { heads, mlp } => [hidden / heads as u128, mlp as u128],
+            _ => [0; 2],
+        };
+        let attention = head(width).max(head(pool[0])) + FLOAT * tokens * (tokens + ROWS);
+        // A row of the norms of heads, and one of the MLP that follows pooling.
+        let rows = FLOAT * (hidden + pool[1]);
+        let own = linear + attention + FLOAT * tokens * rank + rows;
         FLOAT * (calls * STREAMS as u128 * stream + (2 + calls) * pixels) + threads * own
     }
 
     /// An adapter laid out, and what it adds to a forward pass, given each site's rank.
     pub(crate) fn adapter(&self, rank: impl Fn(Site) -> usize) -> Taken {
-        let tokens = self.tokens() as u128;
         self.sites().fold(Taken::default(), |sum, site| {
             let (rank, (inputs, outputs)) = (rank(site) as u128, self.wide(site));
             let bytes = panels(inputs, rank) + panels(rank, outputs) + FLOAT * outputs;
-            let operations = tokens * (inputs * filled(rank) + rank * filled(outputs));
+            let operations = self.rows(site) * (inputs * filled(rank) + rank * filled(outputs));
             match rank {
                 0 => sum,
                 _ => sum + Taken { bytes, operations },

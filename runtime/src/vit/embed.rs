@@ -2,7 +2,7 @@
 
 use super::stream::{Stream, spread};
 use super::transformer::Vit;
-use crate::kernel;
+use crate::kernel::{self, Store};
 use crate::{Error, memory};
 
 impl Vit {
@@ -12,15 +12,14 @@ impl Vit {
         let (hidden, area, patches) = (shape.hidden, shape.patch_values(), shape.patches());
         let mut stream = self.stream()?;
         let cut = self.cut(pixels)?;
-        stream.x.copy_from_slice(&weights.positions);
-        let (leading, rest) = stream.x.split_at_mut(patches.start * hidden);
-        leading.iter_mut().zip(&weights.leading).for_each(|(x, token)| *x += token);
+        stream.x.copy_from_slice(&weights.start);
+        let rest = &mut stream.x[patches.start * hidden..];
         let each = patches.len().div_ceil(self.pieces(1, threads));
         let work: Vec<_> = cut.chunks(each * area).zip(rest.chunks_mut(each * hidden)).collect();
         spread(threads, work, |(cut, out)| {
             let product = kernel::Linear::product(cut, cut.len() / area, &weights.patch, out);
             let bias = weights.patch_bias.as_deref();
-            self.level.run(kernel::Linear { bias, add: true, ..product });
+            self.level.run(kernel::Linear { bias, store: Store::Add, ..product });
         });
         if let Some(norm) = &weights.first_norm {
             self.normalise(norm, &stream.x, &mut stream.y);
@@ -45,9 +44,14 @@ impl Vit {
         Ok(cut)
     }
 
-    /// Into how many pieces the tokens of each of `streams` are divided, so that all threads have
-    /// as much to do.
-    pub(super) fn pieces(&self, streams: usize, threads: usize) -> usize {
+    /// How many tokens of each of `streams` are worked on together, so that all threads have as
+    /// much to do.
+    pub(super) fn each(&self, streams: usize, threads: usize) -> usize {
+        self.shape.tokens().div_ceil(self.pieces(streams, threads))
+    }
+
+    /// Into how many pieces the tokens of each of `streams` are divided.
+    fn pieces(&self, streams: usize, threads: usize) -> usize {
         if streams.is_multiple_of(threads) { 1 } else { threads.min(self.shape.tokens()) }
     }
 }

@@ -6,7 +6,6 @@
 
 use super::adapter::Adapter;
 use super::block::Pass;
-use super::linear::After;
 use super::rollout::{BLOCKS, Rollout};
 use super::stream::Stream;
 use super::transformer::Vit;
@@ -74,12 +73,18 @@ impl<'a> Group<'a> {
             self.part(number)?;
             self.block(number)?;
         }
-        let ended = self.streams.iter().zip(&self.leaders).enumerate();
-        let outputs = ended.map(|(index, (stream, &leader))| Output {
-            feature: self.feature(stream, self.rows[leader].1),
-            map: self.rollouts.get(index).map(Rollout::map),
-        });
-        let outputs: Vec<Output> = outputs.collect();
+        let adapters: Vec<_> = self.leaders.iter().map(|&leader| self.rows[leader].1).collect();
+        let features = self.vit.features(&mut self.streams, &adapters, self.threads);
+        let mut outputs = Vec::new();
+        for (index, feature) in features.into_iter().enumerate() {
+            let map = match self.rollouts.get(index) {
+                Some(rollout) => {
+                    Some(rollout.map(self.vit.pooled_from(&self.streams[index], self.threads)?))
+                }
+                None => None,
+            };
+            outputs.push(Output { feature, map });
+        }
         self.vit.keep(self.streams);
         Ok(self.stream_of.iter().map(|&stream| outputs[stream].clone()).collect())
     }
@@ -111,29 +116,16 @@ impl<'a> Group<'a> {
     fn block(&mut self, number: usize) -> Result<(), Error> {
         let Group { vit, rows, threads, .. } = *self;
         let blocks = &vit.weights.blocks;
-        let last = number + 1 == blocks.len();
+        let asked = vit.shape.asked(number + 1 == blocks.len());
         let adapters: Vec<_> =
             self.leaders.iter().map(|&leader| &rows[leader].1.blocks[number]).collect();
-        let pass = Pass { vit, block: &blocks[number], adapters: &adapters, last, threads };
+        let pass = Pass { vit, block: &blocks[number], adapters: &adapters, asked, threads };
         pass.run(&mut self.streams);
         if number + BLOCKS >= blocks.len() {
             for (rollout, stream) in self.rollouts.iter_mut().zip(&self.streams) {
-                rollout.push(vit.attended(stream, pass.asked(), threads)?);
+                rollout.push(vit.attended(stream, vit.shape.heads, asked, threads)?);
             }
         }
         Ok(())
-    }
-
-    /// The pooled token's row as it is after the blocks, normalised and projected.
-    fn feature(&self, stream: &Stream, adapter: &Adapter) -> Vec<f32> {
-        let (vit, weights) = (self.vit, &self.vit.weights);
-        let mut feature = vec![0.0; vit.shape.hidden];
-        let pooled = &stream.x[vit.shape.pooled() * vit.shape.hidden..][..vit.shape.hidden];
-        vit.normalise(&weights.norm, pooled, &mut feature);
-        let Some(projection) = &weights.projection else { return feature };
-        let mut projected = vec![0.0; vit.shape.feature()];
-        let (branch, input) = (adapter.projection.as_ref(), vit.input(projection, &feature));
-        vit.linear(projection, branch, &input, After::default(), &mut projected);
-        projected
     }
 }

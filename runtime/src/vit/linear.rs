@@ -3,7 +3,7 @@
 use super::adapter::Branch;
 use super::transformer::Vit;
 use super::weights::{Linear, Norm, Weight};
-use crate::kernel::{self, Activation, Factor, Int8Rows, LowRank};
+use crate::kernel::{self, Activation, Factor, Int8Rows, LowRank, Store};
 
 /// Rows that go into linear layers.
 pub(super) struct Input<'a> {
@@ -17,8 +17,7 @@ pub(super) struct Input<'a> {
 pub(super) struct After<'a> {
     pub activation: Activation,
     pub layer_scale: Option<&'a [f32]>,
-    /// Whether the result is added to what is there.
-    pub add: bool,
+    pub store: Store,
 }
 
 impl Vit {
@@ -68,7 +67,7 @@ impl Vit {
             bias: linear.bias.as_deref(),
             activation: after.activation,
             layer_scale: after.layer_scale,
-            add: after.add,
+            store: after.store,
             out,
             out_stride: n,
         });

@@ -4,12 +4,14 @@
 //! Graphs that packer writes are run, and no others.
 
 mod adapter;
+mod attention;
 mod block;
 mod cost;
 mod embed;
 mod forward;
 mod group;
 mod linear;
+mod pool;
 mod recognise;
 mod rollout;
 mod shape;
@@ -30,3 +32,6 @@ pub use stream::Spread;
 pub(crate) use transformer::Vit;
 pub use weights::Precision;
 pub use writer::{OPSET, graph};
+
+#[cfg(test)]
+mod tests;

@@ -32,6 +32,29 @@ pub(crate) fn recognise(graph: &GraphProto) -> Result<Shape, String> {
     if *graph == own { Ok(shape) } else { Err(other("its name or its extensions")) }
 }
 
+/// Whether a network can have these sizes. What is beyond the countable ones is also beyond what
+/// numbers of 32 bits can count.
+fn possible(shape: &Shape) -> bool {
+    let Shape { patch, grid, hidden, heads, .. } = *shape;
+    let square = |side: usize, times: usize| side.checked_mul(side)?.checked_mul(times);
+    let leading = usize::from(shape.class_token).checked_add(shape.registers);
+    let tokens = square(grid, 1).zip(leading).and_then(|(patches, more)| patches.checked_add(more));
+    let countable = grid.checked_mul(patch).is_some_and(|side| side <= LONGEST)
+        && square(patch, 3).is_some()
+        && tokens.is_some();
+    let pools = match shape.pooling {
+        Pooling::Class | Pooling::ClassMean => shape.class_token,
+        Pooling::Mean | Pooling::NormOfMean => true,
+        Pooling::Attention { heads, .. } => hidden.is_multiple_of(heads),
+    };
+    let turns = shape.positions == Positions::Learned || shape.head_width().is_multiple_of(4);
+    (1..=MOST_BLOCKS).contains(&shape.blocks)
+        && countable
+        && hidden.is_multiple_of(heads)
+        && pools
+        && turns
+}
+
 /// A weight, or an input of a site, that several nodes take.
 fn twice(graph: &GraphProto) -> Option<&str> {
     let external = Some(DataLocation::External as i32);
@@ -77,51 +100,70 @@ impl<'a> Reader<'a> {
     fn shape(&self) -> Result<Shape, String> {
         let [grid, patch] = self.numbers("shape.cut", [2, 3])?;
         let [heads] = self.numbers("shape.split", [2])?;
-        let hidden = self.side("embed.cls", 2)?;
+        let hidden = self.side("embed.patch.weight", 1)?;
+        let registers = "embed.registers";
+        let registers = self.has(registers).then(|| self.side(registers, 1)).transpose()?;
         let first = |layer| Site::Block(0, layer);
-        let width = self.side(&first(Layer::Fc1).weight(), 1)?;
-        let activation = match ["gelu.slope", "gelu.cubic", "gelu.half"].map(|name| self.has(name))
-        {
-            [true, ..] => Activation::QuickGelu,
-            [_, true, _] => Activation::GeluTanh,
-            [.., true] => Activation::Gelu,
-            _ => Activation::Silu,
-        };
         let projection = Site::Projection.weight();
         let projection = self.has(&projection).then(|| self.side(&projection, 1)).transpose()?;
         let blocks =
             (0..=MOST_BLOCKS).take_while(|n| self.has(&format!("blocks.{n}.norm1.weight")));
+        let qkv_bias = self.has(&first(Layer::Q).bias());
+        let rotary = self.has("rotary.cos");
         let shape = Shape {
             patch,
             grid,
             hidden,
             blocks: blocks.count(),
             heads,
-            class_token: true,
-            registers: 0,
-            positions: Positions::Learned,
-            mlp: Mlp { width, activation, gated: false },
+            class_token: self.has("embed.cls"),
+            registers: registers.unwrap_or(0),
+            positions: if rotary { Positions::Rotary } else { Positions::Learned },
+            mlp: Mlp {
+                width: self.side(&first(Layer::Fc1).weight(), 1)?,
+                activation: self.activation(),
+                gated: self.has(&first(Layer::Gate).weight()),
+            },
             norms: Norms {
                 epsilon: self.epsilon()?,
                 first: self.has("embed.norm.weight"),
                 layer_scale: self.has("blocks.0.scale1"),
-                queries_and_keys: false,
+                queries_and_keys: self.has("blocks.0.attn.q_norm.weight"),
             },
             patch_bias: self.has("embed.patch.bias"),
-            qkv_bias: self.has(&first(Layer::Q).bias()),
-            key_bias: self.has(&first(Layer::K).bias()),
-            pooling: Pooling::Class,
+            qkv_bias,
+            // Of no meaning where no layer of the three has one.
+            key_bias: self.has(&first(Layer::K).bias()) || !qkv_bias,
+            pooling: self.pooling()?,
             projection,
             magnitude_scales: self.takes(&first(Layer::Q).magnitude_scale()),
         };
-        // What is beyond these is also beyond what numbers of 32 bits can count.
-        let square = |side: usize, times: usize| side.checked_mul(side)?.checked_mul(times);
-        let countable = grid.checked_mul(patch).is_some_and(|side| side <= LONGEST)
-            && square(patch, 3).is_some()
-            && square(grid, 1).is_some_and(|patches| patches < usize::MAX);
-        let known = (1..=MOST_BLOCKS).contains(&shape.blocks);
-        let fits = countable && known && hidden.is_multiple_of(heads);
-        if fits { Ok(shape) } else { Err(other("its sizes")) }
+        if possible(&shape) { Ok(shape) } else { Err(other("its sizes")) }
+    }
+
+    fn activation(&self) -> Activation {
+        match ["gelu.slope", "gelu.cubic", "gelu.half"].map(|name| self.has(name)) {
+            [true, ..] => Activation::QuickGelu,
+            [_, true, _] => Activation::GeluTanh,
+            [.., true] => Activation::Gelu,
+            _ => Activation::Silu,
+        }
+    }
+
+    fn pooling(&self) -> Result<Pooling, String> {
+        if self.has("pool.probe") {
+            let [heads] = self.numbers("pool.split", [2])?;
+            let mlp = self.side(&Site::Pool(Layer::Fc1).weight(), 1)?;
+            return Ok(Pooling::Attention { heads, mlp });
+        }
+        let place = |name: &str| self.graph.node.iter().rposition(|node| node.name == name);
+        let mean = place("pool.mean");
+        Ok(match mean {
+            None => Pooling::Class,
+            Some(_) if place("pool.cls_and_mean").is_some() => Pooling::ClassMean,
+            Some(_) if mean < place("norm") => Pooling::NormOfMean,
+            Some(_) => Pooling::Mean,
+        })
     }
 
     fn has(&self, name: &str) -> bool {

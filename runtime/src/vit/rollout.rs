@@ -1,5 +1,5 @@
 //! Attention rollout (Abnar & Zuidema 2020, arXiv 2005.00928, section 3) over the last blocks: of
-//! which patches the pooled token's last state was mixed.
+//! which patches what was pooled in the end was mixed.
 //!
 //! It is computed beside the forward pass, from the queries and keys that this leaves in its
 //! buffers. It takes no part in the pass.
@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::shape::Shape;
+use super::shape::{Pooling, Shape};
 use super::stream::{Stream, spread};
 use super::transformer::Vit;
 use crate::kernel::{AttentionWeights, Panels};
@@ -22,7 +22,6 @@ pub(super) const BLOCKS: usize = 3;
 #[derive(Clone)]
 pub(super) struct Rollout {
     tokens: usize,
-    pooled: usize,
     patches: Range<usize>,
     blocks: Vec<Arc<Vec<f32>>>,
 }
@@ -30,25 +29,23 @@ pub(super) struct Rollout {
 impl Rollout {
     /// Of no block yet.
     pub fn new(shape: &Shape) -> Self {
-        let (tokens, pooled, patches) = (shape.tokens(), shape.pooled(), shape.patches());
-        Rollout { tokens, pooled, patches, blocks: Vec::new() }
+        Rollout { tokens: shape.tokens(), patches: shape.patches(), blocks: Vec::new() }
     }
 
     /// Goes on with a block's attention weights `[tokens, tokens]`, the mean over its heads. Of the
-    /// last block only the first rows are there, up to the pooled token's.
+    /// last block only the rows of tokens that are pooled may be there.
     pub fn push(&mut self, attention: Vec<f32>) {
         self.blocks.push(Arc::new(attention));
     }
 
-    /// The pooled token's row of the product of `M = (A + I) / 2` of each block's attention A, the
-    /// last block first: its patches, brought to a sum of one. `[grid, grid]`, rows from the top.
-    /// Even where nothing of the patches is left.
-    pub fn map(&self) -> Vec<f32> {
-        let mut row = vec![0.0f64; self.tokens];
-        row[self.pooled] = 1.0;
+    /// What of each token was `pooled`, taken back through `M = (A + I) / 2` of each block's
+    /// attention A, the last block first: the patches of that row, brought to a sum of one. `[grid,
+    /// grid]`, rows from the top. Even where nothing of the patches is left.
+    pub fn map(&self, pooled: Vec<f64>) -> Vec<f32> {
+        let mut row = pooled;
         for attention in self.blocks.iter().rev() {
             let mut next: Vec<f64> = row.iter().map(|weight| 0.5 * weight).collect();
-            // The last block has fewer rows, and of the others nothing is in the row there.
+            // The last block may have fewer rows, and of the others nothing is in the row there.
             for (weight, attention) in row.iter().zip(attention.chunks_exact(self.tokens)) {
                 next.iter_mut()
                     .zip(attention)
@@ -64,16 +61,37 @@ impl Rollout {
 }
 
 impl Vit {
-    /// How much the first `asked` tokens attended to each token in the block that `stream` went
-    /// through last: `[asked, tokens]`, the mean over heads.
+    /// How much of each token's last state is in the feature: `[tokens]`, 1 together.
+    pub(super) fn pooled_from(&self, stream: &Stream, threads: usize) -> Result<Vec<f64>, Error> {
+        let mut pooled = vec![0.0; self.shape.tokens()];
+        let patches = self.shape.patches();
+        let even = 1.0 / patches.len() as f64;
+        match self.shape.pooling {
+            Pooling::Class => pooled[0] = 1.0,
+            Pooling::Mean | Pooling::NormOfMean => pooled[patches].fill(even),
+            Pooling::ClassMean => {
+                pooled[patches].fill(even / 2.0);
+                pooled[0] = 0.5;
+            }
+            Pooling::Attention { heads, .. } => {
+                let attention = self.attended(stream, heads, 1, threads)?;
+                pooled = attention.into_iter().map(f64::from).collect();
+            }
+        }
+        Ok(pooled)
+    }
+
+    /// How much the first `asked` queries of the attention that `stream` went through last attended
+    /// to each token: `[asked, tokens]`, the mean over its `heads`.
     pub(super) fn attended(
         &self,
         stream: &Stream,
+        heads: usize,
         asked: usize,
         threads: usize,
     ) -> Result<Vec<f32>, Error> {
-        let (hidden, heads, tokens) = (self.shape.hidden, self.shape.heads, self.shape.tokens());
-        let (width, scale) = (self.shape.head_width(), self.shape.attention_scale() as f32);
+        let (hidden, tokens) = (self.shape.hidden, self.shape.tokens());
+        let (width, scale) = (hidden / heads, self.shape.scale_of(heads) as f32);
         let mut attention = memory::floats(asked * tokens, "an image's attention")?;
         let [q, k, _] = &stream.qkv;
         let each = asked.div_ceil(threads);

@@ -50,8 +50,9 @@ pub struct Shape {
 pub enum Positions {
     /// By a table: a row is added to the class token, and one to each patch. Registers have none.
     Learned,
-    /// By rotation of the queries and keys of patches (Su et al. 2021, in two dimensions as DINOv3
-    /// has it). The angles are tables of the graph.
+    /// By rotation of the queries and keys of patches (Su et al. 2021, arXiv 2104.09864, in two
+    /// dimensions as DINOv3 has it). Cosines and sines are tables of the graph, `[patches, head
+    /// width]`. Heads are a multiple of four values wide.
     Rotary,
 }
 
@@ -165,9 +166,17 @@ impl Shape {
         leading..leading + self.grid * self.grid
     }
 
-    /// The token whose row becomes the feature.
-    pub fn pooled(&self) -> usize {
-        0
+    /// Rows of the table of positions: one for the class token, one for each patch.
+    pub fn position_rows(&self) -> usize {
+        match self.positions {
+            Positions::Learned => usize::from(self.class_token) + self.patches().len(),
+            Positions::Rotary => 0,
+        }
+    }
+
+    /// The first tokens whose queries a block needs: in the `last` one those that are pooled.
+    pub(super) fn asked(&self, last: bool) -> usize {
+        if last && self.pooling == Pooling::Class { 1 } else { self.tokens() }
     }
 
     /// Width of a head.
@@ -177,7 +186,12 @@ impl Shape {
 
     /// What scores are multiplied with before the softmax.
     pub fn attention_scale(&self) -> f64 {
-        1.0 / (self.head_width() as f64).sqrt()
+        self.scale_of(self.heads)
+    }
+
+    /// The same in an attention of so many heads.
+    pub(super) fn scale_of(&self, heads: usize) -> f64 {
+        1.0 / ((self.hidden / heads) as f64).sqrt()
     }
 
     /// Width of what is pooled of the last tokens.
@@ -247,4 +261,42 @@ impl Shape {
             Site::Projection => false,
         }
     }
+}
+
+/// Small networks with every part in every company, for tests.
+#[cfg(test)]
+pub(super) fn variants() -> Vec<Shape> {
+    let either = [false, true];
+    let mut all = vec![Shape::small()];
+    let mut also = |change: &dyn Fn(&mut Shape)| {
+        let mut changed = all.clone();
+        changed.iter_mut().for_each(change);
+        all.extend(changed);
+    };
+    also(&|shape| shape.registers = 3);
+    also(&|shape| shape.positions = Positions::Rotary);
+    also(&|shape| shape.mlp.gated = true);
+    also(&|shape| shape.norms.queries_and_keys = true);
+    also(&|shape| shape.key_bias = false);
+    also(&|shape| shape.norms.first = true);
+    also(&|shape| shape.projection = Some(6));
+    let activations = [Activation::Gelu, Activation::Silu, Activation::GeluTanh];
+    let poolings = [
+        Pooling::Class,
+        Pooling::Mean,
+        Pooling::NormOfMean,
+        Pooling::ClassMean,
+        Pooling::Attention { heads: 4, mlp: 20 },
+    ];
+    let mut found = Vec::new();
+    for (index, shape) in all.into_iter().enumerate() {
+        for (pooling, class_token) in poolings.into_iter().flat_map(|p| either.map(|c| (p, c))) {
+            if class_token || !matches!(pooling, Pooling::Class | Pooling::ClassMean) {
+                let mut shape = Shape { pooling, class_token, ..shape.clone() };
+                shape.mlp.activation = activations[index % activations.len()];
+                found.push(shape);
+            }
+        }
+    }
+    found
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rayon::ThreadPool;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
-use super::shape::Shape;
+use super::shape::{Pooling, Positions, Shape};
 use super::site::{ByLayer, Site};
 use crate::Error;
 use crate::bundle::refused;
@@ -17,25 +17,41 @@ pub(super) struct Weights {
     /// `[patch values, hidden]`
     pub patch: Panels,
     pub patch_bias: Option<Vec<f32>>,
-    /// The tokens before the patches, `[tokens, hidden]`.
-    pub leading: Vec<f32>,
-    /// `[tokens, hidden]`
-    pub positions: Vec<f32>,
+    /// What an image's tokens begin as, `[tokens, hidden]`: the learned ones, and positions.
+    pub start: Vec<f32>,
+    pub rotary: Option<Rotary>,
     /// Before the first block.
     pub first_norm: Option<Norm>,
     pub blocks: Vec<Block>,
     pub norm: Norm,
+    pub pool: Option<Pool>,
     pub projection: Option<Linear>,
+}
+
+/// What queries and keys are rotated by, `[patches, head width]` each.
+pub(super) struct Rotary {
+    pub cos: Vec<f32>,
+    pub sin: Vec<f32>,
 }
 
 pub(super) struct Block {
     pub norm1: Norm,
     pub linears: ByLayer<Linear>,
+    /// Of the queries and keys of each head.
+    pub head_norms: Option<[Norm; 2]>,
     /// Of the branch with attention, `[hidden]`.
     pub scale1: Option<Vec<f32>>,
     pub norm2: Norm,
     /// Of the branch with the MLP, `[hidden]`.
     pub scale2: Option<Vec<f32>>,
+}
+
+/// The head that pools by attention.
+pub(super) struct Pool {
+    /// `[hidden]`
+    pub probe: Vec<f32>,
+    pub linears: ByLayer<Linear>,
+    pub norm: Norm,
 }
 
 pub(super) struct Norm {
@@ -76,9 +92,6 @@ impl Weights {
         let reader = Reader { level, shape, views, precision };
         let hidden = shape.hidden;
         let patch = reader.values("embed.patch.weight", shape.patch_values() * hidden)?;
-        let leading = shape
-            .leading()
-            .map(|(kind, count)| reader.values(&format!("embed.{kind}"), count * hidden));
         let numbers = 0..shape.blocks;
         let blocks = match pool {
             None => numbers.map(|number| reader.block(number)).collect::<Result<_, _>>()?,
@@ -87,16 +100,18 @@ impl Weights {
                 blocks.collect::<Result<_, _>>()
             })?,
         };
-        let first_norm = shape.norms.first.then(|| reader.norm("embed.norm")).transpose()?;
+        let first_norm =
+            shape.norms.first.then(|| reader.norm("embed.norm", hidden)).transpose()?;
         let projection = shape.projection.map(|_| reader.linear(Site::Projection)).transpose()?;
         Ok(Weights {
             patch: Panels::new(level, shape.patch_values(), hidden, &patch),
             patch_bias: reader.optional("embed.patch.bias", shape.patch_bias)?,
-            leading: leading.collect::<Result<Vec<_>, _>>()?.concat(),
-            positions: reader.values("embed.positions", shape.tokens() * hidden)?,
+            start: reader.start()?,
+            rotary: reader.rotary()?,
             first_norm,
             blocks,
-            norm: reader.norm("norm")?,
+            norm: reader.norm("norm", hidden)?,
+            pool: reader.pool()?,
             projection,
         })
     }
@@ -105,10 +120,11 @@ impl Weights {
     pub fn bytes(&self) -> usize {
         let embedding = self.patch.bytes()
             + optional(&self.patch_bias)
-            + size_of_val(&*self.leading)
-            + size_of_val(&*self.positions);
+            + size_of_val(&*self.start)
+            + self.rotary.as_ref().map_or(0, |tables| 2 * size_of_val(&*tables.cos));
         let ends = self.first_norm.as_ref().map_or(0, Norm::bytes)
             + self.norm.bytes()
+            + self.pool.as_ref().map_or(0, Pool::bytes)
             + self.projection.as_ref().map_or(0, Linear::bytes);
         embedding + self.blocks.iter().map(Block::bytes).sum::<usize>() + ends
     }
@@ -119,8 +135,16 @@ impl Block {
         self.linears.iter().map(Linear::bytes).sum::<usize>()
             + self.norm1.bytes()
             + self.norm2.bytes()
+            + self.head_norms.iter().flatten().map(Norm::bytes).sum::<usize>()
             + optional(&self.scale1)
             + optional(&self.scale2)
+    }
+}
+
+impl Pool {
+    fn bytes(&self) -> usize {
+        let linears = self.linears.iter().map(Linear::bytes).sum::<usize>();
+        linears + self.norm.bytes() + size_of_val(&*self.probe)
     }
 }
 
@@ -164,19 +188,67 @@ impl Reader<'_> {
     fn block(&self, number: usize) -> Result<Block, Error> {
         let name = |part: &str| format!("blocks.{number}.{part}");
         let scale = |part| self.optional(&name(part), self.shape.norms.layer_scale);
+        let head_norm = |part| self.norm(&name(part), self.shape.head_width());
         Ok(Block {
-            norm1: self.norm(&name("norm1"))?,
+            norm1: self.norm(&name("norm1"), self.shape.hidden)?,
             linears: ByLayer::of(self.shape.layers(), |layer| {
                 self.linear(Site::Block(number, layer))
             })?,
+            head_norms: match self.shape.norms.queries_and_keys {
+                true => Some([head_norm("attn.q_norm")?, head_norm("attn.k_norm")?]),
+                false => None,
+            },
             scale1: scale("scale1")?,
-            norm2: self.norm(&name("norm2"))?,
+            norm2: self.norm(&name("norm2"), self.shape.hidden)?,
             scale2: scale("scale2")?,
         })
     }
 
-    fn norm(&self, name: &str) -> Result<Norm, Error> {
-        let vector = |part: &str| self.values(&format!("{name}.{part}"), self.shape.hidden);
+    /// The head that pools, if there is one.
+    fn pool(&self) -> Result<Option<Pool>, Error> {
+        let Pooling::Attention { .. } = self.shape.pooling else { return Ok(None) };
+        let linears =
+            ByLayer::of(self.shape.pool_layers(), |layer| self.linear(Site::Pool(layer)))?;
+        let probe = self.values("pool.probe", self.shape.hidden)?;
+        Ok(Some(Pool { probe, linears, norm: self.norm("pool.norm", self.shape.hidden)? }))
+    }
+
+    /// What tokens begin as: the learned ones with their positions, and positions where patches go.
+    fn start(&self) -> Result<Vec<f32>, Error> {
+        let Shape { hidden, class_token, .. } = *self.shape;
+        let mut start = vec![0.0; self.shape.tokens() * hidden];
+        let (leading, patches) = start.split_at_mut(self.shape.patches().start * hidden);
+        if self.shape.positions == Positions::Learned {
+            let table = self.values("embed.positions", self.shape.position_rows() * hidden)?;
+            let (class, rest) = table.split_at(usize::from(class_token) * hidden);
+            leading[..class.len()].copy_from_slice(class);
+            patches.copy_from_slice(rest);
+        }
+        let mut leading = leading;
+        for (kind, count) in self.shape.leading() {
+            let (own, rest) = leading.split_at_mut(count * hidden);
+            let tokens = self.values(&format!("embed.{kind}"), own.len())?;
+            own.iter_mut().zip(&tokens).for_each(|(x, token)| *x += token);
+            leading = rest;
+        }
+        Ok(start)
+    }
+
+    /// The tables that patches are rotated by, if they are.
+    fn rotary(&self) -> Result<Option<Rotary>, Error> {
+        let count = self.shape.patches().len() * self.shape.head_width();
+        let table = |name| self.values(name, count);
+        Ok(match self.shape.positions {
+            Positions::Learned => None,
+            Positions::Rotary => {
+                Some(Rotary { cos: table("rotary.cos")?, sin: table("rotary.sin")? })
+            }
+        })
+    }
+
+    /// The norm of rows of `width` values.
+    fn norm(&self, name: &str, width: usize) -> Result<Norm, Error> {
+        let vector = |part: &str| self.values(&format!("{name}.{part}"), width);
         Ok(Norm { weight: vector("weight")?, bias: vector("bias")? })
     }
 

@@ -10,12 +10,16 @@
 
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
-use super::shape::{Activation, Shape};
+use super::shape::{Activation, Pooling, Positions, Shape};
 use super::site::{Layer, Site};
 use crate::onnx::{DataLocation, GraphProto};
-use messages::{Dim, Messages, integer, integers, number};
+use layers::{Heads, Writer};
+use messages::{Dim, Messages};
 
+mod embed;
+mod layers;
 mod messages;
+mod pooling;
 
 /// The operator set that graphs are written in; LayerNormalization came with 17.
 pub const OPSET: i64 = 17;
@@ -42,29 +46,14 @@ impl Shape {
     }
 }
 
-struct Writer<'a> {
-    shape: &'a Shape,
-    out: Messages,
-}
-
 impl Writer<'_> {
     fn network(&mut self) {
-        let Shape { blocks, projection, .. } = *self.shape;
         self.constants();
         let mut x = self.embed();
-        for block in 0..blocks {
-            x = self.block(&x, block, block + 1 == blocks);
+        for block in 0..self.shape.blocks {
+            x = self.block(&x, block);
         }
-        let flat = ["cls.flat", "shape.feature"];
-        let feature = if projection.is_some() {
-            // Factors of each image need a dimension of tokens, though there is one token.
-            let x = self.layer_norm(&x, "norm");
-            let x = self.linear(&x, Site::Projection);
-            self.out.node("Reshape", flat[0], &[&x, flat[1]], vec![])
-        } else {
-            let x = self.out.node("Reshape", flat[0], &[&x, flat[1]], vec![]);
-            self.layer_norm(&x, "norm")
-        };
+        let feature = self.feature(&x);
         self.out.node_to("Identity", "output", &[&feature], vec![], "feature");
         self.out.output("feature", &[Dim::batch(), Dim::Size(self.shape.feature())]);
     }
@@ -103,51 +92,14 @@ impl Writer<'_> {
         }
     }
 
-    /// Tokens with their positions: `[N, tokens, hidden]`. Patches are cut out by reshaping and go
-    /// through a product, not a convolution. After one, a general engine would keep the channels
-    /// before the tokens in every block, at half the speed.
-    fn embed(&mut self) -> String {
-        let Shape { hidden, patch_bias, norms, .. } = *self.shape;
-        self.out.weight("embed.patch.weight", &[self.shape.patch_values(), hidden]);
-        if patch_bias {
-            self.out.weight("embed.patch.bias", &[hidden]);
-        }
-        for (kind, count) in self.shape.leading() {
-            self.out.weight(&format!("embed.{kind}"), &[1, count, hidden]);
-        }
-        self.out.weight("embed.positions", &[1, self.shape.tokens(), hidden]);
-        let x = self.out.node("Reshape", "embed.patch.cut", &["pixels", "shape.cut"], vec![]);
-        let order = vec![integers("perm", &[0, 2, 4, 1, 3, 5])];
-        let x = self.out.node("Transpose", "embed.patch.rows", &[&x], order);
-        let x = self.out.node("Reshape", "embed.patch.flat", &[&x, "shape.patches"], vec![]);
-        let weight = "embed.patch.weight";
-        let mut x = self.out.node("MatMul", "embed.patch.product", &[&x, weight], vec![]);
-        if patch_bias {
-            x = self.out.node("Add", "embed.patch", &[&x, "embed.patch.bias"], vec![]);
-        }
-        let axis = |axis| vec![integer("axis", axis)];
-        let batch = self.out.node("Shape", "embed.shape", &["pixels"], vec![]);
-        let batch = self.out.node("Gather", "embed.batch", &[&batch, "zero"], axis(0));
-        let mut tokens = Vec::new();
-        for (kind, _) in self.shape.leading() {
-            let [size, own] = [format!("shape.{kind}"), format!("embed.{kind}")];
-            let size = self.out.node("Concat", &format!("{own}.shape"), &[&batch, &size], axis(0));
-            tokens.push(self.out.node("Expand", &format!("{own}.rows"), &[&own, &size], vec![]));
-        }
-        tokens.push(x);
-        let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
-        let x = self.out.node("Concat", "embed.tokens", &tokens, axis(1));
-        let x = self.out.node("Add", "embed", &[&x, "embed.positions"], vec![]);
-        if norms.first { self.layer_norm(&x, "embed.norm") } else { x }
-    }
-
-    /// One block. In the last one only the class token goes on, since no other row reaches the
-    /// feature.
-    fn block(&mut self, x: &str, number: usize, last: bool) -> String {
+    /// One block. In the last one only the class token goes on where it alone is pooled, since no
+    /// other row reaches the feature.
+    fn block(&mut self, x: &str, number: usize) -> String {
         let name = |part: &str| format!("blocks.{number}.{part}");
         let site = |layer| Site::Block(number, layer);
+        let alone = number + 1 == self.shape.blocks && self.shape.pooling == Pooling::Class;
         let y = self.layer_norm(x, &name("norm1"));
-        let (rows, x) = if last {
+        let (rows, x) = if alone {
             (self.class_row(&y, &name("norm1.cls")), self.class_row(x, &name("cls")))
         } else {
             (y.clone(), x.to_owned())
@@ -155,121 +107,38 @@ impl Writer<'_> {
         let q = self.linear(&rows, site(Layer::Q));
         let k = self.linear(&y, site(Layer::K));
         let v = self.linear(&y, site(Layer::V));
-        let y = self.attention([&q, &k, &v], number);
+        let rotary = self.shape.positions == Positions::Rotary;
+        let heads = Heads {
+            name: name("attn"),
+            split: "shape.split",
+            scale: "attention.scale",
+            normalised: self.shape.norms.queries_and_keys,
+            rotated: [rotary && !alone, rotary],
+        };
+        let y = self.attention([&q, &k, &v], &heads);
         let y = self.linear(&y, site(Layer::O));
         let y = self.layer_scale(y, &name("scale1"));
         let x = self.out.node("Add", &name("attn"), &[&x, &y], vec![]);
         let y = self.layer_norm(&x, &name("norm2"));
-        let y = self.linear(&y, site(Layer::Fc1));
-        let y = self.activation(&y, &name("mlp.activation"));
-        let y = self.linear(&y, site(Layer::Fc2));
+        let y = self.mlp(&y, number);
         let y = self.layer_scale(y, &name("scale2"));
         self.out.node("Add", &name("mlp"), &[&x, &y], vec![])
     }
 
-    /// What the heads of a block mix: `softmax(q k^T * scale) v`.
-    fn attention(&mut self, [q, k, v]: [&str; 3], block: usize) -> String {
-        let name = |part: &str| format!("blocks.{block}.attn.{part}");
-        let q = self.out.node("Mul", &name("q.scaled"), &[q, "attention.scale"], vec![]);
-        let q = self.heads(&q, &name("q"), &[0, 2, 1, 3]);
-        let k = self.heads(k, &name("k"), &[0, 2, 3, 1]);
-        let v = self.heads(v, &name("v"), &[0, 2, 1, 3]);
-        let scores = self.out.node("MatMul", &name("scores"), &[&q, &k], vec![]);
-        let last = vec![integer("axis", -1)];
-        let weights = self.out.node("Softmax", &name("softmax"), &[&scores], last);
-        let y = self.out.node("MatMul", &name("mixed"), &[&weights, &v], vec![]);
-        let order = vec![integers("perm", &[0, 2, 1, 3])];
-        let y = self.out.node("Transpose", &name("rows"), &[&y], order);
-        self.out.node("Reshape", &name("merged"), &[&y, "shape.merge"], vec![])
-    }
-
-    fn heads(&mut self, x: &str, site: &str, order: &[i64]) -> String {
-        let x = self.out.node("Reshape", &format!("{site}.split"), &[x, "shape.split"], vec![]);
-        let order = vec![integers("perm", order)];
-        self.out.node("Transpose", &format!("{site}.heads"), &[&x], order)
-    }
-
-    fn class_row(&mut self, x: &str, name: &str) -> String {
-        self.out.node("Slice", name, &[x, "zero", "one", "one"], vec![])
-    }
-
-    /// `(x W + (x A) B) * s + b`, or of the first packers `x W + b + (x A) B`.
-    fn linear(&mut self, x: &str, site: Site) -> String {
-        let ((inputs, outputs), biased) = (self.shape.widths(site), self.shape.biased(site));
-        let [a, b, weight] = [site.lora_a(), site.lora_b(), site.weight()];
-        self.out.weight(&weight, &[inputs, outputs]);
-        let mut y = self.out.node("MatMul", &format!("{site}.product"), &[x, &weight], vec![]);
-        if biased && !self.shape.magnitude_scales {
-            y = self.bias(&y, site);
-        }
-        let rank = || Dim::Symbol(format!("rank_{}", site.to_string().replace('.', "_")));
-        self.out.input(&a, &[Dim::batch(), Dim::Size(inputs), rank()]);
-        self.out.input(&b, &[Dim::batch(), rank(), Dim::Size(outputs)]);
-        let low = self.out.node("MatMul", &format!("{site}.lora_down"), &[x, &a], vec![]);
-        let delta = self.out.node("MatMul", &format!("{site}.lora_up"), &[&low, &b], vec![]);
-        let y = self.out.node("Add", &format!("{site}.adapted"), &[&y, &delta], vec![]);
-        if !self.shape.magnitude_scales {
-            return y;
-        }
-        let scale = site.magnitude_scale();
-        self.out.input(&scale, &[Dim::batch(), Dim::Size(1), Dim::Size(outputs)]);
-        let y = self.out.node("Mul", &format!("{site}.lora_scaled"), &[&y, &scale], vec![]);
-        if biased { self.bias(&y, site) } else { y }
-    }
-
-    fn bias(&mut self, y: &str, site: Site) -> String {
-        self.out.weight(&site.bias(), &[self.shape.widths(site).1]);
-        self.out.node("Add", &format!("{site}.biased"), &[y, &site.bias()], vec![])
-    }
-
-    fn layer_norm(&mut self, x: &str, name: &str) -> String {
-        let [weight, bias] = ["weight", "bias"].map(|part| format!("{name}.{part}"));
-        for part in [&weight, &bias] {
-            self.out.weight(part, &[self.shape.hidden]);
-        }
-        let attributes = vec![integer("axis", -1), number("epsilon", self.shape.norms.epsilon)];
-        self.out.node("LayerNormalization", name, &[x, &weight, &bias], attributes)
-    }
-
-    fn layer_scale(&mut self, x: String, name: &str) -> String {
-        if !self.shape.norms.layer_scale {
-            return x;
-        }
-        self.out.weight(name, &[self.shape.hidden]);
-        self.out.node("Mul", &format!("{name}.product"), &[&x, name], vec![])
-    }
-
-    /// GELU as `(x / 2) (1 + erf(x / sqrt 2))`, the form that engines run as one operation, or `x
-    /// sigmoid(1.702 x)`.
-    fn activation(&mut self, x: &str, name: &str) -> String {
-        let part = |part: &str| format!("{name}.{part}");
-        match self.shape.mlp.activation {
-            Activation::Gelu => {
-                let e = self.out.node("Mul", &part("scaled"), &[x, "gelu.sqrt_half"], vec![]);
-                let e = self.out.node("Erf", &part("erf"), &[&e], vec![]);
-                let e = self.out.node("Add", &part("shifted"), &[&e, "gelu.one"], vec![]);
-                let half = self.out.node("Mul", &part("half"), &[x, "gelu.half"], vec![]);
-                self.out.node("Mul", name, &[&half, &e], vec![])
-            }
-            Activation::QuickGelu => {
-                let e = self.out.node("Mul", &part("scaled"), &[x, "gelu.slope"], vec![]);
-                let e = self.out.node("Sigmoid", &part("sigmoid"), &[&e], vec![]);
-                self.out.node("Mul", name, &[x, &e], vec![])
-            }
-            Activation::GeluTanh => {
-                let square = self.out.node("Mul", &part("square"), &[x, x], vec![]);
-                let cube = self.out.node("Mul", &part("cube"), &[&square, x], vec![]);
-                let e = self.out.node("Mul", &part("cubic"), &[&cube, "gelu.cubic"], vec![]);
-                let e = self.out.node("Add", &part("inner"), &[x, &e], vec![]);
-                let e = self.out.node("Mul", &part("scaled"), &[&e, "gelu.slope_of_tanh"], vec![]);
-                let e = self.out.node("Sigmoid", &part("sigmoid"), &[&e], vec![]);
-                self.out.node("Mul", name, &[x, &e], vec![])
-            }
-            Activation::Silu => {
-                let e = self.out.node("Sigmoid", &part("sigmoid"), &[x], vec![]);
-                self.out.node("Mul", name, &[x, &e], vec![])
-            }
-        }
+    /// The MLP of a block. The activation is the gate's where there is one.
+    fn mlp(&mut self, x: &str, block: usize) -> String {
+        let name = |part: &str| format!("blocks.{block}.mlp.{part}");
+        let site = |layer| Site::Block(block, layer);
+        let y = if self.shape.mlp.gated {
+            let gate = self.linear(x, site(Layer::Gate));
+            let gate = self.activation(&gate, &name("activation"));
+            let y = self.linear(x, site(Layer::Fc1));
+            self.out.node("Mul", &name("gated"), &[&gate, &y], vec![])
+        } else {
+            let y = self.linear(x, site(Layer::Fc1));
+            self.activation(&y, &name("activation"))
+        };
+        self.linear(&y, site(Layer::Fc2))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::vit::graph;
+use crate::vit::shape::variants;
 
 #[test]
 fn each_network_is_read_off_its_graph() {
@@ -20,6 +21,16 @@ fn each_network_is_read_off_its_graph() {
 }
 
 #[test]
+fn every_part_is_read_off_in_every_company() {
+    let all = variants();
+    for (index, shape) in all.iter().enumerate() {
+        assert_eq!(recognise(&graph(shape)).as_ref(), Ok(shape));
+        assert!(!all[..index].contains(shape), "{shape:?} is there twice");
+    }
+    assert!(all.len() > 1000, "{}", all.len());
+}
+
+#[test]
 fn sizes_that_no_network_has_are_refused() {
     for shape in [
         Shape { blocks: 0, ..Shape::small() },
@@ -27,6 +38,11 @@ fn sizes_that_no_network_has_are_refused() {
         Shape { heads: 3, ..Shape::small() },
         Shape { grid: 1 << 8, patch: 1 << 9, ..Shape::small() },
         Shape { hidden: 1 << 17, ..Shape::small() },
+        Shape { registers: 1 << 17, ..Shape::small() },
+        Shape { class_token: false, ..Shape::small() },
+        Shape { class_token: false, pooling: Pooling::ClassMean, ..Shape::small() },
+        Shape { pooling: Pooling::Attention { heads: 3, mlp: 4 }, ..Shape::small() },
+        Shape { positions: Positions::Rotary, heads: 4, ..Shape::small() },
     ] {
         let error = recognise(&graph(&shape)).unwrap_err();
         assert!(error.starts_with("is not a transformer as packer writes it"), "{error}");
