@@ -23,13 +23,14 @@ use Values::{Flags, Numbers, Types};
 const LANES: Values = Numbers(&[1, 64]);
 const WIDTHS: Values = Numbers(&[4, 32, 64]);
 const KEYS: Values = Numbers(&[16, 32]);
+const KINDS: Values = Numbers(&[1, 2, 3, 4]);
 
 /// Settings by name, each with the values that are validated.
 type Varied = &'static [(&'static str, Values)];
 
 /// Kernels with their settings; `matmul`'s are varied one after another.
 const SPECIALISED: &[(&[&str], Varied)] = &[
-    (&["activation"], &[("x", Types), ("y", Types), ("quick", Flags), ("backward", Flags)]),
+    (&["activation"], &[("x", Types), ("y", Types), ("activation", KINDS), ("backward", Flags)]),
     (&["adamw"], &[("scaled", Flags)]),
     (&["attention"], &[("x", Types), ("width", WIDTHS), ("keys", KEYS)]),
     (
@@ -39,6 +40,12 @@ const SPECIALISED: &[(&[&str], Varied)] = &[
     (&["column_sum"], &[("x", Types), ("y", Types), ("dot", Flags)]),
     (&["cross_entropy", "cross_entropy_backward"], &[("x", Types)]),
     (&["fill"], &[("y", Types)]),
+    (
+        &["gated"],
+        &[("g", Types), ("u", Types), ("y", Types), ("activation", KINDS), ("backward", Flags)],
+    ),
+    (&["patch_mean"], &[("x", Types), ("cls", Flags), ("backward", Flags)]),
+    (&["rotate"], &[("x", Types), ("table", Types), ("backward", Flags)]),
     (&["colour", "cutout", "finite", "image_mean", "loss_scale"], &[]),
     (&["warp"], &[("backward", Flags)]),
     (
@@ -79,7 +86,18 @@ const SPECIALISED: &[(&[&str], Varied)] = &[
         &["softmax_backward"],
         &[("dy", Types), ("y", Types), ("dx", Types), ("vec", Flags), ("lanes", LANES)],
     ),
-    (&["tokens"], &[("x", Types), ("weight", Types), ("y", Types)]),
+    (
+        &["tokens"],
+        &[
+            ("x", Types),
+            ("weight", Types),
+            ("y", Types),
+            ("cls", Flags),
+            ("registers", Flags),
+            ("positions", Flags),
+            ("backward", Flags),
+        ],
+    ),
 ];
 
 /// The specialisations of a kernel that are validated: every combination of its flags and types,
@@ -126,6 +144,7 @@ fn matmul_cases() -> Vec<Case> {
     ];
     let mut changes: Vec<Vec<(&'static str, Setting)>> =
         vec![vec![], vec![("biased", true.into()), ("activation", 1.into())]];
+    changes.extend([3, 4].map(|kind| vec![("activation", Setting::Number(kind))]));
     changes.extend(
         ["a", "b", "c", "bias"].map(|t| vec![(t, Element::F16.into()), ("biased", true.into())]),
     );

@@ -22,6 +22,7 @@ mod open_clip;
 mod origin;
 mod parameters;
 pub mod positions;
+pub mod rotary;
 pub mod text;
 mod timm;
 mod unconfigured;

@@ -7,9 +7,10 @@ use medforge_runtime::vit::Shape;
 use super::vit_config::VitConfig;
 
 /// Every parameter by internal name, with its shape; positions for the base's own image size.
+/// Angles of rotary positions are none: they follow from the configuration.
 pub fn parameter_shapes(config: &VitConfig) -> BTreeMap<String, Vec<usize>> {
     let shape = config.shape(config.image_size);
-    let weights = shape.weights().into_iter();
+    let weights = shape.weights().into_iter().filter(|(name, _)| !name.starts_with("rotary."));
     let stored = weights.map(|(name, dims)| {
         let stored = parameter_shape(&shape, &name, &dims);
         (name, stored)

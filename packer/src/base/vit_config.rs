@@ -224,7 +224,8 @@ impl VitConfig {
     /// for a size too large.
     pub fn images_per_pass(&self, size: usize) -> usize {
         let tokens = self.tokens(size);
-        MAX_PASS / (self.heads * tokens * tokens + tokens * self.mlp)
+        MAX_PASS
+            / (self.heads * tokens * tokens + tokens * self.mlp * (1 + usize::from(self.gated)))
     }
 
     /// Values of the largest buffer that a pass over one image of `size` pixels makes.
@@ -235,11 +236,13 @@ impl VitConfig {
     }
 
     /// Values that a training step keeps for one image of `size` pixels until its backward pass:
-    /// per block about eleven token widths, the MLP before and after its activation, and the
-    /// softmax.
+    /// per block about eleven token widths, two more where queries and keys are normalised, the MLP
+    /// before and after its activation, its gate, and the softmax.
     pub fn training_values(&self, size: usize) -> usize {
         let tokens = self.tokens(size);
-        self.layers * tokens * (11 * self.hidden + 2 * self.mlp + self.heads * tokens)
+        let widths = if self.qk_norm { 13 } else { 11 };
+        let inner = if self.gated { 3 } else { 2 };
+        self.layers * tokens * (widths * self.hidden + inner * self.mlp + self.heads * tokens)
     }
 
     /// Refuses an image size that patches do not fill, or that is out of range.

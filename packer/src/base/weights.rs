@@ -25,11 +25,12 @@ pub struct Weights<D: Device> {
 impl<D: Device + 'static> Weights<D> {
     /// Uploads the weights; positions are interpolated to `image_size` once.
     pub fn frozen(device: &D, vit: &Vit, image_size: usize) -> Self {
-        let [own, shape] = [vit.config.image_size, image_size].map(|size| vit.config.shape(size));
+        let config = &vit.config;
+        let shape = config.shape(image_size);
         let vars = vit.tensors.iter().map(|(name, tensor)| {
             let value = if name == "embed.positions" {
-                let table = positions::interpolate(&tensor.data, &own, &shape);
-                Tensor::frozen(device, &table, shape.tokens(), shape.hidden)
+                let table = positions::interpolate(config, &tensor.data, image_size);
+                Tensor::frozen(device, &table, positions::rows(&shape), shape.hidden)
             } else {
                 matrix(device, &tensor.shape, &tensor.data, Tensor::frozen)
             };

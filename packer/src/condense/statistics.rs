@@ -1,5 +1,4 @@
-//! What is matched of an image: its CLS feature and, at some blocks, mean and deviation of its
-//! tokens.
+//! What is matched of an image: its feature and, at some blocks, mean and deviation of its patches.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,8 +16,8 @@ use super::view::View;
 /// Added to the variance over tokens, so that the deviation of equal tokens has a gradient.
 const EPSILON: f64 = 1e-6;
 
-/// Where statistics are taken, and how a row of them is laid out: CLS, then per block the means and
-/// the deviations.
+/// Where statistics are taken, and how a row of them is laid out: the feature, then per block the
+/// means and the deviations.
 #[derive(Clone, Debug)]
 pub struct Layout {
     /// Blocks whose tokens are looked at, ascending, counted from 0.
@@ -72,11 +71,11 @@ impl<D: Device + 'static> Network<'_, D> {
         let side = self.weights.image_size;
         let size = ImageSize { batch: images.value.rows, height: side, width: side };
         let seen = view.of(tape, images, size);
-        let (cls, tokens) =
+        let (feature, tokens) =
             forward_with_tokens(tape, self.weights, &self.sites, device, &seen, &layout.blocks);
-        let count = self.weights.config.tokens(side);
-        let moments = tokens.iter().map(|x| tape.token_moments(x, count, EPSILON));
-        [cls].into_iter().chain(moments).collect()
+        let patches = self.weights.shape().patches();
+        let moments = tokens.iter().map(|x| tape.token_moments(x, patches.clone(), EPSILON));
+        [feature].into_iter().chain(moments).collect()
     }
 
     /// The statistics of normalised pixels [n, 3, size, size] through `view`, row by row.

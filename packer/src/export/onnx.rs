@@ -15,7 +15,10 @@ use medforge_runtime::vit::{OPSET, graph};
 use prost::Message;
 
 use crate::Error;
-use crate::base::{Vit, parameter_shape, positions};
+use crate::base::{Vit, parameter_shape, positions, rotary};
+
+/// The weights of graphs with rotary positions that follow from the configuration.
+const ANGLES: [&str; 2] = ["rotary.cos", "rotary.sin"];
 
 /// A base as ONNX: the graph, and its weights by initialiser name.
 pub struct Graph {
@@ -77,8 +80,14 @@ impl Graph {
 fn values(vit: &Vit, size: usize, name: &str, dims: &[usize]) -> Result<Vec<f32>, Error> {
     let own = vit.config.shape(vit.config.image_size);
     if name == "embed.positions" {
-        let tensor = tensor(vit, name, vec![own.tokens(), own.hidden])?;
-        return Ok(positions::interpolate(&tensor.data, &own, &vit.config.shape(size)));
+        let dims = [1, positions::rows(&own), own.hidden];
+        let tensor = tensor(vit, name, parameter_shape(&own, name, &dims))?;
+        return Ok(positions::interpolate(&vit.config, &tensor.data, size));
+    }
+    if let Some(table) = ANGLES.iter().position(|angles| *angles == name)
+        && let Some(tables) = rotary::tables(&vit.config, size)
+    {
+        return Ok(rotary::repeated(&tables[table], &vit.config));
     }
     let tensor = tensor(vit, name, parameter_shape(&own, name, dims))?;
     Ok(match dims {

@@ -22,23 +22,23 @@ pub(super) fn resize(rgb: &RgbView, size: Size, filter: Filter) -> Result<RgbIma
     let options = ResizeOptions::new().resize_alg(algorithm);
     let refuse = |what: String| Error::Pixels { what };
     let packed = rgb.rows().collect::<Vec<_>>().concat();
-    let source = TypedImageRef::<U8x3>::from_buffer(rgb.width(), rgb.height(), &packed)
-        .map_err(|error| refuse(error.to_string()))?;
     // Images of one type, the same for both steps: code is compiled for each pair of types.
     let mut resizer = Resizer::new();
-    let mut step = |source: &TypedImageRef<U8x3>, width, height| {
-        let mut to = TypedImage::<U8x3>::new(width, height);
-        resizer
-            .resize_typed(source, &mut to, &options)
+    let mut step = |source: &[u8], [from, to]: [Size; 2]| {
+        let mut bytes = vec![0; 3 * to.width as usize * to.height as usize];
+        let source = TypedImageRef::<U8x3>::from_buffer(from.width, from.height, source)
             .map_err(|error| refuse(error.to_string()))?;
-        Ok::<_, Error>(to)
+        let mut image = TypedImage::<U8x3>::from_buffer(to.width, to.height, &mut bytes)
+            .map_err(|error| refuse(error.to_string()))?;
+        resizer
+            .resize_typed(&source, &mut image, &options)
+            .map_err(|error| refuse(error.to_string()))?;
+        Ok::<_, Error>(bytes)
     };
-    let rows = step(&source, size.width, rgb.height())?;
-    let rows = TypedImageRef::new(size.width, rgb.height(), rows.pixels())
-        .map_err(|error| refuse(error.to_string()))?;
-    let both = step(&rows, size.width, size.height)?;
-    let data = both.pixels().iter().flat_map(|pixel| pixel.0).collect();
-    RgbImage8::new(data, size.width, size.height)
+    let own = Size { width: rgb.width(), height: rgb.height() };
+    let rows = Size { width: size.width, height: own.height };
+    let packed = step(&packed, [own, rows])?;
+    RgbImage8::new(step(&packed, [rows, size])?, size.width, size.height)
 }
 
 /// The image in the centre of black.

@@ -1,7 +1,8 @@
-// y = f(x), or with `backward` dx = dy f'(x), element by element. f(x) = x * Phi(x), Phi being the normal distribution
-// function (GELU, Hendrycks & Gimpel 2016), or with `quick` f(x) = x * sigmoid(1.702 x).
+// y = f(x), or with `backward` dx = dy f'(x), element by element. f is the activation: x * Phi(x), Phi being the normal
+// distribution function (GELU, Hendrycks & Gimpel 2016), or one of those with a sigmoid in Phi's place.
 //
-// Settings: x, y the types of the input and of what is written (and of dy); quick; backward.
+// Settings: x, y the types of the input and of what is written (and of dy); activation, 1 to 4 (see parts/activations.wgsl);
+// backward.
 // Bindings: 0 x, with `backward` 1 dy, last y. Parameters: quads, the number of vec4s.
 // Tile: one vec4 an invocation; the kernel is bound by memory.
 // Tolerance: 1e-6 relative to the largest value; 1e-3 where a type is f16.

@@ -3,8 +3,8 @@
 //
 // Settings: form 0 nn, 1 nt, 2 tn; a, b, c, bias the element types; tile 0 registers, 1 subgroup, 2 shared; rows, the rows an
 // invocation owns (a multiple of 8; tiles 0 and 1); vec_a, vec_b, vec_c whether a matrix is read or written as vec4, which needs
-// its row length, offsets and leading dimension to be multiples of 4; accumulate; biased; activation 0 none, 1 GELU,
-// 2 quick-GELU (C is then the value before, Y after it).
+// its row length, offsets and leading dimension to be multiples of 4; accumulate; biased; activation 0 none, otherwise one of
+// parts/activations.wgsl (C is then the value before, Y after it).
 // Bindings: A, B, bias if biased, C, Y if activated.
 // Parameters: sizes, leading dimensions, strides of the outer and the inner batch index (z = outer * inner + index), `chunk`:
 // how many k one z handles where the sum is split, C being one partial result per z; otherwise k.
@@ -56,7 +56,6 @@ fn read_{{ name }}(start: u32, row: u32, column: u32, rows: u32, columns: u32) -
 {{ read("a", vec_a) }}
 {{ read("b", vec_b) }}
 {% if activation %}
-{% set quick = activation == 2 %}
 {% include "activations" %}
 
 {% endif %}

@@ -12,8 +12,8 @@ use crate::Error;
 use super::cpu::Chunk;
 use super::cpu::pool::Pool;
 use super::{
-    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize,
-    Rectangle, Size, Update,
+    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchRows,
+    PatchSize, Rectangle, RotarySize, Size, TokenParts, TokenSize, Update,
 };
 
 /// Counts buffers of f32.
@@ -113,6 +113,19 @@ impl Device for Meter {
         self.like(dy)
     }
 
+    fn gated(&self, _: Activation, g: &Buffer, _: &Buffer) -> Buffer {
+        self.like(g)
+    }
+    fn gated_backward(&self, _: Activation, dy: &Buffer, _: &Buffer, _: &Buffer) -> [Buffer; 2] {
+        [(); 2].map(|()| self.like(dy))
+    }
+    fn rotate(&self, _: RotarySize, x: &Buffer, _: [&Buffer; 2]) -> Buffer {
+        self.like(x)
+    }
+    fn rotate_backward(&self, _: RotarySize, dy: &Buffer, _: [&Buffer; 2]) -> Buffer {
+        self.like(dy)
+    }
+
     fn attention(
         &self,
         size: AttentionSize,
@@ -120,17 +133,17 @@ impl Device for Meter {
         _: &Buffer,
         _: &Buffer,
     ) -> (Buffer, Buffer) {
-        (self.like(q), self.take(size.batch * size.heads * size.tokens * size.tokens))
+        (self.like(q), self.take(size.batch * size.heads * size.queries * size.tokens))
     }
     fn attention_backward(
         &self,
         _: AttentionSize,
-        dy: &Buffer,
-        _: [&Buffer; 3],
+        _: &Buffer,
+        qkv: [&Buffer; 3],
         _: &Buffer,
         _: &Buffer,
     ) -> [Buffer; 3] {
-        [(); 3].map(|()| self.like(dy))
+        qkv.map(|x| self.like(x))
     }
     fn l2_normalise(&self, x: &Buffer, columns: usize, _: f64) -> (Buffer, Buffer) {
         let divisors = self.take(x.values.len() / columns);
@@ -146,14 +159,23 @@ impl Device for Meter {
     fn patches_backward(&self, size: PatchSize, _: &Buffer) -> Buffer {
         self.take(size.batch * 3 * size.height * size.width)
     }
-    fn tokens(&self, patches: &Buffer, cls: &Buffer, positions: &Buffer) -> Buffer {
-        let image = positions.values.len() - cls.values.len();
-        self.take(patches.values.len() / image * positions.values.len())
+    fn tokens(&self, size: TokenSize, parts: TokenParts<&Buffer>) -> Buffer {
+        self.take(parts.patches.values.len() / size.patches * size.tokens())
     }
-    fn tokens_backward(&self, dy: &Buffer, columns: usize, tokens: usize) -> [Buffer; 3] {
-        let patches = self.take(dy.values.len() / tokens * (tokens - 1));
-        let positions = self.take(tokens * columns);
-        [patches, self.take(columns), positions]
+    fn tokens_backward(&self, size: TokenSize, dy: &Buffer) -> TokenParts<Buffer> {
+        let patches = self.take(dy.values.len() / size.tokens() * size.patches);
+        let sums = self.take(size.tokens() * size.columns);
+        let rows = |wanted: bool, rows| wanted.then(|| self.take(rows * size.columns));
+        TokenParts {
+            patches,
+            class: rows(size.class, 1),
+            registers: rows(size.registers > 0, size.registers),
+            positions: if size.registers == 0 {
+                size.positions.then_some(sums)
+            } else {
+                rows(size.positions, size.positions())
+            },
+        }
     }
     fn first_rows(&self, x: &Buffer, _: usize, tokens: usize) -> Buffer {
         self.take(x.values.len() / tokens)
@@ -161,17 +183,16 @@ impl Device for Meter {
     fn first_rows_backward(&self, dy: &Buffer, _: usize, tokens: usize) -> Buffer {
         self.take(dy.values.len() * tokens)
     }
-    fn token_moments(&self, x: &Buffer, _: usize, tokens: usize, _: f64) -> Buffer {
-        self.take(x.values.len() / tokens * 2)
+    fn patch_mean(&self, rows: PatchRows, x: &Buffer, class: bool) -> Buffer {
+        self.take(x.values.len() / rows.tokens * (1 + usize::from(class)))
     }
-    fn token_moments_backward(
-        &self,
-        _: &Buffer,
-        x: &Buffer,
-        _: &Buffer,
-        _: usize,
-        _: usize,
-    ) -> Buffer {
+    fn patch_mean_backward(&self, rows: PatchRows, dy: &Buffer, class: bool) -> Buffer {
+        self.take(dy.values.len() / (1 + usize::from(class)) * rows.tokens)
+    }
+    fn token_moments(&self, rows: PatchRows, x: &Buffer, _: f64) -> Buffer {
+        self.take(x.values.len() / rows.tokens * 2)
+    }
+    fn token_moments_backward(&self, _: PatchRows, _: &Buffer, x: &Buffer, _: &Buffer) -> Buffer {
         self.like(x)
     }
 

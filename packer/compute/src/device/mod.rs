@@ -23,7 +23,9 @@ mod tests;
 
 pub use image::{Affine, Colour, ImageSize, Rectangle};
 pub use optimiser::{AdamW, Update};
-pub use shapes::{Activation, AttentionSize, Form, PatchSize, Size};
+pub use shapes::{
+    Activation, AttentionSize, Form, PatchRows, PatchSize, RotarySize, Size, TokenParts, TokenSize,
+};
 
 /// A place that stores buffers and computes on them.
 pub trait Device: Clone {
@@ -155,6 +157,34 @@ pub trait Device: Clone {
         x: &Self::Buffer,
     ) -> Self::Buffer;
 
+    /// f(g) * u element by element, f being the activation (gated linear units, Shazeer 2020).
+    fn gated(&self, kind: Activation, g: &Self::Buffer, u: &Self::Buffer) -> Self::Buffer;
+    /// The gradients to g and u of [`Device::gated`].
+    fn gated_backward(
+        &self,
+        kind: Activation,
+        dy: &Self::Buffer,
+        g: &Self::Buffer,
+        u: &Self::Buffer,
+    ) -> [Self::Buffer; 2];
+
+    /// The queries or keys x of patches, rotated by their places (Su et al. 2021): each pair of
+    /// values (j, j + width/2) of a head by the angle whose cosine and sine stand in `tables`
+    /// [patches, width/2].
+    fn rotate(
+        &self,
+        size: RotarySize,
+        x: &Self::Buffer,
+        tables: [&Self::Buffer; 2],
+    ) -> Self::Buffer;
+    /// The gradient to x of [`Device::rotate`]: dy, rotated back.
+    fn rotate_backward(
+        &self,
+        size: RotarySize,
+        dy: &Self::Buffer,
+        tables: [&Self::Buffer; 2],
+    ) -> Self::Buffer;
+
     /// softmax(Q K^T / sqrt(width)) V per head, and what the device wants back for the gradient.
     fn attention(
         &self,
@@ -196,43 +226,31 @@ pub trait Device: Clone {
     fn patches(&self, size: PatchSize, images: &Self::Buffer) -> Self::Buffer;
     /// The gradient to the images.
     fn patches_backward(&self, size: PatchSize, dy: &Self::Buffer) -> Self::Buffer;
-    /// For each image the CLS row, then its patches [batch*(1+grid), columns], each plus its row of
-    /// `positions`.
-    fn tokens(
-        &self,
-        patches: &Self::Buffer,
-        cls: &Self::Buffer,
-        positions: &Self::Buffer,
-    ) -> Self::Buffer;
-    /// The gradients to patches, CLS row and positions.
-    fn tokens_backward(
-        &self,
-        dy: &Self::Buffer,
-        columns: usize,
-        tokens: usize,
-    ) -> [Self::Buffer; 3];
+    /// For each image its class token, the registers and its patches [images*tokens, columns]. To
+    /// the class token and each patch its row of the positions is added, if there are any.
+    fn tokens(&self, size: TokenSize, parts: TokenParts<&Self::Buffer>) -> Self::Buffer;
+    /// The gradients to the parts that `size` has.
+    fn tokens_backward(&self, size: TokenSize, dy: &Self::Buffer) -> TokenParts<Self::Buffer>;
     /// The first row of each group of `tokens` rows.
     fn first_rows(&self, x: &Self::Buffer, columns: usize, tokens: usize) -> Self::Buffer;
     /// The gradient of [`Device::first_rows`]: dy in the first rows, zero elsewhere.
     fn first_rows_backward(&self, dy: &Self::Buffer, columns: usize, tokens: usize)
     -> Self::Buffer;
-    /// The mean and the standard deviation, sqrt(variance + epsilon), of all rows but the first of
-    /// each group of `tokens` rows, at least two. The result is [groups, 2 * columns].
-    fn token_moments(
-        &self,
-        x: &Self::Buffer,
-        columns: usize,
-        tokens: usize,
-        epsilon: f64,
-    ) -> Self::Buffer;
-    /// The gradient to x of y = token_moments(x): zero in the first rows.
+    /// The mean of each image's patches [images, columns]; with `class` the first row of the image
+    /// beside it, in front: [images, 2 * columns].
+    fn patch_mean(&self, rows: PatchRows, x: &Self::Buffer, class: bool) -> Self::Buffer;
+    /// The gradient to x of [`Device::patch_mean`]: zero in rows that it leaves out.
+    fn patch_mean_backward(&self, rows: PatchRows, dy: &Self::Buffer, class: bool) -> Self::Buffer;
+    /// The mean and the standard deviation, sqrt(variance + epsilon), of the patches of each image.
+    /// The result is [images, 2 * columns].
+    fn token_moments(&self, rows: PatchRows, x: &Self::Buffer, epsilon: f64) -> Self::Buffer;
+    /// The gradient to x of y = token_moments(x): zero in the rows before the patches.
     fn token_moments_backward(
         &self,
+        rows: PatchRows,
         dy: &Self::Buffer,
         x: &Self::Buffer,
         y: &Self::Buffer,
-        columns: usize,
-        tokens: usize,
     ) -> Self::Buffer;
 
     /// The mean over rows of the negative log-likelihood of `labels` under softmax(logits), and the

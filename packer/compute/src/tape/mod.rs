@@ -80,6 +80,13 @@ impl<D: Device> Var<D> {
         Var { value, node: None }
     }
 
+    /// The same values as a matrix of other sides.
+    pub fn reshaped(&self, rows: usize, columns: usize) -> Self {
+        assert_eq!(rows * columns, self.value.rows * self.value.columns);
+        // A gradient is a list of values, whatever its sides: it goes to the same place.
+        Var { value: Tensor { buffer: self.value.buffer.clone(), rows, columns }, node: self.node }
+    }
+
     fn needs_gradient(&self) -> bool {
         self.node.is_some()
     }

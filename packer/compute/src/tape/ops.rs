@@ -1,6 +1,11 @@
 //! The operations of the tape but its linear layers: each with its value and its backward.
 
-use crate::device::{Activation, AttentionSize, Device, Form, PatchSize, Size};
+use std::ops::Range;
+
+use crate::device::{
+    Activation, AttentionSize, Device, Form, PatchRows, PatchSize, RotarySize, Size, TokenParts,
+    TokenSize,
+};
 
 use super::{Tape, Tensor, Var};
 
@@ -60,7 +65,37 @@ impl<D: Device + 'static> Tape<D> {
         })
     }
 
-    /// Multi-head self-attention; q, k and v are [batch*tokens, heads*width], and so is the result.
+    /// f(g) * u, element by element, f being the activation (SwiGLU and its like, Shazeer 2020).
+    pub fn gated(&self, kind: Activation, g: &Var<D>, u: &Var<D>) -> Var<D> {
+        assert_eq!((g.value.rows, g.value.columns), (u.value.rows, u.value.columns));
+        let y = self.device.gated(kind, &g.value.buffer, &u.value.buffer);
+        let nodes = [g.node, u.node];
+        let [gate, value] = [g, u].map(|x| x.value.buffer.clone());
+        self.record(g.value.like(y), &[g, u], move |d, dy, g| {
+            let gradients = d.gated_backward(kind, dy, &gate, &value);
+            for (node, gradient) in nodes.into_iter().zip(gradients) {
+                g.add(node, || gradient);
+            }
+        })
+    }
+
+    /// Queries or keys [images*tokens, heads*width] with those of patches rotated by their places;
+    /// `tables` are the cosine and the sine [patches, width/2] of each pair's angle. The result has
+    /// x's shape.
+    pub fn rotate(&self, x: &Var<D>, size: RotarySize, tables: &[Tensor<D>; 2]) -> Var<D> {
+        assert_eq!(x.value.columns, size.heads * size.width);
+        assert!(tables.iter().all(|t| t.rows == size.tokens - size.leading));
+        assert!(size.width.is_multiple_of(2) && tables.iter().all(|t| 2 * t.columns == size.width));
+        let y = self.device.rotate(size, &x.value.buffer, tables.each_ref().map(|t| &t.buffer));
+        let (node, tables) = (x.node, tables.clone());
+        self.record(x.value.like(y), &[x], move |d, dy, g| {
+            let tables = tables.each_ref().map(|t| &t.buffer);
+            g.add(node, || d.rotate_backward(size, dy, tables));
+        })
+    }
+
+    /// Multi-head attention; q is [batch*queries, heads*width], and so is the result; k and v are
+    /// [batch*tokens, heads*width].
     pub fn attention(&self, q: &Var<D>, k: &Var<D>, v: &Var<D>, size: AttentionSize) -> Var<D> {
         let (y, saved) =
             self.device.attention(size, &q.value.buffer, &k.value.buffer, &v.value.buffer);
@@ -93,23 +128,27 @@ impl<D: Device + 'static> Tape<D> {
         self.record(value, &[images], move |d, dy, g| g.add(node, || d.patches_backward(size, dy)))
     }
 
-    /// Per image the CLS token and the patches, plus positions [tokens, columns].
-    pub fn tokens(&self, patches: &Var<D>, cls: &Var<D>, positions: &Var<D>) -> Var<D> {
-        let y =
-            self.device.tokens(&patches.value.buffer, &cls.value.buffer, &positions.value.buffer);
-        let (tokens, columns) = (positions.value.rows, positions.value.columns);
-        let rows = patches.value.rows / (tokens - 1) * tokens;
-        let nodes = [patches.node, cls.node, positions.node];
-        self.record(
-            Tensor { buffer: y, rows, columns },
-            &[patches, cls, positions],
-            move |d, dy, g| {
-                let gradients = d.tokens_backward(dy, columns, tokens);
-                for (node, gradient) in nodes.into_iter().zip(gradients) {
-                    g.add(node, || gradient);
-                }
-            },
-        )
+    /// The tokens of images with so many `patches` each [images*tokens, columns]: class token,
+    /// registers and patches, positions being added to the first and the last.
+    pub fn tokens(&self, parts: TokenParts<&Var<D>>, patches: usize) -> Var<D> {
+        let columns = parts.patches.value.columns;
+        let size = TokenSize {
+            class: parts.class.is_some(),
+            registers: parts.registers.map_or(0, |x| x.value.rows),
+            patches,
+            positions: parts.positions.is_some(),
+            columns,
+        };
+        assert!(parts.list().all(|x| x.value.columns == columns));
+        assert!(parts.positions.is_none_or(|x| x.value.rows == size.positions()));
+        let buffer = self.device.tokens(size, parts.map(|x| &x.value.buffer));
+        let rows = parts.patches.value.rows / patches * size.tokens();
+        let (nodes, operands) = (parts.map(|x| x.node), parts.list().collect::<Vec<_>>());
+        self.record(Tensor { buffer, rows, columns }, &operands, move |d, dy, g| {
+            for (node, gradient) in nodes.list().zip(d.tokens_backward(size, dy).list()) {
+                g.add(node, || gradient);
+            }
+        })
     }
 
     /// The first of each `tokens` rows: the CLS tokens.
@@ -122,15 +161,31 @@ impl<D: Device + 'static> Tape<D> {
         })
     }
 
-    /// The mean and the standard deviation, sqrt(variance + epsilon), of all rows but the first
-    /// (the CLS token) of each group of `tokens` rows. The result is [groups, 2 * columns].
-    pub fn token_moments(&self, x: &Var<D>, tokens: usize, epsilon: f64) -> Var<D> {
-        let (columns, node, kept) = (x.value.columns, x.node, x.value.buffer.clone());
-        let y = self.device.token_moments(&kept, columns, tokens, epsilon);
-        let saved = y.clone();
-        let value = Tensor { buffer: y, rows: x.value.rows / tokens, columns: 2 * columns };
+    /// The mean of each image's patches [images, columns], those being the rows `patches`, the last
+    /// of its tokens; with `class` the image's first row in front of it: [images, 2 * columns].
+    pub fn patch_mean(&self, x: &Var<D>, patches: Range<usize>, class: bool) -> Var<D> {
+        let rows = patch_rows(x, patches);
+        let buffer = self.device.patch_mean(rows, &x.value.buffer, class);
+        let columns = rows.columns * (1 + usize::from(class));
+        let node = x.node;
+        let value = Tensor { buffer, rows: x.value.rows / rows.tokens, columns };
         self.record(value, &[x], move |d, dy, g| {
-            g.add(node, || d.token_moments_backward(dy, &kept, &saved, columns, tokens));
+            g.add(node, || d.patch_mean_backward(rows, dy, class));
+        })
+    }
+
+    /// The mean and the standard deviation, sqrt(variance + epsilon), of each image's patches,
+    /// those being the rows `patches`, the last of its tokens. The result is [images, 2 *
+    /// columns].
+    pub fn token_moments(&self, x: &Var<D>, patches: Range<usize>, epsilon: f64) -> Var<D> {
+        let rows = patch_rows(x, patches);
+        let (node, kept) = (x.node, x.value.buffer.clone());
+        let y = self.device.token_moments(rows, &kept, epsilon);
+        let saved = y.clone();
+        let columns = 2 * rows.columns;
+        let value = Tensor { buffer: y, rows: x.value.rows / rows.tokens, columns };
+        self.record(value, &[x], move |d, dy, g| {
+            g.add(node, || d.token_moments_backward(rows, dy, &kept, &saved));
         })
     }
 
@@ -166,4 +221,9 @@ impl<D: Device + 'static> Tape<D> {
         );
         (loss, logits.value.like(softmax))
     }
+}
+
+/// Where the patches of images are among their tokens x.
+fn patch_rows<D: Device>(x: &Var<D>, patches: Range<usize>) -> PatchRows {
+    PatchRows { columns: x.value.columns, tokens: patches.end, leading: patches.start }
 }

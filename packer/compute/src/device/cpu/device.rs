@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::device::{
-    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize,
-    Rectangle, Size, Update,
+    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchRows,
+    PatchSize, Rectangle, RotarySize, Size, TokenParts, TokenSize, Update,
 };
 
 use super::matmul::Product;
 use super::{
     Chunk, Cpu, Real, activation, attention, colour, elementwise, embed, loss, norm, optimiser,
-    rows_mut, warp,
+    rotate, rows_mut, tokens, warp,
 };
 
 type Buffer<T> = Arc<Chunk<T>>;
@@ -132,6 +132,35 @@ impl<T: Real> Device for Cpu<T> {
         activation::backward(self, kind, &dy.values, &x.values)
     }
 
+    fn gated(&self, kind: Activation, g: &Buffer<T>, u: &Buffer<T>) -> Buffer<T> {
+        activation::gated(self, kind, &g.values, &u.values)
+    }
+
+    fn gated_backward(
+        &self,
+        kind: Activation,
+        dy: &Buffer<T>,
+        g: &Buffer<T>,
+        u: &Buffer<T>,
+    ) -> [Buffer<T>; 2] {
+        activation::gated_backward(self, kind, &dy.values, [&g.values, &u.values])
+    }
+
+    fn rotate(&self, size: RotarySize, x: &Buffer<T>, tables: [&Buffer<T>; 2]) -> Buffer<T> {
+        let [cos, sin] = tables.map(|table| table.values.as_slice());
+        rotate::rotate(self, size, &x.values, |place| (cos[place], sin[place]))
+    }
+
+    fn rotate_backward(
+        &self,
+        size: RotarySize,
+        dy: &Buffer<T>,
+        tables: [&Buffer<T>; 2],
+    ) -> Buffer<T> {
+        let [cos, sin] = tables.map(|table| table.values.as_slice());
+        rotate::rotate(self, size, &dy.values, |place| (cos[place], -sin[place]))
+    }
+
     fn attention(
         &self,
         size: AttentionSize,
@@ -181,41 +210,42 @@ impl<T: Real> Device for Cpu<T> {
         embed::patches_backward(self, size, &dy.values)
     }
 
-    fn tokens(&self, patches: &Buffer<T>, cls: &Buffer<T>, positions: &Buffer<T>) -> Buffer<T> {
-        embed::tokens(self, &patches.values, &cls.values, &positions.values)
+    fn tokens(&self, size: TokenSize, parts: TokenParts<&Buffer<T>>) -> Buffer<T> {
+        embed::tokens(self, size, parts.map(|part| part.values.as_slice()))
     }
 
-    fn tokens_backward(&self, dy: &Buffer<T>, columns: usize, tokens: usize) -> [Buffer<T>; 3] {
-        embed::tokens_backward(self, &dy.values, columns, tokens)
+    fn tokens_backward(&self, size: TokenSize, dy: &Buffer<T>) -> TokenParts<Buffer<T>> {
+        embed::tokens_backward(self, size, &dy.values)
     }
 
     fn first_rows(&self, x: &Buffer<T>, columns: usize, tokens: usize) -> Buffer<T> {
-        embed::first_rows(self, &x.values, columns, tokens)
+        tokens::first(self, &x.values, columns, tokens)
     }
 
     fn first_rows_backward(&self, dy: &Buffer<T>, columns: usize, tokens: usize) -> Buffer<T> {
-        embed::first_rows_backward(self, &dy.values, columns, tokens)
+        tokens::first_backward(self, &dy.values, columns, tokens)
     }
 
-    fn token_moments(
-        &self,
-        x: &Buffer<T>,
-        columns: usize,
-        tokens: usize,
-        epsilon: f64,
-    ) -> Buffer<T> {
-        embed::token_moments(self, &x.values, columns, tokens, T::from_f64(epsilon))
+    fn patch_mean(&self, rows: PatchRows, x: &Buffer<T>, class: bool) -> Buffer<T> {
+        tokens::mean(self, rows, &x.values, class)
+    }
+
+    fn patch_mean_backward(&self, rows: PatchRows, dy: &Buffer<T>, class: bool) -> Buffer<T> {
+        tokens::mean_backward(self, rows, &dy.values, class)
+    }
+
+    fn token_moments(&self, rows: PatchRows, x: &Buffer<T>, epsilon: f64) -> Buffer<T> {
+        tokens::moments(self, rows, &x.values, T::from_f64(epsilon))
     }
 
     fn token_moments_backward(
         &self,
+        rows: PatchRows,
         dy: &Buffer<T>,
         x: &Buffer<T>,
         y: &Buffer<T>,
-        columns: usize,
-        tokens: usize,
     ) -> Buffer<T> {
-        embed::token_moments_backward(self, [&dy.values, &x.values, &y.values], columns, tokens)
+        tokens::moments_backward(self, rows, [&dy.values, &x.values, &y.values])
     }
 
     fn cross_entropy(

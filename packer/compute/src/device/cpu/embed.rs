@@ -1,11 +1,10 @@
-//! From pixels to tokens and from tokens to the feature: patches, CLS token, positions, first rows,
-//! moments over tokens.
+//! From pixels to tokens: patches, class token, registers, positions.
 
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::device::PatchSize;
+use crate::device::{PatchSize, TokenParts, TokenSize};
 
 use super::{Chunk, Cpu, Real};
 
@@ -42,72 +41,72 @@ pub fn patches_backward<T: Real>(cpu: &Cpu<T>, size: PatchSize, dy: &[T]) -> Buf
     cpu.wrap(out)
 }
 
-pub fn tokens<T: Real>(cpu: &Cpu<T>, patches: &[T], cls: &[T], positions: &[T]) -> Buffer<T> {
-    let columns = cls.len();
-    let grid = positions.len() / columns - 1;
-    let batch = patches.len() / columns / grid;
-    cpu.by_rows(batch * positions.len(), columns, |first, out| {
+pub fn tokens<T: Real>(cpu: &Cpu<T>, size: TokenSize, parts: TokenParts<&[T]>) -> Buffer<T> {
+    let TokenSize { patches, columns, .. } = size;
+    let images = parts.patches.len() / columns / patches;
+    let row =
+        |of: &[T], row: usize, out: &mut [T]| out.copy_from_slice(&of[row * columns..][..columns]);
+    cpu.by_rows(images * size.tokens() * columns, columns, |first, out| {
         for (i, out) in out.chunks_exact_mut(columns).enumerate() {
-            let (image, token) = ((first + i) / (grid + 1), (first + i) % (grid + 1));
-            let x = match token {
-                0 => cls,
-                t => &patches[(image * grid + t - 1) * columns..][..columns],
-            };
-            for ((out, x), position) in out.iter_mut().zip(x).zip(&positions[token * columns..]) {
-                *out = *x + *position;
+            let (image, token) = ((first + i) / size.tokens(), (first + i) % size.tokens());
+            match (token.checked_sub(size.leading()), parts.class, parts.registers) {
+                (Some(patch), ..) => row(parts.patches, image * patches + patch, out),
+                (None, Some(class), _) if token == 0 => row(class, 0, out),
+                (None, class, Some(registers)) => {
+                    row(registers, token - usize::from(class.is_some()), out);
+                }
+                (None, ..) => unreachable!("each token before the patches has a row"),
+            }
+            if let Some((place, positions)) = position(size, token).zip(parts.positions) {
+                let positions = &positions[place * columns..];
+                out.iter_mut().zip(positions).for_each(|(out, position)| *out += *position);
             }
         }
     })
 }
 
-pub fn tokens_backward<T: Real>(
-    cpu: &Cpu<T>,
-    dy: &[T],
-    columns: usize,
-    tokens: usize,
-) -> [Buffer<T>; 3] {
-    let batch = dy.len() / columns / tokens;
-    let grid = tokens - 1;
-    let patches = cpu.by_rows(batch * grid * columns, columns, |first, out| {
+pub fn tokens_backward<T: Real>(cpu: &Cpu<T>, size: TokenSize, dy: &[T]) -> TokenParts<Buffer<T>> {
+    let TokenSize { class, registers, columns, .. } = size;
+    let image = size.tokens() * columns;
+    let patch_rows = size.patches * columns;
+    let patches = cpu.by_rows(dy.len() / image * patch_rows, columns, |first, out| {
         for (i, out) in out.chunks_exact_mut(columns).enumerate() {
-            let (image, patch) = ((first + i) / grid, (first + i) % grid);
-            out.copy_from_slice(&dy[(image * tokens + 1 + patch) * columns..][..columns]);
+            let (image, patch) = ((first + i) / size.patches, (first + i) % size.patches);
+            let row = image * size.tokens() + size.leading() + patch;
+            out.copy_from_slice(&dy[row * columns..][..columns]);
         }
     });
-    let mut positions = cpu.take(tokens * columns);
-    positions.fill(T::ZERO);
-    for image in dy.chunks_exact(tokens * columns) {
-        for (sum, dy) in positions.iter_mut().zip(image) {
-            *sum += *dy;
-        }
+    let mut sums = cpu.take(image);
+    sums.fill(T::ZERO);
+    for dy in dy.chunks_exact(image) {
+        sums.iter_mut().zip(dy).for_each(|(sum, dy)| *sum += *dy);
     }
-    let mut cls = cpu.take(columns);
-    cls.copy_from_slice(&positions[..columns]);
-    [patches, cpu.wrap(cls), cpu.wrap(positions)]
+    let sums = cpu.wrap(sums);
+    let rows = |first: &[T], then: &[T]| {
+        let mut rows = cpu.take(first.len() + then.len());
+        rows[..first.len()].copy_from_slice(first);
+        rows[first.len()..].copy_from_slice(then);
+        cpu.wrap(rows)
+    };
+    let (of_class, rest) = sums.values.split_at(usize::from(class) * columns);
+    let (of_registers, of_patches) = rest.split_at(registers * columns);
+    TokenParts {
+        patches,
+        class: class.then(|| rows(of_class, &[])),
+        registers: (registers > 0).then(|| rows(of_registers, &[])),
+        positions: size.positions.then(|| match registers {
+            0 => sums.clone(),
+            _ => rows(of_class, of_patches),
+        }),
+    }
 }
 
-pub fn first_rows<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize, tokens: usize) -> Buffer<T> {
-    cpu.by_rows(x.len() / tokens, columns, |first, out| {
-        for (i, out) in out.chunks_exact_mut(columns).enumerate() {
-            out.copy_from_slice(&x[(first + i) * tokens * columns..][..columns]);
-        }
-    })
-}
-
-pub fn first_rows_backward<T: Real>(
-    cpu: &Cpu<T>,
-    dy: &[T],
-    columns: usize,
-    tokens: usize,
-) -> Buffer<T> {
-    cpu.by_rows(dy.len() * tokens, columns, |first, out| {
-        for (i, out) in out.chunks_exact_mut(columns).enumerate() {
-            match (first + i) % tokens {
-                0 => out.copy_from_slice(&dy[(first + i) / tokens * columns..][..columns]),
-                _ => out.fill(T::ZERO),
-            }
-        }
-    })
+/// The row of positions that is added to a token; none for registers.
+fn position(size: TokenSize, token: usize) -> Option<usize> {
+    match token.checked_sub(size.leading()) {
+        Some(patch) => Some(usize::from(size.class) + patch),
+        None => (size.class && token == 0).then_some(0),
+    }
 }
 
 /// Where line `line` (channel-major) of patch `row` begins in the images.
@@ -117,59 +116,4 @@ fn pixel(size: PatchSize, row: usize, line: usize) -> usize {
     let (channel, y) = (line / size.patch, line % size.patch);
     let (top, left) = (row / across * size.patch, row % across * size.patch);
     ((image * 3 + channel) * size.height + top + y) * size.width + left
-}
-
-/// Two passes over an image's tokens: the variance of values far from zero keeps its digits.
-pub fn token_moments<T: Real>(
-    cpu: &Cpu<T>,
-    x: &[T],
-    columns: usize,
-    tokens: usize,
-    epsilon: T,
-) -> Buffer<T> {
-    let patches = T::from_f64((tokens - 1) as f64);
-    cpu.by_rows(x.len() / tokens * 2, 2 * columns, |first, out| {
-        for (i, out) in out.chunks_exact_mut(2 * columns).enumerate() {
-            let x = &x[((first + i) * tokens + 1) * columns..][..(tokens - 1) * columns];
-            out.fill(T::ZERO);
-            let (mean, deviation) = out.split_at_mut(columns);
-            for x in x.chunks_exact(columns) {
-                for (mean, x) in mean.iter_mut().zip(x) {
-                    *mean += *x / patches;
-                }
-            }
-            for x in x.chunks_exact(columns) {
-                for ((deviation, mean), x) in deviation.iter_mut().zip(&*mean).zip(x) {
-                    *deviation += (*x - *mean) * (*x - *mean) / patches;
-                }
-            }
-            for deviation in deviation {
-                *deviation = (*deviation + epsilon).sqrt();
-            }
-        }
-    })
-}
-
-pub fn token_moments_backward<T: Real>(
-    cpu: &Cpu<T>,
-    [dy, x, y]: [&[T]; 3],
-    columns: usize,
-    tokens: usize,
-) -> Buffer<T> {
-    let patches = T::from_f64((tokens - 1) as f64);
-    cpu.by_rows(x.len(), columns, |first, out| {
-        for (i, out) in out.chunks_exact_mut(columns).enumerate() {
-            let row = first + i;
-            if row % tokens == 0 {
-                out.fill(T::ZERO);
-                continue;
-            }
-            let image = row / tokens * 2 * columns;
-            let (dy, y) = (&dy[image..], &y[image..]);
-            for (j, (out, x)) in out.iter_mut().zip(&x[row * columns..]).enumerate() {
-                let of_deviation = dy[columns + j] * (*x - y[j]) / y[columns + j];
-                *out = (dy[j] + of_deviation) / patches;
-            }
-        }
-    })
 }

@@ -19,6 +19,8 @@ mod norm;
 mod optimiser;
 pub(super) mod pool;
 mod real;
+mod rotate;
+mod tokens;
 mod warp;
 
 pub use pool::Chunk;

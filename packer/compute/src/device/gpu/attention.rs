@@ -1,4 +1,4 @@
-//! Multi-head self-attention, in one of two forms: with the softmax stored for the gradient, out of
+//! Multi-head attention, in one of two forms: with the softmax stored for the gradient, out of
 //! batched products; or, for long sequences, without it, made again in the backward pass.
 
 use medforge_shaders::{
@@ -12,7 +12,7 @@ use super::matmul::{self, Matrix, Product};
 use super::pool::Chunk;
 use super::{Buffer, Gpu};
 
-/// The value, and the softmax [batch, heads, tokens, stride] or the logarithms of its sums [batch,
+/// The value, and the softmax [batch, heads, queries, stride] or the logarithms of its sums [batch,
 /// heads, tokens].
 pub fn forward(gpu: &Gpu, size: AttentionSize, qkv: [&Buffer; 3]) -> (Buffer, Buffer) {
     let [q, k, v] = qkv;
@@ -39,14 +39,14 @@ pub fn forward(gpu: &Gpu, size: AttentionSize, qkv: [&Buffer; 3]) -> (Buffer, Bu
         gpu,
         Form::Nt,
         scale(size),
-        stored.heads(q),
-        stored.heads(k),
+        stored.queries(q),
+        stored.keys(k),
         stored.square(&scores),
     );
     let p = gpu.engine.allocate(stored.len(), q.element);
     gpu.softmax_rows(&scores, &p, [stored.rows(), size.tokens, stored.stride]);
     drop(scores);
-    stored.product(gpu, Form::Nn, 1.0, stored.square(&p), stored.heads(v), stored.heads(&y));
+    stored.product(gpu, Form::Nn, 1.0, stored.square(&p), stored.keys(v), stored.queries(&y));
     (y, p)
 }
 
@@ -85,9 +85,9 @@ pub fn backward(
         return [dq, dk, dv];
     }
     let stored = Stored::new(size);
-    stored.product(gpu, Form::Tn, 1.0, stored.square(saved), stored.heads(dy), stored.heads(&dv));
+    stored.product(gpu, Form::Tn, 1.0, stored.square(saved), stored.queries(dy), stored.keys(&dv));
     let dp = gpu.engine.allocate(stored.len(), Element::F32);
-    stored.product(gpu, Form::Nt, 1.0, stored.heads(dy), stored.heads(v), stored.square(&dp));
+    stored.product(gpu, Form::Nt, 1.0, stored.queries(dy), stored.keys(v), stored.square(&dp));
     let ds = gpu.engine.allocate(stored.len(), dy.element);
     gpu.softmax_rows_backward(&dp, saved, &ds, [stored.rows(), size.tokens, stored.stride]);
     drop(dp);
@@ -96,16 +96,16 @@ pub fn backward(
         Form::Nn,
         scale(size),
         stored.square(&ds),
-        stored.heads(k),
-        stored.heads(&dq),
+        stored.keys(k),
+        stored.queries(&dq),
     );
     stored.product(
         gpu,
         Form::Tn,
         scale(size),
         stored.square(&ds),
-        stored.heads(q),
-        stored.heads(&dk),
+        stored.queries(q),
+        stored.keys(&dk),
     );
     [dq, dk, dv]
 }
@@ -123,32 +123,42 @@ impl Stored {
     }
 
     fn rows(&self) -> usize {
-        self.size.batch * self.size.heads * self.size.tokens
+        self.size.batch * self.size.heads * self.size.queries
     }
 
     fn len(&self) -> usize {
         self.rows() * self.stride
     }
 
-    /// One [tokens, width] matrix per image and head.
-    fn heads<'a>(&self, chunk: &'a Chunk) -> Matrix<'a> {
-        let columns = self.size.heads * self.size.width;
-        Matrix { chunk, stride: columns, batch: [self.size.tokens * columns, self.size.width] }
+    /// One [queries, width] matrix per image and head.
+    fn queries<'a>(&self, chunk: &'a Chunk) -> Matrix<'a> {
+        self.heads(chunk, self.size.queries)
     }
 
-    /// One [tokens, tokens] matrix per image and head.
+    /// One [tokens, width] matrix per image and head.
+    fn keys<'a>(&self, chunk: &'a Chunk) -> Matrix<'a> {
+        self.heads(chunk, self.size.tokens)
+    }
+
+    fn heads<'a>(&self, chunk: &'a Chunk, rows: usize) -> Matrix<'a> {
+        let columns = self.size.heads * self.size.width;
+        Matrix { chunk, stride: columns, batch: [rows * columns, self.size.width] }
+    }
+
+    /// One [queries, tokens] matrix per image and head.
     fn square<'a>(&self, chunk: &'a Chunk) -> Matrix<'a> {
-        let square = self.size.tokens * self.stride;
+        let square = self.size.queries * self.stride;
         Matrix { chunk, stride: self.stride, batch: [self.size.heads * square, square] }
     }
 
     /// A product for each image and head: of heads into a square (Nt), or of a square and heads
     /// (Nn, Tn).
     fn product(&self, gpu: &Gpu, form: Form, alpha: f64, a: Matrix, b: Matrix, c: Matrix) {
-        let AttentionSize { batch, tokens, heads, width } = self.size;
+        let AttentionSize { batch, queries, tokens, heads, width } = self.size;
         let size = match form {
-            Form::Nt => Size { m: tokens, n: tokens, k: width },
-            Form::Nn | Form::Tn => Size { m: tokens, n: width, k: tokens },
+            Form::Nt => Size { m: queries, n: tokens, k: width },
+            Form::Nn => Size { m: queries, n: width, k: tokens },
+            Form::Tn => Size { m: tokens, n: width, k: queries },
         };
         let plain = Product::new(form, size, alpha, a.chunk, b.chunk, c);
         matmul::run(&gpu.engine, &Product { a, b, batch: [batch, heads], ..plain });
@@ -199,9 +209,10 @@ impl Gpu {
 }
 
 /// Whether the scores are made again in the backward pass. The kernels for that hold a head in
-/// registers.
+/// registers, and know self-attention alone. Fewer queries have few scores.
 fn recomputed(gpu: &Gpu, size: AttentionSize) -> bool {
-    size.tokens > gpu.engine.tuning.stored_tokens
+    size.queries == size.tokens
+        && size.tokens > gpu.engine.tuning.stored_tokens
         && size.width.is_multiple_of(4)
         && size.width <= 128
 }

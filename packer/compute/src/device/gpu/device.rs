@@ -6,8 +6,8 @@ use medforge_shaders::Element;
 
 use crate::Error;
 use crate::device::{
-    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchSize,
-    Rectangle, Size, Update,
+    Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchRows,
+    PatchSize, Rectangle, RotarySize, Size, TokenParts, TokenSize, Update,
 };
 
 use super::buffers::PADDING;
@@ -179,6 +179,22 @@ impl Device for Gpu {
         self.activate(kind, x, Some(dy))
     }
 
+    fn gated(&self, kind: Activation, g: &Buffer, u: &Buffer) -> Buffer {
+        self.gate(kind, g, u)
+    }
+
+    fn gated_backward(&self, kind: Activation, dy: &Buffer, g: &Buffer, u: &Buffer) -> [Buffer; 2] {
+        self.gate_backward(kind, [g, u, dy])
+    }
+
+    fn rotate(&self, size: RotarySize, x: &Buffer, tables: [&Buffer; 2]) -> Buffer {
+        self.turn(size, x, tables, false)
+    }
+
+    fn rotate_backward(&self, size: RotarySize, dy: &Buffer, tables: [&Buffer; 2]) -> Buffer {
+        self.turn(size, dy, tables, true)
+    }
+
     fn l2_normalise(&self, x: &Buffer, columns: usize, epsilon: f64) -> (Buffer, Buffer) {
         self.l2(x, columns, epsilon)
     }
@@ -222,12 +238,12 @@ impl Device for Gpu {
         self.cut(size, dy, true)
     }
 
-    fn tokens(&self, patches: &Buffer, cls: &Buffer, positions: &Buffer) -> Buffer {
-        self.embed(patches, cls, positions)
+    fn tokens(&self, size: TokenSize, parts: TokenParts<&Buffer>) -> Buffer {
+        self.embed(size, parts)
     }
 
-    fn tokens_backward(&self, dy: &Buffer, columns: usize, tokens: usize) -> [Buffer; 3] {
-        self.embed_backward(dy, columns, tokens)
+    fn tokens_backward(&self, size: TokenSize, dy: &Buffer) -> TokenParts<Buffer> {
+        self.embed_backward(size, dy)
     }
 
     fn first_rows(&self, x: &Buffer, columns: usize, tokens: usize) -> Buffer {
@@ -238,19 +254,26 @@ impl Device for Gpu {
         self.rows(dy, dy.element, dy.len / columns * tokens, columns, [1, tokens, 0], true)
     }
 
-    fn token_moments(&self, x: &Buffer, columns: usize, tokens: usize, epsilon: f64) -> Buffer {
-        self.moments(x, columns, tokens, epsilon)
+    fn patch_mean(&self, rows: PatchRows, x: &Buffer, class: bool) -> Buffer {
+        self.mean(rows, x, class, false)
+    }
+
+    fn patch_mean_backward(&self, rows: PatchRows, dy: &Buffer, class: bool) -> Buffer {
+        self.mean(rows, dy, class, true)
+    }
+
+    fn token_moments(&self, rows: PatchRows, x: &Buffer, epsilon: f64) -> Buffer {
+        self.moments(rows, x, epsilon)
     }
 
     fn token_moments_backward(
         &self,
+        rows: PatchRows,
         dy: &Buffer,
         x: &Buffer,
         y: &Buffer,
-        columns: usize,
-        tokens: usize,
     ) -> Buffer {
-        self.moments_backward([dy, x, y], columns, tokens)
+        self.moments_backward(rows, [dy, x, y])
     }
 
     fn cross_entropy(&self, logits: &Buffer, classes: usize, labels: &[u32]) -> (Buffer, Buffer) {

@@ -1,10 +1,11 @@
 //! Element by element, and sums over rows.
 
-use medforge_shaders::{ACTIVATION, COLUMN_SUM, Element, RESIDUAL};
+use medforge_shaders::{ACTIVATION, COLUMN_SUM, Element, GATED, RESIDUAL};
 
 use crate::device::Activation;
 
 use super::call::Call;
+use super::pool::Chunk;
 use super::{Buffer, Gpu};
 
 /// Rows added up by one group at a time.
@@ -23,7 +24,7 @@ impl Gpu {
             settings: &[
                 ("x", x.element.into()),
                 ("y", y.element.into()),
-                ("quick", (kind == Activation::QuickGelu).into()),
+                ("activation", setting(kind).into()),
                 ("backward", dy.is_some().into()),
             ],
             params: &[quads],
@@ -32,6 +33,45 @@ impl Gpu {
             operations: 20 * x.len as u64,
         });
         y
+    }
+
+    /// f(g) * u.
+    pub(super) fn gate(&self, kind: Activation, g: &Buffer, u: &Buffer) -> Buffer {
+        let y = self.engine.allocate(g.len, g.element);
+        self.gate_run(kind, [g, u, &y], &[g, u, &y], false);
+        y
+    }
+
+    /// The gradients to g and u.
+    pub(super) fn gate_backward(&self, kind: Activation, [g, u, dy]: [&Buffer; 3]) -> [Buffer; 2] {
+        let [dg, du] = [(); 2].map(|()| self.engine.allocate(dy.len, dy.element));
+        self.gate_run(kind, [g, u, dy], &[g, u, dy, &dg, &du], true);
+        [dg, du]
+    }
+
+    fn gate_run(
+        &self,
+        kind: Activation,
+        [g, u, y]: [&Buffer; 3],
+        buffers: &[&Chunk],
+        backward: bool,
+    ) {
+        assert_eq!([u.len, y.len], [g.len; 2]);
+        let quads = y.quads().min(g.quads()).min(u.quads());
+        self.engine.run(Call {
+            kernel: &GATED,
+            settings: &[
+                ("g", g.element.into()),
+                ("u", u.element.into()),
+                ("y", y.element.into()),
+                ("activation", setting(kind).into()),
+                ("backward", backward.into()),
+            ],
+            params: &[quads],
+            buffers,
+            groups: self.engine.over(quads as usize),
+            operations: 25 * g.len as u64,
+        });
     }
 
     /// x + y * scale, each optional but y.
@@ -102,5 +142,15 @@ impl Gpu {
             1 => sums,
             _ => self.reduce_rows(&sums, None, columns),
         }
+    }
+}
+
+/// An activation as the kernels' setting.
+pub(super) fn setting(kind: Activation) -> u32 {
+    match kind {
+        Activation::Gelu => 1,
+        Activation::QuickGelu => 2,
+        Activation::GeluTanh => 3,
+        Activation::Silu => 4,
     }
 }

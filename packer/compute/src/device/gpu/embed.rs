@@ -1,12 +1,11 @@
 //! From pixels to tokens, rows taken and laid back, and the loss.
 
-use medforge_shaders::{
-    CROSS_ENTROPY, CROSS_ENTROPY_BACKWARD, Element, PATCHES, ROWS, TOKEN_MOMENTS, TOKENS,
-};
+use medforge_shaders::{CROSS_ENTROPY, CROSS_ENTROPY_BACKWARD, Element, PATCHES, ROWS, TOKENS};
 
-use crate::device::PatchSize;
+use crate::device::{PatchSize, TokenParts, TokenSize};
 
 use super::call::Call;
+use super::pool::Chunk;
 use super::{Buffer, Gpu};
 
 impl Gpu {
@@ -33,39 +32,72 @@ impl Gpu {
         y
     }
 
-    pub(super) fn embed(&self, patches: &Buffer, cls: &Buffer, positions: &Buffer) -> Buffer {
-        let columns = cls.len;
-        let tokens = positions.len / columns;
-        let count = patches.len / (tokens - 1) * tokens;
-        let y = self.engine.allocate(count, patches.element);
+    /// Tokens of images, out of their parts.
+    pub(super) fn embed(&self, size: TokenSize, parts: TokenParts<&Buffer>) -> Buffer {
+        let TokenSize { registers, patches, columns, .. } = size;
+        let x = parts.patches;
+        let count = x.len / patches * size.tokens();
+        let y = self.engine.allocate(count, x.element);
+        let buffers: Vec<&Chunk> = parts.list().chain([&y]).map(|b| &**b).collect();
+        let weights = &buffers[1..buffers.len() - 1];
+        let weight = weights.first().map_or(Element::F32, |w| w.element);
+        assert!(weights.iter().all(|w| w.element == weight), "weights of one type");
         self.engine.run(Call {
             kernel: &TOKENS,
             settings: &[
-                ("x", patches.element.into()),
-                ("weight", cls.element.into()),
+                ("x", x.element.into()),
+                ("weight", weight.into()),
                 ("y", y.element.into()),
+                ("cls", size.class.into()),
+                ("registers", (registers > 0).into()),
+                ("positions", size.positions.into()),
+                ("backward", false.into()),
             ],
-            params: &[count as u32, tokens as u32, columns as u32],
-            buffers: &[patches, cls, positions, &y],
+            params: &[count as u32, columns as u32, registers as u32, patches as u32],
+            buffers: &buffers,
             groups: self.engine.over(count),
             operations: count as u64,
         });
         y
     }
 
-    pub(super) fn embed_backward(&self, dy: &Buffer, columns: usize, tokens: usize) -> [Buffer; 3] {
-        let images = dy.len / columns / tokens;
-        let patches = self.rows(
-            dy,
-            dy.element,
-            images * (tokens - 1),
-            columns,
-            [tokens - 1, tokens, 1],
-            false,
-        );
-        let positions = self.reduce_rows(dy, None, tokens * columns);
-        let cls = self.rows(&positions, Element::F32, 1, columns, [1, 1, 0], false);
-        [patches, cls, positions]
+    pub(super) fn embed_backward(&self, size: TokenSize, dy: &Buffer) -> TokenParts<Buffer> {
+        let TokenSize { registers, columns, .. } = size;
+        let (tokens, leading) = (size.tokens(), size.leading());
+        let rows = dy.len / columns / tokens * size.patches;
+        let patches =
+            self.rows(dy, dy.element, rows, columns, [size.patches, tokens, leading], false);
+        let sums = self.reduce_rows(dy, None, tokens * columns);
+        let some = |rows: usize, first: usize| {
+            let runs = [rows, rows, first];
+            (rows > 0).then(|| self.rows(&sums, Element::F32, rows, columns, runs, false))
+        };
+        let class = usize::from(size.class);
+        TokenParts {
+            patches,
+            class: some(class, 0),
+            registers: some(registers, class),
+            positions: size.positions.then(|| self.table(size, &sums)),
+        }
+    }
+
+    /// The gradient to positions, of the sums over images of that to tokens: all but registers.
+    fn table(&self, size: TokenSize, sums: &Buffer) -> Buffer {
+        let TokenSize { registers, patches, columns, .. } = size;
+        if registers == 0 {
+            return sums.clone();
+        }
+        let count = size.positions() * columns;
+        let table = self.engine.allocate(count, Element::F32);
+        self.engine.run(Call {
+            kernel: &TOKENS,
+            settings: &[("cls", size.class.into()), ("backward", true.into())],
+            params: &[count as u32, columns as u32, registers as u32, patches as u32],
+            buffers: &[sums, &table],
+            groups: self.engine.over(count),
+            operations: 0,
+        });
+        table
     }
 
     /// `rows` rows of x by run, stride and first row (see `rows.wgsl`), or with `backward` x's rows
@@ -94,52 +126,6 @@ impl Gpu {
             operations: 0,
         });
         y
-    }
-
-    pub(super) fn moments(
-        &self,
-        x: &Buffer,
-        columns: usize,
-        tokens: usize,
-        epsilon: f64,
-    ) -> Buffer {
-        let count = x.len / tokens;
-        let y = self.engine.allocate(2 * count, Element::F32);
-        self.engine.run(Call {
-            kernel: &TOKEN_MOMENTS,
-            settings: &[
-                ("x", x.element.into()),
-                ("y", y.element.into()),
-                ("backward", false.into()),
-            ],
-            params: &[count as u32, columns as u32, tokens as u32, (epsilon as f32).to_bits()],
-            buffers: &[x, &y],
-            groups: self.engine.over(count),
-            operations: 4 * x.len as u64,
-        });
-        y
-    }
-
-    pub(super) fn moments_backward(
-        &self,
-        [dy, x, y]: [&Buffer; 3],
-        columns: usize,
-        tokens: usize,
-    ) -> Buffer {
-        let dx = self.engine.allocate(x.len, x.element);
-        self.engine.run(Call {
-            kernel: &TOKEN_MOMENTS,
-            settings: &[
-                ("x", x.element.into()),
-                ("y", dy.element.into()),
-                ("backward", true.into()),
-            ],
-            params: &[x.len as u32, columns as u32, tokens as u32, 0],
-            buffers: &[dy, x, y, &dx],
-            groups: self.engine.over(x.len),
-            operations: 5 * x.len as u64,
-        });
-        dx
     }
 
     pub(super) fn likelihood(

@@ -5,6 +5,7 @@ use medforge_shaders::{Element, MATMUL, Setting};
 use crate::device::{Activation, Form, Size};
 
 use super::call::Call;
+use super::elementwise::setting;
 use super::engine::Engine;
 use super::pool::Chunk;
 use super::tuning::Tile;
@@ -198,7 +199,7 @@ fn settings(product: &Product, tile: Tile, rows: usize) -> Vec<(&'static str, Se
         ("vec_c", c.aligned(n).into()),
         ("accumulate", product.accumulate.into()),
         ("biased", bias.is_some().into()),
-        ("activation", activation.map_or(0, |(kind, _)| kind as u32 + 1).into()),
+        ("activation", activation.map_or(0, |(kind, _)| setting(kind)).into()),
     ];
     settings.extend(bias.map(|bias| ("bias", bias.element.into())));
     settings

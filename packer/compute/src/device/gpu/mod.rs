@@ -38,6 +38,7 @@ mod profile;
 mod read;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod tuning;
 
 pub use call::Call;

@@ -8,7 +8,11 @@ use std::sync::OnceLock;
 
 use super::forms::{self, Variant};
 use super::{Gpu, Options};
+use crate::device::Activation;
 use crate::device::cpu::Cpu;
+
+const KINDS: [Activation; 4] =
+    [Activation::Gelu, Activation::QuickGelu, Activation::GeluTanh, Activation::Silu];
 
 /// Every usable adapter in every form that can run on it, opened once.
 fn variants() -> &'static [Variant] {
@@ -64,6 +68,7 @@ mod faults;
 mod images;
 mod products;
 mod rows;
+mod tokens;
 mod training;
 
 fn compare(name: &str, half: bool, tolerance: f32, found: &[Vec<f32>], exact: &[Vec<f32>]) {

@@ -9,7 +9,7 @@ fn f32_follows_f64() {
     let (wide, narrow) = (D::poisoned(), Cpu::<f32>::poisoned());
     let x = numbers(65 * 48, 5);
     let (gain, bias) = (numbers(48, 6), numbers(48, 7));
-    let size = AttentionSize { batch: 1, tokens: 65, heads: 3, width: 16 };
+    let size = AttentionSize { batch: 1, queries: 65, tokens: 65, heads: 3, width: 16 };
     fn compute<D: Device>(
         d: &D,
         x: &[f32],

@@ -1,7 +1,7 @@
 //! What is no number, what cannot be chosen and what breaks.
 
 use crate::device::adapter::Kind;
-use crate::device::{Activation, AttentionSize, Device, Form, Size};
+use crate::device::{AttentionSize, Device, Form, PatchRows, RotarySize, Size};
 
 use super::super::{Call, adapters};
 use super::*;
@@ -15,7 +15,7 @@ fn nan_comes_out() {
     let (y, w) = (numbers(rows * columns, 2), numbers(columns * columns, 3));
     let gain = numbers(columns, 4);
     let size = Size { m: rows, n: columns, k: columns };
-    let heads = AttentionSize { batch: 1, tokens: rows, heads: 1, width: columns };
+    let heads = AttentionSize { batch: 1, queries: rows, tokens: rows, heads: 1, width: columns };
     case!("NaN", 2e-5, |d| {
         let [x, y, w, gain] = [&x, &y, &w, &gain].map(|v| d.upload_frozen(v));
         let mut out =
@@ -25,7 +25,20 @@ fn nan_comes_out() {
             d.column_sum(&x, columns),
             d.layer_norm(&x, &gain, &gain, 1e-3).0,
         ]);
-        out.extend([d.activation(Activation::Gelu, &x), d.activation(Activation::QuickGelu, &x)]);
+        for kind in KINDS {
+            out.extend([d.activation(kind, &x), d.gated(kind, &x, &y), d.gated(kind, &y, &x)]);
+            out.extend(d.gated_backward(kind, &x, &y, &y));
+            out.extend(d.gated_backward(kind, &y, &x, &y));
+            out.extend(d.gated_backward(kind, &y, &y, &x));
+        }
+        let turned = RotarySize { tokens: rows, leading: 1, heads: 1, width: columns };
+        let table = d.upload_frozen(&vec![0.5; (rows - 1) * columns / 2]);
+        let patches = PatchRows { columns, tokens: rows, leading: 1 };
+        out.extend([
+            d.rotate(turned, &x, [&table; 2]),
+            d.patch_mean(patches, &x, true),
+            d.patch_mean(patches, &x, false),
+        ]);
         out.push(d.attention(heads, &x, &y, &y).0);
         out.push(d.attention(heads, &y, &x, &y).0);
         let (loss, p) = d.cross_entropy(&x, columns, &[0, 1, 2, 3, 4]);

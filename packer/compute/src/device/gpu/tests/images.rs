@@ -1,11 +1,11 @@
-//! Images, their patches and tokens, and their augmentations.
+//! Images, their patches, and their augmentations.
 
 use crate::device::{Colour, Device, ImageSize, PatchSize, Rectangle};
 
 use super::*;
 
 #[test]
-fn pixels_and_tokens() {
+fn pixels() {
     for (batch, height, width, patch) in
         [(1, 2, 2, 2), (2, 6, 4, 2), (1, 7, 11, 3), (3, 28, 28, 14)]
     {
@@ -15,28 +15,6 @@ fn pixels_and_tokens() {
         case!(format!("{size:?}"), 1e-6, |d| {
             let (images, dy) = (d.upload_frozen(&images), d.upload_frozen(&dy));
             [d.patches(size, &images), d.patches_backward(size, &dy)]
-        });
-    }
-    for (batch, grid, columns) in [(1, 1, 1), (2, 4, 3), (5, 9, 16)] {
-        let (x, cls, table) = (
-            numbers(batch * grid * columns, 1),
-            numbers(columns, 2),
-            numbers((grid + 1) * columns, 3),
-        );
-        let (dy, first) = (numbers(batch * (grid + 1) * columns, 4), numbers(batch * columns, 5));
-        let dmoments = numbers(2 * batch * columns, 6);
-        case!(format!("tokens {batch} x {grid} x {columns}"), 2e-6, |d| {
-            let [x, cls, table, dy, first, dmoments] =
-                [&x, &cls, &table, &dy, &first, &dmoments].map(|v| d.upload_frozen(v));
-            let y = d.tokens(&x, &cls, &table);
-            let moments = d.token_moments(&dy, columns, grid + 1, 1e-2);
-            let spread = d.token_moments_backward(&dmoments, &dy, &moments, columns, grid + 1);
-            let (one, back) = (
-                d.first_rows(&y, columns, grid + 1),
-                d.first_rows_backward(&first, columns, grid + 1),
-            );
-            let [dx, dcls, dtable] = d.tokens_backward(&dy, columns, grid + 1);
-            [y, one, back, dx, dcls, dtable, moments, spread]
         });
     }
 }

@@ -1,6 +1,6 @@
 //! Products, and layers made of them.
 
-use crate::device::{Activation, Device, Form, Size};
+use crate::device::{Device, Form, Size};
 use crate::tape::{Dropout, LowRank, Tape, Tensor, Var};
 
 use super::*;
@@ -44,7 +44,7 @@ fn linear_layers() {
     for size in SIZES {
         let (x, w, b) =
             (numbers(size.m * size.k, 1), numbers(size.n * size.k, 2), numbers(size.n, 3));
-        for kind in [Activation::Gelu, Activation::QuickGelu] {
+        for kind in KINDS {
             case!(format!("linear {size:?} {kind:?}"), 1e-6 * (size.k as f32).sqrt(), |d| {
                 let (x, w, b) = (d.upload_frozen(&x), d.upload_frozen(&w), d.upload_frozen(&b));
                 let (before, after) = d.linear_activation(kind, size, &x, &w, &b);

@@ -1,6 +1,6 @@
 //! Element by element, along rows and over rows.
 
-use crate::device::{Activation, AttentionSize, Device};
+use crate::device::{AttentionSize, Device};
 
 use super::*;
 
@@ -19,8 +19,11 @@ fn elementwise() {
                 d.column_sum(&x, columns),
                 d.column_dot(&x, &y, columns),
             ]);
-            for kind in [Activation::Gelu, Activation::QuickGelu] {
+            for kind in KINDS {
                 out.extend([d.activation(kind, &x), d.activation_backward(kind, &y, &x)]);
+                out.push(d.gated(kind, &x, &y));
+                let dy = d.scale_columns(&y, &scale);
+                out.extend(d.gated_backward(kind, &dy, &x, &y));
             }
             out.push(d.zeros(rows));
             out
@@ -29,8 +32,7 @@ fn elementwise() {
     let wide: Vec<f32> = (-60..60).map(|i| i as f32 / 4.0).collect();
     case!("activations far out", 2e-6, |d| {
         let x = d.upload_frozen(&wide);
-        let kinds = [Activation::Gelu, Activation::QuickGelu];
-        kinds.map(|kind| d.activation(kind, &x))
+        KINDS.map(|kind| [d.activation(kind, &x), d.gated(kind, &x, &x)]).into_iter().flatten()
     });
 }
 
@@ -74,14 +76,18 @@ fn attention() {
         (1, 70, 3, 64),
         (1, 33, 1, 80),
     ] {
-        let size = AttentionSize { batch, tokens, heads, width };
-        let [q, k, v, dy] = [1, 2, 3, 4].map(|seed| numbers(batch * tokens * heads * width, seed));
-        case!(format!("attention {size:?}"), 2e-5, |d| {
-            let [q, k, v, dy] = [&q, &k, &v, &dy].map(|x| d.upload_frozen(x));
-            let (y, saved) = d.attention(size, &q, &k, &v);
-            let [dq, dk, dv] = d.attention_backward(size, &dy, [&q, &k, &v], &y, &saved);
-            [y, dq, dk, dv]
-        });
+        for queries in [1, tokens, tokens + 3] {
+            let size = AttentionSize { batch, queries, tokens, heads, width };
+            let rows = |rows: usize, seed| numbers(batch * rows * heads * width, seed);
+            let (q, k, v) = (rows(queries, 1), rows(tokens, 2), rows(tokens, 3));
+            let dy = rows(queries, 4);
+            case!(format!("attention {size:?}"), 2e-5, |d| {
+                let [q, k, v, dy] = [&q, &k, &v, &dy].map(|x| d.upload_frozen(x));
+                let (y, saved) = d.attention(size, &q, &k, &v);
+                let [dq, dk, dv] = d.attention_backward(size, &dy, [&q, &k, &v], &y, &saved);
+                [y, dq, dk, dv]
+            });
+        }
     }
 }
 
