@@ -1,6 +1,7 @@
 """The runtime beside onnxruntime: the same base, the same LoRA inputs, one machine, taking turns.
 
   python3 benches/runtime.py                          # ViT-B/16 with random weights
+  python3 benches/runtime.py --base b16-f16           # the same, in weights that f16 holds: kept in 16 bits
   python3 benches/runtime.py --base vits14            # a Hugging Face folder, at 224 pixels
 
 Builds the bench program, makes bundles of sixteen modules (rank 16 at q and v) and the graph as an ONNX file,

@@ -2,9 +2,12 @@
 //! does what it is told on standard input, a line each, and answers on standard output in a line of
 //! JSON.
 //!
-//!     # b16, or a Hugging Face folder: bundles, a key and the graph for the peer
+//!     # b16, b16-f16 (weights that f16 holds), or a Hugging Face folder: bundles, a key and the
+//!     # graph for the peer
 //!     runtime_speed make b16 DIR
-//!     runtime_speed serve BUNDLE KEY THREADS [int8]
+//!     # one bundle of one module, for images of SIDE pixels, and a key
+//!     runtime_speed single FOLDER DIR SIDE
+//!     runtime_speed serve BUNDLE KEY THREADS [int8|SIDE]
 
 use std::fs;
 use std::io::{BufRead, Write};
@@ -16,8 +19,10 @@ use cpu_time::ProcessTime;
 use ed25519_dalek::SigningKey;
 use ed25519_dalek::pkcs8::EncodePublicKey;
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use half::f16;
 use medforge_packer::base::Vit;
 use medforge_packer::export::{Options as Pack, build_bundle, onnx};
+use medforge_packer::lora::Module;
 use medforge_runtime::bundle::{self, Bytes, Trust};
 use medforge_runtime::classify::{
     Classifier, Mode, Options, Precision, Selection, Spread, Threads, Times, WeightedModule,
@@ -45,18 +50,27 @@ fn main() -> Result<()> {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match arguments[..] {
         ["make", base, dir] => make(base, Path::new(dir)),
-        ["serve", bundle, key, threads] => serve(bundle, key, threads.parse()?, Precision::F32),
-        ["serve", bundle, key, threads, "int8"] => {
-            serve(bundle, key, threads.parse()?, Precision::Int8)
+        ["single", base, dir, side] => single(base, Path::new(dir), side.parse()?),
+        ["serve", bundle, key, threads] => {
+            serve(bundle, key, threads.parse()?, Precision::F32, SIDE)
         }
-        _ => Err("give make BASE DIR, or serve BUNDLE KEY THREADS [int8]".into()),
+        ["serve", bundle, key, threads, "int8"] => {
+            serve(bundle, key, threads.parse()?, Precision::Int8, SIDE)
+        }
+        ["serve", bundle, key, threads, side] => {
+            serve(bundle, key, threads.parse()?, Precision::F32, side.parse()?)
+        }
+        _ => Err(
+            "give make BASE DIR, single FOLDER DIR SIDE, or serve BUNDLE KEY THREADS [int8|SIDE]"
+                .into(),
+        ),
     }
 }
 
 fn make(base: &str, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     let vit = match base {
-        "b16" => {
+        "b16" | "b16-f16" => {
             fs::write(
                 dir.join("config.json"),
                 r#"{"model_type": "vit", "hidden_size": 768, "num_hidden_layers": 12,
@@ -68,37 +82,58 @@ fn make(base: &str, dir: &Path) -> Result<()> {
                 r#"{"size": {"height": 224, "width": 224}, "resample": 3,
                 "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
             )?;
-            Vit::random(dir, 1)?
+            let mut vit = Vit::random(dir, 1)?;
+            let values = vit.tensors.values_mut().flat_map(|tensor| &mut tensor.data);
+            for value in values.filter(|_| base == "b16-f16") {
+                *value = f16::from_f32(*value).to_f32();
+            }
+            vit
         }
         folder => Vit::open(Path::new(folder))?,
     };
-    let key = SigningKey::from_bytes(&[1; 32]);
-    fs::write(dir.join("k.pub"), key.verifying_key().to_public_key_pem(LineEnding::LF)?)?;
+    let key = key(dir)?;
     fs::write(dir.join("base.onnx"), onnx::Graph::new(&vit, SIDE)?.self_contained())?;
     for (name, count, layers) in
         [("one", 1, None), ("all", MODULES, None), ("last", MODULES, Some(LAST))]
     {
-        let module = |i: usize| {
-            let mut module = small::lora(&vit, &format!("task{i:02}"), i * 7, RANK, layers);
-            module.alpha = 0.1;
-            (module.card.image_size, module.card.preprocessing) =
-                (SIDE, vit.preprocessing_for(SIDE).expect("a size for this base"));
-            module
-        };
-        let modules: Vec<_> = (0..count).map(module).collect();
-        let options = Pack {
-            name: name.into(),
-            counter: 1,
-            predecessor: None,
-            intended_use: "benchmarks".into(),
-            least_probability: 0.0,
-        };
-        fs::write(
-            dir.join(format!("{name}.medforge")),
-            build_bundle(&vit, &modules, &options, std::slice::from_ref(&key))?,
-        )?;
+        pack(&vit, dir, name, (0..count).map(|i| module(&vit, i, layers, SIDE)).collect(), &key)?;
     }
     Ok(())
+}
+
+fn single(base: &str, dir: &Path, side: u32) -> Result<()> {
+    fs::create_dir_all(dir)?;
+    let vit = Vit::open(Path::new(base))?;
+    let key = key(dir)?;
+    pack(&vit, dir, "one", vec![module(&vit, 0, None, side)], &key)
+}
+
+/// Signs every bundle; its public half is written beside them.
+fn key(dir: &Path) -> Result<SigningKey> {
+    let key = SigningKey::from_bytes(&[1; 32]);
+    fs::write(dir.join("k.pub"), key.verifying_key().to_public_key_pem(LineEnding::LF)?)?;
+    Ok(key)
+}
+
+/// The module of the task of this number, for images of `side` pixels.
+fn module(vit: &Vit, number: usize, layers: Option<usize>, side: u32) -> Module {
+    let mut module = small::lora(vit, &format!("task{number:02}"), number * 7, RANK, layers);
+    module.alpha = 0.1;
+    (module.card.image_size, module.card.preprocessing) =
+        (side, vit.preprocessing_for(side).expect("a size for this base"));
+    module
+}
+
+fn pack(vit: &Vit, dir: &Path, name: &str, modules: Vec<Module>, key: &SigningKey) -> Result<()> {
+    let options = Pack {
+        name: name.into(),
+        counter: 1,
+        predecessor: None,
+        intended_use: "benchmarks".into(),
+        least_probability: 0.0,
+    };
+    let bundle = build_bundle(vit, &modules, &options, std::slice::from_ref(key))?;
+    Ok(fs::write(dir.join(format!("{name}.medforge")), bundle)?)
 }
 
 /// What is measured: a classifier, its bundle for others like it, and an image.
@@ -110,7 +145,7 @@ struct Served<'a> {
     picture: RgbImage8,
 }
 
-fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Result<()> {
+fn serve(bundle: &str, key: &str, threads: usize, precision: Precision, side: u32) -> Result<()> {
     let trust = Trust::from_pem(&fs::read_to_string(key)?)?;
     let options = Options {
         threads: match threads {
@@ -138,7 +173,7 @@ fn serve(bundle: &str, key: &str, threads: usize, precision: Precision) -> Resul
     answer(json!({ "wall": start.elapsed().as_secs_f64(), "cpu": cpu.elapsed().as_secs_f64(),
             "resident": resident(), "read": read, "verify": verify }))?;
     let picture =
-        RgbImage8::new((0..SIDE * SIDE * 3).map(|i| (i * 31 % 251) as u8).collect(), SIDE, SIDE)?;
+        RgbImage8::new((0..side * side * 3).map(|i| (i * 31 % 251) as u8).collect(), side, side)?;
     let served = Served { bundle, trust, options, classifier, picture };
     let mut last = String::new();
     for line in std::io::stdin().lock().lines() {
@@ -262,5 +297,5 @@ fn resident() -> Option<usize> {
     Some(statm.split_whitespace().nth(1)?.parse::<usize>().ok()? * 4096)
 }
 
-/// Side of the images: the base's, so that resizing is as cheap as it can be.
+/// Side of the images where nothing is said: the base's, so that resizing is as cheap as it can be.
 const SIDE: u32 = 224;

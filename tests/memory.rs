@@ -8,6 +8,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use ed25519_dalek::SigningKey;
+use half::f16;
 use medforge_packer::base::Vit;
 use medforge_packer::export::build_bundle;
 use medforge_runtime::Error;
@@ -60,8 +61,17 @@ fn with_only<T>(left: isize, work: impl FnOnce() -> T) -> T {
 
 #[test]
 fn too_little_memory_is_an_error_and_the_next_call_runs() {
+    too_little(false);
+    too_little(true);
+}
+
+/// With weights stored in 32 or in 16 bits.
+fn too_little(half: bool) {
     let dir = tempfile::tempdir().unwrap();
-    let vit: Vit = small::base(dir.path());
+    let mut vit: Vit = small::base(dir.path());
+    for value in vit.tensors.values_mut().flat_map(|tensor| &mut tensor.data).filter(|_| half) {
+        *value = f16::from_f32(*value).to_f32();
+    }
     let key = SigningKey::from_bytes(&[1; 32]);
     let options = small::options("b");
     let bytes =

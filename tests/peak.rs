@@ -9,6 +9,7 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use ed25519_dalek::SigningKey;
+use half::f16;
 use medforge_packer::export::build_bundle;
 use medforge_runtime::bundle::{self, Trust, VerifiedBundle};
 use medforge_runtime::classify::{Classifier, Cost, Options, Precision, Threads};
@@ -38,10 +39,13 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// One block with wide layers, in both precisions.
-fn wide() -> VerifiedBundle {
+/// One block with wide layers, its weights stored in 32 or in 16 bits.
+fn wide(half: bool) -> VerifiedBundle {
     let dir = tempfile::tempdir().unwrap();
-    let vit = small::one_block(dir.path(), 128, 16384, 64);
+    let mut vit = small::one_block(dir.path(), 128, 16384, 64);
+    for value in vit.tensors.values_mut().flat_map(|tensor| &mut tensor.data).filter(|_| half) {
+        *value = f16::from_f32(*value).to_f32();
+    }
     let key = SigningKey::from_bytes(&[1; 32]);
     let options = small::options("b");
     let bytes =
@@ -51,9 +55,12 @@ fn wide() -> VerifiedBundle {
 
 #[test]
 fn the_peak_of_loading_and_classifying_was_counted() {
-    let bundle = wide();
+    let [wide, narrow] = [false, true].map(wide);
+    assert!(2 * narrow.bytes().len() < wide.bytes().len() + 100_000);
     let picture = RgbImage8::new(vec![90; 64 * 64 * 3], 64, 64).unwrap();
-    for precision in [Precision::F32, Precision::Int8] {
+    for (bundle, precision) in
+        [(&wide, Precision::F32), (&wide, Precision::Int8), (&narrow, Precision::F32)]
+    {
         for threads in [1, 2] {
             let threads = if threads == 1 {
                 Threads::Caller
@@ -66,7 +73,7 @@ fn the_peak_of_loading_and_classifying_was_counted() {
             };
             // In eight bits there are no golden vectors here: they are computed, not compared.
             let load = |bytes| {
-                Classifier::rehearse(&bundle, options(bytes)).map(|(classifier, _)| classifier)
+                Classifier::rehearse(bundle, options(bytes)).map(|(classifier, _)| classifier)
             };
             let (mut refused, mut counted) = (0, 1 << 32);
             while counted - refused > 1 << 10 {
@@ -78,7 +85,8 @@ fn the_peak_of_loading_and_classifying_was_counted() {
             let classifier = load(counted).unwrap();
             classifier.classify(picture.view(), None).unwrap();
             let own = PEAK.load(SeqCst) - before;
-            // Weights in 32 bits are mapped, beside what is allocated; the bundle was there before.
+            // Weights in floating point are mapped, beside what is allocated; the bundle was there
+            // before.
             let mapped = if precision == Precision::F32 { classifier.memory().base } else { 0 };
             let peak = (own + mapped + bundle.bytes().len()) as u64;
             assert!(peak <= counted, "{precision:?}, {threads:?}: {peak} of {counted}");

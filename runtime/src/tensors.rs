@@ -60,6 +60,47 @@ impl View<'_> {
         Ok(())
     }
 
+    /// The type that the values are stored in; none for one that is not read.
+    #[cfg(feature = "classify")]
+    pub(crate) fn dtype(&self) -> Option<Dtype> {
+        match self.dtype {
+            safetensors::Dtype::F32 => Some(Dtype::F32),
+            safetensors::Dtype::F16 => Some(Dtype::F16),
+            safetensors::Dtype::BF16 => Some(Dtype::BF16),
+            _ => None,
+        }
+    }
+
+    /// Whether a value has 16 bits.
+    #[cfg(feature = "classify")]
+    pub(crate) fn is_half(&self) -> bool {
+        matches!(self.dtype(), Some(Dtype::F16 | Dtype::BF16))
+    }
+
+    /// [`rows`](Self::rows) of a tensor of 16 bits: the bits as they are stored.
+    #[cfg(feature = "classify")]
+    pub(crate) fn half_rows(
+        &self,
+        width: usize,
+        mut each: impl FnMut(usize, &[u16]),
+    ) -> Result<(), Error> {
+        // All ones in the exponent: infinite or no number.
+        let exponent = if self.dtype == safetensors::Dtype::F16 { 0x7c00 } else { 0x7f80 };
+        let mut bits = vec![0; width];
+        for (row, bytes) in self.bytes.chunks(2 * width).enumerate() {
+            let (bits, mut finite) = (&mut bits[..bytes.len() / 2], true);
+            for (bits, bytes) in bits.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                *bits = u16::from_le_bytes(*bytes);
+                finite &= *bits & exponent != exponent;
+            }
+            if !finite {
+                self.widened(bytes, row * width)?;
+            }
+            each(row, bits);
+        }
+        Ok(())
+    }
+
     /// The values in `bytes`, the first of which is the tensor's value `first`.
     fn widened(&self, bytes: &[u8], first: usize) -> Result<(Dtype, Vec<f32>), Error> {
         let (dtype, data) =

@@ -31,7 +31,8 @@ pub const FILES: [&str; 3] = ["config.json", "preprocessor_config.json", "model.
 
 impl Vit {
     /// Reads `config.json`, `preprocessor_config.json` (timm's folders have none, and a CLIP saved
-    /// by transformers 5 has `processor_config.json` in its place) and `model.safetensors`.
+    /// by transformers 5 has `processor_config.json` in its place) and the weights, which may also
+    /// be a checkpoint of PyTorch ([`WeightMap::open`]).
     pub fn open(dir: &Path) -> Result<Self, Error> {
         Self::open_with(dir, &Choices::default())
     }
@@ -61,7 +62,7 @@ impl Vit {
     fn resize(&mut self, size: usize) {
         let [own, shape] = [self.config.image_size, size].map(|size| self.config.shape(size));
         if let Some(table) = self.tensors.get_mut("embed.positions").filter(|_| own != shape) {
-            let data = positions::interpolate(&table.data, &own, &shape);
+            let data = positions::interpolate(&self.config, &table.data, size);
             let columns = self.config.hidden;
             *table = Tensor::f32(vec![data.len() / columns, columns], data);
         }

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 
+use half::{bf16, f16};
 use medforge_runtime::onnx::{ModelProto, OperatorSetIdProto};
 use medforge_runtime::tensors::{Dtype, Tensor};
 use medforge_runtime::vit::{OPSET, graph};
@@ -23,8 +24,8 @@ const ANGLES: [&str; 2] = ["rotary.cos", "rotary.sin"];
 /// A base as ONNX: the graph, and its weights by initialiser name.
 pub struct Graph {
     model: ModelProto,
-    /// The weights: linear layers as `[in, out]`, positions for the graph's size; f16 where that
-    /// loses nothing.
+    /// The weights: linear layers as `[in, out]`, positions for the graph's size; f16 or
+    /// bf16 where that loses nothing.
     pub tensors: BTreeMap<String, Tensor>,
 }
 
@@ -38,11 +39,7 @@ impl Graph {
         let shape = vit.config.shape(size as usize);
         let weights = shape.weights().into_iter().map(|(name, dims)| {
             let data = values(vit, size as usize, &name, &dims)?;
-            let dtype = if data.iter().all(|&v| half::f16::from_f32(v).to_f32() == v) {
-                Dtype::F16
-            } else {
-                Dtype::F32
-            };
+            let dtype = narrowest(&data);
             Ok((name, Tensor { shape: dims, data, dtype }))
         });
         let tensors = weights.collect::<Result<_, Error>>()?;
@@ -94,6 +91,17 @@ fn values(vit: &Vit, size: usize, name: &str, dims: &[usize]) -> Result<Vec<f32>
         [inputs, outputs] => transposed(&tensor.data, *outputs, *inputs),
         _ => tensor.data.clone(),
     })
+}
+
+/// The type of fewest bits in which every value is exact.
+fn narrowest(data: &[f32]) -> Dtype {
+    if data.iter().all(|&v| f16::from_f32(v).to_f32() == v) {
+        Dtype::F16
+    } else if data.iter().all(|&v| bf16::from_f32(v).to_f32() == v) {
+        Dtype::BF16
+    } else {
+        Dtype::F32
+    }
 }
 
 fn tensor<'a>(vit: &'a Vit, name: &str, shape: Vec<usize>) -> Result<&'a Tensor, Error> {

@@ -44,7 +44,7 @@ impl Counted {
         options: &Options,
     ) -> Result<Self, Error> {
         agrees(manifest, shape)?;
-        let (pass, modules) = (shape.base(options.precision), modules(manifest, views, shape)?);
+        let (pass, modules) = (shape.base(options.precision), modules(manifest, &views, shape)?);
         let mut counted = Counted {
             base: 0,
             modules: modules.values().map(|(taken, _)| taken.bytes).sum(),
@@ -54,7 +54,10 @@ impl Counted {
         let ranks = counted.compositions(manifest, pass, &modules, shape.feature() as u128);
         let (threads, precision) = (options.threads.count() as u128, options.precision);
         let activations = shape.activations(precision, threads, options.spread, ranks);
-        counted.base = pass.bytes + activations + length as u128;
+        let base = views("base.safetensors")?;
+        let half = |name: &str| base.get(name).is_some_and(View::is_half);
+        let (saved, room) = shape.halved(precision, half);
+        counted.base = pass.bytes - saved + activations + threads * room + length as u128;
         // The file's values, most of them in half of the bytes that they have in memory.
         let own = manifest.entries.iter().filter(|entry| !entry.name.starts_with("base."));
         counted.modules += own.map(|entry| 2 * u128::from(entry.length)).sum::<u128>();

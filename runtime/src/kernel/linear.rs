@@ -9,7 +9,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::panels::spans;
-use super::{Panels, math, rows, vectors};
+use super::{HalfPanels, Panels, math, rows, vectors};
 
 /// What is applied to a linear layer's sums.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -50,6 +50,8 @@ pub(crate) struct LowRank<'a> {
 pub(crate) enum Factor<'a> {
     /// `x W` with `W` `[k, n]`.
     Panels(&'a Panels),
+    /// The same, of 16-bit values.
+    Half(&'a HalfPanels),
     /// What was multiplied elsewhere, `[rows, n]`.
     Product { values: &'a [f32], n: usize },
 }
@@ -62,6 +64,8 @@ pub(crate) struct Linear<'a> {
     pub rows: usize,
     /// `[k, n]`
     pub weight: Factor<'a>,
+    /// For weights of 16 bits: as many values as [`HalfPanels::widest`] says.
+    pub room: &'a mut [f32],
     pub low: Option<LowRank<'a>>,
     /// `[n]`: what the sums are multiplied with before the bias.
     pub magnitude_scale: Option<&'a [f32]>,
@@ -85,6 +89,7 @@ impl<'a> Linear<'a> {
             x_stride,
             rows,
             weight: Factor::Panels(weight),
+            room: &mut [],
             low: None,
             magnitude_scale: None,
             bias: None,
@@ -102,11 +107,17 @@ impl WithSimd for Linear<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
+        let (weight, room) = (self.weight, std::mem::take(&mut self.room));
         for (first, width) in spans(self.columns(), S::F32_LANES, vectors::<S>()) {
+            let panel = match weight {
+                Factor::Panels(panels) => panels.panel(first, width),
+                Factor::Half(panels) => panels.widened(simd, first, width, &mut *room),
+                Factor::Product { .. } => &[],
+            };
             match width / S::F32_LANES {
-                1 => self.panel::<S, 1>(simd, first),
-                3 if const { vectors::<S>() >= 3 } => self.panel::<S, 3>(simd, first),
-                _ => self.panel::<S, 2>(simd, first),
+                1 => self.panel::<S, 1>(simd, first, panel),
+                3 if const { vectors::<S>() >= 3 } => self.panel::<S, 3>(simd, first, panel),
+                _ => self.panel::<S, 2>(simd, first, panel),
             }
         }
     }
@@ -116,25 +127,26 @@ impl Linear<'_> {
     fn columns(&self) -> usize {
         match self.weight {
             Factor::Panels(panels) => panels.n,
+            Factor::Half(panels) => panels.n,
             Factor::Product { n, .. } => n,
         }
     }
 
     #[inline(always)]
-    fn panel<S: Simd, const V: usize>(&mut self, simd: S, first: usize) {
+    fn panel<S: Simd, const V: usize>(&mut self, simd: S, first: usize, weights: &[f32]) {
         debug_assert!(V <= vectors::<S>());
         let mut row = 0;
         while row < self.rows {
             let count = (self.rows - row).min(rows::<S>());
             match count {
-                1 => self.tile::<S, V, 1>(simd, first, row),
-                2 => self.tile::<S, V, 2>(simd, first, row),
-                3 => self.tile::<S, V, 3>(simd, first, row),
-                4 => self.tile::<S, V, 4>(simd, first, row),
-                5 => self.tile::<S, V, 5>(simd, first, row),
-                7 if const { rows::<S>() >= 8 } => self.tile::<S, V, 7>(simd, first, row),
-                8 if const { rows::<S>() >= 8 } => self.tile::<S, V, 8>(simd, first, row),
-                _ => self.tile::<S, V, 6>(simd, first, row),
+                1 => self.tile::<S, V, 1>(simd, first, row, weights),
+                2 => self.tile::<S, V, 2>(simd, first, row, weights),
+                3 => self.tile::<S, V, 3>(simd, first, row, weights),
+                4 => self.tile::<S, V, 4>(simd, first, row, weights),
+                5 => self.tile::<S, V, 5>(simd, first, row, weights),
+                7 if const { rows::<S>() >= 8 } => self.tile::<S, V, 7>(simd, first, row, weights),
+                8 if const { rows::<S>() >= 8 } => self.tile::<S, V, 8>(simd, first, row, weights),
+                _ => self.tile::<S, V, 6>(simd, first, row, weights),
             }
             row += count;
         }
@@ -143,14 +155,20 @@ impl Linear<'_> {
     /// Loops by index over sums that are never copied whole: the form in which the compiler keeps
     /// 24 of them in registers.
     #[inline(always)]
-    fn tile<S: Simd, const V: usize, const M: usize>(&mut self, simd: S, first: usize, row: usize) {
+    fn tile<S: Simd, const V: usize, const M: usize>(
+        &mut self,
+        simd: S,
+        first: usize,
+        row: usize,
+        weights: &[f32],
+    ) {
         let width = V * S::F32_LANES;
         let nothing = (&[][..], 0, 0, &[][..]);
         let mut factors = [nothing; 2];
         let mut sums = [[simd.splat_f32s(0.0); V]; M];
         match self.weight {
-            Factor::Panels(weight) => {
-                factors[0] = (self.x, self.x_stride, weight.k, weight.panel(first, width))
+            Factor::Panels(Panels { k, .. }) | Factor::Half(HalfPanels { k, .. }) => {
+                factors[0] = (self.x, self.x_stride, *k, weights)
             }
             Factor::Product { values, n } => {
                 for (index, sums) in sums.iter_mut().enumerate() {

@@ -6,6 +6,7 @@
 //! that into an error.
 
 mod attention;
+mod half_panels;
 mod int8;
 mod linear;
 mod math;
@@ -15,6 +16,7 @@ mod rotate;
 mod vnni;
 
 pub(crate) use attention::{Attend, AttentionWeights};
+pub(crate) use half_panels::{Half, HalfPanels, Room};
 pub(crate) use int8::{Int8Panels, Int8Rows};
 pub(crate) use linear::{Activation, Factor, Linear, LowRank, Store};
 pub(crate) use norm::layer_norm;

@@ -128,7 +128,7 @@ impl DerefMut for Data {
 }
 
 /// Values in a cache line.
-const LINE: usize = 16;
+pub(super) const LINE: usize = 16;
 
 /// First column and width (a multiple of the lanes) of each panel of `n` columns. All are as wide
 /// as possible, up to `most` registers, and as equal as possible.

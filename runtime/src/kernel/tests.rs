@@ -3,6 +3,8 @@
 
 use super::*;
 
+mod halves;
+
 /// Numbers between -1 and 1 that look random and are always the same.
 fn numbers(seed: u32, count: usize) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2_654_435_761).wrapping_add(12_345);

@@ -8,7 +8,7 @@ use super::rollout::BLOCKS;
 use super::shape::{Pooling, Positions, Shape};
 use super::site::{Layer, Site};
 use super::stream::{STREAMS, Spread};
-use super::weights::Precision;
+use super::weights::{PATCH, Precision};
 
 /// What something takes. Wide enough for every size that a graph can name.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -20,6 +20,8 @@ pub(crate) struct Taken {
 
 /// Values in the widest register.
 const LANES: u128 = 16;
+/// Columns of the widest panel.
+const PANEL: u128 = 3 * LANES;
 /// Queries whose scores are taken together.
 const ROWS: u128 = 8;
 /// Bytes of a value.
@@ -52,7 +54,7 @@ impl Shape {
         let norms_of_heads = if self.norms.queries_and_keys { 4 * blocks } else { 0 };
         let tables = if self.positions == Positions::Rotary { 2 * tokens } else { 0 };
         let attention = self.attention(self.heads, tokens) + self.turned();
-        let bytes = 2 * panels(area, hidden)
+        let bytes = panels(area, hidden)
             + FLOAT * (vectors * hidden + (norms_of_heads + tables) * width)
             + linears
             + pool.bytes;
@@ -94,6 +96,19 @@ impl Shape {
             }
             Site::Pool(_) => 1,
         }
+    }
+
+    /// Bytes that are saved where `half` says of a weight that it is stored in 16 bits, and bytes
+    /// of the room in which each thread widens a panel of those.
+    pub(crate) fn halved(&self, precision: Precision, half: impl Fn(&str) -> bool) -> (u128, u128) {
+        let patch = (PATCH.to_owned(), (self.patch_values() as u128, self.hidden as u128));
+        let sites = self.sites().map(|site| (site.weight(), self.wide(site)));
+        let floating = sites.filter(|_| precision == Precision::F32).chain([patch]);
+        floating.filter(|(name, _)| half(name)).fold((0, 0), |(saved, room), (_, widths)| {
+            let (inputs, columns) = (widths.0, filled(widths.1));
+            let own = FLOAT * (inputs * columns.min(PANEL)) + LINE;
+            (saved + FLOAT / 2 * inputs * columns, room.max(own))
+        })
     }
 
     /// Bytes that a call takes beside weights and adapters: as many streams as run at a time, with

@@ -1,8 +1,9 @@
 //! From pixels to tokens.
 
+use super::linear::After;
 use super::stream::{Stream, spread};
 use super::transformer::Vit;
-use crate::kernel::{self, Store};
+use crate::kernel::Store;
 use crate::{Error, memory};
 
 impl Vit {
@@ -17,9 +18,8 @@ impl Vit {
         let each = patches.len().div_ceil(self.pieces(1, threads));
         let work: Vec<_> = cut.chunks(each * area).zip(rest.chunks_mut(each * hidden)).collect();
         spread(threads, work, |(cut, out)| {
-            let product = kernel::Linear::product(cut, cut.len() / area, &weights.patch, out);
-            let bias = weights.patch_bias.as_deref();
-            self.level.run(kernel::Linear { bias, store: Store::Add, ..product });
+            let after = After { store: Store::Add, ..After::default() };
+            self.linear(&weights.patch, None, &self.input(&weights.patch, cut), after, out);
         });
         if let Some(norm) = &weights.first_norm {
             self.normalise(norm, &stream.x, &mut stream.y);

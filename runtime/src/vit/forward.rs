@@ -28,6 +28,8 @@ impl Vit {
                 .map(|rows| Group::begin(self, images, rows, maps, threads)?.outputs(cancelled));
             groups.collect::<Result<Vec<_>, _>>().map(|groups| groups.concat())
         };
+        let threads = self.threads.as_ref().map_or(1, |(pool, _)| pool.current_num_threads());
+        let _room = self.rooms.promise(threads)?;
         match &self.threads {
             None => all(rows, 1),
             Some((pool, Spread::Layers)) => pool.install(|| all(rows, pool.current_num_threads())),

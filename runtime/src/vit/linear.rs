@@ -24,7 +24,7 @@ impl Vit {
     /// `x` as `linear` takes it.
     pub(super) fn input<'a>(&self, linear: &Linear, x: &'a [f32]) -> Input<'a> {
         let rounded = match &linear.weight {
-            Weight::Full(_) => None,
+            Weight::Full(_) | Weight::Half(_) => None,
             Weight::Int8(panels) => Some(Int8Rows::new(self.level, x, panels.k)),
         };
         Input { x, rounded }
@@ -46,9 +46,11 @@ impl Vit {
             self.level.run(kernel::Linear::product(x, rows, &branch.a, &mut low));
             low
         });
+        let mut room = matches!(linear.weight, Weight::Half(_)).then(|| self.rooms.take());
         let product;
         let weight = match (&linear.weight, &input.rounded) {
             (Weight::Full(panels), _) => Factor::Panels(panels),
+            (Weight::Half(panels), _) => Factor::Half(panels),
             (Weight::Int8(_), None) => {
                 unreachable!("an input is rounded for the layer that it is made for")
             }
@@ -62,6 +64,10 @@ impl Vit {
             x_stride: k,
             rows,
             weight,
+            room: match &mut room {
+                Some(room) => room.values(),
+                None => &mut [],
+            },
             low: low.as_ref().zip(branch).map(|(values, branch)| LowRank { values, b: &branch.b }),
             magnitude_scale: branch.and_then(|branch| branch.magnitude_scale.as_deref()),
             bias: linear.bias.as_deref(),

@@ -14,6 +14,7 @@ mod linear;
 mod pool;
 mod recognise;
 mod rollout;
+mod rooms;
 mod shape;
 mod site;
 mod stream;

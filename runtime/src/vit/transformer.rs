@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use rayon::ThreadPool;
 
+use super::rooms::Rooms;
 use super::shape::Shape;
 use super::stream::{STREAMS, Spread, Stream};
 use super::weights::{Precision, Weights};
@@ -20,6 +21,8 @@ pub(crate) struct Vit {
     pub(super) threads: Option<(Arc<ThreadPool>, Spread)>,
     /// Buffers of calls that have ended, for the next ones.
     spare: Mutex<Vec<Stream>>,
+    /// Where weights of 16 bits are widened.
+    pub(super) rooms: Rooms,
 }
 
 impl Vit {
@@ -34,7 +37,8 @@ impl Vit {
     ) -> Result<Self, Error> {
         let pool = threads.as_ref().map(|(pool, _)| &**pool);
         let weights = Weights::read(level, &shape, views, precision, pool)?;
-        Ok(Vit { level, shape, weights, threads, spare: Mutex::default() })
+        let rooms = Rooms::new(weights.widest());
+        Ok(Vit { level, shape, weights, threads, spare: Mutex::default(), rooms })
     }
 
     /// Lets go of the pool without ending its threads.
@@ -54,7 +58,8 @@ impl Vit {
 
     /// Bytes of buffers that wait for the next call.
     pub fn scratch(&self) -> usize {
-        self.spare.lock().map_or(0, |spare| spare.iter().map(Stream::bytes).sum())
+        let streams = |spare: &[Stream]| spare.iter().map(Stream::bytes).sum::<usize>();
+        self.spare.lock().map_or(0, |spare| streams(&spare)) + self.rooms.bytes()
     }
 
     /// Buffers of a call that has ended, or new ones.

@@ -9,14 +9,13 @@ use super::shape::{Pooling, Positions, Shape};
 use super::site::{ByLayer, Site};
 use crate::Error;
 use crate::bundle::refused;
-use crate::kernel::{Int8Panels, Level, Panels};
-use crate::tensors::View;
+use crate::kernel::{Half, HalfPanels, Int8Panels, Level, Panels};
+use crate::tensors::{Dtype, View};
 
 /// The weights of a network of some shape.
 pub(super) struct Weights {
-    /// `[patch values, hidden]`
-    pub patch: Panels,
-    pub patch_bias: Option<Vec<f32>>,
+    /// `[patch values, hidden]`, in floating point.
+    pub patch: Linear,
     /// What an image's tokens begin as, `[tokens, hidden]`: the learned ones, and positions.
     pub start: Vec<f32>,
     pub rotary: Option<Rotary>,
@@ -66,6 +65,8 @@ pub(super) struct Linear {
 
 pub(super) enum Weight {
     Full(Panels),
+    /// Stored in 16 bits, and kept so.
+    Half(HalfPanels),
     Int8(Int8Panels),
 }
 
@@ -73,7 +74,7 @@ pub(super) enum Weight {
 /// 32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
-    /// 32-bit floating point.
+    /// 32-bit floating point. Weights that are stored in 16 bits stay so in memory.
     #[default]
     F32,
     /// Eight-bit whole numbers, a scale for each column of weights and for each row of activations.
@@ -91,7 +92,7 @@ impl Weights {
     ) -> Result<Self, Error> {
         let reader = Reader { level, shape, views, precision };
         let hidden = shape.hidden;
-        let patch = reader.values("embed.patch.weight", shape.patch_values() * hidden)?;
+        let patch = reader.floating(PATCH, shape.patch_values(), hidden)?;
         let numbers = 0..shape.blocks;
         let blocks = match pool {
             None => numbers.map(|number| reader.block(number)).collect::<Result<_, _>>()?,
@@ -104,8 +105,7 @@ impl Weights {
             shape.norms.first.then(|| reader.norm("embed.norm", hidden)).transpose()?;
         let projection = shape.projection.map(|_| reader.linear(Site::Projection)).transpose()?;
         Ok(Weights {
-            patch: Panels::new(level, shape.patch_values(), hidden, &patch),
-            patch_bias: reader.optional("embed.patch.bias", shape.patch_bias)?,
+            patch: Linear { weight: patch, bias: reader.optional(PATCH_BIAS, shape.patch_bias)? },
             start: reader.start()?,
             rotary: reader.rotary()?,
             first_norm,
@@ -119,7 +119,6 @@ impl Weights {
     /// Bytes in memory.
     pub fn bytes(&self) -> usize {
         let embedding = self.patch.bytes()
-            + optional(&self.patch_bias)
             + size_of_val(&*self.start)
             + self.rotary.as_ref().map_or(0, |tables| 2 * size_of_val(&*tables.cos));
         let ends = self.first_norm.as_ref().map_or(0, Norm::bytes)
@@ -127,6 +126,12 @@ impl Weights {
             + self.pool.as_ref().map_or(0, Pool::bytes)
             + self.projection.as_ref().map_or(0, Linear::bytes);
         embedding + self.blocks.iter().map(Block::bytes).sum::<usize>() + ends
+    }
+
+    /// Values of the widest panel of 16 bits; zero where there is none.
+    pub fn widest(&self) -> usize {
+        let blocks = self.blocks.iter().flat_map(|block| block.linears.iter());
+        blocks.chain([&self.patch]).chain(&self.projection).map(Linear::widest).max().unwrap_or(0)
     }
 }
 
@@ -159,6 +164,7 @@ impl Linear {
     pub fn widths(&self) -> (usize, usize) {
         match &self.weight {
             Weight::Full(panels) => (panels.k, panels.n),
+            Weight::Half(panels) => (panels.k, panels.n),
             Weight::Int8(panels) => (panels.k, panels.n),
         }
     }
@@ -166,15 +172,33 @@ impl Linear {
     fn bytes(&self) -> usize {
         let weight = match &self.weight {
             Weight::Full(panels) => panels.bytes(),
+            Weight::Half(panels) => panels.bytes(),
             Weight::Int8(panels) => panels.bytes(),
         };
         weight + optional(&self.bias)
+    }
+
+    fn widest(&self) -> usize {
+        if let Weight::Half(panels) = &self.weight { panels.widest() } else { 0 }
+    }
+}
+
+/// The type of 16 bits that a tensor is stored in.
+fn half(view: &View) -> Option<Half> {
+    match view.dtype()? {
+        Dtype::F32 => None,
+        Dtype::F16 => Some(Half::F16),
+        Dtype::BF16 => Some(Half::Bf16),
     }
 }
 
 fn optional(values: &Option<Vec<f32>>) -> usize {
     values.as_deref().map_or(0, size_of_val)
 }
+
+/// The embedding of patches.
+pub(super) const PATCH: &str = "embed.patch.weight";
+const PATCH_BIAS: &str = "embed.patch.bias";
 
 /// Reads weights by name.
 struct Reader<'a> {
@@ -254,16 +278,10 @@ impl Reader<'_> {
 
     fn linear(&self, site: Site) -> Result<Linear, Error> {
         let (inputs, outputs) = self.shape.widths(site);
-        let view = self.view(&site.weight())?;
-        let full = |error| Error::Memory { what: format!("the base's weights: {error}") };
         let weight = match self.precision {
-            Precision::F32 => {
-                let mut panels = Panels::weights(self.level, inputs, outputs).map_err(full)?;
-                let packed = view.rows(outputs, |row, values| panels.set_row(row, values));
-                packed.map_err(refused)?;
-                Weight::Full(panels)
-            }
+            Precision::F32 => self.floating(&site.weight(), inputs, outputs)?,
             Precision::Int8 => {
+                let view = self.view(&site.weight())?;
                 let rows = |each: &mut dyn FnMut(usize, &[f32])| view.rows(outputs, each);
                 Weight::Int8(Int8Panels::of(self.level, inputs, outputs, rows).map_err(refused)?)
             }
@@ -271,6 +289,20 @@ impl Reader<'_> {
         let biased = self.shape.biased(site);
         let bias = biased.then(|| self.values(&site.bias(), outputs)).transpose()?;
         Ok(Linear { weight, bias })
+    }
+
+    /// A matrix `[inputs, outputs]` in the bits that it is stored in.
+    fn floating(&self, name: &str, inputs: usize, outputs: usize) -> Result<Weight, Error> {
+        let (level, view) = (self.level, self.view(name)?);
+        let full = |error| Error::Memory { what: format!("the base's weights: {error}") };
+        let Some(half) = half(view) else {
+            let mut panels = Panels::weights(level, inputs, outputs).map_err(full)?;
+            let packed = view.rows(outputs, |row, values| panels.set_row(row, values));
+            return packed.map(|()| Weight::Full(panels)).map_err(refused);
+        };
+        let mut panels = HalfPanels::weights(level, half, inputs, outputs).map_err(full)?;
+        let packed = view.half_rows(outputs, |row, bits| panels.set_row(row, bits));
+        packed.map(|()| Weight::Half(panels)).map_err(refused)
     }
 
     /// A vector of `hidden` values, if it is there.

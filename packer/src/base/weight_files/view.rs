@@ -49,19 +49,22 @@ impl WeightView {
 
     /// `count` of its rows, the first being `first`; none beyond its last.
     pub fn rows(&self, first: usize, count: usize) -> Self {
-        let Some(&all) = self.shape.first() else { return self.clone() };
-        let first = first.min(all);
-        let mut view = self.clone();
-        view.shape[0] = count.min(all - first);
-        let values = |sides: &[usize]| sides.iter().product::<usize>();
-        let (step, length) = match &self.strides {
-            None => (values(&self.shape[1..]), values(&view.shape)),
-            Some(strides) => (strides[0], extent(&view.shape, strides)),
+        let (rows, row) = match &self.shape[..] {
+            [] => (1, 1),
+            [rows, row @ ..] => (*rows, row.iter().product::<usize>()),
         };
-        let size = self.dtype.bitsize() / 8;
-        let start = self.range.start + (first * step * size) as u64;
-        view.range = start..start + (length * size) as u64;
-        view
+        let first = first.min(rows);
+        let count = count.min(rows - first);
+        let mut shape = self.shape.clone();
+        if let Some(rows) = shape.first_mut() {
+            *rows = count;
+        }
+        let apart = self.strides.as_ref().and_then(|strides| strides.first());
+        let bytes = |values: usize| (values * self.dtype.bitsize() / 8) as u64;
+        let start = self.range.start + bytes(first * apart.copied().unwrap_or(row));
+        let strides = self.strides.clone().filter(|_| count > 0);
+        let end = if strides.is_some() { self.range.end } else { start + bytes(count * row) };
+        WeightView { shape, range: start..end, strides, ..self.clone() }
     }
 
     /// The values.
@@ -80,15 +83,6 @@ impl WeightView {
         let file = self.source.name();
         Ok(View::new(&self.name, &file, self.shape.clone(), self.dtype, &bytes)?.read()?)
     }
-}
-
-/// Values from the first to the last of those that lie `strides` apart.
-fn extent(shape: &[usize], strides: &[usize]) -> usize {
-    if shape.contains(&0) {
-        return 0;
-    }
-    let last: usize = shape.iter().zip(strides).map(|(side, stride)| (side - 1) * stride).sum();
-    last + 1
 }
 
 /// Whether the values lie one after the other, the last dimension fastest.

@@ -14,6 +14,7 @@ use super::*;
 use crate::bundle::{Trust, VerifiedBundle, verify};
 
 mod graphs;
+mod halves;
 mod maps;
 mod scales;
 
