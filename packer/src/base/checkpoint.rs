@@ -7,7 +7,7 @@ use medforge_runtime::tensors::{self, Tensor};
 use super::names::{Place, file_places};
 use super::parameters::parameter_shapes;
 use super::vit_config::VitConfig;
-use super::weight_files::WeightMap;
+use super::weight_files::{WeightMap, WeightView};
 use crate::Error;
 
 /// Reads every parameter that `config` asks for; what else the file holds (heads, poolers, mask
@@ -42,32 +42,41 @@ pub fn collect(
     parameter_shapes(config).into_iter().map(read).collect()
 }
 
-/// The tensor in `place`, in `shape`.
+/// The tensor in `place`, in `shape`. Of one that has several parts, only its own rows are read.
 fn part(weights: &WeightMap, place: &Place, shape: Vec<usize>) -> Result<Tensor, Error> {
-    let mut whole = shape.clone();
-    whole[0] *= place.of;
-    let whole = read(weights, &place.name, whole)?;
     if place.of == 1 {
-        return Ok(whole);
+        return read(weights, &place.name, shape);
     }
-    let length = whole.data.len() / place.of;
-    let data = whole.data[place.part * length..][..length].to_vec();
-    Ok(Tensor { shape, data, dtype: whole.dtype })
+    let rows = shape[0];
+    let whole = [&[rows * place.of], &shape[1..]].concat();
+    let view = view(weights, &place.name, |found| found == whole, &whole)?;
+    Ok(Tensor { shape, ..view.rows(place.part * rows, rows).read()? })
 }
 
 /// The tensor `name` in `shape`: its own shape may have other sides of one in front.
 pub fn read(weights: &WeightMap, name: &str, shape: Vec<usize>) -> Result<Tensor, Error> {
-    let path = &weights.path;
-    let Some(view) = weights.tensors.get(name) else {
-        return Err(Error::TensorMissing { path: path.to_owned(), tensor: name.to_owned() });
-    };
     let squeezed =
         |shape: &[usize]| shape.iter().copied().skip_while(|s| *s == 1).collect::<Vec<_>>();
-    if squeezed(&view.shape) != squeezed(&shape) {
-        let (tensor, found) = (name.to_owned(), view.shape.clone());
-        return Err(Error::TensorShape { path: path.to_owned(), tensor, found, expected: shape });
-    }
+    let view = view(weights, name, |found| squeezed(found) == squeezed(&shape), &shape)?;
     Ok(Tensor { shape, ..view.read()? })
+}
+
+/// The tensor `name`, whose shape `fits`; messages say that `shape` was expected.
+fn view<'a>(
+    weights: &'a WeightMap,
+    name: &str,
+    fits: impl Fn(&[usize]) -> bool,
+    shape: &[usize],
+) -> Result<&'a WeightView, Error> {
+    let (path, tensor) = (weights.path.clone(), name.to_owned());
+    match weights.tensors.get(name) {
+        Some(view) if fits(&view.shape) => Ok(view),
+        Some(view) => {
+            let (found, expected) = (view.shape.clone(), shape.to_vec());
+            Err(Error::TensorShape { path, tensor, found, expected })
+        }
+        None => Err(Error::TensorMissing { path, tensor }),
+    }
 }
 
 /// The file with the names that transformers writes.

@@ -62,7 +62,7 @@ impl Vit {
     fn resize(&mut self, size: usize) {
         let [own, shape] = [self.config.image_size, size].map(|size| self.config.shape(size));
         if let Some(table) = self.tensors.get_mut("embed.positions").filter(|_| own != shape) {
-            let data = positions::interpolate(&table.data, &own, &shape);
+            let data = positions::interpolate(&self.config, &table.data, size);
             let columns = self.config.hidden;
             *table = Tensor::f32(vec![data.len() / columns, columns], data);
         }

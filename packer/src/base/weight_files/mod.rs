@@ -38,20 +38,22 @@ impl WeightMap {
     /// [`Error::Config`] and [`Error::Runtime`] for a folder without weights and for files that
     /// cannot be read, [`Error::Io`].
     pub fn open(dir: &Path) -> Result<Self, Error> {
-        let path = folder::weights(dir)?;
-        if folder::is_index(&path) {
-            let tensors = index::read(&path, |path| read(Source::open(path)?))?;
-            return Ok(Self::named(path, tensors));
-        }
-        Self::of(Source::open(&path)?)
+        Self::at(&folder::weights(dir)?)
     }
 
-    /// The weights of the base in `place`, a folder or a file of weights.
+    /// The weights of the base in `place`: a folder, a file of weights, or an index of several.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn at(place: &Path) -> Result<Self, Error> {
-        if place.is_file() { Self::of(Source::open(place)?) } else { Self::open(place) }
+        if place.is_dir() {
+            return Self::open(place);
+        }
+        if folder::is_index(place) {
+            let tensors = index::read(place, |path| read(Source::open(path)?))?;
+            return Ok(Self::named(place.to_owned(), tensors));
+        }
+        Self::of(Source::open(place)?)
     }
 
     /// The weights in `bytes`; errors call the file `path`.

@@ -6,8 +6,9 @@
 //! its `lora_magnitude_vector` beside its factors.
 //!
 //! Adapters of timm's models have one layer for q, k and v. Its A is the A of each, and its B and
-//! its magnitudes are cut into three. A head that was trained and saved with the factors is read
-//! too ([`Saved`](super::Saved)).
+//! its magnitudes are cut into three. The gate and the first layer of an MLP may be one layer, too
+//! (timm's `mlp.fc1`, transformers 4's `mlp.weights_in`). A head that was trained and saved with
+//! the factors is read too ([`Saved`](super::Saved)).
 //!
 //! Refused when reading, because the factors would mean something else:
 //! - trained biases, transposed layers, other trained layers;
