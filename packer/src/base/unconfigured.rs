@@ -36,7 +36,10 @@ pub fn read(
         None if config.is_some() => return Ok(None),
         None => match WeightMap::at(place) {
             Ok(weights) if facebook::wrote(&weights) => facebook::read(&weights, choices)?,
-            Err(error) if place.is_file() => return Err(error),
+            // Which of several files is meant comes before what they are.
+            Err(error) if place.is_file() || matches!(error, Error::Config { .. }) => {
+                return Err(error);
+            }
             _ => return Ok(None),
         },
     }))

@@ -216,7 +216,7 @@ fn other_tensors_of_timm_are_refused_by_name() {
     ] {
         let pool = |c: &mut Value| {
             if name.starts_with("attn_pool") {
-                c["global_pool"] = json!("map");
+                c["model_args"]["global_pool"] = json!("map");
             }
         };
         let said =

@@ -76,7 +76,8 @@ fn a_packed_gate_is_the_first_half() {
 
 #[test]
 fn the_feature_is_what_the_file_pools() {
-    let pool = |pool: &'static str| move |c: &mut Value| c["global_pool"] = json!(pool);
+    let pool =
+        |pool: &'static str| move |c: &mut Value| c["model_args"]["global_pool"] = json!(pool);
     let feature = |read: Result<Vit, String>| read.unwrap().config.pooling;
     assert_eq!(feature(changed("timm/vit", pool("avg"), |_| ())), Pooling::Mean);
     assert_eq!(feature(changed("timm/vit", pool(""), |_| ())), Pooling::Class);
