@@ -6,13 +6,17 @@ use medforge_runtime::tensors::{self, Tensor};
 
 use super::names::file_names;
 use super::parameters::parameter_shapes;
+use super::stored::StoredTensor;
 use super::vit_config::VitConfig;
 use super::weight_files::WeightMap;
 use crate::Error;
 
 /// Reads every parameter that `config` asks for; what else the file holds (heads, poolers, mask
 /// tokens, a text tower) is left.
-pub fn parse(weights: &WeightMap, config: &VitConfig) -> Result<BTreeMap<String, Tensor>, Error> {
+pub fn parse(
+    weights: &WeightMap,
+    config: &VitConfig,
+) -> Result<BTreeMap<String, StoredTensor>, Error> {
     let mut out = BTreeMap::new();
     for (name, shape) in parameter_shapes(config) {
         let names = file_names(config.family, &name);
@@ -21,7 +25,7 @@ pub fn parse(weights: &WeightMap, config: &VitConfig) -> Result<BTreeMap<String,
             .iter()
             .flat_map(|n| [n.clone(), format!("{prefix}{n}")])
             .find(|n| weights.tensors.contains_key(n));
-        out.insert(name, read(weights, key.as_ref().unwrap_or(&names[0]), shape)?);
+        out.insert(name, read(weights, key.as_ref().unwrap_or(&names[0]), shape)?.into());
     }
     Ok(out)
 }
@@ -42,7 +46,10 @@ pub fn read(weights: &WeightMap, name: &str, shape: Vec<usize>) -> Result<Tensor
 }
 
 /// The file with the names that transformers writes.
-pub fn write(config: &VitConfig, tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>, Error> {
+pub fn write(
+    config: &VitConfig,
+    tensors: &BTreeMap<String, StoredTensor>,
+) -> Result<Vec<u8>, Error> {
     let batched: BTreeMap<_, _> = if config.family.form().batched {
         let weights = config.shape(config.image_size).weights().into_iter();
         weights.filter(|(_, dims)| matches!(dims[..], [1, _, _])).collect()
@@ -50,7 +57,7 @@ pub fn write(config: &VitConfig, tensors: &BTreeMap<String, Tensor>) -> Result<V
         BTreeMap::new()
     };
     let renamed = tensors.iter().map(|(name, tensor)| {
-        let mut tensor = tensor.clone();
+        let mut tensor = tensor.read();
         if let Some(dims) = batched.get(name) {
             tensor.shape.clone_from(dims);
         }

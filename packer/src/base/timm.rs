@@ -15,10 +15,10 @@
 use std::collections::BTreeMap;
 
 use medforge_runtime::preprocess::Preprocessing;
-use medforge_runtime::tensors::Tensor;
 
 use super::config;
 use super::file::File;
+use super::stored::StoredTensor;
 use super::vit_config::VitConfig;
 use super::weight_files::WeightMap;
 use crate::Error;
@@ -31,7 +31,7 @@ pub mod preprocessing;
 mod tensors;
 
 /// What a base is read as: configuration, preprocessing, and tensors by internal name.
-pub type Read = (VitConfig, Preprocessing, BTreeMap<String, Tensor>);
+pub type Read = (VitConfig, Preprocessing, BTreeMap<String, StoredTensor>);
 
 /// Whether a `config.json` is timm's.
 pub fn wrote(file: &File) -> bool {

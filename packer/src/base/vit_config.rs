@@ -121,11 +121,12 @@ impl VitConfig {
     }
 
     /// Values that a training step keeps for one image of `size` pixels until its backward pass:
-    /// per block about eleven token widths, the MLP before and after its activation, and the
-    /// softmax.
-    pub fn training_values(&self, size: usize) -> usize {
+    /// per block about seven token widths, the MLP before its activation, and where the device
+    /// [keeps](crate::device::Device::keeps_softmax) it, the softmax.
+    pub fn training_values(&self, size: usize, keeps_softmax: bool) -> usize {
         let tokens = self.tokens(size);
-        self.layers * tokens * (11 * self.hidden + 2 * self.mlp + self.heads * tokens)
+        let softmax = if keeps_softmax { self.heads * tokens } else { 0 };
+        self.layers * tokens * (7 * self.hidden + self.mlp + softmax)
     }
 
     /// Refuses an image size that patches do not fill, or that is out of range.

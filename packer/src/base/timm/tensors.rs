@@ -7,6 +7,7 @@ use medforge_runtime::tensors::Tensor;
 
 use super::super::checkpoint;
 use super::super::parameters::parameter_shapes;
+use super::super::stored::StoredTensor;
 use super::super::vit_config::{
     Family, MAX_HIDDEN, MAX_IMAGE_SIZE, MAX_LAYERS, MAX_PATCH, VitConfig,
 };
@@ -93,7 +94,7 @@ fn grid(path: &Path, tokens: usize) -> Result<usize, Error> {
 pub fn parameters(
     weights: &WeightMap,
     config: &VitConfig,
-) -> Result<BTreeMap<String, Tensor>, Error> {
+) -> Result<BTreeMap<String, StoredTensor>, Error> {
     let (views, path) = (&weights.tensors, &weights.path);
     let shapes = parameter_shapes(config);
     let names: BTreeSet<String> = shapes.keys().map(|name| file_name(name)).collect();
@@ -116,7 +117,7 @@ pub fn parameters(
         let length = whole.data.len() / thirds.len();
         for (name, values) in thirds.into_iter().zip(whole.data.chunks_exact(length)) {
             let (shape, data) = (own.clone(), values.to_vec());
-            out.insert(name, Tensor { shape, data, dtype: whole.dtype });
+            out.insert(name, Tensor { shape, data, dtype: whole.dtype }.into());
         }
     }
     Ok(out)

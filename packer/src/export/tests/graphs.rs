@@ -118,8 +118,8 @@ fn every_name_in_a_graph_stands_for_one_thing() {
 #[test]
 fn weights_are_stored_in_half_only_where_that_is_exact() {
     let mut vit = small(Family::Vit);
-    vit.tensors.get_mut("norm.bias").unwrap().data.fill(0.1);
-    vit.tensors.get_mut("norm.weight").unwrap().data.fill(0.5);
+    vit.change("norm.bias", |data| data.fill(0.1));
+    vit.change("norm.weight", |data| data.fill(0.5));
     let graph = onnx::Graph::new(&vit, 8).unwrap();
     assert_eq!(graph.tensors["norm.bias"].dtype, Dtype::F32);
     assert_eq!(graph.tensors["norm.weight"].dtype, Dtype::F16);
