@@ -10,9 +10,8 @@ pub fn merged(base: &Vit, modules: &[(f64, &Module)]) -> Vit {
     for (weight, module) in modules {
         for (site, factors) in &module.sites {
             let (rank, inputs) = (factors.a.shape[0], factors.a.shape[1]);
-            let target = tensors
-                .get_mut(&format!("{site}.weight"))
-                .expect("a module's sites are the base's");
+            let name = format!("{site}.weight");
+            let mut target = tensors[&name].read();
             for (o, row) in target.data.chunks_exact_mut(inputs).enumerate() {
                 for r in 0..rank {
                     let scale = weight * module.scale() * f64::from(factors.b.data[o * rank + r]);
@@ -20,6 +19,7 @@ pub fn merged(base: &Vit, modules: &[(f64, &Module)]) -> Vit {
                     row.iter_mut().zip(a).for_each(|(w, a)| *w += (scale * f64::from(*a)) as f32);
                 }
             }
+            tensors.insert(name, target.into());
         }
     }
     Vit { config: base.config.clone(), preprocessing: base.preprocessing.clone(), tensors }

@@ -30,7 +30,7 @@ pub fn bytes<D: Device>(device: &D, vit: &Vit, size: usize) -> Result<u64, Error
     let meter = Meter::new(device);
     let predictor = Predictor::new(&meter, vit, None, size);
     predictor.features(&vec![0.0; 3 * size * size])?;
-    let read = 4 * vit.tensors.values().map(|t| t.data.len() as u64).sum::<u64>();
+    let read = vit.tensors.values().map(|tensor| tensor.values.bytes()).sum::<u64>();
     Ok(read + meter.held().1)
 }
 

@@ -75,8 +75,8 @@ fn modules_of_another_base_replace_and_are_not_added() {
     let first = verified(packed(&vit, "first", &five(&vit)[..2]));
     let classifier = Classifier::load(first).unwrap();
     let other = small::base(tempfile::tempdir().unwrap().path());
-    let other =
-        Vit { tensors: other.tensors.into_iter().map(|(n, t)| (n, doubled(t))).collect(), ..other };
+    let tensors = other.tensors.into_iter().map(|(n, t)| (n, doubled(t.read()).into()));
+    let other = Vit { tensors: tensors.collect(), ..other };
     let foreign = packed(&other, "foreign", &[small::lora(&other, "lung", 1, 2, None)]);
     let error = classifier.add(verified(foreign.clone())).unwrap_err().to_string();
     assert!(error.contains("the bundle is for base"), "{error}");

@@ -6,13 +6,17 @@ use medforge_runtime::tensors::{self, Tensor};
 
 use super::names::{Place, file_places};
 use super::parameters::parameter_shapes;
+use super::stored::StoredTensor;
 use super::vit_config::VitConfig;
 use super::weight_files::{WeightMap, WeightView};
 use crate::Error;
 
 /// Reads every parameter that `config` asks for; what else the file holds (heads, poolers, mask
 /// tokens, decoders, a text tower) is left.
-pub fn parse(weights: &WeightMap, config: &VitConfig) -> Result<BTreeMap<String, Tensor>, Error> {
+pub fn parse(
+    weights: &WeightMap,
+    config: &VitConfig,
+) -> Result<BTreeMap<String, StoredTensor>, Error> {
     collect(weights, config, |name| file_places(config, name))
 }
 
@@ -21,7 +25,7 @@ pub fn collect(
     weights: &WeightMap,
     config: &VitConfig,
     places: impl Fn(&str) -> Vec<Place>,
-) -> Result<BTreeMap<String, Tensor>, Error> {
+) -> Result<BTreeMap<String, StoredTensor>, Error> {
     let read = |(name, shape): (String, Vec<usize>)| {
         let places = places(&name);
         let found = places.iter().find(|place| weights.tensors.contains_key(&place.name));
@@ -37,7 +41,7 @@ pub fn collect(
             return Err(Error::Config { path: weights.path.clone(), what });
         }
         let tensor = part(weights, place, shape)?;
-        Ok((name, tensor))
+        Ok((name, tensor.into()))
     };
     parameter_shapes(config).into_iter().map(read).collect()
 }
@@ -80,7 +84,10 @@ fn view<'a>(
 }
 
 /// The file with the names that transformers writes.
-pub fn write(config: &VitConfig, tensors: &BTreeMap<String, Tensor>) -> Result<Vec<u8>, Error> {
+pub fn write(
+    config: &VitConfig,
+    tensors: &BTreeMap<String, StoredTensor>,
+) -> Result<Vec<u8>, Error> {
     let weights = config.shape(config.image_size).weights().into_iter();
     let batched = |name: &str| config.family.form().batched || name == "pool.probe";
     let batched: BTreeMap<_, _> =
@@ -88,7 +95,7 @@ pub fn write(config: &VitConfig, tensors: &BTreeMap<String, Tensor>) -> Result<V
     // The parts of each tensor of the file, in their order there.
     let mut renamed: BTreeMap<String, Vec<(usize, Tensor)>> = BTreeMap::new();
     for (name, tensor) in tensors {
-        let mut tensor = tensor.clone();
+        let mut tensor = tensor.read();
         if let Some(dims) = batched.get(name) {
             tensor.shape.clone_from(dims);
         }

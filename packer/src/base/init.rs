@@ -9,9 +9,10 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::parameters::parameter_shapes;
+use super::stored::StoredTensor;
 use super::vit_config::VitConfig;
 
-pub fn random(config: &VitConfig, seed: u64) -> BTreeMap<String, Tensor> {
+pub fn random(config: &VitConfig, seed: u64) -> BTreeMap<String, StoredTensor> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let value = |name: &str, rng: &mut ChaCha8Rng| match name.rsplit('.').next() {
         Some("bias") => 0.0,
@@ -24,7 +25,7 @@ pub fn random(config: &VitConfig, seed: u64) -> BTreeMap<String, Tensor> {
         .map(|(name, shape)| {
             let data =
                 (0..shape.iter().product::<usize>()).map(|_| value(&name, &mut rng)).collect();
-            (name, Tensor::f32(shape, data))
+            (name, Tensor::f32(shape, data).into())
         })
         .collect()
 }

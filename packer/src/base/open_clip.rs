@@ -54,7 +54,7 @@ pub fn read(
     if let Some(width) = config.projection {
         let [from, to] = [config.hidden, width];
         let stored = checkpoint::read(weights, "visual.proj", vec![from, to])?;
-        tensors.insert("projection.weight".to_owned(), transposed(&stored));
+        tensors.insert("projection.weight".to_owned(), transposed(&stored).into());
     }
     Ok((config, preprocessing, tensors))
 }
@@ -197,7 +197,7 @@ fn of_timm(
             }
         }
         let stored = checkpoint::read(weights, "visual.head.proj.weight", vec![to, from])?;
-        tensors.insert("projection.weight".to_owned(), stored);
+        tensors.insert("projection.weight".to_owned(), stored.into());
         config.projection = Some(to);
     }
     let preprocessing = preprocessing(settings, config.image_size)?;

@@ -153,10 +153,15 @@ fn trained_weights_compute_what_frozen_ones_do() {
     let pixels: Vec<f32> = (0..2 * 3 * 12 * 12).map(|i| (i as f32 * 0.7).sin()).collect();
     let tape = Tape::new(&device);
     let images = Var::constant(Tensor::new(&device, &pixels, 2, 3 * 12 * 12));
-    let upload = |(name, t): (&String, &tensors::Tensor)| {
+    let upload = |(name, t): (&String, &StoredTensor)| {
         (
             name.clone(),
-            tape.parameter(super::weights::matrix(&device, &t.shape, &t.data, Tensor::new)),
+            tape.parameter(super::weights::matrix(
+                &device,
+                &t.shape,
+                &t.values.read(),
+                Tensor::new,
+            )),
         )
     };
     let trained =

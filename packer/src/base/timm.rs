@@ -17,10 +17,10 @@
 use std::collections::BTreeMap;
 
 use medforge_runtime::preprocess::Preprocessing;
-use medforge_runtime::tensors::Tensor;
 
 use super::choices::Choices;
 use super::file::File;
+use super::stored::StoredTensor;
 use super::vit_config::VitConfig;
 use super::weight_files::WeightMap;
 use crate::Error;
@@ -40,7 +40,7 @@ pub use known::Known;
 pub use network::network;
 
 /// What a base is read as: configuration, preprocessing, and tensors by internal name.
-pub type Read = (VitConfig, Preprocessing, BTreeMap<String, Tensor>);
+pub type Read = (VitConfig, Preprocessing, BTreeMap<String, StoredTensor>);
 
 /// Whether a `config.json` may be timm's.
 pub fn wrote(file: &File) -> bool {

@@ -12,18 +12,19 @@ use super::config::{self, preprocessor};
 use super::file::File;
 use super::fit::preprocessing_for;
 use super::identity::Identity;
+use super::stored::StoredTensor;
 use super::vit_config::VitConfig;
 use super::weight_files::WeightMap;
 use super::{checkpoint, init, positions, timm, unconfigured};
 use crate::{Error, input};
 
-/// A vision transformer on the host: what it is, how images are prepared for it, and its weights in
-/// f32.
+/// A vision transformer on the host: what it is, how images are prepared for it, and its weights as
+/// their file stores them.
 pub struct Vit {
     pub config: VitConfig,
     pub preprocessing: Preprocessing,
-    /// By internal name (`blocks.3.attn.q.weight`); each remembers the type it was stored in.
-    pub tensors: BTreeMap<String, Tensor>,
+    /// By internal name (`blocks.3.attn.q.weight`).
+    pub tensors: BTreeMap<String, StoredTensor>,
 }
 
 /// The files of a base's folder: configuration, preprocessing, weights.
@@ -62,9 +63,9 @@ impl Vit {
     fn resize(&mut self, size: usize) {
         let [own, shape] = [self.config.image_size, size].map(|size| self.config.shape(size));
         if let Some(table) = self.tensors.get_mut("embed.positions").filter(|_| own != shape) {
-            let data = positions::interpolate(&self.config, &table.data, size);
+            let data = positions::interpolate(&self.config, &table.values.read(), size);
             let columns = self.config.hidden;
-            *table = Tensor::f32(vec![data.len() / columns, columns], data);
+            *table = Tensor::f32(vec![data.len() / columns, columns], data).into();
         }
         self.config.image_size = size;
     }
@@ -131,6 +132,19 @@ impl Vit {
         ])
     }
 
+    /// A tensor's values in f32. Panics for one that the base does not have.
+    pub fn tensor(&self, name: &str) -> Tensor {
+        self.tensors.get(name).unwrap_or_else(|| panic!("the base has no tensor {name}")).read()
+    }
+
+    /// Changes a tensor's values, for tests.
+    #[cfg(test)]
+    pub(crate) fn change(&mut self, name: &str, change: impl FnOnce(&mut [f32])) {
+        let mut tensor = self.tensor(name);
+        change(&mut tensor.data);
+        self.tensors.insert(name.to_owned(), tensor.into());
+    }
+
     /// SHA-256 in hex over the configuration and every tensor as f32: the same weights stored in
     /// f16 or f32 are the same base.
     pub fn digest(&self) -> String {
@@ -139,7 +153,9 @@ impl Vit {
         hash.update(serde_json::to_vec(&self.config).expect("a configuration is plain data"));
         for (name, tensor) in &self.tensors {
             hash.update(format!("\n{name} {:?}\n", tensor.shape));
-            hash.update(little_endian(&tensor.data));
+            for values in tensor.values.read().chunks(1 << 16) {
+                hash.update(little_endian(values));
+            }
         }
         hex::encode(hash.finalize())
     }

@@ -236,13 +236,15 @@ impl VitConfig {
     }
 
     /// Values that a training step keeps for one image of `size` pixels until its backward pass:
-    /// per block about eleven token widths, two more where queries and keys are normalised, the MLP
-    /// before and after its activation, its gate, and the softmax.
-    pub fn training_values(&self, size: usize) -> usize {
+    /// per block about seven token widths, two more where queries and keys are normalised, the MLP
+    /// before its activation, with a gate also that and its product, and where the device
+    /// [keeps](crate::device::Device::keeps_softmax) it, the softmax.
+    pub fn training_values(&self, size: usize, keeps_softmax: bool) -> usize {
         let tokens = self.tokens(size);
-        let widths = if self.qk_norm { 13 } else { 11 };
-        let inner = if self.gated { 3 } else { 2 };
-        self.layers * tokens * (widths * self.hidden + inner * self.mlp + self.heads * tokens)
+        let softmax = if keeps_softmax { self.heads * tokens } else { 0 };
+        let widths = if self.qk_norm { 9 } else { 7 };
+        let inner = if self.gated { 3 } else { 1 };
+        self.layers * tokens * (widths * self.hidden + inner * self.mlp + softmax)
     }
 
     /// Refuses an image size that patches do not fill, or that is out of range.

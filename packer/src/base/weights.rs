@@ -23,16 +23,20 @@ pub struct Weights<D: Device> {
 }
 
 impl<D: Device + 'static> Weights<D> {
-    /// Uploads the weights; positions are interpolated to `image_size` once.
+    /// Uploads the weights; positions are interpolated to `image_size` once. Matrices stay as they
+    /// are stored where the device [shares](Device::shares) memory with the host.
     pub fn frozen(device: &D, vit: &Vit, image_size: usize) -> Self {
         let config = &vit.config;
         let shape = config.shape(image_size);
         let vars = vit.tensors.iter().map(|(name, tensor)| {
             let value = if name == "embed.positions" {
-                let table = positions::interpolate(config, &tensor.data, image_size);
+                let table = positions::interpolate(config, &tensor.values.read(), image_size);
                 Tensor::frozen(device, &table, positions::rows(&shape), shape.hidden)
+            } else if tensor.shape.len() > 1 && name.ends_with(".weight") {
+                let rows = tensor.shape[0];
+                Tensor::stored(device, &tensor.values, rows, tensor.values.len() / rows)
             } else {
-                matrix(device, &tensor.shape, &tensor.data, Tensor::frozen)
+                matrix(device, &tensor.shape, &tensor.values.read(), Tensor::frozen)
             };
             (name.clone(), Var::constant(value))
         });

@@ -45,7 +45,7 @@ impl<'a> Ensemble<'a> {
                 let part = match factors.magnitude {
                     None => (share * module.scale(), factors.clone()),
                     Some(_) => {
-                        let weight = &self.vit.tensors[&format!("{site}.weight")];
+                        let weight = &self.vit.tensor(&format!("{site}.weight"));
                         (share, factors.scaled(module.scale()).added(weight))
                     }
                 };
@@ -58,7 +58,7 @@ impl<'a> Ensemble<'a> {
             for (n, (site, _)) in targets.iter().enumerate() {
                 let mut stream =
                     Stream::at(self.seed, Purpose::Network, index as u64, 1 + n as u64);
-                let weight = &self.vit.tensors[&format!("{site}.weight")];
+                let weight = &self.vit.tensor(&format!("{site}.weight"));
                 parts.entry(site).or_default().push((1.0, random(weight, strength, &mut stream)));
             }
         }

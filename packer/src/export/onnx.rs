@@ -89,7 +89,7 @@ fn values(vit: &Vit, size: usize, name: &str, dims: &[usize]) -> Result<Vec<f32>
     let tensor = tensor(vit, name, parameter_shape(&own, name, dims))?;
     Ok(match dims {
         [inputs, outputs] => transposed(&tensor.data, *outputs, *inputs),
-        _ => tensor.data.clone(),
+        _ => tensor.data,
     })
 }
 
@@ -104,15 +104,15 @@ fn narrowest(data: &[f32]) -> Dtype {
     }
 }
 
-fn tensor<'a>(vit: &'a Vit, name: &str, shape: Vec<usize>) -> Result<&'a Tensor, Error> {
+fn tensor(vit: &Vit, name: &str, shape: Vec<usize>) -> Result<Tensor, Error> {
     let wrong = |what: String| Error::BaseTensor { tensor: name.to_owned(), what };
     let tensor = vit.tensors.get(name).ok_or_else(|| wrong("is missing".into()))?;
-    if tensor.shape != shape || tensor.data.len() != shape.iter().product::<usize>() {
+    if tensor.shape != shape || tensor.values.len() != shape.iter().product::<usize>() {
         let what =
             format!("has shape {:?} where the configuration asks for {shape:?}", tensor.shape);
         return Err(wrong(what));
     }
-    Ok(tensor)
+    Ok(tensor.read())
 }
 
 /// A row-major matrix of `rows` x `columns`, columns first.

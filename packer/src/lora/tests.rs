@@ -75,7 +75,7 @@ pub(crate) fn module(vit: &Vit, targets: &str, last_layers: Option<usize>) -> Mo
 /// The same as a DoRA module, with magnitudes around the norms of the base's rows.
 pub(crate) fn dora(vit: &Vit, mut module: Module) -> Module {
     for (site, factors) in &mut module.sites {
-        let norms = crate::lora::dora::row_norms(&vit.tensors[&format!("{site}.weight")]);
+        let norms = crate::lora::dora::row_norms(&vit.tensor(&format!("{site}.weight")));
         let magnitudes = norms
             .iter()
             .enumerate()
@@ -159,7 +159,7 @@ fn edit(path: &Path, key: &str, value: serde_json::Value) {
 fn another_base_is_refused() {
     let dir = write(&module(&small(Family::Dinov2), "q,v", None));
     let mut other = small(Family::Dinov2);
-    other.tensors.get_mut("norm.bias").unwrap().data[0] += 1.0;
+    other.change("norm.bias", |data| data[0] += 1.0);
     assert!(matches!(Module::open(dir.path(), &other), Err(Error::OtherBase { .. })));
 }
 

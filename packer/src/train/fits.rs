@@ -9,16 +9,24 @@ use super::settings::{Method, TrainSettings, targets};
 /// Groups that a GPU counts in one dimension; attention has one for each image and head.
 const GROUPS: usize = 65_535;
 
+/// Bytes that one pass keeps for its backward pass on a device that shares the host's memory. More
+/// images at once would make it no faster: these are a thousand rows and more for each product, or
+/// tokens so many that one image is.
+const KEPT: u64 = 768 << 20;
+
 /// Images that a device's buffers and its memory, where it knows that, hold at once.
 pub(super) fn per_pass(
     device: &impl Device,
     config: &VitConfig,
     settings: &TrainSettings,
 ) -> usize {
-    let bytes = 4 * values(config, settings) as u64;
-    let by_memory = device.memory_left().map_or(u64::MAX, |left| left / bytes);
+    let bytes = 4 * values(device, config, settings) as u64;
+    let own = if device.shares() { KEPT } else { u64::MAX };
+    let by_memory = device.memory_left().unwrap_or(own) / bytes;
     let by_memory = usize::try_from(by_memory).unwrap_or(usize::MAX);
-    by_buffers(device, config, settings).min(by_memory).max(1)
+    let most = by_buffers(device, config, settings).min(by_memory).max(1);
+    // As many passes, of about the same size.
+    settings.batch.div_ceil(settings.batch.div_ceil(most))
 }
 
 /// Images that a device's buffers hold at once.
@@ -33,13 +41,18 @@ pub(super) fn by_buffers(
 }
 
 /// What to do about a GPU's memory that was full in a training.
-pub(super) fn explain(error: Error, vit: &Vit, settings: &TrainSettings) -> Error {
+pub(super) fn explain(
+    error: Error,
+    device: &impl Device,
+    vit: &Vit,
+    settings: &TrainSettings,
+) -> Error {
     let Error::Compute(medforge_compute::Error::GpuMemory { held, .. }) = error else {
         return error;
     };
     // All but the weights was for the images of a batch, and the last of them did not fit.
-    let weights = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
-    let fits = held.saturating_sub(weights) / (4 * values(&vit.config, settings) as u64);
+    let weights = vit.tensors.values().map(|t| 4 * t.values.len() as u64).sum();
+    let fits = held.saturating_sub(weights) / (4 * values(device, &vit.config, settings) as u64);
     match usize::try_from(fits).unwrap_or(usize::MAX).min(settings.batch - 1) {
         0 => error,
         fits => Error::GpuBatch { held, batch: settings.batch, fits },
@@ -48,7 +61,7 @@ pub(super) fn explain(error: Error, vit: &Vit, settings: &TrainSettings) -> Erro
 
 /// Values that a training step keeps for one image: the base's, and what magnitude and dropout add
 /// at each site.
-fn values(config: &VitConfig, settings: &TrainSettings) -> usize {
+fn values(device: &impl Device, config: &VitConfig, settings: &TrainSettings) -> usize {
     let mut each = 0;
     if let Method::Lora { targets: text, last_layers, dora, dropout, .. } = &settings.method {
         let sites = targets(text)
@@ -58,5 +71,6 @@ fn values(config: &VitConfig, settings: &TrainSettings) -> usize {
             each += usize::from(*dora) * out + usize::from(*dropout > 0.0) * 2 * inputs;
         }
     }
-    config.training_values(settings.size) + each * config.tokens(settings.size)
+    config.training_values(settings.size, device.keeps_softmax())
+        + each * config.tokens(settings.size)
 }

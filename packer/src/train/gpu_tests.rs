@@ -142,8 +142,8 @@ fn a_batch_that_does_not_fit_is_split() {
     let labels = [0, 1, 0, 1, 1, 1, 0, 0];
     for variant in variants().iter().filter(|v| !v.half).take(1) {
         let number = Some(variant.gpu.engine().adapter.index);
-        let bytes = 4 * vit.config.training_values(8) as u64;
-        let weights: u64 = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
+        let bytes = 4 * vit.config.training_values(8, true) as u64;
+        let weights: u64 = vit.tensors.values().map(|t| 4 * t.values.len() as u64).sum();
         let small =
             Gpu::open(Options { number, budget: Some(weights + 3 * bytes), ..Options::default() })
                 .unwrap();
@@ -175,8 +175,8 @@ fn a_batch_that_does_not_fit_is_split() {
 fn full_memory_names_the_batch_that_fits() {
     let settings = TrainSettings { batch: 24, ..settings(lora()) };
     let vit = small(Family::Dinov2);
-    let weights: u64 = vit.tensors.values().map(|t| 4 * t.data.len() as u64).sum();
-    let bytes = 4 * vit.config.training_values(8) as u64;
+    let weights: u64 = vit.tensors.values().map(|t| 4 * t.values.len() as u64).sum();
+    let bytes = 4 * vit.config.training_values(8, true) as u64;
     for variant in variants().iter().filter(|v| !v.half).take(1) {
         let number = Some(variant.gpu.engine().adapter.index);
         // Too little even for the weights: nothing can be recommended but another device.
@@ -192,7 +192,7 @@ fn full_memory_names_the_batch_that_fits() {
         run.per_pass = 24;
         let loss = run.step(&vec![0.5; 24 * 192], &[1; 24], 1e-3, 1);
         let full = gpu.download(&loss).expect_err("it cannot fit");
-        let error = explain(full.into(), &vit, &settings);
+        let error = explain(full.into(), &gpu, &vit, &settings);
         let Error::GpuBatch { fits, .. } = error else { panic!("{error}") };
         assert!((1..24).contains(&fits), "{error}");
         assert!(error.to_string().contains(&format!("about {fits} images fit")), "{error}");

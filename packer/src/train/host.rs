@@ -28,7 +28,7 @@ pub const MAGNITUDE: &str = "lora_magnitude_vector";
 /// Targets that the base does not have.
 pub fn initial(vit: &Vit, settings: &TrainSettings) -> Result<Host, Error> {
     let Method::Lora { rank, targets: text, last_layers, dora, .. } = &settings.method else {
-        return Ok(vit.tensors.iter().map(|(n, t)| (n.clone(), t.clone())).collect());
+        return Ok(vit.tensors.iter().map(|(n, t)| (n.clone(), t.read())).collect());
     };
     let mut host = Host::new();
     let sites = targets(text)?.sites(&vit.config, *last_layers)?;
@@ -41,7 +41,7 @@ pub fn initial(vit: &Vit, settings: &TrainSettings) -> Result<Host, Error> {
         let b = vec![0.0; out * rank];
         host.insert(format!("{site}.lora_b"), Tensor::f32(vec![out, *rank], b));
         if *dora {
-            let norms = row_norms(&vit.tensors[&format!("{site}.weight")]);
+            let norms = row_norms(&vit.tensor(&format!("{site}.weight")));
             host.insert(format!("{site}.{MAGNITUDE}"), Tensor::f32(vec![out], norms));
         }
     }

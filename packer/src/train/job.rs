@@ -54,6 +54,6 @@ impl<'a, D: Device + 'static> Job<'a, D> {
             }
             Epochs::new(training, examples, resume)?.run(observer)
         };
-        run().map_err(|error| explain(error, vit, settings))
+        run().map_err(|error| explain(error, device, vit, settings))
     }
 }

@@ -22,15 +22,14 @@ pub struct ImageCounts {
     pub classes: usize,
     pub training: usize,
     pub validation: usize,
-    /// Bytes of the base's file, which is in memory as a whole while it is read.
-    pub file: u64,
 }
 
 /// Bytes that a training takes, on the host and on the device, by what for. A GPU's driver is not
 /// counted.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Memory {
-    /// The base as it was read, the base on the device, and what is trained.
+    /// The base as it was read, the base on the device unless they share their memory, and what is
+    /// trained.
     pub weights: u64,
     /// AdamW's two moments of each trained weight.
     pub optimiser: u64,
@@ -112,7 +111,7 @@ impl Plan {
         let least = with(Cut { per_pass: 1, recompute: true }, 0)
             .memory
             .total()
-            .max(base + counts.file + program());
+            .max(base + reading(vit) + program());
         if least > bound {
             return Err(Error::Memory { bound, least });
         }
@@ -130,9 +129,15 @@ fn program() -> u64 {
     (32 + 8 * rayon::current_num_threads() as u64) << 20
 }
 
-/// Bytes of the base's weights in f32.
-fn base_bytes(vit: &Vit) -> u64 {
-    4 * vit.tensors.values().map(|t| t.data.len() as u64).sum::<u64>()
+/// Bytes of the base's weights on the host.
+pub(super) fn base_bytes(vit: &Vit) -> u64 {
+    vit.tensors.values().map(|t| t.values.bytes()).sum()
+}
+
+/// Bytes that the largest tensor takes beside while it is read: in the file's type and in f32, and
+/// once more where it is cut into three.
+fn reading(vit: &Vit) -> u64 {
+    36 * vit.tensors.values().map(|t| t.values.len() as u64).max().unwrap_or(0)
 }
 
 /// A step on a full batch, one on what is left at an epoch's end, and a validation.

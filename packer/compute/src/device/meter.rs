@@ -3,23 +3,27 @@
 //!
 //! It asks a pool for every buffer that [`Cpu`](super::cpu::Cpu) asks for, in the same order, and
 //! keeps no values. A GPU takes about as much (see [`Device::overhead`]), or less: it stores no
-//! scores of large attentions, and with f16 half of most buffers. Every answer is zeros.
+//! scores of large attentions, and with f16 half of most buffers. Where the two differ in what they
+//! keep, it counts what its own device does. Every answer is zeros.
 
 use std::sync::Arc;
 
 use crate::Error;
 
-use super::cpu::Chunk;
-use super::cpu::pool::Pool;
+use super::cpu::pool::{Content, Pool};
+use super::cpu::{Chunk, panel_columns};
 use super::{
     Activation, AdamW, Affine, AttentionSize, Colour, Device, Form, ImageSize, PatchRows,
-    PatchSize, Rectangle, RotarySize, Size, TokenParts, TokenSize, Update,
+    PatchSize, Rectangle, RotarySize, Size, Stored, TokenParts, TokenSize, Update,
 };
 
 /// Counts buffers of f32.
 #[derive(Clone)]
 pub struct Meter {
     pool: Arc<Pool<()>>,
+    /// As the device says.
+    shares: bool,
+    keeps_softmax: bool,
 }
 
 type Buffer = Arc<Chunk<()>>;
@@ -29,7 +33,8 @@ const VALUE: u64 = size_of::<f32>() as u64;
 impl Meter {
     /// A device that holds on to every buffer for later. It counts buffers as `of` pads them.
     pub fn new<D: Device>(of: &D) -> Self {
-        Meter { pool: Arc::new(Pool::new((of.padding() / VALUE) as usize)) }
+        let pool = Arc::new(Pool::new((of.padding() / VALUE) as usize));
+        Meter { pool, shares: of.shares(), keeps_softmax: of.keeps_softmax() }
     }
 
     /// Bytes of all buffers, in use or kept for later: now, and the most that were at once since
@@ -44,12 +49,26 @@ impl Meter {
     }
 
     fn like(&self, x: &Buffer) -> Buffer {
-        self.take(x.values.len())
+        self.take(x.len())
+    }
+
+    /// Room that `len` values of `x` are widened into while they are read.
+    fn widened(&self, x: &Buffer, len: usize) {
+        if matches!(&x.content, Content::Stored(values) if values.is_narrow()) {
+            self.take(len);
+        }
+    }
+
+    /// What a product needs beside its result.
+    fn product(&self, form: Form, size: Size, a: &Buffer, b: &Buffer) {
+        self.widened(a, a.len());
+        let columns = if form == Form::Tn { size.n } else { panel_columns(size) };
+        self.widened(b, columns * size.k);
     }
 
     /// A buffer about to be written is copied where somebody else holds it too.
     fn own(&self, buffer: &mut Buffer) {
-        if Arc::get_mut(buffer).is_none() {
+        if !matches!(Arc::get_mut(buffer), Some(Chunk { content: Content::Own(_), .. })) {
             *buffer = self.like(buffer);
         }
     }
@@ -61,8 +80,18 @@ impl Device for Meter {
     fn upload(&self, values: &[f32]) -> Buffer {
         self.take(values.len())
     }
+    fn upload_stored(&self, values: &Stored) -> Buffer {
+        if self.shares {
+            Arc::new(Chunk::stored(values, &self.pool))
+        } else {
+            self.take(values.len())
+        }
+    }
+    fn shares(&self) -> bool {
+        self.shares
+    }
     fn download(&self, buffer: &Buffer) -> Result<Vec<f32>, Error> {
-        Ok(vec![0.0; buffer.values.len()])
+        Ok(vec![0.0; buffer.len()])
     }
     fn zeros(&self, len: usize) -> Buffer {
         self.take(len)
@@ -71,17 +100,23 @@ impl Device for Meter {
         self.pool.bound(usize::try_from(bytes / VALUE).unwrap_or(usize::MAX));
     }
 
-    fn matmul(&self, _: Form, size: Size, _: f64, _: &Buffer, _: &Buffer) -> Buffer {
-        self.take(size.m * size.n)
+    fn matmul(&self, form: Form, size: Size, _: f64, a: &Buffer, b: &Buffer) -> Buffer {
+        let c = self.take(size.m * size.n);
+        self.product(form, size, a, b);
+        c
     }
-    fn matmul_add(&self, c: &mut Buffer, _: Form, _: Size, _: f64, _: &Buffer, _: &Buffer) {
+    fn matmul_add(&self, c: &mut Buffer, form: Form, size: Size, _: f64, a: &Buffer, b: &Buffer) {
         self.own(c);
+        self.product(form, size, a, b);
     }
-    fn linear(&self, size: Size, _: &Buffer, _: &Buffer, _: &Buffer) -> Buffer {
-        self.take(size.m * size.n)
+    fn linear(&self, size: Size, x: &Buffer, w: &Buffer, _: &Buffer) -> Buffer {
+        let y = self.take(size.m * size.n);
+        self.product(Form::Nt, size, x, w);
+        y
     }
-    fn add_scaled(&self, into: &mut Buffer, _: f64, _: &Buffer) {
+    fn add_scaled(&self, into: &mut Buffer, _: f64, x: &Buffer) {
         self.own(into);
+        self.widened(x, x.len());
     }
     fn column_sum(&self, _: &Buffer, columns: usize) -> Buffer {
         self.take(columns)
@@ -97,7 +132,7 @@ impl Device for Meter {
     }
 
     fn layer_norm(&self, x: &Buffer, gain: &Buffer, _: &Buffer, _: f64) -> (Buffer, Buffer) {
-        let statistics = self.take(2 * x.values.len() / gain.values.len());
+        let statistics = self.take(2 * x.len() / gain.len());
         (self.like(x), statistics)
     }
     fn layer_norm_backward(&self, dy: &Buffer, _: &Buffer, _: &Buffer, _: &Buffer) -> Buffer {
@@ -126,27 +161,34 @@ impl Device for Meter {
         self.like(dy)
     }
 
+    fn keeps_softmax(&self) -> bool {
+        self.keeps_softmax
+    }
     fn attention(
         &self,
         size: AttentionSize,
         q: &Buffer,
         _: &Buffer,
         _: &Buffer,
-    ) -> (Buffer, Buffer) {
-        (self.like(q), self.take(size.batch * size.heads * size.queries * size.tokens))
+    ) -> (Buffer, Vec<Buffer>) {
+        let y = self.like(q);
+        if !self.keeps_softmax {
+            return (y, Vec::new());
+        }
+        let softmax = self.take(size.batch * size.heads * size.queries * size.tokens);
+        (y.clone(), vec![y, softmax])
     }
     fn attention_backward(
         &self,
         _: AttentionSize,
         _: &Buffer,
         qkv: [&Buffer; 3],
-        _: &Buffer,
-        _: &Buffer,
+        _: &[Buffer],
     ) -> [Buffer; 3] {
         qkv.map(|x| self.like(x))
     }
     fn l2_normalise(&self, x: &Buffer, columns: usize, _: f64) -> (Buffer, Buffer) {
-        let divisors = self.take(x.values.len() / columns);
+        let divisors = self.take(x.len() / columns);
         (self.like(x), divisors)
     }
     fn l2_normalise_backward(&self, dy: &Buffer, _: &Buffer, _: &Buffer, _: f64) -> Buffer {
@@ -160,10 +202,10 @@ impl Device for Meter {
         self.take(size.batch * 3 * size.height * size.width)
     }
     fn tokens(&self, size: TokenSize, parts: TokenParts<&Buffer>) -> Buffer {
-        self.take(parts.patches.values.len() / size.patches * size.tokens())
+        self.take(parts.patches.len() / size.patches * size.tokens())
     }
     fn tokens_backward(&self, size: TokenSize, dy: &Buffer) -> TokenParts<Buffer> {
-        let patches = self.take(dy.values.len() / size.tokens() * size.patches);
+        let patches = self.take(dy.len() / size.tokens() * size.patches);
         let sums = self.take(size.tokens() * size.columns);
         let rows = |wanted: bool, rows| wanted.then(|| self.take(rows * size.columns));
         TokenParts {
@@ -178,19 +220,19 @@ impl Device for Meter {
         }
     }
     fn first_rows(&self, x: &Buffer, _: usize, tokens: usize) -> Buffer {
-        self.take(x.values.len() / tokens)
+        self.take(x.len() / tokens)
     }
     fn first_rows_backward(&self, dy: &Buffer, _: usize, tokens: usize) -> Buffer {
-        self.take(dy.values.len() * tokens)
+        self.take(dy.len() * tokens)
     }
     fn patch_mean(&self, rows: PatchRows, x: &Buffer, class: bool) -> Buffer {
-        self.take(x.values.len() / rows.tokens * (1 + usize::from(class)))
+        self.take(x.len() / rows.tokens * (1 + usize::from(class)))
     }
     fn patch_mean_backward(&self, rows: PatchRows, dy: &Buffer, class: bool) -> Buffer {
-        self.take(dy.values.len() / (1 + usize::from(class)) * rows.tokens)
+        self.take(dy.len() / (1 + usize::from(class)) * rows.tokens)
     }
     fn token_moments(&self, rows: PatchRows, x: &Buffer, _: f64) -> Buffer {
-        self.take(x.values.len() / rows.tokens * 2)
+        self.take(x.len() / rows.tokens * 2)
     }
     fn token_moments_backward(&self, _: PatchRows, _: &Buffer, x: &Buffer, _: &Buffer) -> Buffer {
         self.like(x)

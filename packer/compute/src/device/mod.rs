@@ -18,6 +18,7 @@ mod image;
 pub mod meter;
 mod optimiser;
 mod shapes;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -26,6 +27,7 @@ pub use optimiser::{AdamW, Update};
 pub use shapes::{
     Activation, AttentionSize, Form, PatchRows, PatchSize, RotarySize, Size, TokenParts, TokenSize,
 };
+pub use stored::Stored;
 
 /// A place that stores buffers and computes on them.
 pub trait Device: Clone {
@@ -37,6 +39,14 @@ pub trait Device: Clone {
     /// where it has one.
     fn upload_frozen(&self, values: &[f32]) -> Self::Buffer {
         self.upload(values)
+    }
+    /// Frozen weights. A device that [shares](Device::shares) them copies nothing.
+    fn upload_stored(&self, values: &Stored) -> Self::Buffer {
+        self.upload_frozen(&values.read())
+    }
+    /// Whether [`Device::upload_stored`] keeps the very memory that the values are in.
+    fn shares(&self) -> bool {
+        false
     }
     /// The values of a buffer. Errors: whatever went wrong since the last download.
     fn download(&self, buffer: &Self::Buffer) -> Result<Vec<f32>, Error>;
@@ -185,6 +195,11 @@ pub trait Device: Clone {
         tables: [&Self::Buffer; 2],
     ) -> Self::Buffer;
 
+    /// Whether attention keeps its result and the softmax for the gradient, at most; else it
+    /// computes the softmax a second time and keeps nothing.
+    fn keeps_softmax(&self) -> bool {
+        true
+    }
     /// softmax(Q K^T / sqrt(width)) V per head, and what the device wants back for the gradient.
     fn attention(
         &self,
@@ -192,15 +207,14 @@ pub trait Device: Clone {
         q: &Self::Buffer,
         k: &Self::Buffer,
         v: &Self::Buffer,
-    ) -> (Self::Buffer, Self::Buffer);
-    /// The gradients to Q, K and V, given the value y and what was saved beside it.
+    ) -> (Self::Buffer, Vec<Self::Buffer>);
+    /// The gradients to Q, K and V, given what was saved.
     fn attention_backward(
         &self,
         size: AttentionSize,
         dy: &Self::Buffer,
         qkv: [&Self::Buffer; 3],
-        y: &Self::Buffer,
-        saved: &Self::Buffer,
+        saved: &[Self::Buffer],
     ) -> [Self::Buffer; 3];
 
     /// Each row of x [rows, columns] divided by its Euclidean norm, or by `epsilon` if that is

@@ -122,6 +122,16 @@ impl<B> TokenParts<B> {
         }
     }
 
+    /// The same parts, borrowed.
+    pub fn as_ref(&self) -> TokenParts<&B> {
+        TokenParts {
+            patches: &self.patches,
+            class: self.class.as_ref(),
+            registers: self.registers.as_ref(),
+            positions: self.positions.as_ref(),
+        }
+    }
+
     /// The parts that there are.
     pub fn list(self) -> impl Iterator<Item = B> {
         let leading = self.class.into_iter().chain(self.registers);

@@ -4,7 +4,7 @@
 use crate::device::{Device, Form, Size};
 
 use super::linear::LowRank;
-use super::{Gradients, Node, Tape, Tensor, Var};
+use super::{Gradients, Kept, Node, Tape, Tensor, Var};
 
 /// A row of norm zero keeps its direction, none, whatever its magnitude.
 const EPSILON: f64 = 1e-12;
@@ -19,7 +19,7 @@ struct Decomposed<D: Device> {
     lora: LowRank<D>,
     /// The mask of the dropout, and what it left of x.
     mask: Option<D::Buffer>,
-    left: D::Buffer,
+    left: Kept<D>,
     /// left A^T, and left W^T + scale * low B^T.
     low: D::Buffer,
     product: D::Buffer,
@@ -54,12 +54,12 @@ impl<D: Device + 'static> Tape<D> {
         magnitude: &Var<D>,
     ) -> Var<D> {
         let d = &self.device;
-        let layer = Decomposed::new(d, x, w, lora, magnitude);
+        let (layer, left) = Decomposed::new(d, x, w, lora, magnitude);
         let Decomposed { rows, inputs, outputs, .. } = layer;
         let mut y = d.scale_columns(&layer.product, &layer.magnitude_scale);
         if layer.mask.is_some() {
             let mut lost = x.value.buffer.clone();
-            d.add_scaled(&mut lost, -1.0, &layer.left);
+            d.add_scaled(&mut lost, -1.0, &left);
             let size = Size { m: rows, n: outputs, k: inputs };
             d.matmul_add(&mut y, Form::Nt, size, 1.0, &lost, &w.value.buffer);
         }
@@ -78,7 +78,14 @@ impl<D: Device + 'static> Tape<D> {
 
 impl<D: Device> Decomposed<D> {
     /// Computes the product of a layer and how it is scaled.
-    fn new(d: &D, x: &Var<D>, w: &Var<D>, lora: &LowRank<D>, magnitude: &Var<D>) -> Self {
+    /// Also gives what dropout left of x.
+    fn new(
+        d: &D,
+        x: &Var<D>,
+        w: &Var<D>,
+        lora: &LowRank<D>,
+        magnitude: &Var<D>,
+    ) -> (Self, D::Buffer) {
         let (rows, inputs, outputs, rank) =
             (x.value.rows, w.value.columns, w.value.rows, lora.a.value.rows);
         assert_eq!((x.value.columns, magnitude.value.columns), (inputs, outputs));
@@ -93,7 +100,8 @@ impl<D: Device> Decomposed<D> {
         let inverse = inverse_norms(d, w, lora);
         let magnitude_scale = d.scale_columns(&magnitude.value.buffer, &inverse);
         let (w, lora) = (w_values.clone(), lora.clone());
-        Decomposed {
+        let kept = if mask.is_some() { Kept::Buffer(left.clone()) } else { Kept::of(x) };
+        let layer = Decomposed {
             rows,
             inputs,
             outputs,
@@ -101,12 +109,13 @@ impl<D: Device> Decomposed<D> {
             w,
             lora,
             mask,
-            left,
+            left: kept,
             low,
             product,
             inverse,
             magnitude_scale,
-        }
+        };
+        (layer, left)
     }
 
     fn backward(self, d: &D, dy: &D::Buffer, g: &mut Gradients<D>, nodes: &Nodes) {
@@ -134,7 +143,7 @@ impl<D: Device> Decomposed<D> {
         let size = Size { m: outputs, n: rank, k: rows };
         g.add(lora.b.node, || d.matmul(Form::Tn, size, scale, &dproduct, &self.low));
         let size = Size { m: rank, n: inputs, k: rows };
-        g.add(lora.a.node, || d.matmul(Form::Tn, size, 1.0, &dlow, &self.left));
+        g.add(lora.a.node, || d.matmul(Form::Tn, size, 1.0, &dlow, &self.left.get(d)));
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::device::{Activation, Device, Form, Size};
 
 use super::dropout::Dropout;
-use super::{Tape, Tensor, Var};
+use super::{Kept, Tape, Tensor, Var};
 
 /// The low-rank branch of a linear layer (Hu et al. 2021): scale * x A^T B^T with A [rank, in] and
 /// B [out, rank].
@@ -23,7 +23,7 @@ struct Branch<D: Device> {
     lora: LowRank<D>,
     mask: Option<D::Buffer>,
     /// What dropout left of x, and its product with A.
-    left: D::Buffer,
+    left: Kept<D>,
     low: D::Buffer,
 }
 
@@ -91,6 +91,7 @@ impl<D: Device + 'static> Tape<D> {
                 &low,
                 &l.b.value.buffer,
             );
+            let left = if mask.is_some() { Kept::Buffer(left) } else { Kept::of(x) };
             Branch { lora: l.clone(), mask, left, low }
         });
         self.record_linear(y, [x, w], bias, branch)
@@ -137,7 +138,7 @@ impl<D: Device + 'static> Tape<D> {
         let (w_node, bias_node, x_node) = (w.node, bias.and_then(|b| b.node), x.node);
         let w = w.value.buffer.clone();
         // The input is kept only where a gradient needs it.
-        let kept = w_node.is_some().then(|| x.value.buffer.clone());
+        let kept = w_node.is_some().then(|| Kept::of(x));
         self.record(Tensor { buffer: y, rows, columns: outputs }, &operands, move |d, dy, g| {
             let low_gradient = branch.as_ref().map(|Branch { lora: l, .. }| {
                 let size = Size { m: rows, n: l.a.value.rows, k: outputs };
@@ -161,7 +162,8 @@ impl<D: Device + 'static> Tape<D> {
             g.add(bias_node, || d.column_sum(dy, outputs));
             if let Some(x) = kept {
                 g.add(w_node, || {
-                    d.matmul(Form::Tn, Size { m: outputs, n: inputs, k: rows }, 1.0, dy, &x)
+                    let size = Size { m: outputs, n: inputs, k: rows };
+                    d.matmul(Form::Tn, size, 1.0, dy, &x.get(d))
                 });
             }
             if let (Some(Branch { lora: l, left, low, .. }), Some(dlow)) = (branch, low_gradient) {
@@ -170,7 +172,8 @@ impl<D: Device + 'static> Tape<D> {
                     d.matmul(Form::Tn, Size { m: outputs, n: rank, k: rows }, l.scale, dy, &low)
                 });
                 g.add(l.a.node, || {
-                    d.matmul(Form::Tn, Size { m: rank, n: inputs, k: rows }, 1.0, &dlow, &left)
+                    let size = Size { m: rank, n: inputs, k: rows };
+                    d.matmul(Form::Tn, size, 1.0, &dlow, &left.get(d))
                 });
             }
         })

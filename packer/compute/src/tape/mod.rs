@@ -3,12 +3,13 @@
 //! Each operation computes its value at once. If a gradient is wanted through it, it leaves a
 //! closure on the tape, which turns the gradient of its result into gradients of its operands. A
 //! value that no closure keeps is freed with the last [`Var`] that holds it: frozen layers cost no
-//! memory but what their own backward needs. Of a part that is [recomputed](Tape::recomputed) only
-//! the input is kept.
+//! memory but what their own backward needs. What a norm or an activation gives is computed again
+//! from its own input where a gradient needs it. Of a part that is [recomputed](Tape::recomputed)
+//! only the input is kept.
 
 use std::cell::RefCell;
 
-use crate::device::Device;
+use crate::device::{Activation, Device, Stored};
 
 mod dora;
 mod dropout;
@@ -33,6 +34,25 @@ pub struct Tensor<D: Device> {
 pub struct Var<D: Device> {
     pub value: Tensor<D>,
     node: Option<Node>,
+    again: Option<Kept<D>>,
+}
+
+/// What a backward pass needs of a value: its buffer, or what it is computed from a second time, to
+/// the same bits.
+#[derive(Clone)]
+enum Kept<D: Device> {
+    Buffer(D::Buffer),
+    /// Layer normalisation of each row of x.
+    Norm {
+        x: D::Buffer,
+        gain: D::Buffer,
+        bias: D::Buffer,
+        epsilon: f64,
+    },
+    Activation {
+        kind: Activation,
+        x: D::Buffer,
+    },
 }
 
 /// The place of a variable on its tape.
@@ -68,6 +88,12 @@ impl<D: Device> Tensor<D> {
         Tensor { buffer: device.upload_frozen(values), rows, columns }
     }
 
+    /// Frozen weights as they are stored.
+    pub fn stored(device: &D, values: &Stored, rows: usize, columns: usize) -> Self {
+        assert_eq!(values.len(), rows * columns);
+        Tensor { buffer: device.upload_stored(values), rows, columns }
+    }
+
     /// `buffer` in the shape of this one.
     fn like(&self, buffer: D::Buffer) -> Self {
         Tensor { buffer, rows: self.rows, columns: self.columns }
@@ -77,14 +103,25 @@ impl<D: Device> Tensor<D> {
 impl<D: Device> Var<D> {
     /// A value that wants no gradient.
     pub fn constant(value: Tensor<D>) -> Self {
-        Var { value, node: None }
+        Var { value, node: None, again: None }
+    }
+
+    /// This value, which `kept` gives a second time. What it holds is kept for this value's own
+    /// gradient anyway: where none is wanted, the buffer is the least.
+    fn computed_again(self, kept: Kept<D>) -> Self {
+        let again = self.node.map(|_| kept);
+        Var { again, ..self }
     }
 
     /// The same values as a matrix of other sides.
     pub fn reshaped(&self, rows: usize, columns: usize) -> Self {
         assert_eq!(rows * columns, self.value.rows * self.value.columns);
         // A gradient is a list of values, whatever its sides: it goes to the same place.
-        Var { value: Tensor { buffer: self.value.buffer.clone(), rows, columns }, node: self.node }
+        Var {
+            value: Tensor { buffer: self.value.buffer.clone(), rows, columns },
+            node: self.node,
+            again: None,
+        }
     }
 
     fn needs_gradient(&self) -> bool {
@@ -99,7 +136,7 @@ impl<D: Device + 'static> Tape<D> {
 
     /// A value whose gradient is wanted.
     pub fn parameter(&self, value: Tensor<D>) -> Var<D> {
-        Var { value, node: Some(self.push(None)) }
+        Var { value, node: Some(self.push(None)), again: None }
     }
 
     /// The gradients of `loss`, a single value, to every parameter it came from. The tape is used
@@ -138,7 +175,7 @@ impl<D: Device + 'static> Tape<D> {
                 gradients.slots.truncate(own);
             })))
         });
-        Var { value: result.value, node }
+        Var { value: result.value, node, again: None }
     }
 
     /// An empty tape whose nodes count from `first`.
@@ -181,7 +218,23 @@ impl<D: Device + 'static> Tape<D> {
         backward: impl FnOnce(&D, &D::Buffer, &mut Gradients<D>) + 'static,
     ) -> Var<D> {
         let wanted = operands.iter().any(|v| v.needs_gradient());
-        Var { value, node: wanted.then(|| self.push(Some(Box::new(backward)))) }
+        let node = wanted.then(|| self.push(Some(Box::new(backward))));
+        Var { value, node, again: None }
+    }
+}
+
+impl<D: Device> Kept<D> {
+    /// The least that gives the value of `x` back.
+    fn of(x: &Var<D>) -> Self {
+        x.again.clone().unwrap_or_else(|| Kept::Buffer(x.value.buffer.clone()))
+    }
+
+    fn get(&self, device: &D) -> D::Buffer {
+        match self {
+            Kept::Buffer(buffer) => buffer.clone(),
+            Kept::Norm { x, gain, bias, epsilon } => device.layer_norm(x, gain, bias, *epsilon).0,
+            Kept::Activation { kind, x } => device.activation(*kind, x),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use crate::device::{
     TokenSize,
 };
 
-use super::{Tape, Tensor, Var};
+use super::{Kept, Tape, Tensor, Var};
 
 impl<D: Device + 'static> Tape<D> {
     /// x + y, or x + y with y's columns scaled by `scale` [1, columns].
@@ -45,11 +45,18 @@ impl<D: Device + 'static> Tape<D> {
         let columns = x.value.columns;
         let (x_node, gain_node, bias_node) = (x.node, gain.node, bias.node);
         let (kept, gains) = (x.value.buffer.clone(), gain.value.buffer.clone());
-        self.record(x.value.like(y), &[x, gain, bias], move |d, dy, g| {
+        let again = Kept::Norm {
+            x: kept.clone(),
+            gain: gains.clone(),
+            bias: bias.value.buffer.clone(),
+            epsilon,
+        };
+        let y = self.record(x.value.like(y), &[x, gain, bias], move |d, dy, g| {
             g.add(x_node, || d.layer_norm_backward(dy, &kept, &statistics, &gains));
             g.add(gain_node, || d.column_dot(dy, &d.normalised(&kept, &statistics), columns));
             g.add(bias_node, || d.column_sum(dy, columns));
-        })
+        });
+        y.computed_again(again)
     }
 
     /// The non-linearity of the MLP, element by element.
@@ -60,9 +67,11 @@ impl<D: Device + 'static> Tape<D> {
     /// Records `y`, the activation of x, with its backward.
     pub(super) fn record_activation(&self, kind: Activation, x: &Var<D>, y: D::Buffer) -> Var<D> {
         let (node, kept) = (x.node, x.value.buffer.clone());
-        self.record(x.value.like(y), &[x], move |d, dy, g| {
+        let again = Kept::Activation { kind, x: kept.clone() };
+        let y = self.record(x.value.like(y), &[x], move |d, dy, g| {
             g.add(node, || d.activation_backward(kind, dy, &kept));
-        })
+        });
+        y.computed_again(again)
     }
 
     /// f(g) * u, element by element, f being the activation (SwiGLU and its like, Shazeer 2020).
@@ -101,9 +110,8 @@ impl<D: Device + 'static> Tape<D> {
             self.device.attention(size, &q.value.buffer, &k.value.buffer, &v.value.buffer);
         let nodes = [q.node, k.node, v.node];
         let [qb, kb, vb] = [q, k, v].map(|x| x.value.buffer.clone());
-        let kept = y.clone();
         self.record(q.value.like(y), &[q, k, v], move |d, dy, g| {
-            let gradients = d.attention_backward(size, dy, [&qb, &kb, &vb], &kept, &saved);
+            let gradients = d.attention_backward(size, dy, [&qb, &kb, &vb], &saved);
             for (node, gradient) in nodes.into_iter().zip(gradients) {
                 g.add(node, || gradient);
             }

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use medforge_runtime::tensors::Tensor;
 use serde_json::Map;
 
 use super::super::choices::{Choices, Feature};
 use super::super::config;
 use super::super::file::File;
+use super::super::stored::StoredTensor;
 use super::super::vit_config::{Positions, VitConfig};
 use super::super::weight_files::WeightMap;
 use super::known::Known;
@@ -28,7 +28,7 @@ pub fn network(
     weights: &WeightMap,
     known: &Known,
     choices: &Choices,
-) -> Result<(VitConfig, BTreeMap<String, Tensor>), Error> {
+) -> Result<(VitConfig, BTreeMap<String, StoredTensor>), Error> {
     finish(weights, Layout::of(weights, known)?, known, choices)
 }
 
@@ -38,7 +38,7 @@ pub fn finish(
     mut layout: Layout,
     known: &Known,
     choices: &Choices,
-) -> Result<(VitConfig, BTreeMap<String, Tensor>), Error> {
+) -> Result<(VitConfig, BTreeMap<String, StoredTensor>), Error> {
     let [width, blocks] = [layout.config.hidden, layout.config.layers];
     // Norms of queries and keys are as wide as a head.
     let heads = match layout.head_width.filter(|head| *head > 0 && width.is_multiple_of(*head)) {

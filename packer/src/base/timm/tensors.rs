@@ -8,6 +8,7 @@ use medforge_runtime::tensors::Tensor;
 use super::super::checkpoint;
 use super::super::choices::Feature;
 use super::super::parameters::parameter_shapes;
+use super::super::stored::StoredTensor;
 use super::super::vit_config::VitConfig;
 use super::super::weight_files::WeightMap;
 use super::layout::{Layout, POSITIONS, READ, REGISTERS, refuse};
@@ -29,7 +30,7 @@ pub fn parameters(
     weights: &WeightMap,
     config: &VitConfig,
     layout: &Layout,
-) -> Result<BTreeMap<String, Tensor>, Error> {
+) -> Result<BTreeMap<String, StoredTensor>, Error> {
     let shapes = parameter_shapes(config);
     let mut origins: BTreeMap<String, Vec<(usize, &str)>> = BTreeMap::new();
     let mut parts = BTreeMap::new();
@@ -61,7 +62,8 @@ pub fn parameters(
                 None => continue,
             };
             let shape = shapes[*name].clone();
-            out.insert((*name).to_owned(), Tensor { shape, data: values, dtype: whole.dtype });
+            let tensor = Tensor { shape, data: values, dtype: whole.dtype };
+            out.insert((*name).to_owned(), tensor.into());
         }
     }
     if let Some(prefix) = layout.prefix {
@@ -76,7 +78,7 @@ fn positions(
     weights: &WeightMap,
     config: &VitConfig,
     prefix: usize,
-    out: &mut BTreeMap<String, Tensor>,
+    out: &mut BTreeMap<String, StoredTensor>,
 ) -> Result<(), Error> {
     let (width, class) = (config.hidden, usize::from(!config.no_class_token));
     let patches = (config.image_size / config.patch).pow(2);
@@ -86,13 +88,14 @@ fn positions(
     } else if prefix > class {
         let rows: Vec<f32> = table.data.drain(class * width..prefix * width).collect();
         if let Some(registers) = out.get_mut("embed.registers") {
-            let sum = registers.data.iter().zip(&rows).map(|(token, row)| token + row).collect();
+            let tokens = registers.read().data;
+            let sum = tokens.iter().zip(&rows).map(|(token, row)| token + row).collect();
             // A sum of two numbers of 16 bits is none of 16 bits.
-            *registers = Tensor::f32(registers.shape.clone(), sum);
+            *registers = Tensor::f32(registers.shape.clone(), sum).into();
         }
     }
     table.shape = vec![class + patches, width];
-    out.insert("embed.positions".to_owned(), table);
+    out.insert("embed.positions".to_owned(), table.into());
     Ok(())
 }
 

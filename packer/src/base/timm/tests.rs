@@ -4,7 +4,7 @@
 use std::fs;
 
 use medforge_runtime::preprocess::{CropOffset, Filter, Resize, Size};
-use medforge_runtime::tensors;
+use medforge_runtime::tensors::{self, Tensor};
 use serde_json::{Value, json};
 
 use crate::base::{Choices, Family, Feature, Vit};

@@ -85,7 +85,7 @@ impl Report {
         Ok(Report {
             family: config.family.name(),
             digest: vit.digest(),
-            parameters: vit.tensors.values().map(|tensor| tensor.data.len()).sum(),
+            parameters: vit.tensors.values().map(|tensor| tensor.values.len()).sum(),
             tokens: Tokens {
                 image_size: size,
                 class: usize::from(!config.no_class_token),
@@ -257,7 +257,7 @@ fn memory(vit: &Vit, size: usize) -> Memory {
             dropout: 0.0,
         },
     };
-    let counts = ImageCounts { classes: 2, training: BATCH, validation: 0, file: 0 };
+    let counts = ImageCounts { classes: 2, training: BATCH, validation: 0 };
     let plan = Plan::new(&device, vit, &settings, counts, None);
     Memory {
         inference: predict::bytes(&device, vit, size).ok(),

@@ -25,7 +25,7 @@ pub(super) fn module_of(
         if args.half {
             tensors.values_mut().for_each(narrow);
         }
-        prepared.vit.tensors = tensors;
+        prepared.vit.tensors = tensors.into_iter().map(|(n, t)| (n, t.into())).collect();
     }
     let about = About {
         task: args.task.clone(),

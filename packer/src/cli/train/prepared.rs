@@ -1,12 +1,10 @@
 //! All that a training reads before its images: base, list, device, and the plan made of them.
 
-use std::fs;
-
 use medforge_runtime::preprocess::Preprocessing;
 
 use super::args::Args;
 use crate::Error;
-use crate::base::{FILES, Vit};
+use crate::base::Vit;
 use crate::cli::device::{Opened, on_device};
 use crate::cli::input::{bytes, fingerprint};
 use crate::data::{Dataset, Images};
@@ -54,7 +52,6 @@ impl Prepared {
             classes: data.classes.len(),
             training: training.len(),
             validation: validation.len(),
-            file: fs::metadata(args.base.join(FILES[2])).map_or(0, |file| file.len()),
         };
         let device = args.device.open(half)?;
         let plan = on_device!(device, device => Plan::new(device, &vit, &settings, counts, bound)?);

@@ -27,7 +27,7 @@ fn a_dora_module_takes_part_with_a_share_of_its_whole_change() {
             device.values(&branch.b.value.buffer),
             inputs,
         );
-        let weight = &vit.tensors[&format!("{site}.weight")];
+        let weight = &vit.tensor(&format!("{site}.weight"));
         let whole = module.sites[site].scaled(module.scale()).added(weight);
         let whole = product(&wide(&whole.a.data), &wide(&whole.b.data), inputs);
         let square = |of: &[f64]| of.iter().map(|v| v * v).sum::<f64>();

@@ -70,7 +70,7 @@ fn strangers_and_other_bases_are_refused() {
         .unwrap_err();
     assert!(matches!(error, Error::NotAContributor { .. }), "{error}");
     let mut other = base();
-    other.tensors.get_mut("norm.bias").unwrap().data[0] += 1.0;
+    other.change("norm.bias", |data| data[0] += 1.0);
     let error =
         Contribution::open(place, good.bytes().to_vec(), &trust(1), &other.identity()).unwrap_err();
     assert!(matches!(error, Error::OtherBase { .. }), "{error}");

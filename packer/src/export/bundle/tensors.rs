@@ -17,7 +17,7 @@ pub(super) fn factors(vit: &Vit, sites: &Sites) -> BTreeMap<String, Tensor> {
     for (site, factors) in sites {
         tensors.insert(format!("{site}.lora_a"), transposed(&factors.a));
         tensors.insert(format!("{site}.lora_b"), transposed(&factors.b));
-        if let Some(scale) = factors.magnitude_scales(&vit.tensors[&format!("{site}.weight")]) {
+        if let Some(scale) = factors.magnitude_scales(&vit.tensor(&format!("{site}.weight"))) {
             tensors.insert(format!("{site}.lora_scale"), Tensor::f32(vec![scale.len()], scale));
         }
     }

@@ -119,10 +119,10 @@ fn every_name_in_a_graph_stands_for_one_thing() {
 fn weights_are_stored_in_16_bits_only_where_that_is_exact() {
     let mut vit = small(Family::Vit);
     let fine = "blocks.0.norm1.bias";
-    vit.tensors.get_mut("norm.bias").unwrap().data.fill(0.1);
-    vit.tensors.get_mut("norm.weight").unwrap().data.fill(0.5);
     // Too small for f16.
-    vit.tensors.get_mut(fine).unwrap().data.fill(2f32.powi(-40));
+    vit.change(fine, |data| data.fill(2f32.powi(-40)));
+    vit.change("norm.bias", |data| data.fill(0.1));
+    vit.change("norm.weight", |data| data.fill(0.5));
     let graph = onnx::Graph::new(&vit, 8).unwrap();
     assert_eq!(graph.tensors["norm.bias"].dtype, Dtype::F32);
     assert_eq!(graph.tensors["norm.weight"].dtype, Dtype::F16);

@@ -44,7 +44,7 @@ fn what_may_not_be_pushed_is_refused_by_name_and_changes_nothing() {
         assert!(matches!(refused(signed(3, task, 9, 1, 3)), Error::TaskTaken { .. }));
     }
     let mut other = base();
-    other.tensors.get_mut("norm.bias").unwrap().data[0] += 1.0;
+    other.change("norm.bias", |data| data[0] += 1.0);
     let build = |parts: &Parts, base: &Vit| {
         contribution::build(parts, OPTIONS, &base.identity(), &key(3)).unwrap().bytes().to_vec()
     };

@@ -82,7 +82,7 @@ fn dora_with_scales_and_ranks_of_its_own_has_the_magnitude_scales_that_it_had() 
             "blocks.0.attn.v" => 4.0 / 2f64.sqrt(),
             _ => 5.0 / 2f64.sqrt(),
         };
-        let weight = &vit.tensors[&format!("{site}.weight")];
+        let weight = &vit.tensor(&format!("{site}.weight"));
         let expected = factors.scaled(scale).magnitude_scales(weight).unwrap();
         let found = read.sites[site].magnitude_scales(weight).unwrap();
         assert!(found.iter().zip(&expected).all(|(f, e)| (f / e - 1.0).abs() < 1e-5), "{site}");

@@ -82,7 +82,7 @@ fn dora_modules_do_not_fuse_and_one_alone_comes_out_as_it_is() {
                     .into_module(decomposed.head.clone(), decomposed.card.clone())
                     .unwrap();
                 for (site, factors) in &decomposed.sites {
-                    let weight = &vit.tensors[&format!("{site}.weight")];
+                    let weight = &vit.tensor(&format!("{site}.weight"));
                     let [found, expected] =
                         [(&alone, site), (&decomposed, site)].map(|(m, site)| {
                             m.sites[site].scaled(m.scale()).magnitude_scales(weight).unwrap()

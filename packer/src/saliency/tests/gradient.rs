@@ -8,11 +8,10 @@ use crate::gpu_variants::variants;
 /// random weights do not.
 fn lively(family: Family) -> Vit {
     let mut vit = small(family);
-    let layers = vit
-        .tensors
-        .iter_mut()
-        .filter(|(name, _)| !name.contains("norm") && name.ends_with(".weight"));
-    layers.for_each(|(_, tensor)| tensor.data.iter_mut().for_each(|v| *v *= 12.0));
+    let names: Vec<String> = vit.tensors.keys().cloned().collect();
+    for name in names.iter().filter(|name| !name.contains("norm") && name.ends_with(".weight")) {
+        vit.change(name, |data| data.iter_mut().for_each(|v| *v *= 12.0));
+    }
     vit
 }
 

@@ -18,10 +18,8 @@ pub fn rollout(vit: &Vit, module: Option<&Module>, pixels: &[f32], size: usize) 
     Predictor::new(&device, vit, module, size).features_observed(pixels, &observe).unwrap();
     let linear = |site: String| -> Vec<f64> {
         let x = &inputs.borrow()[&site];
-        let (weight, bias) = (
-            &vit.tensors[&format!("{site}.weight")].data,
-            &vit.tensors[&format!("{site}.bias")].data,
-        );
+        let (weight, bias) =
+            (vit.tensor(&format!("{site}.weight")).data, vit.tensor(&format!("{site}.bias")).data);
         let mut rows = Vec::new();
         for x in x.chunks_exact(hidden) {
             let dot = |w: &[f32]| {
@@ -29,7 +27,7 @@ pub fn rollout(vit: &Vit, module: Option<&Module>, pixels: &[f32], size: usize) 
             };
             let mut y: Vec<f64> = weight
                 .chunks_exact(hidden)
-                .zip(bias)
+                .zip(&bias)
                 .map(|(w, b)| dot(w) + f64::from(*b))
                 .collect();
             if let Some((f, scale)) = module.and_then(|m| Some((m.sites.get(&site)?, m.scale()))) {

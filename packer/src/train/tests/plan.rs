@@ -1,11 +1,13 @@
 //! What recomputation changes (nothing but memory), what the count says and what a processor really
 //! takes, and bounds.
 
+use medforge_runtime::tensors::Dtype;
+
 use crate::base::tests::FAMILIES;
 use crate::device::gpu::{Gpu, Options};
 use crate::device::meter::Meter;
 use crate::gpu_variants::variants;
-use crate::train::plan::measure;
+use crate::train::plan::{base_bytes, measure};
 
 use super::*;
 
@@ -60,6 +62,36 @@ fn bits(values: Vec<Vec<f32>>) -> Vec<Vec<u32>> {
     values.into_iter().map(|v| v.into_iter().map(f32::to_bits).collect()).collect()
 }
 
+/// `vit` with its weights rounded to f16, and stored so or in f32.
+fn rounded(mut vit: Vit, stored: Dtype) -> Vit {
+    for tensor in vit.tensors.values_mut() {
+        let mut read = tensor.read();
+        read.dtype = stored;
+        read.data.iter_mut().for_each(|v| *v = half::f16::from_f32(*v).to_f32());
+        *tensor = read.into();
+    }
+    vit
+}
+
+#[test]
+fn weights_stored_in_sixteen_bits_train_to_the_same_bits() {
+    for family in FAMILIES {
+        let [wide, narrow] = [Dtype::F32, Dtype::F16].map(|t| rounded(small(family), t));
+        assert_eq!(base_bytes(&wide), 2 * base_bytes(&narrow));
+        assert_eq!(wide.digest(), narrow.digest());
+        for method in methods(family) {
+            let settings = settings(method.clone());
+            for recompute in [false, true] {
+                let [a, b] = [&wide, &narrow].map(|vit| {
+                    let device = Cpu::<f32>::poisoned();
+                    bits(ten_steps(&device, vit, &settings, Cut { per_pass: 5, recompute }))
+                });
+                assert!(a == b, "{family:?}, {method:?}: the type changed a bit");
+            }
+        }
+    }
+}
+
 fn same_bits<D: Device + 'static>(device: &D, name: &str) {
     for family in FAMILIES {
         let vit = small(family);
@@ -94,17 +126,15 @@ fn recomputed_blocks_give_the_same_bits_on_a_gpu() {
     }
 }
 
-fn counts(vit: &Vit) -> ImageCounts {
-    let file = 4 * vit.tensors.values().map(|t| t.data.len() as u64).sum::<u64>();
-    ImageCounts { classes: 2, training: 13, validation: 7, file }
-}
+const COUNTS: ImageCounts = ImageCounts { classes: 2, training: 13, validation: 7 };
 
 /// The count is of the very buffers that the processor asks for, whole and cut, with and without a
 /// bound.
 #[test]
 fn the_count_is_what_the_processor_takes() {
-    for family in FAMILIES {
-        let vit = small(family);
+    let stored = [Dtype::F32, Dtype::F16];
+    for (family, dtype) in FAMILIES.into_iter().flat_map(|f| stored.map(|dtype| (f, dtype))) {
+        let vit = rounded(small(family), dtype);
         for method in methods(family) {
             let settings = settings(method.clone());
             for cut in [(5, false), (2, false), (5, true), (1, true)] {
@@ -112,11 +142,11 @@ fn the_count_is_what_the_processor_takes() {
                 let meter = Meter::new(&Cpu::<f32>::new());
                 let mut run = Training::new(&meter, &vit, 2, None, &settings).unwrap();
                 run.cut(cut);
-                measure(&mut run, &settings, counts(&vit));
+                measure(&mut run, &settings, COUNTS);
                 let cpu = Cpu::<f32>::new();
                 let mut run = Training::new(&cpu, &vit, 2, None, &settings).unwrap();
                 run.cut(cut);
-                measure(&mut run, &settings, counts(&vit));
+                measure(&mut run, &settings, COUNTS);
                 assert_eq!(meter.held().1, cpu.peak() as u64, "{family:?}, {method:?}, {cut:?}");
             }
         }
@@ -127,7 +157,7 @@ fn the_count_is_what_the_processor_takes() {
 fn a_bound_is_met_by_the_first_cut_that_does() {
     let vit = small(Family::Dinov2);
     let settings = settings(lora());
-    let plan = |bound| Plan::new(&Cpu::<f32>::new(), &vit, &settings, counts(&vit), bound);
+    let plan = |bound| Plan::new(&Cpu::<f32>::new(), &vit, &settings, COUNTS, bound);
     let whole = plan(None).unwrap();
     assert_eq!(whole.cut, Cut { per_pass: 5, recompute: false });
     assert_eq!(plan(Some(whole.memory.total())).unwrap().cut, whole.cut);
@@ -136,7 +166,7 @@ fn a_bound_is_met_by_the_first_cut_that_does() {
     let mut seen: Vec<Cut> = Vec::new();
     for bound in (least..=whole.memory.total()).step_by(64) {
         let cpu = Cpu::<f32>::new();
-        let plan = Plan::new(&cpu, &vit, &settings, counts(&vit), Some(bound)).unwrap();
+        let plan = Plan::new(&cpu, &vit, &settings, COUNTS, Some(bound)).unwrap();
         assert!(plan.memory.total() <= bound);
         if seen.last() != Some(&plan.cut) {
             seen.push(plan.cut);
@@ -144,10 +174,10 @@ fn a_bound_is_met_by_the_first_cut_that_does() {
         // What the processor then really takes of what the base's copy, images, checkpoint and
         // program leave.
         let Memory { images, checkpoint, program, .. } = plan.memory;
-        let left = bound - counts(&vit).file - images - checkpoint - program;
+        let left = bound - base_bytes(&vit) - images - checkpoint - program;
         let mut run = Training::new(&cpu, &vit, 2, None, &settings).unwrap();
         run.cut(plan.cut);
-        measure(&mut run, &settings, counts(&vit));
+        measure(&mut run, &settings, COUNTS);
         assert!(cpu.peak() as u64 <= left, "{} of {left}", cpu.peak());
     }
     assert_eq!(seen.last(), Some(&whole.cut));
@@ -175,20 +205,19 @@ fn the_count_is_enough_for_a_gpu() {
         for part in [0.0, 0.4, 0.8, 2.0] {
             let gpu = Gpu::open(Options { number, ..Options::default() }).unwrap();
             let Err(Error::Memory { least, .. }) =
-                Plan::new(&gpu, &vit, &settings, counts(&vit), Some(1))
+                Plan::new(&gpu, &vit, &settings, COUNTS, Some(1))
             else {
                 panic!()
             };
-            let whole =
-                Plan::new(&gpu, &vit, &settings, counts(&vit), None).unwrap().memory.total();
+            let whole = Plan::new(&gpu, &vit, &settings, COUNTS, None).unwrap().memory.total();
             let bound = least + (part * (whole - least) as f64) as u64;
-            let plan = Plan::new(&gpu, &vit, &settings, counts(&vit), Some(bound)).unwrap();
+            let plan = Plan::new(&gpu, &vit, &settings, COUNTS, Some(bound)).unwrap();
             let mut run = Training::new(&gpu, &vit, 2, None, &settings).unwrap();
             run.cut(plan.cut);
-            measure(&mut run, &settings, counts(&vit));
+            measure(&mut run, &settings, COUNTS);
             gpu.download(&gpu.zeros(1)).expect("nothing was too large for the bound");
             let Memory { images, checkpoint, program, .. } = plan.memory;
-            let beside = counts(&vit).file + images + checkpoint + program;
+            let beside = base_bytes(&vit) + images + checkpoint + program;
             let (taken, counted) = (gpu.engine().memory().1, plan.memory.total() - beside);
             assert!(
                 taken <= bound - beside,

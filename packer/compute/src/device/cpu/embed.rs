@@ -81,24 +81,20 @@ pub fn tokens_backward<T: Real>(cpu: &Cpu<T>, size: TokenSize, dy: &[T]) -> Toke
     for dy in dy.chunks_exact(image) {
         sums.iter_mut().zip(dy).for_each(|(sum, dy)| *sum += *dy);
     }
-    let sums = cpu.wrap(sums);
     let rows = |first: &[T], then: &[T]| {
         let mut rows = cpu.take(first.len() + then.len());
         rows[..first.len()].copy_from_slice(first);
         rows[first.len()..].copy_from_slice(then);
         cpu.wrap(rows)
     };
-    let (of_class, rest) = sums.values.split_at(usize::from(class) * columns);
+    let (of_class, rest) = sums.split_at(usize::from(class) * columns);
     let (of_registers, of_patches) = rest.split_at(registers * columns);
-    TokenParts {
-        patches,
-        class: class.then(|| rows(of_class, &[])),
-        registers: (registers > 0).then(|| rows(of_registers, &[])),
-        positions: size.positions.then(|| match registers {
-            0 => sums.clone(),
-            _ => rows(of_class, of_patches),
-        }),
-    }
+    let class = class.then(|| rows(of_class, &[]));
+    let positions = (size.positions && registers > 0).then(|| rows(of_class, of_patches));
+    let registers = (registers > 0).then(|| rows(of_registers, &[]));
+    let all = cpu.wrap(sums);
+    let whole = (size.positions && registers.is_none()).then_some(all);
+    TokenParts { patches, class, registers, positions: positions.or(whole) }
 }
 
 /// The row of positions that is added to a token; none for registers.

@@ -3,6 +3,7 @@
 //!
 //! Generic over f32 and f64: f32 trains, f64 is what the gradient checks compare with.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use rayon::prelude::*;
@@ -13,6 +14,7 @@ mod colour;
 mod device;
 mod elementwise;
 mod embed;
+mod factors;
 mod loss;
 mod matmul;
 mod norm;
@@ -23,10 +25,13 @@ mod rotate;
 mod tokens;
 mod warp;
 
+pub(super) use factors::panel_columns;
 pub use pool::Chunk;
 pub use real::Real;
 
-use pool::Pool;
+use pool::{Content, Pool};
+
+use super::Stored;
 
 /// Values handled by one task at least: below this, starting a task costs more than it saves.
 const GRAIN: usize = 16 * 1024;
@@ -54,9 +59,24 @@ impl<T: Real> Cpu<T> {
         self.pool.held().1 * size_of::<T>()
     }
 
-    /// The values of a buffer in this device's own precision.
+    /// The values of a buffer in this device's own precision. Panics for frozen ones of another.
     pub fn values<'a>(&self, buffer: &'a Arc<Chunk<T>>) -> &'a [T] {
-        &buffer.values
+        here(buffer).expect("these values are frozen in another precision: download them")
+    }
+
+    /// The values of a buffer; frozen ones of another precision are widened for as long as they are
+    /// read.
+    fn read<'a>(&self, buffer: &'a Chunk<T>) -> Values<'a, T> {
+        match (&buffer.content, here(buffer)) {
+            (Content::Stored(stored), None) => {
+                let mut wide = self.take(stored.len());
+                wide.par_chunks_mut(GRAIN)
+                    .enumerate()
+                    .for_each(|(i, out)| T::widen(stored, i * GRAIN, out));
+                Values::Widened(Chunk::new(wide, &self.pool))
+            }
+            (_, values) => Values::Here(values.unwrap_or_default()),
+        }
     }
 
     /// Takes over `values` as a buffer.
@@ -96,12 +116,43 @@ impl<T: Real> Default for Cpu<T> {
 impl<T: Real> Cpu<T> {
     /// The values of `buffer` for writing; copied first if somebody else holds them too.
     fn own<'a>(&self, buffer: &'a mut Arc<Chunk<T>>) -> &'a mut Vec<T> {
-        if Arc::get_mut(buffer).is_none() {
-            let mut copy = self.take(buffer.values.len());
-            copy.copy_from_slice(&buffer.values);
+        if !matches!(Arc::get_mut(buffer), Some(Chunk { content: Content::Own(_), .. })) {
+            let values = self.read(buffer);
+            let mut copy = self.take(values.len());
+            copy.copy_from_slice(&values);
+            drop(values);
             *buffer = self.wrap(copy);
         }
-        &mut Arc::get_mut(buffer).expect("just made, so nobody else holds it").values
+        match Arc::get_mut(buffer).map(|chunk| &mut chunk.content) {
+            Some(Content::Own(values)) => values,
+            _ => unreachable!("just made, so nobody else holds it"),
+        }
+    }
+}
+
+/// Values of a buffer, as they are there or widened.
+enum Values<'a, T: Real> {
+    Here(&'a [T]),
+    Widened(Chunk<T>),
+}
+
+impl<T: Real> Deref for Values<'_, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match self {
+            Values::Here(values) => values,
+            Values::Widened(chunk) => here(chunk).unwrap_or_default(),
+        }
+    }
+}
+
+/// The values of a buffer, if they are there in this precision.
+fn here<T: Real>(buffer: &Chunk<T>) -> Option<&[T]> {
+    match &buffer.content {
+        Content::Own(values) => Some(values),
+        Content::Stored(Stored::F32(values)) => T::of_f32(values),
+        Content::Stored(_) => None,
     }
 }
 

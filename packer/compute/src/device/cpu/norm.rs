@@ -17,14 +17,14 @@ pub fn forward<T: Real>(
 ) -> (Buffer<T>, Buffer<T>) {
     let columns = gain.len();
     let statistics = statistics(cpu, x, columns, epsilon);
+    let values = cpu.values(&statistics);
     let y = cpu.by_rows(x.len(), columns, |first, out| {
         vectorised(
             #[inline(always)]
             || {
                 for (i, out) in out.chunks_exact_mut(columns).enumerate() {
                     let row = first + i;
-                    let (mean, scale) =
-                        (statistics.values[2 * row], statistics.values[2 * row + 1]);
+                    let (mean, scale) = (values[2 * row], values[2 * row + 1]);
                     let x = &x[row * columns..][..columns];
                     for (((out, x), gain), bias) in out.iter_mut().zip(x).zip(gain).zip(bias) {
                         *out = (*x - mean) * scale * *gain + *bias;
@@ -100,8 +100,9 @@ pub fn l2<T: Real>(cpu: &Cpu<T>, x: &[T], columns: usize, epsilon: T) -> (Buffer
             },
         )
     });
+    let values = cpu.values(&divisors);
     let y = cpu.by_rows(x.len(), columns, |first, out| {
-        let rows = x[first * columns..].chunks_exact(columns).zip(&divisors.values[first..]);
+        let rows = x[first * columns..].chunks_exact(columns).zip(&values[first..]);
         for (out, (x, divisor)) in out.chunks_exact_mut(columns).zip(rows) {
             for (out, x) in out.iter_mut().zip(x) {
                 *out = *x / *divisor;

@@ -4,10 +4,20 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-/// A buffer that goes back to its pool when its last owner drops it.
+use crate::device::Stored;
+
+/// A buffer. What a pool gave goes back to it when its last owner drops it.
 pub struct Chunk<T: Copy> {
-    pub(in crate::device) values: Vec<T>,
+    pub(in crate::device) content: Content<T>,
     pool: Arc<Pool<T>>,
+}
+
+/// What is in a buffer.
+pub(in crate::device) enum Content<T> {
+    /// Values that the pool gave.
+    Own(Vec<T>),
+    /// Frozen values, whose memory is somebody else's too. No pool counts them.
+    Stored(Stored),
 }
 
 /// Free buffers by length, and the count of values.
@@ -30,7 +40,19 @@ struct State<T> {
 impl<T: Copy> Chunk<T> {
     /// Takes over `values`, which `pool` gave.
     pub fn new(values: Vec<T>, pool: &Arc<Pool<T>>) -> Self {
-        Chunk { values, pool: pool.clone() }
+        Chunk { content: Content::Own(values), pool: pool.clone() }
+    }
+
+    /// A buffer of frozen values.
+    pub fn stored(values: &Stored, pool: &Arc<Pool<T>>) -> Self {
+        Chunk { content: Content::Stored(values.clone()), pool: pool.clone() }
+    }
+
+    pub(in crate::device) fn len(&self) -> usize {
+        match &self.content {
+            Content::Own(values) => values.len(),
+            Content::Stored(values) => values.len(),
+        }
     }
 }
 
@@ -91,7 +113,8 @@ impl<T: Copy> Pool<T> {
 
 impl<T: Copy> Drop for Chunk<T> {
     fn drop(&mut self) {
-        let values = std::mem::take(&mut self.values);
+        let Content::Own(values) = &mut self.content else { return };
+        let values = std::mem::take(values);
         let mut state = self.pool.lock();
         state.unused += values.len().next_multiple_of(self.pool.padding);
         state.free.entry(values.len()).or_default().push(values);

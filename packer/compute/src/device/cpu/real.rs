@@ -7,6 +7,8 @@
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
+use crate::device::Stored;
+
 /// f32 or f64.
 pub trait Real:
     Copy
@@ -32,6 +34,10 @@ pub trait Real:
     fn sqrt(self) -> Self;
     /// (Phi(x), phi(x)): the normal distribution function and its density.
     fn normal(self) -> (Self, Self);
+    /// The values themselves, where this is their type.
+    fn of_f32(values: &[f32]) -> Option<&[Self]>;
+    /// Fills `out` with the stored values from `first` on.
+    fn widen(stored: &Stored, first: usize, out: &mut [Self]);
 }
 
 impl Real for f32 {
@@ -85,6 +91,14 @@ impl Real for f32 {
         let below = if self < 0.0 { upper } else { 1.0 - upper };
         (below, gauss * 0.398_942_3)
     }
+
+    fn of_f32(values: &[f32]) -> Option<&[Self]> {
+        Some(values)
+    }
+
+    fn widen(stored: &Stored, first: usize, out: &mut [Self]) {
+        stored.widen(first, out);
+    }
 }
 
 impl Real for f64 {
@@ -111,6 +125,16 @@ impl Real for f64 {
     fn normal(self) -> (Self, Self) {
         let below = 0.5 * libm::erfc(-self * std::f64::consts::FRAC_1_SQRT_2);
         (below, libm::exp(-0.5 * self * self) / (2.0 * std::f64::consts::PI).sqrt())
+    }
+
+    fn of_f32(_: &[f32]) -> Option<&[Self]> {
+        None
+    }
+
+    fn widen(stored: &Stored, first: usize, out: &mut [Self]) {
+        let mut values = vec![0.0; out.len()];
+        stored.widen(first, &mut values);
+        out.iter_mut().zip(values).for_each(|(out, value)| *out = f64::from(value));
     }
 }
 

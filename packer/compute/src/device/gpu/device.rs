@@ -215,8 +215,9 @@ impl Device for Gpu {
         q: &Buffer,
         k: &Buffer,
         v: &Buffer,
-    ) -> (Buffer, Buffer) {
-        attention::forward(self, size, [q, k, v])
+    ) -> (Buffer, Vec<Buffer>) {
+        let (y, saved) = attention::forward(self, size, [q, k, v]);
+        (y.clone(), vec![y, saved])
     }
 
     fn attention_backward(
@@ -224,10 +225,9 @@ impl Device for Gpu {
         size: AttentionSize,
         dy: &Buffer,
         qkv: [&Buffer; 3],
-        y: &Buffer,
-        saved: &Buffer,
+        saved: &[Buffer],
     ) -> [Buffer; 3] {
-        attention::backward(self, size, dy, qkv, y, saved)
+        attention::backward(self, size, dy, qkv, &saved[0], &saved[1])
     }
 
     fn patches(&self, size: PatchSize, images: &Buffer) -> Buffer {

@@ -18,7 +18,7 @@ fn put(name: &str, shape: &[usize]) -> impl Fn(&mut Tensors) {
 #[test]
 fn a_table_of_patches_alone_gets_zeros_for_the_class_token() {
     let read = changed("timm/vit", |_| (), put("pos_embed", &[1, 4, 8])).unwrap();
-    let table = &read.tensors["embed.positions"];
+    let table = &read.tensors["embed.positions"].read();
     assert_eq!(table.shape, [5, 8]);
     assert!(table.data[..8].iter().all(|value| *value == 0.0));
     assert_eq!(table.data[8..], values(&[4, 8]).data);
@@ -36,8 +36,8 @@ fn rows_of_registers_are_added_to_these() {
     assert_eq!((read.config.registers, read.config.image_size), (4, 8));
     let (token, row) = (values(&[1, 4, 8]).data, values(&[1, 9, 8]).data);
     let sum: Vec<f32> = token.iter().zip(&row[8..40]).map(|(token, row)| token + row).collect();
-    assert_eq!(read.tensors["embed.registers"].data, sum);
-    let table = &read.tensors["embed.positions"];
+    assert_eq!(read.tensors["embed.registers"].read().data, sum);
+    let table = &read.tensors["embed.positions"].read();
     assert_eq!(table.data[..8], row[..8]);
     assert_eq!(table.data[8..], row[40..]);
 }
@@ -54,8 +54,8 @@ fn the_size_of_images_tells_what_rows_are() {
     };
     let read = changed("timm/vit", config, tensors).unwrap();
     assert_eq!(read.config.image_size, 12);
-    assert!(read.tensors["embed.positions"].data[..8].iter().all(|value| *value == 0.0));
-    assert_eq!(read.tensors["embed.registers"].data, values(&[4, 8]).data);
+    assert!(read.tensors["embed.positions"].read().data[..8].iter().all(|value| *value == 0.0));
+    assert_eq!(read.tensors["embed.registers"].read().data, values(&[4, 8]).data);
 }
 
 #[test]
@@ -70,8 +70,8 @@ fn a_packed_gate_is_the_first_half() {
     let config = &read.config;
     assert_eq!((config.mlp, config.gated, config.activation), (16, true, Activation::Silu));
     let packed = values(&[32, 8]).data;
-    assert_eq!(read.tensors["blocks.1.mlp.gate.weight"].data, packed[..128]);
-    assert_eq!(read.tensors["blocks.1.mlp.fc1.weight"].data, packed[128..]);
+    assert_eq!(read.tensors["blocks.1.mlp.gate.weight"].read().data, packed[..128]);
+    assert_eq!(read.tensors["blocks.1.mlp.fc1.weight"].read().data, packed[128..]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn attention() {
             case!(format!("attention {size:?}"), 2e-5, |d| {
                 let [q, k, v, dy] = [&q, &k, &v, &dy].map(|x| d.upload_frozen(x));
                 let (y, saved) = d.attention(size, &q, &k, &v);
-                let [dq, dk, dv] = d.attention_backward(size, &dy, [&q, &k, &v], &y, &saved);
+                let [dq, dk, dv] = d.attention_backward(size, &dy, [&q, &k, &v], &saved);
                 [y, dq, dk, dv]
             });
         }
