@@ -43,8 +43,10 @@ static ALLOCATOR: Counting = Counting;
 fn wide(half: bool) -> VerifiedBundle {
     let dir = tempfile::tempdir().unwrap();
     let mut vit = small::one_block(dir.path(), 128, 16384, 64);
-    for value in vit.tensors.values_mut().flat_map(|tensor| &mut tensor.data).filter(|_| half) {
-        *value = f16::from_f32(*value).to_f32();
+    for stored in vit.tensors.values_mut().filter(|_| half) {
+        let mut tensor = stored.read();
+        tensor.data.iter_mut().for_each(|value| *value = f16::from_f32(*value).to_f32());
+        *stored = tensor.into();
     }
     let key = SigningKey::from_bytes(&[1; 32]);
     let options = small::options("b");

@@ -75,8 +75,8 @@ fn before(row: &[f64], q: &[f64], k: &[f64], config: &VitConfig) -> Vec<f64> {
 
 #[test]
 fn the_runtimes_map_is_attention_rollout() {
-    // The formulas above know neither rotation nor what pools but the class token. The runtime's own
-    // tests compare its maps with such networks.
+    // The formulas above know neither rotation nor what pools but the class token. The runtime's
+    // own tests compare its maps with such networks.
     let known = |family: &Family| ![Family::Dinov3, Family::Siglip].contains(family);
     for family in FAMILIES.into_iter().filter(known) {
         let vit = small(family);
