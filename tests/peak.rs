@@ -58,7 +58,8 @@ fn wide(half: bool) -> VerifiedBundle {
 #[test]
 fn the_peak_of_loading_and_classifying_was_counted() {
     let [wide, narrow] = [false, true].map(wide);
-    assert!(2 * narrow.bytes().len() < wide.bytes().len() + 100_000);
+    // What is not weights takes a third of a megabyte in both.
+    assert!(2 * narrow.bytes().len() < wide.bytes().len() + 500_000);
     let picture = RgbImage8::new(vec![90; 64 * 64 * 3], 64, 64).unwrap();
     for (bundle, precision) in
         [(&wide, Precision::F32), (&wide, Precision::Int8), (&narrow, Precision::F32)]

@@ -175,7 +175,9 @@ impl Device for Meter {
         if !self.keeps_softmax {
             return (y, Vec::new());
         }
-        let softmax = self.take(size.batch * size.heads * size.queries * size.tokens);
+        // Devices that keep it keep whole vectors of four.
+        let row = size.tokens.next_multiple_of(4);
+        let softmax = self.take(size.batch * size.heads * size.queries * row);
         (y.clone(), vec![y, softmax])
     }
     fn attention_backward(

@@ -225,8 +225,9 @@ fn other_tensors_of_timm_are_refused_by_name() {
         let named = name.starts_with("attn_pool") || said.contains(name);
         assert!(named && (said.contains("not read") || said.contains("missing")), "{said}");
     }
+    let said = changed("timm/vit", |_| (), |t| drop(t.remove("cls_token"))).err().unwrap();
+    assert!(said.contains("pos_embed has 5 rows") && said.contains("0 class tokens"), "{said}");
     for name in [
-        "cls_token",
         "pos_embed",
         "blocks.0.attn.qkv.weight",
         "blocks.1.attn.proj.bias",
