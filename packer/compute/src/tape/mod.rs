@@ -3,9 +3,9 @@
 //! Each operation computes its value at once. If a gradient is wanted through it, it leaves a
 //! closure on the tape, which turns the gradient of its result into gradients of its operands. A
 //! value that no closure keeps is freed with the last [`Var`] that holds it: frozen layers cost no
-//! memory but what their own backward needs. What a norm or an activation gives is computed again
-//! from its own input where a gradient needs it. Of a part that is [recomputed](Tape::recomputed)
-//! only the input is kept.
+//! memory but what their own backward needs. What a norm, an activation or a gate gives is computed
+//! again from its own input where a gradient needs it. Of a part that is
+//! [recomputed](Tape::recomputed) only the input is kept.
 
 use std::cell::RefCell;
 
@@ -52,6 +52,12 @@ enum Kept<D: Device> {
     Activation {
         kind: Activation,
         x: D::Buffer,
+    },
+    /// An activation of g, times u.
+    Gated {
+        kind: Activation,
+        g: D::Buffer,
+        u: D::Buffer,
     },
 }
 
@@ -234,6 +240,7 @@ impl<D: Device> Kept<D> {
             Kept::Buffer(buffer) => buffer.clone(),
             Kept::Norm { x, gain, bias, epsilon } => device.layer_norm(x, gain, bias, *epsilon).0,
             Kept::Activation { kind, x } => device.activation(*kind, x),
+            Kept::Gated { kind, g, u } => device.gated(*kind, g, u),
         }
     }
 }

@@ -80,12 +80,14 @@ impl<D: Device + 'static> Tape<D> {
         let y = self.device.gated(kind, &g.value.buffer, &u.value.buffer);
         let nodes = [g.node, u.node];
         let [gate, value] = [g, u].map(|x| x.value.buffer.clone());
-        self.record(g.value.like(y), &[g, u], move |d, dy, g| {
+        let again = Kept::Gated { kind, g: gate.clone(), u: value.clone() };
+        let y = self.record(g.value.like(y), &[g, u], move |d, dy, g| {
             let gradients = d.gated_backward(kind, dy, &gate, &value);
             for (node, gradient) in nodes.into_iter().zip(gradients) {
                 g.add(node, || gradient);
             }
-        })
+        });
+        y.computed_again(again)
     }
 
     /// Queries or keys [images*tokens, heads*width] with those of patches rotated by their places;
