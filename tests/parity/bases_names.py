@@ -84,8 +84,8 @@ def _(folder):
                   note="like BiomedCLIP: visual.trunk and visual.head.proj; heads (2) are in no file")
 
 
-def facebook(state):
-    """The tensors of a model of transformers' dinov2 or dinov3 under Facebook's names."""
+def facebook(state, stored=torch.Tensor.half):
+    """The tensors of a model of transformers' dinov2 or dinov3 under Facebook's names, each as `stored`."""
     state, out = dict(state), OrderedDict()
     names = {"patch_embeddings.projection": "patch_embed.proj", "patch_embeddings": "patch_embed.proj", "position_embeddings": "pos_embed",
              "encoder.layer.": "blocks.", "model.layer.": "blocks.", "layer_scale1.lambda1": "ls1.gamma", "layer_scale2.lambda1": "ls2.gamma",
@@ -103,7 +103,7 @@ def facebook(state):
         name = name.removeprefix("embeddings.")
         for old, new in names.items():
             name = name.replace(old, new)
-        out[name] = value.half()
+        out[name] = stored(value)
     return out
 
 

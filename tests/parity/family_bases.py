@@ -152,11 +152,17 @@ def converted(base, *arguments):
     return base
 
 
+def elsewhere(base):
+    """The same base, adapted at all layers but qkv."""
+    base.sites = base.sites.replace("qkv|", "")
+    return base
+
+
 def of_facebook(folder, base, name, change=lambda state: state):
     """The same base as a .pth under the names of Facebook's release, which says little of the network."""
     for path in folder.iterdir():
         path.unlink()
-    state = change({key: value.float() for key, value in bases_names.facebook(base.model.state_dict()).items()})
+    state = change(dict(bases_names.facebook(base.model.state_dict(), torch.Tensor.float)))
     base.place, base.sites = folder / name, None
     torch.save(state, base.place)
     return base
@@ -165,6 +171,8 @@ def of_facebook(folder, base, name, change=lambda state: state):
 def storage(state):
     state["storage_tokens"] = state.pop("register_tokens")
     state["rope_embed.periods"] = (100 ** (torch.arange(16) / 16)).bfloat16()
+    for number in range(SMALL["num_hidden_layers"]):
+        state[f"blocks.{number}.attn.qkv.bias_mask"] = torch.tensor([1.0, 0.0, 1.0]).repeat_interleave(SMALL["hidden_size"])
     return bases_names.swiglu_names(state, "w1", "w2")
 
 
@@ -182,7 +190,8 @@ FAMILIES = {
     "timm like Virchow2": lambda folder: virchow2(folder, token),
     "timm like Virchow2, class-mean": lambda folder: converted(virchow2(folder, both), "--feature", "class-mean"),
     "timm mean": lambda folder: of_timm(folder, "vit_small_patch16_224", pooled, 128, 80, img_size=128, global_pool="avg"),
-    "timm dinov3": lambda folder: of_timm(folder, "vit_small_patch16_dinov3_qkvb", pooled, 128, 80, img_size=128),
+    # PEFT's adapter at qkv does nothing there: findings/peft-timm-separate-biases.sh.
+    "timm dinov3": lambda folder: elsewhere(of_timm(folder, "vit_small_patch16_dinov3_qkvb", pooled, 128, 80, img_size=128)),
     "timm dinov3, gated": lambda folder: of_timm(folder, "vit_small_plus_patch16_dinov3", pooled, 128, 80, img_size=128),
     "timm siglip": lambda folder: of_timm(folder, "vit_base_patch16_siglip_224", pooled, 128, 80, img_size=128, embed_dim=384, num_heads=6),
     "timm clip": lambda folder: of_timm(folder, "vit_base_patch16_clip_quickgelu_224", pooled, 128, 80, img_size=128, embed_dim=384, num_heads=6),

@@ -185,10 +185,13 @@ impl Device for Meter {
         _: AttentionSize,
         _: &Buffer,
         qkv: [&Buffer; 3],
-        _: &[Buffer],
+        saved: &[Buffer],
     ) -> [Buffer; 3] {
+        // The gradient to the softmax that was kept.
+        let _of_softmax = saved.get(1).map(|softmax| self.like(softmax));
         qkv.map(|x| self.like(x))
     }
+
     fn l2_normalise(&self, x: &Buffer, columns: usize, _: f64) -> (Buffer, Buffer) {
         let divisors = self.take(x.len() / columns);
         (self.like(x), divisors)
