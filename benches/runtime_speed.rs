@@ -83,9 +83,10 @@ fn make(base: &str, dir: &Path) -> Result<()> {
                 "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}"#,
             )?;
             let mut vit = Vit::random(dir, 1)?;
-            let values = vit.tensors.values_mut().flat_map(|tensor| &mut tensor.data);
-            for value in values.filter(|_| base == "b16-f16") {
-                *value = f16::from_f32(*value).to_f32();
+            for stored in vit.tensors.values_mut().filter(|_| base == "b16-f16") {
+                let mut tensor = stored.read();
+                tensor.data.iter_mut().for_each(|v| *v = f16::from_f32(*v).to_f32());
+                *stored = tensor.into();
             }
             vit
         }

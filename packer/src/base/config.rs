@@ -93,7 +93,7 @@ fn contradiction(config: &VitConfig) -> Option<String> {
         ));
     }
     if let Positions::Rotary { theta } = config.positions {
-        if !(theta >= 1.0 && theta <= 1e9) {
+        if !(1.0..=1e9).contains(&theta) {
             return Some(format!("rope_theta {theta} is out of range"));
         }
         if !(width / heads).is_multiple_of(4) {

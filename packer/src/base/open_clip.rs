@@ -170,9 +170,8 @@ fn of_timm(
     weights: &WeightMap,
     choices: &Choices,
 ) -> Result<Read, Error> {
-    let text = |key: &str, default: &'static str| match tower.has(key) {
-        true => tower.text(key).map(str::to_owned),
-        false => Ok(default.to_owned()),
+    let text = |key: &str, default: &'static str| {
+        if tower.has(key) { tower.text(key).map(str::to_owned) } else { Ok(default.to_owned()) }
     };
     let (pool, projection) = (text("timm_pool", "avg")?, text("timm_proj", "linear")?);
     if !["linear", "none"].contains(&projection.as_str()) {
@@ -215,9 +214,8 @@ fn trunk(weights: &WeightMap) -> WeightMap {
 
 /// How images become `side` pixels high and wide (open_clip's PreprocessCfg and its defaults).
 fn preprocessing(settings: &File, side: usize) -> Result<Preprocessing, Error> {
-    let text = |key: &str, default: &'static str| match settings.has(key) {
-        true => settings.text(key),
-        false => Ok(default),
+    let text = |key: &str, default: &'static str| {
+        if settings.has(key) { settings.text(key) } else { Ok(default) }
     };
     let side = side as u32;
     let square = Size { height: side, width: side };

@@ -213,7 +213,7 @@ mod tests {
             0.056603774,
         ];
         let much_smaller = [0.44294503, 0.447118807, 0.464187401, 0.454630416];
-        let cases: [(usize, usize, &[f32]); 3] =
+        let cases: [(usize, usize, &[f64]); 3] =
             [(5, 3, &smaller), (3, 5, &larger), (7, 2, &much_smaller)];
         for (from, to, expected) in cases {
             let base = config(from, Interpolation::Antialias);
@@ -222,7 +222,8 @@ mod tests {
             let found = interpolate(&base, &table, to);
             assert_eq!(found.len(), expected.len());
             for (i, (found, expected)) in found.iter().zip(expected).enumerate() {
-                assert!((found - expected).abs() < 1e-6, "{from} to {to}, {i}: {found}");
+                let apart = (f64::from(*found) - expected).abs();
+                assert!(apart < 1e-6, "{from} to {to}, {i}: {found}");
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Functions of one register of values: the exponential, and the activations.
 
+use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
+
 use pulp::Simd;
 
 /// 1.5 * 2^23: added to a number below 2^22, it leaves the nearest whole number in the lowest bits.
@@ -41,7 +43,7 @@ pub(super) fn gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     const P: f32 = 0.327_591_1;
     const A: [f32; 5] = [1.061_405_4, -1.453_152_1, 1.421_413_8, -0.284_496_74, 0.254_829_6];
     let all = |value: f32| simd.splat_f32s(value);
-    let z = simd.mul_f32s(simd.abs_f32s(x), all(std::f32::consts::FRAC_1_SQRT_2));
+    let z = simd.mul_f32s(simd.abs_f32s(x), all(FRAC_1_SQRT_2));
     let t = simd.div_f32s(all(1.0), simd.mul_add_e_f32s(z, all(P), all(1.0)));
     let mut sum = all(A[0]);
     for factor in &A[1..] {
@@ -65,7 +67,8 @@ pub(super) fn quick_gelu<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// x^3))) / 2`.
 #[inline(always)]
 pub(super) fn gelu_tanh<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
-    const SLOPE: f32 = -1.595_769_1;
+    // The square root of 8 / pi.
+    const SLOPE: f32 = -2.0 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2;
     let square = simd.mul_f32s(x, x);
     let factor =
         simd.mul_add_e_f32s(square, simd.splat_f32s(SLOPE * 0.044_715), simd.splat_f32s(SLOPE));

@@ -218,9 +218,10 @@ impl Reader<'_> {
             linears: ByLayer::of(self.shape.layers(), |layer| {
                 self.linear(Site::Block(number, layer))
             })?,
-            head_norms: match self.shape.norms.queries_and_keys {
-                true => Some([head_norm("attn.q_norm")?, head_norm("attn.k_norm")?]),
-                false => None,
+            head_norms: if self.shape.norms.queries_and_keys {
+                Some([head_norm("attn.q_norm")?, head_norm("attn.k_norm")?])
+            } else {
+                None
             },
             scale1: scale("scale1")?,
             norm2: self.norm(&name("norm2"), self.shape.hidden)?,

@@ -125,7 +125,8 @@ pub const ALIKE: [&str; 3] = ["classify --state", "export-oms --state", "classif
 pub const APART: [&str; 1] = ["completions --man"];
 
 /// The options and arguments that name inputs.
-pub const READ: [&str; 20] = [
+pub const READ: [&str; 21] = [
+    "BASE",
     "--adapter",
     "--base",
     "--card",

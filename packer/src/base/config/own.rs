@@ -11,8 +11,10 @@ use super::super::file::File;
 use super::super::vit_config::{Pooling, VitConfig};
 use crate::Error;
 
-/// The keys, and what each has where a serialised configuration leaves it out.
-const KEYS: [(&str, fn() -> Value); 13] = [
+/// A key, and what it has where a serialised configuration leaves it out.
+type Key = (&'static str, fn() -> Value);
+
+const KEYS: [Key; 13] = [
     ("mlp", || Value::Null),
     ("activation", || Value::Null),
     ("layer_scale", || Value::Null),

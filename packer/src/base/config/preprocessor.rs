@@ -108,9 +108,10 @@ fn preprocessing(file: &File) -> Result<Preprocessing, Error> {
     }
     let defaults = defaults(file)?;
     let (resize, crop) = sizes(file, defaults)?;
-    let filter = match file.has("resample") {
-        true => FILTERS.get(file.index("resample")?).copied(),
-        false => Some(defaults.filter),
+    let filter = if file.has("resample") {
+        FILTERS.get(file.index("resample")?).copied()
+    } else {
+        Some(defaults.filter)
     };
     let Some(filter) = filter else {
         return file.refuse("resample is not one of Pillow's filters (0 to 5)".into());

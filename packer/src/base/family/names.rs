@@ -85,9 +85,7 @@ impl Names {
     /// A gate is in no layer of a network without one.
     pub fn holds(&self, name: &str, part: &str, gated: bool) -> Option<&'static [&'static str]> {
         let found = self.packed.iter().find(|(packed, parts)| {
-            *packed == name
-                && parts.iter().any(|own| *own == part)
-                && (gated || !parts.contains(&"mlp.gate"))
+            *packed == name && parts.contains(&part) && (gated || !parts.contains(&"mlp.gate"))
         });
         found.map(|(_, parts)| *parts)
     }

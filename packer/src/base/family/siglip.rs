@@ -55,9 +55,10 @@ fn read(file: &File) -> Result<VitConfig, Error> {
     let hidden = file.count_or("hidden_size", MAX_HIDDEN, 768)?;
     let heads = file.count_or("num_attention_heads", hidden, 12)?;
     let mlp = file.count_or("intermediate_size", 16 * MAX_HIDDEN, 3072)?;
-    let pooling = match file.flag("vision_use_head", true)? && !classifies {
-        true => Pooling::Attention { heads, mlp },
-        false => Pooling::Mean,
+    let pooling = if file.flag("vision_use_head", true)? && !classifies {
+        Pooling::Attention { heads, mlp }
+    } else {
+        Pooling::Mean
     };
     Ok(VitConfig {
         family: Family::Siglip,

@@ -89,9 +89,11 @@ impl Reference<'_> {
     fn block(&self, x: &mut [Vec<f64>], block: usize) -> Rows {
         let name = |part: &str| format!("blocks.{block}.{part}");
         let site = |layer| Site::Block(block, layer);
-        let scaled = |rows: Rows, part: &str| match self.shape.norms.layer_scale {
-            true => rows.iter().map(|row| times(row, &self.values(&name(part)))).collect(),
-            false => rows,
+        let scaled = |rows: Rows, part: &str| {
+            if !self.shape.norms.layer_scale {
+                return rows;
+            }
+            rows.iter().map(|row| times(row, &self.values(&name(part)))).collect()
         };
         let y = self.norm(x, &name("norm1"));
         let (mut q, mut k) = (self.linear(&y, site(Layer::Q)), self.linear(&y, site(Layer::K)));

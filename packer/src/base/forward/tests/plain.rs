@@ -136,12 +136,11 @@ impl Plain<'_> {
     fn mlp(&self, x: &[f64], site: impl Fn(Layer) -> Site) -> Vec<f64> {
         let of = |layer| site(layer).to_string();
         let mut inner = self.linear(x, &of(Layer::Fc1));
-        match self.config.gated && matches!(site(Layer::Fc1), Site::Block(..)) {
-            true => {
-                let gate = self.linear(x, &of(Layer::Gate));
-                inner.iter_mut().zip(gate).for_each(|(x, g)| *x *= self.activation(g));
-            }
-            false => inner.iter_mut().for_each(|x| *x = self.activation(*x)),
+        if self.config.gated && matches!(site(Layer::Fc1), Site::Block(..)) {
+            let gate = self.linear(x, &of(Layer::Gate));
+            inner.iter_mut().zip(gate).for_each(|(x, g)| *x *= self.activation(g));
+        } else {
+            inner.iter_mut().for_each(|x| *x = self.activation(*x));
         }
         self.linear(&inner, &of(Layer::Fc2))
     }
