@@ -1,8 +1,8 @@
 //! Files of weights: whatever a folder keeps them in becomes one map of tensors, whose values are
 //! read when they are asked for. So no file is in memory as a whole.
 //!
-//! Read are safetensors files, checkpoints of PyTorch ([`pickle`]) and either in parts with an
-//! index ([`index`]); [`folder`] says which file of a folder is taken.
+//! Read are safetensors files, checkpoints of PyTorch (`pickle`) and either in parts with an
+//! index (`index`); `folder` says which file of a folder is taken.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
