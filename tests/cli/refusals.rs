@@ -20,7 +20,8 @@ fn a_broken_base_is_refused() {
     std::fs::write(&weights, &bytes[..bytes.len() / 2]).unwrap();
     assert!(refused_training(at, TRAIN).contains("base/model.safetensors"));
     std::fs::remove_file(&weights).unwrap();
-    assert!(refused_training(at, TRAIN).contains("base: holds no weights"));
+    let said = refused_training(at, TRAIN);
+    assert!(said.contains("base: holds no weights"), "{said}");
     std::fs::write(&weights, &bytes).unwrap();
     let config = std::fs::read_to_string(at.join("base/config.json")).unwrap();
     std::fs::write(

@@ -15,9 +15,16 @@ const NAMES: [&str; 6] = [
     "open_clip_pytorch_model.bin",
 ];
 const ENDINGS: [&str; 4] = [".safetensors", ".bin", ".pth", ".pt"];
-/// What trainings and PEFT leave beside the weights begins so.
-const BESIDE: [&str; 6] =
-    ["adapter_model.", "optimizer.", "rng_state", "scaler.", "scheduler.", "training_args."];
+/// What trainings and PEFT leave beside the weights begins so, and packer's own heads.
+const BESIDE: [&str; 7] = [
+    "adapter_model.",
+    "head.",
+    "optimizer.",
+    "rng_state",
+    "scaler.",
+    "scheduler.",
+    "training_args.",
+];
 
 /// The file of weights in `dir`, or the index of several.
 ///

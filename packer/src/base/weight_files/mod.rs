@@ -80,7 +80,8 @@ impl WeightMap {
 fn read(source: Source) -> Result<BTreeMap<String, WeightView>, Error> {
     let source = Arc::new(source);
     let safetensors = source.path.extension().is_some_and(|ending| ending == "safetensors");
-    if pickle::wrote(&source.head(4)?) {
+    // A safetensors file may begin with any byte: the length of its header.
+    if !safetensors && pickle::wrote(&source.head(4)?) {
         return pickle::tensors(&source);
     }
     if !safetensors {

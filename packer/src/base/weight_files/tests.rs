@@ -65,6 +65,17 @@ fn the_first_of_the_known_names_is_read_and_else_the_only_file() {
     assert!(none.contains("holds no weights") && none.contains("model.safetensors"), "{none}");
 }
 
+/// The length of its header comes first, and may look like the first bytes of a pickle.
+#[test]
+fn a_safetensors_file_may_begin_as_a_pickle_does() {
+    for begin in [[0x80, 0], [0x80, 2]] {
+        let named = |length| file(&[&"n".repeat(length)], 1.0);
+        let bytes = (1..800).map(named).find(|bytes| bytes.starts_with(&begin)).unwrap();
+        let dir = with(&[("model.safetensors", &bytes)]);
+        assert_eq!(WeightMap::open(dir.path()).unwrap().tensors.len(), 1, "{begin:?}");
+    }
+}
+
 #[test]
 fn a_file_that_is_no_weights_is_refused_by_what_it_is() {
     let pointer = b"version https://git-lfs.github.com/spec/v1\n";
