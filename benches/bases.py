@@ -26,6 +26,8 @@ import sys
 import tempfile
 import time
 
+from peers import Side, environment
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = [
     "torch==2.15.0",
@@ -39,6 +41,7 @@ PACKAGES = [
     "pillow==13.0.0",
     "numpy==2.4.6",
 ]
+MODULES = "torch, timm, transformers, peft, onnxruntime, onnx, onnxscript, safetensors, PIL, numpy"
 RANK = 16
 # Side of the images, and the type of the weights in the file.
 BASES = {
@@ -57,7 +60,7 @@ def main():
     if options.inside:
         what, *rest = options.inside
         return {"make": make, "graph": graph, "infer": infer, "train": train}[what](options, *rest)
-    python = environment(pathlib.Path(options.venv))
+    python = environment(pathlib.Path(options.venv), PACKAGES, MODULES)
     found = {}
     print(
         f"{os.cpu_count()} cores, {processor()}, {options.threads} threads; {', '.join(PACKAGES[:6])}; "
@@ -224,38 +227,6 @@ def measured(command, **variables):
         return output.read(), whole
 
 
-class Side:
-    """A process that answers a line with a line of JSON; its first line tells how it was loaded."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(
-            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.first = self.answer()
-
-    def ask(self, what):
-        self.process.stdin.write(what + "\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"{self.process.args[:3]} ended early")
-        return json.loads(line)
-
-    def memory(self):
-        """In MB."""
-        lines = pathlib.Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
-        fields = dict(line.split(":", 1) for line in lines)
-        return {name: int(fields[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM")}
-
-    def __del__(self):
-        if hasattr(self, "process"):
-            self.process.kill()
-            self.process.wait()
-
-
 def spread(values, digits):
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
@@ -277,17 +248,6 @@ def inner(options, python):
 
 def inside(options, python, *what):
     subprocess.run(list(map(str, [*inner(options, python), *what])), check=True, stdout=sys.stderr)
-
-
-def environment(folder):
-    """The virtual environment's interpreter; made and filled if it is not there."""
-    python = folder / "bin/python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    probe = "import torch, timm, transformers, peft, onnxruntime, onnx, onnxscript, safetensors, PIL, numpy"
-    if subprocess.run([python, "-c", probe], stderr=subprocess.DEVNULL).returncode:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True, stdout=sys.stderr)
-    return python
 
 
 def built():

@@ -21,6 +21,7 @@ import subprocess
 import sys
 
 import training
+from peers import environment
 
 # Densities are those of packer's defaults: 0.2 where TIES trims, 0.1 for DARE.
 METHODS = {
@@ -37,7 +38,7 @@ ALLOWED = 1e-5
 def main():
     options = arguments()
     if not options.inside:
-        python = training.environment(pathlib.Path(options.venv))
+        python = environment(pathlib.Path(options.venv), training.PACKAGES, training.MODULES)
         quiet = {"TRANSFORMERS_VERBOSITY": "error", "TQDM_DISABLE": "1", "PYTHONWARNINGS": "ignore"}
         command = [python, __file__, "--inside", *sys.argv[1:]]
         sys.exit(subprocess.run(command, env={**os.environ, **quiet}).returncode)

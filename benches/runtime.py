@@ -21,14 +21,17 @@ import sys
 import tempfile
 import time
 
+from peers import Side, environment
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PACKAGES = ["onnxruntime==1.32.0", "onnx", "numpy"]
+MODULES = "onnxruntime, onnx, numpy"
 RANK = 16
 
 
 def main():
     options = arguments()
-    python = environment(pathlib.Path(options.venv))
+    python = environment(pathlib.Path(options.venv), PACKAGES, MODULES)
     if options.peer:
         return peer(*options.peer)
     program = built()
@@ -156,31 +159,6 @@ def ratios(ours, theirs):
     return f"{whole:.3f}; {statistics.median(each):.3f} ({each[0]:.3f} to {each[-1]:.3f})"
 
 
-class Side:
-    """A process that answers a line with a line of JSON; its first line tells how it was loaded."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(
-            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.first = self.answer()
-
-    def ask(self, what):
-        self.process.stdin.write(what + "\n")
-        self.process.stdin.flush()
-        return self.answer()
-
-    def answer(self):
-        line = self.process.stdout.readline()
-        if not line:
-            sys.exit(f"{self.process.args[:3]} ended early")
-        return json.loads(line)
-
-    def __del__(self):
-        self.process.kill()
-        self.process.wait()
-
-
 def peer(place, threads, only=None):
     """onnxruntime's half, in the virtual environment."""
     import numpy
@@ -255,16 +233,6 @@ def built():
     lines = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
     messages = [message for message in map(json.loads, lines) if message.get("executable")]
     return next(message["executable"] for message in messages if message["target"]["name"] == "runtime_speed")
-
-
-def environment(folder):
-    """The virtual environment's interpreter; made and filled if it is not there."""
-    python = folder / "bin/python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    if subprocess.run([python, "-c", "import onnxruntime, onnx, numpy"], stderr=subprocess.DEVNULL).returncode:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True, stdout=sys.stderr)
-    return python
 
 
 def cpu():

@@ -33,6 +33,8 @@ import sys
 import tempfile
 import time
 
+from peers import environment
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CLIP = ROOT / "target/clip-vit-b16-random"
 PACKAGES = [
@@ -44,6 +46,7 @@ PACKAGES = [
     "scikit-learn==1.9.1",
     "numpy==2.4.6",
 ]
+MODULES = "torch, transformers, peft, safetensors, PIL, sklearn, numpy"
 
 
 def main():
@@ -55,7 +58,7 @@ def main():
     packer = pathlib.Path(options.packer)
     if not packer.is_file():
         sys.exit(f"{packer} is not there: build it with `cargo build --release`, or say where it is with --packer")
-    python = environment(pathlib.Path(options.venv))
+    python = environment(pathlib.Path(options.venv), PACKAGES, MODULES)
     cases = {pathlib.Path(options.base).name: options}
     if options.clip:
         subprocess.run(
@@ -109,17 +112,6 @@ def arguments():
     parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--make-clip", help=argparse.SUPPRESS)
     return parser.parse_args()
-
-
-def environment(folder):
-    """The virtual environment's interpreter; made and filled if it is not there."""
-    python = folder / "bin/python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    probe = "import torch, transformers, peft, safetensors, PIL, sklearn, numpy"
-    if subprocess.run([python, "-c", probe], stderr=subprocess.DEVNULL).returncode:
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *PACKAGES], check=True, stdout=sys.stderr)
-    return python
 
 
 def measured(command, **more):
