@@ -101,6 +101,7 @@ def storm(node, images, bundles):
     # An image that comes again makes no second result.
     store(node, list(images.values())[:5])
     time.sleep(1)
+    wait(lambda: not node.waiting(), 300, "the end of the queue")
 
 
 def speed(place, images, programs, key, bundles, turns):
@@ -121,6 +122,7 @@ def speed(place, images, programs, key, bundles, turns):
                 for name, pid in (("node", node.process.pid), ("Orthanc", orthanc.pid))
             }
             if turn == 0:
+                wait(lambda: not node.waiting(), 300, "the end of the queue")
                 check(place / "back", archive, images, node)
         # All pictures less the first, so that loading the bundle counts in neither.
         bare = (alone(programs, bundles[0], key, pictures) - alone(programs, bundles[0], key, pictures[:1])) / (

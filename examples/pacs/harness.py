@@ -141,7 +141,7 @@ def start_orthanc(place, http, dicom, more={}):
     process = subprocess.Popen(
         [program, place / "orthanc.json"], stdout=open(place / "orthanc.log", "wb"), stderr=subprocess.STDOUT
     )
-    wait(lambda: reachable(http) and reachable(dicom), 60, "Orthanc")
+    wait(lambda: reachable(http) and reachable(dicom), 300, "Orthanc")
     return process
 
 
@@ -187,7 +187,7 @@ class Node:
 
     def start(self):
         self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log)
-        wait(lambda: reachable(self.port), 60, "the node")
+        wait(lambda: reachable(self.port), 300, "the node")
 
     def kill(self):
         self.process.send_signal(signal.SIGKILL)
@@ -204,6 +204,10 @@ class Node:
 
     def done(self):
         return {path.name.removesuffix(".json") for path in (self.queue / "done").glob("*.json")}
+
+    def waiting(self):
+        """Whether anything is in line, or not cleaned up: files go a moment after the mark in done/ or failed/."""
+        return any(any((self.queue / folder).iterdir()) for folder in ("accepted", "results"))
 
 
 def store(node, paths):

@@ -56,8 +56,8 @@ class Senders:
 
     def __init__(self, port, images, folder, count, rate, storescu):
         self.port, self.images, self.folder, self.pause = port, images, folder, count / rate
-        # When each image was answered with success, and every other answer.
-        self.answered, self.other, self.lock = {}, collections.Counter(), threading.Lock()
+        # When each image was first sent, and answered with success; and every other answer.
+        self.begun, self.answered, self.other, self.lock = {}, {}, collections.Counter(), threading.Lock()
         self.stopped = threading.Event()
         work = [self.by_storescu] * storescu + [self.by_hand] * (count - storescu)
         self.threads = [
@@ -72,15 +72,19 @@ class Senders:
     def stop(self):
         """Ends when every image that was begun is answered with success."""
         self.stopped.set()
-        end = time.monotonic() + 120
+        end = time.monotonic() + 600
         [thread.join(max(0, end - time.monotonic())) for thread in self.threads]
         assert not any(thread.is_alive() for thread in self.threads), (
-            f"images are still not taken two minutes after the last event: {self.other}"
+            f"images are still not taken ten minutes after the last event: {self.other}"
         )
 
     def known(self):
         with self.lock:
             return list(self.answered)
+
+    def begin(self, uid):
+        with self.lock:
+            self.begun.setdefault(uid, time.time())
 
     def success(self, uid):
         with self.lock:
@@ -105,6 +109,7 @@ class Senders:
         with Association(self.port) as association:
             association.negotiate()
             while waiting:
+                self.begin(waiting[0])
                 status = association.store(waiting[0], self.images.data(waiting[0]))
                 if status == 0:
                     self.success(waiting.pop(0))
@@ -119,6 +124,7 @@ class Senders:
             path = self.folder / f"{uid}.dcm"
             path.write_bytes(self.images.whole(uid))
             paths.append(path)
+        [self.begin(uid) for uid in waiting]
         command = ["storescu", "-v", "-aec", "MEDFORGE", "127.0.0.1", str(self.port)]
         said = subprocess.run(command + paths, capture_output=True, text=True)
         # It ends at the first image that is not taken.

@@ -14,6 +14,7 @@ program's own (unshare -rm, no root needed); where that is not allowed the disk 
 """
 
 import argparse
+import http.client
 import json
 import os
 import pathlib
@@ -33,6 +34,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 INSIDE = "MEDFORGE_SOAK_OWN_MOUNTS"
 # Seconds after which the node ends an association that says nothing.
 IDLE = 15
+# What the status may fail with while the node is down, or too busy for it.
+UNANSWERED = (OSError, ValueError, http.client.HTTPException)
+# A machine starves while half a second and a question that costs the archive nothing take so many seconds.
+STARVED = 1.5
 
 
 def main():
@@ -128,8 +133,8 @@ class Soak:
             self.ports[2], self.images, place / "sent", options.associations - hostile + spare, options.rate, 4
         )
         self.hostile = Hostile(self.ports[2], self.images, self.senders.known, IDLE, hostile)
-        self.rows, self.events, self.ended = [], [], threading.Event()
-        self.watcher = threading.Thread(target=self.watch, daemon=True)
+        self.rows, self.events, self.starved, self.ended = [], [], [], threading.Event()
+        self.watchers = [threading.Thread(target=what, daemon=True) for what in (self.watch, self.watch_machine)]
 
     def start_archive(self):
         return start_orthanc(
@@ -145,7 +150,7 @@ class Soak:
 
     def run(self):
         self.began = time.time()
-        self.watcher.start()
+        [watcher.start() for watcher in self.watchers]
         self.senders.start()
         self.hostile.start()
         # Long enough to be felt, and a minute at most.
@@ -200,7 +205,7 @@ class Soak:
 
     def status(self, path="/", method="GET"):
         request = urllib.request.Request(f"http://127.0.0.1:{self.ports[3]}{path}", method=method)
-        return json.loads(urllib.request.urlopen(request, timeout=5).read())
+        return json.loads(urllib.request.urlopen(request, timeout=60).read())
 
     def watch(self):
         """A row a second: the node's memory, and what it says of itself."""
@@ -223,28 +228,54 @@ class Soak:
                     key: said[key]
                     for key in ("to_classify", "to_send", "set_aside", "failed", "oldest_s", "associations")
                 }
-            except (OSError, KeyError, ValueError):
+            except (*UNANSWERED, KeyError):
                 # Killed, or not yet up: the next second has a row again.
                 continue
             self.rows.append(row)
 
+    def watch_machine(self):
+        """Notes the seconds in which the machine starves, whatever the node does."""
+        while not self.ended.is_set():
+            before = time.time()
+            self.ended.wait(0.5)
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{self.ports[0]}/system", timeout=60).read()
+            except UNANSWERED:
+                pass
+            if time.time() - before > STARVED:
+                self.starved.append((before - self.began, time.time() - self.began))
+
     def idle(self):
         try:
             said = self.status()
-        except OSError:
+        except UNANSWERED:
             return False
-        return not any(said[key] for key in ("to_classify", "to_send", "set_aside"))
+        return not (any(said[key] for key in ("to_classify", "to_send", "set_aside")) or self.node.waiting())
+
+    def retry(self):
+        """What failed goes into line again. A node that is too busy to hear of it is asked once more."""
+        said = []
+
+        def asked():
+            try:
+                said.append(self.status("/retry", "POST"))
+            except UNANSWERED:
+                return False
+            return True
+
+        wait(asked, 600, "an answer to POST /retry")
+        return said[0]
 
     def drain(self):
         """Everything is sent or given up; then, with no refusals, what was given up is sent on request."""
-        wait(self.idle, 240, "the end of the queue")
+        wait(self.idle, 900, "the end of the queue")
         self.given_up = {path.name.removesuffix(".json") for path in (self.node.queue / "failed").glob("*.json")}
         self.before_retry = verdict.stored(self.ports[0])
         self.refuse.unlink()
-        print(f"{len(self.given_up)} images were given up; tried again: {self.status('/retry', 'POST')}")
+        print(f"{len(self.given_up)} images were given up; tried again: {self.retry()}")
         wait(
             lambda: self.idle() and not list((self.node.queue / "failed").glob("*.json")),
-            240,
+            900,
             "the end of what was tried again",
         )
 

@@ -89,7 +89,7 @@ class Shop:
         words = command.split()
         if words[0] == "packer":
             words[0] = str(self.program)
-        done = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(words, cwd=self.folder, capture_output=True, text=True, timeout=900)
         if done.returncode != code:
             raise RuntimeError(
                 f"{command} ends with {done.returncode}: {done.stderr.strip()[-300:]}"

@@ -22,7 +22,7 @@ static medforge_result classify(medforge_classifier *classifier) {
 static int child(medforge_classifier *theirs, const medforge_source *source, medforge_open_options options) {
     size_t count = 0;
     medforge_classifier *own = NULL;
-    alarm(60);
+    alarm(300);
     IS(MEDFORGE_RESULT_OTHER_PROCESS, classify(theirs));
     if (!strstr(medforge_last_error(), "fork()")) return fprintf(stderr, "%s\n", medforge_last_error()), 1;
     IS(MEDFORGE_RESULT_OTHER_PROCESS, medforge_task_count(theirs, &count));
@@ -72,7 +72,7 @@ static int remembering(const char *bundle, const char *key, const char *folder) 
         process = fork();
         if (process == 0) {
             medforge_classifier *classifier = NULL;
-            alarm(20);
+            alarm(300);
             /* The parent's file, too, is free as soon as the parent is done. */
             if (number % 2) options.state_path = theirs;
             _exit(medforge_open_with(&opening.source, &options, &classifier) != MEDFORGE_RESULT_OK);

@@ -140,27 +140,12 @@ fn poor_data(at: &Path) {
 
 #[test]
 fn a_killed_condensation_goes_on_with_the_same_bytes_and_the_same_release() {
-    use std::process::Stdio;
-    use std::time::{Duration, Instant};
     let long = CONDENSE.replace("--iterations 6", "--iterations 1500");
     for private in ["", " --epsilon 8 --min-groups 2"] {
         let dir = workshop();
         let at = dir.path();
         let command = format!("{long}{private}");
-        let mut child = packer(at, &format!("{command} --out c"))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let begun = Instant::now();
-        while !at.join("c.checkpoint").exists() {
-            assert!(begun.elapsed() < Duration::from_secs(120), "no checkpoint in two minutes");
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        assert!(child.try_wait().unwrap().is_none(), "it was over before it could be killed");
-        child.kill().unwrap();
-        child.wait().unwrap();
-        assert!(!at.join("c").exists());
+        stopped(at, &format!("{command} --out c"), "c", |child| child.kill().unwrap());
         assert!(refused(at, 1, &format!("{command} --out c")).contains("--resume"));
         std::fs::copy(at.join("c.checkpoint"), at.join("d.checkpoint")).unwrap();
         good(at, &format!("{command} --out c --resume"));

@@ -64,7 +64,7 @@ fn ended(dir: &Path, arguments: &str) -> (String, Option<i32>) {
     let mut child = child.stdout(pipe()).stderr(pipe()).spawn().unwrap();
     let start = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        if start.elapsed() > Duration::from_secs(20) {
+        if start.elapsed() > Duration::from_secs(120) {
             child.kill().unwrap();
             panic!("packer {arguments} goes on and on");
         }

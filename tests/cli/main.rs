@@ -23,8 +23,9 @@ mod texts;
 mod trust;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 /// The `packer` program, to be run in `dir`.
 fn packer(dir: &Path, arguments: &str) -> Command {
@@ -56,6 +57,33 @@ fn refused(dir: &Path, code: i32, arguments: &str) -> String {
         "packer {arguments}: {sentence}"
     );
     sentence
+}
+
+/// Starts packer, which writes the folder `out`, and stops it once its checkpoint is there. On a
+/// busy machine it may be over before that: then what it wrote goes, and it starts again.
+fn stopped(dir: &Path, arguments: &str, out: &str, stop: impl Fn(&mut Child)) -> Output {
+    let (made, checkpoint) = (dir.join(out), dir.join(format!("{out}.checkpoint")));
+    for _ in 0..5 {
+        let mut command = packer(dir, arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let start = Instant::now();
+        while child.try_wait().unwrap().is_none() {
+            if checkpoint.exists() {
+                stop(&mut child);
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(600), "no checkpoint in ten minutes");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let output = child.wait_with_output().unwrap();
+        if !made.exists() {
+            assert!(checkpoint.exists(), "it ended without a checkpoint: {}", said(&output));
+            return output;
+        }
+        std::fs::remove_dir_all(&made).unwrap();
+        let _ = std::fs::remove_file(&checkpoint);
+    }
+    panic!("packer {arguments}: it was over each time before it could be stopped");
 }
 
 fn said(output: &Output) -> String {

@@ -2,31 +2,11 @@
 //! and a resumed training gives the same bytes.
 #![cfg(unix)]
 
-use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
-
 use super::*;
 
 /// A training of a few seconds.
 const LONG: &str = "train --base base --data data --task tissue --epochs 60 --batch 4 --rank 2 \
                     --alpha 4 --lr 0.001 --out m";
-
-fn start(dir: &Path, arguments: &str) -> Child {
-    packer(dir, arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// Waits for the first checkpoint. True if it was written before the end of the training.
-fn wait_for_checkpoint(dir: &Path, child: &mut Child) -> bool {
-    let start = Instant::now();
-    while start.elapsed() < Duration::from_secs(120) {
-        if dir.join("m.checkpoint").exists() {
-            return child.try_wait().unwrap().is_none();
-        }
-        assert!(child.try_wait().unwrap().is_none(), "the training ended without a checkpoint");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    panic!("no checkpoint in two minutes");
-}
 
 fn assert_same_module(a: &Path, b: &Path) {
     for file in ["adapter_model.safetensors", "head.safetensors"] {
@@ -43,11 +23,7 @@ fn a_killed_training_goes_on_with_resume_and_ends_with_the_same_bytes() {
     let (whole, killed) = (workshop(), workshop());
     good(whole.path(), LONG);
     let at = killed.path();
-    let mut child = start(at, LONG);
-    assert!(wait_for_checkpoint(at, &mut child), "the training was over before it could be killed");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(!at.join("m").exists());
+    stopped(at, LONG, "m", |child| child.kill().unwrap());
     assert!(
         refused(at, 1, LONG).contains("--resume"),
         "a second start would forget the checkpoint"
@@ -67,18 +43,14 @@ fn a_killed_training_goes_on_with_resume_and_ends_with_the_same_bytes() {
 
 #[test]
 fn ctrl_c_keeps_a_checkpoint_and_nothing_else() {
-    let (whole, stopped) = (workshop(), workshop());
+    let (whole, interrupted) = (workshop(), workshop());
     good(whole.path(), LONG);
-    let at = stopped.path();
+    let at = interrupted.path();
     let before = listing(at);
-    let mut child = start(at, LONG);
-    assert!(
-        wait_for_checkpoint(at, &mut child),
-        "the training was over before it could be stopped"
-    );
-    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(kill.success());
-    let output = child.wait_with_output().unwrap();
+    let output = stopped(at, LONG, "m", |child| {
+        let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        assert!(kill.success());
+    });
     assert_eq!(output.status.code(), Some(130), "{}", said(&output));
     assert!(said(&output).contains("--resume"), "{}", said(&output));
     let left: Vec<PathBuf> = listing(at).into_iter().filter(|p| !before.contains(p)).collect();

@@ -23,7 +23,7 @@ RLE = "1.2.840.10008.1.2.5"
 
 
 def run(*command):
-    done = subprocess.run([str(word) for word in command], capture_output=True, timeout=60)
+    done = subprocess.run([str(word) for word in command], capture_output=True, timeout=600)
     return done.returncode == 0
 
 

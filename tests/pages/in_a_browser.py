@@ -73,7 +73,7 @@ def name_hospitals(splits):
 def browser(page, *flags):
     command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--hide-scrollbars",
                "--enable-logging=stderr", f"--user-data-dir={place}/.chromium", f"--window-size={WIDTH},{HEIGHT}", *flags, (place / page).as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     spoken = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     if done.returncode != 0 or spoken:
         sys.exit(f"{page}: Chromium ended with {done.returncode} and said {spoken or done.stderr[-500:]}")

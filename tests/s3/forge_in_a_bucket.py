@@ -44,7 +44,7 @@ run_simple("127.0.0.1", int(sys.argv[1]), DomainDispatcherApplication(create_bac
 def start_server(port):
     command = [sys.executable, "-c", SERVER, str(port)]
     server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    for _ in range(300):
+    for _ in range(1800):
         try:
             urllib.request.urlopen(f"http://127.0.0.1:{port}/moto-api/").close()
             return server
@@ -78,7 +78,7 @@ def check(packer, place, endpoint, environment):
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def end(process, code=0):
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=900)
         assert process.returncode == code, f"{process.args}: {process.returncode}: {err}"
         return out if code == 0 else err
 

@@ -14,22 +14,27 @@ fn left(at: &Path) -> BTreeSet<String> {
     names.filter(|name| name.starts_with(".packer-")).collect()
 }
 
+/// Whether a run has begun to write its own folder, which it has locked by then.
+fn is_written(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
+
 #[test]
 fn what_a_killed_run_left_goes_with_the_next_and_a_run_that_goes_on_keeps_its_own() {
     let dir = tempfile::tempdir().unwrap();
     let at = dir.path();
+    // More images than are drawn in the time of this test.
     let begin = || {
         let before = left(at);
-        let child = packer(at, "phantom --out p --images 3000 --size 256")
+        let child = packer(at, "phantom --out p --images 300000 --size 256")
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
         let start = Instant::now();
-        while left(at).is_subset(&before) {
-            assert!(start.elapsed() < Duration::from_secs(60), "nothing was begun in a minute");
+        while !left(at).difference(&before).any(|name| is_written(&at.join(name))) {
+            assert!(start.elapsed() < Duration::from_secs(120), "nothing was begun in two minutes");
             std::thread::sleep(Duration::from_millis(2));
         }
-        std::thread::sleep(Duration::from_millis(50));
         child
     };
     for _ in 0..2 {

@@ -128,10 +128,7 @@ impl Courier {
                 }
                 return None;
             }
-            Err(Failure::Gone) => {
-                self.queue.left(Stage::Send, &waiting);
-                self.queue.put(Stage::Classify, waiting);
-            }
+            Err(Failure::Gone) => self.queue.pass_on(Stage::Send, Stage::Classify, waiting),
             Err(Failure::Unread(error)) => {
                 let why = format!("its results cannot be read: {error}");
                 not_read(&self.queue, Stage::Send, waiting, &error, |uid| {
@@ -180,8 +177,8 @@ impl Courier {
         let finished = if done { queue.clean(&waiting.uid) } else { queue.finish(&waiting.uid) };
         match finished {
             Ok(()) => {
-                queue.left(Stage::Send, &waiting);
                 count(&queue.counts.sent);
+                queue.left(Stage::Send, &waiting);
             }
             Err(error) => not_written(queue, Stage::Send, waiting, &*error),
         }

@@ -139,7 +139,7 @@ mod tests {
         drop(reader);
         let mut all = String::new();
         while !all.contains("left out") {
-            all += &read.recv_timeout(Duration::from_secs(10)).unwrap();
+            all += &read.recv_timeout(Duration::from_secs(60)).unwrap();
         }
         assert!(all.starts_with("line 0\n"), "{all}");
         let lost: usize = all.lines().last().unwrap().split(' ').next().unwrap().parse().unwrap();

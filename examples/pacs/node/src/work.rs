@@ -47,10 +47,7 @@ impl Worker {
             };
             match guarded(|| self.results(&waiting.uid)) {
                 Ok(Next::Nothing) => self.queue.left(Stage::Classify, &waiting),
-                Ok(Next::Send) => {
-                    self.queue.left(Stage::Classify, &waiting);
-                    self.queue.put(Stage::Send, waiting);
-                }
+                Ok(Next::Send) => self.queue.pass_on(Stage::Classify, Stage::Send, waiting),
                 Ok(Next::Unread(error)) => {
                     let why = format!("its file in accepted/ cannot be read: {error}");
                     not_read(&self.queue, Stage::Classify, waiting, &error, |uid| {

@@ -1,6 +1,18 @@
 //! What killed runs left.
 
+use std::path::PathBuf;
+
+use tempfile::NamedTempFile;
+
 use super::*;
+
+/// The name that a killed run leaves of a file; its lock is gone. It is given back in words:
+/// programs that other tests start have the file open until they begin.
+fn killed(file: NamedTempFile) -> PathBuf {
+    let (file, path) = file.keep().unwrap();
+    file.unlock().unwrap();
+    path
+}
 
 #[test]
 fn what_killed_runs_left_goes_and_nothing_else() {
@@ -11,14 +23,12 @@ fn what_killed_runs_left_goes_and_nothing_else() {
     let stays = [living.path(), going_on.path()]
         .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
     // After a kill, the names stay and the locks do not.
-    let (_, file) =
-        leftovers::file(&at("out"), 0o666).unwrap().keep().map(|(a, b)| (drop(a), b)).unwrap();
+    let file = killed(leftovers::file(&at("out"), 0o666).unwrap());
     let (folder, lock) = leftovers::folder(&at("out")).unwrap();
     fs::write(folder.path().join("x"), b"x").unwrap();
     let folder = folder.keep();
-    drop(lock);
-    let elsewhere =
-        leftovers::file(&at("other"), 0o666).unwrap().keep().map(|(a, b)| (drop(a), b)).unwrap().1;
+    lock.unwrap().unlock().unwrap();
+    let elsewhere = killed(leftovers::file(&at("other"), 0o666).unwrap());
     let alike = format!("{}.txt", file.file_name().unwrap().to_str().unwrap());
     fs::write(at(&alike), b"mine").unwrap();
     Places::default().file("--out", &at("out"), false).unwrap();
@@ -38,11 +48,12 @@ fn an_older_folder_comes_back_after_a_kill() {
     fs::rename(&target, &aside).unwrap();
     leftovers::remove(&target);
     assert!(!target.exists(), "the run still goes on");
-    drop(lock);
+    lock.unwrap().unlock().unwrap();
     assert!(matches!(folder(&target, false, "n"), Err(Error::OutputExists { .. })));
     assert_eq!(fs::read(target.join("n")).unwrap(), b"old");
     // Killed after the second rename.
-    let (aside, _) = leftovers::aside(&target).unwrap();
+    let (aside, lock) = leftovers::aside(&target).unwrap();
+    lock.unwrap().unlock().unwrap();
     fs::create_dir(&aside).unwrap();
     leftovers::remove(&target);
     assert_eq!(names(place.path()), ["out"]);
@@ -51,7 +62,7 @@ fn an_older_folder_comes_back_after_a_kill() {
     fs::create_dir(&aside).unwrap();
     fs::write(aside.join("rest"), b"rest").unwrap();
     leftovers::doomed(&aside).unwrap();
-    drop(lock);
+    lock.unwrap().unlock().unwrap();
     fs::remove_dir_all(&target).unwrap();
     leftovers::remove(&target);
     assert_eq!(names(place.path()), [""; 0], "the rest of a folder came back");
@@ -71,7 +82,7 @@ fn both_keys_are_there_or_none() {
     assert_eq!(fs::read(&secret).unwrap(), b"theirs");
     fs::remove_file(&secret).unwrap();
     // A run was killed with one key in its place and the other waiting.
-    let kept = |path: &Path| leftovers::file(path, 0o666).unwrap().keep().unwrap().1;
+    let kept = |path: &Path| killed(leftovers::file(path, 0o666).unwrap());
     let (left, waiting) = (kept(&public), kept(&secret));
     fs::hard_link(&left, &public).unwrap();
     pair().unwrap().write(b"p", b"s").unwrap();

@@ -147,6 +147,15 @@ impl Queue {
         self.changed.notify_all();
     }
 
+    /// Moves an image from one stage's line to another's. At no moment it is in neither.
+    pub fn pass_on(&self, from: Stage, to: Stage, waiting: Waiting) {
+        let mut state = self.lock();
+        state.of(from).left(&waiting);
+        state.of(to).put(waiting);
+        drop(state);
+        self.changed.notify_all();
+    }
+
     /// Says that an image has left this stage.
     pub fn left(&self, stage: Stage, waiting: &Waiting) {
         self.lock().of(stage).left(waiting);

