@@ -46,10 +46,10 @@ RANK = 16
 # Side of the images, and the type of the weights in the file.
 BASES = {
     "vit-l16": (224, "float32"),
-    "dinov3-b": (224, "float32"),
-    "medsiglip": (448, "float32"),
-    "virchow2": (224, "float32"),
-    "uni2-h": (224, "float32"),
+    "dinov3-b": (224, "float16"),
+    "medsiglip": (448, "float16"),
+    "virchow2": (224, "float16"),
+    "uni2-h": (224, "float16"),
     "h-optimus-0": (224, "float16"),
 }
 SIDES = ["packer", "onnxruntime", "pytorch"]

@@ -109,3 +109,22 @@ fn what_a_base_is_is_shown() {
     assert_eq!(inspected(at, "timm/model.safetensors")["digest"], shown["digest"]);
     assert!(refused(at, 1, "base inspect nothing").contains("nothing"));
 }
+
+#[test]
+fn matrices_are_rounded_to_the_type_that_is_chosen() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = dir.path();
+    timm(at, |_| ());
+    let own = inspected(at, "timm");
+    for (name, kind) in [("float16", "F16"), ("bfloat16", "BF16")] {
+        good(at, &format!("base convert timm --out {name} --dtype {name}"));
+        let written = inspected(at, name);
+        assert!(written["types"][kind].as_u64() > written["types"]["F32"].as_u64(), "{written}");
+        assert!(written["types"]["F32"].as_u64() > Some(0), "vectors stay: {written}");
+        // The values have ten bits after the first: bfloat16 has seven.
+        assert_eq!(written["digest"] == own["digest"], name == "float16");
+        // What is rounded already stays as it is.
+        good(at, &format!("base convert {name} --out {name}-again --dtype {name}"));
+        assert_eq!(inspected(at, &format!("{name}-again"))["digest"], written["digest"]);
+    }
+}

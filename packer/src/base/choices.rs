@@ -2,12 +2,16 @@
 //! otherwise than the files have it.
 //!
 //! Refused: a feature that the network has no parts for, heads other than those that the files
-//! give, a crop of images that are not cropped, and sizes that the patches do not fill.
+//! give, a crop of images that are not cropped, sizes that the patches do not fill, and a type that
+//! is too small for a weight.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use medforge_runtime::preprocess::{Preprocessing, Resize, Size};
+use medforge_runtime::tensors::Dtype;
 
+use super::stored::StoredTensor;
 use super::vit_config::{Family, MAX_IMAGE_SIZE, Pooling, VitConfig};
 use crate::Error;
 
@@ -22,6 +26,9 @@ pub struct Choices {
     pub crop_pct: Option<f64>,
     /// Side in pixels of the images that the base is for.
     pub size: Option<u32>,
+    /// The type that matrices and tables are rounded to. Vectors (norms, biases, scales of layers)
+    /// stay as they are: they are few, and small values lose most.
+    pub dtype: Option<Dtype>,
 }
 
 /// What of the last tokens becomes the feature: [`Pooling`] without its sizes.
@@ -145,6 +152,21 @@ impl Choices {
             return Err(Error::Option { name: "the feature", what });
         }
         config.pooling = feature.pooling(config, config.mlp);
+        Ok(())
+    }
+
+    /// Rounds `tensors` to the type that was chosen.
+    ///
+    /// # Errors
+    /// [`Error::Option`]: a value is too large for it.
+    pub fn round(&self, tensors: &mut BTreeMap<String, StoredTensor>) -> Result<(), Error> {
+        let Some(dtype) = self.dtype else { return Ok(()) };
+        for (name, tensor) in tensors.iter_mut().filter(|(_, tensor)| tensor.shape.len() > 1) {
+            *tensor = tensor.rounded(dtype).map_err(|value| {
+                let what = format!("is too small a type for {value} in {name}; take bfloat16");
+                Error::Option { name: "the type of the weights", what }
+            })?;
+        }
         Ok(())
     }
 

@@ -26,6 +26,27 @@ impl StoredTensor {
         let data = self.values.read().into_owned();
         Tensor { shape: self.shape.clone(), data, dtype: self.dtype }
     }
+
+    /// The tensor in `dtype`, each value rounded to the nearest that it has, ties to even.
+    ///
+    /// # Errors
+    /// A value that is too large for `dtype`.
+    pub fn rounded(&self, dtype: Dtype) -> Result<Self, f32> {
+        let to: fn(f32) -> f32 = match dtype {
+            Dtype::F32 => |v| v,
+            Dtype::F16 => |v| f16::from_f32(v).to_f32(),
+            Dtype::BF16 => |v| bf16::from_f32(v).to_f32(),
+        };
+        let mut tensor = self.read();
+        for value in &mut tensor.data {
+            let rounded = to(*value);
+            if value.is_finite() && rounded.is_infinite() {
+                return Err(*value);
+            }
+            *value = rounded;
+        }
+        Ok(Tensor { dtype, ..tensor }.into())
+    }
 }
 
 impl From<Tensor> for StoredTensor {
@@ -73,5 +94,22 @@ mod tests {
         // Values that were changed since, and would be rounded.
         assert_eq!(stored(Dtype::F16, &[0.1, 0.5]), 8);
         assert_eq!(stored(Dtype::F16, &[1e6, f32::NAN]), 8);
+    }
+
+    #[test]
+    fn values_are_rounded_to_the_nearest_and_those_too_large_are_named() {
+        let tensor =
+            |data: &[f32]| StoredTensor::from(Tensor::f32(vec![data.len()], data.to_vec()));
+        let whole = tensor(&[0.1, 65519.0, 1e-9, -2049.0, 2051.0]);
+        let half = whole.rounded(Dtype::F16).unwrap();
+        assert_eq!(half.read().data, [0.099_975_586, 65504.0, 0.0, -2048.0, 2052.0]);
+        assert_eq!((half.values.bytes(), half.dtype), (10, Dtype::F16));
+        let brain = whole.rounded(Dtype::BF16).unwrap();
+        let tiny = f32::from_bits(0x3089_0000);
+        assert_eq!(brain.read().data, [0.100_097_656, 65536.0, tiny, -2048.0, 2048.0]);
+        assert_eq!((brain.values.bytes(), brain.dtype), (10, Dtype::BF16));
+        assert_eq!(brain.rounded(Dtype::F32).unwrap().read().data, brain.read().data);
+        assert_eq!(tensor(&[1.0, -65520.0]).rounded(Dtype::F16), Err(-65520.0));
+        assert_eq!(tensor(&[f32::MAX]).rounded(Dtype::BF16), Err(f32::MAX));
     }
 }

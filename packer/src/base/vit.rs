@@ -55,6 +55,7 @@ impl Vit {
             vit.preprocessing = preprocessing_for(&vit.config, &vit.preprocessing, size)?;
             vit.resize(size as usize);
         }
+        choices.round(&mut vit.tensors)?;
         Ok(vit)
     }
 

@@ -35,7 +35,7 @@ pub fn worded(error: &Error) -> String {
 }
 
 /// Settings of the library that have an option of another name.
-const OPTIONS: [(&str, &str); 10] = [
+const OPTIONS: [(&str, &str); 11] = [
     ("the attribute", "--by"),
     ("the choice of columns", "--columns"),
     ("the class text", "--class-text"),
@@ -43,6 +43,7 @@ const OPTIONS: [(&str, &str); 10] = [
     ("the descriptor of the pass phrase", "--passphrase-fd"),
     ("the feature", "--feature"),
     ("the heads", "--heads"),
+    ("the type of the weights", "--dtype"),
     ("delta", "--delta"),
     ("epsilon", "--epsilon"),
     ("the seed", "--seed"),

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use medforge_runtime::tensors::Dtype;
+
 use super::report::crop_note;
 use crate::base::{Choices, FILES, Feature, Origin, Vit};
 use crate::output::Places;
@@ -13,10 +15,12 @@ use crate::{Error, output};
     packer base convert uni2-h --out uni2 --heads 24\n  \
     packer base convert virchow2/pytorch_model.bin --out virchow2-pooled --feature class-mean\n  \
     packer base convert h-optimus-0 --out h0 --crop-pct 1\n  \
-    packer base convert rad-dino --out rad-dino-224 --size 224\n\n\
-    Weights are stored as they were; tables of positions in 32 bits where they are changed. \
-    Modules belong to the base that\n\
-    they were trained on: another feature or size is another base.")]
+    packer base convert rad-dino --out rad-dino-224 --size 224\n  \
+    packer base convert h-optimus-0 --out h0 --crop-pct 1 --dtype float16\n\n\
+    Without --dtype weights are stored as they were; tables of positions in 32 bits where they are \
+    changed.\n\
+    Modules belong to the base that they were trained on: another feature, size or type is another \
+    base.")]
 pub struct Args {
     /// A folder of Hugging Face's or timm's form, or the file of weights in one
     #[arg(value_name = "BASE")]
@@ -40,6 +44,10 @@ pub struct Args {
     /// [default: the base's own]
     #[arg(long, value_name = "N")]
     size: Option<u32>,
+    /// Round matrices and tables to 16 bits, which halves memory and file; norms, biases and scales
+    /// stay as they were [default: as the base's files have them]
+    #[arg(long, value_name = "TYPE", value_parser = ["float16", "bfloat16"])]
+    dtype: Option<String>,
     /// Replace --out
     #[arg(long)]
     force: bool,
@@ -55,6 +63,10 @@ pub fn run(args: &Args, places: &Places) -> Result<(), Error> {
         feature: feature.map_err(refuse)?,
         crop_pct: args.crop_pct,
         size: args.size,
+        dtype: args.dtype.as_deref().map(|name| match name {
+            "float16" => Dtype::F16,
+            _ => Dtype::BF16,
+        }),
     };
     let vit = Vit::open_with(&args.base, &choices)?;
     let crop = Origin::of(&args.base)?.crop.filter(|_| args.crop_pct.is_none());
