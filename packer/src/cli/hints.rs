@@ -54,7 +54,7 @@ fn option(name: &str) -> &str {
 }
 
 /// How sentences of the library end, and how they end here.
-const ENDINGS: [(&str, &str); 26] = [
+const ENDINGS: [(&str, &str); 27] = [
     ("; begin again", "; pass --force to begin again"),
     (", or begin again", ", or pass --force to begin again"),
     (
@@ -78,6 +78,7 @@ const ENDINGS: [(&str, &str); 26] = [
     ("a bundle needs a module", "a bundle needs a module; name one with --module"),
     ("name some to measure eight bits with", "name them with --int8 TASK=DIR"),
     ("name a module", "pass --module"),
+    ("a base in 16 bits", "a base in 16 bits (packer base convert --dtype float16)"),
     ("leave the module away", "leave --module away"),
     ("start from noise", "leave --init at noise"),
     ("take the classes as targets", "pass --targets class"),
@@ -218,6 +219,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::export::weights_fit;
 
     /// The sources below a folder but for the command line's, strings on one line.
     fn sources(dir: &Path, text: &mut String) {
@@ -255,6 +257,8 @@ mod tests {
              again"
         );
         assert_eq!(checkpoint("k: is not a checkpoint"), "checkpoint k: is not a checkpoint");
+        let large = weights_fit(1 << 33).unwrap_err();
+        assert!(worded(&large).ends_with("16 bits (packer base convert --dtype float16)"));
         let seed = Error::Option { name: "the seed", what: "is 3".into() };
         assert_eq!(worded(&seed), "--seed is 3");
         let epochs = Error::Option { name: "--epochs", what: "is 0".into() };

@@ -20,6 +20,7 @@ mod options;
 mod pack;
 mod tensors;
 
+pub use check::weights_fit;
 pub use options::{Options, Origin, Packed};
 use pack::pack;
 

@@ -12,4 +12,4 @@ pub mod signing;
 #[cfg(test)]
 mod tests;
 
-pub use bundle::{Options, Origin, Packed, build_bundle, build_merged_bundle};
+pub use bundle::{Options, Origin, Packed, build_bundle, build_merged_bundle, weights_fit};

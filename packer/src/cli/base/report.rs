@@ -7,9 +7,11 @@ use medforge_runtime::preprocess::{Preprocessing, Resize};
 use serde::Serialize;
 
 use crate::base::{Crop, Feature, Origin, Vit, VitConfig};
+use crate::cli::hints;
 use crate::cli::input::mebibytes;
 use crate::data::Augment;
 use crate::device::cpu::Cpu;
+use crate::export::weights_fit;
 use crate::lora::Targets;
 use crate::train::{ImageCounts, Method, Plan, TrainSettings};
 use crate::{Error, predict};
@@ -34,6 +36,8 @@ pub struct Report {
     origin: Origin,
     lora: Lora,
     memory: Memory,
+    /// Why no bundle can hold it, if so.
+    no_bundle: Option<String>,
 }
 
 /// Tokens of an image as the base's preprocessing makes it.
@@ -99,6 +103,7 @@ impl Report {
             },
             lora: lora(config)?,
             memory: memory(vit, size),
+            no_bundle: no_bundle(vit.tensors.values().map(|tensor| tensor.values.bytes()).sum()),
             preprocessing: vit.preprocessing.clone(),
             config: config.clone(),
             origin,
@@ -147,6 +152,9 @@ impl Report {
         });
         row("memory", self.memory());
         row("weights", self.weights());
+        if let Some(note) = &self.no_bundle {
+            row("", note.clone());
+        }
         text
     }
 
@@ -175,6 +183,11 @@ impl Report {
         let types: Vec<String> = types.collect();
         format!("{}, {}: {}", name.display(), mebibytes(self.origin.bytes), types.join(", "))
     }
+}
+
+/// Why no bundle can hold weights of so many bytes.
+fn no_bundle(bytes: u64) -> Option<String> {
+    weights_fit(bytes).err().map(|error| hints::worded(&error))
 }
 
 /// What to know where timm's file does not say how images are cropped.

@@ -1,4 +1,6 @@
-//! Whether modules can be in one bundle.
+//! Whether modules can be in one bundle, and whether a base can.
+
+use medforge_runtime::bundle::frame::LIMITS;
 
 use crate::Error;
 use crate::lora::Module;
@@ -41,4 +43,37 @@ pub(super) fn check(modules: &[Module], digest: &str) -> Result<u32, Error> {
         }
     }
     Ok(size)
+}
+
+/// Refuses a base whose weights take so many `bytes`, if no bundle can hold it.
+///
+/// # Errors
+/// [`Error::Bundle`].
+pub fn weights_fit(bytes: u64) -> Result<(), Error> {
+    if bytes <= LIMITS.bundle as u64 {
+        return Ok(());
+    }
+    let most = LIMITS.bundle;
+    let what = format!(
+        "the base's weights take {bytes} bytes, and a bundle has {most} at most; take a base in 16 \
+         bits"
+    );
+    Err(Error::Bundle { what })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_base_that_no_bundle_can_hold_is_refused() {
+        weights_fit(2_300_000_000).unwrap();
+        weights_fit(4_294_967_295).unwrap();
+        let said = weights_fit(4_540_000_000).unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "the base's weights take 4540000000 bytes, and a bundle has 4294967295 at most; take a \
+             base in 16 bits"
+        );
+    }
 }

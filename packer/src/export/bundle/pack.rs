@@ -8,7 +8,7 @@ use medforge_runtime::bundle::measured::Measured;
 use medforge_runtime::bundle::{Trust, assemble, list, sha256_hex, verify};
 use medforge_runtime::classify::{self, Classifier, affordable};
 
-use super::check::check;
+use super::check::{check, weights_fit};
 use super::golden::golden;
 use super::layout::Layout;
 use super::options::{Options, Origin, Packed};
@@ -67,9 +67,11 @@ pub(super) fn pack(
 /// The base's graph and weights.
 fn base_files(vit: &Vit, size: u32) -> Result<Payload, Error> {
     let graph = onnx::Graph::new(vit, size)?;
+    let weights = write(&graph.tensors)?;
+    weights_fit(weights.len() as u64)?;
     Ok(Payload::from([
         ("base.onnx".to_owned(), graph.without_weights()),
-        ("base.safetensors".to_owned(), write(&graph.tensors)?),
+        ("base.safetensors".to_owned(), weights),
     ]))
 }
 
