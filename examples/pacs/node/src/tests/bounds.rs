@@ -32,9 +32,12 @@ fn crawl_ends(socket: &mut TcpStream, bytes: &[u8]) -> bool {
     })
 }
 
+/// The way to a place in a conversation with a node.
+type Way = fn(&Node) -> TcpStream;
+
 /// A node that is impatient before the association, and one that is within it, each with the way
 /// there. Neither is both: a busy machine may take long to get an association.
-fn impatient() -> [(Node, fn(&Node) -> TcpStream); 2] {
+fn impatient() -> [(Node, Way); 2] {
     [
         (Node::with(|receiver| receiver.times.negotiation = SHORT), Node::connect),
         (Node::with(|receiver| receiver.times.idle = SHORT), Node::associate),
