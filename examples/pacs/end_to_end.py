@@ -1,4 +1,4 @@
-"""The node between storescu and Orthanc: images in, modules swapped every second, the node killed twice,
+"""The node between storescu and Orthanc: images in, modules swapped every second and oftener, the node killed twice,
 every image answered exactly once.
 
   python3 examples/pacs/end_to_end.py --images 200
@@ -82,7 +82,8 @@ def storm(node, images, bundles):
     waiting, last, swaps, kills = list(images.values()), time.monotonic(), 0, 0
     sent = 0
     while waiting or len(node.done()) < len(images):
-        if time.monotonic() - last > 1:
+        # A fast machine has sent all within a second.
+        if time.monotonic() - last > 1 or sent > len(images) * (swaps + 1) / 4:
             swaps += 1
             node.swap(bundles[swaps % 2])
             last = time.monotonic()
@@ -96,7 +97,7 @@ def storm(node, images, bundles):
             node.kill()
             node.start()
         time.sleep(0.05)
-    assert kills == 2, kills
+    assert kills == 2 and swaps >= 3, (kills, swaps)
     print(f"{sent} images were taken, with {swaps} swaps and {kills} kills")
     # An image that comes again makes no second result.
     store(node, list(images.values())[:5])
