@@ -22,6 +22,7 @@ ELSEWHERE = {
     "`export-oms` signs a folder": ".ci/run has the folder verified by model_signing",
     "`medforge_image`": "tests/c_calls/images.rs",
     "`packer base convert --heads N`": "tests/cli/base.rs",
+    "`packer base convert --dtype float16`": "tests/cli/base.rs",
     "`packer forge merge --method`": "tests/cli/forge.rs",
     "`packer forge compare`": "tests/cli/forge.rs",
     "`packer forge revert`": "tests/cli/forge/history.rs",
