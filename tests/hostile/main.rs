@@ -151,10 +151,13 @@ fn the_good_bundle_is_taken() {
 #[test]
 fn the_library_refuses_every_class_by_name_and_soon() {
     let taken = good();
-    let begun = ThreadTime::now();
-    judge(taken.path()).unwrap();
-    // An emulated processor takes several times as long for everything.
-    let soon = Duration::from_secs(1).max(50 * begun.elapsed());
+    let times = (0..5).map(|_| {
+        let begun = ThreadTime::now();
+        judge(taken.path()).unwrap();
+        begun.elapsed()
+    });
+    // An emulated processor takes many times as long for everything.
+    let soon = Duration::from_secs(1).max(500 * times.min().unwrap());
     for (name, folder) in folders() {
         let (mut error, mut took) = refused(&name, &folder);
         // A busy machine makes a try slow, hardly one after the other.
